@@ -1,0 +1,51 @@
+# One vocabulary for people, hooks and CI. `make` alone lists the targets.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench format lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
+	@$(BIN)/python -m deployment.demo
+
+test: $(READY)  ## every test this machine can run
+	@$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, format, types, import fences, dead links
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/md-dead-link-check
+
+bench: $(READY)  ## benchmarks, side by side in one run
+	@$(BIN)/python -m benchmarks.run
+
+format: $(READY)  ## rewrite the code in the project's format
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+lock: $(READY)  ## resolve pyproject.toml into requirements.lock again
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --quiet --output-file requirements.lock
+
+clean:  ## delete what the targets made, the environment excepted
+	@test ! -x $(BIN)/python || $(BIN)/python -m deployment.run stop
+	rm -rf warehouse mlflow.db mlartifacts target logs reports .serving
+
+# uv installs the environment in seconds, and it is itself pinned in the lock: pip checks its hashes first.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+		{ echo "Python 3.11 is needed and '$(PYTHON)' is not it. Name yours: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up $(VENV) from requirements.lock"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^[^ #]/ {uv = /^uv==/} uv' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""From a registered challenger to an endpoint that answers."""

@@ -1,0 +1,56 @@
+"""One Spark Connect session: Sail inside this process, or any server that speaks the protocol."""
+
+import logging
+import os
+from functools import cache
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from lakehouse.errors import LakehouseError
+
+
+class EngineUnreachable(LakehouseError):
+    """No Spark Connect server answers at the address."""
+
+    @classmethod
+    def at(cls, remote: str) -> "EngineUnreachable":
+        return cls(
+            f"no Spark Connect server answers at {remote}",
+            hint="Start it, correct SPARK_REMOTE, or unset SPARK_REMOTE to use the engine in this process.",
+        )
+
+
+def open_session(remote: str | None = None) -> SparkSession:
+    """Open the session of this process, or return the one that is open.
+
+    Args:
+        remote: `sc://host:port` of a Spark Connect server; None starts Sail in this process, on loopback.
+
+    Raises:
+        EngineUnreachable: nothing answers at `remote`.
+    """
+    address = remote or _embedded_engine()
+    try:
+        session: SparkSession = SparkSession.builder.remote(address).getOrCreate()
+        session.conf.set("spark.sql.session.timeZone", "UTC")
+    except PySparkException as err:
+        raise EngineUnreachable.at(address) from err
+    return session
+
+
+@cache
+def _embedded_engine() -> str:
+    # Sail logs each start and stop at INFO unless told otherwise before it is imported.
+    os.environ.setdefault("RUST_LOG", "error")
+    from pysail.spark import SparkConnectServer
+
+    logging.getLogger("sail").setLevel(logging.ERROR)
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    _keep_running.append(server)  # the engine ends with its last reference
+    host, port = server.listening_address
+    return f"sc://{host}:{port}"
+
+
+_keep_running: list[object] = []

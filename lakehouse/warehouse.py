@@ -1,0 +1,85 @@
+"""Delta tables in a folder: `<root>/<schema>/<table>/_delta_log` is the whole catalogue.
+
+Sail keeps its catalogue in memory, so the folder is what lasts: whoever opens a session registers the tables
+that stand there.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+from lakehouse.errors import LakehouseError, nearest
+
+
+class TableNotFound(LakehouseError):
+    """The warehouse has no such table."""
+
+    @classmethod
+    def named(cls, name: str, known: list[str]) -> "TableNotFound":
+        model = name.rpartition(".")[2]
+        return cls(
+            f"{name} is not in the warehouse. {nearest(name, known)}",
+            hint=f"Build it: dbt build --select +{model}",
+        )
+
+
+@dataclass(frozen=True, order=True)
+class TableName:
+    """`schema.table`, as SQL writes it."""
+
+    schema: str
+    table: str
+
+    @classmethod
+    def parse(cls, text: str) -> "TableName":
+        """Split `schema.table`.
+
+        >>> TableName.parse("gold.client_features")
+        TableName(schema='gold', table='client_features')
+        """
+        schema, dot, table = text.partition(".")
+        if not (schema and dot and table) or "." in table:
+            raise LakehouseError(f"'{text}' is no table name", hint="Write it as schema.table.")
+        return cls(schema, table)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The folder of Delta tables at an absolute path."""
+
+    root: Path
+
+    def location(self, name: TableName) -> Path:
+        return self.root / name.schema / name.table
+
+    def tables(self) -> Iterator[TableName]:
+        """Every Delta table, ordered by name."""
+        for log in sorted(self.root.glob("*/*/_delta_log")):
+            yield TableName(log.parent.parent.name, log.parent.name)
+
+    def register(self, session: SparkSession) -> None:
+        """Make every table known to the session's catalogue; what it knows already stays as it is."""
+        for schema in sorted({name.schema for name in self.tables()}):
+            session.sql(f"CREATE DATABASE IF NOT EXISTS `{schema}`").collect()
+        for name in self.tables():
+            session.sql(
+                f"CREATE TABLE IF NOT EXISTS `{name.schema}`.`{name.table}` "
+                f"USING delta LOCATION '{self.location(name)}'"
+            ).collect()
+
+    def open(self, name: TableName, version: int | None = None) -> DeltaTable:
+        """The Delta log of one table, at a version or at the newest.
+
+        Raises:
+            TableNotFound: it was not built.
+        """
+        location = self.location(name)
+        if not (location / "_delta_log").is_dir():
+            raise TableNotFound.named(str(name), [str(known) for known in self.tables()])
+        return DeltaTable(location, version=version)

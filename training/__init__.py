@@ -1,0 +1,1 @@
+"""From gold feature tables to a registered challenger."""
