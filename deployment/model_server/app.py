@@ -1,0 +1,101 @@
+"""The ASGI application: routes, the token before them, and every failure as JSON."""
+
+import logging
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployment.model_server.answers import send_json, serialise
+from deployment.model_server.api import OPEN, control_routes
+from deployment.model_server.auth import authenticate, ensure_token
+from deployment.model_server.clock import SYSTEM
+from deployment.model_server.errors import ApiError
+from deployment.model_server.fleet import Fleet
+from deployment.model_server.invocations import Invocations
+from deployment.model_server.models import Load, Registry
+from deployment.model_server.settings import ServerSettings
+from deployment.model_server.store import EndpointStore
+
+LOG = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: ServerSettings,
+    *,
+    load: Load | None = None,
+    now: Callable[[], float] = SYSTEM.time,
+    draw: Callable[[], float] = random.random,
+) -> ASGIApp:
+    """The server of one state folder; its lifespan restores the endpoints and ends what still loads.
+
+    Raises:
+        LakehouseError: the token file is unusable.
+    """
+    token = ensure_token(settings.token_file).encode()
+    fleet = Fleet(EndpointStore(settings.endpoints_file), load or Registry(settings.tracking_uri), now)
+    invocations = Invocations(fleet, settings, draw)
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        await fleet.restore()
+        yield
+        await fleet.close()
+        invocations.close()
+
+    data = [
+        Route(f"/serving-endpoints/{{name}}{entity}/invocations", invocations, methods=["POST"])
+        for entity in ("", "/served-models/{entity}")
+    ]
+    return Gate(Router([*data, *control_routes(fleet, settings)], redirect_slashes=False, lifespan=lifespan), token)
+
+
+class Gate:
+    """Checks the token before a request is routed, and turns what is raised behind it into an answer."""
+
+    def __init__(self, app: ASGIApp, token: bytes) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app({**scope, "app": self}, receive, send)
+            return
+        path = scope["path"].rstrip("/") or "/"
+        started = False
+
+        async def tracked(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if path not in OPEN:
+                authenticate(scope["headers"], self._token)
+            await self._app({**scope, "path": path, "app": self}, receive, tracked)
+        except Exception as err:  # noqa: BLE001 - the last line of defence; the caller gets an id, the log the cause
+            refusal = refusal_of(err, scope["method"], path)
+            if not started:
+                await send_json(send, refusal.status, serialise(refusal.body()), refusal.headers)
+
+
+def refusal_of(err: Exception, method: str, path: str) -> ApiError:
+    """The answer to a failure; what nobody foresaw is logged under an id that the answer names."""
+    match err:
+        case ApiError():
+            return err
+        case HTTPException(status_code=404):
+            return ApiError(404, "ENDPOINT_NOT_FOUND", f"No API found for '{method} {path[:200]}'")
+        case HTTPException(status_code=405):
+            message = f"'{path[:200]}' does not take {method}"
+            return ApiError(405, "METHOD_NOT_ALLOWED", message, headers=dict(err.headers or {}))
+    incident = uuid.uuid4().hex[:12]
+    LOG.error("incident %s: %s %s", incident, method, path, exc_info=err)
+    return ApiError(
+        500, "INTERNAL_ERROR", f"The server failed at this request; its log has the cause under {incident}."
+    )

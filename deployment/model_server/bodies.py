@@ -1,0 +1,118 @@
+"""Request bodies: read within a limit, and decoded as strict JSON."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from starlette.types import Message, Receive, Scope
+
+from deployment.model_server.errors import ApiError
+
+DISCARD_BYTES = 64 * 1024 * 1024  # what is read past the limit, so that a client can read why it was refused
+
+
+async def read_json(scope: Scope, receive: Receive, max_bytes: int, seconds: float) -> Any:
+    """The JSON body of a request.
+
+    Raises:
+        ApiError: another content type (415), too large (413), too slow (408), no strict JSON (400).
+    """
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    _check_type(headers)
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _read(receive, headers, max_bytes)
+    except TimeoutError as err:
+        message = f"The body did not arrive within {seconds:g} s."
+        raise ApiError(408, "REQUEST_TIMEOUT", message, headers={"connection": "close"}) from err
+    return decode(body)
+
+
+def decode(body: bytes) -> Any:
+    """Decode UTF-8 JSON without NaN, Infinity, overflowing numbers, repeated keys or broken text.
+
+    Raises:
+        ApiError: it is something else (400).
+    """
+    try:
+        text = body.decode("utf-8")
+        value = _DECODER.decode(text)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeError as err:
+        raise ApiError.bad_request(
+            f"The body is no UTF-8 text: {err.reason if hasattr(err, 'reason') else err}"
+        ) from err
+    except RecursionError as err:
+        raise ApiError.bad_request("The body is nested too deeply.") from err
+    except json.JSONDecodeError as err:
+        message = f"The body is no JSON: {err.msg} at line {err.lineno}, column {err.colno}."
+        raise ApiError.bad_request(message) from err
+    except ValueError as err:
+        raise ApiError.bad_request(f"The body is no strict JSON: {err}") from err
+    return value
+
+
+def _check_type(headers: Mapping[str, str]) -> None:
+    kind, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if kind.strip().lower() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+        given = headers.get("content-type") or "none"
+        message = f"The content type must be application/json in UTF-8, and is: {given[:100]}"
+        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", message)
+    if (encoding := headers.get("content-encoding", "identity").lower()) != "identity":
+        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", f"Send the body as it is, not as {encoding[:40]}.")
+
+
+async def _read(receive: Receive, headers: Mapping[str, str], max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more and size <= max_bytes + DISCARD_BYTES:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ApiError.bad_request("The connection ended before the body did.")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= max_bytes:
+            chunks.append(chunk)
+        more = message.get("more_body", False)
+    if size > max_bytes:
+        given = headers.get("content-length", f"more than {max_bytes}")
+        message_text = f"The body has {given} bytes; at most {max_bytes} are read. Send fewer rows at a time."
+        raise ApiError(413, "MAX_REQUEST_SIZE_EXCEEDED", message_text, headers={"connection": "close"})
+    return b"".join(chunks)
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in {float("inf"), float("-inf")}:
+        raise ValueError(f"{text[:40]} is beyond the range of numbers")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > 400:
+        raise ValueError(f"a number of {len(text)} digits is beyond the range of numbers")
+    return int(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key '{twice[:100]}' stands twice in one object")
+    return values
+
+
+_SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole
+)

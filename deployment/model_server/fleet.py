@@ -1,0 +1,207 @@
+"""The endpoints of a server and the models behind them: the one writer of both.
+
+All methods run on the event loop. Models load in a thread of their own, one after the other (importing a model's
+code is not thread-safe), and requests keep going to the old traffic until the new one takes its place in one
+assignment.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from deployment.model_server.control_requests import ConfigInput, CreateInput, TagsInput
+from deployment.model_server.endpoints import Endpoint, EndpointConfig, Route, ServedEntity, Update
+from deployment.model_server.errors import ApiError
+from deployment.model_server.models import Load, Model, ModelNotLoaded
+from deployment.model_server.store import EndpointStore
+
+LOG = logging.getLogger(__name__)
+Loaded = Mapping[str, Model]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What answers an endpoint's requests: loaded models by the name of their served entity, and the split."""
+
+    models: Loaded
+    routes: tuple[Route, ...]
+
+    @classmethod
+    def of(cls, config: EndpointConfig, loaded: Loaded) -> "Traffic":
+        """Only what is loaded gets requests."""
+        return cls(loaded, tuple(route for route in config.routes if route.served_entity_name in loaded))
+
+    @property
+    def share(self) -> int:
+        """The per cent of the config that its loaded entities stand for."""
+        return sum(route.traffic_percentage for route in self.routes)
+
+
+class Fleet:
+    """Creates, updates, restores and deletes endpoints."""
+
+    def __init__(self, store: EndpointStore, load: Load, now: Callable[[], float]) -> None:
+        self._store = store
+        self._load = load
+        self._now = now
+        self._endpoints: dict[str, Endpoint] = {}
+        self._traffic: dict[str, Traffic] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._writing = asyncio.Lock()
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+
+    def names(self) -> list[str]:
+        return sorted(self._endpoints)
+
+    def get(self, name: str) -> Endpoint:
+        """One endpoint.
+
+        Raises:
+            ApiError: there is none of that name (404).
+        """
+        if name not in self._endpoints:
+            raise ApiError.unknown_endpoint(name, self.names())
+        return self._endpoints[name]
+
+    def traffic(self, name: str) -> Traffic:
+        """What answers an endpoint's requests now.
+
+        Raises:
+            ApiError: unknown (404), still loading (503), or nothing of it could be loaded (400).
+        """
+        traffic = self._traffic.get(name)
+        if traffic and traffic.share:
+            return traffic
+        endpoint = self.get(name)
+        if endpoint.update is Update.IN_PROGRESS or endpoint.recovering:
+            raise ApiError.loading(name)
+        raise ApiError.not_loaded(name, endpoint.reason())
+
+    async def create(self, asked: CreateInput) -> Endpoint:
+        """Begin to serve a new endpoint.
+
+        Raises:
+            ApiError: the name is taken (409), or the config does not add up (400).
+        """
+        tags = tuple(sorted({tag.key: tag.value for tag in asked.tags}.items()))
+        async with self._writing:
+            if asked.name in self._endpoints:
+                raise ApiError.endpoint_exists(asked.name)
+            now = self._millis()
+            endpoint = Endpoint(asked.name, uuid.uuid4().hex, now, now, asked.description, tags)
+            endpoint = endpoint.updating(asked.config.config(), now)
+            await self._keep(endpoint)
+        self._start(endpoint)
+        return endpoint
+
+    async def update(self, name: str, asked: ConfigInput) -> Endpoint:
+        """Begin to move an endpoint to another config.
+
+        Raises:
+            ApiError: unknown (404), an update is in progress (409), or the config does not add up (400).
+        """
+        async with self._writing:
+            endpoint = self.get(name)
+            endpoint = endpoint.updating(asked.config(endpoint.active), self._millis())
+            await self._keep(endpoint)
+        self._start(endpoint)
+        return endpoint
+
+    async def tag(self, name: str, asked: TagsInput) -> Endpoint:
+        """Add and delete tags."""
+        async with self._writing:
+            endpoint = self.get(name)
+            tags = {key: value for key, value in endpoint.tags if key not in asked.delete_tags}
+            tags |= {tag.key: tag.value for tag in asked.add_tags}
+            endpoint = replace(endpoint, tags=tuple(sorted(tags.items())), last_updated_timestamp=self._millis())
+            await self._keep(endpoint)
+        return endpoint
+
+    async def delete(self, name: str) -> None:
+        """Stop serving an endpoint and forget it."""
+        async with self._writing:
+            self.get(name)
+            rest = {known: endpoint for known, endpoint in self._endpoints.items() if known != name}
+            await asyncio.to_thread(self._store.write, rest)
+            self._endpoints = rest
+            self._traffic.pop(name, None)
+            if task := self._tasks.pop(name, None):
+                task.cancel()
+
+    async def restore(self) -> None:
+        """Take up the endpoints that the store holds; they load while the server answers already."""
+        now = self._millis()
+        stored = await asyncio.to_thread(self._store.read)
+        self._endpoints = {name: endpoint.restarted(now) for name, endpoint in stored.items()}
+        for endpoint in self._endpoints.values():
+            self._start(endpoint)
+
+    async def close(self) -> None:
+        """Stop loading; what is stored stays."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, endpoint: Endpoint) -> None:
+        task = asyncio.create_task(self._settle(endpoint), name=f"load {endpoint.name}")
+        task.add_done_callback(_tell)
+        self._tasks[endpoint.name] = task
+
+    async def _settle(self, endpoint: Endpoint) -> None:
+        """Load what is active and not loaded (after a restart), then what is pending."""
+        if endpoint.active and endpoint.recovering:
+            loaded, reasons = await self._load_all(endpoint.name, endpoint.active)
+            await self._arrive(endpoint.name, lambda known: known.recovered(reasons), loaded)
+        if endpoint.pending and endpoint.update is Update.IN_PROGRESS:
+            loaded, reasons = await self._load_all(endpoint.name, endpoint.pending)
+            if reasons:
+                await self._arrive(endpoint.name, lambda known: known.update_failed(reasons), None)
+            else:
+                await self._arrive(endpoint.name, Endpoint.updated, loaded)
+
+    async def _load_all(self, name: str, config: EndpointConfig) -> tuple[dict[str, Model], dict[str, str]]:
+        loaded: dict[str, Model] = {}
+        reasons: dict[str, str] = {}
+        for entity in config.entities:
+            try:
+                loaded[entity.name] = self._at_hand(name, entity) or await self._load_one(entity)
+            except ModelNotLoaded as err:
+                reasons[entity.name] = str(err)
+        return loaded, reasons
+
+    async def _load_one(self, entity: ServedEntity) -> Model:
+        return await asyncio.get_running_loop().run_in_executor(self._loader, self._load, *entity.model)
+
+    def _at_hand(self, name: str, entity: ServedEntity) -> Model | None:
+        """The same version, as the endpoint serves it already."""
+        active = self._endpoints[name].active
+        served = self._traffic.get(name)
+        if active is None or served is None:
+            return None
+        same = (known.name for known in active.entities if known.model == entity.model)
+        return next((served.models[known] for known in same if known in served.models), None)
+
+    async def _arrive(self, name: str, become: Callable[[Endpoint], Endpoint], loaded: Loaded | None) -> None:
+        async with self._writing:
+            endpoint = become(self.get(name))
+            await self._keep(endpoint)
+            if loaded is not None and endpoint.active:
+                self._traffic[name] = Traffic.of(endpoint.active, loaded)
+        LOG.info("endpoint %s: %s, %s", name, "ready" if endpoint.ready else "not ready", endpoint.update)
+
+    async def _keep(self, endpoint: Endpoint) -> None:
+        known = self._endpoints | {endpoint.name: endpoint}
+        await asyncio.to_thread(self._store.write, known)
+        self._endpoints = known
+
+    def _millis(self) -> int:
+        return int(self._now() * 1000)
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (defect := task.exception()):
+        LOG.error("%s ended unexpectedly", task.get_name(), exc_info=defect)
