@@ -16,7 +16,10 @@ class LandingFileMissing(LakehouseError):
 
     @classmethod
     def at(cls, path: Path) -> "LandingFileMissing":
-        return cls(f"the landing file {path} is not there", hint="Put it there, or name its folder in LAKEHOUSE_LANDING.")
+        return cls(
+            f"the landing file {path} is not there",
+            hint="Put it there, or name its folder in LAKEHOUSE_LANDING.",
+        )
 
 
 class LandingFileRefused(LakehouseError):
@@ -27,7 +30,9 @@ class LandingFileRefused(LakehouseError):
         return cls(f"the landing file {path} cannot be read: {reason}", hint="Deliver the file again.")
 
     @classmethod
-    def header(cls, path: Path, found: Sequence[str], declared: Sequence[str], delimiter: str) -> "LandingFileRefused":
+    def header(
+        cls, path: Path, found: Sequence[str], declared: Sequence[str], delimiter: str
+    ) -> "LandingFileRefused":
         failed = f"the header of the landing file {path}"
         if len(found) == 1 and len(declared) > 1:
             return cls(
@@ -45,8 +50,7 @@ class LandingFileRefused(LakehouseError):
     def rows(cls, path: Path, bad: Sequence[pacsv.InvalidRow], declared: int) -> "LandingFileRefused":
         # The parser counts from 1 and the header is its row 1.
         shown = "; ".join(
-            f"line {row.number if row.number is not None else '?'} has {row.actual_columns} of {declared} fields: {row.text[:60]!r}"
-            for row in bad[:3]
+            f"line {row.number} has {row.actual_columns} of {declared} fields: {row.text[:60]!r}" for row in bad[:3]
         )
         return cls(
             f"{len(bad)} row(s) of the landing file {path} have the wrong number of fields: {shown}",

@@ -18,6 +18,15 @@ class Settings:
     tracking_uri: str
     server: str
 
+    @property
+    def artifacts(self) -> Path:
+        """Where MLflow keeps files when its store is a database of this project."""
+        return self.project / "mlartifacts"
+
+    @property
+    def reports(self) -> Path:
+        return self.project / "reports"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read LAKEHOUSE_WAREHOUSE, SPARK_REMOTE, MLFLOW_TRACKING_URI and MODEL_SERVER, or take the defaults.

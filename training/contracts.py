@@ -1,8 +1,11 @@
 """What a scoring request must look like, and how a breach is told: by row and field."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, nearest
+from training.encoding import Encoding
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,47 @@ class ContractViolation(LakehouseError):
             f"{self.found} value(s) break the input contract; first: row {first.row}, "
             f"field '{first.field}': expected {first.expected}, got {first.got}"
         )
+
+
+def check(records: Sequence[Mapping[str, Any]], encodings: Sequence[Encoding]) -> None:
+    """Hold every record to the encodings: each field there, nothing else, each value one that they take.
+
+    A field that may be null must still be there: a forgotten field is no statement that the value is unknown.
+
+    Raises:
+        ContractViolation: with every value that is wrong.
+    """
+    known = {encoding.column for encoding in encodings}
+    problems = [
+        problem
+        for row, record in enumerate(records)
+        for problem in [*_fields(row, record, known), *_values(row, record, encodings)]
+    ]
+    if problems:
+        raise ContractViolation(problems)
+
+
+def _fields(row: int, record: Mapping[str, Any], known: set[str]) -> list[Problem]:
+    return [
+        Problem(row, str(field), f"no such field. {nearest(str(field), sorted(known))}", _shown(record[field]))
+        for field in record
+        if field not in known
+    ]
+
+
+def _values(row: int, record: Mapping[str, Any], encodings: Sequence[Encoding]) -> list[Problem]:
+    problems: dict[str, Problem] = {}
+    for encoding in encodings:
+        if encoding.column not in record:
+            problem = Problem(row, encoding.column, encoding.expected(), "nothing: the field is missing")
+        elif not encoding.accepts(record[encoding.column]):
+            problem = Problem(row, encoding.column, encoding.expected(), _shown(record[encoding.column]))
+        else:
+            continue
+        problems.setdefault(encoding.column, problem)
+    return list(problems.values())
+
+
+def _shown(value: object) -> str:
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

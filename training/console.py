@@ -1,0 +1,72 @@
+"""What a person sees while a command runs."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from training.search.trial import Trial
+
+OUT = Console(highlight=False)
+ERR = Console(stderr=True, highlight=False)
+
+
+def stage(text: str) -> None:
+    """Announce the next stage."""
+    OUT.print(f"[bold]>[/] {text}")
+
+
+def detail(text: str) -> None:
+    """Say something about the stage, below it."""
+    OUT.print(f"  {text}", soft_wrap=True)
+
+
+class SearchProgress:
+    """Trials as they end: a bar on a terminal, and a line whenever one is the best so far."""
+
+    def __init__(self, metric: str, trials: int) -> None:
+        self._metric = metric
+        self._best = float("inf")
+        self._bar = Progress(
+            TextColumn("  searching"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=OUT,
+            transient=True,
+        )
+        self._task = self._bar.add_task("trials", total=trials)
+
+    def __enter__(self) -> "SearchProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def add(self, trial: Trial) -> None:
+        """Count the trial; tell it if it is the best so far or failed."""
+        self._bar.advance(self._task)
+        if trial.error is not None:
+            self._tell(trial, f"failed: {trial.error}")
+        elif trial.loss(self._metric) < self._best:
+            self._best = trial.loss(self._metric)
+            self._tell(trial, f"{self._metric} {trial.metrics[self._metric]:.4f}, the best so far")
+
+    def _tell(self, trial: Trial, what: str) -> None:
+        self._bar.print(f"  trial {trial.number:>3}  {trial.candidate.family:<20} {what}")
+
+
+def table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """Print a table; numbers are the caller's to format."""
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
+    for name in header:
+        drawn.add_column(name)
+    for row in rows:
+        drawn.add_row(*row)
+    OUT.print(drawn)
+
+
+def fail(error: Exception) -> None:
+    """Print an error and what to do about it, without a traceback."""
+    ERR.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)

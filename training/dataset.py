@@ -1,0 +1,224 @@
+"""The training frame: a spine with features as of its times, as one sparse matrix, split by time."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy import sparse
+
+from lakehouse.errors import LakehouseError
+from training.encoding import Columns, Encoder, Encoding, Number, Values, index_tables
+from training.feature_store import FeatureLookup, FeatureStore, FeatureTable, Spine, Versions
+from training.use_case import UseCase
+
+Times = npt.NDArray[np.datetime64]
+
+
+class FrameRefused(LakehouseError):
+    """The tables are there, and no model can be trained on what they say."""
+
+    @classmethod
+    def no_rows(cls, table: str) -> "FrameRefused":
+        return cls(f"the spine {table} has no rows", hint="Look at its source, then run: dbt build")
+
+    @classmethod
+    def missing(cls, counts: Mapping[str, int], rows: int) -> "FrameRefused":
+        shown = ", ".join(f"{name} in {count}" for name, count in counts.items())
+        return cls(
+            f"features are missing in rows of the spine ({rows} in all): {shown}",
+            hint="Impute them in the gold model, or leave them out with `exclude`.",
+        )
+
+    @classmethod
+    def labels(cls, values: list[object], where: str) -> "FrameRefused":
+        return cls(
+            f"a binary label needs both 0 and 1, and nothing else; {where} has only {values}",
+            hint="Correct `labels` or `split` in the use case, or the label model.",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingFrame:
+    """Checked rows in order of time, ready to fit.
+
+    Attributes:
+        x: (rows, columns) sparse float64.
+        columns: the name of each column of `x`.
+        features: (rows,) of each feature column, before indices became blocks of `x`.
+        y: (rows,) labels, 0 or 1.
+        times: (rows,) UTC, ascending.
+        keys: (rows,) the entity.
+        encoder: how x came about, and how a request becomes a row of it.
+        sources: the Delta version of every table that was read.
+    """
+
+    x: sparse.csr_matrix
+    columns: tuple[str, ...]
+    features: Columns
+    y: npt.NDArray[np.int64]
+    times: Times
+    keys: npt.NDArray[np.int64]
+    encoder: Encoder
+    sources: Versions
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def rows(self, selected: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "TrainingFrame":
+        return TrainingFrame(
+            self.x[selected],
+            self.columns,
+            {name: values[selected] for name, values in self.features.items()},
+            self.y[selected],
+            self.times[selected],
+            self.keys[selected],
+            self.encoder,
+            self.sources,
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over keys, times, labels and features: equal if and only if the rows are equal."""
+        digest = hashlib.sha256()
+        for part in (
+            self.keys,
+            self.times.astype("datetime64[us]"),
+            self.y,
+            self.x.indptr,
+            self.x.indices,
+            self.x.data,
+        ):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def first(self) -> datetime:
+        return _utc(self.times[0])
+
+    @property
+    def last(self) -> datetime:
+        return _utc(self.times[-1])
+
+
+@dataclass(frozen=True)
+class Split:
+    """A frame cut at one time: what is trained on, and the holdout after it."""
+
+    training: TrainingFrame
+    holdout: TrainingFrame
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One step of the rolling origin: fit on what came before, validate on what came next."""
+
+    fit: TrainingFrame
+    validate: TrainingFrame
+
+
+def load_frame(use_case: UseCase, store: FeatureStore, versions: Versions | None = None) -> TrainingFrame:
+    """Build the use case's frame, at the newest versions or exactly at `versions`.
+
+    Raises:
+        TableNotFound, NoFeatureTable, FeatureNotFound: the store lacks what the use case names.
+        FrameRefused: no rows, missing values, or labels that are not 0 and 1.
+    """
+    labels = use_case.labels
+    spine = Spine(labels.table, (labels.entity,), labels.timestamp, labels.column)
+    tables = [store.table(lookup.table, (versions or {}).get(lookup.table)) for lookup in use_case.features]
+    lookups = [
+        FeatureLookup(table.name, table.select(lookup.exclude), lookup.lookback_days)
+        for table, lookup in zip(tables, use_case.features, strict=True)
+    ]
+    spark_frame, sources = store.training_frame(spine, lookups, versions)
+    rows = spark_frame.toArrow()
+    if rows.num_rows == 0:
+        raise FrameRefused.no_rows(spine.table)
+    encoder, indices = _encoder(store, tables, lookups, versions)
+    features = _columns(rows, encoder.features)
+    matrix = encoder.matrix(features)
+    return TrainingFrame(
+        x=matrix.values,
+        columns=matrix.columns,
+        features=features,
+        y=_labels(rows, spine),
+        times=rows[spine.timestamp].to_numpy().astype("datetime64[us]"),
+        keys=rows[labels.entity].to_numpy(),
+        encoder=encoder,
+        sources={**sources, **indices},
+    )
+
+
+def split_by_time(frame: TrainingFrame, holdout: float) -> Split:
+    """Cut off the last `holdout` share of the rows. Rows of one time stay on one side.
+
+    Raises:
+        FrameRefused: a side has one class only, or all rows are of one time.
+    """
+    cut = frame.times[int(len(frame) * (1 - holdout))]
+    before, after = frame.rows(frame.times < cut), frame.rows(frame.times >= cut)
+    for part, name in ((before, "the training part"), (after, "the holdout")):
+        _require_both_classes(part, name)
+    return Split(before, after)
+
+
+def rolling_origin(frame: TrainingFrame, folds: int) -> Iterator[Fold]:
+    """Folds in order of time; each validates on the block that follows all it was fitted on.
+
+    Raises:
+        FrameRefused: a block has one class only.
+    """
+    edges = [frame.times[len(frame) * i // (folds + 1)] for i in range(1, folds + 1)]
+    ends = [*edges[1:], frame.times[-1] + np.timedelta64(1, "us")]
+    for number, (start, end) in enumerate(zip(edges, ends, strict=True), start=1):
+        past = frame.rows(frame.times < start)
+        block = frame.rows((frame.times >= start) & (frame.times < end))
+        _require_both_classes(past, f"the past of fold {number}")
+        _require_both_classes(block, f"fold {number}")
+        yield Fold(past, block)
+
+
+def _encoder(
+    store: FeatureStore, tables: list[FeatureTable], lookups: list[FeatureLookup], versions: Versions | None
+) -> tuple[Encoder, Versions]:
+    declared = [encoding for table in tables for encoding in table.encodings]
+    vocabularies, indices = {}, {}
+    for name in index_tables(declared):
+        vocabularies[name], indices[name] = store.vocabulary(name, (versions or {}).get(name))
+    features = tuple(feature for lookup in lookups for feature in lookup.features)
+    needed = [e for e in declared if any(name in features for name in e.encode([], vocabularies))]
+    encoded = {name for encoding in needed for name in encoding.encode([], vocabularies)}
+    plain: list[Encoding] = [
+        Number.model_validate({"column": name, "as": "number", "type": "double"})
+        for name in features
+        if name not in encoded
+    ]
+    return Encoder((*needed, *plain), vocabularies, features), indices
+
+
+def _columns(rows: pa.Table, names: tuple[str, ...]) -> dict[str, Values]:
+    missing = {name: rows[name].null_count for name in names if rows[name].null_count}
+    if missing:
+        raise FrameRefused.missing(missing, rows.num_rows)
+    return {name: rows[name].to_numpy().astype(np.float64) for name in names}
+
+
+def _labels(rows: pa.Table, spine: Spine) -> npt.NDArray[np.int64]:
+    values = sorted(rows[spine.label].unique().to_pylist(), key=str)
+    if values != [0, 1]:
+        raise FrameRefused.labels(values, f"{spine.table}.{spine.label}")
+    return np.asarray(rows[spine.label].to_numpy(), dtype=np.int64)
+
+
+def _require_both_classes(frame: TrainingFrame, where: str) -> None:
+    values = np.unique(frame.y).tolist()
+    if values != [0, 1]:
+        raise FrameRefused.labels(values, where)
+
+
+def _utc(time: np.datetime64) -> datetime:
+    moment: datetime = time.astype("datetime64[us]").item()
+    return moment.replace(tzinfo=UTC)

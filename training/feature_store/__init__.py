@@ -1,0 +1,120 @@
+"""The Feature Store as training sees it: tables with keys, and frames as of a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyspark.sql import DataFrame
+
+from lakehouse.errors import LakehouseError, nearest
+from training.encoding import Encoding
+
+Versions = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature column: its name, SQL type and meaning."""
+
+    name: str
+    data_type: str
+    description: str
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """A gold table with a declared key, at one version.
+
+    Attributes:
+        name: `schema.table`.
+        version: the Delta version that was read.
+        keys: the entity's columns.
+        timestamp: from when on a row's values were known.
+        features: every other column, in table order.
+        encodings: how raw values become the features.
+    """
+
+    name: str
+    version: int
+    description: str
+    keys: tuple[str, ...]
+    timestamp: str
+    features: tuple[Feature, ...]
+    encodings: tuple[Encoding, ...]
+
+    def select(self, exclude: Sequence[str]) -> tuple[str, ...]:
+        """The feature names less the excluded ones.
+
+        Raises:
+            FeatureNotFound: an excluded one is no feature of this table.
+        """
+        names = [feature.name for feature in self.features]
+        for name in exclude:
+            if name not in names:
+                raise FeatureNotFound.named(name, self.name, names)
+        return tuple(name for name in names if name not in exclude)
+
+
+@dataclass(frozen=True)
+class Spine:
+    """The rows to look features up for: entity keys, a time, and the label."""
+
+    table: str
+    keys: tuple[str, ...]
+    timestamp: str
+    label: str
+
+
+@dataclass(frozen=True)
+class FeatureLookup:
+    """Which features of which table, and how old a row may be at most."""
+
+    table: str
+    features: tuple[str, ...]
+    lookback_days: int | None = None
+
+
+class FeatureNotFound(LakehouseError):
+    """A feature or column is named that the table does not have."""
+
+    @classmethod
+    def named(cls, name: str, table: str, known: Sequence[str]) -> "FeatureNotFound":
+        return cls(
+            f"{table} has no column '{name}'. {nearest(name, list(known))}",
+            hint="Correct the use case, or add the column to the model and run: dbt build",
+        )
+
+
+class FeatureStore(Protocol):
+    """One boundary, one file per home."""
+
+    def tables(self) -> list[FeatureTable]:
+        """Every published feature table at its newest version, ordered by name."""
+        ...
+
+    def table(self, name: str, version: int | None = None) -> FeatureTable:
+        """One feature table, at a version or at the newest.
+
+        Raises:
+            TableNotFound: it was not built.
+            NoFeatureTable: it was built and declares no key.
+        """
+        ...
+
+    def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
+        """The categories of an index table by their integer (place 0 is empty: unknown), and its version."""
+        ...
+
+    def training_frame(
+        self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
+    ) -> tuple[DataFrame, Versions]:
+        """The spine with, for each row, the newest features at or before its timestamp; and what was read.
+
+        A row that finds no features has NULL in all of that table's columns. With `versions`, exactly those
+        versions are read, so that a frame can be built again.
+
+        Raises:
+            TableNotFound: a table was not built.
+            FeatureNotFound: a column is named that a table does not have.
+        """
+        ...

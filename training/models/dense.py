@@ -1,0 +1,31 @@
+"""Dense rows for learners that are much faster on them, as long as they are few."""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin
+
+LIMIT_BYTES = 256 * 2**20
+
+
+class DenseWhereSmall(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Turns sparse rows into dense ones if the training matrix is at most 256 MiB dense, and else leaves them.
+
+    What is decided at fit holds at prediction. Distances over 45 dense columns are 15 times as fast as over sparse
+    ones (38,000 rows); over 11,000 columns they would not fit into memory.
+    """
+
+    def fit(self, x: sparse.csr_matrix, y: object = None) -> Self:
+        rows, columns = x.shape
+        self.dense_ = rows * columns * x.dtype.itemsize <= LIMIT_BYTES
+        return self
+
+    def transform(self, x: sparse.csr_matrix) -> sparse.csr_matrix | npt.NDArray[np.float64]:
+        return x.toarray() if self.dense_ else x
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

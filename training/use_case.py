@@ -1,0 +1,160 @@
+"""A use case is one file: `training/use_cases/NAME.yml`, checked key by key."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lakehouse.errors import LakehouseError, nearest
+from training.evaluation import METRICS
+from training.models import FAMILIES
+
+FOLDER = Path(__file__).parent / "use_cases"
+
+
+class UseCaseRefused(LakehouseError):
+    """The use-case file is missing or says something that cannot be."""
+
+    @classmethod
+    def unknown(cls, name: str, known: list[str], folder: Path) -> Self:
+        return cls(f"there is no use case '{name}'. {nearest(name, known)}", hint=f"Use cases are files in {folder}.")
+
+    @classmethod
+    def invalid(cls, path: Path, problems: list[str]) -> Self:
+        return cls(f"{path.name} is no valid use case:\n  " + "\n  ".join(problems), hint=f"Correct {path}.")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Labels(_Part):
+    """The spine: which entity, when, and what came of it."""
+
+    table: str
+    entity: str
+    timestamp: str
+    column: str
+
+
+class Lookup(_Part):
+    """A feature table to look up, less the features named in `exclude`."""
+
+    table: str
+    exclude: tuple[str, ...] = ()
+    lookback_days: int | None = Field(default=None, ge=1)
+
+
+class Split(_Part):
+    """The last share of the rows by time is the holdout; the folds before it roll their origin forward."""
+
+    by: Literal["time"] = "time"
+    holdout: float = Field(default=0.15, gt=0, lt=0.5)
+    folds: int = Field(default=4, ge=1, le=20)
+
+
+class Search(_Part):
+    """How the hyperparameters are searched."""
+
+    method: Literal["tpe", "random"] = "tpe"
+    max_evals: int = Field(default=40, ge=1)
+    metric: str = "roc_auc"
+    families: tuple[str, ...] = Field(min_length=1)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_known(cls, metric: str) -> str:
+        return _known("metric", metric, list(METRICS))
+
+    @field_validator("families")
+    @classmethod
+    def _families_are_known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_known("family", family, list(FAMILIES)) for family in families)
+
+
+class Promotion(_Part):
+    """What a challenger must show on the holdout before it serves."""
+
+    metric: str = "roc_auc"
+    minimum: float
+    non_inferiority_margin: float = Field(default=0.005, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_known(cls, metric: str) -> str:
+        return _known("metric", metric, list(METRICS))
+
+
+class Serving(_Part):
+    """The endpoint, and what an answer is made of."""
+
+    endpoint: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$", max_length=63)
+    fields: tuple[Literal["label", "probability"], ...] = Field(default=("label", "probability"), min_length=1)
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+
+
+class UseCase(_Part):
+    """One use case, as its file says it."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    task: Literal["binary"]
+    labels: Labels
+    features: tuple[Lookup, ...] = Field(min_length=1)
+    split: Split = Split()
+    search: Search
+    promotion: Promotion
+    serving: Serving
+    golden_request: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _tables_differ(self) -> Self:
+        tables = [lookup.table for lookup in self.features]
+        if len(set(tables)) < len(tables):
+            raise ValueError(f"features name a table twice: {tables}")
+        return self
+
+
+def load(name: str, folder: Path = FOLDER) -> UseCase:
+    """Read one use case.
+
+    Raises:
+        UseCaseRefused: no such file, no YAML, an unknown key, or a value that cannot be.
+    """
+    path = folder / f"{name}.yml"
+    known = sorted(file.stem for file in folder.glob("*.yml"))
+    if name not in known:
+        raise UseCaseRefused.unknown(name, known, folder)
+    try:
+        use_case = UseCase.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as err:
+        raise UseCaseRefused.invalid(path, [f"no YAML: {err}"]) from err
+    except ValidationError as err:
+        raise UseCaseRefused.invalid(path, [_problem(error) for error in err.errors()]) from err
+    if use_case.name != name:
+        raise UseCaseRefused.invalid(path, [f"name is '{use_case.name}', the file's is '{name}'"])
+    return use_case
+
+
+def _known(what: str, word: str, known: list[str]) -> str:
+    if word not in known:
+        raise ValueError(f"no {what} '{word}'. {nearest(word, known)}")
+    return word
+
+
+def _problem(error: Any) -> str:
+    path = ".".join(str(part) for part in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"{path}: no such key. {nearest(str(error['loc'][-1]), _keys_beside(error['loc']))}"
+    return f"{path}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    part: Any = UseCase
+    for step in location[:-1]:
+        if isinstance(step, str):
+            annotation = part.model_fields[step].annotation
+            part = annotation if hasattr(annotation, "model_fields") else annotation.__args__[0]
+    return list(part.model_fields)
