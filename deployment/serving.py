@@ -1,0 +1,251 @@
+"""Endpoints from the caller's side: written once on the Databricks SDK, for Databricks and for our model server."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.core import Config
+from databricks.sdk.errors import NotFound, ResourceConflict
+from databricks.sdk.errors.base import DatabricksError
+from databricks.sdk.service.serving import (
+    EndpointCoreConfigInput,
+    EndpointStateConfigUpdate,
+    EndpointStateReady,
+    Route,
+    ServedEntityInput,
+    ServingEndpointDetailed,
+    TrafficConfig,
+)
+
+from deployment.model_server.clock import SYSTEM, Clock
+from lakehouse.errors import LakehouseError
+
+LONGEST_PAUSE = 5.0
+RETRY_SECONDS = 20  # our server is on this machine or near it: what fails for longer is down
+Record = dict[str, Any]
+
+
+class ServingUnreachable(LakehouseError):
+    """Nothing answers at the host."""
+
+    @classmethod
+    def at(cls, host: str) -> "ServingUnreachable":
+        start = (
+            "Start it: python -m deployment.run serve --detach"
+            if _is_ours(host)
+            else "Check the host and the network."
+        )
+        return cls(f"no model serving answers at {host}", hint=start)
+
+
+class ServingRefused(LakehouseError):
+    """The serving API refused a request; the message is its own."""
+
+
+class DeploymentFailed(LakehouseError):
+    """A version was not brought to serve; what served before still does."""
+
+
+@dataclass(frozen=True)
+class EndpointState:
+    """An endpoint that answers: its config version and the per cent of traffic by model version."""
+
+    name: str
+    config_version: int
+    traffic: dict[int, int]
+
+
+def connect(host: str, token: str | None = None) -> WorkspaceClient:
+    """A client of the serving API at a host.
+
+    Our server (`http://...`) is reached with exactly this host and token: no profile, no DATABRICKS_* variable and no
+    proxy takes part. For Databricks (`https://...`) a missing token means the SDK's own authentication.
+
+    Raises:
+        ServingUnreachable: our server does not answer.
+    """
+    if not _is_ours(host):
+        return WorkspaceClient(host=host, token=token, auth_type="pat" if token else None)
+    _check_alive(host)
+    Config.attributes()  # the class collects them on first use, and a subclass would find none
+    config = _OurServer(
+        host=host, token=token or "", auth_type="pat", profile="", config_file="", account_id="", workspace_id="",
+        discovery_url="", retry_timeout_seconds=RETRY_SECONDS, debug_headers=False, debug_truncate_bytes=96,
+        rate_limit=1000,
+    )  # fmt: skip
+    client = WorkspaceClient(config=config)
+    client.api_client._api_client._session.trust_env = False
+    return client
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for an endpoint, by which clock."""
+
+    seconds: float = 1200
+    clock: Clock = SYSTEM
+
+
+def deploy(
+    client: WorkspaceClient, endpoint: str, model: str, version: int, patience: Patience = Patience()
+) -> EndpointState:
+    """Give one version all the traffic of an endpoint, creating the endpoint if there is none; wait until it answers.
+
+    Raises:
+        DeploymentFailed: it could not be loaded, with the server's reason, or not in time.
+        ServingRefused: the API refused, for one because another update is in progress.
+    """
+    return shift(client, endpoint, model, {version: 100}, patience)
+
+
+def shift(
+    client: WorkspaceClient, endpoint: str, model: str, traffic: Mapping[int, int], patience: Patience = Patience()
+) -> EndpointState:
+    """Split an endpoint's traffic between versions (`{version: per cent}`, sum 100); see `deploy`."""
+    with _translated(client, endpoint):
+        current = _find(client, endpoint)
+        if current is None:
+            client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic))
+        elif not _settled(current) or _state(current).traffic != dict(traffic) or _model(current) != model:
+            config = _config(endpoint, model, traffic)
+            client.serving_endpoints.update_config(
+                endpoint, served_entities=config.served_entities, traffic_config=config.traffic_config
+            )
+        return _wait(client, endpoint, patience)
+
+
+def served_versions(client: WorkspaceClient, endpoint: str) -> dict[int, int]:
+    """The per cent of traffic by model version; empty before the first version answers.
+
+    Raises:
+        ServingRefused: there is no such endpoint.
+    """
+    with _translated(client, endpoint):
+        return _state(client.serving_endpoints.get(endpoint)).traffic
+
+
+def answer(client: WorkspaceClient, endpoint: str, records: list[Record]) -> list[Any]:
+    """The predictions for some rows, in their order.
+
+    Raises:
+        ServingRefused: the rows break the model's contract, or the endpoint does not answer.
+    """
+    with _translated(client, endpoint):
+        return client.serving_endpoints.query(endpoint, dataframe_records=records).predictions or []
+
+
+class _OurServer(Config):
+    def _resolve_host_metadata(self) -> None:
+        """Our server is no account's workspace: there is nothing to find out."""
+
+
+def _config(endpoint: str, model: str, traffic: Mapping[int, int]) -> EndpointCoreConfigInput:
+    names = {version: f"{model.rpartition('.')[2]}-{version}" for version in traffic}
+    entities = [
+        ServedEntityInput(
+            name=name,
+            entity_name=model,
+            entity_version=str(version),
+            workload_size="Small",
+            scale_to_zero_enabled=False,
+        )
+        for version, name in names.items()
+    ]
+    routes = [Route(served_model_name=names[version], traffic_percentage=share) for version, share in traffic.items()]
+    return EndpointCoreConfigInput(
+        name=endpoint, served_entities=entities, traffic_config=TrafficConfig(routes=routes)
+    )
+
+
+def _find(client: WorkspaceClient, endpoint: str) -> ServingEndpointDetailed | None:
+    try:
+        return client.serving_endpoints.get(endpoint)
+    except NotFound:
+        return None
+
+
+def _wait(client: WorkspaceClient, endpoint: str, patience: Patience) -> EndpointState:
+    clock, pause = patience.clock, 0.1
+    deadline = clock.time() + patience.seconds
+    while True:
+        found = client.serving_endpoints.get(endpoint)
+        if _settled(found):
+            return _state(found)
+        if _update(found) in {EndpointStateConfigUpdate.UPDATE_FAILED, EndpointStateConfigUpdate.UPDATE_CANCELED}:
+            raise DeploymentFailed(
+                f"the endpoint '{endpoint}' could not be updated: {_reasons(found)}",
+                hint="What it served before it still serves. Correct the model and deploy again.",
+            )
+        if clock.time() >= deadline:
+            raise DeploymentFailed(
+                f"the endpoint '{endpoint}' was not ready in time: {_update(found)}, {_reasons(found)}",
+                hint="It may still become ready: python -m deployment.run status",
+            )
+        clock.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def _update(found: ServingEndpointDetailed) -> EndpointStateConfigUpdate | None:
+    return found.state.config_update if found.state else None
+
+
+def _settled(found: ServingEndpointDetailed) -> bool:
+    ready = found.state is not None and found.state.ready is EndpointStateReady.READY
+    return ready and _update(found) is EndpointStateConfigUpdate.NOT_UPDATING
+
+
+def _state(found: ServingEndpointDetailed) -> EndpointState:
+    config = found.config
+    versions = {entity.name: int(entity.entity_version or 0) for entity in (config and config.served_entities) or []}
+    routes = (config and config.traffic_config and config.traffic_config.routes) or []
+    traffic = {
+        versions[route.served_model_name or route.served_entity_name]: route.traffic_percentage for route in routes
+    }
+    return EndpointState(found.name or "", (config and config.config_version) or 0, traffic)
+
+
+def _model(found: ServingEndpointDetailed) -> str | None:
+    names = {entity.entity_name for entity in (found.config and found.config.served_entities) or []}
+    return names.pop() if len(names) == 1 else None
+
+
+def _reasons(found: ServingEndpointDetailed) -> str:
+    config = found.pending_config or found.config
+    states = [(entity.name, entity.state) for entity in (config and config.served_entities) or []]
+    told = [
+        f"{name}: {state.deployment_state_message}"
+        for name, state in states
+        if state and state.deployment_state_message
+    ]
+    return "; ".join(told) or "the server gives no reason"
+
+
+def _is_ours(host: str) -> bool:
+    """Databricks is always behind TLS; our server never is."""
+    return urlsplit(host).scheme == "http"
+
+
+def _check_alive(host: str) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            session.get(f"{host.rstrip('/')}/health", timeout=10)
+        except requests.RequestException as err:
+            raise ServingUnreachable.at(host) from err
+
+
+@contextmanager
+def _translated(client: WorkspaceClient, endpoint: str) -> Iterator[None]:
+    """The vendor's errors as ours."""
+    try:
+        yield
+    except ResourceConflict as err:
+        raise ServingRefused(str(err), hint="Wait until the update in progress has ended, then try again.") from err
+    except DatabricksError as err:
+        raise ServingRefused(f"endpoint '{endpoint}': {err}") from err
+    except (requests.ConnectionError, requests.Timeout, TimeoutError) as err:
+        raise ServingUnreachable.at(client.config.host) from err
