@@ -1,10 +1,15 @@
 """What a person sees while a command runs."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lakehouse.errors import LakehouseError
 from training.search.trial import Trial
 
 OUT = Console(highlight=False)
@@ -67,6 +72,14 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
     OUT.print(drawn)
 
 
-def fail(error: Exception) -> None:
-    """Print an error and what to do about it, without a traceback."""
-    ERR.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Print an error of ours and what to do about it, without a traceback, and exit with 1; 130 for Ctrl-C."""
+    try:
+        yield
+    except LakehouseError as err:
+        ERR.print(f"[bold red]Error:[/] {escape(str(err))}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        ERR.print("[bold red]Interrupted.[/] What was written so far is kept; the same command begins anew.")
+        sys.exit(130)

@@ -1,13 +1,10 @@
 """`python -m training.run --use-case NAME`: from gold tables to a registered challenger."""
 
-import sys
-
 import click
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
@@ -95,12 +92,9 @@ def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split, run:
 @click.option("--use-case", "name", required=True, help="A file in training/use_cases, without its ending.")
 def main(name: str) -> None:
     """Search, refit and register the best model of a use case."""
-    try:
-        train(load(name), Settings.from_environment())
-    except LakehouseError as err:
-        console.fail(err)
-        sys.exit(1)
+    train(load(name), Settings.from_environment())
 
 
 if __name__ == "__main__":
-    main()
+    with console.errors_told():
+        main()

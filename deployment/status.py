@@ -1,0 +1,49 @@
+"""What runs and what it serves, for people and for scripts."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from databricks.sdk import WorkspaceClient
+
+from deployment import serving
+from deployment.model_server.process import ServerInfo
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One endpoint: whether it answers, whether an update is under way, and the per cent of traffic by version."""
+
+    name: str
+    ready: str
+    update: str
+    versions: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Status:
+    """The server of a checkout; the first three are None where none runs."""
+
+    host: str | None
+    token_file: str | None
+    pid: int | None
+    endpoints: tuple[Endpoint, ...]
+
+    @classmethod
+    def of(cls, server: ServerInfo | None, endpoints: list[Endpoint]) -> "Status":
+        if server is None:
+            return cls(None, None, None, ())
+        return cls(server.url, str(server.token_file), server.pid, tuple(endpoints))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+
+def endpoints_of(client: WorkspaceClient) -> list[Endpoint]:
+    """Every endpoint of a server, ordered by name."""
+    found = []
+    for endpoint in client.serving_endpoints.list():
+        name, state = endpoint.name or "", endpoint.state
+        ready = state.ready.value if state and state.ready else "UNKNOWN"
+        update = state.config_update.value if state and state.config_update else "UNKNOWN"
+        found.append(Endpoint(name, ready, update, serving.served_versions(client, name)))
+    return sorted(found, key=lambda endpoint: endpoint.name)
