@@ -1,0 +1,418 @@
+"""The application in process: routes, token, limits, and endpoints that change while they answer."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message
+
+from deployment.model_server.answers import serialise
+from deployment.model_server.app import create_app
+from deployment.model_server.models import ContractModel, Model, ModelNotLoaded
+from deployment.model_server.scoring_request import ScoringRequest
+from deployment.model_server.settings import ServerSettings
+from training.contracts import ContractViolation, Problem
+
+ROOT = "/api/2.0/serving-endpoints"
+SCORE = "/serving-endpoints/e/invocations"
+ONE = {"dataframe_records": [{"age": 41}]}
+JSON = "application/json"
+
+
+@dataclass
+class Shelf:
+    """Models by version; a version with a gate is loaded when the gate opens."""
+
+    gates: dict[str, threading.Event] = field(default_factory=dict)
+    loads: list[str] = field(default_factory=list)
+
+    def __call__(self, name: str, version: str) -> Model:
+        if version in self.gates and not self.gates[version].wait(10):
+            raise ModelNotLoaded("its gate never opened")
+        if name == "broken":
+            raise ModelNotLoaded("no weights")
+        self.loads.append(version)
+        return {"strict": ContractModel(_refuse), "defect": ContractModel(_defect)}.get(name, Echo(version))
+
+
+@dataclass(frozen=True)
+class Echo:
+    version: str
+
+    def predictions(self, request: ScoringRequest) -> bytes:
+        return serialise({"predictions": [self.version] * request.size})
+
+
+def _refuse(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    raise ContractViolation([Problem(0, "age", "a whole number", "'41'"), Problem(1, "age", "a value", "none")])
+
+
+def _defect(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    raise KeyError("a secret of the model")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Caller:
+    """Calls an ASGI application as a server would."""
+
+    app: ASGIApp
+    token: str
+
+    async def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        named = {"authorization": f"Bearer {self.token}", "content-type": JSON} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        parts = [raw[at : at + 65536] for at in range(0, len(raw), 65536)] or [b""]
+        incoming: Iterator[Message] = iter(
+            {"type": "http.request", "body": part, "more_body": number < len(parts) - 1}
+            for number, part in enumerate(parts)
+        )
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            if (message := next(incoming, None)) is None:
+                await asyncio.Event().wait()
+            return message or {}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": method, "path": path, "query_string": b"", "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in named.items() if value],
+        }  # fmt: skip
+        await self.app(scope, receive, send)
+        received = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], received, json.loads(b"".join(part["body"] for part in sent[1:]) or b"null"))
+
+    async def settled(self, name: str = "e") -> dict[str, Any]:
+        """The endpoint, when nothing is loading any more."""
+        async with asyncio.timeout(10):
+            while True:
+                endpoint: dict[str, Any] = (await self("GET", f"{ROOT}/{name}")).body
+                entities = endpoint["config"].get("served_entities", [])
+                loading = any(entity["state"]["deployment"] == "DEPLOYMENT_RECOVERING" for entity in entities)
+                if endpoint["state"]["config_update"] != "IN_PROGRESS" and not loading:
+                    return endpoint
+                await asyncio.sleep(0.001)
+
+
+Scene = Callable[[Caller], Awaitable[None]]
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def play(tmp_path: Path, shelf: Shelf) -> Callable[[Scene], None]:
+    """Run a scene against an application on this test's state folder; each call is a restart."""
+
+    def run(scene: Scene, **limits: Any) -> None:
+        settings = ServerSettings(tmp_path, tmp_path / "state", "unused", **limits)
+        draws = iter(number / 100 for number in range(10_000))
+        app = create_app(settings, load=shelf, now=lambda: 1_700_000_000.5, draw=lambda: next(draws) % 1)
+        asyncio.run(_with_lifespan(app, lambda: scene(Caller(app, settings.token_file.read_text().strip()))))
+
+    return run
+
+
+async def _with_lifespan(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> None:
+    incoming: asyncio.Queue[Message] = asyncio.Queue()
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def send(message: Message) -> None:
+        {"lifespan.startup.complete": started, "lifespan.shutdown.complete": ended}[message["type"]].set()
+
+    async def live() -> None:
+        await app({"type": "lifespan"}, incoming.get, send)
+
+    life = asyncio.create_task(live())
+    await incoming.put({"type": "lifespan.startup"})
+    await started.wait()
+    try:
+        await scene()
+    finally:
+        await incoming.put({"type": "lifespan.shutdown"})
+        await ended.wait()
+        await life
+
+
+def config(*versions: str, model: str = "m", traffic: Mapping[str, int] | None = None) -> dict[str, Any]:
+    shares = traffic or {version: 100 // len(versions) for version in versions}
+    return {
+        "served_entities": [{"entity_name": model, "entity_version": version} for version in versions],
+        "traffic_config": {
+            "routes": [
+                {"served_entity_name": f"{model}-{version}", "traffic_percentage": share}
+                for version, share in shares.items()
+            ]
+        },
+    }
+
+
+def creating(*versions: str, **kwargs: Any) -> dict[str, Any]:
+    return {"name": "e", "config": config(*versions, **kwargs)}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "code"),
+    [
+        ("GET", ROOT, {"authorization": ""}, 401, "UNAUTHENTICATED"),
+        ("GET", ROOT, {"authorization": "Basic YTpi"}, 401, "UNAUTHENTICATED"),
+        ("GET", ROOT, {"authorization": "Bearer "}, 401, "UNAUTHENTICATED"),
+        ("GET", ROOT, {"authorization": "Bearer wrong"}, 403, "PERMISSION_DENIED"),
+        ("POST", SCORE, {"authorization": "Bearer \u00e9"}, 403, "PERMISSION_DENIED"),
+        ("GET", "/api/2.0/clusters", {"authorization": ""}, 401, "UNAUTHENTICATED"),
+        ("GET", "/api/2.0/clusters", {}, 404, "ENDPOINT_NOT_FOUND"),
+        ("PUT", ROOT, {}, 405, "METHOD_NOT_ALLOWED"),
+        ("GET", SCORE, {}, 405, "METHOD_NOT_ALLOWED"),
+        ("POST", "/health", {}, 405, "METHOD_NOT_ALLOWED"),
+        ("GET", f"{ROOT}/x", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("DELETE", f"{ROOT}/x", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("PUT", f"{ROOT}/x/config", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("POST", "/serving-endpoints/x/invocations", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("PUT", f"{ROOT}/x/ai-gateway", {}, 501, "NOT_IMPLEMENTED"),
+        ("POST", ROOT, {"content_type": "text/plain"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        ("POST", ROOT, {"content_type": ""}, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        ("POST", ROOT, {"content_type": "application/json; charset=latin-1"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        ("POST", ROOT, {"content_encoding": "gzip"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        ("POST", ROOT, {}, 400, "BAD_REQUEST"),
+    ],
+)
+def test_refusals_before_a_model_is_asked(
+    play: Any, method: str, path: str, headers: dict[str, str], *, status: int, code: str
+) -> None:
+    async def scene(call: Caller) -> None:
+        answer = await call(method, path, None, **headers)
+        assert (answer.status, answer.body["error_code"]) == (status, code)
+        assert answer.body["message"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("path", ["/health", "/ping", "/version", "/.well-known/databricks-config"])
+def test_liveness_needs_no_token(play: Any, path: str) -> None:
+    async def scene(call: Caller) -> None:
+        assert (await call("GET", path, authorization="")).status == 200
+
+    play(scene)
+
+
+def test_an_endpoint_is_created_loads_answers_and_is_deleted(play: Any, shelf: Shelf) -> None:
+    shelf.gates["1"] = threading.Event()
+
+    async def scene(call: Caller) -> None:
+        body = creating("1") | {"description": "calls", "tags": [{"key": "team", "value": "risk"}]}
+        answer = await call("POST", f"{ROOT}/", body)
+        assert answer.status == 200
+        assert answer.body["state"] == {"ready": "NOT_READY", "config_update": "IN_PROGRESS"}
+        assert answer.body["pending_config"]["start_time"] == 1_700_000_000_500
+        refused = await call("POST", SCORE, ONE)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert (await call("POST", ROOT, creating("2"))).body["error_code"] == "RESOURCE_ALREADY_EXISTS"
+        shelf.gates["1"].set()
+        endpoint = await call.settled()
+        assert endpoint["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
+        assert endpoint["config"]["served_entities"][0]["state"]["deployment"] == "DEPLOYMENT_READY"
+        assert (endpoint["description"], endpoint["tags"]) == ("calls", [{"key": "team", "value": "risk"}])
+        listed = (await call("GET", ROOT)).body["endpoints"]
+        assert [(e["name"], e["config"]["served_entities"][0]["entity_version"]) for e in listed] == [("e", "1")]
+        scored = await call("POST", SCORE, ONE, content_type="application/json; charset=utf-8")
+        assert (scored.body, scored.headers["served-model-name"]) == ({"predictions": ["1"]}, "m-1")
+        assert (await call("DELETE", f"{ROOT}/e")).body == {}
+        assert (await call("POST", SCORE, ONE)).status == 404
+
+    play(scene)
+
+
+def test_tags_change_on_their_own(play: Any) -> None:
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1") | {"tags": [{"key": "a"}, {"key": "b", "value": "1"}]})
+        body = {"add_tags": [{"key": "c", "value": "2"}], "delete_tags": ["b"]}
+        answer = await call("PATCH", f"{ROOT}/e/tags", body)
+        assert answer.body == {"tags": [{"key": "a", "value": ""}, {"key": "c", "value": "2"}]}
+
+    play(scene)
+
+
+def test_an_update_serves_the_old_version_until_the_new_one_is_loaded(play: Any, shelf: Shelf) -> None:
+    shelf.gates["2"] = threading.Event()
+
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1"))
+        await call.settled()
+        assert (await call("PUT", f"{ROOT}/e/config", config("2"))).status == 200
+        assert (await call("POST", SCORE, ONE)).body == {"predictions": ["1"]}
+        conflict = await call("PUT", f"{ROOT}/e/config", config("3"))
+        assert (conflict.status, conflict.body["error_code"]) == (409, "RESOURCE_CONFLICT")
+        shelf.gates["2"].set()
+        assert (await call.settled())["config"]["config_version"] == 2
+        assert (await call("POST", SCORE, ONE)).body == {"predictions": ["2"]}
+
+    play(scene)
+
+
+def test_a_version_that_fails_to_load_leaves_the_old_one_serving(play: Any) -> None:
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1"))
+        await call.settled()
+        await call("PUT", f"{ROOT}/e/config", config("7", model="broken"))
+        endpoint = await call.settled()
+        assert endpoint["state"] == {"ready": "READY", "config_update": "UPDATE_FAILED"}
+        failed = endpoint["pending_config"]["served_entities"][0]["state"]
+        assert failed == {"deployment": "DEPLOYMENT_FAILED", "deployment_state_message": "no weights"}
+        logs = await call("GET", f"{ROOT}/e/served-models/broken-7/build-logs")
+        assert "no weights" in logs.body["logs"]
+        assert (await call("GET", f"{ROOT}/e/served-models/x/logs")).status == 404
+        assert (await call("POST", SCORE, ONE)).body == {"predictions": ["1"]}
+        await call("PUT", f"{ROOT}/e/config", config("2"))
+        assert (await call.settled())["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
+
+    play(scene)
+
+
+def test_an_endpoint_of_which_nothing_loads_says_why(play: Any) -> None:
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("7", model="broken"))
+        assert (await call.settled())["state"] == {"ready": "NOT_READY", "config_update": "UPDATE_FAILED"}
+        refused = await call("POST", SCORE, ONE)
+        assert (refused.status, refused.body["error_code"]) == (400, "INVALID_STATE")
+        assert "broken-7: no weights" in refused.body["message"]
+
+    play(scene)
+
+
+def test_traffic_is_split_by_percentage_and_versions_are_not_loaded_twice(play: Any, shelf: Shelf) -> None:
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1"))
+        await call.settled()
+        await call("PUT", f"{ROOT}/e/config", config("1", "2", traffic={"1": 90, "2": 10}))
+        await call.settled()
+        assert shelf.loads == ["1", "2"]
+        answers = [(await call("POST", SCORE, ONE)).body["predictions"][0] for _ in range(100)]
+        assert (answers.count("1"), answers.count("2")) == (90, 10)
+        again = {
+            (await call("POST", SCORE, ONE | {"client_request_id": "7"})).body["predictions"][0] for _ in range(20)
+        }
+        assert len(again) == 1
+        direct = await call("POST", "/serving-endpoints/e/served-models/m-2/invocations", ONE)
+        assert direct.body == {"predictions": ["2"]}
+        missing = await call("POST", "/serving-endpoints/e/served-models/m-3/invocations", ONE)
+        assert missing.status == 404 and "m-2" in missing.body["message"]
+
+    play(scene)
+
+
+def test_a_restart_restores_what_was_served_and_takes_up_the_update(play: Any, shelf: Shelf) -> None:
+    shelf.gates["2"] = threading.Event()
+
+    async def before(call: Caller) -> None:
+        await call("POST", ROOT, creating("1"))
+        await call.settled()
+        await call("PUT", f"{ROOT}/e/config", config("2"))
+
+    async def after(call: Caller) -> None:
+        endpoint = (await call("GET", f"{ROOT}/e")).body
+        assert endpoint["state"] == {"ready": "NOT_READY", "config_update": "IN_PROGRESS"}
+        shelf.gates["2"].set()
+        assert (await call.settled())["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
+        assert (await call("POST", SCORE, ONE)).body == {"predictions": ["2"]}
+
+    play(before)
+    play(after)
+
+
+def test_an_endpoint_deleted_while_it_loads_stays_deleted(play: Any, shelf: Shelf) -> None:
+    shelf.gates["1"] = threading.Event()
+
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1"))
+        assert (await call("DELETE", f"{ROOT}/e")).status == 200
+        shelf.gates["1"].set()
+        await call("POST", ROOT, creating("2"))
+        await call.settled()
+        assert (await call("POST", SCORE, ONE)).body == {"predictions": ["2"]}
+
+    play(scene)
+
+
+def test_a_breach_of_the_contract_names_row_and_field(play: Any) -> None:
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1", model="strict"))
+        await call.settled()
+        answer = await call("POST", SCORE, ONE)
+        assert (answer.status, answer.body["error_code"], answer.body["found"]) == (400, "BAD_REQUEST", 2)
+        assert answer.body["problems"][1] == {"row": 1, "field": "age", "expected": "a value", "got": "none"}
+        assert (await call("POST", SCORE, {"instances": [[1]]})).body["problems"][0]["row"] == 0
+
+    play(scene)
+
+
+def test_a_defect_is_told_by_an_id_only(play: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1", model="defect"))
+        await call.settled()
+        answer = await call("POST", SCORE, ONE)
+        assert (answer.status, answer.body["error_code"]) == (500, "INTERNAL_ERROR")
+        assert "secret" not in json.dumps(answer.body)
+        incident = answer.body["message"].split()[-1].rstrip(".")
+        assert incident in caplog.text and "a secret of the model" in caplog.text
+
+    play(scene)
+
+
+def test_a_body_beyond_the_limit_is_refused(play: Any) -> None:
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1"))
+        await call.settled()
+        answer = await call("POST", SCORE, b'"' + b"x" * 200_000 + b'"')
+        assert (answer.status, answer.body["error_code"]) == (413, "MAX_REQUEST_SIZE_EXCEEDED")
+        assert (await call("POST", SCORE, {"instances": [1, 2, 3]})).body["message"].endswith("send 1 to 2.")
+
+    play(scene, max_body_bytes=100_000, max_rows=2)
+
+
+def test_a_body_that_does_not_arrive_is_given_up(play: Any) -> None:
+    async def scene(call: Caller) -> None:
+        async def silent() -> Message:
+            await asyncio.Event().wait()
+            return {}
+
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {call.token}".encode()), (b"content-type", JSON.encode())]
+        scope = {"type": "http", "method": "POST", "path": ROOT, "headers": headers, "query_string": b""}
+        await call.app(scope, silent, send)
+        assert sent[0]["status"] == 408
+
+    play(scene, body_seconds=0.01)
+
+
+def test_the_token_is_made_once_and_only_for_its_owner(play: Any, tmp_path: Path) -> None:
+    tokens = []
+
+    async def scene(call: Caller) -> None:
+        tokens.append(call.token)
+
+    play(scene)
+    play(scene)
+    assert tokens[0] == tokens[1] and len(tokens[0]) >= 32
+    assert (tmp_path / "state" / "token").stat().st_mode & 0o777 == 0o600
