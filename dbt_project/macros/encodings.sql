@@ -1,6 +1,7 @@
 {#
-  From one raw column to feature columns. Each macro can be called alone; `encoded_features` calls them for all
-  that a feature table declares in `meta.encodings`, where the endpoint's request encoder reads them too.
+  From one raw column to feature columns. Each macro can be called alone. `encoded_features` calls them for a list
+  that a feature table declares at its head and puts into its `meta.encodings`: there the endpoint reads the same
+  list, and encodes a request as the table was encoded.
 #}
 
 {# The slug of a category, as it ends a column's name: 'Nordrhein-Westfalen' -> 'nordrhein_westfalen'. #}
@@ -59,9 +60,9 @@
   cast({{ column }} is null as int) as {{ column }}_is_missing
 {%- endmacro %}
 
-{# The feature columns of the model that calls it, in the order of its `meta.encodings`. #}
-{% macro encoded_features() -%}
-  {%- for encoding in (config.get('meta') or {}).get('encodings', []) -%}
+{# The feature columns of a list of encodings, in its order. #}
+{% macro encoded_features(encodings) -%}
+  {%- for encoding in encodings -%}
     {%- set column, kind = encoding.column, encoding['as'] -%}
     {%- if kind == 'number' %}
   {{ number(column, encoding.get('impute')) }}
