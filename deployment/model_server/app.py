@@ -35,15 +35,17 @@ def create_app(
     """The server of one state folder; its lifespan restores the endpoints and ends what still loads.
 
     Raises:
-        LakehouseError: the token file is unusable.
+        LakehouseError: the token file or the stored endpoints are unusable.
     """
     token = ensure_token(settings.token_file).encode()
-    fleet = Fleet(EndpointStore(settings.endpoints_file), load or Registry(settings.tracking_uri), now)
+    store = EndpointStore(settings.endpoints_file)
+    stored = store.read()
+    fleet = Fleet(store, load or Registry(settings.tracking_uri), now)
     invocations = Invocations(fleet, settings, draw)
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        await fleet.restore()
+        fleet.restore(stored)
         yield
         await fleet.close()
         invocations.close()

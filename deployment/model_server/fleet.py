@@ -1,7 +1,7 @@
 """The endpoints of a server and the models behind them: the one writer of both.
 
-All methods run on the event loop. Models load in a thread of their own, one after the other (importing a model's
-code is not thread-safe), and requests keep going to the old traffic until the new one takes its place in one
+All methods run on the event loop. Models load in threads, one after the other (importing a model's code is not
+thread-safe), and requests keep going to the old traffic until the new one takes its place in one
 assignment.
 """
 
@@ -9,7 +9,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from deployment.model_server.control_requests import ConfigInput, CreateInput, TagsInput
@@ -17,6 +16,7 @@ from deployment.model_server.endpoints import Endpoint, EndpointConfig, Route, S
 from deployment.model_server.errors import ApiError
 from deployment.model_server.models import Load, Model, ModelNotLoaded
 from deployment.model_server.store import EndpointStore
+from deployment.model_server.threads import in_daemon_thread
 
 LOG = logging.getLogger(__name__)
 Loaded = Mapping[str, Model]
@@ -51,7 +51,7 @@ class Fleet:
         self._traffic: dict[str, Traffic] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._writing = asyncio.Lock()
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._loading = asyncio.Lock()
 
     def names(self) -> list[str]:
         return sorted(self._endpoints)
@@ -131,10 +131,9 @@ class Fleet:
             if task := self._tasks.pop(name, None):
                 task.cancel()
 
-    async def restore(self) -> None:
-        """Take up the endpoints that the store holds; they load while the server answers already."""
+    def restore(self, stored: Mapping[str, Endpoint]) -> None:
+        """Take up the endpoints of an earlier server; they load while this one answers already."""
         now = self._millis()
-        stored = await asyncio.to_thread(self._store.read)
         self._endpoints = {name: endpoint.restarted(now) for name, endpoint in stored.items()}
         for endpoint in self._endpoints.values():
             self._start(endpoint)
@@ -144,7 +143,6 @@ class Fleet:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._loader.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, endpoint: Endpoint) -> None:
         task = asyncio.create_task(self._settle(endpoint), name=f"load {endpoint.name}")
@@ -174,7 +172,8 @@ class Fleet:
         return loaded, reasons
 
     async def _load_one(self, entity: ServedEntity) -> Model:
-        return await asyncio.get_running_loop().run_in_executor(self._loader, self._load, *entity.model)
+        async with self._loading:
+            return await in_daemon_thread(lambda: self._load(*entity.model))
 
     def _at_hand(self, name: str, entity: ServedEntity) -> Model | None:
         """The same version, as the endpoint serves it already."""

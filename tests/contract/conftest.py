@@ -1,0 +1,146 @@
+"""A registry with tiny models, and real model servers on free ports; each test stops what it starts."""
+
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from databricks.sdk import WorkspaceClient
+
+from deployment import serving
+from deployment.model_server import process
+from deployment.model_server.auth import read_token
+from deployment.model_server.settings import ServerSettings
+from lakehouse.settings import PROJECT
+
+STRICT = """
+import mlflow
+from mlflow.pyfunc import PythonModel
+from training.contracts import ContractViolation, Problem
+
+class Strict(PythonModel):
+    def answer(self, records):
+        bad = [Problem(row, "age", "a whole number", repr(record.get("age")))
+               for row, record in enumerate(records) if type(record.get("age")) is not int]
+        if bad:
+            raise ContractViolation(bad)
+        return [{"version": VERSION, "probability": record["age"] / 100} for record in records]
+
+    def predict(self, context, model_input, params=None):
+        return self.answer(model_input.to_dict("records"))
+
+mlflow.models.set_model(Strict())
+"""
+SLOW = STRICT.replace(
+    "    def answer",
+    """    def load_context(self, context):
+        import os, time
+        while not os.path.exists(GATE):
+            time.sleep(0.01)
+
+    def answer""",
+)
+BROKEN = STRICT.replace(
+    "    def answer",
+    """    def load_context(self, context):
+        raise RuntimeError("no weights")
+
+    def answer""",
+)
+PLAIN = """
+import mlflow
+from mlflow.pyfunc import PythonModel
+
+class Plain(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input.assign(doubled=model_input["amount"] * 2)[["doubled", "state"]]
+
+mlflow.models.set_model(Plain())
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that `slow` version 1 waits for when it is loaded."""
+    return tmp_path_factory.mktemp("gate") / "open"
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> str:
+    """A registry with `term_deposit` 1 to 3 (3 fails to load), `refusing` 1, `slow` 1 and `plain` 1."""
+    folder = tmp_path_factory.mktemp("registry")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    with warnings.catch_warnings(record=True):  # a registry is made here, not tested
+        warnings.simplefilter("always")
+        _register(uri, folder, gate)
+    return uri
+
+
+def _register(uri: str, folder: Path, gate: Path) -> None:
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("models", (folder / "artifacts").as_uri()))
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("double", "amount"), ColSpec("string", "state", required=False)])
+    )
+    golden = {"golden_request": [{"age": 41}]}
+    models = [
+        ("term_deposit", STRICT.replace("VERSION", "1"), golden, None),
+        ("term_deposit", STRICT.replace("VERSION", "2"), golden, None),
+        ("term_deposit", BROKEN.replace("VERSION", "3"), golden, None),
+        ("refusing", STRICT.replace("VERSION", "1"), {"golden_request": [{"age": "41"}]}, None),
+        ("slow", SLOW.replace("VERSION", "1").replace("GATE", repr(str(gate))), None, None),
+        ("plain", PLAIN, None, signature),
+    ]
+    for number, (name, code, metadata, given) in enumerate(models):
+        script = folder / f"model_{number}.py"
+        script.write_text(code)
+        mlflow.pyfunc.log_model(
+            name=name, python_model=str(script), registered_model_name=name, pip_requirements=["mlflow"],
+            metadata=metadata, signature=given,
+        )  # fmt: skip
+
+
+Start = Callable[[], ServerSettings]
+
+
+@pytest.fixture
+def start(tracking_uri: str, tmp_path: Path) -> Iterator[Start]:
+    """Starts servers on this test's state folder."""
+    started: list[ServerSettings] = []
+
+    def run() -> ServerSettings:
+        settings = ServerSettings(PROJECT, tmp_path / ".serving", tracking_uri, port=free_port())
+        process.serve_detached(settings)
+        started.append(settings)
+        return settings
+
+    yield run
+    for settings in started:
+        process.stop(settings)
+
+
+@pytest.fixture(scope="module")
+def server(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSettings]:
+    """One server for the tests of a module; endpoints are named by test."""
+    state = tmp_path_factory.mktemp("server") / ".serving"
+    settings = ServerSettings(PROJECT, state, tracking_uri, port=free_port())
+    process.serve_detached(settings)
+    yield settings
+    process.stop(settings)
+
+
+@pytest.fixture(scope="module")
+def client(server: ServerSettings) -> WorkspaceClient:
+    return serving.connect(server.url, read_token(server.token_file))

@@ -1,0 +1,135 @@
+"""Deploying through `deployment.serving`: against a real server, swaps and failures under load included."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.core import Config
+
+from deployment import serving
+from deployment.model_server import process
+from deployment.model_server.auth import read_token
+from deployment.model_server.settings import ServerSettings
+from lakehouse.errors import LakehouseError
+
+ROWS = [{"age": 50}]
+
+
+def test_deploy_creates_then_updates_and_tells_what_is_served(client: WorkspaceClient) -> None:
+    first = serving.deploy(client, "deploy", "term_deposit", 1)
+    assert first == serving.EndpointState("deploy", 1, {1: 100})
+    assert serving.deploy(client, "deploy", "term_deposit", 1) == first, "what is served already is not loaded again"
+    assert serving.deploy(client, "deploy", "term_deposit", 2).traffic == {2: 100}
+    assert serving.answer(client, "deploy", ROWS) == [{"version": 2, "probability": 0.5}]
+    assert serving.shift(client, "deploy", "term_deposit", {2: 75, 1: 25}).traffic == {1: 25, 2: 75}
+    assert serving.served_versions(client, "deploy") == {1: 25, 2: 75}
+    answered = {serving.answer(client, "deploy", ROWS)[0]["version"] for _ in range(100)}
+    assert answered == {1, 2}
+
+
+def test_no_request_fails_while_versions_swap(client: WorkspaceClient) -> None:
+    serving.deploy(client, "swap", "term_deposit", 1)
+    seen: list[int] = []
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def hammer() -> None:
+        while not done.is_set():
+            try:
+                seen.append(serving.answer(client, "swap", ROWS)[0]["version"])
+            except Exception as err:  # noqa: BLE001 - whatever fails is what the test looks for
+                failures.append(err)
+
+    threads = [threading.Thread(target=hammer) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for version in (2, 1, 2):
+            serving.deploy(client, "swap", "term_deposit", version)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert len(seen) > 100
+    assert {seen[0], seen[-1]} == {1, 2}
+
+
+@pytest.mark.parametrize(("model", "version", "says"), [("term_deposit", 3, "no weights"), ("refusing", 1, "golden")])
+def test_a_version_that_cannot_be_served_leaves_the_old_one(
+    client: WorkspaceClient, model: str, version: int, says: str
+) -> None:
+    endpoint = f"broken-{model}"
+    serving.deploy(client, endpoint, "term_deposit", 1)
+    with pytest.raises(serving.DeploymentFailed, match=f"{model}-{version}: .*{says}"):
+        serving.deploy(client, endpoint, model, version)
+    assert serving.answer(client, endpoint, ROWS) == [{"version": 1, "probability": 0.5}]
+    assert serving.served_versions(client, endpoint) == {1: 100}
+    assert serving.deploy(client, endpoint, "term_deposit", 2).traffic == {2: 100}
+
+
+def test_a_first_version_that_is_not_registered_is_told(client: WorkspaceClient) -> None:
+    with pytest.raises(serving.DeploymentFailed, match=r"version=77\) not found"):
+        serving.deploy(client, "missing", "term_deposit", 77)
+    with pytest.raises(serving.ServingRefused, match="not ready"):
+        serving.answer(client, "missing", ROWS)
+
+
+def test_a_refused_request_names_row_and_field(client: WorkspaceClient) -> None:
+    serving.deploy(client, "refusals", "term_deposit", 1)
+    with pytest.raises(serving.ServingRefused, match="row 1, field 'age': expected a whole number, got '50'"):
+        serving.answer(client, "refusals", [{"age": 50}, {"age": "50"}])
+    with pytest.raises(serving.ServingRefused, match="does not exist"):
+        serving.served_versions(client, "nowhere")
+
+
+def test_a_restart_restores_the_endpoints(start: Callable[[], ServerSettings]) -> None:
+    settings = start()
+    client = serving.connect(settings.url, read_token(settings.token_file))
+    serving.deploy(client, "kept", "term_deposit", 2)
+    assert process.stop(settings) is True
+    assert process.stop(settings) is False
+    settings = start()
+    client = serving.connect(settings.url, read_token(settings.token_file))
+    assert serving.answer(client, "kept", ROWS) == [{"version": 2, "probability": 0.5}]
+    assert serving.served_versions(client, "kept") == {2: 100}
+
+
+def test_a_detached_server_is_found_and_refuses_a_second(server: ServerSettings, tmp_path: Path) -> None:
+    found = process.running(server)
+    assert found and found.url == server.url and found.log_file.is_file()
+    assert read_token(found.token_file) not in Path(f"/proc/{found.pid}/cmdline").read_text()
+    assert read_token(found.token_file) not in found.log_file.read_text()
+    with pytest.raises(process.AlreadyServing, match=f"process {found.pid}"):
+        process.serve_detached(server)
+    elsewhere = ServerSettings(server.project, tmp_path, server.tracking_uri, port=server.port)
+    with pytest.raises(LakehouseError, match=f"process {found.pid} .*holds the port"):
+        process.serve_detached(elsewhere)
+
+
+def test_a_server_that_cannot_start_shows_its_log(server: ServerSettings, tmp_path: Path) -> None:
+    damaged = ServerSettings(server.project, tmp_path, server.tracking_uri, port=server.port + 1)
+    damaged.endpoints_file.write_text("{")
+    with pytest.raises(process.ServerFailed, match=r"endpoints\.json cannot be read"):
+        process.serve_detached(damaged)
+    assert process.running(damaged) is None
+
+
+def test_nothing_of_the_environment_disturbs_a_local_connection(
+    server: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for attribute in Config.attributes():
+        if attribute.env:
+            monkeypatch.setenv(attribute.env, "7")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".databrickscfg").write_text("[DEFAULT]\nhost = https://elsewhere.invalid\ntoken = other\n")
+    client = serving.connect(server.url, read_token(server.token_file))
+    assert isinstance(list(client.serving_endpoints.list()), list)
+
+
+def test_a_server_that_is_down_is_told_at_once() -> None:
+    with pytest.raises(serving.ServingUnreachable, match=r"deployment\.run serve --detach"):
+        serving.connect("http://127.0.0.1:9", "token")
