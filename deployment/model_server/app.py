@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployment.model_server.answers import send_json, serialise
 from deployment.model_server.api import OPEN, control_routes
 from deployment.model_server.auth import authenticate, ensure_token
+from deployment.model_server.bodies import TOO_SLOW, Incoming
 from deployment.model_server.clock import SYSTEM
 from deployment.model_server.errors import ApiError
 from deployment.model_server.fleet import Fleet
@@ -54,21 +55,24 @@ def create_app(
         Route(f"/serving-endpoints/{{name}}{entity}/invocations", invocations, methods=["POST"])
         for entity in ("", "/served-models/{entity}")
     ]
-    return Gate(Router([*data, *control_routes(fleet, settings)], redirect_slashes=False, lifespan=lifespan), token)
+    router = Router([*data, *control_routes(fleet, settings)], redirect_slashes=False, lifespan=lifespan)
+    return Gate(router, token, settings.body_seconds)
 
 
 class Gate:
     """Checks the token before a request is routed, and turns what is raised behind it into an answer."""
 
-    def __init__(self, app: ASGIApp, token: bytes) -> None:
+    def __init__(self, app: ASGIApp, token: bytes, body_seconds: float) -> None:
         self._app = app
         self._token = token
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app({**scope, "app": self}, receive, send)
             return
         path = scope["path"].rstrip("/") or "/"
+        incoming = Incoming(receive)
         started = False
 
         async def tracked(message: Message) -> None:
@@ -79,10 +83,12 @@ class Gate:
         try:
             if path not in OPEN:
                 authenticate(scope["headers"], self._token)
-            await self._app({**scope, "path": path, "app": self}, receive, tracked)
+            await self._app({**scope, "path": path, "app": self}, incoming, tracked)
         except Exception as err:  # noqa: BLE001 - the last line of defence; the caller gets an id, the log the cause
             refusal = refusal_of(err, scope["method"], path)
             if not started:
+                if refusal.status != TOO_SLOW:
+                    await incoming.discard(self._body_seconds)
                 await send_json(send, refusal.status, serialise(refusal.body()), refusal.headers)
 
 

@@ -4,13 +4,36 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from starlette.types import Message, Receive, Scope
 
 from deployment.model_server.errors import ApiError
 
-DISCARD_BYTES = 64 * 1024 * 1024  # what is read past the limit, so that a client can read why it was refused
+DISCARD_BYTES = 64 * 1024 * 1024
+TOO_SLOW = 408
+
+
+class Incoming:
+    """The messages of one request; knows whether its body was read to the end."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ended = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def discard(self, seconds: float) -> None:
+        """Read what is left, within bounds: a client that still sends cannot read why it was refused."""
+        size = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._ended and size <= DISCARD_BYTES:
+                    size += len((await self()).get("body", b""))
 
 
 async def read_json(scope: Scope, receive: Receive, max_bytes: int, seconds: float) -> Any:
@@ -26,7 +49,7 @@ async def read_json(scope: Scope, receive: Receive, max_bytes: int, seconds: flo
             body = await _read(receive, headers, max_bytes)
     except TimeoutError as err:
         message = f"The body did not arrive within {seconds:g} s."
-        raise ApiError(408, "REQUEST_TIMEOUT", message, headers={"connection": "close"}) from err
+        raise ApiError(TOO_SLOW, "REQUEST_TIMEOUT", message, headers={"connection": "close"}) from err
     return decode(body)
 
 
@@ -70,19 +93,18 @@ async def _read(receive: Receive, headers: Mapping[str, str], max_bytes: int) ->
     chunks: list[bytes] = []
     size = 0
     more = True
-    while more and size <= max_bytes + DISCARD_BYTES:
+    while more and size <= max_bytes:
         message: Message = await receive()
         if message["type"] == "http.disconnect":
             raise ApiError.bad_request("The connection ended before the body did.")
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size <= max_bytes:
-            chunks.append(chunk)
+        chunks.append(chunk)
         more = message.get("more_body", False)
     if size > max_bytes:
         given = headers.get("content-length", f"more than {max_bytes}")
         message_text = f"The body has {given} bytes; at most {max_bytes} are read. Send fewer rows at a time."
-        raise ApiError(413, "MAX_REQUEST_SIZE_EXCEEDED", message_text, headers={"connection": "close"})
+        raise ApiError(413, "MAX_REQUEST_SIZE_EXCEEDED", message_text)
     return b"".join(chunks)
 
 

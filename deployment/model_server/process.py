@@ -4,12 +4,15 @@ The state folder remembers the process by its number and its start time, so that
 to somebody else is never taken for the server.
 """
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from deployment.model_server.store import replace_file
 from lakehouse.errors import LakehouseError
 
 TICK = 0.05
+LOG_BYTES = 10 * 1024 * 1024
 _children: list[subprocess.Popen[bytes]] = []  # kept, so that a child that ended can be reaped
 
 
@@ -66,12 +70,12 @@ def serve(settings: ServerSettings) -> None:
     from deployment.model_server.listener import listen
 
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    info = _this_process(settings)
-    replace_file(settings.process_file, json.dumps(asdict(info), default=str))
-    try:
-        listen(settings)
-    finally:
-        if (left := _recorded(settings)) and left.pid == info.pid:
+    with _only_one(settings):
+        info = _this_process(settings)
+        replace_file(settings.process_file, json.dumps(asdict(info), default=str))
+        try:
+            listen(settings)
+        finally:
             settings.process_file.unlink(missing_ok=True)
 
 
@@ -129,9 +133,29 @@ def _check_startable(settings: ServerSettings) -> None:
     check_free(settings.host, settings.port)
 
 
+@contextmanager
+def _only_one(settings: ServerSettings) -> Iterator[None]:
+    """Of two servers that start at once with one state folder, the second is refused."""
+    with settings.process_file.with_name("lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise LakehouseError(
+                f"another model server is starting with the state in {settings.state}",
+                hint="See whether it runs: python -m deployment.run status",
+            ) from err
+        yield
+
+
+def _rotate(log: Path) -> None:
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".old.log"))
+
+
 def _spawn(settings: ServerSettings) -> subprocess.Popen[bytes]:
     # The settings go through a pipe: a tracking URI can hold a password, and arguments are for all to see.
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _rotate(settings.log_file)
     with settings.log_file.open("ab") as log:
         settings.log_file.chmod(0o600)
         child = subprocess.Popen(

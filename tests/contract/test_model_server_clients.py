@@ -1,6 +1,9 @@
 """The vendor's own clients against the model server, as they are."""
 
+import json
+from contextlib import closing
 from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +167,23 @@ def test_the_mlflow_deployments_client(server: ServerSettings, monkeypatch: pyte
     assert deployments.update_endpoint_tags("mlflow", {"add_tags": [{"key": "a", "value": "b"}]}).tags
     deployments.delete_endpoint("mlflow")
     assert "mlflow" not in [endpoint["name"] for endpoint in deployments.list_endpoints()]
+
+
+@pytest.mark.parametrize(
+    ("token", "path", "status"), [("wrong", "sdk", 403), ("", "nowhere", 404), ("", "large", 413)]
+)
+def test_a_refusal_reaches_a_client_that_still_sends(
+    server: ServerSettings, client: WorkspaceClient, token: str, path: str, status: int
+) -> None:
+    if path == "large":
+        config = EndpointCoreConfigInput(name=path, served_entities=[entity(1)])
+        client.serving_endpoints.create_and_wait(path, config=config)
+    headers = {
+        "authorization": f"Bearer {token or read_token(server.token_file)}",
+        "content-type": "application/json",
+    }
+    connection = HTTPConnection(server.host, server.port, timeout=20)
+    with closing(connection):
+        connection.request("POST", f"/serving-endpoints/{path}/invocations", b" " * 5_000_000, headers)
+        answer = connection.getresponse()
+        assert (answer.status, "message" in json.loads(answer.read())) == (status, True)
