@@ -4,9 +4,11 @@ Sail keeps its catalogue in memory, so the folder is what lasts: whoever opens a
 that stand there.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
@@ -23,6 +25,17 @@ class TableNotFound(LakehouseError):
         return cls(
             f"{name} is not in the warehouse. {nearest(name, known)}",
             hint=f"Build it: dbt build --select +{model}",
+        )
+
+
+class WarehouseUnwritable(LakehouseError):
+    """The warehouse folder takes no files."""
+
+    @classmethod
+    def at(cls, root: Path, reason: OSError) -> "WarehouseUnwritable":
+        return cls(
+            f"the warehouse {root} cannot be written to: {reason.strerror}",
+            hint="Free space or correct its permissions, or name another folder in LAKEHOUSE_WAREHOUSE.",
         )
 
 
@@ -62,6 +75,21 @@ class Warehouse:
         """Every Delta table, ordered by name."""
         for log in sorted(self.root.glob("*/*/_delta_log")):
             yield TableName(log.parent.parent.name, log.parent.name)
+
+    def require_writable(self) -> None:
+        """Make sure, before anything is built, that files can be written here.
+
+        Raises:
+            WarehouseUnwritable: they cannot: no permission, a read-only or a full disk.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=self.root, prefix=".probe-") as probe:
+                probe.write(bytes(4096))
+                probe.flush()
+                os.fsync(probe.fileno())
+        except OSError as err:
+            raise WarehouseUnwritable.at(self.root, err) from err
 
     def register(self, session: SparkSession) -> None:
         """Make every table known to the session's catalogue; what it knows already stays as it is."""

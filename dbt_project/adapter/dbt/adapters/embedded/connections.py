@@ -1,0 +1,113 @@
+"""A connection is the process's one Spark session, with the warehouse's tables registered in it."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.contracts.connection import Connection, ConnectionState
+from dbt.adapters.exceptions import FailedToConnectError
+from dbt.adapters.sail.connections import SailConnectionManager, SailCredentials
+from dbt.adapters.spark.session import Connection as SessionHandle
+from dbt.adapters.spark.session import Cursor, SessionConnectionWrapper
+from dbt_common.exceptions import DbtRuntimeError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from dbt.adapters.embedded import views
+from lakehouse.errors import LakehouseError
+from lakehouse.session import open_session
+from lakehouse.warehouse import Warehouse
+
+
+@dataclass
+class EmbeddedCredentials(SailCredentials):
+    """What a target says: the warehouse folder, and a server's address if the engine is not in this process.
+
+    A relative `warehouse` is below the dbt project, whatever the working directory.
+    """
+
+    warehouse: str = "warehouse"
+    remote: str | None = None
+    project_root: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # No fields: dbt makes a JSON schema of those.
+        self._opening = threading.Lock()
+        self._session: SparkSession | None = None
+
+    @property
+    def type(self) -> str:
+        return "embedded"
+
+    @property
+    def unique_field(self) -> str:
+        return self.remote or "in process"
+
+    def _connection_keys(self) -> tuple[str, ...]:
+        return "warehouse", "remote", "schema"
+
+    @property
+    def lakehouse(self) -> Warehouse:
+        """The warehouse at its absolute path."""
+        return Warehouse((Path(self.project_root) / self.warehouse).resolve())
+
+    def session(self) -> SparkSession:
+        """The session; the first call opens it and registers what stands in the warehouse.
+
+        A hook would be too late for that: dbt fills its cache of relations before the first hook runs.
+        """
+        with self._opening:
+            if self._session is None:
+                session = open_session(self.remote)
+                self.lakehouse.require_writable()
+                self.lakehouse.register(session)
+                views.register(session, self.lakehouse)
+                self._session = session
+            return self._session
+
+
+class EmbeddedCursor(Cursor):
+    """A cursor that runs SQL in the session and tells its errors as dbt's."""
+
+    def __init__(self, session: SparkSession) -> None:
+        super().__init__()
+        self._session = session
+
+    def execute(self, sql: str, *parameters: object) -> None:
+        try:
+            self._df = self._session.sql(sql % parameters if parameters else sql)
+        except PySparkException as err:
+            raise DbtRuntimeError(str(err)) from err
+
+
+class EmbeddedHandle(SessionHandle):
+    """What dbt-spark takes for a pyodbc connection."""
+
+    def __init__(self, session: SparkSession) -> None:
+        super().__init__()
+        self._session = session
+
+    def cursor(self) -> EmbeddedCursor:
+        return EmbeddedCursor(self._session)
+
+
+class EmbeddedConnectionManager(SailConnectionManager):
+    """Opens the session instead of a server of its own."""
+
+    TYPE = "embedded"
+
+    @classmethod
+    def open(cls, connection: Connection) -> Connection:
+        if connection.state == ConnectionState.OPEN:
+            return connection
+        credentials: Any = connection.credentials
+        try:
+            connection.handle = SessionConnectionWrapper(EmbeddedHandle(credentials.session()))
+        except LakehouseError as err:
+            connection.handle = None
+            connection.state = ConnectionState.FAIL
+            raise FailedToConnectError(str(err)) from err
+        connection.state = ConnectionState.OPEN
+        return connection

@@ -1,0 +1,154 @@
+"""The adapter: what dbt asks of a warehouse, answered by Delta tables in a folder."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dbt.adapters.base import PythonJobHelper
+from dbt.adapters.base.impl import ConstraintSupport
+from dbt.adapters.base.meta import available
+from dbt.adapters.base.relation import BaseRelation
+from dbt.adapters.sail.impl import SailAdapter
+from dbt.adapters.spark import SparkColumn
+from dbt_common.contracts.constraints import ConstraintType
+from dbt_common.exceptions import DbtRuntimeError
+from deltalake.schema import Field, PrimitiveType
+from pyspark.errors import PySparkException
+
+from dbt.adapters.embedded import views
+from dbt.adapters.embedded.connections import EmbeddedConnectionManager, EmbeddedCredentials
+from dbt.adapters.embedded.publication import table_spec
+from dbt.adapters.embedded.python_models import SessionPythonJob
+from dbt.adapters.embedded.seeds import seed_frame
+from dbt.adapters.embedded.tables import TableWriter
+from lakehouse.errors import LakehouseError
+from lakehouse.warehouse import TableName
+
+Helpers = dict[str, type[PythonJobHelper]]
+
+
+class EmbeddedAdapter(SailAdapter):
+    """Sail's adapter, with tables that last."""
+
+    ConnectionManager = EmbeddedConnectionManager
+    CONSTRAINT_SUPPORT = {  # noqa: RUF012  (dbt's own declaration)
+        ConstraintType.check: ConstraintSupport.ENFORCED,
+        ConstraintType.not_null: ConstraintSupport.ENFORCED,
+        ConstraintType.unique: ConstraintSupport.NOT_ENFORCED,
+        ConstraintType.primary_key: ConstraintSupport.NOT_ENFORCED,
+        ConstraintType.foreign_key: ConstraintSupport.NOT_ENFORCED,
+    }
+
+    def __init__(self, config: Any, mp_context: Any) -> None:
+        super().__init__(config, mp_context)
+        self._credentials: EmbeddedCredentials = config.credentials
+        self._credentials.project_root = str(config.project_root)
+
+    @classmethod
+    def type(cls) -> str:
+        return "embedded"
+
+    # Python models
+
+    @property
+    def default_python_submission_method(self) -> str:
+        return "session"
+
+    @property
+    def python_submission_helpers(self) -> Helpers:
+        return {"session": SessionPythonJob}
+
+    # Writing
+
+    @available.parse_none
+    def write_table(self, relation: BaseRelation, sql: str, model: Mapping[str, Any]) -> None:
+        """Replace the relation by the rows of a query, under the model's constraints."""
+        self._write(relation, self._session().sql(sql), model)
+
+    @available.parse_none
+    def write_seed(
+        self, relation: BaseRelation, rows: Any, types: Mapping[str, str], model: Mapping[str, Any]
+    ) -> None:
+        """Replace the relation by the rows of a seed."""
+        self._write(relation, seed_frame(self._session(), rows, types), model)
+
+    @available.parse_none
+    def publish(self, relation: BaseRelation, model: Mapping[str, Any]) -> None:
+        """Bring the properties of a table up to date that was not rewritten."""
+        self._writer().publish(_name(relation), table_spec(model).properties)
+
+    @available.parse_none
+    def keep_view(self, relation: BaseRelation, create_sql: str) -> None:
+        """Let the view outlive this process."""
+        views.keep(self._credentials.lakehouse, _name(relation), create_sql)
+
+    @available.parse_none
+    def add_columns(self, relation: BaseRelation, columns: Iterable[SparkColumn]) -> None:
+        """Add nullable columns to a table."""
+        table = self._credentials.lakehouse.open(_name(relation))
+        names = {"int": "integer", "bigint": "long", "smallint": "short", "tinyint": "byte"}
+        table.alter.add_columns(
+            [Field(c.name, PrimitiveType(names.get(c.data_type.lower(), c.data_type.lower()))) for c in columns]
+        )
+
+    def drop_relation(self, relation: BaseRelation) -> None:
+        if relation.type == "table":
+            self.cache_dropped(relation)
+            self._writer().drop(_name(relation))
+            return
+        super().drop_relation(relation)
+        if relation.schema:
+            views.forget(self._credentials.lakehouse, _name(relation))
+
+    def rename_relation(self, from_relation: BaseRelation, to_relation: BaseRelation) -> None:
+        if from_relation.type != "table":
+            raise DbtRuntimeError(f"{from_relation} is a view: build it again under its new name")
+        self.cache_renamed(from_relation, to_relation)
+        self._writer().rename(_name(from_relation), _name(to_relation))
+
+    def drop_schema(self, relation: BaseRelation) -> None:
+        super().drop_schema(relation)
+        folder = self._credentials.lakehouse.root / str(relation.schema)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+    # Reading
+
+    def get_columns_in_relation(self, relation: BaseRelation) -> list[SparkColumn]:
+        # Sail's DESCRIBE shows no columns for a table that was registered by its location.
+        try:
+            fields = self._session().table(relation.render()).schema.fields
+        except PySparkException as err:
+            if any(word in str(err).lower() for word in ("not found", "cannot be found", "not_found")):
+                return []
+            raise DbtRuntimeError(str(err)) from err
+        return [
+            SparkColumn(
+                table_schema=relation.schema,
+                table_name=relation.identifier,
+                table_type=relation.type,
+                column=field.name,
+                column_index=place,
+                dtype=field.dataType.simpleString(),
+            )
+            for place, field in enumerate(fields)
+        ]
+
+    def parse_columns_from_information(self, relation: BaseRelation) -> list[SparkColumn]:
+        return self.get_columns_in_relation(relation)
+
+    def _write(self, relation: BaseRelation, rows: Any, model: Mapping[str, Any]) -> None:
+        try:
+            self._writer().write(rows, _name(relation), table_spec(model))
+        except (LakehouseError, PySparkException) as err:
+            raise DbtRuntimeError(str(err)) from err
+
+    def _writer(self) -> TableWriter:
+        return TableWriter(self._session(), self._credentials.lakehouse)
+
+    def _session(self) -> Any:
+        return self._credentials.session()
+
+
+def _name(relation: BaseRelation) -> TableName:
+    return TableName(str(relation.schema), str(relation.identifier))

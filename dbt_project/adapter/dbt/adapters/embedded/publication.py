@@ -1,0 +1,68 @@
+"""What dbt knows of a model, as the properties and constraints of its Delta table."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dbt.adapters.embedded.tables import TableSpec
+
+Model = Mapping[str, Any]
+
+
+def table_spec(model: Model) -> TableSpec:
+    """The spec of a model, seed or snapshot, from its node in the manifest."""
+    config = model["config"]
+    enforced = bool((config.get("contract") or {}).get("enforced"))
+    partition_by = config.get("partition_by") or []
+    return TableSpec(
+        not_null=frozenset(_not_null(model)) if enforced else frozenset(),
+        checks=dict(_checks(model)) if enforced else {},
+        properties={**(config.get("tblproperties") or {}), **feature_properties(model)},
+        partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
+    )
+
+
+def feature_properties(model: Model) -> dict[str, str]:
+    """The key, timestamp and meaning of a feature table; empty for any other table."""
+    meta = model["config"].get("meta") or {}
+    catalog = meta.get("feature_catalog") or {}
+    if not catalog.get("is_feature_table"):
+        return {}
+    entity = catalog.get("entity") or []
+    keys = [entity] if isinstance(entity, str) else list(entity)
+    timestamp = catalog.get("timestamp_column")
+    features = {name: _feature(column) for name, column in model["columns"].items() if name not in {*keys, timestamp}}
+    published = {
+        "primary_keys": json.dumps(keys),
+        "timestamp_column": timestamp,
+        "description": (model.get("description") or "").strip(),
+        "grain": meta.get("grain"),
+        "owner": catalog.get("owner"),
+        "freshness": json.dumps(catalog["freshness"]) if catalog.get("freshness") else None,
+        "features": json.dumps(features),
+        "encodings": json.dumps(meta.get("encodings", [])),
+    }
+    return {f"feature_table.{name}": value for name, value in published.items() if value is not None}
+
+
+def _feature(column: Mapping[str, Any]) -> dict[str, Any]:
+    about = {"data_type": column.get("data_type"), "description": (column.get("description") or "").strip()}
+    return about | ((column.get("meta") or {}).get("feature_catalog") or {})
+
+
+def _not_null(model: Model) -> Iterator[str]:
+    for column in model["columns"].values():
+        if any(constraint["type"] == "not_null" for constraint in column.get("constraints") or []):
+            yield column["name"]
+    for constraint in model.get("constraints") or []:
+        if constraint["type"] == "not_null":
+            yield from constraint["columns"]
+
+
+def _checks(model: Model) -> Iterator[tuple[str, str]]:
+    owners = [model, *model["columns"].values()]
+    for constraint in (c for owner in owners for c in owner.get("constraints") or []):
+        if constraint["type"] == "check":
+            condition = constraint["expression"]
+            yield constraint.get("name") or f"check_{hashlib.sha256(condition.encode()).hexdigest()[:12]}", condition

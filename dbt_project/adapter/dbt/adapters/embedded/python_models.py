@@ -1,0 +1,51 @@
+"""dbt Python models, run in the session of this process."""
+
+from typing import Any
+
+import pandas as pd
+from dbt.adapters.base import PythonJobHelper
+from dbt_common.exceptions import DbtRuntimeError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+
+from dbt.adapters.embedded.connections import EmbeddedCredentials
+from dbt.adapters.embedded.publication import table_spec
+from dbt.adapters.embedded.tables import TableWriter
+from lakehouse.errors import LakehouseError
+from lakehouse.warehouse import TableName
+
+
+class SessionPythonJob(PythonJobHelper):
+    """Runs the compiled code and writes the frame that `model` returns."""
+
+    def __init__(self, parsed_model: dict[str, Any], credentials: Any) -> None:
+        self._model = parsed_model
+        self._credentials: EmbeddedCredentials = credentials
+
+    def submit(self, compiled_code: str) -> None:
+        """Run the code that `py_write_table` compiled: it defines `frame` and `target`.
+
+        Raises:
+            DbtRuntimeError: the model failed; an error of this project is told by its message alone.
+        """
+        session = self._credentials.session()
+        names: dict[str, Any] = {"spark": session, "__name__": "dbt_model"}
+        try:
+            # Running the project's own models is what dbt is for.
+            # dbt's templates leave blanks before the first line.
+            exec(compile(compiled_code.lstrip(), self._model["original_file_path"], "exec"), names)  # noqa: S102
+            frame = self._as_frame(names["frame"])
+            writer = TableWriter(session, self._credentials.lakehouse)
+            writer.write(frame, TableName.parse(names["target"]), table_spec(self._model))
+        except (LakehouseError, PySparkException) as err:
+            raise DbtRuntimeError(str(err)) from err
+
+    def _as_frame(self, returned: object) -> DataFrame:
+        if isinstance(returned, pd.DataFrame):
+            return self._credentials.session().createDataFrame(returned)
+        # Each kind of session has a DataFrame class of its own, and all are this one's subclasses.
+        if isinstance(returned, DataFrame):
+            return returned
+        raise DbtRuntimeError(
+            f"the model returned a {type(returned).__name__}; return a PySpark or pandas DataFrame instead"
+        )
