@@ -1,20 +1,19 @@
 """Model versions from the registry, loaded, warmed up, and ready to answer."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from deployment.model_server import golden
 from deployment.model_server.answers import serialise
 from deployment.model_server.errors import ApiError
-from deployment.model_server.scoring_request import ScoringRequest, parse
+from deployment.model_server.scoring_request import ScoringRequest
 from training.contracts import ContractViolation
 
 LOG = logging.getLogger(__name__)
 Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-GOLDEN_REQUEST = "golden_request"
 
 
 class ModelNotLoaded(Exception):
@@ -73,7 +72,8 @@ class Registry:
             model = self._load(f"models:/{name}/{version}")
         except (Exception, SystemExit) as err:  # the code of a model may raise anything
             LOG.warning("model %s version %s cannot be served", name, version, exc_info=True)
-            raise ModelNotLoaded(f"{type(err).__name__}: {err}"[:1000]) from err
+            reason = str(err) if isinstance(err, golden.GoldenMismatch) else f"{type(err).__name__}: {err}"
+            raise ModelNotLoaded(reason[:1000]) from err
         LOG.info("model %s version %s loaded in %.1f s", name, version, time.monotonic() - started)
         return model
 
@@ -86,25 +86,10 @@ class Registry:
         loaded = mlflow.pyfunc.load_model(uri)
         answer = getattr(_python_model(loaded), "answer", None)
         model: Model = ContractModel(answer) if callable(answer) else PyfuncModel(loaded)
-        golden = (loaded.metadata.metadata or {}).get(GOLDEN_REQUEST)
-        if golden is not None:
-            warm_up(model, golden)
-        elif isinstance(model, PyfuncModel):
+        golden.check(loaded.metadata.metadata or {}, model.predictions)
+        if isinstance(model, PyfuncModel):
             model.warm_up()
         return model
-
-
-def warm_up(model: Model, golden_request: Any) -> None:
-    """Answer the request that a model brings along: a body in one of the four formats, or a list of rows.
-
-    Raises:
-        ModelNotLoaded: it cannot be answered.
-    """
-    body = json.loads(golden_request) if isinstance(golden_request, str) else golden_request
-    try:
-        model.predictions(parse({"dataframe_records": body} if isinstance(body, list) else body, max_rows=1_000))
-    except ApiError as err:
-        raise ModelNotLoaded(f"it refuses its own golden request: {err.failed}") from err
 
 
 def _python_model(loaded: Any) -> Any:

@@ -3,17 +3,19 @@
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc import PyFuncModel
 from mlflow.utils.proto_json_utils import NumpyEncoder, dataframe_from_parsed_json, parse_tf_serving_input
 
 from deployment.model_server.answers import serialise
 from deployment.model_server.errors import ApiError
 from deployment.model_server.scoring_request import Row, ScoringRequest
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PyFuncModel
 
 LOG = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ LOG = logging.getLogger(__name__)
 class PyfuncModel:
     """Answers through `predict`; MLflow enforces the signature."""
 
-    loaded: PyFuncModel
+    loaded: "PyFuncModel"
 
     def predictions(self, request: ScoringRequest) -> bytes:
         try:

@@ -31,7 +31,7 @@ def parse(body: Any, max_rows: int) -> ScoringRequest:
     """
     if not isinstance(body, dict):
         raise ApiError.bad_request(f"The body must be an object with {_FORMAT_NAMES}, and is {kind(body)}.")
-    given = [name for name in _FORMATS if name in body]
+    given = [name for name in FORMATS if name in body]
     if len(given) != 1:
         found = (
             f"it has {' and '.join(given)}" if given else f"it has {', '.join(map(repr, body)) or 'no fields'}"[:200]
@@ -42,7 +42,7 @@ def parse(body: Any, max_rows: int) -> ScoringRequest:
     request_id = body.get("client_request_id")
     if request_id is not None and not isinstance(request_id, str):
         raise ApiError.bad_request(f"client_request_id must be text, and is {kind(request_id)}.")
-    rows, tensor = _FORMATS[given[0]](given[0], body[given[0]])
+    rows, tensor = FORMATS[given[0]](given[0], body[given[0]])
     request = ScoringRequest(rows, tensor, request_id)
     if not 1 <= request.size <= max_rows:
         raise ApiError.bad_request(f"'{given[0]}' has {request.size} rows; send 1 to {max_rows}.")
@@ -110,10 +110,10 @@ def _list(name: str, value: Any) -> list[Any]:
     return value
 
 
-_FORMATS: dict[str, Callable[[str, Any], Parsed]] = {
+FORMATS: dict[str, Callable[[str, Any], Parsed]] = {
     "dataframe_records": _records,
     "dataframe_split": _split,
     "instances": _instances,
     "inputs": _inputs,
 }
-_FORMAT_NAMES = ", ".join(_FORMATS)
+_FORMAT_NAMES = ", ".join(FORMATS)

@@ -4,6 +4,7 @@ import socket
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from databricks.sdk import WorkspaceClient
@@ -75,7 +76,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> str:
-    """A registry with `term_deposit` 1 to 3 (3 fails to load), `refusing` 1, `slow` 1 and `plain` 1."""
+    """A registry with `term_deposit` 1 to 3 (3 fails to load), `refusing` 1, `drifted` 1, `slow` 1 and `plain` 1."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     with warnings.catch_warnings(record=True):  # a registry is made here, not tested
@@ -94,12 +95,17 @@ def _register(uri: str, folder: Path, gate: Path) -> None:
     signature = ModelSignature(
         inputs=Schema([ColSpec("double", "amount"), ColSpec("string", "state", required=False)])
     )
-    golden = {"golden_request": [{"age": 41}]}
+    golden: list[dict[str, Any]] = [
+        {"golden_request": {"age": 41}, "golden_answer": {"version": version, "probability": 0.41}}
+        for version in (1, 2)
+    ]
+    refusing = {"golden_request": [{"age": "41"}]}
     models = [
-        ("term_deposit", STRICT.replace("VERSION", "1"), golden, None),
-        ("term_deposit", STRICT.replace("VERSION", "2"), golden, None),
-        ("term_deposit", BROKEN.replace("VERSION", "3"), golden, None),
-        ("refusing", STRICT.replace("VERSION", "1"), {"golden_request": [{"age": "41"}]}, None),
+        ("term_deposit", STRICT.replace("VERSION", "1"), golden[0], None),
+        ("term_deposit", STRICT.replace("VERSION", "2"), golden[1], None),
+        ("term_deposit", BROKEN.replace("VERSION", "3"), None, None),
+        ("refusing", STRICT.replace("VERSION", "1"), refusing, None),
+        ("drifted", STRICT.replace("VERSION", "2"), golden[0], None),
         ("slow", SLOW.replace("VERSION", "1").replace("GATE", repr(str(gate))), None, None),
         ("plain", PLAIN, None, signature),
     ]

@@ -57,7 +57,14 @@ def test_no_request_fails_while_versions_swap(client: WorkspaceClient) -> None:
     assert {seen[0], seen[-1]} == {1, 2}
 
 
-@pytest.mark.parametrize(("model", "version", "says"), [("term_deposit", 3, "no weights"), ("refusing", 1, "golden")])
+@pytest.mark.parametrize(
+    ("model", "version", "says"),
+    [
+        ("term_deposit", 3, "no weights"),
+        ("refusing", 1, "it refuses its own golden"),
+        ("drifted", 1, "answered .*'version': 1"),
+    ],
+)
 def test_a_version_that_cannot_be_served_leaves_the_old_one(
     client: WorkspaceClient, model: str, version: int, says: str
 ) -> None:
