@@ -24,7 +24,7 @@ from databricks.sdk.service.serving import (
 from deployment.model_server.clock import SYSTEM, Clock
 from lakehouse.errors import LakehouseError
 
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 1.0
 RETRY_SECONDS = 20  # our server is on this machine or near it: what fails for longer is down
 Record = dict[str, Any]
 

@@ -13,7 +13,10 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Where to listen, where the models come from, where the state lies, and what a request may cost."""
+    """Where to listen, where the models come from, where the state lies, and what a request may cost.
+
+    A body may have `max_body_bytes` (1 MiB) and `max_rows` (10,000), and must arrive within `body_seconds` (30 s).
+    """
 
     project: Path
     state: Path
