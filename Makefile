@@ -4,14 +4,24 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
+# Each command as a person would type it with the environment active.
+show = @printf '\n\033[1m$$ %s\033[0m\n' '$(1)'; PATH="$(abspath $(BIN)):$$PATH" $(1)
+
 demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
-	@$(BIN)/python -m deployment.demo
+	$(call show,dbt build) | grep -v ' START '
+	$(call show,python -m training.features)
+	$(call show,python -m training.run --use-case term_deposit)
+	$(call show,python -m deployment.run promote --use-case term_deposit) || test $$? -eq 3  # 3: not promoted
+	$(call show,python -m deployment.run serve --use-case term_deposit --detach)
+	$(call show,python -m deployment.run ask --use-case term_deposit)
 
 test: $(READY)  ## every test this machine can run
 	@$(BIN)/python -m pytest
@@ -46,6 +56,7 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@awk '/^[^ #]/ {uv = /^uv==/} uv' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@# Compiled now, or the first run of each command would spend half its time on it.
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -17,6 +17,7 @@ from databricks.sdk.service.serving import (
     EndpointStateReady,
     Route,
     ServedEntityInput,
+    ServedModelStateDeployment,
     ServingEndpointDetailed,
     TrafficConfig,
 )
@@ -24,6 +25,7 @@ from databricks.sdk.service.serving import (
 from deployment.model_server.clock import SYSTEM, Clock
 from lakehouse.errors import LakehouseError
 
+FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 RETRY_SECONDS = 20  # our server is on this machine or near it: what fails for longer is down
 Record = dict[str, Any]
@@ -107,7 +109,7 @@ def shift(
 ) -> EndpointState:
     """Split an endpoint's traffic between versions (`{version: per cent}`, sum 100); see `deploy`."""
     with _translated(client, endpoint):
-        current = _find(client, endpoint)
+        current = _at_rest(client, endpoint, patience)
         if current is None:
             client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic))
         elif not _settled(current) or _state(current).traffic != dict(traffic) or _model(current) != model:
@@ -168,8 +170,33 @@ def _find(client: WorkspaceClient, endpoint: str) -> ServingEndpointDetailed | N
         return None
 
 
+def _at_rest(client: WorkspaceClient, endpoint: str, patience: Patience) -> ServingEndpointDetailed | None:
+    """The endpoint once nothing is under way, for one because its server has just started; None if there is none.
+
+    How an update ended that is not ours does not matter; the one that follows says how it went.
+    """
+    deadline = patience.clock.time() + patience.seconds
+    found = _find(client, endpoint)
+    while found is not None and _under_way(found):
+        if patience.clock.time() >= deadline:
+            raise DeploymentFailed(
+                f"the endpoint '{endpoint}' is still busy with an earlier update: {_reasons(found)}",
+                hint="See what it does: python -m deployment.run status",
+            )
+        patience.clock.sleep(FIRST_PAUSE)
+        found = _find(client, endpoint)
+    return found
+
+
+def _under_way(found: ServingEndpointDetailed) -> bool:
+    entities = (found.config and found.config.served_entities) or []
+    states = [entity.state.deployment for entity in entities if entity.state]
+    recovering = ServedModelStateDeployment.DEPLOYMENT_RECOVERING in states
+    return recovering or _update(found) is EndpointStateConfigUpdate.IN_PROGRESS
+
+
 def _wait(client: WorkspaceClient, endpoint: str, patience: Patience) -> EndpointState:
-    clock, pause = patience.clock, 0.1
+    clock, pause = patience.clock, FIRST_PAUSE
     deadline = clock.time() + patience.seconds
     while True:
         found = client.serving_endpoints.get(endpoint)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,9 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from lakehouse.errors import LakehouseError
-from training.search.trial import Trial
+
+if TYPE_CHECKING:
+    from training.search.trial import Trial
+
 
 OUT = Console(highlight=False)
+if not OUT.is_terminal:
+    OUT.width = 120  # a log has room for a table
 ERR = Console(stderr=True, highlight=False)
 
 
@@ -39,6 +45,7 @@ class SearchProgress:
             TimeElapsedColumn(),
             console=OUT,
             transient=True,
+            disable=not OUT.is_terminal,
         )
         self._task = self._bar.add_task("trials", total=trials)
 
@@ -49,7 +56,7 @@ class SearchProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def add(self, trial: Trial) -> None:
+    def add(self, trial: "Trial") -> None:
         """Count the trial; tell it if it is the best so far or failed."""
         self._bar.advance(self._task)
         if trial.error is not None:
@@ -58,18 +65,29 @@ class SearchProgress:
             self._best = trial.loss(self._metric)
             self._tell(trial, f"{self._metric} {trial.metrics[self._metric]:.4f}, the best so far")
 
-    def _tell(self, trial: Trial, what: str) -> None:
+    def _tell(self, trial: "Trial", what: str) -> None:
         self._bar.print(f"  trial {trial.number:>3}  {trial.candidate.family:<20} {what}")
 
 
-def table(title: str, header: list[str], rows: list[list[str]]) -> None:
+def table(header: list[str], rows: list[list[str]]) -> None:
     """Print a table; numbers are the caller's to format."""
-    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
+    drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
     for name in header:
-        drawn.add_column(name)
+        drawn.add_column(name, header_style="dim")
     for row in rows:
         drawn.add_row(*row)
     OUT.print(drawn)
+
+
+def data(text: str) -> None:
+    """Print JSON, indented."""
+    OUT.print_json(text)
+
+
+def verbatim(*lines: str) -> None:
+    """Print lines that people and scripts copy: nothing in them is wrapped or read as markup."""
+    for line in lines:
+        OUT.print(line, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -123,7 +124,9 @@ def register(
     """
     golden = {"golden_request": use_case.golden_request, "golden_answer": scorer.answer([use_case.golden_request])[0]}
     client = MlflowClient()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # An example would make MLflow load and run the model once more, for seconds; the golden request serves.
+        warnings.filterwarnings("ignore", message=".*An input example was not provided", category=UserWarning)
         logged = mlflow.pyfunc.log_model(
             name=use_case.name,
             python_model=str(PACKAGE / "served_model.py"),

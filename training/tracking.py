@@ -1,11 +1,13 @@
 """Every run and trial in MLflow; what it costs is one write a trial."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -34,11 +36,19 @@ def tracking(settings: Settings) -> Iterator[MlflowClient]:
     Raises:
         TrackingFailed: the server cannot be reached or refuses.
     """
+    _quiet()
     try:
         mlflow.set_tracking_uri(settings.tracking_uri)
         yield MlflowClient()
     except (MlflowException, RequestException) as err:
         raise TrackingFailed.at(settings.tracking_uri, err) from err
+
+
+def _quiet() -> None:
+    # What is left is what a person must know: no line for each table of a new database, no bar for each file.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
 
 
 def experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:

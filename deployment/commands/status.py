@@ -1,4 +1,4 @@
-"""What runs and what it serves, for people and for scripts."""
+"""`status`: what runs and what it serves, for people and for scripts."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,7 +6,12 @@ from dataclasses import asdict, dataclass
 from databricks.sdk import WorkspaceClient
 
 from deployment import serving
+from deployment.commands.serve import client_of
+from deployment.model_server import process
 from deployment.model_server.process import ServerInfo
+from deployment.model_server.settings import ServerSettings
+from lakehouse.settings import Settings
+from training import console
 
 
 @dataclass(frozen=True)
@@ -47,3 +52,21 @@ def endpoints_of(client: WorkspaceClient) -> list[Endpoint]:
         update = state.config_update.value if state and state.config_update else "UNKNOWN"
         found.append(Endpoint(name, ready, update, serving.served_versions(client, name)))
     return sorted(found, key=lambda endpoint: endpoint.name)
+
+
+def show(settings: Settings, *, as_json: bool) -> None:
+    """Print the status, as a table or as JSON."""
+    server = process.running(ServerSettings.of(settings))
+    found = Status.of(server, endpoints_of(client_of(server)) if server else [])
+    if as_json:
+        console.verbatim(found.to_json())
+    elif server is None:
+        console.detail("no model server runs")
+    else:
+        console.detail(f"{server.url}  process {server.pid}  token in {server.token_file}")
+        rows = [[e.name, e.ready, e.update, _traffic(e.versions)] for e in found.endpoints]
+        console.table(["endpoint", "ready", "update", "versions"], rows)
+
+
+def _traffic(versions: dict[int, int]) -> str:
+    return ", ".join(f"{version} ({share} %)" for version, share in versions.items())

@@ -1,0 +1,62 @@
+"""`serve`: a model server, and an endpoint on it that answers with the champion."""
+
+from databricks.sdk import WorkspaceClient
+
+from deployment import serving
+from deployment.model_server import process
+from deployment.model_server.auth import read_token
+from deployment.model_server.settings import ServerSettings
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+from training import console
+from training.use_case import UseCase, load
+
+
+def serve_detached(name: str | None, settings: Settings, port: int | None) -> None:
+    """Start a server if none runs, and let the use case's endpoint serve its champion.
+
+    Raises:
+        NoChampion: there is nothing to serve; no server is started then.
+        LakehouseError: the server or the endpoint did not come up.
+    """
+    use_case = load(name) if name else None
+    version = _champion_of(use_case, settings) if use_case else 0
+    server_settings = ServerSettings.of(settings, port)
+    server = process.running(server_settings) or process.serve_detached(server_settings)
+    console.stage(f"The model server answers at {server.url} (process {server.pid})")
+    if use_case:
+        deploy(server, use_case, version)
+
+
+def deploy(server: process.ServerInfo, use_case: UseCase, version: int) -> None:
+    """Let the use case's endpoint serve the version."""
+    state = serving.deploy(client_of(server), use_case.serving.endpoint, use_case.name, version)
+    served = ", ".join(f"version {version} ({share} %)" for version, share in state.traffic.items())
+    console.detail(f"Endpoint {state.name} serves {served}")
+
+
+def running(settings: Settings) -> process.ServerInfo:
+    """The server of this checkout.
+
+    Raises:
+        LakehouseError: none runs.
+    """
+    server = process.running(ServerSettings.of(settings))
+    if server is None:
+        raise LakehouseError(
+            "no model server runs here", hint="Start one: python -m deployment.run serve --use-case NAME --detach"
+        )
+    return server
+
+
+def client_of(server: process.ServerInfo) -> WorkspaceClient:
+    """A client with the server's own token."""
+    return serving.connect(server.url, read_token(server.token_file))
+
+
+def _champion_of(use_case: UseCase, settings: Settings) -> int:
+    from deployment.stages import champion
+    from training.tracking import tracking
+
+    with tracking(settings) as client:
+        return int(champion(client, use_case.name).version)

@@ -1,0 +1,34 @@
+"""`python -m training.features`: the feature tables of the store, and what each feature means."""
+
+import click
+
+from lakehouse.session import open_session
+from lakehouse.settings import Settings
+from lakehouse.warehouse import Warehouse
+from training import console
+from training.feature_store.local import LocalFeatureStore
+
+
+@click.command()
+@click.argument("name", required=False)
+def main(name: str | None) -> None:
+    """List the feature tables, or the features of the table NAME (schema.table)."""
+    settings = Settings.from_environment()
+    store = LocalFeatureStore(open_session(settings.remote), Warehouse(settings.warehouse))
+    if name:
+        table = store.table(name)
+        console.detail(table.description)
+        rows = [[feature.name, feature.data_type, feature.description] for feature in table.features]
+        console.table(["feature", "type", "meaning"], rows)
+        return
+    header = ["feature table", "version", "key", "timestamp", "features"]
+    rows = [
+        [table.name, str(table.version), ", ".join(table.keys), table.timestamp, str(len(table.features))]
+        for table in store.tables()
+    ]
+    console.table(header, rows)
+
+
+if __name__ == "__main__":
+    with console.errors_told():
+        main()
