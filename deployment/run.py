@@ -77,5 +77,4 @@ def stop() -> None:
 
 
 if __name__ == "__main__":
-    with console.errors_told():
-        main()
+    console.run_command(main)

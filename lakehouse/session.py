@@ -7,6 +7,7 @@ from functools import cache
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from lakehouse import interrupts
 from lakehouse.errors import LakehouseError
 
 
@@ -30,13 +31,14 @@ def open_session(remote: str | None = None) -> SparkSession:
     Raises:
         EngineUnreachable: nothing answers at `remote`.
     """
-    address = remote or _embedded_engine()
-    try:
-        session: SparkSession = SparkSession.builder.remote(address).getOrCreate()
-        session.conf.set("spark.sql.session.timeZone", "UTC")
-    except PySparkException as err:
-        raise EngineUnreachable.at(address) from err
-    return session
+    with interrupts.kept():
+        address = remote or _embedded_engine()
+        try:
+            session: SparkSession = SparkSession.builder.remote(address).getOrCreate()
+            session.conf.set("spark.sql.session.timeZone", "UTC")
+        except PySparkException as err:
+            raise EngineUnreachable.at(address) from err
+        return session
 
 
 @cache

@@ -1,10 +1,9 @@
 """What a person sees while a command runs."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -90,14 +89,20 @@ def verbatim(*lines: str) -> None:
         OUT.print(line, soft_wrap=True, markup=False)
 
 
-@contextmanager
-def errors_told() -> Iterator[None]:
-    """Print an error of ours and what to do about it, without a traceback, and exit with 1; 130 for Ctrl-C."""
+def run_command(command: click.Command) -> None:
+    """Run a command line to its exit.
+
+    An error of ours is printed without a traceback, and the exit code is 1; it is 2 for wrong usage and 130 for
+    Ctrl-C. Any other error is a defect and keeps its traceback.
+    """
     try:
-        yield
+        sys.exit(command.main(standalone_mode=False))
+    except click.ClickException as err:
+        err.show()
+        sys.exit(err.exit_code)
     except LakehouseError as err:
         ERR.print(f"[bold red]Error:[/] {escape(str(err))}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except click.Abort:
         ERR.print("[bold red]Interrupted.[/] What was written so far is kept; the same command begins anew.")
         sys.exit(130)

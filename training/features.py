@@ -30,5 +30,4 @@ def main(name: str | None) -> None:
 
 
 if __name__ == "__main__":
-    with console.errors_told():
-        main()
+    console.run_command(main)

@@ -96,5 +96,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    with console.errors_told():
-        main()
+    console.run_command(main)

@@ -39,6 +39,8 @@ def tracking(settings: Settings) -> Iterator[MlflowClient]:
     _quiet()
     try:
         mlflow.set_tracking_uri(settings.tracking_uri)
+        # Said outright, or MLflow asks the Spark session each time, and after Ctrl-C waits for it in vain.
+        mlflow.set_registry_uri(settings.registry_uri)
         yield MlflowClient()
     except (MlflowException, RequestException) as err:
         raise TrackingFailed.at(settings.tracking_uri, err) from err

@@ -1,0 +1,68 @@
+"""A copy of the project in a folder of its own, and its commands run there as a person would run them."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lakehouse.settings import PROJECT
+
+COPIED = ["dbt_project", "lakehouse", "training", "deployment", "dbt_project.yml", "profiles.yml"]
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A project folder and the environment of its commands."""
+
+    root: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def below(cls, folder: Path) -> "Checkout":
+        """Copy what the commands need, and nothing that they have made."""
+        root = folder / "project"
+        for name in COPIED:
+            source = PROJECT / name
+            if source.is_dir():
+                shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, root / name)
+        return cls(root, {"MODEL_SERVER": f"http://127.0.0.1:{free_port()}"})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {
+            name: value for name, value in os.environ.items() if name not in {"SPARK_REMOTE", "MLFLOW_TRACKING_URI"}
+        }
+        # Before the editable install, which points at the project that the tests run in.
+        path = os.pathsep.join([str(self.root), str(self.root / "dbt_project" / "adapter")])
+        return {**ours, "PYTHONPATH": path, "NO_COLOR": "1", **self.variables}
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command: `dbt ...`, or a module with its arguments."""
+        arguments = ["-m", "dbt.cli.main", *command[1:]] if command[0] == "dbt" else ["-m", *command]
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *command: str, exits: int = 0) -> str:
+        """Run a command to its end; its output, after checking how it exited."""
+        process = self.start(*command)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == exits, f"{command} exited with {process.returncode}:\n{output}"
+        return output
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

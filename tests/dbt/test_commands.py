@@ -1,0 +1,68 @@
+"""dbt as a person types it: no flags, no variables, and errors that say what to do."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lakehouse.warehouse import TableName, Warehouse
+from tests.checkout import Checkout
+
+LANDING = Path("dbt_project/landing/bank_marketing/bankmarketing.csv.gz")
+
+
+@pytest.fixture
+def checkout(built: Checkout, tmp_path: Path) -> Checkout:
+    """A built checkout that a test may break."""
+    shutil.copytree(built.root, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
+    return Checkout(tmp_path / "project", built.variables)
+
+
+def versions(checkout: Checkout) -> dict[str, int]:
+    warehouse = Warehouse(checkout.root / "warehouse")
+    return {str(name): warehouse.open(name).version() for name in warehouse.tables()}
+
+
+def test_the_databricks_target_parses_offline(checkout: Checkout) -> None:
+    checkout.run("dbt", "parse", "--target", "databricks", "--no-partial-parse")
+
+
+def test_a_second_build_keeps_the_rows_and_the_history(checkout: Checkout) -> None:
+    warehouse = Warehouse(checkout.root / "warehouse")
+    name = TableName("gold", "client_features")
+    before = warehouse.open(name)
+    checkout.run("dbt", "build")
+    after = warehouse.open(name)
+    assert after.version() == before.version() + 1
+    sort = [("client_id", "ascending")]
+    assert after.to_pyarrow_table().sort_by(sort) == before.to_pyarrow_table().sort_by(sort)
+
+
+def truncate_a_row(landing: Path) -> None:
+    lines = gzip.decompress(landing.read_bytes()).decode().splitlines()
+    lines[16] = ";".join(lines[16].split(";")[:15])
+    landing.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
+def change_the_delimiter(landing: Path) -> None:
+    landing.write_bytes(gzip.compress(gzip.decompress(landing.read_bytes()).replace(b";", b",")))
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        pytest.param(Path.unlink, ["is not there", "LAKEHOUSE_LANDING"], id="missing"),
+        pytest.param(change_the_delimiter, ["does not split at ';'", "landing_file.delimiter"], id="delimiter"),
+        pytest.param(truncate_a_row, ["line 17 has 15 of 17 fields"], id="too few fields"),
+    ],
+)
+def test_a_bad_landing_file_is_told_and_harms_nothing(checkout: Checkout, damage: object, told: list[str]) -> None:
+    assert callable(damage)
+    before = versions(checkout)
+    damage(checkout.root / LANDING)
+    output = checkout.run("dbt", "build", exits=1)
+    for words in told:
+        assert words in output
+    assert "Traceback" not in output
+    assert versions(checkout) == before

@@ -1,0 +1,103 @@
+"""The gold tables of bank marketing, as `dbt build` leaves them."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lakehouse.session import open_session
+from lakehouse.warehouse import TableName, Warehouse
+from tests.checkout import Checkout
+from training.contracts import check
+from training.dataset import load_frame
+from training.encoding import Encoder, index_tables
+from training.feature_store.local import LocalFeatureStore
+from training.use_case import load
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "client_features.csv"
+
+
+@pytest.fixture(scope="module")
+def store(built: Checkout) -> LocalFeatureStore:
+    return LocalFeatureStore(open_session(), Warehouse(built.root / "warehouse"))
+
+
+def rows_of(store: LocalFeatureStore, name: str) -> list[dict[str, Any]]:
+    location = str(store.warehouse.location(TableName.parse(name)))
+    return store.session.read.format("delta").load(location).orderBy("client_id").toArrow().to_pylist()  # type: ignore[no-any-return]
+
+
+def test_dbt_build_alone_publishes_the_feature_table(store: LocalFeatureStore) -> None:
+    assert [table.name for table in store.tables()] == ["gold.client_features"]
+    table = store.table("gold.client_features")
+    assert (table.keys, table.timestamp) == (("client_id",), "contacted_at")
+    assert all(feature.description and feature.data_type == "int" for feature in table.features)
+    assert "length of the call" in table.description
+
+
+def test_the_length_of_the_call_is_no_feature(store: LocalFeatureStore) -> None:
+    names = [feature.name for feature in store.table("gold.client_features").features]
+    assert not [name for name in names if "duration" in name]
+
+
+def test_every_row_of_the_landing_file_arrives(store: LocalFeatureStore) -> None:
+    features, labels = rows_of(store, "gold.client_features"), rows_of(store, "gold.term_deposit_labels")
+    assert len(features) == len(labels) == 45_211
+    assert sum(row["subscribed"] for row in labels) == 5_289
+    times = [row["contacted_at"] for row in labels]
+    assert (times[0].isoformat(), max(times).isoformat()) == (
+        "2008-05-05T00:00:00+00:00",
+        "2010-11-17T00:00:00+00:00",
+    )
+
+
+def test_gold_rows_are_the_golden_ones(store: LocalFeatureStore) -> None:
+    with GOLDEN.open(encoding="utf-8") as file:
+        golden = {int(row["client_id"]): row for row in csv.DictReader(file)}
+    for row in rows_of(store, "gold.client_features"):
+        if row["client_id"] in golden:
+            shown = {
+                name: f"{value:%Y-%m-%d}" if name == "contacted_at" else str(value) for name, value in row.items()
+            }
+            assert shown == golden.pop(row["client_id"])
+    assert not golden
+
+
+def test_requests_are_encoded_as_the_gold_table_is(store: LocalFeatureStore) -> None:
+    """SQL and Python implement each encoding once; on every row of the data they agree to the bit."""
+    table = store.table("gold.client_features")
+    vocabularies = {name: store.vocabulary(name)[0] for name in index_tables(table.encodings)}
+    encoder = Encoder(table.encodings, vocabularies, table.select(()))
+    raw = {encoding.column for encoding in table.encodings}
+    contacts = rows_of(store, "staging.stg_bank_contacts")
+    records = [{name: row[name] for name in raw} for row in contacts]
+    check(records, table.encodings)
+    encoded = encoder.features_of(records)
+    gold = rows_of(store, "gold.client_features")
+    for name in encoder.features:
+        np.testing.assert_array_equal(encoded[name], [row[name] for row in gold], err_msg=name)
+
+
+def test_frame_matrix_and_request_matrix_are_equal(store: LocalFeatureStore) -> None:
+    frame = load_frame(load("term_deposit"), store)
+    contacts = {row["client_id"]: row for row in rows_of(store, "staging.stg_bank_contacts")}
+    raw = {encoding.column for encoding in frame.encoder.encodings}
+    records = [{name: contacts[key][name] for name in raw} for key in frame.keys.tolist()]
+    request = frame.encoder.matrix(frame.encoder.features_of(records))
+    assert request.columns == frame.columns
+    np.testing.assert_array_equal(request.values.toarray(), frame.x.toarray())
+
+
+def test_a_frame_is_rebuilt_from_its_versions(store: LocalFeatureStore) -> None:
+    frame = load_frame(load("term_deposit"), store)
+    again = load_frame(load("term_deposit"), store, frame.sources)
+    assert again.fingerprint() == frame.fingerprint()
+
+
+def test_the_profile_has_a_row_for_each_feature(store: LocalFeatureStore) -> None:
+    location = str(store.warehouse.location(TableName.parse("gold.client_feature_profile")))
+    profile = {r["feature"]: r for r in store.session.read.format("delta").load(location).toArrow().to_pylist()}
+    assert set(profile) == {feature.name for feature in store.table("gold.client_features").features}
+    assert (profile["age"]["minimum"], profile["age"]["maximum"], profile["age"]["row_count"]) == (18, 95, 45_211)

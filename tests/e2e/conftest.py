@@ -1,0 +1,13 @@
+"""What the lifecycle's tests share."""
+
+from typing import Any
+
+import pytest
+
+from training.use_case import load
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, Any]:
+    """The golden request of the use case."""
+    return load("term_deposit").golden_request

@@ -1,0 +1,167 @@
+"""The whole lifecycle by its commands: real tables, a real registry, a real server, no mocks."""
+
+import json
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.checkout import Checkout
+
+USE_CASE = ("--use-case", "term_deposit")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A fresh checkout with a short search; what it starts is stopped."""
+    fresh = Checkout.below(tmp_path_factory.mktemp("lifecycle"))
+    set_search(fresh, max_evals=3)
+    yield fresh
+    fresh.run("deployment.run", "stop")
+
+
+def set_search(checkout: Checkout, **settings: int) -> None:
+    file = checkout.root / "training" / "use_cases" / "term_deposit.yml"
+    lines = file.read_text().splitlines()
+    for name, value in settings.items():
+        lines = [f"  {name}: {value}" if line.startswith(f"  {name}:") else line for line in lines]
+    file.write_text("\n".join(lines) + "\n")
+
+
+def status(checkout: Checkout) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(checkout.run("deployment.run", "status", "--json"))
+    return found
+
+
+def post(checkout: Checkout, body: object) -> tuple[int, dict[str, Any]]:
+    server = status(checkout)
+    request = urllib.request.Request(
+        f"{server['host']}/serving-endpoints/term-deposit/invocations",
+        json.dumps(body).encode(),
+        {
+            "Authorization": f"Bearer {Path(server['token_file']).read_text().strip()}",
+            "Content-Type": "application/json",
+        },
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, json.load(refusal)
+
+
+@pytest.fixture(scope="module")
+def client(checkout: Checkout) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{checkout.root / 'mlflow.db'}")
+
+
+def test_commands_out_of_order_name_the_next_one(checkout: Checkout) -> None:
+    assert "dbt build --select +client_features" in checkout.run("training.run", *USE_CASE, exits=1)
+    assert "python -m training.run" in checkout.run("deployment.run", "promote", *USE_CASE, exits=1)
+    assert "python -m deployment.run promote" in checkout.run(
+        "deployment.run", "serve", *USE_CASE, "--detach", exits=1
+    )
+    assert "serve --use-case" in checkout.run("deployment.run", "ask", *USE_CASE, exits=1)
+    assert status(checkout) == {"host": None, "token_file": None, "pid": None, "endpoints": []}
+
+
+def test_from_raw_rows_to_an_answer(checkout: Checkout, client: MlflowClient) -> None:
+    checkout.run("dbt", "build")
+    assert "gold.client_features" in checkout.run("training.features")
+    assert "version 1 is the challenger" in checkout.run("training.run", *USE_CASE)
+    assert "Version 1 is the champion" in checkout.run("deployment.run", "promote", *USE_CASE)
+    checkout.run("deployment.run", "serve", *USE_CASE, "--detach")
+    shown = checkout.run("deployment.run", "ask", *USE_CASE)
+    assert '"probability"' in shown
+    assert "curl -s" in shown
+    endpoint = status(checkout)["endpoints"][0]
+    assert (endpoint["name"], endpoint["ready"], endpoint["versions"]) == ("term-deposit", "READY", {"1": 100})
+    version = client.get_model_version_by_alias("term_deposit", "champion")
+    assert version.tags["stage"] == "Production"
+    assert "the first version" in str(version.description)
+
+
+def test_the_report_and_the_trials_are_tracked(checkout: Checkout, client: MlflowClient) -> None:
+    run = client.get_run(str(client.get_model_version("term_deposit", "1").run_id))
+    trials = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+    assert len(trials) == 3
+    expected = {"accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss"}
+    for trial in trials:
+        assert expected <= set(trial.data.metrics)
+        assert trial.data.params["family"] in {"logistic_regression", "knn"}
+    assert (checkout.root / "reports" / "term_deposit" / "version-1.html").read_text().startswith("<!doctype html>")
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "report")] == ["report/version-1.html"]
+
+
+def test_the_endpoint_answers_as_the_registered_model_does(checkout: Checkout, golden: dict[str, Any]) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{checkout.root / 'mlflow.db'}")
+    model = mlflow.pyfunc.load_model("models:/term_deposit/1").unwrap_python_model()
+    records = [
+        golden | {"age": age, "job": job} for age in (18, 49, 50, 95) for job in ("student", None, "astronaut")
+    ]
+    code, answer = post(checkout, {"dataframe_records": records})
+    assert code == 200
+    assert answer["predictions"] == model.answer(records)
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "got"),
+    [
+        ({"age": "old"}, "age", "'old'"),
+        ({"age": 15}, "age", "15"),
+        ({"marital": "Married"}, "marital", "'Married'"),
+        ({"balance": None}, "balance", "null"),
+        ({"jobs": "student"}, "jobs", "'student'"),
+    ],
+)
+def test_wrong_input_is_refused_by_row_and_field(
+    checkout: Checkout, golden: dict[str, Any], change: dict[str, Any], field: str, got: str
+) -> None:
+    code, answer = post(checkout, {"dataframe_records": [golden, golden | change]})
+    assert code == 400
+    assert [(p["row"], p["field"], p["got"]) for p in answer["problems"]] == [(1, field, got)]
+
+
+def test_an_interrupted_training_loses_nothing(checkout: Checkout, client: MlflowClient) -> None:
+    set_search(checkout, max_evals=200)
+    experiment = client.get_experiment_by_name("term_deposit")
+    assert experiment is not None
+    before = len(client.search_runs([experiment.experiment_id]))
+    process = checkout.start("training.run", *USE_CASE)
+    deadline = time.monotonic() + 120
+    while len(client.search_runs([experiment.experiment_id])) < before + 4 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Interrupted" in output
+    assert "Traceback" not in output
+    assert len(client.search_runs([experiment.experiment_id])) >= before + 4
+    assert client.get_model_version_by_alias("term_deposit", "champion").version == "1"
+    assert len(client.search_model_versions("name = 'term_deposit'")) == 1
+
+
+def test_the_same_training_again_is_compared_and_keeps_the_champion(checkout: Checkout) -> None:
+    set_search(checkout, max_evals=3)
+    assert "version 2 is the challenger" in checkout.run("training.run", *USE_CASE)
+    output = checkout.run("deployment.run", "promote", *USE_CASE, exits=3)
+    assert "answers differ from version 1" in output
+    assert "version 1 stays the champion" in output
+    assert status(checkout)["endpoints"][0]["versions"] == {"1": 100}
+
+
+def test_a_better_version_is_promoted_and_served(checkout: Checkout, client: MlflowClient) -> None:
+    set_search(checkout, max_evals=12)
+    assert "version 3 is the challenger" in checkout.run("training.run", *USE_CASE)
+    output = checkout.run("deployment.run", "promote", *USE_CASE)
+    assert "Version 3 is the champion" in output
+    assert "serves version 3 (100 %)" in output
+    stages = {v.version: v.tags["stage"] for v in client.search_model_versions("name = 'term_deposit'")}
+    assert stages == {"1": "Archived", "2": "Development", "3": "Production"}
