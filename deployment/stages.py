@@ -47,7 +47,7 @@ def contest(client: MlflowClient, name: str) -> Contest:
         NoChallenger: no version waits to be promoted.
     """
     challenger, champ = version_of(client, name, CHALLENGER), version_of(client, name, CHAMPION)
-    if challenger is None or (champ is not None and challenger.version == champ.version):
+    if challenger is None or (champ is not None and _same(challenger, champ)):
         raise NoChallenger.of(name, champ)
     return Contest(challenger, champ)
 
@@ -77,7 +77,7 @@ def settle(client: MlflowClient, name: str) -> None:
         return
     for version in client.search_model_versions(f"name = '{name}'"):
         stage = version.tags.get("stage")
-        if version.version == champ.version:
+        if _same(version, champ):
             wanted = "Production"
         elif stage == "Production":
             wanted = "Archived"
@@ -86,5 +86,10 @@ def settle(client: MlflowClient, name: str) -> None:
         if stage != wanted:
             client.set_model_version_tag(name, str(version.version), "stage", wanted)
     challenger = version_of(client, name, CHALLENGER)
-    if challenger is not None and challenger.version == champ.version:
+    if challenger is not None and _same(challenger, champ):
         client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def _same(one: ModelVersion, other: ModelVersion) -> bool:
+    # Registries disagree on whether a version is a number or its text.
+    return int(one.version) == int(other.version)

@@ -144,7 +144,7 @@ def test_an_interrupted_training_loses_nothing(checkout: Checkout, client: Mlflo
     assert "Interrupted" in output
     assert "Traceback" not in output
     assert len(client.search_runs([experiment.experiment_id])) >= before + 4
-    assert client.get_model_version_by_alias("term_deposit", "champion").version == "1"
+    assert str(client.get_model_version_by_alias("term_deposit", "champion").version) == "1"
     assert len(client.search_model_versions("name = 'term_deposit'")) == 1
 
 
@@ -163,5 +163,5 @@ def test_a_better_version_is_promoted_and_served(checkout: Checkout, client: Mlf
     output = checkout.run("deployment.run", "promote", *USE_CASE)
     assert "Version 3 is the champion" in output
     assert "serves version 3 (100 %)" in output
-    stages = {v.version: v.tags["stage"] for v in client.search_model_versions("name = 'term_deposit'")}
+    stages = {str(v.version): v.tags["stage"] for v in client.search_model_versions("name = 'term_deposit'")}
     assert stages == {"1": "Archived", "2": "Development", "3": "Production"}
