@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from functools import cache
 
 from pyspark.errors import PySparkException
@@ -31,10 +32,23 @@ def open_session(remote: str | None = None) -> SparkSession:
     Raises:
         EngineUnreachable: nothing answers at `remote`.
     """
+    return _in_utc(remote, lambda builder: builder.getOrCreate())
+
+
+def new_session(remote: str | None = None) -> SparkSession:
+    """Open one more session on the same engine, with temporary views (on Sail: a catalogue) of its own.
+
+    Raises:
+        EngineUnreachable: nothing answers at `remote`.
+    """
+    return _in_utc(remote, lambda builder: builder.create())
+
+
+def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSession]) -> SparkSession:
     with interrupts.kept():
         address = remote or _embedded_engine()
         try:
-            session: SparkSession = SparkSession.builder.remote(address).getOrCreate()
+            session = opened(SparkSession.builder.remote(address))
             session.conf.set("spark.sql.session.timeZone", "UTC")
         except PySparkException as err:
             raise EngineUnreachable.at(address) from err

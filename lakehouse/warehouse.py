@@ -5,6 +5,7 @@ that stand there.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +69,27 @@ class Warehouse:
 
     root: Path
 
-    def location(self, name: TableName) -> Path:
-        return self.root / name.schema / name.table
+    def folder(self, schema: str) -> Path:
+        """Where the tables of a schema stand.
 
-    def tables(self) -> Iterator[TableName]:
-        """Every Delta table, ordered by name."""
-        for log in sorted(self.root.glob("*/*/_delta_log")):
-            yield TableName(log.parent.parent.name, log.parent.name)
+        Raises:
+            LakehouseError: the name would lead out of the warehouse.
+        """
+        return self.root / _plain(schema)
+
+    def location(self, name: TableName) -> Path:
+        """Where the table stands.
+
+        Raises:
+            LakehouseError: the name would lead out of the warehouse.
+        """
+        return self.folder(name.schema) / _plain(name.table)
+
+    def tables(self, schema: str = "*") -> Iterator[TableName]:
+        """Every Delta table (of one schema), ordered by name; a first write that was cut off left none."""
+        for log in sorted(self.root.glob(f"{schema}/*/_delta_log")):
+            if any(log.glob("*.json")):
+                yield TableName(log.parent.parent.name, log.parent.name)
 
     def require_writable(self) -> None:
         """Make sure, before anything is built, that files can be written here.
@@ -95,11 +110,17 @@ class Warehouse:
         """Make every table known to the session's catalogue; what it knows already stays as it is."""
         for schema in sorted({name.schema for name in self.tables()}):
             session.sql(f"CREATE DATABASE IF NOT EXISTS `{schema}`").collect()
-        for name in self.tables():
-            session.sql(
-                f"CREATE TABLE IF NOT EXISTS `{name.schema}`.`{name.table}` "
-                f"USING delta LOCATION '{self.location(name)}'"
-            ).collect()
+            known = _locations(session, schema)
+            for name in self.tables(schema):
+                if known.get(name.table.lower()) != self.location(name):
+                    self.register_table(session, name)
+
+    def register_table(self, session: SparkSession, name: TableName) -> None:
+        """Let the catalogue's entry lead to this warehouse's table, in place of any other table's entry."""
+        quoted = f"`{name.schema}`.`{name.table}`"
+        session.sql(f"DROP TABLE IF EXISTS {quoted}").collect()  # an external table: its files stay
+        location = str(self.location(name)).replace("\\", "\\\\").replace("'", "\\'")
+        session.sql(f"CREATE TABLE {quoted} USING delta LOCATION '{location}'").collect()
 
     def open(self, name: TableName, version: int | None = None) -> DeltaTable:
         """The Delta log of one table, at a version or at the newest.
@@ -111,3 +132,19 @@ class Warehouse:
         if not (location / "_delta_log").is_dir():
             raise TableNotFound.named(str(name), [str(known) for known in self.tables()])
         return DeltaTable(location, version=version)
+
+
+def _plain(name: str) -> str:
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise LakehouseError(f"{name!r} cannot be the name of a schema or table", hint="Use letters, digits and _.")
+    return name
+
+
+def _locations(session: SparkSession, schema: str) -> dict[str, Path]:
+    """Where the catalogue's tables stand, by name; Spark keeps names in lower case."""
+    rows = session.sql(f"SHOW TABLE EXTENDED IN `{schema}` LIKE '*'").collect()
+    found = {
+        row["tableName"].lower(): re.search(r"^Location: (?:file:(?://)?)?(/.*)$", row["information"], re.M)
+        for row in rows
+    }
+    return {name: Path(match[1]) for name, match in found.items() if match}

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ from pyspark.sql import SparkSession
 
 from dbt.adapters.embedded import views
 from lakehouse.errors import LakehouseError
-from lakehouse.session import open_session
+from lakehouse.session import new_session
 from lakehouse.warehouse import Warehouse
+
+
+@cache
+def _session(remote: str | None, warehouse: Path) -> SparkSession:
+    """One for each warehouse that this process meets: two may hold tables of the same name."""
+    return new_session(remote)
 
 
 @dataclass
@@ -60,8 +67,8 @@ class EmbeddedCredentials(SailCredentials):
         """
         with self._opening:
             if self._session is None:
-                session = open_session(self.remote)
                 self.lakehouse.require_writable()
+                session = _session(self.remote, self.lakehouse.root)
                 self.lakehouse.register(session)
                 views.register(session, self.lakehouse)
                 self._session = session

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from dbt.adapters.base import PythonJobHelper
@@ -19,6 +20,7 @@ from dbt.adapters.embedded import views
 from dbt.adapters.embedded.connections import EmbeddedConnectionManager, EmbeddedCredentials
 from dbt.adapters.embedded.publication import table_spec
 from dbt.adapters.embedded.python_models import SessionPythonJob
+from dbt.adapters.embedded.relation import EmbeddedRelation, relations
 from dbt.adapters.embedded.seeds import seed_frame
 from dbt.adapters.embedded.tables import TableWriter
 from lakehouse.errors import LakehouseError
@@ -31,6 +33,7 @@ class EmbeddedAdapter(SailAdapter):
     """Sail's adapter, with tables that last."""
 
     ConnectionManager = EmbeddedConnectionManager
+    Relation = EmbeddedRelation
     CONSTRAINT_SUPPORT = {  # noqa: RUF012  (dbt's own declaration)
         ConstraintType.check: ConstraintSupport.ENFORCED,
         ConstraintType.not_null: ConstraintSupport.ENFORCED,
@@ -42,7 +45,8 @@ class EmbeddedAdapter(SailAdapter):
     def __init__(self, config: Any, mp_context: Any) -> None:
         super().__init__(config, mp_context)
         self._credentials: EmbeddedCredentials = config.credentials
-        self._credentials.project_root = str(config.project_root)
+        # `dbt debug` may come without a project.
+        self._credentials.project_root = str(getattr(config, "project_root", Path.cwd()))
 
     @classmethod
     def type(cls) -> str:
@@ -78,9 +82,29 @@ class EmbeddedAdapter(SailAdapter):
         self._writer().publish(_name(relation), table_spec(model).properties)
 
     @available.parse_none
-    def keep_view(self, relation: BaseRelation, create_sql: str) -> None:
-        """Let the view outlive this process."""
-        views.keep(self._credentials.lakehouse, _name(relation), create_sql)
+    def write_view(self, relation: BaseRelation, sql: str) -> None:
+        """Make the view, and let it outlive this process."""
+        statement = f"create or replace view {relation.render()} as {sql}"
+        self.execute(statement)
+        views.keep(self._credentials.lakehouse, _name(relation), statement)
+
+    @available.parse_none
+    def drop_temporary_view(self, relation: BaseRelation) -> None:
+        """Forget the rows of an incremental model or snapshot."""
+        self._session().catalog.dropTempView(str(relation.identifier))
+
+    @available.parse_list
+    def valid_incremental_strategies(self) -> list[str]:
+        """What dbt's own dispatch may choose; see macros/incremental.sql."""
+        return ["append", "merge", "insert_overwrite", "microbatch"]
+
+    @available.parse_none
+    def partitions_of(self, relation: BaseRelation, columns: list[str]) -> str:
+        """A SQL condition that is true in the partitions that these rows lie in."""
+        quoted = [self.quote(column) for column in columns]
+        rows = self._session().sql(f"select distinct {', '.join(quoted)} from {relation.render()}").collect()
+        alternatives = (" and ".join(map(_equals, quoted, row)) for row in rows)
+        return " or ".join(f"({condition})" for condition in alternatives) or "false"
 
     @available.parse_none
     def add_columns(self, relation: BaseRelation, columns: Iterable[SparkColumn]) -> None:
@@ -97,8 +121,7 @@ class EmbeddedAdapter(SailAdapter):
             self._writer().drop(_name(relation))
             return
         super().drop_relation(relation)
-        if relation.schema:
-            views.forget(self._credentials.lakehouse, _name(relation))
+        views.forget(self._credentials.lakehouse, _name(relation))
 
     def rename_relation(self, from_relation: BaseRelation, to_relation: BaseRelation) -> None:
         if from_relation.type != "table":
@@ -108,11 +131,14 @@ class EmbeddedAdapter(SailAdapter):
 
     def drop_schema(self, relation: BaseRelation) -> None:
         super().drop_schema(relation)
-        folder = self._credentials.lakehouse.root / str(relation.schema)
+        folder = self._credentials.lakehouse.folder(str(relation.schema))
         if folder.is_dir():
             shutil.rmtree(folder)
 
     # Reading
+
+    def list_relations_without_caching(self, schema_relation: BaseRelation) -> list[BaseRelation]:
+        return list(relations(self._credentials.lakehouse, str(schema_relation.schema)))
 
     def get_columns_in_relation(self, relation: BaseRelation) -> list[SparkColumn]:
         # Sail's DESCRIBE shows no columns for a table that was registered by its location.
@@ -148,6 +174,10 @@ class EmbeddedAdapter(SailAdapter):
 
     def _session(self) -> Any:
         return self._credentials.session()
+
+
+def _equals(column: str, value: object) -> str:
+    return f"{column} is null" if value is None else f"{column} = '{value}'"
 
 
 def _name(relation: BaseRelation) -> TableName:

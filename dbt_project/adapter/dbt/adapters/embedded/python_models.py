@@ -34,11 +34,16 @@ class SessionPythonJob(PythonJobHelper):
             # Running the project's own models is what dbt is for.
             # dbt's templates leave blanks before the first line.
             exec(compile(compiled_code.lstrip(), self._model["original_file_path"], "exec"), names)  # noqa: S102
-            frame = self._as_frame(names["frame"])
-            writer = TableWriter(session, self._credentials.lakehouse)
-            writer.write(frame, TableName.parse(names["target"]), table_spec(self._model))
+            self._store(self._as_frame(names["frame"]), *names["target"])
         except (LakehouseError, PySparkException) as err:
             raise DbtRuntimeError(str(err)) from err
+
+    def _store(self, frame: DataFrame, schema: str | None, identifier: str) -> None:
+        if schema is None:
+            frame.createOrReplaceTempView(identifier)
+            return
+        writer = TableWriter(self._credentials.session(), self._credentials.lakehouse)
+        writer.write(frame, TableName(schema, identifier), table_spec(self._model))
 
     def _as_frame(self, returned: object) -> DataFrame:
         if isinstance(returned, pd.DataFrame):

@@ -90,7 +90,8 @@ class TableWriter:
         target = self.warehouse.location(new)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.warehouse.location(old).rename(target)
-        self._register(new)
+        self.session.sql(f"CREATE DATABASE IF NOT EXISTS `{new.schema}`").collect()
+        self.warehouse.register_table(self.session, new)
 
     def _existing(self, location: Path) -> DeltaTable | None:
         if DeltaTable.is_deltatable(str(location)):
@@ -153,13 +154,7 @@ class TableWriter:
         now = self.warehouse.open(name)
         if now.version() > before.version():
             now.restore(before.version())
-            self._register(name)
-
-    def _register(self, name: TableName) -> None:
-        self.session.sql(f"CREATE DATABASE IF NOT EXISTS `{name.schema}`").collect()
-        self.session.sql(f"DROP TABLE IF EXISTS {_quoted(name)}").collect()
-        location = _text(str(self.warehouse.location(name)))
-        self.session.sql(f"CREATE TABLE {_quoted(name)} USING delta LOCATION {location}").collect()
+            self.warehouse.register_table(self.session, name)
 
 
 def _column(field: StructField, not_null: frozenset[str]) -> str:

@@ -1,5 +1,6 @@
 """Views outlive the process: the SQL of each stands beside the tables, in `<schema>/<view>.view.sql`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyspark.errors import PySparkException
@@ -12,7 +13,13 @@ SUFFIX = ".view.sql"
 
 def path(warehouse: Warehouse, name: TableName) -> Path:
     """Where the view's SQL stands."""
-    return warehouse.root / name.schema / f"{name.table}{SUFFIX}"
+    return warehouse.location(name).with_name(f"{name.table}{SUFFIX}")
+
+
+def names(warehouse: Warehouse, schema: str) -> Iterator[TableName]:
+    """The views of a schema, ordered by name."""
+    for file in sorted(warehouse.root.glob(f"{schema}/*{SUFFIX}")):
+        yield TableName(schema, file.name.removesuffix(SUFFIX))
 
 
 def keep(warehouse: Warehouse, name: TableName, create_sql: str) -> None:

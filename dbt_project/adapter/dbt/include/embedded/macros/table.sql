@@ -1,8 +1,28 @@
 {#
+  dbt-spark drops the table before it builds it, unless `file_format` says delta. Here every table is Delta, and the
+  one that stands is replaced by a commit, so its history goes on.
+#}
+{% materialization table, adapter='embedded', supported_languages=['sql', 'python'] %}
+  {%- set old_relation = load_cached_relation(this) -%}
+  {%- set target_relation = this.incorporate(type='table') -%}
+
+  {{ run_hooks(pre_hooks) }}
+  {% if old_relation is not none and old_relation.is_view %}
+    {% do adapter.drop_relation(old_relation) %}
+  {% endif %}
+  {%- call statement('main', language=model['language']) -%}
+    {{ create_table_as(False, target_relation, compiled_code, model['language']) }}
+  {%- endcall -%}
+  {% do persist_docs(target_relation, model) %}
+  {{ run_hooks(post_hooks) }}
+
+  {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+{#
   A table is written by the adapter, whole or not at all (see tables.py), and not by a statement. dbt wants a
   statement to run all the same, so each macro leaves it one that costs nothing.
 #}
-
 {% macro embedded__create_table_as(temporary, relation, compiled_code, language='sql') -%}
   {%- if language == 'python' -%}
     {{ py_write_table(compiled_code, relation) }}
@@ -18,38 +38,15 @@
   {%- endif -%}
 {%- endmacro %}
 
-{% macro embedded__create_view_as(relation, sql) -%}
-  {%- if config.get('contract').enforced -%}
-    {{ get_assert_columns_equivalent(sql) }}
-  {%- endif -%}
-  {%- set statement = 'create or replace view ' ~ relation ~ ' as ' ~ sql -%}
-  {%- do adapter.keep_view(relation, statement) -%}
-  {{ statement }}
-{%- endmacro %}
-
-{# The compiled Python model, and what the helper takes from it. #}
+{# The compiled Python model, and what the helper takes from it: a target without a schema is a temporary view. #}
 {% macro py_write_table(compiled_code, target_relation) -%}
 {{ compiled_code }}
 frame = model(dbtObj(spark.table), spark)
-target = "{{ target_relation.schema }}.{{ target_relation.identifier }}"
+target = ({{ tojson(target_relation.schema) if target_relation.include_policy.schema else None }}, {{ tojson(target_relation.identifier) }})
 {%- endmacro %}
 
 {# Constraints are part of writing the table. #}
 {% macro embedded__persist_constraints(relation, model) -%}
-{%- endmacro %}
-
-{# Descriptions are properties of the table: Sail has no COMMENT ON. #}
-{% macro embedded__persist_docs(relation, model, for_relation, for_columns) -%}
-  {%- if model.resource_type == 'model' and relation.type == 'table' -%}
-    {%- do adapter.publish(relation, model) -%}
-  {%- endif -%}
-{%- endmacro %}
-
-{% macro embedded__alter_relation_add_remove_columns(relation, add_columns, remove_columns) -%}
-  {%- if remove_columns -%}
-    {{ exceptions.raise_compiler_error('Delta Lake does not support dropping columns from tables') }}
-  {%- endif -%}
-  {%- do adapter.add_columns(relation, add_columns or []) -%}
 {%- endmacro %}
 
 {% macro embedded__truncate_relation(relation) -%}

@@ -1,0 +1,49 @@
+"""Relations: quoted as on Databricks, and found by looking into the warehouse folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dbt.adapters.base.relation import Policy
+from dbt.adapters.contracts.relation import RelationType
+from dbt.adapters.spark.relation import SparkRelation
+
+from dbt.adapters.embedded import views
+from lakehouse.warehouse import TableName, Warehouse
+
+
+@dataclass
+class EmbeddedQuotePolicy(Policy):
+    """Every name in backticks, so that any name works."""
+
+    database: bool = False
+    schema: bool = True
+    identifier: bool = True
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EmbeddedRelation(SparkRelation):
+    """`schema`.`identifier`."""
+
+    quote_policy: Policy = field(default_factory=EmbeddedQuotePolicy)
+
+    @property
+    def name_in_warehouse(self) -> TableName:
+        return TableName(str(self.schema), str(self.identifier))
+
+
+def relations(warehouse: Warehouse, schema: str) -> Iterator[EmbeddedRelation]:
+    """The tables and views of a schema.
+
+    The folder is asked and not the engine: an engine lists the temporary views of all schemas beside them, and
+    one that is shared lists what other warehouses hold.
+    """
+    for table in warehouse.tables(schema):
+        yield _relation(table, RelationType.Table)
+    for view in views.names(warehouse, schema):
+        yield _relation(view, RelationType.View)
+
+
+def _relation(name: TableName, kind: RelationType) -> EmbeddedRelation:
+    return EmbeddedRelation.create(
+        schema=name.schema, identifier=name.table, type=kind, is_delta=kind == RelationType.Table
+    )
