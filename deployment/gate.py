@@ -28,8 +28,11 @@ class Gate:
         """Score challenger and champion on the challenger's pinned holdout and decide.
 
         Raises:
-            NoChallenger, HoldoutRefused: there is nothing to compare, or not fairly. Nothing is promoted then.
+            NoChallenger, HoldoutRefused, WarehouseUnwritable: there is nothing to compare, or not fairly, or no room
+                for the record. Nothing is promoted then.
         """
+        # Before anything is decided: what cannot be recorded is not promoted.
+        self.ledger.warehouse.require_writable()
         self.repair()
         contest = stages.contest(self.client, self.use_case.name)
         rows = holdout.rebuild(self.use_case, contest.challenger, self.store)

@@ -1,5 +1,6 @@
 """What a person sees while a command runs."""
 
+import errno
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from lakehouse.errors import LakehouseError
 if TYPE_CHECKING:
     from training.search.trial import Trial
 
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 OUT = Console(highlight=False)
 if not OUT.is_terminal:
@@ -93,7 +96,8 @@ def run_command(command: click.Command) -> None:
     """Run a command line to its exit.
 
     An error of ours is printed without a traceback, and the exit code is 1; it is 2 for wrong usage and 130 for
-    Ctrl-C. Any other error is a defect and keeps its traceback.
+    Ctrl-C. A disk that is full or may not be written to is told the same way. Any other error is a defect and keeps
+    its traceback.
     """
     try:
         sys.exit(command.main(standalone_mode=False))
@@ -102,6 +106,14 @@ def run_command(command: click.Command) -> None:
         sys.exit(err.exit_code)
     except LakehouseError as err:
         ERR.print(f"[bold red]Error:[/] {escape(str(err))}", soft_wrap=True)
+        sys.exit(1)
+    except OSError as err:
+        if err.errno not in _NO_ROOM:
+            raise
+        ERR.print(
+            f"[bold red]Error:[/] {escape(str(err))}\n  Free space or correct the permissions, then run the command again.",
+            soft_wrap=True,
+        )
         sys.exit(1)
     except click.Abort:
         ERR.print("[bold red]Interrupted.[/] What was written so far is kept; the same command begins anew.")

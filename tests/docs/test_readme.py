@@ -1,0 +1,54 @@
+"""The README names every command and option, the fixed places and the variables; nothing it names is gone."""
+
+import re
+
+import click
+import pytest
+
+import deployment.run
+import training.features
+import training.run
+from lakehouse import settings
+from lakehouse.settings import PROJECT
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    single = [("training.run", training.run.main), ("training.features", training.features.main)]
+    return [*single, *((f"deployment.run {name}", command) for name, command in deployment.run.main.commands.items())]
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_command_and_option_is_in_the_readme(name: str, command: click.Command) -> None:
+    assert f"python -m {name}" in README
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert max(option.opts, key=len) in README
+
+
+def test_every_target_of_make_is_in_the_readme() -> None:
+    targets = re.findall(r"^([a-z]+):.*##", MAKEFILE, re.MULTILINE)
+    assert len(targets) > 5
+    assert [target for target in targets if f"make {target}" not in README and f"`{target}`" not in README] == []
+
+
+def test_every_variable_is_in_the_readme() -> None:
+    profiles = (PROJECT / "profiles.yml").read_text(encoding="utf-8")
+    read = set(re.findall(r'environment\.get\(\s*"([A-Z_]+)"', settings.__loader__.get_source(settings.__name__)))  # type: ignore[union-attr]
+    read |= set(re.findall(r"env_var\('([A-Z_]+)'", profiles))
+    assert len(read) > 5
+    assert [name for name in sorted(read) if f"`{name}`" not in README] == []
+
+
+def test_the_commands_of_the_demo_are_the_ones_it_shows() -> None:
+    ran = re.findall(r"\$\(call show,([^)]*)\)", MAKEFILE)
+    shown = re.findall(r"^\$ (.*)$", README, re.MULTILINE)
+    assert shown == ran
+
+
+def test_the_two_commands_stand_near_the_top() -> None:
+    top = "\n".join(README.splitlines()[:25])
+    assert "make demo" in top
+    assert "make test" in top
