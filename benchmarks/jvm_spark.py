@@ -1,0 +1,119 @@
+"""The peer engine: Spark on the JVM with Delta Lake, as a Spark Connect server on loopback."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import pyspark
+
+from lakehouse.errors import LakehouseError
+
+SCALA = "2.13"
+SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    # Its default is 200 partitions, for clusters; on two cores that would be most of the time.
+    "spark.sql.shuffle.partitions": "2",
+}
+STARTS_WITHIN = 180.0  # seconds: the first start resolves Delta's jars
+STOPS_WITHIN = 20.0  # seconds
+
+
+class JvmSparkFailed(LakehouseError):
+    """The server did not start."""
+
+    @classmethod
+    def because(cls, reason: str, log: Path) -> "JvmSparkFailed":
+        return cls(
+            f"JVM Spark {reason}:\n{log.read_text(encoding='utf-8')[-2000:]}", hint="It needs Java 17 or newer."
+        )
+
+
+@contextmanager
+def jvm_spark_connect() -> Iterator[str]:
+    """Run a server until the block ends; its address, once it answers.
+
+    Raises:
+        JvmSparkFailed: it ended, or did not answer in time. The end of its log is in the message.
+    """
+    with tempfile.TemporaryDirectory(prefix="jvm-spark-") as folder:
+        log, port = Path(folder) / "server.log", _free_port()
+        server = _started(Path(folder), log, port)
+        try:
+            _wait(server, log, port)
+            yield f"sc://127.0.0.1:{port}"
+        finally:
+            _end(server)
+
+
+def available() -> bool:
+    """Whether there is a Java to run it on."""
+    return shutil.which("java") is not None
+
+
+def _started(folder: Path, log: Path, port: int) -> subprocess.Popen[bytes]:
+    settings = SETTINGS | {
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.sql.warehouse.dir": str(folder / "managed"),
+    }
+    delta = f"io.delta:delta-spark_{'.'.join(pyspark.__version__.split('.')[:2])}_{SCALA}:{version('delta-spark')}"
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    options = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [submit, "--master", "local[2]", "--packages", delta, *options, "--class", SERVER],
+            cwd=folder,
+            env={**_environment(), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # the launcher and its JVM end together
+        )
+
+
+def _environment() -> dict[str, str]:
+    # Each would make the server a client of another one.
+    return {name: value for name, value in os.environ.items() if name not in {"SPARK_REMOTE", "SPARK_CONNECT_MODE"}}
+
+
+def _wait(server: subprocess.Popen[bytes], log: Path, port: int) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise JvmSparkFailed.because(f"ended with {server.returncode}", log)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise JvmSparkFailed.because(f"did not answer within {STARTS_WITHIN:.0f} s", log)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, how)
+            server.wait(timeout=STOPS_WITHIN)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
