@@ -110,10 +110,8 @@ def run_command(command: click.Command) -> None:
     except OSError as err:
         if err.errno not in _NO_ROOM:
             raise
-        ERR.print(
-            f"[bold red]Error:[/] {escape(str(err))}\n  Free space or correct the permissions, then run the command again.",
-            soft_wrap=True,
-        )
+        hint = "Free space or correct the permissions, then run the command again."
+        ERR.print(f"[bold red]Error:[/] {escape(str(err))}\n  {hint}", soft_wrap=True)
         sys.exit(1)
     except click.Abort:
         ERR.print("[bold red]Interrupted.[/] What was written so far is kept; the same command begins anew.")

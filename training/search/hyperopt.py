@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, tpe
+from hyperopt.exceptions import AllTrialsFailed
 from hyperopt.pyll import scope
 
 from lakehouse.errors import LakehouseError
@@ -46,19 +47,20 @@ def search(plan: Search, run: Callable[[int, Candidate], Trial]) -> list[Trial]:
         loss = trial.loss(plan.metric)
         return {"status": STATUS_OK, "loss": loss} if np.isfinite(loss) else {"status": STATUS_FAIL}
 
-    fmin(
-        objective,
-        hp.choice("family", [_family_space(FAMILIES[name]) for name in plan.families]),
-        algo=ALGORITHMS[plan.method],
-        max_evals=plan.max_evals,
-        trials=Trials(),
-        rstate=np.random.default_rng(plan.seed),
-        show_progressbar=False,
-        return_argmin=False,
-        verbose=False,
-    )
-    if not any(np.isfinite(trial.loss(plan.metric)) for trial in trials):
-        raise SearchFailed.after(trials)
+    try:
+        fmin(
+            objective,
+            hp.choice("family", [_family_space(FAMILIES[name]) for name in plan.families]),
+            algo=ALGORITHMS[plan.method],
+            max_evals=plan.max_evals,
+            trials=Trials(),
+            rstate=np.random.default_rng(plan.seed),
+            show_progressbar=False,
+            return_argmin=False,
+            verbose=False,
+        )
+    except AllTrialsFailed as err:
+        raise SearchFailed.after(trials) from err
     return trials
 
 
