@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -80,32 +79,34 @@ class LocalFeatureStore:
             name: self.warehouse.open(TableName.parse(name), (versions or {}).get(name)).version()
             for name in [spine.table, *(lookup.table for lookup in lookups)]
         }
-        rows = self._columns(spine.table, pinned, [*spine.keys, spine.timestamp, spine.label])
-        # Spine rows may repeat; a number tells them apart through the joins.
-        rows = rows.withColumn("_row", F.monotonically_increasing_id())
-        frames = [self._as_of(rows, spine, lookup, pinned) for lookup in lookups]
-        joined = reduce(lambda left, right: left.join(right, "_row"), frames, rows)
-        return joined.orderBy(spine.timestamp, *spine.keys).drop("_row"), pinned
+        frame = self._columns(spine.table, pinned, [*spine.keys, spine.timestamp, spine.label])
+        for lookup in lookups:
+            frame = self._as_of(frame, spine, lookup, pinned)
+        return frame.orderBy(spine.timestamp, *spine.keys, spine.label), pinned
 
-    def _as_of(self, rows: DataFrame, spine: Spine, lookup: FeatureLookup, pinned: Versions) -> DataFrame:
-        """`_row` and the newest features at or before its time: one sort of both sides together."""
+    def _as_of(self, frame: DataFrame, spine: Spine, lookup: FeatureLookup, pinned: Versions) -> DataFrame:
+        """The frame with the newest features at or before each row's time: one sort of both sides together.
+
+        A row carries all its columns through the sort. Joining the result back by a row number would be wrong: an
+        engine may number the rows anew on each of the two ways through its plan.
+        """
         table = self.table(lookup.table, pinned[lookup.table])
         for key in table.keys:
             if key not in spine.keys:
                 raise FeatureNotFound.named(key, f"the spine {spine.table}", spine.keys)
         features = self._columns(table.name, pinned, [*table.keys, table.timestamp, *lookup.features])
-        values = F.struct(*lookup.features)
-        sides = rows.select(
+        row, values = F.struct(*frame.columns), F.struct(*lookup.features)
+        sides = frame.select(
             *table.keys,
             F.col(spine.timestamp).alias("_at"),
-            "_row",
+            row.alias("_row"),
             F.lit(None).cast("timestamp").alias("_known"),
             F.lit(None).cast(features.select(values).schema[0].dataType).alias("_values"),
         ).unionAll(
             features.select(
                 *table.keys,
                 F.col(table.timestamp).alias("_at"),
-                F.lit(None).cast("bigint").alias("_row"),
+                F.lit(None).cast(frame.select(row).schema[0].dataType).alias("_row"),
                 F.col(table.timestamp).alias("_known"),
                 values.alias("_values"),
             )
@@ -113,7 +114,7 @@ class LocalFeatureStore:
         # At equal times the features come first: what is known at a time counts at that time.
         until_now = (
             Window.partitionBy(*table.keys)
-            .orderBy(F.col("_at"), F.col("_row").asc_nulls_first())
+            .orderBy(F.col("_at"), F.col("_row").isNotNull())
             .rowsBetween(Window.unboundedPreceding, Window.currentRow)
         )
         newest = sides.select(
@@ -123,7 +124,9 @@ class LocalFeatureStore:
             F.last("_values", ignorenulls=True).over(until_now).alias("_values"),
         ).where(F.col("_row").isNotNull())
         fresh = _is_fresh(lookup)
-        return newest.select("_row", *(F.when(fresh, F.col("_values")[name]).alias(name) for name in lookup.features))
+        return newest.select(
+            "_row.*", *(F.when(fresh, F.col("_values")[name]).alias(name) for name in lookup.features)
+        )
 
     def _columns(self, name: str, pinned: Versions, columns: Sequence[str]) -> DataFrame:
         table = self._read(name, pinned[name])
