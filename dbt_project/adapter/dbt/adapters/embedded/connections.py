@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from dbt.adapters.contracts.connection import Connection, ConnectionState
-from dbt.adapters.exceptions import FailedToConnectError
+from dbt.adapters.embedded import views
+from dbt.adapters.exceptions.connection import FailedToConnectError
 from dbt.adapters.sail.connections import SailConnectionManager, SailCredentials
 from dbt.adapters.spark.session import Connection as SessionHandle
 from dbt.adapters.spark.session import Cursor, SessionConnectionWrapper
-from dbt_common.exceptions import DbtRuntimeError
+from dbt_common.exceptions import DbtDatabaseError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from dbt.adapters.embedded import views
 from lakehouse.errors import LakehouseError
 from lakehouse.session import new_session
 from lakehouse.warehouse import Warehouse
@@ -86,7 +86,7 @@ class EmbeddedCursor(Cursor):
         try:
             self._df = self._session.sql(sql % parameters if parameters else sql)
         except PySparkException as err:
-            raise DbtRuntimeError(str(err)) from err
+            raise DbtDatabaseError(str(err)) from err
 
 
 class EmbeddedHandle(SessionHandle):

@@ -5,17 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dbt.adapters.base import PythonJobHelper
-from dbt.adapters.base.impl import ConstraintSupport
+from dbt.adapters.base.impl import ConstraintSupport, PythonJobHelper
 from dbt.adapters.base.meta import available
 from dbt.adapters.base.relation import BaseRelation
-from dbt.adapters.sail.impl import SailAdapter
-from dbt.adapters.spark import SparkColumn
-from dbt_common.contracts.constraints import ConstraintType
-from dbt_common.exceptions import DbtRuntimeError
-from deltalake.schema import Field, PrimitiveType
-from pyspark.errors import PySparkException
-
 from dbt.adapters.embedded import views
 from dbt.adapters.embedded.connections import EmbeddedConnectionManager, EmbeddedCredentials
 from dbt.adapters.embedded.publication import table_spec
@@ -23,6 +15,13 @@ from dbt.adapters.embedded.python_models import SessionPythonJob
 from dbt.adapters.embedded.relation import EmbeddedRelation, relations
 from dbt.adapters.embedded.seeds import seed_frame
 from dbt.adapters.embedded.tables import TableWriter
+from dbt.adapters.sail.impl import SailAdapter
+from dbt.adapters.spark.column import SparkColumn
+from dbt_common.contracts.constraints import ConstraintType
+from dbt_common.exceptions import DbtRuntimeError
+from deltalake.schema import Field, PrimitiveType
+from pyspark.errors import PySparkException
+
 from lakehouse.errors import LakehouseError
 from lakehouse.warehouse import TableName
 
@@ -82,11 +81,9 @@ class EmbeddedAdapter(SailAdapter):
         self._writer().publish(_name(relation), table_spec(model).properties)
 
     @available.parse_none
-    def write_view(self, relation: BaseRelation, sql: str) -> None:
-        """Make the view, and let it outlive this process."""
-        statement = f"create or replace view {relation.render()} as {sql}"
-        self.execute(statement)
-        views.keep(self._credentials.lakehouse, _name(relation), statement)
+    def keep_view(self, relation: BaseRelation, create_sql: str) -> None:
+        """Let the view outlive this process."""
+        views.keep(self._credentials.lakehouse, _name(relation), create_sql)
 
     @available.parse_none
     def drop_temporary_view(self, relation: BaseRelation) -> None:

@@ -1,16 +1,17 @@
 """dbt Python models, run in the session of this process."""
 
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
-from dbt.adapters.base import PythonJobHelper
-from dbt_common.exceptions import DbtRuntimeError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
-
+from dbt.adapters.base.impl import PythonJobHelper
 from dbt.adapters.embedded.connections import EmbeddedCredentials
 from dbt.adapters.embedded.publication import table_spec
 from dbt.adapters.embedded.tables import TableWriter
+from dbt_common.exceptions import DbtRuntimeError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql.connect.session import SparkSession as ConnectSession
+
 from lakehouse.errors import LakehouseError
 from lakehouse.warehouse import TableName
 
@@ -29,6 +30,8 @@ class SessionPythonJob(PythonJobHelper):
             DbtRuntimeError: the model failed; an error of this project is told by its message alone.
         """
         session = self._credentials.session()
+        # What pandas on Spark asks for; it is each thread's own.
+        ConnectSession._set_default_and_active_session(cast(ConnectSession, session))
         names: dict[str, Any] = {"spark": session, "__name__": "dbt_model"}
         try:
             # Running the project's own models is what dbt is for.

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dbt.adapters.base.relation import Policy
-from dbt.adapters.contracts.relation import RelationType
+from dbt.adapters.contracts.relation import ComponentName, Policy, RelationType
+from dbt.adapters.embedded import views
 from dbt.adapters.spark.relation import SparkRelation
 
-from dbt.adapters.embedded import views
 from lakehouse.warehouse import TableName, Warehouse
 
 
@@ -26,9 +25,9 @@ class EmbeddedRelation(SparkRelation):
 
     quote_policy: Policy = field(default_factory=EmbeddedQuotePolicy)
 
-    @property
-    def name_in_warehouse(self) -> TableName:
-        return TableName(str(self.schema), str(self.identifier))
+    def _is_exactish_match(self, field: ComponentName, value: str) -> bool:
+        # Spark's names have no case.
+        return str(self.path.get_lowered_part(field)) == value.lower()
 
 
 def relations(warehouse: Warehouse, schema: str) -> Iterator[EmbeddedRelation]:

@@ -1,5 +1,6 @@
 """Writing a table: every row of it, under its constraints, or as it was before."""
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class TableWriter:
             PySparkException: a row breaks a constraint, or the rows cannot be computed.
         """
         location = self.warehouse.location(name)
-        staged = f"__rows_of_{name.schema}_{name.table}"
+        staged = f"rows_{hashlib.sha256(str(name).encode()).hexdigest()[:16]}"
         rows.createOrReplaceTempView(staged)
         before = self._existing(location)
         try:
@@ -133,7 +134,7 @@ class TableWriter:
         self.publish(name, spec.properties)
 
     def _fill(self, name: TableName, staged: str, into: str, spec: TableSpec) -> None:
-        self.session.sql(f"INSERT {into} {_quoted(name)} SELECT * FROM {staged}").collect()
+        self.session.sql(f"INSERT {into} {_quoted(name)} SELECT * FROM {staged}").collect()  # noqa: S608
         there = self.warehouse.open(name).metadata().configuration
         for check, condition in spec.checks.items():
             if f"{_CHECK}{check}" not in there:

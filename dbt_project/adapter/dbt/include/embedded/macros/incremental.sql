@@ -56,9 +56,9 @@
   {%- for key in ([keys] if keys is string else keys) -%}
     {%- do matches.append('DBT_INTERNAL_SOURCE.' ~ key ~ ' = DBT_INTERNAL_DEST.' ~ key) -%}
   {%- endfor -%}
-  {%- set updated = get_merge_update_columns(
-        config.get('merge_update_columns'), config.get('merge_exclude_columns'), arguments.dest_columns) -%}
   {%- set columns = arguments.dest_columns | map(attribute='quoted') | list -%}
+  {%- set updated = get_merge_update_columns(
+        config.get('merge_update_columns'), config.get('merge_exclude_columns'), arguments.dest_columns) or columns -%}
   merge into {{ arguments.target_relation }} as DBT_INTERNAL_DEST
   using {{ arguments.temp_relation }} as DBT_INTERNAL_SOURCE
   on {{ ('(' ~ matches | join(') and (') ~ ')') if keys else 'false' }}

@@ -16,3 +16,8 @@
 {% macro embedded__post_snapshot(staging_relation) -%}
   {%- do adapter.drop_temporary_view(staging_relation) -%}
 {%- endmacro %}
+
+{# Spark has no database above the schema; a snapshot's node has not even the field. #}
+{% macro embedded__get_or_create_relation(database, schema, identifier, type) -%}
+  {{ return(default__get_or_create_relation(none, schema, identifier, type)) }}
+{%- endmacro %}

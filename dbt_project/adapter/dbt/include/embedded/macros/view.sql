@@ -1,12 +1,17 @@
 {% materialization view, adapter='embedded' -%}
-  {{ return(create_or_replace_view()) }}
+  {%- set outcome = create_or_replace_view() -%}
+  {# The SQL of a view that could be made, so that it outlives the process. #}
+  {%- do adapter.keep_view(this, _create_view(this, sql)) -%}
+  {{ return(outcome) }}
 {%- endmaterialization %}
 
-{# Made by the adapter, which keeps the SQL of a view that could be made. #}
 {% macro embedded__create_view_as(relation, sql) -%}
   {%- if config.get('contract').enforced -%}
     {{ get_assert_columns_equivalent(sql) }}
   {%- endif -%}
-  {%- do adapter.write_view(relation, sql) -%}
-  select 'written' as outcome
+  {{ _create_view(relation, sql) }}
+{%- endmacro %}
+
+{% macro _create_view(relation, sql) -%}
+  create or replace view {{ relation }} as {{ sql }}
 {%- endmacro %}

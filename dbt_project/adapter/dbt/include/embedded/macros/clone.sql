@@ -1,0 +1,8 @@
+{# dbt's own: Sail has no SHALLOW CLONE, so a clone is a view of the table it stands for. #}
+{% materialization clone, adapter='embedded' %}
+  {{ return(materialization_clone_default()) }}
+{% endmaterialization %}
+
+{% macro embedded__can_clone_table() -%}
+  {{ return(False) }}
+{%- endmacro %}
