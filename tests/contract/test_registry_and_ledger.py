@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -29,7 +28,6 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def client(uri: str) -> MlflowClient:
     """A registry with three versions of a model; version 3 is the challenger, and there is no champion."""
-    mlflow.set_registry_uri(uri)
     ours = MlflowClient(uri, uri)
     if ours.search_registered_models(f"name = '{NAME}'"):
         ours.delete_registered_model(NAME)
