@@ -24,7 +24,7 @@ demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
 	$(call show,python -m deployment.run ask --use-case term_deposit)
 
 test: $(READY)  ## every test this machine can run
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)  ## lint, format, types, import fences, dead links
 	@$(BIN)/ruff check .
