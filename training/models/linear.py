@@ -22,7 +22,7 @@ LOGISTIC_REGRESSION = Family(
     name="logistic_regression",
     title="logistic regression",
     space={
-        "inverse_regularization": Float(1e-4, 1, log=True),
+        "inverse_regularization": Float(1e-3, 10, log=True),
         "penalty": Choice(("l1", "l2")),
         "numeric_shape": NUMERIC_SHAPE,
         "recency_half_life_days": RECENCY,
