@@ -7,11 +7,13 @@ that stand there.
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from deltalake import DeltaTable
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import LakehouseError, nearest
@@ -118,9 +120,18 @@ class Warehouse:
     def register_table(self, session: SparkSession, name: TableName) -> None:
         """Let the catalogue's entry lead to this warehouse's table, in place of any other table's entry."""
         quoted = f"`{name.schema}`.`{name.table}`"
+        create = f"CREATE TABLE {quoted} USING delta LOCATION {_text(str(self.location(name)))}"
         session.sql(f"DROP TABLE IF EXISTS {quoted}").collect()  # an external table: its files stay
-        location = str(self.location(name)).replace("\\", "\\\\").replace("'", "\\'")
-        session.sql(f"CREATE TABLE {quoted} USING delta LOCATION '{location}'").collect()
+        configuration = self.open(name).metadata().configuration
+        checks = {key: value for key, value in configuration.items() if key.startswith("delta.constraints.")}
+        if checks:
+            # Sail's MERGE enforces the CHECKs that its catalogue has, and not those of the log; JVM Spark reads the
+            # log and refuses to be told.
+            told = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in checks.items())
+            with suppress(PySparkException):
+                session.sql(f"{create} TBLPROPERTIES ({told})").collect()
+                return
+        session.sql(create).collect()
 
     def open(self, name: TableName, version: int | None = None) -> DeltaTable:
         """The Delta log of one table, at a version or at the newest.
@@ -132,6 +143,11 @@ class Warehouse:
         if not (location / "_delta_log").is_dir():
             raise TableNotFound.named(str(name), [str(known) for known in self.tables()])
         return DeltaTable(location, version=version)
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _plain(name: str) -> str:

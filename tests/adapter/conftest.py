@@ -9,7 +9,7 @@ from dbt.adapters.embedded.impl import EmbeddedAdapter
 from dbt.adapters.spark.column import SparkColumn
 from dbt.tests.fixtures import project as dbt_fixtures
 
-from tests.adapter.dialect import added_column, in_models, statements
+from tests.adapter.dialect import added_column, dropped_table, in_models, statements
 
 # pytest takes a plugin only from the root; fixtures it takes from any name in this module.
 globals().update({name: it for name, it in vars(dbt_fixtures).items() if type(it).__module__ == "_pytest.fixtures"})
@@ -17,6 +17,7 @@ globals().update({name: it for name, it in vars(dbt_fixtures).items() if type(it
 # What dbt's suite and dbt itself warn of under this project's `error`, and only in this folder.
 DBT_WARNS = [
     "ignore:(Class|Session)-scoped fixtures defined as instance methods",  # the suite's fixtures
+    "ignore:If `index_col` is not specified",  # pandas on Spark, of one of the suite's models
     "ignore:unclosed:ResourceWarning",  # dbt's log files and thread pools, left to the collector
     "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",  # the same, as pytest tells it
 ]
@@ -47,20 +48,20 @@ def logs_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="class", autouse=True)
 def spoken_as_spark() -> Iterator[None]:
     """The suite's own SQL in Spark's dialect."""
-    run = EmbeddedAdapter.run_sql_for_tests
+    run, write = EmbeddedAdapter.run_sql_for_tests, vars(dbt_fixtures)["write_file"]
 
-    def translated(self: EmbeddedAdapter, sql: str, fetch: str, connection: Any) -> Any:
-        rows = None
+    def translated(self: Any, sql: str, fetch: str, connection: Any) -> Any:
+        rows, schema = None, self.config.credentials.schema
         for statement in statements(sql, self.config.credentials.lakehouse.root):
             if added := added_column(statement):
                 table, column, data_type = added
-                relation = self.Relation.create(schema=self.config.credentials.schema, identifier=table)
+                relation = self.Relation.create(schema=schema, identifier=table)
                 self.add_columns(relation, [SparkColumn(column=column, dtype=data_type)])
+            elif dropped := dropped_table(statement):
+                self.drop_relation(self.Relation.create(schema=schema, identifier=dropped, type="table"))
             else:
                 rows = run(self, statement, fetch, connection)
         return rows
-
-    write = dbt_fixtures.write_file
 
     def translated_file(contents: str, *path: Any) -> None:
         write(in_models(contents) if str(path[-1]).endswith(".sql") else contents, *path)

@@ -18,11 +18,12 @@ def statements(sql: str, warehouse: Path) -> list[str]:
     """The statements of a script, each table below the warehouse as the adapter's are."""
     for pattern, spark in WORDS.items():
         sql = re.sub(pattern, spark, sql, flags=re.IGNORECASE)
+    sql = re.sub(r"^\s*--.*$", "", sql, flags=re.MULTILINE)
     return [_placed(statement.strip(), warehouse) for statement in sql.split(";") if _says_something(statement)]
 
 
 def in_models(sql: str) -> str:
-    """A model of the suite, without the database that Spark does not have and the time zone that Sail does not read."""
+    """A model without the database, which Spark does not have, and the time zone "-0", which Sail does not read."""
     without_database = re.sub(r"(\{\{\s*(target\.)?database\s*\}\}|\{database\})\.", "", sql)
     return without_database.replace(":00-0'", ":00'")
 
@@ -33,8 +34,14 @@ def added_column(statement: str) -> tuple[str, str, str] | None:
     return (found[1], found[2], found[3].lower()) if found else None
 
 
+def dropped_table(statement: str) -> str | None:
+    """The table of a DROP TABLE: in Spark the files of an external table stay, and only the adapter removes them."""
+    found = re.match(r"drop table (?:if exists )?.*?(\w+)`?\s*$", statement, re.IGNORECASE | re.DOTALL)
+    return found[1] if found else None
+
+
 def _says_something(statement: str) -> bool:
-    return bool(re.sub(r"--.*|/\*.*?\*/", "", statement).strip())
+    return bool(re.sub(r"/\*.*?\*/", "", statement).strip())
 
 
 def _placed(statement: str, warehouse: Path) -> str:

@@ -25,22 +25,30 @@ class SparkTypes:
 
     @pytest.fixture
     def string_type(self) -> str:
-        return "STRING"
+        return "string"
 
     @pytest.fixture
     def int_type(self) -> str:
-        return "INT"
+        return "int"
 
     @pytest.fixture
-    def data_types(self, schema_int_type: str, int_type: str, string_type: str) -> list[list[str]]:
+    def schema_string_type(self) -> str:
+        return "string"
+
+    @pytest.fixture
+    def schema_int_type(self) -> str:
+        return "int"
+
+    @pytest.fixture
+    def data_types(self) -> list[list[str]]:
         return [
-            ["1", schema_int_type, int_type],
-            ["'1'", string_type, string_type],
-            ["true", "boolean", "BOOLEAN"],
-            ["DATE '2013-11-03'", "date", "DATE"],
-            ["TIMESTAMP '2013-11-03 00:00:00'", "timestamp", "TIMESTAMP"],
-            ["cast(1 as decimal(10, 2))", "decimal(10,2)", "DECIMAL"],
-            ["array('a', 'b')", "array<string>", "ARRAY"],
+            ["1", "int", "int"],
+            ["'1'", "string", "string"],
+            ["true", "boolean", "boolean"],
+            ["DATE '2013-11-03'", "date", "date"],
+            ["TIMESTAMP '2013-11-03 00:00:00'", "timestamp", "timestamp"],
+            ["cast(1 as decimal(10, 2))", "decimal(10,2)", "decimal"],
+            ["array('a', 'b')", "array<string>", "array"],
         ]
 
 

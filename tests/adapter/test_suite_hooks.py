@@ -36,15 +36,11 @@ class Scenes:
     def test_data_dir(self) -> Path:
         return Path(__file__).parent / "scenes"
 
-    def check_hooks(self, state: str, project: Any, host: str | None, count: int | None = None) -> None:
-        told = self.get_ctx_vars(state, project=project, **({} if count is None else {"count": count}))  # type: ignore[attr-defined]
-        for context in told if isinstance(told, list) else [told]:
-            assert context["test_state"] == state
-            assert context["target_name"] == "default"
-            assert context["target_schema"] == project.test_schema
-            assert context["target_threads"] == 4
-            assert context["target_type"] == "embedded"
-            assert (context["target_user"], context["target_pass"]) == ("", "")
+    def check_hooks(self, state: str, project: Any, host: str | None, count: int = 1) -> None:
+        for context in self.get_ctx_vars(state, count, project):  # type: ignore[attr-defined]
+            told = {name: context[name] for name in ("test_state", "target_name", "target_schema", "target_type")}
+            assert list(told.values()) == [state, "default", project.test_schema, "embedded"]
+            assert (context["target_threads"], context["target_user"], context["target_pass"]) == (4, "", "")
             assert context["run_started_at"]
             assert context["invocation_id"]
 
@@ -108,7 +104,12 @@ class TestDuplicateHooksInConfigs(Scenes, BaseDuplicateHooksInConfigs):
 
 
 class TestPrePostRunHooks(Scenes, BasePrePostRunHooks):
-    pass
+    def get_ctx_vars(self, state: str, *count_and_project: Any) -> Any:
+        return [super().get_ctx_vars(state, count_and_project[-1])]
+
+    def assert_used_schemas(self, project: Any) -> None:
+        # Spark has no database above the schema.
+        assert project.run_sql("select * from {schema}.schemas", fetch="all") == [(project.test_schema,)]
 
 
 class TestAfterRunHooks(BaseAfterRunHooks):

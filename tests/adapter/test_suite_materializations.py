@@ -11,7 +11,6 @@ from dbt.tests.adapter.basic.test_docs_generate import BaseDocsGenerate, BaseDoc
 from dbt.tests.adapter.basic.test_empty import BaseEmpty
 from dbt.tests.adapter.basic.test_ephemeral import BaseEphemeral
 from dbt.tests.adapter.basic.test_generic_tests import BaseGenericTests
-from dbt.tests.adapter.basic.test_get_catalog_for_single_relation import BaseGetCatalogForSingleRelation
 from dbt.tests.adapter.basic.test_incremental import (
     BaseIncremental,
     BaseIncrementalBadStrategy,
@@ -30,6 +29,7 @@ from dbt.tests.adapter.caching.test_caching import (
     BaseNoPopulateCache,
 )
 from dbt.tests.adapter.concurrency.test_concurrency import BaseConcurrency
+from dbt.tests.adapter.empty import _models as empty_models
 from dbt.tests.adapter.empty.test_empty import BaseTestEmpty, BaseTestEmptyInlineSourceRef, MetadataWithEmptyFlag
 from dbt.tests.adapter.ephemeral.test_ephemeral import (
     BaseEphemeralErrorHandling,
@@ -92,10 +92,6 @@ class TestEphemeral(BaseEphemeral):
 
 
 class TestGenericTests(BaseGenericTests):
-    pass
-
-
-class TestGetCatalogForSingleRelation(BaseGetCatalogForSingleRelation):
     pass
 
 
@@ -177,7 +173,20 @@ class TestTestEmptyInlineSourceRef(BaseTestEmptyInlineSourceRef):
 
 
 class TestMetadataWithEmptyFlag(MetadataWithEmptyFlag):
-    pass
+    # Without the models that change a column's type or comment, or drop a column: Sail and Delta do not.
+
+    @pytest.fixture(scope="class")
+    def models(self) -> dict[str, str]:
+        return {
+            "schema.yml": empty_models.SCHEMA,
+            "control.sql": empty_models.CONTROL,
+            "get_columns_in_relation.sql": empty_models.GET_COLUMNS_IN_RELATION,
+            "truncate_relation.sql": empty_models.TRUNCATE_RELATION,
+        }
+
+    @pytest.mark.parametrize("model", ["control", "get_columns_in_relation", "truncate_relation"])
+    def test_run(self, project: Any, model: str) -> None:
+        super().test_run(project, model)
 
 
 @pytest.mark.xfail(

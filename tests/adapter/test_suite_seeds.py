@@ -1,5 +1,6 @@
 """dbt's public suite: seeds."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,11 @@ class TestSimpleSeedColumnOverride(BaseSimpleSeedColumnOverride):
 
     @pytest.fixture(scope="class")
     def models(self) -> dict[str, str]:
-        return {"schema.yml": fixtures.properties__schema_yml.replace("type: text", "type: string")}
+        types = {"text": "string", "integer": "bigint", "timestamp without time zone": "timestamp"}
+        properties = re.sub(
+            r"type: (.*)", lambda found: f"type: {types.get(found[1], found[1])}", fixtures.properties__schema_yml
+        )
+        return {"schema.yml": properties}
 
     @staticmethod
     def seed_enabled_types() -> dict[str, str]:

@@ -1,6 +1,8 @@
 """A connection is the process's one Spark session, with the warehouse's tables registered in it."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,10 +85,31 @@ class EmbeddedCursor(Cursor):
         self._session = session
 
     def execute(self, sql: str, *parameters: object) -> None:
-        try:
+        with _database_errors():
             self._df = self._session.sql(sql % parameters if parameters else sql)
-        except PySparkException as err:
-            raise DbtDatabaseError(str(err)) from err
+
+    # The engine may look at a query only when its rows or its columns are asked for.
+
+    @property
+    def description(self) -> Any:
+        with _database_errors():
+            return super().description
+
+    def fetchall(self) -> Any:
+        with _database_errors():
+            return super().fetchall()
+
+    def fetchone(self) -> Any:
+        with _database_errors():
+            return super().fetchone()
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    try:
+        yield
+    except PySparkException as err:
+        raise DbtDatabaseError(str(err)) from err
 
 
 class EmbeddedHandle(SessionHandle):

@@ -99,7 +99,7 @@ class EmbeddedAdapter(SailAdapter):
     def partitions_of(self, relation: BaseRelation, columns: list[str]) -> str:
         """A SQL condition that is true in the partitions that these rows lie in."""
         quoted = [self.quote(column) for column in columns]
-        rows = self._session().sql(f"select distinct {', '.join(quoted)} from {relation.render()}").collect()
+        rows = self._session().table(relation.render()).select(*quoted).distinct().collect()
         alternatives = (" and ".join(map(_equals, quoted, row)) for row in rows)
         return " or ".join(f"({condition})" for condition in alternatives) or "false"
 
@@ -117,7 +117,7 @@ class EmbeddedAdapter(SailAdapter):
             self.cache_dropped(relation)
             self._writer().drop(_name(relation))
             return
-        super().drop_relation(relation)
+        super().drop_relation(relation)  # type: ignore[no-untyped-call]
         views.forget(self._credentials.lakehouse, _name(relation))
 
     def rename_relation(self, from_relation: BaseRelation, to_relation: BaseRelation) -> None:
@@ -154,7 +154,7 @@ class EmbeddedAdapter(SailAdapter):
                 column_index=place,
                 dtype=field.dataType.simpleString(),
             )
-            for place, field in enumerate(fields)
+            for place, field in enumerate(fields, start=1)
         ]
 
     def parse_columns_from_information(self, relation: BaseRelation) -> list[SparkColumn]:

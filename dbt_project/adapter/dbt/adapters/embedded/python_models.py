@@ -51,6 +51,8 @@ class SessionPythonJob(PythonJobHelper):
     def _as_frame(self, returned: object) -> DataFrame:
         if isinstance(returned, pd.DataFrame):
             return self._credentials.session().createDataFrame(returned)
+        if type(returned).__module__.startswith("pyspark.pandas"):  # which takes a second to import
+            returned = cast(Any, returned).to_spark()
         # Each kind of session has a DataFrame class of its own, and all are this one's subclasses.
         if isinstance(returned, DataFrame):
             return returned

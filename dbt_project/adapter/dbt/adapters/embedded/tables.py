@@ -126,10 +126,13 @@ class TableWriter:
 
     def _overwrite(self, name: TableName, staged: str, spec: TableSpec) -> None:
         table = self.warehouse.open(name)
-        old = {key: value for key, value in table.metadata().configuration.items() if key.startswith(_CHECK)}
-        for key, condition in old.items():
-            if spec.checks.get(key.removeprefix(_CHECK)) != condition:
-                table.alter.drop_constraint(key.removeprefix(_CHECK))
+        there = table.metadata().configuration
+        old = {key.removeprefix(_CHECK): value for key, value in there.items() if key.startswith(_CHECK)}
+        outdated = [check for check, condition in old.items() if spec.checks.get(check) != condition]
+        for check in outdated:
+            table.alter.drop_constraint(check)
+        if outdated:
+            self.warehouse.register_table(self.session, name)
         self._fill(name, staged, "OVERWRITE TABLE", spec)
         self.publish(name, spec.properties)
 
