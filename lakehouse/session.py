@@ -2,14 +2,19 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable
 from functools import cache
+from urllib.parse import urlsplit
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse import interrupts
 from lakehouse.errors import LakehouseError
+
+DEFAULT_PORT = 15002  # Spark Connect's own
+CONNECT_SECONDS = 10
 
 
 class EngineUnreachable(LakehouseError):
@@ -45,6 +50,8 @@ def new_session(remote: str | None = None) -> SparkSession:
 
 
 def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSession]) -> SparkSession:
+    if remote is not None:
+        _require_listener(remote)
     with interrupts.kept():
         address = remote or _embedded_engine()
         try:
@@ -53,6 +60,21 @@ def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSe
         except PySparkException as err:
             raise EngineUnreachable.at(address) from err
         return session
+
+
+def _require_listener(remote: str) -> None:
+    """Fail at once where nobody listens: the client would try again for ten minutes.
+
+    Raises:
+        EngineUnreachable: no connection within CONNECT_SECONDS, or `remote` is no address.
+    """
+    url = urlsplit(remote)
+    try:
+        if url.scheme != "sc" or not url.hostname:
+            raise ValueError(f"'{remote}' is not of the form sc://host:port")
+        socket.create_connection((url.hostname, url.port or DEFAULT_PORT), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as err:
+        raise EngineUnreachable.at(remote) from err
 
 
 @cache

@@ -7,6 +7,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.errors import LakehouseError
+from lakehouse.session import EngineUnreachable, open_session
 from lakehouse.settings import PROJECT, Settings
 from lakehouse.warehouse import TableName, TableNotFound, Warehouse, WarehouseUnwritable
 
@@ -75,3 +76,9 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(WarehouseUnwritable, match="No space left on device"):
         Warehouse(tmp_path).require_writable()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:15002", "nonsense", "sc://127.0.0.1:many"])
+def test_an_engine_that_is_not_there_is_told_at_once(remote: str) -> None:
+    with pytest.raises(EngineUnreachable, match=f"answers at {remote}\n.*SPARK_REMOTE"):
+        open_session(remote)
