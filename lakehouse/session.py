@@ -69,9 +69,9 @@ def _require_listener(remote: str) -> None:
         EngineUnreachable: no connection within CONNECT_SECONDS, or `remote` is no address.
     """
     url = urlsplit(remote)
+    if url.scheme != "sc" or not url.hostname:
+        raise EngineUnreachable.at(f"{remote}, which is not of the form sc://host:port")
     try:
-        if url.scheme != "sc" or not url.hostname:
-            raise ValueError(f"'{remote}' is not of the form sc://host:port")
         socket.create_connection((url.hostname, url.port or DEFAULT_PORT), CONNECT_SECONDS).close()
     except (OSError, ValueError) as err:
         raise EngineUnreachable.at(remote) from err

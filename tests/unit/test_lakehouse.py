@@ -80,5 +80,5 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:15002", "nonsense", "sc://127.0.0.1:many"])
 def test_an_engine_that_is_not_there_is_told_at_once(remote: str) -> None:
-    with pytest.raises(EngineUnreachable, match=f"answers at {remote}\n.*SPARK_REMOTE"):
+    with pytest.raises(EngineUnreachable, match=f"answers at {remote}.*\n.*SPARK_REMOTE"):
         open_session(remote)
