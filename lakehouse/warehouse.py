@@ -41,6 +41,13 @@ class WarehouseUnwritable(LakehouseError):
             hint="Free space or correct its permissions, or name another folder in LAKEHOUSE_WAREHOUSE.",
         )
 
+    @classmethod
+    def by_its_name(cls, root: Path) -> "WarehouseUnwritable":
+        return cls(
+            f"the path of the warehouse, {str(root)!r}, holds other characters than letters, digits and _-.~+@=,",
+            hint="The engine would write beside it. Name another folder in LAKEHOUSE_WAREHOUSE.",
+        )
+
 
 @dataclass(frozen=True, order=True)
 class TableName:
@@ -97,8 +104,11 @@ class Warehouse:
         """Make sure, before anything is built, that files can be written here.
 
         Raises:
-            WarehouseUnwritable: they cannot: no permission, a read-only or a full disk.
+            WarehouseUnwritable: they cannot: no permission, a read-only or a full disk, a path with spaces.
         """
+        # Sail writes to the folder "my%20projects" for "my projects".
+        if not re.fullmatch(r"[A-Za-z0-9_./~+@=,-]+", str(self.root)):
+            raise WarehouseUnwritable.by_its_name(self.root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=self.root, prefix=".probe-") as probe:
@@ -151,8 +161,11 @@ def _text(value: str) -> str:
 
 
 def _plain(name: str) -> str:
-    if name in {"", ".", ".."} or "/" in name or "\0" in name:
-        raise LakehouseError(f"{name!r} cannot be the name of a schema or table", hint="Use letters, digits and _.")
+    # Sail writes other characters of a location as %20 and the like, and would make another folder.
+    if name in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise LakehouseError(
+            f"{name!r} cannot be the name of a schema or table", hint="Use letters, digits, _, - and ."
+        )
     return name
 
 

@@ -25,7 +25,7 @@ class TestMicrobatch(BaseMicrobatch):
     @pytest.fixture(scope="class")
     def insert_two_rows_sql(self, project: Any) -> str:
         rows = "(4, TIMESTAMP '2020-01-04 00:00:00'), (5, TIMESTAMP '2020-01-05 00:00:00')"
-        return f"insert into {project.test_schema}.input_model (id, event_time) values {rows}"  # noqa: S608
+        return f"insert into {project.test_schema}.input_model (id, event_time) values {rows}"
 
 
 class TestIncrementalOnSchemaChange(BaseIncrementalOnSchemaChange):

@@ -1,0 +1,152 @@
+"""What can go wrong around a table: folders, disks, addresses, interruptions, names, threads."""
+
+import errno
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from dbt.adapters.embedded.tables import TableWriter
+
+from lakehouse.errors import LakehouseError
+from lakehouse.session import new_session
+from lakehouse.warehouse import TableName, Warehouse
+from tests.adapter.project import Project
+
+ONE = {"models/one.sql": "select 1 as id"}
+
+
+def test_a_first_write_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
+    project = Project.below(tmp_path, ONE)
+    folder = project.root / "warehouse" / "gold" / "one"
+    (folder / "_delta_log").mkdir(parents=True)
+    (folder / "part-0.parquet").write_bytes(b"half a file")
+    project.dbt("run")
+    assert project.rows("gold.one") == [{"id": 1}]
+
+
+def test_a_folder_of_somebody_else_is_refused_by_name(tmp_path: Path) -> None:
+    project = Project.below(tmp_path, ONE | {"warehouse/gold/one/letter.txt": "mine"})
+    told = project.dbt("run", exits=1)
+    assert "holds files and no Delta table" in told
+    assert "Move them away" in told
+    assert (project.root / "warehouse/gold/one/letter.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_file_in_the_place_of_the_warehouse_is_told(tmp_path: Path) -> None:
+    project = Project.below(tmp_path, ONE | {"warehouse": "a file"})
+    assert "cannot be written to" in project.dbt("run", exits=2)
+
+
+def test_a_full_disk_is_told_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    project = Project.below(tmp_path, ONE)
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left on device" in project.dbt("run", exits=2)
+
+
+def test_an_address_where_nobody_answers_is_told_soon(tmp_path: Path) -> None:
+    project = Project.below(tmp_path, ONE, remote="sc://127.0.0.1:9")
+    begin = time.monotonic()
+    assert "no Spark Connect server answers at sc://127.0.0.1:9" in project.process("run", exits=2)
+    assert time.monotonic() - begin < 60
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_build_harms_nothing(tmp_path: Path, how: signal.Signals) -> None:
+    waiting = "import time\ndef model(dbt, session):\n    time.sleep({seconds})\n    return dbt.ref('one')\n"
+    project = Project.below(tmp_path, ONE | {"models/slow.py": waiting.format(seconds=0)})
+    project.dbt("run")
+    project.write({"models/slow.py": waiting.format(seconds=6)})
+    process = project.start("run")
+    assert process.stdout
+    for line in process.stdout:
+        if "START python table model gold.slow" in line:
+            break
+    time.sleep(0.5)
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert project.rows("gold.one") == project.rows("gold.slow") == [{"id": 1}]
+    project.write({"models/slow.py": waiting.format(seconds=0)})
+    project.process("run")
+
+
+def test_four_threads_build_the_same_each_time(tmp_path: Path) -> None:
+    models = {f"models/m{place}.sql": f"select {place} as id" for place in range(8)}
+    above = {
+        f"models/n{place}.sql": f"select sum(a.id + b.id) as total from {{{{ ref('m{place}') }}}} a "
+        f"cross join {{{{ ref('m{place + 4}') }}}} b"
+        for place in range(4)
+    }
+    project = Project.below(tmp_path, models | above)
+    for _ in range(3):
+        project.dbt("run")
+        assert [project.rows(f"gold.n{place}")[0]["total"] for place in range(4)] == [4, 6, 8, 10]
+
+
+@pytest.mark.parametrize(
+    "name", [TableName("..", "t"), TableName("s", ".."), TableName("s", "../../t"), TableName("", "t")]
+)
+def test_no_name_leads_out_of_the_warehouse(tmp_path: Path, name: TableName) -> None:
+    outside = tmp_path / "t"
+    outside.mkdir()
+    writer = TableWriter(new_session(), Warehouse(tmp_path / "warehouse"))
+    with pytest.raises(LakehouseError, match="cannot be the name"):
+        writer.drop(name)
+    with pytest.raises(LakehouseError, match="cannot be the name"):
+        writer.rename(TableName("s", "t"), name)
+    assert outside.is_dir()
+
+
+def test_a_name_may_hold_a_dot_and_a_dash(tmp_path: Path) -> None:
+    project = Project.below(tmp_path, {"models/one.sql": "{{ config(alias='a-b.c') }} select 1 as `the id`"})
+    project.dbt("run")
+    project.dbt("run")
+    assert project.warehouse.open(TableName("gold", "a-b.c")).to_pyarrow_table().to_pylist() == [{"the id": 1}]
+
+
+def test_a_name_that_no_address_can_hold_is_refused(tmp_path: Path) -> None:
+    project = Project.below(tmp_path, {"models/one.sql": "{{ config(alias='a b') }} select 1 as id"})
+    assert "'a b' cannot be the name" in project.dbt("run", exits=1)
+
+
+def test_a_path_that_the_engine_would_write_otherwise_is_refused(tmp_path: Path) -> None:
+    project = Project.below(tmp_path / "my projects", ONE)
+    told = project.dbt("run", exits=2)
+    assert "my projects" in told
+    assert "LAKEHOUSE_WAREHOUSE" in told
+
+
+SAID = 'it\'s "so"\nand \\ ünïcode €'
+
+
+@pytest.mark.parametrize("kind", ["table", "incremental"])
+def test_published_properties_are_whole_and_brought_up_to_date(tmp_path: Path, kind: str) -> None:
+    def about(text: str) -> str:
+        import yaml
+
+        feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
+        config = {"materialized": kind, "meta": {"feature_catalog": feature}}
+        return yaml.safe_dump({"models": [{"name": "one", "description": text, "config": config}]})
+
+    project = Project.below(tmp_path, {"models/one.sql": "select 1 as id, current_timestamp() as at"})
+    for text in (SAID, SAID + " now"):
+        project.write({"models/one.yml": about(text)})
+        project.dbt("run")
+        assert project.properties("gold.one")["feature_table.description"] == text
+
+
+def test_a_model_s_own_error_is_one_clear_message(tmp_path: Path) -> None:
+    code = (
+        "from lakehouse.errors import LakehouseError\n"
+        "def model(dbt, session):\n"
+        "    raise LakehouseError('the file is not there', hint='Put it there.')\n"
+        "    return None\n"
+    )
+    told = Project.below(tmp_path, {"models/one.py": code}).dbt("run", exits=1)
+    assert "the file is not there" in told
+    assert "Traceback" not in told
