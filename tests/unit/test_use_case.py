@@ -30,7 +30,21 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ("[logistic_regression, knn]", "[logistic, knn]", "no family 'logistic'"),
         ("[logistic_regression, knn]", "[]", "search.families"),
         ("holdout: 0.15", "holdout: 0.9", "split.holdout: Input should be less than 0.5 (got 0.9)"),
-        ("max_evals: 40", "max_evals: 0", "search.max_evals"),
+        ("method: tpe", "method: grid", "search.method: Input should be 'tpe' or 'random' (got 'grid')"),
+        ("method: tpe", "method: tpe\n  max_eval: 3", "search.max_eval: no such key. Did you mean 'max_evals'?"),
+        ("folds: 4", "folds: 0", "split.folds: Input should be greater than or equal to 1 (got 0)"),
+        ("folds: 4", "folds: 4, fold: 3", "split.fold: no such key. Did you mean 'folds'?"),
+        ("metric: roc_auc, ", "metrik: roc_auc, ", "promotion.metrik: no such key. Did you mean 'metric'?"),
+        ("metric: roc_auc, ", "metric: auc, ", "promotion.metric: no metric 'auc'. Did you mean 'roc_auc'?"),
+        ("confidence: 0.95", "confidence: 1", "promotion.confidence: Input should be less than 1 (got 1)"),
+        ("margin: 0.005", "margin: -0.1", "promotion.non_inferiority_margin"),
+        ("margin: 0.005", "margin: .nan", "promotion.non_inferiority_margin"),
+        ("fields: [label, probability]", "fields: [label, odds]", "serving.fields.1"),
+        ("fields: [label, probability]", "fields: []", "serving.fields"),
+        ("client_features}", "client_features, exclude: age}", "features.0.exclude: Input should be a valid tuple"),
+        ("client_features}", "client_features, lookback_days: 0}", "features.0.lookback_days"),
+        ("labels: {", "label: {", "label: no such key. Did you mean 'labels'?"),
+        ("golden_request:", "golden_requests:", "golden_request: Field required"),
         ("threshold: 0.2", "threshold: 2", "serving.threshold"),
         ("endpoint: term-deposit", "endpoint: 'term deposit'", "serving.endpoint"),
         ("task: binary", "task: ranking", "task: Input should be 'binary'"),
@@ -48,7 +62,86 @@ def test_what_is_wrong_is_told(tmp_path: Path, right: str, wrong: str, told: str
     assert "Correct " in str(refused.value)
 
 
+def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+    wrong = GOOD.replace("folds: 4", "folds: 0").replace("task: binary", "task: ranking")
+    (tmp_path / "term_deposit.yml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(UseCaseRefused, match=r"(?s)task: .*split\.folds: "):
+        load("term_deposit", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        pytest.param("[logistic_regression, knn]", "[knn, knn]", id="a family twice"),
+        pytest.param("name: term_deposit", "name: caf\xe9", id="no UTF-8"),
+        pytest.param("task: binary", "task: binary\nsearch: {families: [knn]}", id="a key twice"),
+        pytest.param("seed: 20100501", "seed: 4294967296", id="a seed that no learner takes"),
+        pytest.param("margin: 0.005", "margin: .inf", id="a margin that lets anything pass"),
+        pytest.param("minimum: 0.60", "minimum: .nan", id="a minimum that nothing reaches"),
+    ],
+)
+@pytest.mark.xfail(reason="accepted today, or a traceback", raises=(UnicodeDecodeError, pytest.fail.Exception))
+def test_what_would_fail_later_is_refused_at_once(tmp_path: Path, right: str, wrong: str) -> None:
+    assert right in GOOD
+    (tmp_path / "term_deposit.yml").write_text(GOOD.replace(right, wrong, 1), encoding="latin-1")
+    with pytest.raises(UseCaseRefused):
+        load("term_deposit", tmp_path)
+
+
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "term_deposit.yml").write_text("", encoding="utf-8")
     with pytest.raises(UseCaseRefused, match="the file: "):
+        load("term_deposit", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("promotion: {metric: roc_auc,", "promotion: {metric: f2,", "promotion.metric: no metric 'f2'"),
+        ("minimum: 0.60, ", "", "promotion.minimum: Field required"),
+        ("confidence: 0.95", "confidence: 1", "promotion.confidence: Input should be less than 1 (got 1)"),
+        ("margin: 0.005", "margin: -0.1", "promotion.non_inferiority_margin: Input should be greater than"),
+        ("folds: 4", "folds: 0", "split.folds: Input should be greater than or equal to 1 (got 0)"),
+        ("folds: 4", "folds: four", "split.folds: Input should be a valid integer"),
+        ("by: time", "by: random", "split.by: Input should be 'time' (got 'random')"),
+        ("method: tpe", "method: grid", "search.method: Input should be 'tpe' or 'random' (got 'grid')"),
+        ("fields: [label, probability]", "fields: [score]", "serving.fields.0: Input should be"),
+        ("fields: [label, probability]", "fields: []", "serving.fields: Tuple should have at least 1 item"),
+        ("{table: gold.client_features}", "gold.client_features", "features.0: Input should be a valid dictionary"),
+        ("gold.client_features}", "gold.client_features, lookback_days: 0}", "features.0.lookback_days"),
+        ("gold.client_features}", "gold.client_features, excluded: [a]}", "Did you mean 'exclude'?"),
+        ("[logistic_regression, knn]", "[knn, logistic_regresion]", "Did you mean 'logistic_regression'?"),
+        ("task: binary", "task: binary\n1: 2", "1: Keys should be strings"),
+    ],
+)
+def test_what_is_wrong_deeper_in_the_file_is_told_with_its_path(
+    tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
+    test_what_is_wrong_is_told(tmp_path, right, wrong, told)
+
+
+def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+    wrong = GOOD.replace("max_evals: 40", "max_evals: 0").replace("task: binary", "task: ranking")
+    (tmp_path / "term_deposit.yml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(UseCaseRefused) as refused:
+        load("term_deposit", tmp_path)
+    assert "task: " in refused.value.failed
+    assert "search.max_evals: " in refused.value.failed
+
+
+@pytest.mark.parametrize("content", ["- a list", "a text", "42", "name: term_deposit\n\0"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "term_deposit.yml").write_text(content, encoding="utf-8")
+    with pytest.raises(UseCaseRefused, match=r"term_deposit\.yml is no valid use case"):
+        load("term_deposit", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../term_deposit", "term_deposit.yml", ""])
+def test_a_use_case_is_named_and_not_a_path(name: str) -> None:
+    with pytest.raises(UseCaseRefused, match=f"there is no use case '{name}'"):
+        load(name)
+
+
+def test_a_folder_without_use_cases_knows_none(tmp_path: Path) -> None:
+    with pytest.raises(UseCaseRefused, match=r"Known: none\.\n.*files in "):
         load("term_deposit", tmp_path)
