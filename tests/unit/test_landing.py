@@ -101,7 +101,7 @@ def test_a_broken_archive_is_refused(tmp_path: Path, archive: bytes) -> None:
 
 
 def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LandingFileRefused, match="cannot be read: .*UTF8"):
+    with pytest.raises(LandingFileRefused, match=r"cannot be read: .*UTF8"):
         read_delimited(landed(tmp_path, "age;job\n30;caf\xe9\n".encode("latin-1")), COLUMNS, ";")
 
 
