@@ -47,3 +47,49 @@ def test_all_breaches_are_counted_and_the_first_ones_shown() -> None:
     assert refused.value.found == 60
     assert len(refused.value.problems) == ContractViolation.SHOWN
     assert [problem.row for problem in refused.value.problems[:3]] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("records", "breaches"),
+    [
+        ([GOOD, GOOD | {"age": "30"}, GOOD, {"job": "x"}], [(1, "age"), (3, "age")]),
+        ([{}], [(0, "age"), (0, "job")]),
+        ([GOOD | {"zzz": 1, "age": 15}], [(0, "zzz"), (0, "age")]),
+        (
+            [GOOD | {"age": float("nan")}, GOOD | {"age": True}, GOOD | {"age": 30.5}],
+            [(0, "age"), (1, "age"), (2, "age")],
+        ),
+        ([GOOD | {"age": 121}, GOOD | {"age": 16}, GOOD | {"age": 10**400}], [(0, "age"), (2, "age")]),
+    ],
+)
+def test_each_breach_is_told_once_at_its_row(records: list[dict[str, Any]], breaches: list[tuple[int, str]]) -> None:
+    with pytest.raises(ContractViolation) as refused:
+        check(records, CONTRACT)
+    assert [(problem.row, problem.field) for problem in refused.value.problems] == breaches
+    assert refused.value.found == len(breaches)
+
+
+def test_an_unknown_field_that_is_near_to_none_lists_all() -> None:
+    with pytest.raises(ContractViolation) as refused:
+        check([GOOD | {"zzz": 1}], CONTRACT)
+    assert refused.value.problems[0].expected == "no such field. Known: age, job."
+
+
+def test_the_message_tells_the_count_and_the_first_breach() -> None:
+    with pytest.raises(ContractViolation) as refused:
+        check([GOOD, {"age": None, "job": 1}], CONTRACT)
+    assert str(refused.value) == (
+        "2 value(s) break the input contract; first: row 1, field 'age': "
+        "expected integer at least 16 at most 120, got null"
+    )
+
+
+@pytest.mark.parametrize(("breaches", "shown"), [(19, 19), (20, 20), (21, 20)])
+def test_no_more_than_the_cap_is_shown_and_all_are_counted(breaches: int, shown: int) -> None:
+    with pytest.raises(ContractViolation) as refused:
+        check([GOOD | {"age": 1}] * breaches, CONTRACT)
+    assert (refused.value.found, len(refused.value.problems)) == (breaches, shown)
+
+
+def test_no_records_break_no_contract() -> None:
+    check([], CONTRACT)

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from training.encoding import ENCODINGS, Encoder, Encoding, index_tables
+from training.encoding import ENCODINGS, Encoder, Encoding, index_tables, slug
 
 INF, NAN = float("inf"), float("nan")
 
@@ -97,3 +98,92 @@ def test_a_category_newer_than_the_vocabulary_is_unknown() -> None:
 
 def test_index_tables_are_named_once() -> None:
     assert index_tables([encoding(**INDEX), encoding(**INDEX), encoding(**FLAG)]) == ["gold.i"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        (NUMBER, "integer at least 1 at most 9"),
+        (OPTIONAL, "integer or null"),
+        (DOUBLE | {"minimum": -0.5}, "double at least -0.5"),
+        (FLAG, "true or false"),
+        (COHORT, "a number or null"),
+        (ONE_HOT, "one of red, dark blue or null"),
+        (ORDINAL, "one of low, high or null"),
+        (INDEX, "text or null"),
+    ],
+)
+def test_each_kind_says_what_it_takes(declared: dict[str, Any], expected: str) -> None:
+    assert encoding(**declared).expected() == expected
+
+
+@pytest.mark.parametrize(
+    ("minimum", "maximum", "value", "taken"),
+    [
+        (0, 1, 0, True),
+        (0, 1, 1, True),
+        (0, 1, -1, False),
+        (0, 1, 2, False),
+        (0, None, 2**53 + 1, True),
+        (None, 0, -(2**53), True),
+        (None, None, -0.0, True),
+        (None, None, 1e300, True),
+        (None, None, -float("inf"), False),
+        (None, None, -(10**400), False),
+        (None, None, complex(1), False),
+    ],
+)
+def test_bounds_are_included_and_one_may_be_open(
+    minimum: float | None, maximum: float | None, value: object, taken: bool
+) -> None:
+    assert encoding(**{"as": "number", "minimum": minimum, "maximum": maximum}).accepts(value) is taken
+
+
+@pytest.mark.parametrize(
+    ("declared", "wrong"),
+    [
+        ({"as": "numbers"}, "numbers"),
+        ({"as": "flag", "minimum": 1}, "Extra inputs are not permitted"),
+        ({"as": "cohort", "bounds": []}, "at least 1 item"),
+        ({"as": "one_hot", "categories": []}, "at least 1 item"),
+        ({"as": "ordinal", "categories": ["low"]}, "impute"),
+        ({"as": "category_index"}, "index"),
+    ],
+)
+def test_a_declaration_that_cannot_be_is_refused(declared: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        encoding(**declared)
+
+
+@pytest.mark.parametrize(
+    ("category", "end"),
+    [("admin.", "admin"), ("blue-collar", "blue_collar"), ("A  B", "a_b"), ("3rd", "3rd"), ("-x-", "x")],
+)
+def test_a_slug_is_lower_case_and_joined_by_single_underscores(category: str, end: str) -> None:
+    assert slug(category) == end
+
+
+def test_features_come_in_the_declared_order_and_no_others() -> None:
+    encodings = ENCODINGS.validate_python(
+        [{"column": "n", **OPTIONAL}, {"column": "flag", **FLAG}, {"column": "n", **COHORT}]
+    )
+    ours = Encoder(encodings, {}, ("n_cohort", "flag", "n"))
+    features = ours.features_of([{"n": None, "flag": True}, {"n": 20, "flag": False}])
+    assert list(features) == ["n_cohort", "flag", "n"]
+    assert [column.tolist() for column in features.values()] == [[0, 2], [1, 0], [0, 20]]
+
+
+def test_a_matrix_is_compressed_by_rows_and_stores_no_zero() -> None:
+    ours = encoder(("", "a"))
+    rows = [{"age": None, "place": "a", "n": 0.0}, {"age": 70, "place": None, "n": 2.0}]
+    matrix = ours.matrix(ours.features_of(rows)).values
+    assert (matrix.format, matrix.dtype) == ("csr", np.float64)
+    assert matrix.data.tolist() == [1, 1, 2, 1, 1]
+
+
+def test_a_vocabulary_of_eleven_thousand_alone_stores_one_value_a_row() -> None:
+    ours = Encoder((encoding(**INDEX),), {"gold.i": ("", *(f"place {i}" for i in range(11_000)))}, ("c_index",))
+    matrix = ours.matrix(ours.features_of([{"c": f"place {i}"} for i in (0, 10_999)] + [{"c": "elsewhere"}])).values
+    assert matrix.shape == (3, 11_001)
+    assert matrix.indices.tolist() == [1, 11_000, 0]
+    assert matrix.data.tolist() == [1, 1, 1]
