@@ -41,7 +41,7 @@ def dbt_build(folder: Path, target: str, remote: str | None = None) -> float:
         "LAKEHOUSE_WAREHOUSE": str(folder / "warehouse"),
         **({"SPARK_REMOTE": remote} if remote else {}),
     }
-    command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "build", "--target", target]
+    command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "build", "--target", target]
     begin = time.monotonic()
     subprocess.run(
         [*command, "--target-path", str(folder / "target"), "--log-path", str(folder / "logs")],

@@ -43,9 +43,9 @@ class Checkout:
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start a command: `dbt ...`, or a module with its arguments."""
-        arguments = ["-m", "dbt.cli.main", *command[1:]] if command[0] == "dbt" else ["-m", *command]
+        dbt = str(Path(sys.executable).with_name("dbt"))
         return subprocess.Popen(
-            [sys.executable, *arguments],
+            [dbt, *command[1:]] if command[0] == "dbt" else [sys.executable, "-m", *command],
             cwd=self.root,
             env=self.environment,
             stdout=subprocess.PIPE,
