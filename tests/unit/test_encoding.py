@@ -175,9 +175,10 @@ def test_features_come_in_the_declared_order_and_no_others() -> None:
 
 def test_a_matrix_is_compressed_by_rows_and_stores_no_zero() -> None:
     ours = encoder(("", "a"))
-    rows = [{"age": None, "place": "a", "n": 0.0}, {"age": 70, "place": None, "n": 2.0}]
+    rows: list[dict[str, Any]] = [{"age": None, "place": "a", "n": 0.0}, {"age": 70, "place": None, "n": 2.0}]
     matrix = ours.matrix(ours.features_of(rows)).values
-    assert (matrix.format, matrix.dtype) == ("csr", np.float64)
+    assert matrix.format == "csr"
+    assert matrix.dtype == np.float64
     assert matrix.data.tolist() == [1, 1, 2, 1, 1]
 
 
