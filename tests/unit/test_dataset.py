@@ -1,12 +1,18 @@
 """Splitting by time: what is validated on comes after what was fitted on."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.unit.frames import alternating, frame
-from training.dataset import FrameRefused, rolling_origin, split_by_time
+from training.dataset import FrameRefused, TrainingFrame, rolling_origin, split_by_time
 
 
 def test_the_holdout_is_the_last_share_by_time() -> None:
@@ -60,3 +66,92 @@ def test_equal_rows_have_equal_fingerprints_and_others_do_not() -> None:
         alternating(19),
     ]
     assert len({rows.fingerprint(), *(other.fingerprint() for other in changed)}) == 5
+
+
+@given(
+    days=st.lists(st.integers(0, 30), min_size=20, max_size=80),
+    holdout=st.floats(0.05, 0.45),
+)
+def test_a_split_keeps_every_row_once_and_the_holdout_after_the_training(days: list[int], holdout: float) -> None:
+    rows = frame(sorted(days), [i % 2 for i in range(len(days))])
+    try:
+        split = split_by_time(rows, holdout)
+    except FrameRefused:
+        assume(False)
+    assert split.training.times.max() < split.holdout.times.min()
+    assert [*split.training.keys, *split.holdout.keys] == rows.keys.tolist()
+    assert len(split.holdout) >= holdout * len(rows)
+
+
+@pytest.mark.parametrize("folds", [1, 2, 4, 9])
+def test_folds_cut_even_rows_into_even_blocks(folds: int) -> None:
+    rolled = list(rolling_origin(alternating(100), folds))
+    block = 100 / (folds + 1)
+    assert [len(fold.fit) for fold in rolled] == [int(block * i) for i in range(1, folds + 1)]
+    assert sum(len(fold.validate) for fold in rolled) == 100 - int(block)
+    assert rolled[-1].validate.last == alternating(100).last
+
+
+@pytest.mark.parametrize(
+    ("labels", "where"),
+    [
+        pytest.param([0] * 10 + [0, 1] * 10, "the past of fold 1 has only [0]", id="past"),
+        pytest.param([0, 1] * 5 + [1] * 10 + [0, 1] * 5, "fold 1 has only [1]", id="block"),
+        pytest.param([0, 1] * 10 + [0] * 10, "fold 2 has only [0]", id="last block"),
+    ],
+)
+def test_a_fold_with_one_class_is_refused_by_its_number(labels: list[int], where: str) -> None:
+    with pytest.raises(FrameRefused) as refused:
+        list(rolling_origin(frame(range(30), labels), 2))
+    assert where in refused.value.failed
+    assert "labels" in str(refused.value.hint)
+
+
+def test_more_folds_than_times_are_refused() -> None:
+    with pytest.raises(FrameRefused, match=r"fold 1 has only \[\]"):
+        list(rolling_origin(frame([0] * 5 + [1] * 15, [0, 1] * 10), 3))
+
+
+@pytest.mark.parametrize(
+    "selected", [np.array([4, 2, 9]), np.array([i in {2, 4, 9} for i in range(20)])], ids=["places", "mask"]
+)
+def test_selected_rows_keep_all_that_belongs_to_them(selected: npt.NDArray[Any]) -> None:
+    whole = alternating(20)
+    part = whole.rows(selected)
+    assert part.keys.tolist() == np.arange(20)[selected].tolist()
+    for key, row in zip(part.keys, range(len(part)), strict=True):
+        assert part.y[row] == whole.y[key]
+        assert part.times[row] == whole.times[key]
+        assert part.x[[row]].toarray().tolist() == whole.x[[key]].toarray().tolist()
+        assert [values[row] for values in part.features.values()] == [v[key] for v in whole.features.values()]
+    assert (part.columns, part.encoder, part.sources) == (whole.columns, whole.encoder, whole.sources)
+
+
+def test_a_frame_says_its_first_and_last_time_in_utc() -> None:
+    rows = frame([3, 5, 8], [0, 1, 0])
+    assert (rows.first, rows.last) == (datetime(2020, 1, 4, tzinfo=UTC), datetime(2020, 1, 9, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(lambda rows: replace(rows, keys=rows.keys[::-1]), id="keys"),
+        pytest.param(lambda rows: replace(rows, times=rows.times + np.timedelta64(1, "us")), id="times"),
+        pytest.param(lambda rows: replace(rows, y=1 - rows.y), id="labels"),
+        pytest.param(lambda rows: replace(rows, x=rows.x * 2), id="values"),
+        pytest.param(lambda rows: rows.rows(np.arange(19)), id="number of rows"),
+        pytest.param(lambda rows: rows.rows(np.arange(20)[::-1]), id="order of rows"),
+    ],
+)
+def test_a_fingerprint_changes_with_any_part_of_the_rows(changed: Callable[[TrainingFrame], TrainingFrame]) -> None:
+    rows = alternating(20)
+    assert changed(rows).fingerprint() != rows.fingerprint()
+
+
+def test_a_fingerprint_does_not_depend_on_how_the_rows_came_together() -> None:
+    rows = alternating(20)
+    assert rows.rows(np.ones(20, dtype=bool)).fingerprint() == rows.fingerprint()
+    assert alternating(30).rows(np.arange(10)).rows(np.arange(5)).fingerprint() == (
+        alternating(30).rows(np.arange(5)).fingerprint()
+    )
+    assert replace(rows, times=rows.times.astype("datetime64[ns]")).fingerprint() == rows.fingerprint()
