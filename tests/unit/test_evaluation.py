@@ -35,3 +35,51 @@ def test_the_threshold_moves_decisions_and_nothing_else() -> None:
 def test_a_better_value_is_a_smaller_loss_and_a_gain(metric: str, better: float, worse: float) -> None:
     assert METRICS[metric].loss(better) < METRICS[metric].loss(worse)
     assert METRICS[metric].gain(better, over=worse) == pytest.approx(0.1)
+
+
+# Decisions at 0.5: three of label 1 (two rightly), and one label 1 missed among five.
+UNEVEN = np.array([1, 1, 1, 0, 0])
+SAID = np.array([0.9, 0.8, 0.3, 0.6, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "metric", "expected"),
+    [
+        (UNEVEN, SAID, "accuracy", 3 / 5),
+        ([1, 0, 0, 0], [0.9, 0.8, 0.1, 0.1], "precision", 1 / 2),
+        ([1, 0, 0, 0], [0.9, 0.8, 0.1, 0.1], "recall", 1),
+        ([1, 0, 0, 0], [0.9, 0.8, 0.1, 0.1], "f1", 2 / 3),
+        ([1, 1, 0, 0], [0.9, 0.4, 0.1, 0.1], "precision", 1),
+        ([1, 1, 0, 0], [0.9, 0.4, 0.1, 0.1], "recall", 1 / 2),
+        (UNEVEN, SAID, "roc_auc", 5 / 6),
+        ([0, 1], [0.5, 0.5], "roc_auc", 0.5),
+        ([0, 1], [0.9, 0.1], "roc_auc", 0),
+        (UNEVEN, SAID, "average_precision", (1 + 1 + 3 / 4) / 3),
+        ([0, 1], [0.5, 0.5], "log_loss", np.log(2)),
+        ([1, 1], [0.5, 0.25], "log_loss", np.log(8) / 2),
+    ],
+)
+def test_each_metric_tells_its_own_mistakes(
+    labels: list[int], probabilities: list[float], metric: str, expected: float
+) -> None:
+    found = METRICS[metric].function(np.asarray(labels), np.asarray(probabilities), 0.5)
+    assert found == pytest.approx(expected)
+
+
+def test_the_threshold_itself_decides_for_the_label() -> None:
+    assert evaluate(np.array([0, 1]), np.array([0.1, 0.5]), 0.5)["recall"] == 1
+    assert evaluate(np.array([0, 1]), np.array([0.1, 0.5]), np.nextafter(0.5, 1))["recall"] == 0
+
+
+def test_every_metric_is_a_plain_number_under_its_name() -> None:
+    found = evaluate(LABELS, PROBABILITIES, 0.5)
+    assert list(found) == list(METRICS)
+    assert {type(value) for value in found.values()} == {float}
+
+
+@pytest.mark.parametrize(("metric", "sign"), [(name, 1 if name == "log_loss" else -1) for name in METRICS])
+def test_only_the_log_loss_is_better_when_smaller(metric: str, sign: int) -> None:
+    assert METRICS[metric].loss(0.25) == sign * 0.25
+    assert METRICS[metric].gain(0.25, over=0.75) == sign * 0.5
+    assert METRICS[metric].gain(0.75, over=0.25) == -sign * 0.5
+    assert METRICS[metric].gain(0.5, over=0.5) == 0
