@@ -1,0 +1,72 @@
+"""A feature store of tables in memory, for what training makes of a store's answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
+from training.encoding import ENCODINGS
+from training.feature_store import Feature, FeatureLookup, FeatureStore, FeatureTable, Spine, Versions
+from training.use_case import UseCase
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Answers every frame with the same rows, already joined; remembers which versions were asked for.
+
+    Attributes:
+        rows: the spine with its features.
+        declared: the features of each feature table.
+        encodings: of the first feature table, as dbt publishes them.
+        vocabularies: the categories of each index table.
+    """
+
+    rows: pa.Table
+    declared: Mapping[str, Sequence[str]]
+    encodings: Sequence[Mapping[str, Any]] = ()
+    vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    asked: dict[str, int | None] = field(default_factory=dict)
+
+    def tables(self) -> list[FeatureTable]:
+        return [self.table(name) for name in self.declared]
+
+    def table(self, name: str, version: int | None = None) -> FeatureTable:
+        self.asked[name] = version
+        features = tuple(Feature(feature, "double", "") for feature in self.declared[name])
+        encodings = ENCODINGS.validate_python(self.encodings if name == next(iter(self.declared)) else ())
+        return FeatureTable(name, version or 9, "", ("entity",), "known_at", features, encodings)
+
+    def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
+        self.asked[index_table] = version
+        return self.vocabularies[index_table], version or 9
+
+    def training_frame(
+        self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
+    ) -> tuple[DataFrame, Versions]:
+        columns = [*spine.keys, spine.timestamp, spine.label, *(f for lookup in lookups for f in lookup.features)]
+        read = {name: (versions or {}).get(name, 9) for name in [spine.table, *(lookup.table for lookup in lookups)]}
+        return cast(DataFrame, SimpleNamespace(toArrow=lambda: self.rows.select(columns))), read
+
+
+def _conforms(shelf: Shelf) -> FeatureStore:
+    return shelf
+
+
+def use_case(*lookups: str | dict[str, Any]) -> UseCase:
+    """A use case over these feature tables, its spine `gold.labels (entity, at, label)`."""
+    tables = [{"table": lookup} if isinstance(lookup, str) else lookup for lookup in lookups]
+    return UseCase.model_validate(
+        {
+            "name": "shelf",
+            "task": "binary",
+            "labels": {"table": "gold.labels", "entity": "entity", "timestamp": "at", "column": "label"},
+            "features": tables,
+            "search": {"families": ["logistic_regression"]},
+            "promotion": {"minimum": 0.5},
+            "serving": {"endpoint": "shelf"},
+            "golden_request": {},
+        }
+    )

@@ -1,0 +1,117 @@
+"""A version in words, and the data that it was made from."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.types import DataType
+
+from tests.unit.frames import ENCODER, alternating
+from training.dataset import split_by_time
+from training.encoding import ENCODINGS, Encoder
+from training.registry import Provenance, describe, provenance, signature
+from training.scoring import Answering, Scorer
+from training.search.trial import Candidate, Trial
+from training.use_case import load
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DATA = Provenance(
+    {"gold.places": 0, "gold.clients": 12}, 38_429, NOON, NOON + timedelta(days=3), NOON, 4, "f" * 64, None
+)
+WINNER = Trial(
+    3,
+    Candidate("logistic_regression", {"inverse_regularization": 0.123456, "penalty": "l1", "half_life": None}),
+    {"roc_auc": 0.71239},
+    ({"roc_auc": 0.7}, {"roc_auc": 0.72478}),
+    timedelta(seconds=1),
+)
+
+
+def version(**tags: str) -> ModelVersion:
+    return cast(ModelVersion, SimpleNamespace(tags=tags))
+
+
+def test_a_description_tells_the_model_its_metric_and_its_data_in_words() -> None:
+    assert describe(WINNER, load("term_deposit"), DATA).startswith(
+        "Logistic regression with inverse regularization 0.1235, penalty l1, half life None. "
+        "roc_auc 0.7124 as the mean of 2 folds in order of time, the best of "
+    )
+    assert describe(WINNER, load("term_deposit"), DATA).endswith(
+        " trials. Trained on 38,429 rows from 2026-01-01 to 2026-01-04 (the first version). "
+        "Read from gold.clients (version 12), gold.places (version 0)."
+    )
+
+
+@pytest.mark.parametrize(("new_rows", "told"), [(0, "(0 rows newer than"), (1234, "(1,234 rows newer than")])
+def test_a_description_tells_how_many_rows_are_new(new_rows: int, told: str) -> None:
+    assert told in describe(WINNER, load("term_deposit"), replace(DATA, new_rows=new_rows))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        DATA,
+        replace(DATA, new_rows=0),
+        replace(DATA, sources={}),
+        replace(DATA, first=NOON.replace(microsecond=1), holdout_rows=0),
+    ],
+)
+def test_provenance_survives_its_tags(data: Provenance) -> None:
+    tags = data.tags()
+    assert all(isinstance(text, str) for text in tags.values())
+    assert Provenance.of_tags({"stage": "Production", **tags}) == data
+
+
+def test_provenance_says_what_was_trained_on_and_what_it_is_judged_on() -> None:
+    split = split_by_time(alternating(100), 0.2)
+    data = provenance(split.training, split.holdout, None)
+    assert (data.rows, data.holdout_rows, data.new_rows) == (80, 20, None)
+    assert (data.first, data.last) == (split.training.first, split.training.last)
+    assert data.holdout_from == split.holdout.first == data.last + timedelta(days=1)
+    assert (data.holdout_fingerprint, data.sources) == (split.holdout.fingerprint(), {"gold.t": 3})
+
+
+@pytest.mark.parametrize(("days_before_the_last", "new_rows"), [(0, 0), (1, 1), (30, 30), (500, 80)])
+def test_new_rows_came_after_the_last_row_of_the_version_before(days_before_the_last: int, new_rows: int) -> None:
+    split = split_by_time(alternating(100), 0.2)
+    last = split.training.last - timedelta(days=days_before_the_last)
+    before = version(**replace(DATA, last=last).tags())
+    assert provenance(split.training, split.holdout, before).new_rows == new_rows
+
+
+@pytest.mark.xfail(reason="a version that another tool registered is no version before", raises=KeyError)
+def test_a_version_without_provenance_counts_as_none_before() -> None:
+    split = split_by_time(alternating(100), 0.2)
+    assert provenance(split.training, split.holdout, version(stage="Development")).new_rows is None
+
+
+def test_a_signature_has_each_raw_column_once_and_the_fields_of_an_answer() -> None:
+    encodings = ENCODINGS.validate_python(
+        [
+            {"column": "age", "as": "number"},
+            {"column": "age", "as": "cohort", "bounds": [18]},
+            {"column": "days", "as": "number", "impute": 0},
+            {"column": "loan", "as": "flag"},
+            {"column": "colour", "as": "one_hot", "categories": ["red"]},
+            {"column": "level", "as": "ordinal", "categories": ["low"], "impute": "low"},
+            {"column": "place", "as": "category_index", "index": "gold.i"},
+        ]
+    )
+    made = signature(Scorer(None, Encoder(encodings, {}, ()), Answering(("probability", "label"), 0.5)))
+    columns: list[Any] = [(column.name, column.type, column.required) for column in made.inputs]
+    assert columns == [
+        ("age", DataType.double, True),
+        ("days", DataType.double, False),
+        ("loan", DataType.boolean, True),
+        ("colour", DataType.string, False),
+        ("level", DataType.string, False),
+        ("place", DataType.string, False),
+    ]
+    assert [(column.name, column.type) for column in made.outputs] == [
+        ("probability", DataType.double),
+        ("label", DataType.long),
+    ]
+    assert signature(Scorer(None, ENCODER, Answering(("label",), 0.5))).outputs.input_names() == ["label"]
