@@ -1,18 +1,23 @@
 """Families: each fits sparse rows, repeats itself, and survives being written."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import skops.io
+from scipy import sparse
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import has_fit_parameter
 
 from tests.unit.frames import ENCODER, alternating
 from training.models import FAMILIES, dense
 from training.models.dense import DenseWhereSmall
 from training.models.family import recency_weights
 from training.scoring import PIPELINE, Answering, ArtifactRefused, Scorer
-from training.search.space import Choice, Float, Int, Params
+from training.search.space import Choice, Dimension, Float, Int, Params
 from training.search.trial import Candidate, fit
 
 ROWS = alternating(120)
@@ -81,3 +86,86 @@ def test_a_dimension_that_cannot_be_is_refused(declared: object) -> None:
     assert callable(declared)
     with pytest.raises(ValueError, match=r"bound|above 0|at least one"):
         declared()
+
+
+@pytest.mark.parametrize(
+    ("half_life", "weights"),
+    [
+        (30, [1, 0.5, 0.25, 2**-0.5]),
+        (60, [1, 2**-0.5, 0.5, 2**-0.25]),
+        (None, [1, 1, 1, 1]),
+    ],
+)
+def test_a_weight_halves_with_every_half_life(half_life: int | None, weights: list[float]) -> None:
+    assert recency_weights(np.array([0.0, 30, 60, 15]), half_life).tolist() == pytest.approx(weights)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_says_rightly_whether_it_takes_weights(name: str) -> None:
+    family, params = FAMILIES[name], dict(POINTS)[name]
+    model = family.build(params, 0).named_steps["model"]
+    assert has_fit_parameter(model, "sample_weight") is family.takes_weights
+    assert ("recency_half_life_days" in family.space) is family.takes_weights
+
+
+@pytest.mark.parametrize(("family", "params"), POINTS)
+def test_a_family_gives_probabilities_that_sum_to_one(family: str, params: Params) -> None:
+    pipeline: Any = fit(Candidate(family, params), ROWS, 0)
+    said = pipeline.predict_proba(ROWS.x)
+    assert pipeline.classes_.tolist() == [0, 1]
+    np.testing.assert_allclose(said.sum(axis=1), 1)
+    assert said.min() >= 0
+
+
+@pytest.mark.parametrize(("family", "params"), POINTS)
+def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params) -> None:
+    rows = alternating(40)
+    before = rows.fingerprint()
+    fit(Candidate(family, params), rows, 0)
+    assert rows.fingerprint() == before
+
+
+@pytest.mark.parametrize(("limit", "dense_rows"), [(3 * 5 * 4, True), (3 * 5 * 4 - 1, False)])
+def test_the_limit_counts_the_bytes_of_single_precision(
+    monkeypatch: pytest.MonkeyPatch, limit: int, dense_rows: bool
+) -> None:
+    monkeypatch.setattr(dense, "LIMIT_BYTES", limit)
+    rows = sparse.csr_matrix(np.eye(3, 5))
+    assert isinstance(DenseWhereSmall().fit(rows).transform(rows), np.ndarray) is dense_rows
+
+
+def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "LIMIT_BYTES", 100)
+    few, many = sparse.csr_matrix(np.eye(2, 5)), sparse.csr_matrix(np.eye(50, 5))
+    assert sparse.issparse(DenseWhereSmall().fit(many).transform(few))
+    made_dense = DenseWhereSmall().fit(few).transform(many)
+    assert isinstance(made_dense, np.ndarray)
+    assert made_dense.dtype == np.float32
+    assert made_dense.tolist() == many.toarray().tolist()
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_neighbours_are_the_same_among_dense_and_sparse_rows(monkeypatch: pytest.MonkeyPatch, distance: str) -> None:
+    params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": distance, "numeric_shape": "as_is"}
+    among_dense = scorer("knn", params).probabilities(ROWS.features)
+    monkeypatch.setattr(dense, "LIMIT_BYTES", 0)
+    np.testing.assert_array_equal(scorer("knn", params).probabilities(ROWS.features), among_dense)
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        (lambda: Int(5, 5), "the lower bound 5 is not below the upper bound 5"),
+        (lambda: Int(0, 9, log=True), "must begin above 0, and this one begins at 0"),
+        (lambda: Float(1, 0.5), "the lower bound 1 is not below the upper bound 0.5"),
+        (lambda: Float(-1, 1, log=True), "must begin above 0, and this one begins at -1"),
+        (lambda: Choice(()), "a Choice needs at least one value"),
+    ],
+)
+def test_a_dimension_that_cannot_be_names_its_bounds(declared: Callable[[], Dimension], told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        declared()
+
+
+def test_a_range_from_zero_and_a_single_choice_can_be() -> None:
+    assert (Int(0, 1).low, Float(-1, 0).high, Choice((None,)).values) == (0, 0, (None,))
