@@ -1,15 +1,17 @@
 """The search: repeatable, with real values, and not stopped by a trial that fails."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Never
 
 import pytest
 
-from tests.unit.frames import alternating
+from tests.unit.frames import alternating, frame
 from training.dataset import rolling_origin
 from training.models import FAMILIES
 from training.search.hyperopt import SearchFailed, best, search
-from training.search.space import Choice, Params
-from training.search.trial import Candidate, Trial, run_trial
+from training.search.space import Choice, Float, Int, Params
+from training.search.trial import Candidate, Trial, ages_in_days, run_trial
 from training.use_case import Search
 
 
@@ -101,3 +103,117 @@ def test_a_candidate_that_cannot_be_fitted_is_a_failed_trial() -> None:
     failed = run_trial(1, Candidate("knn", params), folds, 0, 0.5)
     assert failed.metrics == {}
     assert "ValueError" in str(failed.error)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+def test_a_search_by_tpe_repeats_itself_beyond_its_random_start(metric: str) -> None:
+    """Up to the twentieth trial TPE draws at random; what it learns shows after."""
+
+    def run(number: int, candidate: Candidate) -> Trial:
+        return trial(number, candidate, {metric: 0.9 if candidate.family == "knn" else 0.1})
+
+    first, again = search(plan(max_evals=60, metric=metric), run), search(plan(max_evals=60, metric=metric), run)
+    assert [t.candidate for t in first] == [t.candidate for t in again]
+    better = "logistic_regression" if metric == "log_loss" else "knn"
+    learned = [t.candidate.family for t in first[20:]]
+    assert learned.count(better) > 0.7 * len(learned)
+    assert best(first, metric).candidate.family == better
+
+
+@pytest.mark.parametrize("failing", [range(1, 26), range(26, 36), range(1, 36, 2)], ids=["first", "last", "odd"])
+@pytest.mark.parametrize("method", ["tpe", "random"])
+def test_the_search_goes_on_whichever_trials_fail(method: str, failing: range) -> None:
+    def run(number: int, candidate: Candidate) -> Trial:
+        return trial(number, candidate, {} if number in failing else {"roc_auc": 1 - number / 100})
+
+    found = search(plan(method=method, max_evals=35), run)
+    assert [t.number for t in found if t.status == "fail"] == list(failing)
+    assert len(found) == 35
+    assert best(found, "roc_auc").number == min(set(range(1, 36)) - set(failing))
+
+
+@pytest.mark.parametrize("method", ["tpe", "random"])
+@pytest.mark.parametrize(
+    ("dimension", "kind"),
+    [(Int(3, 9), int), (Int(1, 1000, log=True), int), (Float(-2, 2), float), (Float(1e-4, 1e4, log=True), float)],
+)
+def test_a_value_has_the_type_of_its_dimension_and_stays_within(
+    monkeypatch: pytest.MonkeyPatch, method: str, dimension: Int | Float, kind: type
+) -> None:
+    family = replace(FAMILIES["knn"], space={"x": dimension})
+    monkeypatch.setattr("training.search.hyperopt.FAMILIES", {"knn": family})
+    found = search(plan(method=method, families=("knn",), max_evals=30), by_number)
+    values = [t.candidate.params["x"] for t in found]
+    assert {type(value) for value in values} == {kind}
+    assert all(isinstance(value, int | float) and dimension.low <= value <= dimension.high for value in values)
+    assert len(set(values)) > 3
+
+
+def test_a_choice_gives_the_value_and_not_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = replace(FAMILIES["knn"], space={"x": Choice((None, "uniform", 240, 0.5))})
+    monkeypatch.setattr("training.search.hyperopt.FAMILIES", {"knn": family})
+    found = search(plan(families=("knn",), max_evals=40), by_number)
+    assert {t.candidate.params["x"] for t in found} == {None, "uniform", 240, 0.5}
+
+
+def test_one_family_alone_is_searched() -> None:
+    assert {t.candidate.family for t in search(plan(families=("knn",)), by_number)} == {"knn"}
+
+
+@pytest.mark.parametrize("max_evals", [1, 3])
+def test_as_many_trials_run_as_the_plan_says(max_evals: int) -> None:
+    assert len(search(plan(max_evals=max_evals), by_number)) == max_evals
+
+
+def test_a_defect_in_running_a_trial_is_not_taken_for_a_failed_trial() -> None:
+    def run(number: int, candidate: Candidate) -> Trial:
+        raise KeyError(f"trial {number}")
+
+    with pytest.raises(KeyError, match="trial 1"):
+        search(plan(), run)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "metric", "loss"),
+    [
+        ({"roc_auc": 0.8}, "roc_auc", -0.8),
+        ({"log_loss": 0.3}, "log_loss", 0.3),
+        ({"roc_auc": float("nan")}, "roc_auc", float("inf")),
+        ({"roc_auc": 0.8}, "log_loss", float("inf")),
+        ({}, "roc_auc", float("inf")),
+    ],
+)
+def test_a_loss_is_infinite_where_there_is_no_number(metrics: dict[str, float], metric: str, loss: float) -> None:
+    assert trial(1, Candidate("knn", {}), metrics).loss(metric) == loss
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.7, 0.7], [0.7, 0.5, 0.7], [0.7, 0.7, 0.5]])
+def test_of_the_best_the_earliest_is_taken_in_any_order_of_telling(values: list[float]) -> None:
+    told = [trial(number, Candidate("knn", {}), {"roc_auc": v}) for number, v in enumerate(values, start=1)]
+    first = values.index(0.7) + 1
+    assert best(told, "roc_auc").number == best(told[::-1], "roc_auc").number == first
+
+
+@pytest.mark.parametrize(
+    ("error", "recorded"),
+    [
+        (ValueError("no"), "ValueError: no"),
+        (MemoryError("full"), "MemoryError: full"),
+        (ZeroDivisionError("x"), "Zero"),
+    ],
+)
+def test_a_fit_that_fails_is_recorded_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, recorded: str
+) -> None:
+    def unbuilt(params: Params, seed: int) -> Never:
+        raise error
+
+    families = {"knn": replace(FAMILIES["knn"], build=unbuilt)}
+    monkeypatch.setattr("training.search.trial.FAMILIES", families)
+    failed = run_trial(2, Candidate("knn", {}), list(rolling_origin(alternating(20), 1)), 0, 0.5)
+    assert (failed.number, failed.status, failed.per_fold) == (2, "fail", ())
+    assert str(failed.error).startswith(recorded)
+
+
+def test_ages_count_in_days_from_the_newest_row() -> None:
+    assert ages_in_days(frame([0, 1, 1, 31], [0, 1, 0, 1])).tolist() == [31, 30, 30, 0]
