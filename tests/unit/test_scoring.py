@@ -1,13 +1,19 @@
 """Answers: the same for records and for frames of pandas."""
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import skops.io
+from mlflow.pyfunc.model import PythonModelContext
+from sklearn.preprocessing import FunctionTransformer
 
 from tests.unit.frames import ENCODER, alternating
 from training.contracts import ContractViolation
-from training.scoring import Answering, Scorer, ScoringModel
+from training.scoring import Answering, ArtifactRefused, Scorer, ScoringModel
 from training.search.space import Params
 from training.search.trial import Candidate, fit
 
@@ -23,6 +29,7 @@ RECORDS: list[dict[str, Any]] = [
     {"amount": -1.0, "place": None, "known": 3},
     {"amount": 0.4, "place": "Atlantis", "known": 0},
 ]
+CONTEXT = PythonModelContext({}, {})  # type: ignore[no-untyped-call]
 
 
 def model(*fields: str, threshold: float = 0.5) -> ScoringModel:
@@ -54,3 +61,77 @@ def test_a_frame_is_answered_as_its_records_are() -> None:
 def test_one_wrong_record_refuses_all() -> None:
     with pytest.raises(ContractViolation, match="row 1, field 'amount'"):
         model("label").answer([RECORDS[0], RECORDS[1] | {"amount": "much"}])
+
+
+@pytest.mark.parametrize(("threshold", "label"), [(0.0, 1), (1.0, 0)])
+def test_a_threshold_at_an_end_decides_every_label(threshold: float, label: int) -> None:
+    assert model("label", threshold=threshold).answer(RECORDS) == [{"label": label}] * 3
+
+
+def test_an_answer_holds_plain_values_that_json_takes() -> None:
+    (answer,) = model("label", "probability").answer(RECORDS[:1])
+    assert {field: type(value) for field, value in answer.items()} == {"label": int, "probability": float}
+    assert json.loads(json.dumps(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    ("record", "same_as"),
+    [
+        pytest.param({"place": "Atlantis"}, {"place": None}, id="a category never seen is unknown"),
+        pytest.param({"amount": 2}, {"amount": 2.0}, id="whole numbers"),
+    ],
+)
+def test_values_that_mean_the_same_are_answered_the_same(record: dict[str, Any], same_as: dict[str, Any]) -> None:
+    ours = model("probability")
+    assert ours.answer([RECORDS[0] | record]) == ours.answer([RECORDS[0] | same_as])
+
+
+def test_an_answer_does_not_depend_on_the_records_beside_it() -> None:
+    ours = model("probability")
+    alone = [ours.answer([record])[0] for record in RECORDS]
+    assert ours.answer(RECORDS) == alone
+    assert ours.answer(RECORDS[::-1]) == alone[::-1]
+
+
+@pytest.mark.parametrize(
+    "known", [[None, 3, 0], [float("nan"), 3.0, 0.0], pd.array([None, 3, 0], dtype="Int64")], ids=str
+)
+def test_a_frame_says_null_in_any_way_of_pandas(known: Any) -> None:
+    ours = model("label", "probability")
+    answers = ours.predict(CONTEXT, pd.DataFrame(RECORDS).assign(known=known))
+    assert answers.to_dict("records") == ours.answer(RECORDS)
+
+
+def test_a_frame_is_held_to_the_contract_as_records_are() -> None:
+    with pytest.raises(ContractViolation, match="row 0, field 'plase'"):
+        model("label").predict(CONTEXT, pd.DataFrame(RECORDS).rename(columns={"place": "plase"}))
+    with pytest.raises(ContractViolation, match="row 2, field 'amount': expected double, got null"):
+        model("label").predict(CONTEXT, pd.DataFrame([*RECORDS[:2], RECORDS[2] | {"amount": None}]))
+
+
+def test_a_written_scorer_answers_as_before(tmp_path: Path) -> None:
+    ours = model("probability", "label", threshold=0.25)
+    artifacts = ours.scorer.save(tmp_path)
+    read = ScoringModel()
+    read.load_context(PythonModelContext(artifacts, {}))  # type: ignore[no-untyped-call]
+    assert read.answer(RECORDS) == ours.answer(RECORDS)
+    assert read.scorer.answering == ours.scorer.answering
+    assert read.scorer.encoder.encodings == ENCODER.encodings
+    assert read.scorer.encoder.features == ENCODER.features
+    assert {name: tuple(words) for name, words in read.scorer.encoder.vocabularies.items()} == ENCODER.vocabularies
+
+
+def test_artifacts_are_the_two_files_that_are_written(tmp_path: Path) -> None:
+    artifacts = model("label").scorer.save(tmp_path)
+    assert sorted(artifacts) == ["pipeline.skops", "scorer.json"]
+    assert sorted(tmp_path.iterdir()) == sorted(Path(path) for path in artifacts.values())
+
+
+@pytest.mark.parametrize("untrusted", [Path.unlink, os.system], ids=["pathlib", "os"])
+def test_a_pipeline_with_a_type_that_is_not_trusted_is_never_loaded(tmp_path: Path, untrusted: object) -> None:
+    artifacts = model("label").scorer.save(tmp_path)
+    skops.io.dump(FunctionTransformer(untrusted), artifacts["pipeline.skops"])
+    with pytest.raises(ArtifactRefused) as refused:
+        Scorer.load(artifacts)
+    assert refused.value.failed.startswith(f"{artifacts['pipeline.skops']} holds types that are not trusted: ")
+    assert "training.scoring.TRUSTED" in str(refused.value.hint)
