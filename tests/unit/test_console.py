@@ -1,0 +1,103 @@
+"""How a command ends, and what a person sees of it."""
+
+import errno
+from collections.abc import Callable
+from datetime import timedelta
+
+import click
+import pytest
+from rich.console import Console
+from rich.errors import MarkupError
+
+from lakehouse.errors import LakehouseError
+from training import console
+from training.console import SearchProgress, run_command
+from training.search.trial import Candidate, Trial
+
+
+def ends(act: Callable[[], object]) -> int | str | None:
+    """How a command line ends that does this."""
+
+    @click.command()
+    def command() -> None:
+        act()
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr("sys.argv", ["command"])
+        run_command(command)
+    return ended.value.code
+
+
+def raises(error: BaseException) -> Callable[[], object]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        pytest.param(LakehouseError("it failed", hint="Do [this]."), 1, "Error: it failed\n  Do [this].", id="ours"),
+        pytest.param(OSError(errno.ENOSPC, "No space left"), 1, "No space left\n  Free space", id="full disk"),
+        pytest.param(PermissionError(errno.EACCES, "Denied", "/x"), 1, "'/x'\n  Free space", id="not allowed"),
+        pytest.param(click.UsageError("no such option"), 2, "no such option", id="usage"),
+        pytest.param(KeyboardInterrupt(), 130, "Interrupted. What was written so far is kept", id="Ctrl-C"),
+    ],
+)
+def test_an_error_is_told_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, told: str
+) -> None:
+    monkeypatch.setattr(console, "ERR", Console(stderr=True, highlight=False, width=200))
+    assert ends(raises(error)) == code
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "gone"), ValueError("a defect")])
+def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        ends(raises(error))
+
+
+def test_a_command_that_ends_well_exits_with_zero() -> None:
+    assert ends(lambda: None) in {0, None}
+
+
+def told_of(patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *trials: float | str) -> list[str]:
+    """The lines that a search prints whose trials come to these values, or fail with these errors."""
+    patch.setattr(console, "OUT", Console(highlight=False, width=120))
+    with SearchProgress("roc_auc", len(trials)) as progress:
+        for number, came in enumerate(trials, start=1):
+            metrics, error = ({}, came) if isinstance(came, str) else ({"roc_auc": came}, None)
+            progress.add(Trial(number, Candidate("knn", {}), metrics, (), timedelta(0), error))
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if "trial " in line]
+
+
+def test_the_best_so_far_and_each_failure_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told_of(monkeypatch, capsys, 0.7, 0.6, "ValueError: no fit", 0.8) == [
+        "trial 1 knn roc_auc 0.7000, the best so far",
+        "trial 3 knn failed: ValueError: no fit",
+        "trial 4 knn roc_auc 0.8000, the best so far",
+    ]
+
+
+@pytest.mark.xfail(reason="brackets in it are read as markup", raises=(AssertionError, MarkupError))
+@pytest.mark.parametrize("error", ["ValueError: no [fit]", "ValueError: expected [/data]"])
+def test_an_error_is_told_to_the_letter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: str
+) -> None:
+    assert told_of(monkeypatch, capsys, error) == [f"trial 1 knn failed: {error}"]
+
+
+@pytest.mark.xfail(reason="brackets in it are read as markup", raises=(AssertionError, MarkupError))
+@pytest.mark.parametrize("text", ["in /data/[team]/report.html", "in [/data]"])
+def test_a_detail_is_shown_to_the_letter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    monkeypatch.setattr(console, "OUT", Console(highlight=False, width=120))
+    console.detail(text)
+    assert capsys.readouterr().out.strip() == text
