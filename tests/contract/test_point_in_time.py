@@ -1,0 +1,268 @@
+"""Point-in-time joins over several tables, keys and types, on real Delta tables and the real engine."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.errors import AnalysisException
+
+from lakehouse.errors import LakehouseError
+from lakehouse.session import open_session
+from lakehouse.warehouse import TableNotFound, Warehouse
+from training.feature_store import FeatureLookup, FeatureNotFound, Spine
+from training.feature_store.local import LocalFeatureStore
+
+SPINE = Spine("gold.labels", ("client",), "at", "label")
+TIME = pa.timestamp("us", "UTC")
+TYPES = {"at": TIME, "known_at": TIME, "label": pa.int32(), "country": pa.string()}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalFeatureStore:
+    return LocalFeatureStore(open_session(), Warehouse(tmp_path))
+
+
+def day(number: int) -> datetime:
+    return datetime(2020, 1, number, tzinfo=UTC)
+
+
+def write(
+    store: LocalFeatureStore,
+    table: str,
+    columns: str,
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    keys: Sequence[str] = (),
+    types: Mapping[str, pa.DataType] | None = None,
+) -> None:
+    """A gold table with these columns; with `keys` a feature table, whose other columns are features."""
+    names = columns.split()
+    schema = pa.schema([(name, (TYPES | dict(types or {})).get(name, pa.int64())) for name in names])
+    location = store.warehouse.root / "gold" / table
+    write_deltalake(location, pa.table([list(column) for column in zip(*rows, strict=True)], schema=schema))
+    if keys:
+        features = [name for name in names if name not in {*keys, "known_at"}]
+        published = {
+            "feature_table.primary_keys": json.dumps(list(keys)),
+            "feature_table.timestamp_column": "known_at",
+            "feature_table.description": "",
+            "feature_table.features": json.dumps({f: {"data_type": "bigint", "description": ""} for f in features}),
+        }
+        DeltaTable(location).alter.set_table_properties(published, raise_if_not_exists=False)
+
+
+def joined(store: LocalFeatureStore, *lookups: FeatureLookup, spine: Spine = SPINE) -> list[dict[str, Any]]:
+    frame, _ = store.training_frame(spine, lookups)
+    rows: list[dict[str, Any]] = frame.toArrow().to_pylist()
+    return rows
+
+
+def test_the_newest_row_counts_also_where_its_value_is_null(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, day(5), 1), (2, day(5), 0)])
+    rows = [(1, day(1), 10, 1), (1, day(3), None, 2), (2, day(1), 10, 1), (2, day(3), None, None)]
+    write(store, "orders", "client known_at sum count", rows, keys=["client"])
+    found = joined(store, FeatureLookup("gold.orders", ("sum", "count")))
+    assert [(row["sum"], row["count"]) for row in found] == [(None, 2), (None, None)]
+
+
+def test_each_table_is_looked_up_at_its_own_time_and_age(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, day(9), 1), (2, day(9), 0), (1, day(2), 0)])
+    write(store, "orders", "client known_at sum", [(1, day(1), 10), (1, day(8), 20), (2, day(1), 5)], keys=["client"])
+    write(store, "visits", "client known_at visits", [(1, day(3), 7), (2, day(9), 8)], keys=["client"])
+    found = joined(store, FeatureLookup("gold.orders", ("sum",), 3), FeatureLookup("gold.visits", ("visits",)))
+    assert [tuple(row.values()) for row in found] == [
+        (1, day(2), 0, 10, None),
+        (1, day(9), 1, 20, 7),
+        (2, day(9), 0, None, 8),
+    ]
+
+
+def test_a_key_of_several_columns_is_matched_by_all_of_them_by_name(store: LocalFeatureStore) -> None:
+    spine = Spine("gold.labels", ("country", "client"), "at", "label")
+    write(
+        store, "labels", "country client at label", [("de", 1, day(5), 1), ("fr", 1, day(5), 0), ("fr", 2, day(5), 0)]
+    )
+    rows = [(1, "de", day(1), 10), (1, "fr", day(1), 20)]
+    write(store, "orders", "client country known_at sum", rows, keys=["client", "country"])
+    found = joined(store, FeatureLookup("gold.orders", ("sum",)), spine=spine)
+    assert [(row["country"], row["client"], row["sum"]) for row in found] == [
+        ("de", 1, 10),
+        ("fr", 1, 20),
+        ("fr", 2, None),
+    ]
+
+
+def test_a_table_of_part_of_the_spines_key_is_looked_up_by_that_part(store: LocalFeatureStore) -> None:
+    spine = Spine("gold.labels", ("country", "client"), "at", "label")
+    write(
+        store, "labels", "country client at label", [("de", 1, day(5), 1), ("de", 2, day(5), 0), ("fr", 1, day(5), 0)]
+    )
+    write(store, "countries", "country known_at rate", [("de", day(1), 3)], keys=["country"])
+    assert [row["rate"] for row in joined(store, FeatureLookup("gold.countries", ("rate",)), spine=spine)] == [
+        3,
+        3,
+        None,
+    ]
+
+
+def test_a_key_that_the_spine_lacks_is_named(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, day(5), 1)])
+    write(store, "countries", "country known_at rate", [("de", day(1), 3)], keys=["country"])
+    with pytest.raises(FeatureNotFound, match=r"the spine gold\.labels has no column 'country'\. Known: client\."):
+        joined(store, FeatureLookup("gold.countries", ("rate",)))
+
+
+def test_a_row_of_the_spine_without_a_key_stays_and_finds_nothing(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(None, day(5), 1), (1, day(5), 0)])
+    write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
+    found = joined(store, FeatureLookup("gold.orders", ("sum",)))
+    assert sorted((str(row["client"]), row["sum"]) for row in found) == [("1", 10), ("None", None)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "time"),
+    [(pa.date32(), date(2020, 1, 5)), (pa.timestamp("us"), datetime(2020, 1, 5)), (TIME, day(5))],  # noqa: DTZ001
+)
+@pytest.mark.parametrize("lookback", [None, 2])
+def test_a_spine_of_dates_or_of_local_times_means_utc(
+    store: LocalFeatureStore, kind: pa.DataType, time: Any, lookback: int | None
+) -> None:
+    write(store, "labels", "client at label", [(1, time, 1)], types={"at": kind})
+    late = day(5) + timedelta(seconds=1)
+    write(store, "orders", "client known_at sum", [(1, day(4), 10), (1, late, 20)], keys=["client"])
+    assert [row["sum"] for row in joined(store, FeatureLookup("gold.orders", ("sum",), lookback))] == [10]
+
+
+def test_features_may_bear_the_names_that_a_spine_bears(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client known_at label", [(1, day(5), 1)])
+    write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
+    spine = Spine("gold.labels", ("client",), "known_at", "label")
+    assert joined(store, FeatureLookup("gold.orders", ("sum",)), spine=spine) == [
+        {"client": 1, "known_at": day(5), "label": 1, "sum": 10}
+    ]
+
+
+def test_text_numbers_and_truth_come_back_as_they_were_written(store: LocalFeatureStore) -> None:
+    values = ['it\'s \\ "ß"', 1.5, True, date(2020, 1, 1)]
+    write(store, "labels", "client at label", [(1, day(5), 1)])
+    types = {"text": pa.string(), "number": pa.float64(), "truth": pa.bool_(), "day": pa.date32()}
+    rows = [(1, day(1), *values)]
+    write(store, "orders", "client known_at text number truth day", rows, keys=["client"], types=types)
+    (found,) = joined(store, FeatureLookup("gold.orders", tuple(types)))
+    assert [found[name] for name in types] == values
+
+
+def test_some_versions_may_be_pinned_and_the_rest_are_the_newest(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, day(5), 1)])
+    write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
+    location = store.warehouse.root / "gold" / "orders"
+    changed = DeltaTable(location).to_pyarrow_table().set_column(2, "sum", pa.array([11]))
+    write_deltalake(location, changed, mode="overwrite")
+    lookup = FeatureLookup("gold.orders", ("sum",))
+    read = [store.training_frame(SPINE, [lookup], pinned) for pinned in ({"gold.orders": 1}, {"gold.labels": 0})]
+    assert [frame.toArrow()["sum"].to_pylist() for frame, _ in read] == [[10], [11]]
+    assert [versions for _, versions in read] == [
+        {"gold.labels": 0, "gold.orders": 1},
+        {"gold.labels": 0, "gold.orders": 2},
+    ]
+
+
+def test_a_spine_that_was_not_built_is_named(store: LocalFeatureStore) -> None:
+    with pytest.raises(TableNotFound, match=r"gold\.labels is not in the warehouse.*\n.*dbt build --select \+labels"):
+        joined(store)
+
+
+def test_a_vocabulary_is_read_at_a_version(store: LocalFeatureStore) -> None:
+    types = {"place": pa.string(), "place_index": pa.int32()}
+    write(store, "place_index", "place place_index", [("Bonn", 1)], types=types)
+    more = pa.table({"place": ["Aachen"], "place_index": pa.array([2], pa.int32())})
+    write_deltalake(store.warehouse.root / "gold" / "place_index", more, mode="append")
+    assert store.vocabulary("gold.place_index") == (("", "Bonn", "Aachen"), 1)
+    assert store.vocabulary("gold.place_index", 0) == (("", "Bonn"), 0)
+
+
+def test_an_empty_index_knows_no_category(store: LocalFeatureStore) -> None:
+    types = {"place": pa.string(), "place_index": pa.int32()}
+    write(store, "place_index", "place place_index", [("Bonn", 1)], types=types)
+    DeltaTable(store.warehouse.root / "gold" / "place_index").delete()
+    assert store.vocabulary("gold.place_index") == (("",), 1)
+
+
+moments = st.integers(1, 8).map(day)
+clients = st.integers(1, 3)
+history = st.dictionaries(
+    st.tuples(clients, moments), st.one_of(st.none(), st.integers(0, 99)), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    orders=history,
+    visits=history,
+    spine=st.lists(st.tuples(clients, moments), min_size=1, max_size=12),
+    lookback=st.integers(1, 4),
+)
+def test_two_tables_are_joined_as_the_plainest_implementation_does(
+    tmp_path_factory: pytest.TempPathFactory,
+    orders: dict[tuple[int, datetime], int | None],
+    visits: dict[tuple[int, datetime], int | None],
+    spine: list[tuple[int, datetime]],
+    lookback: int,
+) -> None:
+    ours = LocalFeatureStore(open_session(), Warehouse(tmp_path_factory.mktemp("drawn")))
+    write(ours, "labels", "client at label", [(client, at, 0) for client, at in spine])
+    for table, feature, rows in (("orders", "sum", orders), ("visits", "visits", visits)):
+        write(
+            ours, table, f"client known_at {feature}", [(*key, value) for key, value in rows.items()], keys=["client"]
+        )
+
+    def naive(rows: dict[tuple[int, datetime], int | None], client: int, at: datetime, days: int) -> int | None:
+        known = [time for other, time in rows if other == client and at - timedelta(days) <= time <= at]
+        return rows[client, max(known)] if known else None
+
+    expected = [
+        (client, at, 0, naive(orders, client, at, lookback), naive(visits, client, at, 9999))
+        for client, at in sorted(spine, key=lambda row: (row[1], row[0]))
+    ]
+    lookups = FeatureLookup("gold.orders", ("sum",), lookback), FeatureLookup("gold.visits", ("visits",))
+    assert [tuple(row.values()) for row in joined(ours, *lookups)] == expected
+
+
+@pytest.mark.xfail(reason="Delta's own error, untold", raises=DeltaError)
+@pytest.mark.parametrize("table", ["gold.labels", "gold.orders"])
+def test_a_pinned_version_that_is_gone_is_named(store: LocalFeatureStore, table: str) -> None:
+    write(store, "labels", "client at label", [(1, day(5), 1)])
+    write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
+    with pytest.raises(LakehouseError, match=f"{table}.*version 99"):
+        store.training_frame(SPINE, [FeatureLookup("gold.orders", ("sum",))], {table: 99})
+
+
+@pytest.mark.xfail(
+    reason="the later table's values replace the earlier one's, or the engine's error",
+    raises=(AnalysisException, pytest.fail.Exception),
+)
+@pytest.mark.parametrize("feature", ["sum", "label"])
+def test_a_feature_whose_name_is_taken_is_refused(store: LocalFeatureStore, feature: str) -> None:
+    write(store, "labels", "client at label", [(1, day(5), 1)])
+    write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
+    write(store, "visits", f"client known_at {feature}", [(1, day(1), 7)], keys=["client"])
+    lookups = FeatureLookup("gold.orders", ("sum",)), FeatureLookup("gold.visits", (feature,))
+    with pytest.raises(LakehouseError, match=rf"{feature}.*gold\.visits|gold\.visits.*{feature}"):
+        joined(store, *lookups)
+
+
+@pytest.mark.xfail(reason="the engine takes the statistics' only value for every row's", raises=AssertionError)
+def test_a_column_of_one_number_and_nan_keeps_its_nan(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, day(5), 1), (2, day(5), 0)])
+    rows = [(1, day(1), float("nan")), (2, day(1), 1.0)]
+    write(store, "orders", "client known_at sum", rows, keys=["client"], types={"sum": pa.float64()})
+    found = [row["sum"] for row in joined(store, FeatureLookup("gold.orders", ("sum",)))]
+    assert [str(value) for value in found] == ["nan", "1.0"]
