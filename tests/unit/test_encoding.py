@@ -188,3 +188,9 @@ def test_a_vocabulary_of_eleven_thousand_alone_stores_one_value_a_row() -> None:
     assert matrix.shape == (3, 11_001)
     assert matrix.indices.tolist() == [1, 11_000, 0]
     assert matrix.data.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("integer", "place"), [(0, 0), (1, 1), (2, 2), (3, 0), (70_000, 0)])
+def test_an_integer_at_or_behind_the_end_of_the_vocabulary_is_unknown(integer: int, place: int) -> None:
+    ours = Encoder((encoding(**INDEX),), {"gold.i": ("", "a", "b")}, ("c_index",))
+    assert ours.matrix({"c_index": np.array([float(integer)])}).values.indices.tolist() == [place]

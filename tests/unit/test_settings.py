@@ -30,6 +30,7 @@ def test_a_variable_moves_its_place_and_leaves_the_warehouse(variable: str, valu
     ("environment", "registry"),
     [
         ({"MLFLOW_TRACKING_URI": "sqlite:////data/mlflow.db"}, "sqlite:////data/mlflow.db"),
+        (WORKSPACE, "databricks-uc"),
         ({"MLFLOW_TRACKING_URI": "databricks://profile"}, "databricks-uc"),
         (WORKSPACE | {"MLFLOW_REGISTRY_URI": "databricks"}, "databricks"),
     ],

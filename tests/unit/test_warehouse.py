@@ -48,8 +48,8 @@ def test_a_table_stands_in_the_folder_of_its_schema(tmp_path: Path) -> None:
     assert Warehouse(tmp_path).location(TableName("gold", "a")) == tmp_path / "gold" / "a"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", "../up", "nul\0"])
-def test_a_name_that_would_lead_out_of_the_warehouse_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", "../up", "nul\0", "a b", "caf\xe9", "a%20b"])
+def test_a_name_that_leads_elsewhere_or_is_written_otherwise_is_refused(tmp_path: Path, name: str) -> None:
     warehouse = Warehouse(tmp_path)
     for lead in (
         lambda: warehouse.folder(name),
@@ -96,3 +96,11 @@ def test_a_file_in_the_way_names_the_warehouse_and_the_variable(tmp_path: Path, 
         Warehouse(tmp_path / place).require_writable()
     assert str(tmp_path / place) in refused.value.failed
     assert "LAKEHOUSE_WAREHOUSE" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("name", ["my projects", "caf\xe9", "100%"])
+def test_a_folder_that_the_engine_would_write_otherwise_is_refused_and_not_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(WarehouseUnwritable) as refused:
+        Warehouse(tmp_path / name).require_writable()
+    assert str(tmp_path / name) in refused.value.failed
+    assert not (tmp_path / name).exists()
