@@ -31,7 +31,7 @@ def train(use_case: UseCase, settings: Settings) -> ModelVersion:
             version = register(use_case, scorer, winner, data, run)
             console.stage("Writing the report")
             page = report.render(use_case, trials, scorer, data, version)
-            console.detail(str(report.publish(page, version, settings)))
+            console.detail(str(report.publish(page, version, settings).relative_to(settings.project)))
     return version
 
 

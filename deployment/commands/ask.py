@@ -27,6 +27,7 @@ def ask(name: str, settings: Settings) -> None:
     version = max(serving.served_versions(client, endpoint))
     report = settings.reports / use_case.name / f"version-{version}.html"
     token = server.token_file.relative_to(settings.project)
+    store = settings.tracking_uri.replace(f"sqlite:///{settings.project}/", "sqlite:///")
     console.stage("Go on")
     console.verbatim(
         "  call the endpoint:",
@@ -34,7 +35,7 @@ def ask(name: str, settings: Settings) -> None:
         f'      -H "Authorization: Bearer $(cat {token})" -H "Content-Type: application/json" \\',
         f"      -d '{body}'",
         f"  open the report:     {report.relative_to(settings.project)}",
-        f"  open the MLflow UI:  .venv/bin/mlflow ui --backend-store-uri {settings.tracking_uri} --port 5000",
+        f"  open the MLflow UI:  .venv/bin/mlflow ui --backend-store-uri {store} --port 5000",
         "  see what serves:     .venv/bin/python -m deployment.run status",
         "  stop the server:     .venv/bin/python -m deployment.run stop",
     )
