@@ -23,7 +23,7 @@ from dbt.tests.adapter.simple_snapshot.test_various_configs import (
 loses_a_deleted_row = pytest.mark.xfail(
     strict=False,
     raises=AssertionError,
-    reason="hard_deletes: new_record closes a deleted row, and often does not add the row that says so; cause not found",
+    reason="hard_deletes: new_record closes a deleted row and often adds no row that says so; cause not found",
 )
 
 no_date_as_timestamp = pytest.mark.xfail(
