@@ -19,19 +19,11 @@ from dbt.tests.adapter.simple_snapshot.test_various_configs import (
     BaseSnapshotMultiUniqueKey,
 )
 
-# Not strict: it passes now and then.
-loses_a_deleted_row = pytest.mark.xfail(
-    strict=False,
-    raises=AssertionError,
-    reason="hard_deletes: new_record closes a deleted row and often adds no row that says so; cause not found",
-)
-
 no_date_as_timestamp = pytest.mark.xfail(
     strict=True, raises=AssertionError, reason="Sail cannot write coalesce(date, timestamp) as a timestamp"
 )
 
 
-@loses_a_deleted_row
 class TestSnapshotNewRecordCheckMode(BaseSnapshotNewRecordCheckMode):
     pass
 
@@ -41,7 +33,6 @@ class TestSnapshotNewRecordDbtValidToCurrent(BaseSnapshotNewRecordDbtValidToCurr
     pass
 
 
-@loses_a_deleted_row
 class TestSnapshotNewRecordTimestampMode(BaseSnapshotNewRecordTimestampMode):
     pass
 
