@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
+from deltalake.exceptions import TableNotFoundError as DeltaTableNotFound
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.errors import AnalysisException
@@ -234,6 +235,13 @@ def test_two_tables_are_joined_as_the_plainest_implementation_does(
     ]
     lookups = FeatureLookup("gold.orders", ("sum",), lookback), FeatureLookup("gold.visits", ("visits",))
     assert [tuple(row.values()) for row in joined(ours, *lookups)] == expected
+
+
+@pytest.mark.xfail(reason="Delta's own error, untold", raises=DeltaTableNotFound)
+def test_a_spine_whose_first_write_was_cut_off_was_not_built(store: LocalFeatureStore) -> None:
+    (store.warehouse.root / "gold" / "labels" / "_delta_log").mkdir(parents=True)
+    with pytest.raises(TableNotFound, match=r"dbt build --select \+labels"):
+        joined(store)
 
 
 @pytest.mark.xfail(reason="Delta's own error, untold", raises=DeltaError)

@@ -1,0 +1,102 @@
+"""Whatever the input contract accepts is answered: rare numbers, no rows, cells that are lists."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.frames import ENCODER, alternating
+from training.contracts import ContractViolation
+from training.encoding import ENCODINGS
+from training.models import FAMILIES
+from training.scoring import Answering, Scorer, ScoringModel
+from training.search.space import Params
+from training.search.trial import Candidate, fit
+
+ROWS = alternating(80)
+LINEAR: Params = {"inverse_regularization": 1.0, "penalty": "l2", "recency_half_life_days": None}
+SHAPES = ("as_is", "arcsinh")
+POINTS: list[tuple[str, Params]] = [
+    *[("logistic_regression", {**LINEAR, "numeric_shape": shape}) for shape in SHAPES],
+    *[
+        ("knn", {"n_neighbors": 5, "weights": weights, "distance": distance, "numeric_shape": shape})
+        for weights in ("uniform", "distance")
+        for distance in ("euclidean", "cosine")
+        for shape in SHAPES
+    ],
+]
+SCORERS = [
+    Scorer(fit(Candidate(family, params), ROWS, 0), ENCODER, Answering(("probability",), 0.5))
+    for family, params in POINTS
+]
+RECORD: dict[str, Any] = {"amount": 0.5, "place": "Bonn", "known": 3}
+
+
+def refused(record: Mapping[str, Any]) -> bool:
+    try:
+        SCORERS[0].answer([record])
+    except ContractViolation:
+        return True
+    return False
+
+
+def answered(scorer: Scorer, record: Mapping[str, Any]) -> bool:
+    probability = scorer.answer([record])[0]["probability"]
+    return math.isfinite(probability) and 0 <= probability <= 1
+
+
+def test_every_family_is_here() -> None:
+    assert {family for family, _ in POINTS} == set(FAMILIES)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    amount=st.floats(-1e9, 1e9) | st.integers(-(10**9), 10**9),
+    place=st.none() | st.text(max_size=5) | st.sampled_from(["Aachen", "Bonn", "Celle"]),
+    known=st.none() | st.integers(-(10**9), 10**9),
+)
+def test_every_ordinary_record_gets_a_probability(amount: float, place: str | None, known: int | None) -> None:
+    record = {"amount": amount, "place": place, "known": known}
+    assert [answered(scorer, record) for scorer in SCORERS] == [True] * len(SCORERS)
+
+
+@pytest.mark.xfail(
+    reason="accepted, and beyond what scaling and single precision hold", raises=(ValueError, RuntimeWarning)
+)
+@pytest.mark.parametrize("amount", [1e20, 1e39, 1e300, -1.7e308])
+def test_a_number_is_refused_by_field_or_answered(amount: float) -> None:
+    record = RECORD | {"amount": amount}
+    assert refused(record) or all(answered(scorer, record) for scorer in SCORERS)
+
+
+@pytest.mark.xfail(reason="the learners take no matrix without rows", raises=ValueError)
+def test_no_records_have_no_answers() -> None:
+    assert SCORERS[0].answer([]) == []
+
+
+@pytest.mark.xfail(reason="pandas has no one answer to whether a list is missing", raises=ValueError)
+def test_a_cell_that_is_a_list_is_refused_by_field() -> None:
+    model = ScoringModel()
+    model.scorer = SCORERS[0]
+    with pytest.raises(ContractViolation, match="row 0, field 'place'"):
+        model.predict(None, pd.DataFrame([RECORD | {"place": ["Bonn", "Celle"]}]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        pytest.param({"as": "ordinal", "categories": ["low"], "impute": "high"}, id="imputes what is no category"),
+        pytest.param({"as": "ordinal", "categories": ["low", "low"], "impute": "low"}, id="a rank twice"),
+        pytest.param({"as": "cohort", "bounds": [50, 18]}, id="bounds that fall"),
+        pytest.param({"as": "one_hot", "categories": ["a b", "a-b"]}, id="two categories of one column"),
+        pytest.param({"as": "number", "minimum": 5, "maximum": 1}, id="no number lies between the bounds"),
+    ],
+)
+@pytest.mark.xfail(reason="accepted, and wrong or an error at the first request", raises=pytest.fail.Exception)
+def test_an_encoding_that_cannot_work_is_refused_where_it_is_declared(declared: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"impute|categories|bounds|minimum"):
+        ENCODINGS.validate_python([{"column": "c", **declared}])
