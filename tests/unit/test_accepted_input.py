@@ -18,17 +18,21 @@ from training.search.space import Params
 from training.search.trial import Candidate, fit
 
 ROWS = alternating(80)
-LINEAR: Params = {"inverse_regularization": 1.0, "penalty": "l2", "recency_half_life_days": None}
 SHAPES = ("as_is", "arcsinh")
-POINTS: list[tuple[str, Params]] = [
-    *[("logistic_regression", {**LINEAR, "numeric_shape": shape}) for shape in SHAPES],
-    *[
-        ("knn", {"n_neighbors": 5, "weights": weights, "distance": distance, "numeric_shape": shape})
-        for weights in ("uniform", "distance")
-        for distance in ("euclidean", "cosine")
-        for shape in SHAPES
-    ],
+_LINEAR: list[tuple[str, Params]] = [
+    (
+        "logistic_regression",
+        {"inverse_regularization": 1.0, "penalty": "l2", "recency_half_life_days": None, "numeric_shape": shape},
+    )
+    for shape in SHAPES
 ]
+_NEIGHBOURS: list[tuple[str, Params]] = [
+    ("knn", {"n_neighbors": 5, "weights": weights, "distance": distance, "numeric_shape": shape})
+    for weights in ("uniform", "distance")
+    for distance in ("euclidean", "cosine")
+    for shape in SHAPES
+]
+POINTS = [*_LINEAR, *_NEIGHBOURS]
 SCORERS = [
     Scorer(fit(Candidate(family, params), ROWS, 0), ENCODER, Answering(("probability",), 0.5))
     for family, params in POINTS
