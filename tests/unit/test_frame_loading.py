@@ -1,6 +1,7 @@
 """From what a store answers to a checked frame."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,22 @@ def test_labels_may_be_written_as_other_types(labels: list[Any]) -> None:
     y = loaded(shelf(label=labels)).y
     assert y.dtype == np.int64
     assert y.tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "heights",
+    [
+        pytest.param(pa.array([1, 2, 3, 4], pa.int16()), id="integers"),
+        pytest.param(pa.array([2**53 + 2, 2, 3, 4], pa.int64()), id="integers beyond the exact ones"),
+        pytest.param(pa.array([1.5, 2, 3, 4], pa.float32()), id="single precision"),
+        pytest.param(pa.array([Decimal("1.25"), *[Decimal(2)] * 3], pa.decimal128(10, 2)), id="decimals"),
+        pytest.param(pa.array([True, False, True, True]), id="truth"),
+    ],
+)
+def test_a_feature_may_be_any_kind_of_number(heights: pa.Array) -> None:
+    column = loaded(shelf(height=heights)).features["height"]
+    assert column.dtype == np.float64
+    assert column.tolist() == [float(value) for value in heights.to_pylist()]
 
 
 def test_a_spine_without_rows_is_refused() -> None:
