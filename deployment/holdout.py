@@ -10,7 +10,7 @@ from deployment.promotion import Scores
 from lakehouse.errors import LakehouseError
 from training.dataset import TrainingFrame, load_frame
 from training.feature_store import FeatureStore
-from training.registry import Provenance
+from training.registry import NoProvenance, Provenance
 from training.scoring import Scorer, ScoringModel
 from training.use_case import UseCase
 
@@ -55,7 +55,7 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) ->
     Raises:
         HoldoutRefused: the rows are not the same any more.
     """
-    pinned = Provenance.of_tags(challenger.tags)
+    pinned = _provenance(challenger)
     frame = load_frame(use_case, store, pinned.sources)
     rows = frame.rows(frame.times >= np.datetime64(pinned.holdout_from.replace(tzinfo=None), "us"))
     fingerprint = rows.fingerprint()
@@ -70,7 +70,7 @@ def require_unseen(champion: ModelVersion, challenger: ModelVersion) -> None:
     Raises:
         HoldoutRefused: the champion's training reaches into it.
     """
-    trained_until, start = Provenance.of_tags(champion.tags).last, Provenance.of_tags(challenger.tags).holdout_from
+    trained_until, start = _provenance(champion).last, _provenance(challenger).holdout_from
     if trained_until >= start:
         raise HoldoutRefused.seen(str(champion.version), trained_until.isoformat(), start.isoformat())
 
@@ -91,3 +91,13 @@ def load_scorer(version: ModelVersion) -> Scorer:
     if not isinstance(model, ScoringModel):
         raise HoldoutRefused.no_scorer(str(version.version), model)
     return model.scorer
+
+
+def _provenance(version: ModelVersion) -> Provenance:
+    try:
+        return Provenance.of_tags(version.tags)
+    except NoProvenance as err:
+        raise HoldoutRefused(
+            f"version {version.version} was not registered by this project: {err}",
+            hint="Train a version: python -m training.run --use-case ...",
+        ) from err

@@ -1,7 +1,11 @@
 """Raw files as they land: read whole, every value as text, or refused with the row that is wrong."""
 
-from collections.abc import Sequence
+import csv
+import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -47,15 +51,23 @@ class LandingFileRefused(LakehouseError):
         )
 
     @classmethod
-    def rows(cls, path: Path, bad: Sequence[pacsv.InvalidRow], declared: int) -> "LandingFileRefused":
-        # The parser counts from 1 and the header is its row 1.
+    def rows(cls, path: Path, bad: Sequence["Misshapen"], declared: int) -> "LandingFileRefused":
         shown = "; ".join(
-            f"line {row.number} has {row.actual_columns} of {declared} fields: {row.text[:60]!r}" for row in bad[:3]
+            f"line {row.line} has {row.fields} of {declared} fields: {row.text[:60]!r}" for row in bad[:3]
         )
         return cls(
             f"{len(bad)} row(s) of the landing file {path} have the wrong number of fields: {shown}",
             hint="Correct them; the tables stay as they are until the whole file reads.",
         )
+
+
+@dataclass(frozen=True)
+class Misshapen:
+    """A row with too few or too many fields, and the line of the file on which it begins."""
+
+    line: int
+    fields: int
+    text: str
 
 
 def read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> pa.Table:
@@ -72,28 +84,68 @@ def read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> pa.Tab
     """
     if not path.is_file():
         raise LandingFileMissing.at(path)
-    bad: list[pacsv.InvalidRow] = []
-
-    def keep(row: pacsv.InvalidRow) -> str:
-        bad.append(row)
-        return "skip"
-
     try:
-        rows = pacsv.read_csv(
-            path,
-            # One thread, so that a bad row knows its number.
-            read_options=pacsv.ReadOptions(use_threads=False),
-            parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=keep),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
-            ),
-        )
+        rows, whole = _parse(path, columns, delimiter)
     except (pa.ArrowInvalid, OSError) as err:
         raise LandingFileRefused.unreadable(path, err) from err
     if rows.column_names != list(columns):
         raise LandingFileRefused.header(path, rows.column_names, columns, delimiter)
-    if bad:
-        raise LandingFileRefused.rows(path, bad, len(columns))
+    if _quotes(path) % 2 and not _closes(path, delimiter):
+        raise LandingFileRefused.unreadable(path, ValueError("a quote that opens a value never ends"))
+    if not whole:
+        raise LandingFileRefused.rows(path, list(_misshapen(path, len(columns), delimiter)), len(columns))
     if rows.num_rows == 0:
         raise LandingFileRefused(f"the landing file {path} has a header and no rows", hint="Deliver the file again.")
     return rows.append_column(ROW_NUMBER, pa.array(range(1, rows.num_rows + 1), pa.int64()))
+
+
+def _parse(path: Path, columns: Sequence[str], delimiter: str) -> tuple[pa.Table, bool]:
+    """The rows that have as many fields as the header, and whether those are all."""
+    skipped: list[pacsv.InvalidRow] = []
+
+    def skip(row: pacsv.InvalidRow) -> str:
+        skipped.append(row)
+        return "skip"
+
+    rows = pacsv.read_csv(
+        path,
+        parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip, newlines_in_values=True),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+        ),
+    )
+    return rows, not skipped
+
+
+def _quotes(path: Path) -> int:
+    # An open quote would swallow every row behind it without a word.
+    with pa.input_stream(path) as content:
+        return sum(block.count(b'"') for block in iter(lambda: content.read(2**20), b""))
+
+
+def _closes(path: Path, delimiter: str) -> bool:
+    """Whether every quote that opens a value ends; one inside a value opens none."""
+    with _opened(path) as file:
+        try:
+            for _ in csv.reader(file, delimiter=delimiter, strict=True):
+                pass
+        except csv.Error:
+            return False
+    return True
+
+
+def _misshapen(path: Path, declared: int, delimiter: str) -> Iterator[Misshapen]:
+    # The fast parser counts records and not lines, so a refused file is read again to say where it is wrong.
+    with _opened(path) as file:
+        records = csv.reader(file, delimiter=delimiter)
+        line = 1
+        for fields in records:
+            if fields and len(fields) != declared:
+                yield Misshapen(line, len(fields), delimiter.join(fields))
+            line = records.line_num + 1
+
+
+def _opened(path: Path) -> TextIO:
+    opened = gzip.open if path.suffix == ".gz" else open
+    file: TextIO = opened(path, "rt", encoding="utf-8", errors="replace", newline="")
+    return file

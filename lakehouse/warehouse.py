@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -28,6 +29,13 @@ class TableNotFound(LakehouseError):
         return cls(
             f"{name} is not in the warehouse. {nearest(name, known)}",
             hint=f"Build it: dbt build --select +{model}",
+        )
+
+    @classmethod
+    def at_version(cls, name: str, version: int | None, reason: Exception) -> "TableNotFound":
+        return cls(
+            f"{name} cannot be read at version {version}: {reason}",
+            hint="Name a version that is there, or none for the newest.",
         )
 
 
@@ -150,9 +158,13 @@ class Warehouse:
             TableNotFound: it was not built.
         """
         location = self.location(name)
-        if not (location / "_delta_log").is_dir():
+        # A first write that was cut off leaves a log without a commit.
+        if not any((location / "_delta_log").glob("*.json")):
             raise TableNotFound.named(str(name), [str(known) for known in self.tables()])
-        return DeltaTable(location, version=version)
+        try:
+            return DeltaTable(location, version=version)
+        except DeltaError as err:
+            raise TableNotFound.at_version(str(name), version, err) from err
 
 
 def _text(value: str) -> str:

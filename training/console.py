@@ -31,7 +31,7 @@ def stage(text: str) -> None:
 
 def detail(text: str) -> None:
     """Say something about the stage, below it."""
-    OUT.print(f"  {text}", soft_wrap=True)
+    OUT.print(f"  {text}", soft_wrap=True, markup=False)
 
 
 class SearchProgress:
@@ -68,7 +68,7 @@ class SearchProgress:
             self._tell(trial, f"{self._metric} {trial.metrics[self._metric]:.4f}, the best so far")
 
     def _tell(self, trial: "Trial", what: str) -> None:
-        self._bar.print(f"  trial {trial.number:>3}  {trial.candidate.family:<20} {what}")
+        self._bar.print(f"  trial {trial.number:>3}  {trial.candidate.family:<20} {what}", markup=False)
 
 
 def table(header: list[str], rows: list[list[str]]) -> None:

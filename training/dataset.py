@@ -1,7 +1,7 @@
 """The training frame: a spine with features as of its times, as one sparse matrix, split by time."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from training.feature_store import FeatureLookup, FeatureStore, FeatureTable, Sp
 from training.use_case import UseCase
 
 Times = npt.NDArray[np.datetime64]
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
 
 
 class FrameRefused(LakehouseError):
@@ -26,10 +27,27 @@ class FrameRefused(LakehouseError):
         return cls(f"the spine {table} has no rows", hint="Look at its source, then run: dbt build")
 
     @classmethod
+    def no_features(cls, use_case: str) -> "FrameRefused":
+        return cls(f"{use_case} leaves out every feature", hint="Exclude fewer in the use case.")
+
+    @classmethod
+    def named_twice(cls, feature: str, tables: list[str]) -> "FrameRefused":
+        return cls(
+            f"the feature '{feature}' comes from {' and '.join(tables)}",
+            hint="Exclude it from all but one of them in the use case, or rename it in a gold model.",
+        )
+
+    @classmethod
+    def no_number(cls, feature: str, kind: str) -> "FrameRefused":
+        return cls(
+            f"the feature '{feature}' is {kind} and no number", hint="Encode it in its gold model, or exclude it."
+        )
+
+    @classmethod
     def missing(cls, counts: Mapping[str, int], rows: int) -> "FrameRefused":
         shown = ", ".join(f"{name} in {count}" for name, count in counts.items())
         return cls(
-            f"features are missing in rows of the spine ({rows} in all): {shown}",
+            f"values are missing in rows of the spine ({rows} in all): {shown}",
             hint="Impute them in the gold model, or leave them out with `exclude`.",
         )
 
@@ -83,8 +101,10 @@ class TrainingFrame:
     def fingerprint(self) -> str:
         """SHA-256 over keys, times, labels and features: equal if and only if the rows are equal."""
         digest = hashlib.sha256()
+        # Of texts, an array of objects would give their addresses.
+        keys = self.keys.astype(str) if self.keys.dtype == object else self.keys
         for part in (
-            self.keys,
+            keys,
             self.times.astype("datetime64[us]"),
             self.y,
             self.x.indptr,
@@ -133,10 +153,13 @@ def load_frame(use_case: UseCase, store: FeatureStore, versions: Versions | None
         FeatureLookup(table.name, table.select(lookup.exclude), lookup.lookback_days)
         for table, lookup in zip(tables, use_case.features, strict=True)
     ]
+    _require_distinct(use_case.name, lookups)
     spark_frame, sources = store.training_frame(spine, lookups, versions)
     rows = spark_frame.toArrow()
     if rows.num_rows == 0:
         raise FrameRefused.no_rows(spine.table)
+    if nameless := {name: rows[name].null_count for name in (*spine.keys, spine.timestamp) if rows[name].null_count}:
+        raise FrameRefused.missing(nameless, rows.num_rows)
     encoder, indices = _encoder(store, tables, lookups, versions)
     features = _columns(rows, encoder.features)
     matrix = encoder.matrix(features)
@@ -200,10 +223,28 @@ def _encoder(
 
 
 def _columns(rows: pa.Table, names: tuple[str, ...]) -> dict[str, Values]:
-    missing = {name: rows[name].null_count for name in names if rows[name].null_count}
-    if missing:
-        raise FrameRefused.missing(missing, rows.num_rows)
-    return {name: rows[name].to_numpy().astype(np.float64) for name in names}
+    for name in names:
+        kind = rows.schema.field(name).type
+        if not any(is_number(kind) for is_number in _NUMBERS):
+            raise FrameRefused.no_number(name, str(kind))
+    # NULL becomes NaN, and what is infinite is no value either.
+    columns = {name: rows[name].cast(pa.float64(), safe=False).to_numpy() for name in names}
+    missing = {name: int((~np.isfinite(values)).sum()) for name, values in columns.items()}
+    if any(missing.values()):
+        raise FrameRefused.missing({name: count for name, count in missing.items() if count}, rows.num_rows)
+    return columns
+
+
+def _require_distinct(use_case: str, lookups: Sequence[FeatureLookup]) -> None:
+    tables: dict[str, list[str]] = {}
+    for lookup in lookups:
+        for feature in lookup.features:
+            tables.setdefault(feature, []).append(lookup.table)
+    if not tables:
+        raise FrameRefused.no_features(use_case)
+    for feature, owners in tables.items():
+        if len(owners) > 1:
+            raise FrameRefused.named_twice(feature, owners)
 
 
 def _labels(rows: pa.Table, spine: Spine) -> npt.NDArray[np.int64]:

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from re import sub
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from scipy import sparse
+
+LARGEST = 1e15  # beyond it, doubles skip whole numbers, and squares leave what single precision holds
 
 Values = npt.NDArray[np.float64]
 Columns = Mapping[str, Values]
@@ -37,6 +39,12 @@ class Number(_Encoding):
     minimum: float | None = None
     maximum: float | None = None
     impute: float | None = None
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+        return self
 
     def expected(self) -> str:
         bounds = [
@@ -83,6 +91,12 @@ class Cohort(_Encoding):
     kind: Literal["cohort"] = Field(alias="as")
     bounds: tuple[float, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if list(self.bounds) != sorted(set(self.bounds)):
+            raise ValueError(f"bounds must ascend: {self.bounds}")
+        return self
+
     def expected(self) -> str:
         return "a number or null"
 
@@ -107,6 +121,12 @@ class OneHot(_Encoding):
     kind: Literal["one_hot"] = Field(alias="as")
     categories: tuple[str, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _has_a_column_each(self) -> Self:
+        if len({slug(category) for category in self.categories}) < len(self.categories):
+            raise ValueError(f"two categories of {self.categories} would share a column")
+        return self
+
     def expected(self) -> str:
         return f"one of {', '.join(self.categories)} or null"
 
@@ -126,6 +146,14 @@ class Ordinal(_Encoding):
     kind: Literal["ordinal"] = Field(alias="as")
     categories: tuple[str, ...] = Field(min_length=1)
     impute: str
+
+    @model_validator(mode="after")
+    def _imputes_a_category(self) -> Self:
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError(f"categories repeat: {self.categories}")
+        if self.impute not in self.categories:
+            raise ValueError(f"impute '{self.impute}' is not among the categories {self.categories}")
+        return self
 
     def expected(self) -> str:
         return f"one of {', '.join(self.categories)} or null"
@@ -237,9 +265,9 @@ def _is_missing(column: str, values: Sequence[Any]) -> dict[str, Values]:
 
 
 def _is_finite(value: float) -> bool:
-    # An integer too large for a double has no matrix entry either.
+    # An integer too large for a double raises, and is no number that a learner could take either.
     try:
-        return isfinite(value)
+        return isfinite(value) and abs(value) <= LARGEST
     except OverflowError:
         return False
 

@@ -17,6 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
+from lakehouse.errors import LakehouseError
 from training.dataset import TrainingFrame
 from training.encoding import Cohort, Encoding, Flag, Number
 from training.models import FAMILIES
@@ -29,6 +30,10 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 
 # What loading a version imports; pinned to what trained it.
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops")
+
+
+class NoProvenance(LakehouseError):
+    """A version does not say which data it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,13 @@ class Provenance:
 
     @classmethod
     def of_tags(cls, tags: Mapping[str, str]) -> "Provenance":
-        """Read what `tags` wrote."""
+        """Read what `tags` wrote.
+
+        Raises:
+            NoProvenance: somebody else registered the version.
+        """
+        if missing := sorted({"data.sources", "data.last", "holdout.from", "holdout.fingerprint"} - set(tags)):
+            raise NoProvenance(f"it lacks the tags {', '.join(missing)}")
         return cls(
             sources=json.loads(tags["data.sources"]),
             rows=int(tags["data.rows"]),
@@ -84,7 +95,7 @@ class Provenance:
 def provenance(training: TrainingFrame, holdout: TrainingFrame, before: ModelVersion | None) -> Provenance:
     """What the two frames and the version before say about the data."""
     new_rows = None
-    if before is not None:
+    if before is not None and "data.last" in before.tags:
         last = Provenance.of_tags(before.tags).last.replace(tzinfo=None)
         new_rows = int((training.times.astype("datetime64[us]").astype(object) > last).sum())
     return Provenance(

@@ -61,6 +61,8 @@ class Scorer:
         Raises:
             ContractViolation: a record breaks the input contract.
         """
+        if not records:
+            return []
         check(records, self.encoder.encodings)
         probabilities = self.probabilities(self.encoder.features_of(records)).tolist()
         return [self._answer(probability) for probability in probabilities]
@@ -123,6 +125,9 @@ class ScoringModel(PythonModel):
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     columns = {str(name): frame[name].tolist() for name in frame.columns}
     rows = zip(*columns.values(), strict=True)
-    return [
-        {name: None if pd.isna(value) else value for name, value in zip(columns, row, strict=True)} for row in rows
-    ]
+    return [{name: _or_none(value) for name, value in zip(columns, row, strict=True)} for row in rows]
+
+
+def _or_none(value: Any) -> Any:
+    # Of a list, pandas would say for each element whether it is missing.
+    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value

@@ -10,6 +10,17 @@ from lakehouse.errors import LakehouseError, nearest
 from training.evaluation import METRICS
 from training.models import FAMILIES
 
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error; the last one would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        if doubled := {key for key in keys if keys.count(key) > 1}:
+            raise yaml.YAMLError(f"{sorted(doubled)} stand(s) twice")
+        return super().construct_mapping(node, deep)
+
+
 FOLDER = Path(__file__).parent / "use_cases"
 
 
@@ -26,7 +37,7 @@ class UseCaseRefused(LakehouseError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Labels(_Part):
@@ -61,7 +72,7 @@ class Search(_Part):
     max_evals: int = Field(default=40, ge=1)
     metric: str = "roc_auc"
     families: tuple[str, ...] = Field(min_length=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
     @field_validator("metric")
     @classmethod
@@ -71,7 +82,7 @@ class Search(_Part):
     @field_validator("families")
     @classmethod
     def _families_are_known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_known("family", family, list(FAMILIES)) for family in families)
+        return _distinct(tuple(_known("family", family, list(FAMILIES)) for family in families))
 
 
 class Promotion(_Part):
@@ -128,14 +139,20 @@ def load(name: str, folder: Path = FOLDER) -> UseCase:
     if name not in known:
         raise UseCaseRefused.unknown(name, known, folder)
     try:
-        use_case = UseCase.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as err:
+        use_case = UseCase.model_validate(yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys))  # noqa: S506  (it is a SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise UseCaseRefused.invalid(path, [f"no YAML: {err}"]) from err
     except ValidationError as err:
         raise UseCaseRefused.invalid(path, [_problem(error) for error in err.errors()]) from err
     if use_case.name != name:
         raise UseCaseRefused.invalid(path, [f"name is '{use_case.name}', the file's is '{name}'"])
     return use_case
+
+
+def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(words)) < len(words):
+        raise ValueError(f"named twice in {', '.join(words)}")
+    return words
 
 
 def _known(what: str, word: str, known: list[str]) -> str:

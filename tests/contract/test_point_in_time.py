@@ -9,11 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
-from deltalake.exceptions import TableNotFoundError as DeltaTableNotFound
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.errors import AnalysisException
 
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
@@ -237,14 +234,12 @@ def test_two_tables_are_joined_as_the_plainest_implementation_does(
     assert [tuple(row.values()) for row in joined(ours, *lookups)] == expected
 
 
-@pytest.mark.xfail(reason="Delta's own error, untold", raises=DeltaTableNotFound)
 def test_a_spine_whose_first_write_was_cut_off_was_not_built(store: LocalFeatureStore) -> None:
     (store.warehouse.root / "gold" / "labels" / "_delta_log").mkdir(parents=True)
     with pytest.raises(TableNotFound, match=r"dbt build --select \+labels"):
         joined(store)
 
 
-@pytest.mark.xfail(reason="Delta's own error, untold", raises=DeltaError)
 @pytest.mark.parametrize("table", ["gold.labels", "gold.orders"])
 def test_a_pinned_version_that_is_gone_is_named(store: LocalFeatureStore, table: str) -> None:
     write(store, "labels", "client at label", [(1, day(5), 1)])
@@ -253,10 +248,6 @@ def test_a_pinned_version_that_is_gone_is_named(store: LocalFeatureStore, table:
         store.training_frame(SPINE, [FeatureLookup("gold.orders", ("sum",))], {table: 99})
 
 
-@pytest.mark.xfail(
-    reason="the later table's values replace the earlier one's, or the engine's error",
-    raises=(AnalysisException, pytest.fail.Exception),
-)
 @pytest.mark.parametrize("feature", ["sum", "label"])
 def test_a_feature_whose_name_is_taken_is_refused(store: LocalFeatureStore, feature: str) -> None:
     write(store, "labels", "client at label", [(1, day(5), 1)])

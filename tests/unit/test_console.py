@@ -7,7 +7,6 @@ from datetime import timedelta
 import click
 import pytest
 from rich.console import Console
-from rich.errors import MarkupError
 
 from lakehouse.errors import LakehouseError
 from training import console
@@ -85,7 +84,6 @@ def test_the_best_so_far_and_each_failure_are_told(
     ]
 
 
-@pytest.mark.xfail(reason="brackets in it are read as markup", raises=(AssertionError, MarkupError))
 @pytest.mark.parametrize("error", ["ValueError: no [fit]", "ValueError: expected [/data]"])
 def test_an_error_is_told_to_the_letter(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: str
@@ -93,7 +91,6 @@ def test_an_error_is_told_to_the_letter(
     assert told_of(monkeypatch, capsys, error) == [f"trial 1 knn failed: {error}"]
 
 
-@pytest.mark.xfail(reason="brackets in it are read as markup", raises=(AssertionError, MarkupError))
 @pytest.mark.parametrize("text", ["in /data/[team]/report.html", "in [/data]"])
 def test_a_detail_is_shown_to_the_letter(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str

@@ -36,6 +36,17 @@ class NoFeatureTable(LakehouseError):
         )
 
 
+class NameTaken(LakehouseError):
+    """Two columns of a frame would have one name."""
+
+    @classmethod
+    def by(cls, feature: str, table: str) -> "NameTaken":
+        return cls(
+            f"the frame has a column '{feature}' already, and {table} would add another",
+            hint="Exclude one of them in the use case, or rename it in a gold model.",
+        )
+
+
 @dataclass(frozen=True)
 class LocalFeatureStore:
     """Feature tables of one warehouse folder; what dbt published stands in the tables' own properties."""
@@ -94,6 +105,9 @@ class LocalFeatureStore:
         for key in table.keys:
             if key not in spine.keys:
                 raise FeatureNotFound.named(key, f"the spine {spine.table}", spine.keys)
+        for feature in lookup.features:
+            if feature in frame.columns:
+                raise NameTaken.by(feature, table.name)
         features = self._columns(table.name, pinned, [*table.keys, table.timestamp, *lookup.features])
         row, values = F.struct(*frame.columns), F.struct(*lookup.features)
         sides = frame.select(

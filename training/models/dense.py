@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
 LIMIT_BYTES = 256 * 2**20
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class DenseWhereSmall(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -23,8 +24,10 @@ class DenseWhereSmall(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         return self
 
     def transform(self, x: sparse.csr_matrix) -> sparse.csr_matrix | npt.NDArray[np.float32]:
-        # Single precision halves both the memory and the time of a distance, and orders neighbours the same.
-        return x.astype(np.float32).toarray() if self.dense_ else x
+        if not self.dense_:
+            return x
+        # Single precision halves both the memory and the time of a distance.
+        return x.toarray().clip(-LARGEST, LARGEST).astype(np.float32)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -24,7 +24,8 @@ class SearchFailed(LakehouseError):
     @classmethod
     def after(cls, trials: Sequence[Trial]) -> "SearchFailed":
         return cls(
-            f"none of {len(trials)} trials came to a result; the last one failed with {trials[-1].error}",
+            f"none of {len(trials)} trials came to a result; the last one failed with "
+            f"{trials[-1].error or 'a metric that is no number'}",
             hint="Narrow the families or their spaces, and look at the failed trials: mlflow ui",
         )
 
