@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 from dbt.adapters.embedded.connections import _session
+from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
 
 from lakehouse.warehouse import TableName, Warehouse
@@ -73,6 +74,7 @@ class Project:
         _session.cache_clear()  # as in a process that has just begun: an empty catalogue
         with redirect_stdout(printed):
             result = dbtRunner().invoke(["--no-use-colors", *arguments, *folder])
+        reset_adapters()  # dbt keeps the last one, and its suite's fixtures would take it for theirs
         assert result.success is (exits == 0), f"dbt {arguments}: {result.exception}\n{printed.getvalue()}"
         return printed.getvalue()
 

@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -73,6 +75,67 @@ def test_an_interrupted_build_harms_nothing(tmp_path: Path, how: signal.Signals)
     assert project.rows("gold.one") == project.rows("gold.slow") == [{"id": 1}]
     project.write({"models/slow.py": waiting.format(seconds=0)})
     project.process("run")
+
+
+STEPS = [
+    "CREATE OR REPLACE TABLE",
+    "INSERT INTO",
+    "ADD CONSTRAINT",
+    "DROP TABLE IF EXISTS `gold`.`draft_",
+    "in place",
+]
+CUT_OFF = """
+import os, signal, sys
+from pathlib import Path
+from dbt.adapters.embedded.drafts import Draft
+from dbt.adapters.embedded.tables import TableSpec, TableWriter
+from lakehouse.session import new_session
+from lakehouse.warehouse import TableName, Warehouse
+
+root, step = sys.argv[1:]
+session = new_session()
+warehouse = Warehouse(Path(root))
+session.sql("create database if not exists gold").collect()
+warehouse.register(session)
+
+def after(call, told):
+    def called(*args, **options):
+        result = call(*args, **options)
+        if told in str(args):
+            getattr(result, "collect", lambda: None)()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return called
+
+rows = session.sql("select 2 as id, 'two' as said union all select 3, 'three'")
+spec = TableSpec(frozenset({"id"}), {"some": "(ID>0)"}, {"feature_table.grain": "one"}, ())
+type(session).sql = after(type(session).sql, step)
+for put in ("become", "replace") if step == "in place" else ():
+    setattr(Draft, put, after(getattr(Draft, put), ""))
+TableWriter(session, warehouse).write(rows, TableName("gold", "one"), spec)
+"""
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("before", [[], [{"id": 1}]], ids=["first", "other columns"])
+def test_a_table_is_there_whole_or_as_it_was_whenever_the_process_is_killed(
+    tmp_path: Path, before: list[dict[str, int]], step: str
+) -> None:
+    project = Project.below(tmp_path, ONE)
+    after = [{"id": 2, "said": "two"}, {"id": 3, "said": "three"}]
+    if before:
+        project.dbt("run")
+    version = project.version("gold.one") if before else None
+    command = [sys.executable, "-c", CUT_OFF, str(project.warehouse.root)]
+    assert subprocess.run([*command, step], check=False).returncode == -signal.SIGKILL
+    there = [str(name) for name in project.warehouse.tables()]
+    assert (project.rows("gold.one") if there else []) == (after if step == "in place" else before)
+    subprocess.run([*command, "no such step"], check=True)
+    assert project.rows("gold.one") == after
+    assert project.properties("gold.one") == {"delta.constraints.some": "( ID > 0 )", "feature_table.grain": "one"}
+    assert not list((project.warehouse.root / ".drafts" / "gold").iterdir())
+    if version is not None:
+        assert project.rows("gold.one", version) == before
 
 
 def test_four_threads_build_the_same_each_time(tmp_path: Path) -> None:

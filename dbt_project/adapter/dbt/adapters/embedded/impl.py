@@ -1,7 +1,8 @@
 """The adapter: what dbt asks of a warehouse, answered by Delta tables in a folder."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ class EmbeddedAdapter(SailAdapter):
 
     @available.parse_none
     def publish(self, relation: BaseRelation, model: Mapping[str, Any]) -> None:
-        """Bring the properties of a table up to date that was not rewritten."""
-        self._writer().publish(_name(relation), table_spec(model).properties)
+        """Bring the CHECKs and properties of a table up to date that was not rewritten."""
+        with _told_as_dbt_tells():
+            self._writer().publish(_name(relation), table_spec(model))
 
     @available.parse_none
     def keep_view(self, relation: BaseRelation, create_sql: str) -> None:
@@ -142,9 +144,10 @@ class EmbeddedAdapter(SailAdapter):
         try:
             fields = self._session().table(relation.render()).schema.fields
         except PySparkException as err:
-            if any(word in str(err).lower() for word in ("not found", "cannot be found", "not_found")):
-                return []
-            raise DbtRuntimeError(str(err)) from err
+            # dbt asks for relations that are not there, and expects no columns.
+            if self._knows(relation):
+                raise DbtRuntimeError(f"the columns of {relation} cannot be read: {err}") from err
+            return []
         return [
             SparkColumn(
                 table_schema=relation.schema,
@@ -157,20 +160,30 @@ class EmbeddedAdapter(SailAdapter):
             for place, field in enumerate(fields, start=1)
         ]
 
+    def _knows(self, relation: BaseRelation) -> bool:
+        there = relations(self._credentials.lakehouse, str(relation.schema))
+        return str(relation.identifier).lower() in {str(known.identifier).lower() for known in there}
+
     def parse_columns_from_information(self, relation: BaseRelation) -> list[SparkColumn]:
         return self.get_columns_in_relation(relation)
 
     def _write(self, relation: BaseRelation, rows: Any, model: Mapping[str, Any]) -> None:
-        try:
+        with _told_as_dbt_tells():
             self._writer().write(rows, _name(relation), table_spec(model))
-        except (LakehouseError, PySparkException) as err:
-            raise DbtRuntimeError(str(err)) from err
 
     def _writer(self) -> TableWriter:
         return TableWriter(self._session(), self._credentials.lakehouse)
 
     def _session(self) -> Any:
         return self._credentials.session()
+
+
+@contextmanager
+def _told_as_dbt_tells() -> Iterator[None]:
+    try:
+        yield
+    except (LakehouseError, PySparkException) as err:
+        raise DbtRuntimeError(str(err)) from err
 
 
 def _equals(column: str, value: object) -> str:

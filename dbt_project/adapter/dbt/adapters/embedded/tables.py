@@ -1,11 +1,13 @@
 """Writing a table: every row of it, under its constraints, or as it was before."""
 
 import hashlib
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbt.adapters.embedded.drafts import Draft
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructField
@@ -52,30 +54,25 @@ class TableWriter:
     warehouse: Warehouse
 
     def write(self, rows: DataFrame, name: TableName, spec: TableSpec) -> None:
-        """Replace the table by these rows.
+        """Replace the table by these rows, in one Delta commit.
 
-        With the same columns it is one Delta commit. With others, or at first, the table is made and then filled,
-        and a failure in between restores the version that was there.
+        A table that is not there yet, or has other columns, partitions or CHECKs, is built as a draft first.
 
         Raises:
             TableBlocked: the location holds something that is no table.
             PySparkException: a row breaks a constraint, or the rows cannot be computed.
         """
-        location = self.warehouse.location(name)
-        staged = f"rows_{hashlib.sha256(str(name).encode()).hexdigest()[:16]}"
+        staged = f"rows_{_digest(name)}"
         rows.createOrReplaceTempView(staged)
-        before = self._existing(location)
         try:
-            if before is not None and self._fits(before, rows, spec):
-                self._overwrite(name, staged, spec)
+            there = self._existing(self.warehouse.location(name))
+            if there is not None and self._fits(there, rows, spec):
+                self._insert("OVERWRITE TABLE", _quoted(name), staged)
             else:
-                self._create(rows, name, spec)
-                self._fill(name, staged, "INTO", spec)
-        except BaseException:
-            self._undo(name, before)
-            raise
+                self._build(rows, staged, name, spec, replaces=there is not None)
         finally:
             self.session.catalog.dropTempView(staged)
+        self.publish(name, spec)
 
     def drop(self, name: TableName) -> None:
         """Remove the table from the catalogue and its files from the folder."""
@@ -111,58 +108,87 @@ class TableWriter:
         return (
             wanted == [(f.name, f.dataType, not nullable[f.name]) for f in there]
             and tuple(table.metadata().partition_columns) == spec.partition_by
+            and _checks(table) == _said_alike(spec.checks)
         )
 
-    def _create(self, rows: DataFrame, name: TableName, spec: TableSpec) -> None:
+    def _build(self, rows: DataFrame, staged: str, name: TableName, spec: TableSpec, *, replaces: bool) -> None:
+        target = self.warehouse.location(name)
+        entry = f"`{name.schema}`.`draft_{_digest(name)}`"
+        with Draft.of(self.warehouse, name) as draft:
+            try:
+                self._create(entry, draft.location, rows, spec)
+                self._insert("INTO", entry, staged)
+                self._check(entry, spec.checks)
+            finally:
+                self.session.sql(f"DROP TABLE IF EXISTS {entry}").collect()
+            if replaces:
+                draft.replace(target)
+            else:
+                draft.become(target)
+        self.warehouse.register_table(self.session, name)
+
+    def _create(self, entry: str, location: Path, rows: DataFrame, spec: TableSpec) -> None:
         columns = ", ".join(_column(field, spec.not_null) for field in rows.schema.fields)
         properties = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in spec.properties.items())
         partitions = ", ".join(f"`{column}`" for column in spec.partition_by)
         self.session.sql(
-            f"CREATE OR REPLACE TABLE {_quoted(name)} ({columns}) USING delta"
+            f"CREATE OR REPLACE TABLE {entry} ({columns}) USING delta"
             + (f" PARTITIONED BY ({partitions})" if partitions else "")
-            + f" LOCATION {_text(str(self.warehouse.location(name)))}"
+            + f" LOCATION {_text(str(location))}"
             + (f" TBLPROPERTIES ({properties})" if properties else "")
         ).collect()
 
-    def _overwrite(self, name: TableName, staged: str, spec: TableSpec) -> None:
+    def _insert(self, into: str, entry: str, staged: str) -> None:
+        self.session.sql(f"INSERT {into} {entry} SELECT * FROM {staged}").collect()  # noqa: S608
+
+    def _check(self, entry: str, checks: Mapping[str, str]) -> None:
+        for check, condition in checks.items():
+            self.session.sql(f"ALTER TABLE {entry} ADD CONSTRAINT {check} CHECK ({condition})").collect()
+
+    def publish(self, name: TableName, spec: TableSpec) -> None:
+        """Bring the table's CHECKs and properties up to date where they differ.
+
+        Raises:
+            PySparkException: a row that is there breaks a CHECK.
+        """
         table = self.warehouse.open(name)
-        there = table.metadata().configuration
-        old = {key.removeprefix(_CHECK): value for key, value in there.items() if key.startswith(_CHECK)}
-        outdated = [check for check, condition in old.items() if spec.checks.get(check) != condition]
-        for check in outdated:
-            table.alter.drop_constraint(check)
-        if outdated:
+        there, wanted = _checks(table), _said_alike(spec.checks)
+        if there != wanted:
+            for check in there.keys() - dict(there.items() & wanted.items()):
+                table.alter.drop_constraint(check)
+            missing = dict(wanted.items() - there.items())
+            self._check(_quoted(name), {check: spec.checks[check] for check in missing})
             self.warehouse.register_table(self.session, name)
-        self._fill(name, staged, "OVERWRITE TABLE", spec)
-        self.publish(name, spec.properties)
+        self._set(name, spec.properties)
 
-    def _fill(self, name: TableName, staged: str, into: str, spec: TableSpec) -> None:
-        self.session.sql(f"INSERT {into} {_quoted(name)} SELECT * FROM {staged}").collect()  # noqa: S608
-        there = self.warehouse.open(name).metadata().configuration
-        for check, condition in spec.checks.items():
-            if f"{_CHECK}{check}" not in there:
-                self.session.sql(f"ALTER TABLE {_quoted(name)} ADD CONSTRAINT {check} CHECK ({condition})").collect()
-
-    def publish(self, name: TableName, properties: Mapping[str, str]) -> None:
-        """Bring the table's properties up to date, in one commit, if any of them differs."""
+    def _set(self, name: TableName, properties: Mapping[str, str]) -> None:
         table = self.warehouse.open(name)
         there = table.metadata().configuration
         changed = {key: value for key, value in properties.items() if there.get(key) != value}
         if changed:
             table.alter.set_table_properties(changed, raise_if_not_exists=False)
 
-    def _undo(self, name: TableName, before: DeltaTable | None) -> None:
-        if before is None:
-            self.drop(name)
-            return
-        now = self.warehouse.open(name)
-        if now.version() > before.version():
-            now.restore(before.version())
-            self.warehouse.register_table(self.session, name)
+
+def _checks(table: DeltaTable) -> dict[str, str]:
+    properties = table.metadata().configuration
+    return _said_alike({key.removeprefix(_CHECK): text for key, text in properties.items() if key.startswith(_CHECK)})
+
+
+def _said_alike(checks: Mapping[str, str]) -> dict[str, str]:
+    """The conditions as an engine may have written them down: Sail sets `( id > 0 )` for `(ID>0)`."""
+
+    def word(match: re.Match[str]) -> str:
+        return match[0] if match[0].startswith("'") else match[0].strip("` \n\t").lower()
+
+    return {check: re.sub(r"'[^']*'|[\s`]+|\w+", word, condition) for check, condition in checks.items()}
 
 
 def _column(field: StructField, not_null: frozenset[str]) -> str:
     return f"`{field.name}` {field.dataType.simpleString()}" + (" NOT NULL" if field.name in not_null else "")
+
+
+def _digest(name: TableName) -> str:
+    return hashlib.sha256(str(name).encode()).hexdigest()[:16]
 
 
 def _quoted(name: TableName) -> str:
