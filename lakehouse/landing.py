@@ -2,8 +2,9 @@
 
 import csv
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -58,6 +59,28 @@ class LandingFileRefused(LakehouseError):
         return cls(
             f"{len(bad)} row(s) of the landing file {path} have the wrong number of fields: {shown}",
             hint="Correct them; the tables stay as they are until the whole file reads.",
+        )
+
+    @classmethod
+    def columns(cls, path: Path, there: Mapping[str, str], declared: Mapping[str, str]) -> "LandingFileRefused":
+        problems = [f"{name} is missing" for name in declared if name not in there]
+        problems += [f"{name} is not declared" for name in there if name not in declared]
+        problems += [
+            f"{name} is {there[name]} and not {declared[name]}"
+            for name in declared
+            if there.get(name, declared[name]) != declared[name]
+        ]
+        return cls(
+            f"the landing file {path} has other columns than declared: {'; '.join(problems)}",
+            hint="Deliver it again, or correct `landing_files.columns` in the model's .yml.",
+        )
+
+    @classmethod
+    def out_of_order(cls, path: Path, first: datetime, until: datetime) -> "LandingFileRefused":
+        return cls(
+            f"the landing file {path} has rows known at {first:%Y-%m-%d %H:%M:%S}, and all that was known until "
+            f"{until:%Y-%m-%d %H:%M:%S} is loaded already",
+            hint="Deliver them with a later `known_at`, or load everything again: dbt build --full-refresh",
         )
 
 

@@ -79,8 +79,11 @@ def _require_listener(remote: str) -> None:
 
 @cache
 def _embedded_engine() -> str:
-    # Sail logs each start and stop at INFO unless told otherwise before it is imported.
+    # Sail reads its settings when it is imported. It logs each start and stop at INFO unless told otherwise, and
+    # takes any memory there is unless told to share a pool: then sorts and aggregates spill to disk, as fast.
     os.environ.setdefault("RUST_LOG", "error")
+    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__TYPE", "fair")
+    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE", str(max(_memory() // 8, 2**30)))
     from pysail.spark import SparkConnectServer
 
     logging.getLogger("sail").setLevel(logging.ERROR)
@@ -89,6 +92,10 @@ def _embedded_engine() -> str:
     _keep_running.append(server)  # the engine ends with its last reference
     host, port = server.listening_address
     return f"sc://{host}:{port}"
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 _keep_running: list[object] = []

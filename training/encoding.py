@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from scipy import sparse
 
+_WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 LARGEST = 1e15  # beyond it, doubles skip whole numbers, and squares leave what single precision holds
 
 Values = npt.NDArray[np.float64]
@@ -254,10 +255,10 @@ def index_tables(encodings: Iterable[Encoding]) -> list[str]:
 def slug(category: str) -> str:
     """The end of a one-hot column's name.
 
-    >>> slug("Nordrhein-Westfalen")
-    'nordrhein_westfalen'
+    >>> slug("Baden-Württemberg")
+    'baden_wuerttemberg'
     """
-    return sub("[^a-z0-9]+", "_", category.lower()).strip("_")
+    return sub("[^a-z0-9]+", "_", category.lower().translate(_WRITTEN_OUT)).strip("_")
 
 
 def _is_missing(column: str, values: Sequence[Any]) -> dict[str, Values]:

@@ -7,3 +7,41 @@
 {% macro yes_no(column) -%}
   case lower(trim({{ column }})) when 'yes' then true when 'no' then false end
 {%- endmacro %}
+
+{# Umlauts written out, in lower case, trimmed. #}
+{% macro plain_spelling(column) -%}
+  replace(replace(replace(replace(lower(trim({{ column }})), 'ä', 'ae'), 'ö', 'oe'), 'ü', 'ue'), 'ß', 'ss')
+{%- endmacro %}
+
+{# The official name of a state, however it is written: in any case, with umlauts or without, or as its short code. #}
+{% macro german_state(column) -%}
+  case {{ plain_spelling(column) }}
+    {%- for code, state in german_states().items() %}
+    when '{{ spelt_plainly(state) }}' then '{{ state }}'
+    when '{{ code | lower }}' then '{{ state }}'
+    {%- endfor %}
+  end
+{%- endmacro %}
+
+{# A day of birth that a customer can have: at the sign-up 14 to 110 years ago. #}
+{% macro possible_birth_date(column, signed_up_at) -%}
+  case when {{ years_between(column, signed_up_at) }} between 14 and 110 then {{ column }} end
+{%- endmacro %}
+
+{# Whole years from a date to a time: who is born on 29 February turns on 1 March in other years. #}
+{% macro years_between(date, time) -%}
+  cast(floor((
+    (year({{ time }}) * 10000 + month({{ time }}) * 100 + day({{ time }}))
+    - (year({{ date }}) * 10000 + month({{ date }}) * 100 + day({{ date }}))
+  ) / 10000) as int)
+{%- endmacro %}
+
+{# The day on which somebody's age changes in a year, by the same rule. #}
+{% macro birthday(date, year) -%}
+  date_add(make_date({{ year }}, month({{ date }}), least(day({{ date }}), 28)), greatest(day({{ date }}) - 28, 0))
+{%- endmacro %}
+
+{# When what happened before a time is settled: orders may arrive 30 days late, and later ones no longer count. #}
+{% macro settled_at(time) -%}
+  {{ time }} + interval 30 days
+{%- endmacro %}

@@ -4,9 +4,9 @@
   list, and encodes a request as the table was encoded.
 #}
 
-{# The slug of a category, as it ends a column's name: 'Nordrhein-Westfalen' -> 'nordrhein_westfalen'. #}
+{# The slug of a category, as it ends a column's name: 'Baden-Württemberg' -> 'baden_wuerttemberg'. #}
 {% macro category_slug(category) -%}
-  {{ return(modules.re.sub('[^a-z0-9]+', '_', category | lower).strip('_')) }}
+  {{ return(modules.re.sub('[^a-z0-9]+', '_', spelt_plainly(category)).strip('_')) }}
 {%- endmacro %}
 
 {# One 0/1 column for each of a fixed list of categories; NULL is 0 in all of them. #}

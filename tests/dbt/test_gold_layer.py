@@ -30,7 +30,8 @@ def rows_of(store: LocalFeatureStore, name: str) -> list[dict[str, Any]]:
 
 
 def test_dbt_build_alone_publishes_the_feature_table(store: LocalFeatureStore) -> None:
-    assert [table.name for table in store.tables()] == ["gold.client_features"]
+    names = ["gold.client_features", "gold.customer_activity_features", "gold.customer_profile_features"]
+    assert [table.name for table in store.tables()] == names
     table = store.table("gold.client_features")
     assert (table.keys, table.timestamp) == (("client_id",), "contacted_at")
     assert all(feature.description and feature.data_type == "int" for feature in table.features)

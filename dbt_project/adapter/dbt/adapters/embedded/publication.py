@@ -14,28 +14,37 @@ def table_spec(model: Model) -> TableSpec:
     """The spec of a model, seed or snapshot, from its node in the manifest."""
     config = model["config"]
     enforced = bool((config.get("contract") or {}).get("enforced"))
+    keys, timestamp = feature_key(model)
     partition_by = config.get("partition_by") or []
     return TableSpec(
-        not_null=frozenset(_not_null(model)) if enforced else frozenset(),
+        not_null=frozenset([*(_not_null(model) if enforced else []), *keys, *timestamp]),
         checks=dict(_checks(model)) if enforced else {},
         properties={**(config.get("tblproperties") or {}), **feature_properties(model)},
         partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
     )
 
 
+def feature_key(model: Model) -> tuple[list[str], list[str]]:
+    """The entity columns and, where there is one, the timestamp of a feature table; empty for any other table."""
+    catalog = _feature_catalog(model)
+    entity = catalog.get("entity") or []
+    timestamp = catalog.get("timestamp_column")
+    return [entity] if isinstance(entity, str) else list(entity), [timestamp] if timestamp else []
+
+
 def feature_properties(model: Model) -> dict[str, str]:
     """The key, timestamp and meaning of a feature table; empty for any other table."""
     meta = model["config"].get("meta") or {}
-    catalog = meta.get("feature_catalog") or {}
-    if not catalog.get("is_feature_table"):
+    catalog = _feature_catalog(model)
+    if not catalog:
         return {}
-    entity = catalog.get("entity") or []
-    keys = [entity] if isinstance(entity, str) else list(entity)
-    timestamp = catalog.get("timestamp_column")
-    features = {name: _feature(column) for name, column in model["columns"].items() if name not in {*keys, timestamp}}
+    keys, timestamp = feature_key(model)
+    features = {
+        name: _feature(column) for name, column in model["columns"].items() if name not in {*keys, *timestamp}
+    }
     published = {
         "primary_keys": json.dumps(keys),
-        "timestamp_column": timestamp,
+        "timestamp_column": catalog.get("timestamp_column"),
         "description": (model.get("description") or "").strip(),
         "grain": meta.get("grain"),
         "owner": catalog.get("owner"),
@@ -44,6 +53,11 @@ def feature_properties(model: Model) -> dict[str, str]:
         "encodings": json.dumps(meta.get("encodings", [])),
     }
     return {f"feature_table.{name}": value for name, value in published.items() if value is not None}
+
+
+def _feature_catalog(model: Model) -> Mapping[str, Any]:
+    catalog: Mapping[str, Any] = (model["config"].get("meta") or {}).get("feature_catalog") or {}
+    return catalog if catalog.get("is_feature_table") else {}
 
 
 def _feature(column: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""What each customer did over the last 7, 30 and 90 days, at every day on which that changes."""
+
+from collections.abc import Iterator
+from datetime import date
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
+
+from lakehouse.trailing_windows import Changes, Events, changes
+
+LONGEST, EPOCH = 90, date(1970, 1, 1).toordinal()
+WINDOWS = {"orders": (7, 30, LONGEST), "revenue": (7, 30, LONGEST), "complaints": (LONGEST,)}
+FEATURES = (
+    "customer_id bigint, as_of timestamp, recency_days int, orders_7d int, orders_30d int, orders_90d int, "
+    "revenue_7d double, revenue_30d double, revenue_90d double, revenue_trend double, complaints_90d int"
+)
+PORTION = 50_000  # events worked on at a time
+
+
+def model(dbt: Any, session: SparkSession) -> DataFrame:
+    happened = [
+        sign_ups(dbt.ref("stg_customers")),
+        orders(dbt.ref("stg_orders")),
+        complaints(dbt.ref("stg_contacts")),
+    ]
+    # The last day of a delivery may not be over.
+    end = day_number(dbt.ref("stg_orders").agg(F.max("known_at")).first()[0])
+    begin = -1
+    if dbt.is_incremental:
+        begin = day_number(session.table(str(dbt.this)).agg(F.max("as_of")).first()[0])
+        # What had left every window by then has no part in what comes.
+        since = F.lit(date.fromordinal(begin + EPOCH - LONGEST))
+        happened = [events.where(F.col("known_at") >= since) for events in happened]
+
+    def change(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for events in portions(batches):
+            yield from features(changes(events, WINDOWS, begin, end)).to_batches(max_chunksize=8_192)
+
+    landed = reduce(DataFrame.unionAll, map(in_numbers, happened))
+    return landed.repartition("customer_id").mapInArrow(change, FEATURES)
+
+
+def sign_ups(customers: DataFrame) -> DataFrame:
+    """Each customer's first record: nothing happened yet, and its activity begins."""
+    first = customers.groupBy("customer_id").agg(
+        F.min("signed_up_at").alias("at"), F.min("known_at").alias("known_at")
+    )
+    return first.select("*", *measures())
+
+
+def orders(landed: DataFrame) -> DataFrame:
+    kept = landed.where(F.col("refused_because").isNull())
+    return kept.select(
+        "customer_id", F.col("ordered_at").alias("at"), "known_at", *measures(orders=F.lit(1), revenue="amount_cents")
+    )
+
+
+def complaints(contacts: DataFrame) -> DataFrame:
+    kept = contacts.where(F.col("kind") == "complaint")
+    return kept.select("customer_id", F.col("contacted_at").alias("at"), "known_at", *measures(complaints=F.lit(1)))
+
+
+def measures(**added: Any) -> list[Any]:
+    """What an event adds to each measure: nothing unless said."""
+    values = {name: added.get(name, F.lit(0)) for name in WINDOWS}
+    return [
+        (F.col(value) if isinstance(value, str) else value).cast("bigint").alias(name)
+        for name, value in values.items()
+    ]
+
+
+def in_numbers(events: DataFrame) -> DataFrame:
+    """The events with their days since 1970, in place of times."""
+    epoch = F.lit(date.fromordinal(EPOCH))
+    days = (F.date_diff(F.to_date(at), epoch).alias(name) for at, name in (("at", "day"), ("known_at", "known")))
+    return events.select("customer_id", *days, *WINDOWS)
+
+
+def portions(batches: Iterator[pa.RecordBatch]) -> Iterator[Events]:
+    """The events of a few customers at a time: what is written is gone before the next are worked on."""
+    columns = in_memory(batches)
+    if not columns:
+        return
+    order = np.argsort(columns["customer_id"])
+    customers = columns["customer_id"][order]
+    ends = np.searchsorted(customers, customers[PORTION::PORTION], side="right")
+    for rows in np.split(order, ends):
+        events = {name: column[rows].astype(np.int64) for name, column in columns.items()}
+        yield Events(events["customer_id"], events["day"], events["known"], {name: events[name] for name in WINDOWS})
+
+
+def in_memory(batches: Iterator[pa.RecordBatch]) -> dict[str, Any]:
+    landed = list(batches)
+    rows = pa.Table.from_batches(landed) if landed else pa.table({})
+    return {name: rows[name].to_numpy() for name in rows.column_names}
+
+
+def features(found: Changes) -> pa.Table:
+    orders = {days: found.sums["orders", days] for days in WINDOWS["orders"]}
+    revenue = {days: found.sums["revenue", days] / 100 for days in WINDOWS["revenue"]}
+    recency = np.select([orders[7] > 0, orders[30] > 0, orders[90] > 0], [0, 7, 30], 90)
+    trend = revenue[30] - (revenue[90] - revenue[30]) / 2
+    as_of = found.as_of.astype("datetime64[D]").astype("datetime64[us]")
+    columns = [
+        pa.array(found.entity),
+        pa.array(as_of, pa.timestamp("us", tz="UTC")),
+        pa.array(recency.astype(np.int32)),
+        *(pa.array(orders[days].astype(np.int32)) for days in orders),
+        *(pa.array(revenue[days]) for days in revenue),
+        pa.array(trend),
+        pa.array(found.sums["complaints", 90].astype(np.int32)),
+    ]
+    return pa.Table.from_arrays(columns, names=[part.split()[0] for part in FEATURES.split(", ")])
+
+
+def day_number(time: Any) -> int:
+    return time.date().toordinal() - EPOCH

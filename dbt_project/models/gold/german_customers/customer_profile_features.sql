@@ -1,0 +1,110 @@
+{# How raw columns become features, in SQL below and in requests to the endpoint. #}
+{% set encodings = [
+  {'column': 'age', 'as': 'number', 'minimum': 14, 'maximum': 120, 'impute': 45},
+  {'column': 'age', 'as': 'cohort', 'bounds': var('age_cohort_bounds')},
+  {'column': 'state', 'as': 'one_hot', 'categories': german_states().values() | list},
+  {'column': 'kommune', 'as': 'category_index', 'index': 'gold.kommune_index'},
+  {'column': 'channel', 'as': 'one_hot', 'categories': ['app', 'partner', 'store', 'web']},
+] %}
+
+{{ config(materialized='incremental', incremental_strategy='append', meta={'encodings': encodings}) }}
+
+with records as (
+
+  select * from {{ ref('stg_customers') }}
+
+),
+
+delivered as (
+
+  select max(known_at) as known_until from records
+
+),
+
+kommunen as (
+
+  select * from {{ ref('kommune_index') }}
+
+),
+
+written as (
+
+  -- Up to when the rows stand that earlier runs have written.
+  {% if is_incremental() -%}
+  select max(as_of) as written_until from {{ this }}
+  {%- else -%}
+  select timestamp'1900-01-01 00:00:00' as written_until
+  {%- endif %}
+
+),
+
+versions as (
+
+  select
+    records.*,
+    written.written_until,
+    delivered.known_until,
+    lead(records.known_at) over (partition by records.customer_id order by records.known_at) as next_known_at
+  from records
+  cross join delivered
+  cross join written
+
+),
+
+years as (
+
+  select
+    *,
+    explode(sequence(
+      year(greatest(known_at, written_until)), year(coalesce(next_known_at, known_until))
+    )) as birthday_year
+  from versions
+  where birth_date is not null and coalesce(next_known_at, known_until) > written_until
+
+),
+
+birthdays as (
+
+  select *, cast({{ birthday('birth_date', 'birthday_year') }} as timestamp) as as_of from years
+
+),
+
+changes as (
+
+  select customer_id, known_at as as_of, birth_date, state, kommune, channel
+  from versions
+  where known_at > written_until
+
+  union all
+
+  select customer_id, as_of, birth_date, state, kommune, channel
+  from birthdays
+  where as_of > greatest(known_at, written_until) and as_of < coalesce(next_known_at, known_until)
+
+),
+
+aged as (
+
+  select *, {{ years_between('birth_date', 'as_of') }} as age from changes
+
+),
+
+indexed as (
+
+  select aged.*, kommunen.kommune_index
+  from aged
+  left join kommunen on aged.kommune = kommunen.kommune
+
+),
+
+final as (
+
+  select
+    customer_id,
+    as_of,
+    {{ encoded_features(encodings) }}
+  from indexed
+
+)
+
+select * from final

@@ -1,0 +1,11 @@
+"""The delivered files as a table; see `lakehouse.deliveries`."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.deliveries import new_rows
+
+
+def model(dbt: Any, session: SparkSession) -> DataFrame:
+    return new_rows(dbt, session, dbt.config.meta_get("landing_files"))

@@ -1,0 +1,59 @@
+with landed as (
+
+  select * from {{ ref('raw_customers') }}
+
+),
+
+kommunen as (
+
+  select * from {{ ref('stg_kommunen') }}
+
+),
+
+cleaned as (
+
+  select
+    customer_id,
+    known_at,
+    signed_up_at,
+    {{ possible_birth_date('birth_date', 'signed_up_at') }} as birth_date,
+    nullif(trim(kommune), '') as kommune_code,
+    {{ german_state('state') }} as state,
+    {{ unknown_to_null('channel') }} as channel
+  from landed
+
+),
+
+placed as (
+
+  select
+    cleaned.customer_id,
+    cleaned.known_at,
+    cleaned.signed_up_at,
+    cleaned.birth_date,
+    kommunen.kommune,
+    -- A Kommune lies in one state, so it tells a missing one.
+    coalesce(cleaned.state, kommunen.state) as state,
+    cleaned.channel
+  from cleaned
+  left join kommunen on cleaned.kommune_code = kommunen.kommune
+
+),
+
+final as (
+
+  -- Of a record that came twice, max takes each column's value where either has one.
+  select
+    customer_id,
+    known_at,
+    min(signed_up_at) as signed_up_at,
+    max(birth_date) as birth_date,
+    max(kommune) as kommune,
+    max(state) as state,
+    max(channel) as channel
+  from placed
+  group by customer_id, known_at
+
+)
+
+select * from final

@@ -1,0 +1,123 @@
+"""`python -m simulation.run --customers N --output FOLDER`: deliveries of Parquet files as they would land."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT
+from simulation import dirt
+from simulation.behaviour import behave
+from simulation.people import People
+from simulation.places import Places
+
+SHARD = 50_000  # customers simulated at a time: what bounds the memory
+KOMMUNEN = PROJECT / "dbt_project" / "landing" / "german_customers" / "kommunen.csv"
+TABLES = ("customers", "orders", "contacts")
+SAMPLE = "sample.json"
+
+
+class OutputTaken(LakehouseError):
+    """The folder holds deliveries of another sample."""
+
+    @classmethod
+    def by(cls, folder: Path, there: str, asked: str) -> "OutputTaken":
+        return cls(
+            f"{folder} holds deliveries of the sample {there}, and not of {asked}",
+            hint="Name another --output, or delete the folder.",
+        )
+
+    @classmethod
+    def at(cls, file: Path) -> "OutputTaken":
+        return cls(f"{file} is there already", hint="Deliver another time range, or delete the folder.")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What decides every value: the same sample always simulates the same rows."""
+
+    customers: int
+    seed: int
+
+    def shards(self, places: Places) -> Iterator[dict[str, pa.Table]]:
+        """The landing tables of SHARD customers at a time."""
+        for shard, first in enumerate(range(0, self.customers, SHARD)):
+            random = np.random.default_rng([self.seed, shard])
+            people = People.draw(random, first + 1, min(SHARD, self.customers - first), places)
+            behaviour = behave(random, people, places)
+            first_event = 1 + shard * SHARD * 1_000
+            yield {
+                "customers": dirt.customers(random, people, places),
+                "orders": dirt.orders(random, people, behaviour, first_event),
+                "contacts": dirt.contacts(random, people, behaviour, first_event),
+            }
+
+
+def deliver(sample: Sample, folder: Path, begin: datetime, end: datetime) -> dict[str, int]:
+    """Write the rows that became known in [begin, end), one file a shard and table; the rows of each table.
+
+    A file appears whole or not at all. Rows are in order of arrival within a file.
+
+    Raises:
+        OutputTaken: the folder holds this delivery, or another sample's.
+    """
+    _claim(folder, sample)
+    counts = dict.fromkeys(TABLES, 0)
+    for shard, tables in enumerate(sample.shards(Places.read(KOMMUNEN))):
+        for name, rows in tables.items():
+            known = rows["known_at"]
+            inside = pc.and_(pc.greater_equal(known, pa.scalar(begin)), pc.less(known, pa.scalar(end)))
+            delivered = rows.filter(inside).sort_by([("known_at", "ascending"), (rows.column_names[0], "ascending")])
+            counts[name] += delivered.num_rows
+            _write(delivered, folder / name / f"{begin:%Y%m%d}-{end:%Y%m%d}-{shard:05d}.parquet")
+    return counts
+
+
+def _claim(folder: Path, sample: Sample) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    mark, asked = folder / SAMPLE, json.dumps(asdict(sample))
+    if mark.exists() and mark.read_text(encoding="utf-8") != asked:
+        raise OutputTaken.by(folder, mark.read_text(encoding="utf-8"), asked)
+    mark.write_text(asked, encoding="utf-8")
+    if not (folder / KOMMUNEN.name).exists():
+        shutil.copy(KOMMUNEN, folder)
+
+
+def _write(rows: pa.Table, file: Path) -> None:
+    if file.exists():
+        raise OutputTaken.at(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    pq.write_table(rows, unfinished, compression="zstd")
+    unfinished.rename(file)
+
+
+@click.command()
+@click.option("--customers", type=click.IntRange(1_000, 100_000_000), default=2_000, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--from", "begin", type=click.DateTime(), default="2021-01-01", show_default=True)
+@click.option("--until", "end", type=click.DateTime(), default="2025-02-01", show_default=True)
+def main(customers: int, seed: int, output: Path, begin: datetime, end: datetime) -> None:
+    """Simulate German customers, and deliver what became known from one day until before another (UTC)."""
+    from training import console
+
+    console.stage(f"Simulating {customers:,} customers")
+    counts = deliver(Sample(customers, seed), output, begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
+    for table, rows in counts.items():
+        console.detail(f"{table:<10}{rows:>14,} rows")
+
+
+if __name__ == "__main__":
+    from training import console
+
+    console.run_command(main)

@@ -1,0 +1,189 @@
+"""The gold tables of German customers: from deliveries that land one after the other, as from all at once."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lakehouse.errors import LakehouseError
+from lakehouse.warehouse import TableName, Warehouse
+from simulation.run import Sample, deliver
+from tests.checkout import Checkout
+from training.contracts import check
+from training.encoding import Encoder, index_tables
+from training.feature_store.local import LocalFeatureStore
+
+BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
+CUTS = [BEGIN.replace(2024, 2, 10), BEGIN.replace(2024, 5, 1), BEGIN.replace(2024, 8, 15, 13)]
+TABLES = {
+    "gold.customer_activity_features": ["customer_id", "as_of"],
+    "gold.customer_profile_features": ["customer_id", "as_of"],
+    "gold.churn_labels": ["customer_id", "as_of"],
+    "gold.next_quarter_revenue_labels": ["customer_id", "as_of"],
+    "gold.kommune_index": ["kommune"],
+    "staging.stg_orders": ["order_id", "known_at"],
+    "staging.stg_customers": ["customer_id", "known_at"],
+}
+BUILD = ("dbt", "build", "--select", "tag:german_customers")
+
+
+def rows(checkout: Checkout, name: str) -> list[dict[str, Any]]:
+    table = Warehouse(checkout.root / "warehouse").open(TableName.parse(name)).to_pyarrow_table()
+    return table.sort_by([(key, "ascending") for key in TABLES[name]]).to_pylist()  # type: ignore[no-any-return]
+
+
+def landing(checkout: Checkout) -> Path:
+    return checkout.root / "dbt_project" / "landing" / "german_customers"
+
+
+def emptied(folder: Path) -> Checkout:
+    checkout = Checkout.below(folder)
+    shutil.rmtree(landing(checkout))
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def step_by_step(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Built after each of three deliveries."""
+    checkout = emptied(tmp_path_factory.mktemp("steps"))
+    for begin, end in zip([BEGIN, *CUTS], CUTS, strict=False):
+        deliver(Sample(1_000, 4), landing(checkout), begin, end)
+        checkout.run(*BUILD)
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Built once, after a single delivery of the same rows."""
+    checkout = emptied(tmp_path_factory.mktemp("once"))
+    deliver(Sample(1_000, 4), landing(checkout), BEGIN, CUTS[-1])
+    checkout.run(*BUILD)
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def store(step_by_step: Checkout) -> Iterator[LocalFeatureStore]:
+    from lakehouse.session import new_session
+
+    yield LocalFeatureStore(new_session(), Warehouse(step_by_step.root / "warehouse"))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_incremental_runs_and_a_rebuild_give_the_same_rows(
+    table: str, step_by_step: Checkout, at_once: Checkout
+) -> None:
+    assert rows(step_by_step, table) == rows(at_once, table)
+    assert rows(at_once, table)
+
+
+@pytest.mark.parametrize("name", ["gold.customer_activity_features", "gold.churn_labels", "gold.kommune_index"])
+def test_no_row_changes_once_it_is_written(name: str, step_by_step: Checkout) -> None:
+    """Late orders arrive in every delivery, and what was written before them still stands."""
+    table, warehouse = TableName.parse(name), Warehouse(step_by_step.root / "warehouse")
+    versions = [warehouse.open(table, version) for version in range(warehouse.open(table).version() + 1)]
+    written = [{tuple(row.values()) for row in log.to_pyarrow_table().to_pylist()} for log in versions]
+    assert all(before <= after for before, after in pairwise(written))
+    assert written[-1]
+
+
+def test_activity_is_what_a_naive_count_finds(at_once: Checkout) -> None:
+    kept = [row for row in rows(at_once, "staging.stg_orders") if row["refused_because"] is None]
+    late = {row["customer_id"] for row in kept if row["known_at"] - row["ordered_at"] > timedelta(days=1)}
+    of_customer: dict[int, list[dict[str, Any]]] = {}
+    for row in kept:
+        of_customer.setdefault(row["customer_id"], []).append(row)
+    checked = 0
+    for row in rows(at_once, "gold.customer_activity_features"):
+        if row["customer_id"] not in late or row["customer_id"] % 5:
+            continue
+        for days in (7, 30, 90):
+            inside = [
+                order["amount_cents"]
+                for order in of_customer[row["customer_id"]]
+                if row["as_of"] - timedelta(days=days) <= order["ordered_at"] < row["as_of"]
+                and order["known_at"] < row["as_of"]
+            ]
+            assert row[f"orders_{days}d"] == len(inside)
+            assert row[f"revenue_{days}d"] == sum(inside) / 100
+        checked += 1
+    assert checked > 100
+
+
+def test_requests_are_encoded_as_the_gold_table_is(store: LocalFeatureStore, step_by_step: Checkout) -> None:
+    """A record as of its arrival, encoded by Python, is the row that SQL wrote."""
+    table = store.table("gold.customer_profile_features")
+    vocabularies = {name: store.vocabulary(name)[0] for name in index_tables(table.encodings)}
+    encoder = Encoder(table.encodings, vocabularies, table.select(()))
+    gold = {(row["customer_id"], row["as_of"]): row for row in rows(step_by_step, table.name)}
+    customers = rows(step_by_step, "staging.stg_customers")
+    records = [{**row, "age": age(row["birth_date"], row["known_at"])} for row in customers]
+    records = [{name: row[name] for name in ("age", "state", "kommune", "channel")} for row in records]
+    check(records, table.encodings)
+    encoded = encoder.features_of(records)
+    expected = [gold[row["customer_id"], row["known_at"]] for row in customers]
+    for name in encoder.features:
+        np.testing.assert_array_equal(encoded[name], [row[name] for row in expected], err_msg=name)
+    assert len(vocabularies["gold.kommune_index"]) == 11_871
+
+
+def age(birth: date | None, at: datetime) -> int | None:
+    if birth is None:
+        return None
+    return at.year - birth.year - ((at.month, at.day) < (birth.month, birth.day))
+
+
+def test_the_states_are_sixteen_columns(store: LocalFeatureStore) -> None:
+    names = [feature.name for feature in store.table("gold.customer_profile_features").features]
+    assert len([name for name in names if name.startswith("state_")]) == 16
+    assert "state_baden_wuerttemberg" in names
+
+
+def test_a_kommune_keeps_its_integer_when_others_come_and_go(step_by_step: Checkout, tmp_path: Path) -> None:
+    checkout = Checkout.below(tmp_path)
+    checkout.run("dbt", "run", "--select", "+kommune_index")
+    before = {row["kommune"]: row["kommune_index"] for row in rows(checkout, "gold.kommune_index")}
+    file = landing(checkout) / "kommunen.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([lines[0], "1;Neustadt;Hessen;900", *lines[2:]]) + "\n", encoding="utf-8")
+    checkout.run("dbt", "run", "--select", "+kommune_index", "--full-refresh")
+    after = {row["kommune"]: row["kommune_index"] for row in rows(checkout, "gold.kommune_index")}
+    assert after == before | {"1": 11_871}
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("a column is missing", "amount is missing"),
+        ("it comes out of order", "is loaded already"),
+        ("it is half a file", "cannot be read"),
+    ],
+)
+def test_a_bad_delivery_is_told_and_harms_nothing(how: str, told: str, at_once: Checkout) -> None:
+    import pyarrow.parquet as pq
+
+    folder = landing(at_once) / "orders"
+    good = next(folder.glob("*.parquet"))
+    bad = folder / "20990101-20990201-00000.parquet"
+    if how == "it is half a file":
+        bad.write_bytes(good.read_bytes()[:1_000])
+    else:
+        table = pq.read_table(good)
+        pq.write_table(table.drop_columns(["amount"]) if how == "a column is missing" else table, bad)
+    before = {name: rows(at_once, name) for name in TABLES}
+    try:
+        output = at_once.run("dbt", "run", "--select", "tag:german_customers", exits=1)
+    finally:
+        bad.unlink()
+    assert told in output
+    assert "Traceback" not in output
+    assert {name: rows(at_once, name) for name in TABLES} == before
+
+
+def test_a_sample_of_another_seed_is_not_taken_for_a_delivery(at_once: Checkout) -> None:
+    with pytest.raises(LakehouseError, match="holds deliveries of the sample"):
+        deliver(Sample(1_000, 5), landing(at_once), CUTS[-1], CUTS[-1] + timedelta(days=1))

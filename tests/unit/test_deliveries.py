@@ -1,0 +1,100 @@
+"""Deliveries of Parquet files: loaded once and in order, or refused by file and column."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakehouse.deliveries import deliveries, new_rows, require_columns
+from lakehouse.landing import LandingFileMissing, LandingFileRefused
+from lakehouse.session import new_session
+
+COLUMNS = {"id": "bigint", "at": "date", "known_at": "timestamp"}
+SCHEMA = pa.schema({"id": pa.int64(), "at": pa.date32(), "known_at": pa.timestamp("us", tz="UTC")})
+
+
+def delivered(folder: Path, name: str, *days: int, schema: pa.Schema = SCHEMA) -> Path:
+    known = [datetime(2024, 5, day, tzinfo=UTC) for day in days]
+    rows = {"id": list(days), "at": [time.date() for time in known], "known_at": known}
+    values = {field.name: pa.array(rows[field.name]).cast(field.type) for field in schema}
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(values, schema=schema), folder / name)
+    return folder / name
+
+
+def test_the_files_of_a_delivery_differ_behind_the_last_dash(tmp_path: Path) -> None:
+    files = [
+        delivered(tmp_path, name, 1) for name in ("a-b-1.parquet", "a-b-2.parquet", "a-c-1.parquet", "d.parquet")
+    ]
+    delivered(tmp_path, ".e-1.parquet.unfinished", 1)
+    assert deliveries(tmp_path) == {"a-b": files[:2], "a-c": files[2:3], "d": files[3:]}
+
+
+def test_a_folder_without_a_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LandingFileMissing, match=r"parquet is not there"):
+        deliveries(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (pa.schema([SCHEMA.field("id"), SCHEMA.field("known_at")]), "at is missing"),
+        (SCHEMA.set(0, pa.field("id", pa.string())), "id is string and not bigint"),
+        (SCHEMA.set(2, pa.field("known_at", pa.timestamp("ns"))), r"known_at is timestamp\[ns\] and not timestamp"),
+    ],
+)
+def test_other_columns_are_refused_by_name_and_type(tmp_path: Path, schema: pa.Schema, told: str) -> None:
+    with pytest.raises(LandingFileRefused, match=told):
+        require_columns(delivered(tmp_path, "a-1.parquet", 1, schema=schema), COLUMNS)
+
+
+def test_an_extra_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LandingFileRefused, match="at is not declared"):
+        require_columns(delivered(tmp_path, "a-1.parquet", 1), {"id": "bigint", "known_at": "timestamp"})
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a-1.parquet").write_bytes(b"half a file")
+    with pytest.raises(LandingFileRefused, match="cannot be read"):
+        require_columns(tmp_path / "a-1.parquet", COLUMNS)
+
+
+class Run:
+    """One run of a model over a landing folder; what it appended stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.session = new_session()
+        self.landing = {"path": str(folder), "columns": COLUMNS}
+        self.appended: list[Any] = []
+
+    def __call__(self) -> list[int]:
+        dbt = SimpleNamespace(is_incremental=bool(self.appended), this="loaded")
+        if self.appended:
+            self.session.createDataFrame(pa.concat_tables(self.appended)).createOrReplaceTempView("loaded")
+        rows = new_rows(dbt, self.session, self.landing).toArrow()
+        self.appended.append(rows)
+        return sorted(rows["id"].to_pylist())
+
+
+def test_each_delivery_is_loaded_once(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    delivered(tmp_path, "a-1.parquet", 1, 2)
+    delivered(tmp_path, "a-2.parquet", 3)
+    assert run() == [1, 2, 3]
+    assert run() == []
+    delivered(tmp_path, "b-1.parquet", 4, 5)
+    assert run() == [4, 5]
+    assert set(run.appended[-1]["delivery"].to_pylist()) == {"b"}
+
+
+def test_rows_of_a_time_that_was_complete_are_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    delivered(tmp_path, "b-1.parquet", 5)
+    assert run() == [5]
+    delivered(tmp_path, "a-1.parquet", 4)
+    with pytest.raises(LandingFileRefused, match=r"rows known at 2024-05-04 .* until 2024-05-05"):
+        run()
