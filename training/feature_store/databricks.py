@@ -64,8 +64,7 @@ class VersionNotNewest(LakehouseError):
     def of(cls, name: str, wanted: int, newest: int) -> "VersionNotNewest":
         return cls(
             f"{name} is wanted at version {wanted} and stands at {newest}; Databricks' client reads the newest only",
-            hint=f"Train again on version {newest}, or restore the table: "
-            f"RESTORE TABLE {name} TO VERSION AS OF {wanted} (which makes a new version of equal rows).",
+            hint="Train on the tables as they are: python -m training.run --use-case NAME",
         )
 
 
@@ -106,7 +105,7 @@ class DatabricksFeatureStore:
     def tables(self) -> list[FeatureTable]:
         keyed = self._listed("table_constraints", "constraint_type = 'PRIMARY KEY'")
         described = ((name, self.client.get_table(name=self._full(name))) for name in keyed)
-        return [self._table(name, about, self._newest(name)) for name, about in described if about.timestamp_keys]
+        return [self._table(name, about, self._version(name)) for name, about in described if about.timestamp_keys]
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:
         """One feature table at its newest version.
@@ -116,9 +115,9 @@ class DatabricksFeatureStore:
             NoFeatureTable: it was built, and has no primary key with a time series.
             VersionNotNewest: `version` is another one.
         """
-        newest = self._newest(name)
-        if version not in {None, newest}:
-            raise VersionNotNewest.of(name, version or 0, newest)
+        newest = self._version(name)
+        if version is not None and version != newest:
+            raise VersionNotNewest.of(name, version, newest)
         try:
             about = self.client.get_table(name=self._full(name))
         except ValueError as err:  # all that the client says of a table without a primary key
@@ -128,7 +127,7 @@ class DatabricksFeatureStore:
         return self._table(name, about, newest)
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
-        pinned = self._newest(index_table) if version is None else version
+        pinned = self._version(index_table, version)
         index = self._read(index_table, pinned)
         category, integer = index.columns
         categories = {row[0]: row[1] for row in index.select(integer, category).collect()}
@@ -145,7 +144,7 @@ class DatabricksFeatureStore:
             LookupRefused: the client finds fault with the tables.
         """
         wanted = versions or {}
-        pinned = {spine.table: wanted.get(spine.table, self._newest(spine.table))}
+        pinned = {spine.table: self._version(spine.table, wanted.get(spine.table))}
         columns = [*spine.keys, spine.timestamp, spine.label]
         rows = self._columns(spine.table, pinned[spine.table], columns)
         joins = []
@@ -164,9 +163,8 @@ class DatabricksFeatureStore:
     def _table(self, name: str, about: Any, version: int) -> FeatureTable:
         """A feature table from the client's description; types, meanings and encodings stand in the table itself."""
         fields = self.session.read.table(self._quoted(name)).schema.fields
-        properties = {
-            row[0]: row[1] for row in self.session.sql(f"SHOW TBLPROPERTIES {self._quoted(name)}").collect()
-        }
+        shown = self.session.sql(f"SHOW TBLPROPERTIES {self._quoted(name)}").collect()
+        properties = {row["key"]: row["value"] for row in shown}
         (timestamp,) = about.timestamp_keys
         return FeatureTable(
             name=name,
@@ -194,9 +192,12 @@ class DatabricksFeatureStore:
             lookback_window=None if days is None else timedelta(days=days),
         )
 
-    def _newest(self, name: str) -> int:
+    def _version(self, name: str, pinned: int | None = None) -> int:
+        """The pinned version, or the newest, of a table that is there."""
         if not self.session.catalog.tableExists(self._quoted(name)):
             raise TableNotFound.named(name, self._listed("tables", "true"))
+        if pinned is not None:
+            return pinned
         try:
             (newest,) = self.session.sql(f"DESCRIBE HISTORY {self._quoted(name)} LIMIT 1").collect()
         except PySparkException as err:
@@ -211,7 +212,6 @@ class DatabricksFeatureStore:
         return table.select(*columns)
 
     def _read(self, name: str, version: int) -> DataFrame:
-        self._newest(name)
         try:
             table = self.session.read.option("versionAsOf", str(version)).table(self._quoted(name))
             table.columns  # noqa: B018  (a session that is remote looks at the table only now)
