@@ -1,10 +1,13 @@
 """What `dbt build` says to Unity Catalog: the DDL of a first build, a second one, and one with other metadata."""
 
 import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -236,15 +239,29 @@ def test_nothing_is_asked_while_dbt_parses(table: UnityCatalogTable, model: dict
     assert dbt.build() == []
 
 
-def test_the_target_databricks_parses_offline_and_has_both_hooks(tmp_path: Any) -> None:
+def test_the_target_databricks_parses_offline(tmp_path: Path) -> None:
     checkout = Checkout.below(tmp_path)
     checkout.run("dbt", "parse", "--target", "databricks")
     nodes = json.loads((checkout.root / "target" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
-    config = nodes["model.lakehouse.client_features"]["config"]
-    assert [hook["sql"] for hook in config["pre-hook"]] == ["{{ refuse_changed_feature_key() }}"]
-    assert [hook["sql"] for hook in config["post-hook"]] == ["{{ publish_feature_table() }}"]
-    # The gold model itself, as dbt parsed it.
     declared = nodes["model.lakehouse.client_features"]
     table = UnityCatalogTable({name: Column() for name in declared["columns"]})
     assert len(Dbt(table, declared).build()) == 2 + 1 + 1 + 1 + len(declared["columns"]) + 1
     assert Dbt(table, declared).build() == []
+
+
+def test_dbt_databricks_publishes_what_it_has_built_and_refuses_another_key(tmp_path: Path) -> None:
+    """The adapter itself, on a warehouse that takes its statements; it replaces the table in each run."""
+    checkout = Checkout.below(tmp_path)
+    command = [sys.executable, "-m", "tests.dbt.sql_warehouse", str(checkout.root)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second, other_key = json.loads(done.stdout.splitlines()[-1])
+    assert (first["success"], second["success"], other_key["success"]) == (True, True, False)
+    built, *told = first["told"]
+    assert built.startswith(f"create or replace table {TABLE}")
+    published = [ddl for ddl in told if not ddl.startswith("alter table")]  # not the contract's own NOT NULL
+    assert published[0] == FIRST[2]
+    assert [" ".join(ddl.split()[3:5]) for ddl in published[1:4]] == ["SET TAGS", f"{TABLE} IS", "ALTER COLUMN"]
+    assert second["told"] == first["told"]
+    assert other_key["told"] == []
+    assert "is (`client_id`), and the model declares" in other_key["message"][0]
