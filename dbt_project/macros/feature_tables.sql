@@ -5,7 +5,8 @@
 
   Each build asks Unity Catalog what is there and says only what differs, so a second build says nothing of a table
   that kept what it had. A model that is materialized as a table is replaced, and what it lost thereby is said again.
-  A tag that the model does not declare any more stays: it may be someone else's.
+  A tag that the model does not declare any more stays: it may be someone else's. The statements are tested offline;
+  no workspace has run them yet.
 #}
 
 {# Before the model is built: a table that stands with another key is left alone. #}
