@@ -49,6 +49,13 @@ def new_session(remote: str | None = None) -> SparkSession:
     return _in_utc(remote, lambda builder: builder.create())
 
 
+def workspace_session() -> SparkSession:
+    """The session that a Databricks runtime keeps for the notebook or job that it runs, with times in UTC."""
+    session = SparkSession.builder.getOrCreate()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    return session
+
+
 def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSession]) -> SparkSession:
     if remote is not None:
         _require_listener(remote)

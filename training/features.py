@@ -2,19 +2,16 @@
 
 import click
 
-from lakehouse.session import open_session
 from lakehouse.settings import Settings
-from lakehouse.warehouse import Warehouse
 from training import console
-from training.feature_store.local import LocalFeatureStore
+from training.feature_store.home import open_store
 
 
 @click.command()
 @click.argument("name", required=False)
 def main(name: str | None) -> None:
     """List the feature tables, or the features of the table NAME (schema.table)."""
-    settings = Settings.from_environment()
-    store = LocalFeatureStore(open_session(settings.remote), Warehouse(settings.warehouse))
+    store = open_store(Settings.from_environment())
     if name:
         table = store.table(name)
         console.detail(table.description)

@@ -5,13 +5,11 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from lakehouse.session import open_session
 from lakehouse.settings import Settings
-from lakehouse.warehouse import Warehouse
 from training import console, registry, report
 from training.dataset import Split, TrainingFrame, load_frame, rolling_origin, split_by_time
 from training.evaluation import evaluate
-from training.feature_store.local import LocalFeatureStore
+from training.feature_store.home import open_store
 from training.scoring import Answering, Scorer
 from training.search.hyperopt import best, search
 from training.search.trial import Candidate, Trial, fit, run_trial
@@ -38,8 +36,7 @@ def train(use_case: UseCase, settings: Settings) -> ModelVersion:
 def read(use_case: UseCase, settings: Settings) -> Split:
     """The point-in-time frame, split by time."""
     console.stage(f"Reading the features of {use_case.name} as of each label's time")
-    store = LocalFeatureStore(open_session(settings.remote), Warehouse(settings.warehouse))
-    frame = load_frame(use_case, store)
+    frame = load_frame(use_case, open_store(settings))
     data = split_by_time(frame, use_case.split.holdout)
     sources = ", ".join(f"{table} v{version}" for table, version in sorted(frame.sources.items()))
     console.detail(f"{len(frame):,} rows x {frame.x.shape[1]} columns from {sources}")

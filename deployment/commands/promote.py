@@ -10,7 +10,7 @@ from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
 from training import console
-from training.feature_store.local import LocalFeatureStore
+from training.feature_store.home import open_store
 from training.tracking import tracking
 from training.use_case import load
 
@@ -24,7 +24,7 @@ def promote(name: str, settings: Settings) -> bool:
     use_case = load(name)
     session, warehouse = open_session(settings.remote), Warehouse(settings.warehouse)
     with tracking(settings) as client:
-        gate = Gate(use_case, client, LocalFeatureStore(session, warehouse), Ledger(session, warehouse))
+        gate = Gate(use_case, client, open_store(settings), Ledger(session, warehouse))
         console.stage(f"Judging the challenger of {name} on its pinned holdout")
         decision = gate.judge()
         gate.apply(decision)

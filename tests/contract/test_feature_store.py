@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
-from training.feature_store import Feature, FeatureLookup, FeatureNotFound, Spine
-from training.feature_store.local import LocalFeatureStore, NoFeatureTable
+from training.feature_store import Feature, FeatureLookup, FeatureNotFound, NoFeatureTable, Spine
+from training.feature_store.local import LocalFeatureStore
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "point_in_time.csv"
 SPINE = Spine("gold.labels", ("entity",), "at", "label")

@@ -7,6 +7,7 @@ from typing import Protocol
 from pyspark.sql import DataFrame
 
 from lakehouse.errors import LakehouseError, nearest
+from lakehouse.warehouse import TableName
 from training.encoding import Encoding
 
 Versions = Mapping[str, int]
@@ -85,6 +86,29 @@ class FeatureNotFound(LakehouseError):
         )
 
 
+class NoFeatureTable(LakehouseError):
+    """The table exists and declares no key."""
+
+    @classmethod
+    def named(cls, name: str) -> "NoFeatureTable":
+        model = TableName.parse(name).table
+        return cls(
+            f"{name} is a table and no feature table: it declares no key",
+            hint=f"Declare meta.feature_catalog in {model}.yml and run: dbt build --select {model}",
+        )
+
+
+class NameTaken(LakehouseError):
+    """Two columns of a frame would have one name."""
+
+    @classmethod
+    def by(cls, feature: str, table: str) -> "NameTaken":
+        return cls(
+            f"the frame has a column '{feature}' already, and {table} would add another",
+            hint="Exclude one of them in the use case, or rename it in a gold model.",
+        )
+
+
 class FeatureStore(Protocol):
     """One boundary, one file per home."""
 
@@ -115,6 +139,8 @@ class FeatureStore(Protocol):
 
         Raises:
             TableNotFound: a table was not built.
+            NoFeatureTable: a looked-up table declares no key.
             FeatureNotFound: a column is named that a table does not have.
+            NameTaken: a feature has the name of a column of the spine, or of another feature.
         """
         ...

@@ -8,7 +8,6 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from lakehouse.errors import LakehouseError
 from lakehouse.warehouse import TableName, Warehouse
 from training.encoding import ENCODINGS
 from training.feature_store import (
@@ -17,34 +16,13 @@ from training.feature_store import (
     FeatureNotFound,
     FeatureStore,
     FeatureTable,
+    NameTaken,
+    NoFeatureTable,
     Spine,
     Versions,
 )
 
 _KEYS = "feature_table.primary_keys"
-
-
-class NoFeatureTable(LakehouseError):
-    """The table exists and declares no key."""
-
-    @classmethod
-    def named(cls, name: str) -> "NoFeatureTable":
-        model = TableName.parse(name).table
-        return cls(
-            f"{name} is a table and no feature table: it declares no key",
-            hint=f"Declare meta.feature_catalog in {model}.yml and run: dbt build --select {model}",
-        )
-
-
-class NameTaken(LakehouseError):
-    """Two columns of a frame would have one name."""
-
-    @classmethod
-    def by(cls, feature: str, table: str) -> "NameTaken":
-        return cls(
-            f"the frame has a column '{feature}' already, and {table} would add another",
-            hint="Exclude one of them in the use case, or rename it in a gold model.",
-        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""`python -m tests.dbt.sql_warehouse PROJECT`: dbt-databricks on a SQL warehouse that is a list of statements.
+
+It runs `client_features` three times: on an empty schema, again, and where the table stands with another key. Printed
+as JSON, for each run: whether dbt succeeded, its message, and what the warehouse was told to change.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import yaml
+from dbt.cli.main import dbtRunner
+
+from tests.dbt.unity_catalog import TABLE, Column, UnityCatalogTable
+
+
+class SqlWarehouse:
+    """Schemas `staging` and `gold` of the catalogue `main`, in which `client_features` is built."""
+
+    def __init__(self, columns: dict[str, str]) -> None:
+        self.columns = columns
+        self.table: UnityCatalogTable | None = None
+        self.told: list[str] = []
+
+    def connect(self, **_: Any) -> SimpleNamespace:
+        return SimpleNamespace(
+            cursor=lambda: Cursor(self), close=lambda: None, get_session_id_hex=lambda: "a session"
+        )
+
+    def answer(self, statement: str) -> tuple[list[tuple[str, str]], list[Any]]:
+        """The columns, with their types, and the rows."""
+        if statement.startswith(("create", "alter", "ALTER", "COMMENT")):
+            self.told.append(statement)
+            self._change(statement)
+        elif statement.startswith("select * from ("):  # the contract, held against the query
+            return list(self.columns.items()), []
+        elif statement.startswith("SHOW SCHEMAS"):
+            return [("databaseName", "string")], [("gold",), ("staging",)]
+        elif "databricks_table_type" in statement:
+            names = ["table_name", "table_type", "file_format", "table_owner", "databricks_table_type"]
+            stands = self.table is not None and "'gold'" in statement
+            rows = [("client_features", "table", "delta", "owner", "managed")] if stands else []
+            return [(name, "string") for name in names], rows
+        elif self.table is not None and "row_filters" not in statement:
+            found = self.table.query(statement)
+            return [(name, "string") for name in found.column_names], [tuple(row) for row in found.rows]
+        return [("result", "string")], []
+
+    def _change(self, statement: str) -> None:
+        if statement.startswith(f"create or replace table {TABLE}"):
+            self.table = UnityCatalogTable({name: Column() for name in self.columns})
+            return
+        assert self.table is not None, f"no table yet: {statement}"
+        # As dbt-databricks writes what a contract says.
+        by_contract = re.fullmatch(r"alter table \S+ change column `(\w+)` set not null", statement)
+        if by_contract:
+            self.table.columns[by_contract[1]].nullable = False
+        else:
+            self.table.execute(statement)
+
+
+class Cursor:
+    """What dbt-databricks uses of a cursor of its SQL connector."""
+
+    query_id = "a query"
+
+    def __init__(self, warehouse: SqlWarehouse) -> None:
+        self._warehouse = warehouse
+        self.connection = SimpleNamespace(get_session_id_hex=lambda: "a session")
+        self.description: list[tuple[str, str]] = []
+        self._rows: list[Any] = []
+
+    def execute(self, statement: str, *_: Any) -> "Cursor":
+        bare = re.sub(r"/\*.*?\*/", "", statement, flags=re.DOTALL).strip()
+        self.description, self._rows = self._warehouse.answer(bare)
+        return self
+
+    def fetchall(self) -> list[Any]:
+        return self._rows
+
+    def fetchone(self) -> Any:
+        return next(iter(self._rows), None)
+
+    def close(self) -> None:
+        pass
+
+
+def main(project: Path) -> None:
+    """Run dbt three times and print what it did."""
+    models = yaml.safe_load((project / "dbt_project/models/gold/client_features.yml").read_text(encoding="utf-8"))
+    columns = {column["name"]: column["data_type"] for column in models["models"][0]["columns"]}
+    warehouse = SqlWarehouse(columns)
+    vendor = "dbt.adapters.databricks"
+    with (
+        patch(f"{vendor}.handle.dbsql.connect", warehouse.connect),
+        patch(f"{vendor}.handle.SqlUtils.prepare_connection_arguments", return_value={}),
+        patch(f"{vendor}.connections.check_spog_preconditions"),
+        patch(f"{vendor}.credentials.DatabricksCredentials.authenticate"),
+    ):
+        runs = [run(project, warehouse, key) for key in (None, None, "`client_id`")]
+    sys.stdout.write("\n" + json.dumps(runs))
+
+
+def run(project: Path, warehouse: SqlWarehouse, key: str | None) -> dict[str, Any]:
+    """One `dbt run`, on a table that stands with another key if one is given."""
+    warehouse.told.clear()
+    if key and warehouse.table:
+        warehouse.table.key = key
+    command = ["run", "--select", "client_features", "--target", "databricks", "--project-dir", str(project)]
+    done: Any = dbtRunner().invoke([*command, "--profiles-dir", str(project), "--quiet"])
+    messages = [result.message for result in done.result or []]
+    return {"success": done.success, "message": messages or [str(done.exception)], "told": list(warehouse.told)}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

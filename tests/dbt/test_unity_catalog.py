@@ -1,0 +1,267 @@
+"""What `dbt build` says to Unity Catalog: the DDL of a first build, a second one, and one with other metadata."""
+
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dbt.context.base import BaseContext, get_context_modules
+from dbt.context.exceptions_jinja import wrapped_exports
+from dbt_common.clients.jinja import CallableMacroGenerator, extract_toplevel_blocks
+from dbt_common.exceptions import CompilationError
+
+from lakehouse.settings import PROJECT
+from tests.checkout import Checkout
+from tests.dbt.unity_catalog import TABLE, Column, UnityCatalogTable
+
+MACROS = (PROJECT / "dbt_project" / "macros" / "feature_tables.sql").read_text(encoding="utf-8")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # dbt-databricks' own, on import
+    from dbt.adapters.databricks.relation import DatabricksRelation
+
+RELATION = DatabricksRelation.create(database="main", schema="gold", identifier="client_features")
+ALTER = f"ALTER TABLE {TABLE}"
+MODEL: dict[str, Any] = {
+    "description": "What was known of a client.\n",
+    "config": {
+        "meta": {
+            "encodings": [{"column": "job", "as": "one_hot", "categories": ["it's", "back\\slash", "ß"]}],
+            "feature_catalog": {
+                "is_feature_table": True,
+                "entity": "client_id",
+                "timestamp_column": "contacted_at",
+                "owner": "data-science@example.com",
+                "lifecycle": "active",
+                "freshness": {"warn_after": {"count": 1, "period": "day"}},
+            },
+        }
+    },
+    "columns": {
+        "client_id": {"name": "client_id", "description": "The client."},
+        "contacted_at": {"name": "contacted_at", "description": "When it was known."},
+        "age": {"name": "age", "description": "In years."},
+    },
+}
+FRESHNESS = '{"warn_after": {"count": 1, "period": "day"}}'
+FIRST = [
+    f"{ALTER} ALTER COLUMN `client_id` SET NOT NULL",
+    f"{ALTER} ALTER COLUMN `contacted_at` SET NOT NULL",
+    f"{ALTER} ADD CONSTRAINT `client_features_pk` PRIMARY KEY (`client_id`, `contacted_at` TIMESERIES)",
+    f"{ALTER} SET TAGS ('owner' = 'data-science@example.com', 'lifecycle' = 'active', 'freshness' = '{FRESHNESS}')",
+    f"COMMENT ON TABLE {TABLE} IS 'What was known of a client.'",
+    f"{ALTER} ALTER COLUMN `client_id` COMMENT 'The client.'",
+    f"{ALTER} ALTER COLUMN `contacted_at` COMMENT 'When it was known.'",
+    f"{ALTER} ALTER COLUMN `age` COMMENT 'In years.'",
+    f"{ALTER} SET TBLPROPERTIES ('feature_table.encodings' = '"
+    r'[{"column": "job", "as": "one_hot", "categories": ["it\'s", "back\\\\slash", "\\u00df"]}]'
+    "')",
+]
+
+
+class Dbt:
+    """The project's macros in dbt's own Jinja, at a table of Unity Catalog."""
+
+    def __init__(self, table: UnityCatalogTable, model: dict[str, Any], target: str = "databricks") -> None:
+        self.table, self.said = table, list[str]()
+        self.relation: Any = RELATION
+        self.context: dict[str, Any] = {
+            "adapter": SimpleNamespace(get_relation=lambda *_: self.relation),
+            "exceptions": wrapped_exports(None),
+            "execute": True,
+            "model": model,
+            "modules": get_context_modules(),
+            "return": BaseContext._return,
+            "run_query": table.query,
+            "statement": self._statement,
+            "target": SimpleNamespace(type=target),
+            "this": RELATION,
+            "tojson": BaseContext.tojson,
+        }
+        blocks: list[Any] = extract_toplevel_blocks(MACROS, {"macro"}, collect_raw_data=False)
+        for block in blocks:
+            macro: Any = SimpleNamespace(name=block.block_name, macro_sql=block.full_block)
+            self.context[block.block_name] = CallableMacroGenerator(macro, self.context)
+
+    def build(self) -> list[str]:
+        """Both hooks; the statements that the warehouse is given. A hook itself must render to nothing."""
+        self.said.clear()
+        assert self.context["refuse_changed_feature_key"]().strip() == ""
+        assert self.context["publish_feature_table"]().strip() == ""
+        return list(self.said)
+
+    def _statement(self, name: str, caller: Callable[[], str]) -> str:
+        self.said.append(caller())
+        self.table.execute(self.said[-1])
+        return ""
+
+
+@pytest.fixture
+def table() -> UnityCatalogTable:
+    return UnityCatalogTable({name: Column() for name in MODEL["columns"]})
+
+
+@pytest.fixture
+def model() -> dict[str, Any]:
+    return deepcopy(MODEL)
+
+
+def catalog(model: dict[str, Any]) -> dict[str, Any]:
+    declared: dict[str, Any] = model["config"]["meta"]["feature_catalog"]
+    return declared
+
+
+def test_a_first_build_makes_a_feature_table(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+    assert Dbt(table, model).build() == FIRST
+    assert table.key == "`client_id`, `contacted_at` TIMESERIES"
+    assert json.loads(table.properties["feature_table.encodings"]) == model["config"]["meta"]["encodings"]
+
+
+def test_a_second_build_says_nothing(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+    Dbt(table, model).build()
+    assert Dbt(table, model).build() == []
+
+
+def test_changed_metadata_is_all_that_is_said(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+    Dbt(table, model).build()
+    catalog(model)["lifecycle"] = "deprecated"
+    model["description"] = "Another text."
+    model["columns"]["age"]["description"] = "In full years."
+    model["config"]["meta"]["encodings"] = []
+    assert Dbt(table, model).build() == [
+        f"{ALTER} SET TAGS ('lifecycle' = 'deprecated')",
+        f"COMMENT ON TABLE {TABLE} IS 'Another text.'",
+        f"{ALTER} ALTER COLUMN `age` COMMENT 'In full years.'",
+        f"{ALTER} SET TBLPROPERTIES ('feature_table.encodings' = '[]')",
+    ]
+    assert Dbt(table, model).build() == []
+
+
+def test_what_a_replaced_table_lost_is_said_again(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+    Dbt(table, model).build()
+    replaced = replace(table, columns={name: Column() for name in MODEL["columns"]}, key=None, comment=None)
+    assert Dbt(replaced, model).build() == [FIRST[number] for number in (0, 1, 2, 4, 5, 6, 7)]
+
+
+def test_what_a_model_does_not_say_is_taken_back_and_its_tags_stay(
+    table: UnityCatalogTable, model: dict[str, Any]
+) -> None:
+    Dbt(table, model).build()
+    catalog(model)["owner"] = None
+    model["description"], model["columns"]["age"]["description"] = None, ""
+    assert Dbt(table, model).build() == [
+        f"COMMENT ON TABLE {TABLE} IS NULL",
+        f"{ALTER} ALTER COLUMN `age` COMMENT ''",
+    ]
+    assert table.tags["owner"] == "data-science@example.com"
+
+
+def test_texts_and_names_of_every_kind_arrive_as_they_are(model: dict[str, Any]) -> None:
+    odd, text = "a`b'c", "It's \\ a \"text\"\n'); DROP TABLE x; -- ß"
+    model["description"] = model["columns"]["age"]["description"] = catalog(model)["owner"] = text
+    model["columns"][odd] = {"name": odd, "description": text}
+    catalog(model)["entity"] = ["client_id", odd]
+    table = UnityCatalogTable({name: Column() for name in model["columns"]})
+    said = Dbt(table, model).build()
+    assert f"{ALTER} ALTER COLUMN `a``b'c` SET NOT NULL" in said
+    assert (table.comment, table.columns["age"].comment, table.columns[odd].comment) == (text, text, text)
+    assert table.tags["owner"] == text
+    assert table.key == "`client_id`, `a``b'c`, `contacted_at` TIMESERIES"
+    assert Dbt(table, model).build() == []
+
+
+@pytest.mark.parametrize(
+    ("stands", "declared"),
+    [
+        ("`client_id`", "`client_id`, `contacted_at` TIMESERIES"),
+        ("`contacted_at` TIMESERIES, `client_id`", "`client_id`, `contacted_at` TIMESERIES"),
+        ("`client_id`, `contacted_at`", "`client_id`, `contacted_at` TIMESERIES"),
+        ("`age`, `contacted_at` TIMESERIES", "`client_id`, `contacted_at` TIMESERIES"),
+    ],
+)
+def test_another_key_is_refused_before_the_model_is_built(
+    table: UnityCatalogTable, model: dict[str, Any], stands: str, declared: str
+) -> None:
+    table.key = stands
+    dbt = Dbt(table, model)
+    for hook in ("refuse_changed_feature_key", "publish_feature_table"):
+        with pytest.raises(CompilationError) as refused:
+            dbt.context[hook]()
+        assert f"The key of {TABLE} is ({stands}), and the model declares ({declared})" in str(refused.value)
+        assert "does not change" in str(refused.value)
+    assert dbt.said == []
+
+
+def test_a_key_is_the_same_in_any_case(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+    Dbt(table, model).build()
+    catalog(model)["entity"] = "Client_ID"
+    assert Dbt(table, model).build() == []
+
+
+def test_a_text_in_the_table_makes_no_time_series(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+    table.key, table.columns["age"].comment = "`client_id`, `contacted_at`", "`contacted_at` TIMESERIES"
+    with pytest.raises(CompilationError, match=r"is \(`client_id`, `contacted_at`\), and"):
+        Dbt(table, model).build()
+
+
+def test_a_key_column_that_is_not_there_names_the_ones_that_are(
+    table: UnityCatalogTable, model: dict[str, Any]
+) -> None:
+    catalog(model)["entity"] = "client"
+    with pytest.raises(CompilationError, match=r"has no column 'client'.*Known: client_id, contacted_at, age\."):
+        Dbt(table, model).build()
+
+
+def test_a_table_that_is_not_there_yet_has_no_key_to_keep(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+    table.key = "`age`"
+    dbt = Dbt(table, model)
+    dbt.relation = None
+    assert dbt.context["refuse_changed_feature_key"]().strip() == ""
+
+
+@pytest.mark.parametrize(("target", "is_feature_table"), [("embedded", True), ("databricks", False)])
+def test_other_targets_and_other_models_are_left_alone(
+    table: UnityCatalogTable, model: dict[str, Any], target: str, is_feature_table: bool
+) -> None:
+    catalog(model)["is_feature_table"] = is_feature_table
+    assert Dbt(table, model, target).build() == []
+
+
+def test_nothing_is_asked_while_dbt_parses(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+    dbt = Dbt(table, model)
+    dbt.context["execute"] = False
+    assert dbt.build() == []
+
+
+def test_the_target_databricks_parses_offline(tmp_path: Path) -> None:
+    checkout = Checkout.below(tmp_path)
+    checkout.run("dbt", "parse", "--target", "databricks")
+    nodes = json.loads((checkout.root / "target" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
+    declared = nodes["model.lakehouse.client_features"]
+    table = UnityCatalogTable({name: Column() for name in declared["columns"]})
+    assert len(Dbt(table, declared).build()) == 2 + 1 + 1 + 1 + len(declared["columns"]) + 1
+    assert Dbt(table, declared).build() == []
+
+
+def test_dbt_databricks_publishes_what_it_has_built_and_refuses_another_key(tmp_path: Path) -> None:
+    """The adapter itself, on a warehouse that takes its statements; it replaces the table in each run."""
+    checkout = Checkout.below(tmp_path)
+    command = [sys.executable, "-m", "tests.dbt.sql_warehouse", str(checkout.root)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second, other_key = json.loads(done.stdout.splitlines()[-1])
+    assert (first["success"], second["success"], other_key["success"]) == (True, True, False)
+    built, *told = first["told"]
+    assert built.startswith(f"create or replace table {TABLE}")
+    published = [ddl for ddl in told if not ddl.startswith("alter table")]  # not the contract's own NOT NULL
+    assert published[0] == FIRST[2]
+    assert [" ".join(ddl.split()[3:5]) for ddl in published[1:4]] == ["SET TAGS", f"{TABLE} IS", "ALTER COLUMN"]
+    assert second["told"] == first["told"]
+    assert other_key["told"] == []
+    assert "is (`client_id`), and the model declares" in other_key["message"][0]
