@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.jvm_spark import jvm_spark_connect
+from lakehouse import console
 from lakehouse.settings import PROJECT
-from training import console
 
 RUNS = 3
 

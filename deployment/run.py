@@ -6,9 +6,9 @@ import click
 
 from deployment.model_server import process
 from deployment.model_server.settings import ServerSettings
+from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from training import console
 
 NOT_PROMOTED = 3
 USE_CASE = click.option("--use-case", "name", required=True, help="A file in training/use_cases, without its ending.")

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT
 from simulation import dirt
@@ -109,8 +110,6 @@ def _write(rows: pa.Table, file: Path) -> None:
 @click.option("--until", "end", type=click.DateTime(), default="2025-02-01", show_default=True)
 def main(customers: int, seed: int, output: Path, begin: datetime, end: datetime) -> None:
     """Simulate German customers, and deliver what became known from one day until before another (UTC)."""
-    from training import console
-
     console.stage(f"Simulating {customers:,} customers")
     counts = deliver(Sample(customers, seed), output, begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
     for table, rows in counts.items():
@@ -118,6 +117,4 @@ def main(customers: int, seed: int, output: Path, begin: datetime, end: datetime
 
 
 if __name__ == "__main__":
-    from training import console
-
     console.run_command(main)

@@ -2,8 +2,8 @@
 
 import click
 
+from lakehouse import console
 from lakehouse.settings import Settings
-from training import console
 from training.feature_store.home import open_store
 
 

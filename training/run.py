@@ -5,11 +5,13 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
+from lakehouse import console
 from lakehouse.settings import Settings
-from training import console, registry, report
+from training import registry, report
 from training.dataset import Split, TrainingFrame, load_frame, rolling_origin, split_by_time
 from training.evaluation import evaluate
 from training.feature_store.home import open_store
+from training.progress import SearchProgress
 from training.scoring import Answering, Scorer
 from training.search.hyperopt import best, search
 from training.search.trial import Candidate, Trial, fit, run_trial
@@ -53,7 +55,7 @@ def try_all(use_case: UseCase, frame: TrainingFrame, client: MlflowClient, run: 
     families = ", ".join(plan.families)
     console.stage(f"Searching {families} by {plan.method}: {plan.max_evals} trials on {len(folds)} folds")
     mlflow.log_params({"use_case": use_case.name, "method": plan.method, "seed": plan.seed, "metric": plan.metric})
-    with console.SearchProgress(plan.metric, plan.max_evals) as progress:
+    with SearchProgress(plan.metric, plan.max_evals) as progress:
 
         def run_one(number: int, candidate: Candidate) -> Trial:
             trial = run_trial(number, candidate, folds, plan.seed, use_case.serving.threshold)

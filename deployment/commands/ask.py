@@ -4,8 +4,8 @@ import json
 
 from deployment import serving
 from deployment.commands.serve import client_of, running
+from lakehouse import console
 from lakehouse.settings import Settings
-from training import console
 from training.use_case import load
 
 

@@ -6,10 +6,10 @@ from deployment.ledger import Ledger
 from deployment.model_server import process
 from deployment.model_server.settings import ServerSettings
 from deployment.promotion import Decision
+from lakehouse import console
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
-from training import console
 from training.feature_store.home import open_store
 from training.tracking import tracking
 from training.use_case import load

@@ -6,9 +6,9 @@ from deployment import serving
 from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
+from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from training import console
 from training.use_case import UseCase, load
 
 

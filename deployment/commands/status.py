@@ -10,8 +10,8 @@ from deployment.commands.serve import client_of
 from deployment.model_server import process
 from deployment.model_server.process import ServerInfo
 from deployment.model_server.settings import ServerSettings
+from lakehouse import console
 from lakehouse.settings import Settings
-from training import console
 
 
 @dataclass(frozen=True)
