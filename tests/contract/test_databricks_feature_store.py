@@ -35,7 +35,9 @@ ENCODINGS = '[{"column": "value", "as": "number"}]'
 def installed() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the client's own, on import
-        return pytest.importorskip(MODULE, reason="the client is under Databricks' own licence, so no lock installs it")
+        return pytest.importorskip(
+            MODULE, reason="the client is under Databricks' own licence, so no lock installs it"
+        )
 
 
 @pytest.fixture(params=["recorded", "installed"] if find_spec(MODULE) else ["recorded"])

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
-from training.feature_store import FeatureLookup, FeatureNotFound, Spine
+from training.feature_store import FeatureLookup, FeatureNotFound, KeyDoubled, Spine
 from training.feature_store.local import LocalFeatureStore
 
 SPINE = Spine("gold.labels", ("client",), "at", "label")
 TIME = pa.timestamp("us", "UTC")
-TYPES = {"at": TIME, "known_at": TIME, "label": pa.int32(), "country": pa.string()}
+TYPES = {"at": TIME, "known_at": TIME, "arrived_at": TIME, "label": pa.int32(), "country": pa.string()}
 
 
 @pytest.fixture
@@ -39,18 +39,23 @@ def write(
     rows: Sequence[tuple[Any, ...]],
     *,
     keys: Sequence[str] = (),
+    arrival: str | None = None,
     types: Mapping[str, pa.DataType] | None = None,
 ) -> None:
-    """A gold table with these columns; with `keys` a feature table, whose other columns are features."""
+    """A gold table with these columns; with `keys` a feature table, whose other columns are features.
+
+    With `arrival` that column says when a row became known, and `known_at` when it was true.
+    """
     names = columns.split()
     schema = pa.schema([(name, (TYPES | dict(types or {})).get(name, pa.int64())) for name in names])
     location = store.warehouse.root / "gold" / table
     write_deltalake(location, pa.table([list(column) for column in zip(*rows, strict=True)], schema=schema))
     if keys:
-        features = [name for name in names if name not in {*keys, "known_at"}]
+        features = [name for name in names if name not in {*keys, "known_at", arrival}]
         published = {
             "feature_table.primary_keys": json.dumps(list(keys)),
             "feature_table.timestamp_column": "known_at",
+            **({"feature_table.known_at_column": arrival} if arrival else {}),
             "feature_table.description": "",
             "feature_table.features": json.dumps({f: {"data_type": "bigint", "description": ""} for f in features}),
         }
@@ -232,6 +237,55 @@ def test_two_tables_are_joined_as_the_plainest_implementation_does(
     ]
     lookups = FeatureLookup("gold.orders", ("sum",), lookback), FeatureLookup("gold.visits", ("visits",))
     assert [tuple(row.values()) for row in joined(ours, *lookups)] == expected
+
+
+def test_a_back_filled_value_is_not_used_before_it_was_known(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, day(4), 0), (1, day(6), 0), (1, day(9), 0)])
+    rows = [(1, day(1), day(1), 10), (1, day(3), day(5), 30), (1, day(2), day(8), 20)]
+    write(store, "orders", "client known_at arrived_at sum", rows, keys=["client"], arrival="arrived_at")
+    assert [row["sum"] for row in joined(store, FeatureLookup("gold.orders", ("sum",)))] == [10, 30, 30]
+
+
+def test_a_correction_counts_from_when_it_was_known(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, day(4), 0), (1, day(6), 0)])
+    rows = [(1, day(1), day(1), 10), (1, day(1), day(5), 11)]
+    write(store, "orders", "client known_at arrived_at sum", rows, keys=["client"], arrival="arrived_at")
+    assert [row["sum"] for row in joined(store, FeatureLookup("gold.orders", ("sum",)))] == [10, 11]
+
+
+def test_two_rows_of_one_key_and_time_are_refused_by_value(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, day(4), 0)])
+    write(store, "orders", "client known_at sum", [(1, day(1), 10), (2, day(1), 3), (2, day(1), 4)], keys=["client"])
+    with pytest.raises(KeyDoubled, match=r"gold\.orders has 2 rows of client 2, known_at 2020-01-01.*\n.*dbt test"):
+        joined(store, FeatureLookup("gold.orders", ("sum",)))
+
+
+arrivals = st.dictionaries(st.tuples(clients, moments, moments), st.integers(0, 99), min_size=1, max_size=14)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    rows=arrivals, spine=st.lists(st.tuples(clients, moments), min_size=1, max_size=12), lookback=st.integers(1, 9)
+)
+def test_late_rows_are_joined_as_the_plainest_implementation_does(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: dict[tuple[int, datetime, datetime], int],
+    spine: list[tuple[int, datetime]],
+    lookback: int,
+) -> None:
+    ours = LocalFeatureStore(open_session(), Warehouse(tmp_path_factory.mktemp("late")))
+    write(ours, "labels", "client at label", [(client, at, 0) for client, at in spine])
+    written = [(*key, value) for key, value in rows.items()]
+    write(ours, "orders", "client known_at arrived_at sum", written, keys=["client"], arrival="arrived_at")
+
+    def naive(client: int, at: datetime) -> int | None:
+        known = [(since, arrived) for other, since, arrived in rows if other == client and max(since, arrived) <= at]
+        fresh = known and max(known)[0] >= at - timedelta(lookback)
+        return rows[client, *max(known)] if fresh else None
+
+    expected = [(client, at, naive(client, at)) for client, at in sorted(spine, key=lambda row: (row[1], row[0]))]
+    found = joined(ours, FeatureLookup("gold.orders", ("sum",), lookback))
+    assert [(row["client"], row["at"], row["sum"]) for row in found] == expected
 
 
 def test_a_spine_whose_first_write_was_cut_off_was_not_built(store: LocalFeatureStore) -> None:

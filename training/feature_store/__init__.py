@@ -30,9 +30,10 @@ class FeatureTable:
         name: `schema.table`.
         version: the Delta version that was read.
         keys: the entity's columns.
-        timestamp: from when on a row's values were known.
+        timestamp: from when on a row's values were true.
         features: every other column, in table order.
         encodings: how raw values become the features.
+        known_at: from when on a row was known, where that may be later; None where it is the timestamp.
     """
 
     name: str
@@ -42,6 +43,12 @@ class FeatureTable:
     timestamp: str
     features: tuple[Feature, ...]
     encodings: tuple[Encoding, ...]
+    known_at: str | None = None
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The columns that say which of two rows of one key is newer, the first one first."""
+        return (self.timestamp, self.known_at) if self.known_at else (self.timestamp,)
 
     def select(self, exclude: Sequence[str]) -> tuple[str, ...]:
         """The feature names less the excluded ones.
@@ -98,6 +105,19 @@ class NoFeatureTable(LakehouseError):
         )
 
 
+class KeyDoubled(LakehouseError):
+    """A feature table has several rows of one key and time."""
+
+    @classmethod
+    def at(cls, table: str, key: Mapping[str, object], times: int) -> "KeyDoubled":
+        shown = ", ".join(f"{name} {value}" for name, value in key.items())
+        model = table.rpartition(".")[2]
+        return cls(
+            f"{table} has {times} rows of {shown}, and no rule says which one counts",
+            hint=f"Find them all: dbt test --select {model}. Let its model write one row for each key and time.",
+        )
+
+
 class NameTaken(LakehouseError):
     """Two columns of a frame would have one name."""
 
@@ -134,8 +154,9 @@ class FeatureStore(Protocol):
     ) -> tuple[DataFrame, Versions]:
         """The spine with, for each row, the newest features at or before its timestamp; and what was read.
 
-        A row that finds no features has NULL in all of that table's columns. With `versions`, exactly those
-        versions are read, so that a frame can be built again.
+        A row that finds no features has NULL in all of that table's columns. Features whose time is the row's count;
+        where a table says when a row became known, one that was not known yet does not. With `versions`, exactly
+        those versions are read, so that a frame can be built again.
 
         Raises:
             TableNotFound: a table was not built.

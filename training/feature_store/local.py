@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
-from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
+from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.warehouse import TableName, Warehouse
 from training.encoding import ENCODINGS
@@ -16,11 +15,11 @@ from training.feature_store import (
     FeatureNotFound,
     FeatureStore,
     FeatureTable,
-    NameTaken,
     NoFeatureTable,
     Spine,
     Versions,
 )
+from training.feature_store.point_in_time import Side, as_of
 
 _KEYS = "feature_table.primary_keys"
 
@@ -48,6 +47,7 @@ class LocalFeatureStore:
             description=properties["feature_table.description"],
             keys=tuple(json.loads(properties[_KEYS])),
             timestamp=properties["feature_table.timestamp_column"],
+            known_at=properties.get("feature_table.known_at_column"),
             features=tuple(
                 Feature(feature, about["data_type"], about["description"]) for feature, about in described.items()
             ),
@@ -68,57 +68,13 @@ class LocalFeatureStore:
             name: self.warehouse.open(TableName.parse(name), (versions or {}).get(name)).version()
             for name in [spine.table, *(lookup.table for lookup in lookups)]
         }
+        sides = [self._side(lookup, pinned) for lookup in lookups]
         frame = self._columns(spine.table, pinned, [*spine.keys, spine.timestamp, spine.label])
-        for lookup in lookups:
-            frame = self._as_of(frame, spine, lookup, pinned)
-        return frame.orderBy(spine.timestamp, *spine.keys, spine.label), pinned
+        return as_of(frame, spine, sides), pinned
 
-    def _as_of(self, frame: DataFrame, spine: Spine, lookup: FeatureLookup, pinned: Versions) -> DataFrame:
-        """The frame with the newest features at or before each row's time: one sort of both sides together.
-
-        A row carries all its columns through the sort. Joining the result back by a row number would be wrong: an
-        engine may number the rows anew on each of the two ways through its plan.
-        """
+    def _side(self, lookup: FeatureLookup, pinned: Versions) -> Side:
         table = self.table(lookup.table, pinned[lookup.table])
-        for key in table.keys:
-            if key not in spine.keys:
-                raise FeatureNotFound.named(key, f"the spine {spine.table}", spine.keys)
-        for feature in lookup.features:
-            if feature in frame.columns:
-                raise NameTaken.by(feature, table.name)
-        features = self._columns(table.name, pinned, [*table.keys, table.timestamp, *lookup.features])
-        row, values = F.struct(*frame.columns), F.struct(*lookup.features)
-        sides = frame.select(
-            *table.keys,
-            F.col(spine.timestamp).alias("_at"),
-            row.alias("_row"),
-            F.lit(None).cast("timestamp").alias("_known"),
-            F.lit(None).cast(features.select(values).schema[0].dataType).alias("_values"),
-        ).unionAll(
-            features.select(
-                *table.keys,
-                F.col(table.timestamp).alias("_at"),
-                F.lit(None).cast(frame.select(row).schema[0].dataType).alias("_row"),
-                F.col(table.timestamp).alias("_known"),
-                values.alias("_values"),
-            )
-        )
-        # At equal times the features come first: what is known at a time counts at that time.
-        until_now = (
-            Window.partitionBy(*table.keys)
-            .orderBy(F.col("_at"), F.col("_row").isNotNull())
-            .rowsBetween(Window.unboundedPreceding, Window.currentRow)
-        )
-        newest = sides.select(
-            "_row",
-            "_at",
-            F.last("_known", ignorenulls=True).over(until_now).alias("_known"),
-            F.last("_values", ignorenulls=True).over(until_now).alias("_values"),
-        ).where(F.col("_row").isNotNull())
-        fresh = _is_fresh(lookup)
-        return newest.select(
-            "_row.*", *(F.when(fresh, F.col("_values")[name]).alias(name) for name in lookup.features)
-        )
+        return Side(table, lookup, self._columns(table.name, pinned, [*table.keys, *table.times, *lookup.features]))
 
     def _columns(self, name: str, pinned: Versions, columns: Sequence[str]) -> DataFrame:
         table = self._read(name, pinned[name])
@@ -134,12 +90,6 @@ class LocalFeatureStore:
     def _properties(self, name: str) -> dict[str, str]:
         properties: dict[str, str] = self.warehouse.open(TableName.parse(name)).metadata().configuration
         return properties
-
-
-def _is_fresh(lookup: FeatureLookup) -> Column:
-    if lookup.lookback_days is None:
-        return F.lit(True)
-    return F.col("_known") >= F.col("_at") - F.expr(f"interval {lookup.lookback_days} days")
 
 
 def _conforms(store: LocalFeatureStore) -> FeatureStore:

@@ -14,10 +14,10 @@ def table_spec(model: Model) -> TableSpec:
     """The spec of a model, seed or snapshot, from its node in the manifest."""
     config = model["config"]
     enforced = bool((config.get("contract") or {}).get("enforced"))
-    keys, timestamp = feature_key(model)
+    keys, times = feature_key(model)
     partition_by = config.get("partition_by") or []
     return TableSpec(
-        not_null=frozenset([*(_not_null(model) if enforced else []), *keys, *timestamp]),
+        not_null=frozenset([*(_not_null(model) if enforced else []), *keys, *times]),
         checks=dict(_checks(model)) if enforced else {},
         properties={**(config.get("tblproperties") or {}), **feature_properties(model)},
         partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
@@ -25,11 +25,11 @@ def table_spec(model: Model) -> TableSpec:
 
 
 def feature_key(model: Model) -> tuple[list[str], list[str]]:
-    """The entity columns and, where there is one, the timestamp of a feature table; empty for any other table."""
+    """The entity columns of a feature table, and those of its times; empty for any other table."""
     catalog = _feature_catalog(model)
     entity = catalog.get("entity") or []
-    timestamp = catalog.get("timestamp_column")
-    return [entity] if isinstance(entity, str) else list(entity), [timestamp] if timestamp else []
+    times = [catalog[name] for name in ("timestamp_column", "known_at_column") if catalog.get(name)]
+    return [entity] if isinstance(entity, str) else list(entity), times
 
 
 def feature_properties(model: Model) -> dict[str, str]:
@@ -38,13 +38,12 @@ def feature_properties(model: Model) -> dict[str, str]:
     catalog = _feature_catalog(model)
     if not catalog:
         return {}
-    keys, timestamp = feature_key(model)
-    features = {
-        name: _feature(column) for name, column in model["columns"].items() if name not in {*keys, *timestamp}
-    }
+    keys, times = feature_key(model)
+    features = {name: _feature(column) for name, column in model["columns"].items() if name not in {*keys, *times}}
     published = {
         "primary_keys": json.dumps(keys),
         "timestamp_column": catalog.get("timestamp_column"),
+        "known_at_column": catalog.get("known_at_column"),
         "description": (model.get("description") or "").strip(),
         "grain": meta.get("grain"),
         "owner": catalog.get("owner"),

@@ -1,0 +1,125 @@
+"""The point-in-time join: each row of a spine with the newest features that were known at its time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
+
+from training.feature_store import (
+    FeatureLookup,
+    FeatureNotFound,
+    FeatureTable,
+    KeyDoubled,
+    NameTaken,
+    Spine,
+)
+
+_DAY = 86_400_000_000  # microseconds
+
+
+@dataclass(frozen=True)
+class Side:
+    """A feature table to join, and its rows: keys, times and the features of the look-up."""
+
+    table: FeatureTable
+    lookup: FeatureLookup
+    rows: DataFrame
+
+
+def as_of(frame: DataFrame, spine: Spine, sides: Sequence[Side]) -> DataFrame:
+    """The frame of a spine with the features of every side, ordered by time and key.
+
+    For each side, one sort of keys and times alone finds the newest time; the features are fetched by key and time
+    afterwards, which costs a fraction of carrying them through the sort.
+
+    Raises:
+        FeatureNotFound: a key of a table is not in the spine.
+        NameTaken: two columns would have one name.
+        KeyDoubled: a table has several rows of one key and time.
+    """
+    names = _require_joinable(spine, sides)
+    for side in sides:
+        _require_unique(side)
+    for number, side in enumerate(sides):
+        frame = _with_newest(frame, spine, side, f"_newest_{number}")
+    for number, side in enumerate(sides):
+        frame = _with_features(frame, spine, side, f"_newest_{number}")
+    return frame.select(*names).orderBy(spine.timestamp, *spine.keys, spine.label)
+
+
+def _require_joinable(spine: Spine, sides: Sequence[Side]) -> list[str]:
+    names = [*spine.keys, spine.timestamp, spine.label]
+    for side in sides:
+        for key in side.table.keys:
+            if key not in spine.keys:
+                raise FeatureNotFound.named(key, f"the spine {spine.table}", spine.keys)
+        for feature in side.lookup.features:
+            if feature in names:
+                raise NameTaken.by(feature, side.table.name)
+            names.append(feature)
+    return names
+
+
+def _require_unique(side: Side) -> None:
+    """Make sure that a key has one row at a time: which of two would count, nobody has said."""
+    key = [*side.table.keys, *side.table.times]
+    hashes = side.rows.select(F.xxhash64(*key).alias("_hash"), *key)
+    suspects = hashes.groupBy("_hash").count().where("count > 1").select("_hash")
+    if suspects.limit(1).count():
+        doubled = hashes.join(suspects, "_hash", "left_semi").groupBy(*key).count().where("count > 1")
+        for row in doubled.orderBy(*key).limit(1).collect():
+            raise KeyDoubled.at(side.table.name, {name: row[name] for name in key}, row["count"])
+
+
+def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataFrame:
+    """The frame, and for each row the time of the newest features that were known at its time."""
+    keys = side.table.keys
+    carried = [field for field in frame.schema if field.name not in keys]
+    newness = _newness(side.table)
+    known = F.greatest(*(_micros(time) for time in (side.table.timestamp, *side.table.times)))
+    sides = frame.select(
+        *keys,
+        *(F.col(field.name).alias(f"_{field.name}") for field in carried),
+        # Twice the time, and one more on this side: what is known at a time counts at that time.
+        (_micros(spine.timestamp) * 2 + 1).alias("_order"),
+        F.lit(None).cast(side.rows.select(newness).schema[0].dataType).alias("_newness"),
+    ).unionAll(
+        side.rows.select(
+            *keys,
+            *(F.lit(None).cast(field.dataType).alias(f"_{field.name}") for field in carried),
+            (known * 2).alias("_order"),
+            newness.alias("_newness"),
+        )
+    )
+    until_now = Window.partitionBy(*keys).orderBy("_order").rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    newest = sides.withColumn("_newness", F.max("_newness").over(until_now)).where(F.col("_order") % 2 != 0)
+    back = [F.col(c if c in keys else f"_{c}").alias(c) for c in frame.columns]
+    return newest.select(*back, F.col("_newness").alias(name))
+
+
+def _with_features(frame: DataFrame, spine: Spine, side: Side, newest: str) -> DataFrame:
+    keys, features = side.table.keys, side.lookup.features
+    renamed = side.rows.select(
+        *(F.col(key).alias(f"_{key}") for key in keys),
+        _newness(side.table).alias("_newness"),
+        _micros(side.table.timestamp).alias("_since"),
+        *features,
+    )
+    same = [F.col(key) == F.col(f"_{key}") for key in keys]
+    same.append(F.col(newest) == F.col("_newness"))
+    if side.lookup.lookback_days is not None:
+        same.append(F.col("_since") >= _micros(spine.timestamp) - side.lookup.lookback_days * _DAY)
+    joined = frame.join(renamed, reduce(Column.__and__, same), "left")
+    return joined.select(*(column for column in frame.columns if column != newest), *features)
+
+
+def _newness(table: FeatureTable) -> Column:
+    """What is greater of the newer of two rows: one number where one time decides, which sorts much faster."""
+    times = [_micros(time) for time in table.times]
+    return F.struct(*(time.alias(f"_{place}") for place, time in enumerate(times))) if table.known_at else times[0]
+
+
+def _micros(time: str) -> Column:
+    return F.unix_micros(F.col(time).cast("timestamp"))
