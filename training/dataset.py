@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from scipy import sparse
 from lakehouse.errors import LakehouseError
 from training.encoding import Columns, Encoder, Encoding, Number, Values, index_tables
 from training.feature_store import FeatureLookup, FeatureStore, FeatureTable, Spine, Versions
-from training.use_case import UseCase
+from training.use_case import Lookup, UseCase
 
 Times = npt.NDArray[np.datetime64]
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
@@ -25,6 +26,13 @@ class FrameRefused(LakehouseError):
     @classmethod
     def no_rows(cls, table: str) -> "FrameRefused":
         return cls(f"the spine {table} has no rows", hint="Look at its source, then run: dbt build")
+
+    @classmethod
+    def nothing_found(cls, tables: Sequence[str]) -> "FrameRefused":
+        return cls(
+            f"no row of the spine finds features in {' and '.join(tables)}",
+            hint="Compare the keys and times of the spine with those of the tables: python -m training.features",
+        )
 
     @classmethod
     def no_features(cls, use_case: str) -> "FrameRefused":
@@ -69,9 +77,10 @@ class TrainingFrame:
         features: (rows,) of each feature column, before indices became blocks of `x`.
         y: (rows,) labels, 0 or 1.
         times: (rows,) UTC, ascending.
-        keys: (rows,) the entity.
+        keys: (rows,) the entity; of several columns, their values joined by a bar.
         encoder: how x came about, and how a request becomes a row of it.
         sources: the Delta version of every table that was read.
+        left_out: rows of the spine that found nothing in a table and are not here, by table.
     """
 
     x: sparse.csr_matrix
@@ -79,9 +88,10 @@ class TrainingFrame:
     features: Columns
     y: npt.NDArray[np.int64]
     times: Times
-    keys: npt.NDArray[np.int64]
+    keys: npt.NDArray[Any]
     encoder: Encoder
     sources: Versions
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -96,6 +106,7 @@ class TrainingFrame:
             self.keys[selected],
             self.encoder,
             self.sources,
+            self.left_out,
         )
 
     def fingerprint(self) -> str:
@@ -147,7 +158,7 @@ def load_frame(use_case: UseCase, store: FeatureStore, versions: Versions | None
         FrameRefused: no rows, missing values, or labels that are not 0 and 1.
     """
     labels = use_case.labels
-    spine = Spine(labels.table, (labels.entity,), labels.timestamp, labels.column)
+    spine = Spine(labels.table, labels.keys, labels.timestamp, labels.column)
     tables = [store.table(lookup.table, (versions or {}).get(lookup.table)) for lookup in use_case.features]
     lookups = [
         FeatureLookup(table.name, table.select(lookup.exclude), lookup.lookback_days)
@@ -160,6 +171,7 @@ def load_frame(use_case: UseCase, store: FeatureStore, versions: Versions | None
         raise FrameRefused.no_rows(spine.table)
     if nameless := {name: rows[name].null_count for name in (*spine.keys, spine.timestamp) if rows[name].null_count}:
         raise FrameRefused.missing(nameless, rows.num_rows)
+    rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
     features = _columns(rows, encoder.features)
     matrix = encoder.matrix(features)
@@ -169,9 +181,10 @@ def load_frame(use_case: UseCase, store: FeatureStore, versions: Versions | None
         features=features,
         y=_labels(rows, spine),
         times=rows[spine.timestamp].to_numpy().astype("datetime64[us]"),
-        keys=rows[labels.entity].to_numpy(),
+        keys=_keys(rows, labels.keys),
         encoder=encoder,
         sources={**sources, **indices},
+        left_out=left_out,
     )
 
 
@@ -220,6 +233,28 @@ def _encoder(
         if name not in encoded
     ]
     return Encoder((*needed, *plain), vocabularies, features), indices
+
+
+def _leave_out(
+    rows: pa.Table, wanted: Sequence[Lookup], lookups: Sequence[FeatureLookup]
+) -> tuple[pa.Table, dict[str, int]]:
+    """The rows that found something in every table that says to leave out the others, and how many did not."""
+    kept, left_out = np.ones(rows.num_rows, dtype=np.bool_), {}
+    for want, lookup in zip(wanted, lookups, strict=True):
+        if want.missing == "leave_out" and lookup.features:
+            nothing = np.all([rows[name].is_null().to_numpy() for name in lookup.features], axis=0)
+            left_out[lookup.table] = int(nothing.sum())
+            kept &= ~nothing
+    if not kept.any():
+        raise FrameRefused.nothing_found(sorted(left_out))
+    return rows.filter(pa.array(kept)), left_out
+
+
+def _keys(rows: pa.Table, names: Sequence[str]) -> npt.NDArray[Any]:
+    if len(names) == 1:
+        return np.asarray(rows[names[0]].to_numpy())
+    columns = (rows[name].to_pylist() for name in names)
+    return np.asarray(["|".join(map(str, key)) for key in zip(*columns, strict=True)])
 
 
 def _columns(rows: pa.Table, names: tuple[str, ...]) -> dict[str, Values]:

@@ -25,6 +25,7 @@ def train(use_case: UseCase, settings: Settings) -> ModelVersion:
     with tracking(settings) as client:
         experiment = experiment_id(client, settings, use_case.name)
         with mlflow.start_run(experiment_id=experiment) as run:
+            mlflow.log_metrics({f"left_out.{table}": count for table, count in data.training.left_out.items()})
             trials = try_all(use_case, data.training, client, run)
             winner = best(trials, use_case.search.metric)
             scorer = refit(use_case, winner, data.training)
@@ -42,6 +43,8 @@ def read(use_case: UseCase, settings: Settings) -> Split:
     data = split_by_time(frame, use_case.split.holdout)
     sources = ", ".join(f"{table} v{version}" for table, version in sorted(frame.sources.items()))
     console.detail(f"{len(frame):,} rows x {frame.x.shape[1]} columns from {sources}")
+    for table, count in frame.left_out.items():
+        console.detail(f"{count:,} rows found nothing in {table} and are left out")
     for name, part in (("training", data.training), ("holdout", data.holdout)):
         span = f"{part.first:%Y-%m-%d} to {part.last:%Y-%m-%d}"
         console.detail(f"{name:<9}{len(part):>7,} rows  {span}  {part.y.mean():.1%} positive")

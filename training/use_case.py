@@ -41,20 +41,29 @@ class _Part(BaseModel):
 
 
 class Labels(_Part):
-    """The spine: which entity, when, and what came of it."""
+    """The spine: which entity (one column or several), when, and what came of it."""
 
     table: str
-    entity: str
+    entity: str | tuple[str, ...] = Field(min_length=1)
     timestamp: str
     column: str
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of the entity."""
+        return (self.entity,) if isinstance(self.entity, str) else self.entity
+
 
 class Lookup(_Part):
-    """A feature table to look up, less the features named in `exclude`."""
+    """A feature table to look up, less the features named in `exclude`.
+
+    A row of the spine that finds nothing there is refused, or left out and counted.
+    """
 
     table: str
     exclude: tuple[str, ...] = ()
     lookback_days: int | None = Field(default=None, ge=1)
+    missing: Literal["refuse", "leave_out"] = "refuse"
 
 
 class Split(_Part):

@@ -170,3 +170,34 @@ def test_a_use_case_without_a_feature_is_refused() -> None:
 def test_equal_rows_with_text_keys_have_equal_fingerprints() -> None:
     first, again = (loaded(shelf(entity=[f"client {number}" for number in range(4)])) for _ in range(2))
     assert first.fingerprint() == again.fingerprint()
+
+
+def test_rows_that_find_nothing_are_left_out_and_counted_where_the_use_case_says_so() -> None:
+    nothing: dict[str, list[Any]] = {
+        "place_index": [1, None, 0, 7],
+        "age": [30, None, 50, 41],
+        "height": [1.5, None, 2.0, 1.25],
+    }
+    frame = load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), shelf(**nothing))
+    assert (frame.keys.tolist(), frame.left_out) == ([1, 3, 4], {"gold.people": 1})
+    with pytest.raises(FrameRefused, match="place_index in 1, age in 1, height in 1"):
+        loaded(shelf(**nothing))
+
+
+def test_a_row_that_lacks_one_value_of_several_has_found_its_row() -> None:
+    lacking = shelf(age=[30, None, 50, 41])
+    with pytest.raises(FrameRefused, match="age in 1"):
+        load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), lacking)
+
+
+def test_a_spine_of_which_no_row_finds_anything_is_refused() -> None:
+    nothing: dict[str, list[Any]] = dict.fromkeys(("place_index", "age", "height"), [None] * 4)
+    with pytest.raises(FrameRefused, match=r"no row of the spine finds features in gold\.people"):
+        load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), shelf(**nothing))
+
+
+def test_an_entity_of_two_columns_is_both_of_them() -> None:
+    both = use_case("gold.people")
+    both = both.model_copy(update={"labels": both.labels.model_copy(update={"entity": ("entity", "region")})})
+    rows = shelf(region=["de", "fr", "de", "it"])
+    assert load_frame(both, rows).keys.tolist() == ["1|de", "2|fr", "3|de", "4|it"]
