@@ -34,6 +34,7 @@ class Settings:
     server: str
     feature_store: str = FEATURE_STORES[0]
     catalog: str = "main"
+    online_store: str = "lakehouse"
     in_workspace: bool = False
 
     @property
@@ -64,6 +65,7 @@ class Settings:
             server=environment.get("MODEL_SERVER", "http://127.0.0.1:8080"),
             feature_store=_feature_store(environment.get("FEATURE_STORE", FEATURE_STORES[0])),
             catalog=environment.get("DATABRICKS_CATALOG", "main"),
+            online_store=environment.get("ONLINE_STORE", "lakehouse"),
             # Every Databricks runtime sets it, and nothing else does.
             in_workspace="DATABRICKS_RUNTIME_VERSION" in environment,
         )

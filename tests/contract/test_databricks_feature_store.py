@@ -21,6 +21,7 @@ from training.feature_store import FeatureLookup, FeatureNotFound, NameTaken, No
 from training.feature_store.databricks import (
     DatabricksFeatureStore,
     LookupRefused,
+    OnlineStoreMissing,
     VersionNotNewest,
     WorkspaceNeeded,
 )
@@ -335,6 +336,8 @@ def test_the_recorded_client_is_the_installed_one() -> None:
         (RecordedLookup.__init__, module.FeatureLookup.__init__),
         (RecordedClient.get_table, module.FeatureEngineeringClient.get_table),
         (RecordedClient.create_training_set, module.FeatureEngineeringClient.create_training_set),
+        (RecordedClient.get_online_store, module.FeatureEngineeringClient.get_online_store),
+        (RecordedClient.publish_table, module.FeatureEngineeringClient.publish_table),
     ):
         declared = inspect.signature(real).parameters
         for name, parameter in inspect.signature(recorded).parameters.items():
@@ -346,3 +349,22 @@ def test_the_recorded_client_is_the_installed_one() -> None:
 def test_the_local_home_imports_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, MODULE, None)  # an import would fail
     home.open_store(Settings.from_environment({}))
+
+
+def test_a_table_is_published_to_the_online_store_that_is_named(filled: Workspace) -> None:
+    published = filled.store.publish("gold.features")
+    filled.client.get_online_store.assert_called_once_with(name="lakehouse")
+    filled.client.publish_table.assert_called_once_with(
+        online_store=filled.client.get_online_store.return_value,
+        source_table_name="main.gold.features",
+        online_table_name="main.gold.features_online",
+        publish_mode="TRIGGERED",
+    )
+    assert (published.version, published.features, published.rows) == (1, ("value",), None)
+
+
+def test_an_online_store_that_is_not_there_is_named_and_not_made(filled: Workspace) -> None:
+    filled.client.get_online_store.return_value = None
+    with pytest.raises(OnlineStoreMissing, match=r"no online store 'lakehouse'\n.*create_online_store.*ONLINE_STORE"):
+        filled.store.publish("gold.features")
+    filled.client.publish_table.assert_not_called()

@@ -56,6 +56,24 @@ class RecordedClient:
         **kwargs: Any,
     ) -> Any: ...
 
+    def get_online_store(self, *, name: str) -> Any: ...
+
+    def publish_table(
+        self,
+        *,
+        online_store: Any,
+        source_table_name: str | None = None,
+        online_table_name: str | None = None,
+        publish_mode: str = "TRIGGERED",
+        filter_condition: str | None = None,
+        mode: str = "merge",
+        streaming: bool = False,
+        checkpoint_location: str | None = None,
+        trigger: dict[str, Any] | None = None,
+        features: str | list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any: ...
+
 
 @dataclass
 class Table:

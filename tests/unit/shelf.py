@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 
 from training.encoding import ENCODINGS
 from training.feature_store import Feature, FeatureLookup, FeatureStore, FeatureTable, Spine, Versions
+from training.feature_store.online import Published
 from training.use_case import UseCase
 
 
@@ -49,6 +50,9 @@ class Shelf:
         columns = [*spine.keys, spine.timestamp, spine.label, *(f for lookup in lookups for f in lookup.features)]
         read = {name: (versions or {}).get(name, 9) for name in [spine.table, *(lookup.table for lookup in lookups)]}
         return cast(DataFrame, SimpleNamespace(toArrow=lambda: self.rows.select(columns))), read
+
+    def publish(self, name: str) -> Published:
+        raise NotImplementedError("training does not publish")
 
 
 def _conforms(shelf: Shelf) -> FeatureStore:

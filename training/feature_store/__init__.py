@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.warehouse import TableName
 from training.encoding import Encoding
+from training.feature_store.online import Published
 
 Versions = Mapping[str, int]
 
@@ -163,5 +164,15 @@ class FeatureStore(Protocol):
             NoFeatureTable: a looked-up table declares no key.
             FeatureNotFound: a column is named that a table does not have.
             NameTaken: a feature has the name of a column of the spine, or of another feature.
+            KeyDoubled: a table has several rows of one key and time.
+        """
+        ...
+
+    def publish(self, name: str) -> Published:
+        """Bring the online table of a feature table to its newest version: the newest row of each key.
+
+        Raises:
+            TableNotFound, NoFeatureTable: as `table`.
+            KeyDoubled: a key has several newest rows.
         """
         ...

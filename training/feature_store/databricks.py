@@ -12,7 +12,7 @@ frame is read as it is then. Do not build the tables while a frame is read.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import PySparkException
@@ -34,6 +34,7 @@ from training.feature_store import (
     Spine,
     Versions,
 )
+from training.feature_store.online import Published
 
 if TYPE_CHECKING:
     from databricks.feature_engineering import FeatureEngineeringClient
@@ -79,6 +80,17 @@ class LookupRefused(LakehouseError):
         )
 
 
+class OnlineStoreMissing(LakehouseError):
+    """The workspace has no such online store."""
+
+    @classmethod
+    def named(cls, name: str) -> "OnlineStoreMissing":
+        return cls(
+            f"the workspace has no online store '{name}'",
+            hint="Create it (FeatureEngineeringClient.create_online_store), or name another in ONLINE_STORE.",
+        )
+
+
 def connect(settings: Settings) -> "DatabricksFeatureStore":
     """The store of the workspace in which this process runs.
 
@@ -91,7 +103,8 @@ def connect(settings: Settings) -> "DatabricksFeatureStore":
         from databricks.feature_engineering import FeatureEngineeringClient
     except ImportError as err:
         raise WorkspaceNeeded.without_the_client() from err
-    return DatabricksFeatureStore(workspace_session(), settings.catalog, FeatureEngineeringClient())
+    client = FeatureEngineeringClient()
+    return DatabricksFeatureStore(workspace_session(), settings.catalog, client, settings.online_store)
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,7 @@ class DatabricksFeatureStore:
     session: SparkSession
     catalog: str
     client: "FeatureEngineeringClient"
+    online_store: str = "lakehouse"
 
     def tables(self) -> list[FeatureTable]:
         keyed = self._listed("table_constraints", "constraint_type = 'PRIMARY KEY'")
@@ -159,6 +173,26 @@ class DatabricksFeatureStore:
             with _translated(spine.table, [join.table_name for join in joins]):
                 rows = self.client.create_training_set(df=rows, feature_lookups=joins, label=spine.label).load_df()
         return rows.select(*columns).orderBy(spine.timestamp, *spine.keys, spine.label), pinned
+
+    def publish(self, name: str) -> Published:
+        """Publish to the online store that ONLINE_STORE names; the platform keeps the newest row of each key.
+
+        Raises:
+            TableNotFound, NoFeatureTable: as every home.
+            OnlineStoreMissing: the workspace has no online store of that name. None is made: it costs by the hour.
+        """
+        table = self.table(name)
+        online = self.client.get_online_store(name=self.online_store)
+        if online is None:
+            raise OnlineStoreMissing.named(self.online_store)
+        self.client.publish_table(
+            online_store=online,
+            source_table_name=self._full(name),
+            online_table_name=f"{self._full(name)}_online",
+            publish_mode="TRIGGERED",
+        )
+        names = tuple(feature.name for feature in table.features)
+        return Published(table.version, names, None, datetime.now(UTC).isoformat(timespec="seconds"))
 
     def _table(self, name: str, about: Any, version: int) -> FeatureTable:
         """A feature table from the client's description; types, meanings and encodings stand in the table itself."""

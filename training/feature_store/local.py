@@ -1,13 +1,15 @@
 """The Feature Store on Delta tables in a folder, read through any Spark Connect engine."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.warehouse import TableName, TableNotFound, Warehouse
 from training.encoding import ENCODINGS
 from training.feature_store import (
     Feature,
@@ -19,9 +21,11 @@ from training.feature_store import (
     Spine,
     Versions,
 )
-from training.feature_store.point_in_time import Side, as_of
+from training.feature_store.online import Key, OnlineStore, Published, Row
+from training.feature_store.point_in_time import Side, as_of, newest_rows, to_micros
 
 _KEYS = "feature_table.primary_keys"
+ONLINE = ".online"  # below the warehouse
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,34 @@ class LocalFeatureStore:
         frame = self._columns(spine.table, pinned, [*spine.keys, spine.timestamp, spine.label])
         return as_of(frame, spine, sides), pinned
 
+    def publish(self, name: str) -> Published:
+        table = self.table(name)
+        names = [feature.name for feature in table.features]
+        with OnlineStore(self.warehouse.root / ONLINE) as online:
+            there = online.published(name)
+            if there and (there.version, there.features) == (table.version, tuple(names)):
+                return there
+            since = self._appended(name, there.version, table.version) if there else None
+            anew = since is None or there is None or there.features != tuple(names)
+            rows = self._read(name, table.version) if anew or since is None else since
+            newest = newest_rows(table, rows).select(*table.keys, to_micros(table.timestamp), *names)
+            with online.publication(name, names, table.version, anew=anew) as publication:
+                publication.put(_online_rows(newest, len(table.keys)))
+            published = online.published(name)
+        assert published is not None  # noqa: S101  (it was just committed)
+        return published
+
+    def _appended(self, name: str, before: int, now: int) -> DataFrame | None:
+        """The rows that were appended between two versions; None where rows were also taken away."""
+        try:
+            old, new = (set(self.warehouse.open(TableName.parse(name), v).file_uris()) for v in (before, now))
+        except TableNotFound:
+            return None
+        added = sorted(new - old)
+        if not old <= new:
+            return None
+        return self.session.read.parquet(*added) if added else self._read(name, now).limit(0)
+
     def _side(self, lookup: FeatureLookup, pinned: Versions) -> Side:
         table = self.table(lookup.table, pinned[lookup.table])
         return Side(table, lookup, self._columns(table.name, pinned, [*table.keys, *table.times, *lookup.features]))
@@ -90,6 +122,14 @@ class LocalFeatureStore:
     def _properties(self, name: str) -> dict[str, str]:
         properties: dict[str, str] = self.warehouse.open(TableName.parse(name)).metadata().configuration
         return properties
+
+
+def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[Key, int, Row]]:
+    columns = newest.toArrow().columns
+    # NULL becomes NaN.
+    features = np.column_stack([column.cast(pa.float64()).to_numpy() for column in columns[keys + 1 :]])
+    names = zip(*(column.to_pylist() for column in columns[:keys]), strict=True)
+    return zip(names, columns[keys].to_pylist(), features, strict=True)
 
 
 def _conforms(store: LocalFeatureStore) -> FeatureStore:

@@ -41,12 +41,25 @@ def as_of(frame: DataFrame, spine: Spine, sides: Sequence[Side]) -> DataFrame:
     """
     names = _require_joinable(spine, sides)
     for side in sides:
-        _require_unique(side)
+        require_unique(side.table, side.rows)
     for number, side in enumerate(sides):
         frame = _with_newest(frame, spine, side, f"_newest_{number}")
     for number, side in enumerate(sides):
         frame = _with_features(frame, spine, side, f"_newest_{number}")
     return frame.select(*names).orderBy(spine.timestamp, *spine.keys, spine.label)
+
+
+def newest_rows(table: FeatureTable, rows: DataFrame) -> DataFrame:
+    """The newest row of each key.
+
+    Raises:
+        KeyDoubled: a key has several newest rows.
+    """
+    marked = rows.withColumn("_newness", _newness(table))
+    newest = marked.groupBy(*table.keys).agg(F.max("_newness").alias("_newness"))
+    found = marked.join(newest, [*table.keys, "_newness"], "left_semi").drop("_newness")
+    require_unique(table, found)
+    return found
 
 
 def _require_joinable(spine: Spine, sides: Sequence[Side]) -> list[str]:
@@ -62,15 +75,19 @@ def _require_joinable(spine: Spine, sides: Sequence[Side]) -> list[str]:
     return names
 
 
-def _require_unique(side: Side) -> None:
-    """Make sure that a key has one row at a time: which of two would count, nobody has said."""
-    key = [*side.table.keys, *side.table.times]
-    hashes = side.rows.select(F.xxhash64(*key).alias("_hash"), *key)
+def require_unique(table: FeatureTable, rows: DataFrame) -> None:
+    """Make sure that a key has one row at a time: which of two would count, nobody has said.
+
+    Raises:
+        KeyDoubled: it has several.
+    """
+    key = [*table.keys, *table.times]
+    hashes = rows.select(F.xxhash64(*key).alias("_hash"), *key)
     suspects = hashes.groupBy("_hash").count().where("count > 1").select("_hash")
     if suspects.limit(1).count():
         doubled = hashes.join(suspects, "_hash", "left_semi").groupBy(*key).count().where("count > 1")
         for row in doubled.orderBy(*key).limit(1).collect():
-            raise KeyDoubled.at(side.table.name, {name: row[name] for name in key}, row["count"])
+            raise KeyDoubled.at(table.name, {name: row[name] for name in key}, row["count"])
 
 
 def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataFrame:
@@ -78,12 +95,12 @@ def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataF
     keys = side.table.keys
     carried = [field for field in frame.schema if field.name not in keys]
     newness = _newness(side.table)
-    known = F.greatest(*(_micros(time) for time in (side.table.timestamp, *side.table.times)))
+    known = F.greatest(*(to_micros(time) for time in (side.table.timestamp, *side.table.times)))
     sides = frame.select(
         *keys,
         *(F.col(field.name).alias(f"_{field.name}") for field in carried),
         # Twice the time, and one more on this side: what is known at a time counts at that time.
-        (_micros(spine.timestamp) * 2 + 1).alias("_order"),
+        (to_micros(spine.timestamp) * 2 + 1).alias("_order"),
         F.lit(None).cast(side.rows.select(newness).schema[0].dataType).alias("_newness"),
     ).unionAll(
         side.rows.select(
@@ -104,22 +121,23 @@ def _with_features(frame: DataFrame, spine: Spine, side: Side, newest: str) -> D
     renamed = side.rows.select(
         *(F.col(key).alias(f"_{key}") for key in keys),
         _newness(side.table).alias("_newness"),
-        _micros(side.table.timestamp).alias("_since"),
+        to_micros(side.table.timestamp).alias("_since"),
         *features,
     )
     same = [F.col(key) == F.col(f"_{key}") for key in keys]
     same.append(F.col(newest) == F.col("_newness"))
     if side.lookup.lookback_days is not None:
-        same.append(F.col("_since") >= _micros(spine.timestamp) - side.lookup.lookback_days * _DAY)
+        same.append(F.col("_since") >= to_micros(spine.timestamp) - side.lookup.lookback_days * _DAY)
     joined = frame.join(renamed, reduce(Column.__and__, same), "left")
     return joined.select(*(column for column in frame.columns if column != newest), *features)
 
 
 def _newness(table: FeatureTable) -> Column:
     """What is greater of the newer of two rows: one number where one time decides, which sorts much faster."""
-    times = [_micros(time) for time in table.times]
+    times = [to_micros(time) for time in table.times]
     return F.struct(*(time.alias(f"_{place}") for place, time in enumerate(times))) if table.known_at else times[0]
 
 
-def _micros(time: str) -> Column:
+def to_micros(time: str) -> Column:
+    """A time as whole microseconds since 1970."""
     return F.unix_micros(F.col(time).cast("timestamp"))

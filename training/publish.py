@@ -1,0 +1,26 @@
+"""`python -m training.publish --online [NAME]...`: the newest feature rows, where an endpoint reads them by key."""
+
+import click
+
+from lakehouse import console
+from lakehouse.settings import Settings
+from training.feature_store.home import open_store
+
+
+@click.command()
+@click.option("--online", is_flag=True, required=True, help="To the online tables; the offline ones dbt publishes.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def main(names: tuple[str, ...], online: bool) -> None:
+    """Bring the online tables of the feature tables NAME (schema.table), or of all, up to date."""
+    del online  # there is no other place to publish to
+    store = open_store(Settings.from_environment())
+    rows = []
+    for name in names or [table.name for table in store.tables()]:
+        published = store.publish(name)
+        keys = "" if published.rows is None else f"{published.rows:,}"
+        rows.append([name, str(published.version), keys, published.published_at])
+    console.table(["online table", "version", "keys", "published at"], rows)
+
+
+if __name__ == "__main__":
+    console.run_command(main)
