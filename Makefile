@@ -26,12 +26,21 @@ demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
 test: $(READY)  ## every test this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: $(READY)  ## lint, format, types, import fences, dead links
+features: $(READY)  ## dbt docs and the feature catalogue, as pages
+	@$(BIN)/dbt --quiet docs generate --static
+	@$(BIN)/python -m training.catalogue target/manifest.json target/feature_catalogue/manifest.json
+	@$(BIN)/dbt-features build --manifest target/feature_catalogue/manifest.json --output target/feature_catalogue/site
+	@echo "open target/feature_catalogue/site/index.html and target/static_index.html"
+
+check: $(READY)  ## lint, format, types, import fences, dead links, feature metadata and promises
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/md-dead-link-check
+	@$(BIN)/dbt --quiet parse --target-path target/check
+	@$(BIN)/dbt-features lint --strict --manifest target/check/manifest.json
+	@$(BIN)/python -m training.features --check --manifest target/check/manifest.json
 
 bench: $(READY)  ## benchmarks, side by side in one run
 	@$(BIN)/python -m benchmarks.run

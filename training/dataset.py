@@ -150,16 +150,24 @@ class Fold:
     validate: TrainingFrame
 
 
-def load_frame(use_case: UseCase, store: FeatureStore, versions: Versions | None = None) -> TrainingFrame:
+def load_frame(
+    use_case: UseCase, store: FeatureStore, versions: Versions | None = None, now: datetime | None = None
+) -> TrainingFrame:
     """Build the use case's frame, at the newest versions or exactly at `versions`.
 
+    With `now`, every feature table must be as new as its model declares.
+
     Raises:
+        StaleTable: one is older.
         TableNotFound, NoFeatureTable, FeatureNotFound: the store lacks what the use case names.
         FrameRefused: no rows, missing values, or labels that are not 0 and 1.
     """
     labels = use_case.labels
     spine = Spine(labels.table, labels.keys, labels.timestamp, labels.column)
     tables = [store.table(lookup.table, (versions or {}).get(lookup.table)) for lookup in use_case.features]
+    if now is not None:
+        for table in tables:
+            table.require_fresh(now)
     lookups = [
         FeatureLookup(table.name, table.select(lookup.exclude), lookup.lookback_days)
         for table, lookup in zip(tables, use_case.features, strict=True)

@@ -1,23 +1,52 @@
-"""`python -m training.features`: the feature tables of the store, and what each feature means."""
+"""`python -m training.features`: the feature tables of the store, what each feature means, and what is promised."""
 
 import click
 
 from lakehouse import console
-from lakehouse.settings import Settings
+from lakehouse.settings import PROJECT, Settings
+from training import feature_schema
+from training.feature_store import FeatureStore
 from training.feature_store.home import open_store
+from training.use_case import load_all
+
+PROMISES = PROJECT / "dbt_project" / "feature_tables.json"
 
 
 @click.command()
 @click.argument("name", required=False)
-def main(name: str | None) -> None:
+@click.option("--check", is_flag=True, help="Refuse a dbt manifest that breaks what the feature tables promised.")
+@click.option("--record", is_flag=True, help="Promise what the dbt manifest declares from now on.")
+@click.option("--manifest", default="target/manifest.json", show_default=True, help="What `dbt parse` wrote.")
+def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
     """List the feature tables, or the features of the table NAME (schema.table)."""
+    if check or record:
+        _promises(manifest, record=record)
+        return
     store = open_store(Settings.from_environment())
     if name:
-        table = store.table(name)
-        console.detail(table.description)
-        rows = [[feature.name, feature.data_type, feature.description] for feature in table.features]
-        console.table(["feature", "type", "meaning"], rows)
-        return
+        _features(store, name)
+    else:
+        _tables(store)
+
+
+def _promises(manifest: str, *, record: bool) -> None:
+    declared, before = feature_schema.declared(PROJECT / manifest), feature_schema.recorded(PROMISES)
+    if record:
+        feature_schema.record(declared, PROMISES)
+    else:
+        feature_schema.require_kept(before, declared, load_all())
+    more = sum(len(promise.features) for promise in declared.values())
+    console.detail(f"{len(declared)} feature tables with {more} features keep what they promised")
+
+
+def _features(store: FeatureStore, name: str) -> None:
+    table = store.table(name)
+    console.detail(table.description)
+    rows = [[feature.name, feature.data_type, feature.description] for feature in table.features]
+    console.table(["feature", "type", "meaning"], rows)
+
+
+def _tables(store: FeatureStore) -> None:
     header = ["feature table", "version", "key", "timestamp", "features"]
     rows = [
         [table.name, str(table.version), ", ".join(table.keys), table.timestamp, str(len(table.features))]

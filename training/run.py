@@ -1,5 +1,7 @@
 """`python -m training.run --use-case NAME`: from gold tables to a registered challenger."""
 
+from datetime import UTC, datetime
+
 import click
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -39,7 +41,7 @@ def train(use_case: UseCase, settings: Settings) -> ModelVersion:
 def read(use_case: UseCase, settings: Settings) -> Split:
     """The point-in-time frame, split by time."""
     console.stage(f"Reading the features of {use_case.name} as of each label's time")
-    frame = load_frame(use_case, open_store(settings))
+    frame = load_frame(use_case, open_store(settings), now=datetime.now(UTC))
     data = split_by_time(frame, use_case.split.holdout)
     sources = ", ".join(f"{table} v{version}" for table, version in sorted(frame.sources.items()))
     console.detail(f"{len(frame):,} rows x {frame.x.shape[1]} columns from {sources}")

@@ -158,6 +158,15 @@ def load(name: str, folder: Path = FOLDER) -> UseCase:
     return use_case
 
 
+def load_all(folder: Path = FOLDER) -> list[UseCase]:
+    """Every use case, ordered by name.
+
+    Raises:
+        UseCaseRefused: one of them is not valid.
+    """
+    return [load(file.stem, folder) for file in sorted(folder.glob("*.yml"))]
+
+
 def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(words)) < len(words):
         raise ValueError(f"named twice in {', '.join(words)}")

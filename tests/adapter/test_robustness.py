@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from dbt.adapters.embedded.tables import TableWriter
 
 from lakehouse.errors import LakehouseError
@@ -190,8 +191,6 @@ SAID = 'it\'s "so"\nand \\ ünïcode €'
 @pytest.mark.parametrize("kind", ["table", "incremental"])
 def test_published_properties_are_whole_and_brought_up_to_date(tmp_path: Path, kind: str) -> None:
     def about(text: str) -> str:
-        import yaml
-
         feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
         config = {"materialized": kind, "meta": {"feature_catalog": feature}}
         return yaml.safe_dump({"models": [{"name": "one", "description": text, "config": config}]})
@@ -201,6 +200,33 @@ def test_published_properties_are_whole_and_brought_up_to_date(tmp_path: Path, k
         project.write({"models/one.yml": about(text)})
         project.dbt("run")
         assert project.properties("gold.one")["feature_table.description"] == text
+
+
+def test_a_changed_key_is_refused_and_the_table_stays(tmp_path: Path) -> None:
+    def keyed(entity: str) -> str:
+        feature = {"is_feature_table": True, "entity": entity, "timestamp_column": "at"}
+        return yaml.safe_dump({"models": [{"name": "one", "config": {"meta": {"feature_catalog": feature}}}]})
+
+    model = "select 1 as id, 2 as other, timestamp'2024-05-01 00:00:00' as at"
+    project = Project.below(tmp_path, {"models/one.sql": model, "models/one.yml": keyed("id")})
+    project.dbt("run")
+    before = project.rows("gold.one")
+    project.write({"models/one.yml": keyed("other"), "models/one.sql": model.replace("1 as id", "3 as id")})
+    told = project.dbt("run", exits=1)
+    assert 'is ["id"], and its model declares ["other"]' in told
+    assert project.rows("gold.one") == before
+
+
+@pytest.mark.parametrize("key", ["id", "at"])
+def test_a_key_without_a_value_is_refused_also_from_python(tmp_path: Path, key: str) -> None:
+    feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
+    about = yaml.safe_dump({"models": [{"name": "one", "config": {"meta": {"feature_catalog": feature}}}]})
+    row = {"id": "1", "at": "timestamp'2024-05-01 00:00:00'"}
+    row[key] = {"id": "cast(null as int)", "at": "cast(null as timestamp)"}[key]
+    code = f'def model(dbt, session):\n    return session.sql("select {row["id"]} as id, {row["at"]} as at")\n'
+    project = Project.below(tmp_path, {"models/one.py": code, "models/one.yml": about})
+    assert key in project.dbt("run", exits=1)
+    assert not list(project.warehouse.tables())
 
 
 def test_a_model_s_own_error_is_one_clear_message(tmp_path: Path) -> None:

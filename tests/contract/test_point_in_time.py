@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
-from training.feature_store import FeatureLookup, FeatureNotFound, KeyDoubled, Spine
+from training.feature_store import FeatureLookup, FeatureNotFound, KeyDoubled, Spine, StaleTable
 from training.feature_store.local import LocalFeatureStore
 
 SPINE = Spine("gold.labels", ("client",), "at", "label")
@@ -40,6 +40,7 @@ def write(
     *,
     keys: Sequence[str] = (),
     arrival: str | None = None,
+    freshness: str | None = None,
     types: Mapping[str, pa.DataType] | None = None,
 ) -> None:
     """A gold table with these columns; with `keys` a feature table, whose other columns are features.
@@ -56,6 +57,7 @@ def write(
             "feature_table.primary_keys": json.dumps(list(keys)),
             "feature_table.timestamp_column": "known_at",
             **({"feature_table.known_at_column": arrival} if arrival else {}),
+            **({"feature_table.freshness": freshness} if freshness else {}),
             "feature_table.description": "",
             "feature_table.features": json.dumps({f: {"data_type": "bigint", "description": ""} for f in features}),
         }
@@ -258,6 +260,27 @@ def test_two_rows_of_one_key_and_time_are_refused_by_value(store: LocalFeatureSt
     write(store, "orders", "client known_at sum", [(1, day(1), 10), (2, day(1), 3), (2, day(1), 4)], keys=["client"])
     with pytest.raises(KeyDoubled, match=r"gold\.orders has 2 rows of client 2, known_at 2020-01-01.*\n.*dbt test"):
         joined(store, FeatureLookup("gold.orders", ("sum",)))
+
+
+def test_a_table_that_is_older_than_declared_is_named_with_its_age(store: LocalFeatureStore) -> None:
+    two_days = json.dumps({"warn_after": None, "error_after": {"count": 2, "period": "day"}})
+    rows = [(1, day(1), 10), (2, day(5), 20)]
+    write(store, "orders", "client known_at sum", rows, keys=["client"], freshness=two_days)
+    write(store, "visits", "client known_at sum", rows, keys=["client"])
+    table = store.table("gold.orders")
+    assert (table.newest, table.max_age) == (day(5), timedelta(days=2))
+    table.require_fresh(day(7))
+    store.table("gold.visits").require_fresh(day(31))
+    with pytest.raises(StaleTable, match=r"gold\.orders ends at 2020-01-05 00:00 UTC.*\n.*--select \+orders"):
+        table.require_fresh(day(7) + timedelta(seconds=1))
+
+
+def test_a_table_without_a_row_is_stale(store: LocalFeatureStore) -> None:
+    an_hour = json.dumps({"error_after": {"count": 1, "period": "hour"}})
+    write(store, "orders", "client known_at sum", [(1, day(1), 1)], keys=["client"], freshness=an_hour)
+    DeltaTable(store.warehouse.root / "gold" / "orders").delete()
+    with pytest.raises(StaleTable, match="has no rows"):
+        store.table("gold.orders").require_fresh(day(1))
 
 
 arrivals = st.dictionaries(st.tuples(clients, moments, moments), st.integers(0, 99), min_size=1, max_size=14)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from pyspark.sql import DataFrame
@@ -35,6 +36,8 @@ class FeatureTable:
         features: every other column, in table order.
         encodings: how raw values become the features.
         known_at: from when on a row was known, where that may be later; None where it is the timestamp.
+        max_age: how old its newest row may be; None for any age.
+        newest: the time of its newest row, where `max_age` is declared.
     """
 
     name: str
@@ -45,6 +48,17 @@ class FeatureTable:
     features: tuple[Feature, ...]
     encodings: tuple[Encoding, ...]
     known_at: str | None = None
+    max_age: timedelta | None = None
+    newest: datetime | None = None
+
+    def require_fresh(self, now: datetime) -> None:
+        """Make sure that the table is as new as it is declared to be.
+
+        Raises:
+            StaleTable: its newest row is older, or it has none.
+        """
+        if self.max_age is not None and (self.newest is None or now - self.newest > self.max_age):
+            raise StaleTable.of(self.name, self.newest, self.max_age)
 
     @property
     def times(self) -> tuple[str, ...]:
@@ -116,6 +130,19 @@ class KeyDoubled(LakehouseError):
         return cls(
             f"{table} has {times} rows of {shown}, and no rule says which one counts",
             hint=f"Find them all: dbt test --select {model}. Let its model write one row for each key and time.",
+        )
+
+
+class StaleTable(LakehouseError):
+    """A feature table is older than its model declares it may be."""
+
+    @classmethod
+    def of(cls, name: str, newest: datetime | None, max_age: timedelta) -> "StaleTable":
+        model = name.rpartition(".")[2]
+        age = f"ends at {newest:%Y-%m-%d %H:%M} UTC" if newest else "has no rows"
+        return cls(
+            f"{name} {age}, and may be {max_age} old at most",
+            hint=f"Bring it up to date: dbt build --select +{model}. Or change `freshness` in {model}.yml.",
         )
 
 

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from lakehouse.warehouse import TableName, TableNotFound, Warehouse
 from training.encoding import ENCODINGS
@@ -45,12 +47,16 @@ class LocalFeatureStore:
         if _KEYS not in properties:
             raise NoFeatureTable.named(name)
         described: dict[str, Any] = json.loads(properties["feature_table.features"])
+        timestamp = properties["feature_table.timestamp_column"]
+        max_age = _max_age(properties.get("feature_table.freshness"))
         return FeatureTable(
             name=name,
             version=log.version(),
             description=properties["feature_table.description"],
             keys=tuple(json.loads(properties[_KEYS])),
-            timestamp=properties["feature_table.timestamp_column"],
+            timestamp=timestamp,
+            max_age=max_age,
+            newest=self._newest(name, log.version(), timestamp) if max_age else None,
             known_at=properties.get("feature_table.known_at_column"),
             features=tuple(
                 Feature(feature, about["data_type"], about["description"]) for feature, about in described.items()
@@ -104,6 +110,11 @@ class LocalFeatureStore:
             return None
         return self.session.read.parquet(*added) if added else self._read(name, now).limit(0)
 
+    def _newest(self, name: str, version: int, timestamp: str) -> datetime | None:
+        (row,) = self._read(name, version).agg(F.max(F.col(timestamp).cast("timestamp"))).collect()
+        newest: datetime | None = row[0] and row[0].replace(tzinfo=UTC)
+        return newest
+
     def _side(self, lookup: FeatureLookup, pinned: Versions) -> Side:
         table = self.table(lookup.table, pinned[lookup.table])
         return Side(table, lookup, self._columns(table.name, pinned, [*table.keys, *table.times, *lookup.features]))
@@ -122,6 +133,11 @@ class LocalFeatureStore:
     def _properties(self, name: str) -> dict[str, str]:
         properties: dict[str, str] = self.warehouse.open(TableName.parse(name)).metadata().configuration
         return properties
+
+
+def _max_age(freshness: str | None) -> timedelta | None:
+    error_after = json.loads(freshness or "{}").get("error_after")
+    return timedelta(**{f"{error_after['period']}s": error_after["count"]}) if error_after else None
 
 
 def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[Key, int, Row]]:

@@ -28,7 +28,9 @@ def feature_key(model: Model) -> tuple[list[str], list[str]]:
     """The entity columns of a feature table, and those of its times; empty for any other table."""
     catalog = _feature_catalog(model)
     entity = catalog.get("entity") or []
-    times = [catalog[name] for name in ("timestamp_column", "known_at_column") if catalog.get(name)]
+    # `feature_catalog` has the keys that dbt-features knows, and no others.
+    known_at = (model["config"].get("meta") or {}).get("known_at_column") if catalog else None
+    times = [time for time in (catalog.get("timestamp_column"), known_at) if time]
     return [entity] if isinstance(entity, str) else list(entity), times
 
 
@@ -43,7 +45,7 @@ def feature_properties(model: Model) -> dict[str, str]:
     published = {
         "primary_keys": json.dumps(keys),
         "timestamp_column": catalog.get("timestamp_column"),
-        "known_at_column": catalog.get("known_at_column"),
+        "known_at_column": meta.get("known_at_column"),
         "description": (model.get("description") or "").strip(),
         "grain": meta.get("grain"),
         "owner": catalog.get("owner"),

@@ -16,6 +16,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.warehouse import TableName, Warehouse
 
 _CHECK = "delta.constraints."
+KEY = "feature_table.primary_keys"
 
 
 class TableBlocked(LakehouseError):
@@ -26,6 +27,18 @@ class TableBlocked(LakehouseError):
         return cls(
             f"{location} holds files and no Delta table",
             hint="Move them away, or delete the folder if nobody needs it, and run dbt again.",
+        )
+
+
+class KeyChanged(LakehouseError):
+    """A feature table would get another key."""
+
+    @classmethod
+    def of(cls, name: TableName, before: str, now: str) -> "KeyChanged":
+        return cls(
+            f"the key of the feature table {name} is {before}, and its model declares {now}: whoever looks it up by "
+            "the one would find nothing by the other",
+            hint="Give the new key a model of its own; or, if nobody reads the table, delete its folder and build.",
         )
 
 
@@ -60,8 +73,10 @@ class TableWriter:
 
         Raises:
             TableBlocked: the location holds something that is no table.
+            KeyChanged: the table is a feature table of another key.
             PySparkException: a row breaks a constraint, or the rows cannot be computed.
         """
+        self._require_same_key(name, spec)
         staged = f"rows_{_digest(name)}"
         rows.createOrReplaceTempView(staged)
         try:
@@ -90,6 +105,12 @@ class TableWriter:
         self.warehouse.location(old).rename(target)
         self.session.sql(f"CREATE DATABASE IF NOT EXISTS `{new.schema}`").collect()
         self.warehouse.register_table(self.session, new)
+
+    def _require_same_key(self, name: TableName, spec: TableSpec) -> None:
+        there = self._existing(self.warehouse.location(name))
+        before = there.metadata().configuration.get(KEY) if there else None
+        if before is not None and spec.properties.get(KEY) not in {None, before}:
+            raise KeyChanged.of(name, before, spec.properties[KEY])
 
     def _existing(self, location: Path) -> DeltaTable | None:
         if DeltaTable.is_deltatable(str(location)):

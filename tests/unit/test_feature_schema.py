@@ -1,0 +1,101 @@
+"""What feature tables promise: adding is fine, everything else is refused with whom it would break."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.settings import PROJECT
+from tests.unit.shelf import use_case
+from training.catalogue import with_users
+from training.feature_schema import (
+    Change,
+    ManifestMissing,
+    Promise,
+    PromiseBroken,
+    breaking,
+    declared,
+    record,
+    recorded,
+    require_kept,
+)
+from training.features import PROMISES
+from training.use_case import load_all
+
+BEFORE = {"gold.t": Promise(("id", "at"), {"age": "int", "height": "double"})}
+
+
+def now(key: tuple[str, ...] = ("id", "at"), **features: str) -> dict[str, Promise]:
+    return {"gold.t": Promise(key, features or {"age": "int", "height": "double"})}
+
+
+@pytest.mark.parametrize(
+    ("after", "changes"),
+    [
+        (now(), []),
+        (now(age="int", height="double", weight="int"), []),
+        (now() | {"gold.u": Promise(("id",), {})}, []),
+        (now(age="int"), [Change("gold.t", "height", "double", "no feature")]),
+        (now(age="int", size="double"), [Change("gold.t", "height", "double", "no feature")]),
+        (now(age="bigint", height="double"), [Change("gold.t", "age", "int", "bigint")]),
+        (now(("other", "at")), [Change("gold.t", None, "the key (id, at)", "(other, at)")]),
+        ({}, [Change("gold.t", None, "a feature table", "none")]),
+    ],
+)
+def test_only_a_changed_or_missing_promise_breaks(after: dict[str, Promise], changes: list[Change]) -> None:
+    assert breaking(BEFORE, after) == changes
+
+
+def test_a_broken_promise_names_the_use_cases_that_read_it() -> None:
+    reads, excludes = use_case("gold.t"), use_case({"table": "gold.t", "exclude": ["height"]})
+    other = excludes.model_copy(update={"name": "other"})
+    with pytest.raises(
+        PromiseBroken, match=r"gold\.t\.height: double becomes no feature, which shelf uses\n.*--record"
+    ):
+        require_kept(BEFORE, now(age="int"), [reads, other])
+    with pytest.raises(PromiseBroken, match=r"the key .* which shelf and other uses"):
+        require_kept(BEFORE, now(("id",)), [reads, other])
+
+
+def test_what_is_recorded_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "promises.json"
+    assert recorded(file) == {}
+    record(BEFORE, file)
+    assert recorded(file) == BEFORE
+
+
+def test_a_manifest_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ManifestMissing, match="dbt parse"):
+        declared(tmp_path / "manifest.json")
+
+
+def manifest() -> dict[str, Any]:
+    columns = {name: {"data_type": "int", "meta": {}} for name in ("id", "at", "arrived_at", "age")}
+    catalog = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
+    meta = {"feature_catalog": catalog, "known_at_column": "arrived_at"}
+    node = {"schema": "gold", "alias": "t", "resource_type": "model", "config": {"meta": meta}, "columns": columns}
+    plain = node | {"alias": "u", "config": {"meta": {}}}
+    return {"nodes": {"model.t": node, "model.u": plain, "test.v": {"resource_type": "test"}}}
+
+
+def test_a_manifest_declares_its_feature_tables(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    known = manifest()
+    known["nodes"].pop("test.v")
+    file.write_text(json.dumps(known), encoding="utf-8")
+    assert declared(file) == {"gold.t": Promise(("id", "at", "arrived_at"), {"age": "int"})}
+
+
+def test_the_catalogue_says_which_use_cases_read_a_feature() -> None:
+    excludes = use_case({"table": "gold.t", "exclude": ["age"]}).model_copy(update={"name": "other"})
+    columns = with_users(manifest(), [use_case("gold.t"), excludes])["nodes"]["model.t"]["columns"]
+    assert columns["age"]["meta"]["feature_catalog"]["used_by"] == ["shelf"]
+
+
+def test_the_project_s_promises_cover_what_its_use_cases_read() -> None:
+    promised = recorded(PROMISES)
+    for case in load_all():
+        for lookup in case.features:
+            assert set(lookup.exclude) <= set(promised[lookup.table].features)
+    assert PROMISES.is_relative_to(PROJECT)
