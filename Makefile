@@ -18,6 +18,7 @@ show = @printf '\n\033[1m$$ %s\033[0m\n' '$(1)'; PATH="$(abspath $(BIN)):$$PATH"
 demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
 	$(call show,dbt build) | grep -v ' START '
 	$(call show,python -m training.features)
+	$(call show,python -m training.publish --online)
 	$(call show,python -m training.run --use-case term_deposit)
 	$(call show,python -m deployment.run promote --use-case term_deposit) || test $$? -eq 3  # 3: not promoted
 	$(call show,python -m deployment.run serve --use-case term_deposit --detach)

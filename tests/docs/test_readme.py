@@ -6,7 +6,9 @@ import click
 import pytest
 
 import deployment.run
+import simulation.run
 import training.features
+import training.publish
 import training.run
 from lakehouse import settings
 from lakehouse.settings import PROJECT
@@ -16,7 +18,8 @@ MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 
 
 def commands() -> list[tuple[str, click.Command]]:
-    single = [("training.run", training.run.main), ("training.features", training.features.main)]
+    modules = [training.run, training.features, training.publish, simulation.run]
+    single = [(module.__name__, module.main) for module in modules]
     return [*single, *((f"deployment.run {name}", command) for name, command in deployment.run.main.commands.items())]
 
 

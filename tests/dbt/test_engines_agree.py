@@ -1,0 +1,48 @@
+"""The gold tables of German customers from Sail and from JVM Spark, row by row."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.jvm_spark import available, jvm_spark_connect
+from lakehouse.warehouse import TableName, Warehouse
+from simulation.run import Sample, deliver
+from tests.checkout import Checkout
+
+pytestmark = [pytest.mark.jvm, pytest.mark.skipif(not available(), reason="no java on the PATH")]
+
+CUTS = [datetime(*day, tzinfo=UTC) for day in ((2021, 1, 1), (2024, 2, 10), (2024, 5, 20))]
+SAMPLE, LANDING = Sample(150, 9), Path("dbt_project/landing/german_customers")
+RUN = ("dbt", "run", "--select", "tag:german_customers")
+
+
+def rows(checkout: Checkout, name: TableName) -> list[dict[str, Any]]:
+    found = Warehouse(checkout.root / "warehouse").open(name).to_pyarrow_table().to_pylist()
+    return sorted(found, key=lambda row: [(value is None, str(value)) for value in row.values()])
+
+
+def build(sail: Checkout, jvm: Checkout) -> None:
+    sail.run(*RUN)
+    jvm.run(*RUN, "--target", "spark")
+
+
+def test_both_engines_build_the_same_rows_at_once_and_step_by_step(tmp_path: Path) -> None:
+    sail = Checkout.below(tmp_path / "sail")
+    shutil.rmtree(sail.root / LANDING)
+    deliver(SAMPLE, sail.root / LANDING, CUTS[0], CUTS[1])
+    jvm = Checkout(tmp_path / "jvm" / "project", sail.variables)
+    shutil.copytree(sail.root, jvm.root)
+    with jvm_spark_connect() as remote:
+        jvm.variables["SPARK_REMOTE"] = remote
+        build(sail, jvm)
+        for checkout in (sail, jvm):
+            deliver(SAMPLE, checkout.root / LANDING, CUTS[1], CUTS[2])
+        build(sail, jvm)
+    tables = list(Warehouse(sail.root / "warehouse").tables())
+    assert len(tables) == 14
+    assert tables == list(Warehouse(jvm.root / "warehouse").tables())
+    for name in tables:
+        assert rows(sail, name) == rows(jvm, name), name
