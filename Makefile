@@ -16,7 +16,7 @@ help:  ## list the targets
 show = @printf '\n\033[1m$$ %s\033[0m\n' '$(1)'; PATH="$(abspath $(BIN)):$$PATH" $(1)
 
 demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
-	$(call show,dbt build) | grep -v ' START '
+	$(call show,dbt build) | grep -vE ' (START|PASS) '
 	$(call show,python -m training.features)
 	$(call show,python -m training.publish --online)
 	$(call show,python -m training.run --use-case term_deposit)
