@@ -44,7 +44,7 @@ check: $(READY)  ## lint, format, types, import fences, dead links, feature meta
 	@$(BIN)/python -m training.features --check --manifest target/check/manifest.json
 
 bench: $(READY)  ## benchmarks, side by side in one run
-	@$(BIN)/python -m benchmarks.run
+	@$(BIN)/python -m benchmarks.run $(ONLY)
 
 format: $(READY)  ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix-only .

@@ -1,0 +1,45 @@
+"""`dbt build` on Sail in process beside JVM Spark with Delta."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from benchmarks.jvm_spark import available, jvm_spark_connect
+from benchmarks.measure import RUNS, in_turn, measure, tool
+from lakehouse import console
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT
+
+
+@click.command()
+def main() -> None:
+    """The bank's models and tests, into an empty warehouse."""
+    if not available():
+        raise LakehouseError("the peer is JVM Spark, and there is no java on the PATH", hint="Install Java 17.")
+    with tempfile.TemporaryDirectory() as folder, jvm_spark_connect() as remote:
+        console.stage(f"dbt build, {RUNS} runs each after a warm-up; the JVM server is up before they begin")
+        row = in_turn(
+            "dbt build, bank marketing",
+            lambda: _build(Path(folder) / "ours", "local"),
+            lambda: _build(Path(folder) / "peer", "spark", remote),
+        )
+    console.table(["", "Sail in process", "JVM Spark + Delta", "ratio"], [row])
+
+
+def _build(folder: Path, target: str, remote: str | None = None) -> float:
+    """Seconds of one build into a warehouse below `folder`."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"},
+        "LAKEHOUSE_WAREHOUSE": str(folder / "warehouse"),
+        **({"SPARK_REMOTE": remote} if remote else {}),
+    }
+    places = ("--target-path", str(folder / "target"), "--log-path", str(folder / "logs"))
+    selected = ("--exclude", "tag:german_customers")
+    command = [tool("dbt"), "--quiet", "build", "--target", target, *selected, *places]
+    return measure(command, PROJECT, environment).seconds
+
+
+if __name__ == "__main__":
+    console.run_command(main)

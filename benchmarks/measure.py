@@ -1,0 +1,78 @@
+"""What a whole process takes: its time from start to end, and the most memory it ever held."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from lakehouse.errors import LakehouseError
+
+RUNS = 3
+
+
+class ProcessFailed(LakehouseError):
+    """A measured process did not do its work, so its figures mean nothing."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one process took, and what it printed.
+
+    Attributes:
+        seconds: wall clock, from its start to its end.
+        peak: bytes of memory that were resident at most.
+    """
+
+    seconds: float
+    peak: int
+    output: str
+
+    @property
+    def cells(self) -> list[str]:
+        return [f"{self.seconds:.1f} s", mebibytes(self.peak)]
+
+
+def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Usage:
+    """Run a command to its end.
+
+    Raises:
+        ProcessFailed: it exited with anything but 0; the end of its output is in the message.
+    """
+    begin = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=folder, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        output = process.stdout.read() if process.stdout else ""
+        # The kernel counts this child alone; RUSAGE_CHILDREN would give the largest of all so far.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - begin
+    if process.returncode:
+        raise ProcessFailed(f"{' '.join(command)} exited with {process.returncode}:\n{output[-2000:]}")
+    return Usage(seconds, usage.ru_maxrss * 1024, output)
+
+
+def tool(name: str) -> str:
+    """A command of this environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def mebibytes(size: int) -> str:
+    """A size as a table shows it."""
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def in_turn(what: str, ours: Callable[[], float], peer: Callable[[], float]) -> list[Any]:
+    """A row of medians: both once to warm up, then each RUNS times, alternating.
+
+    What differs is then the work and not the hour.
+    """
+    ours(), peer()
+    pairs = [(ours(), peer()) for _ in range(RUNS)]
+    our_seconds, peer_seconds = (median(side) for side in zip(*pairs, strict=True))
+    return [what, f"{our_seconds:.1f} s", f"{peer_seconds:.1f} s", f"{peer_seconds / our_seconds:.1f} x"]
