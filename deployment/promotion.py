@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from training.criteria import Promotion
 from training.evaluation import METRICS, Floats, Labels
-from training.use_case import Promotion
 
 RESAMPLES = 500
 
@@ -138,9 +138,9 @@ def _non_inferiority(labels: Labels, challenger: Scores, champion: Scores, polic
     bound = float(np.quantile(_gains(labels, challenger, champion, policy), 1 - policy.confidence))
     return Reason(
         f"gain in {policy.metric} over version {champion.version}",
-        f"lower bound at {policy.confidence:.0%} above {-policy.non_inferiority_margin:g}",
+        f"lower bound at {policy.confidence:.0%} above {-policy.margin:g}",
         f"{metric.gain(values[0], over=values[1]):+.4f}, lower bound {bound:+.4f}",
-        bound > -policy.non_inferiority_margin,
+        bound > -policy.margin,
     )
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from lakehouse.errors import LakehouseError, nearest
+from training.criteria import Promotion
 from training.evaluation import METRICS
 from training.models import FAMILIES
+from training.part import Part, known_word
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -36,11 +38,7 @@ class UseCaseRefused(LakehouseError):
         return cls(f"{path.name} is no valid use case:\n  " + "\n  ".join(problems), hint=f"Correct {path}.")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Labels(_Part):
+class Labels(Part):
     """The spine: which entity (one column or several), when, and what came of it."""
 
     table: str
@@ -54,7 +52,7 @@ class Labels(_Part):
         return (self.entity,) if isinstance(self.entity, str) else self.entity
 
 
-class Lookup(_Part):
+class Lookup(Part):
     """A feature table to look up, less the features named in `exclude`.
 
     A row of the spine that finds nothing there is refused, or left out and counted.
@@ -66,7 +64,7 @@ class Lookup(_Part):
     missing: Literal["refuse", "leave_out"] = "refuse"
 
 
-class Split(_Part):
+class Split(Part):
     """The last share of the rows by time is the holdout; the folds before it roll their origin forward."""
 
     by: Literal["time"] = "time"
@@ -74,7 +72,7 @@ class Split(_Part):
     folds: int = Field(default=4, ge=1, le=20)
 
 
-class Search(_Part):
+class Search(Part):
     """How the hyperparameters are searched."""
 
     method: Literal["tpe", "random"] = "tpe"
@@ -86,29 +84,15 @@ class Search(_Part):
     @field_validator("metric")
     @classmethod
     def _metric_is_known(cls, metric: str) -> str:
-        return _known("metric", metric, list(METRICS))
+        return known_word("metric", metric, list(METRICS))
 
     @field_validator("families")
     @classmethod
     def _families_are_known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
-        return _distinct(tuple(_known("family", family, list(FAMILIES)) for family in families))
+        return _distinct(tuple(known_word("family", family, list(FAMILIES)) for family in families))
 
 
-class Promotion(_Part):
-    """What a challenger must show on the holdout before it serves."""
-
-    metric: str = "roc_auc"
-    minimum: float
-    non_inferiority_margin: float = Field(default=0.005, ge=0)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-
-    @field_validator("metric")
-    @classmethod
-    def _metric_is_known(cls, metric: str) -> str:
-        return _known("metric", metric, list(METRICS))
-
-
-class Serving(_Part):
+class Serving(Part):
     """The endpoint, and what an answer is made of."""
 
     endpoint: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$", max_length=63)
@@ -116,7 +100,7 @@ class Serving(_Part):
     threshold: float = Field(default=0.5, gt=0, lt=1)
 
 
-class UseCase(_Part):
+class UseCase(Part):
     """One use case, as its file says it."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -171,12 +155,6 @@ def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(words)) < len(words):
         raise ValueError(f"named twice in {', '.join(words)}")
     return words
-
-
-def _known(what: str, word: str, known: list[str]) -> str:
-    if word not in known:
-        raise ValueError(f"no {what} '{word}'. {nearest(word, known)}")
-    return word
 
 
 def _problem(error: Any) -> str:

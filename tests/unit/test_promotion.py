@@ -13,8 +13,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from deployment import promotion
 from deployment.promotion import Decision, Reason, Scores, decide
+from training.criteria import Promotion
 from training.evaluation import METRICS, Floats, Labels
-from training.use_case import Promotion
 
 with (Path(__file__).parent.parent / "golden" / "verdicts.csv").open(encoding="utf-8") as _file:
     CASES = list(csv.DictReader(_file))
@@ -48,7 +48,7 @@ def scores(version: int, kind: str) -> Scores:
 
 
 def policy(metric: str = "roc_auc", minimum: float = 0.5, margin: float = 0.005) -> Promotion:
-    return Promotion(metric=metric, minimum=minimum, non_inferiority_margin=margin)
+    return Promotion(metric=metric, minimum=minimum, margin=margin)
 
 
 def quickly(labels: Labels, challenger: Scores, champion: Scores | None, rule: Promotion) -> Decision:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from deployment import promotion
 from deployment.promotion import Scores, decide
+from training.criteria import Promotion
 from training.evaluation import METRICS, Floats
-from training.use_case import Promotion
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -38,7 +38,7 @@ def said(y: npt.NDArray[np.int64], signal: float, seed: int) -> Floats:
 def policy(metric: str = "roc_auc") -> Promotion:
     """A policy whose minimum every version reaches, and that lets nothing pass that is worse."""
     easy = 0.0 if METRICS[metric].greater_is_better else 100.0
-    return Promotion(metric=metric, minimum=easy, non_inferiority_margin=0)
+    return Promotion(metric=metric, minimum=easy, margin=0)
 
 
 @settings(max_examples=8, deadline=None)

@@ -1,0 +1,62 @@
+"""What a challenger must show before it serves, as a use-case file says it."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from training.evaluation import METRICS
+from training.part import Part, known_word
+
+
+class Guards(Part):
+    """Limits that hold beside the metric; a limit that is not set guards nothing.
+
+    Attributes:
+        max_calibration_error: expected calibration error of the challenger, 0 to 1.
+        max_changed_decisions: share of the rows on which the two versions decide differently.
+        slices: feature columns with few values; each value is a slice of the holdout.
+        min_slice_rows: smaller slices are not judged.
+        max_slice_drop: by how much the challenger's metric may be worse than the champion's on a slice.
+        max_p99_ms: 99th percentile of the time of one answer, in this process, in milliseconds.
+        max_size_mb: the files of the version, in 10^6 bytes.
+        input_schema: `compatible`: whoever calls the champion can call the challenger.
+    """
+
+    max_calibration_error: float | None = Field(default=None, gt=0, le=1)
+    max_changed_decisions: float | None = Field(default=None, ge=0, le=1)
+    slices: tuple[str, ...] = ()
+    min_slice_rows: int = Field(default=200, ge=1)
+    max_slice_drop: float = Field(default=0.03, ge=0)
+    max_p99_ms: float | None = Field(default=None, gt=0)
+    max_size_mb: float | None = Field(default=None, gt=0)
+    input_schema: Literal["compatible", "any"] = "compatible"
+
+
+class Promotion(Part):
+    """What a challenger must show on the holdout before it serves.
+
+    Attributes:
+        metric: by which the two are compared.
+        minimum: what the challenger must reach in any case; for a loss, what it must not exceed.
+        test: `non_inferiority`: not worse than the champion by `margin`; `superiority`: better by more than it.
+        margin: in units of the metric.
+        confidence: of the one-sided interval that must lie beyond the margin.
+        min_rows: a holdout of fewer rows decides nothing.
+        overlap: what becomes of holdout rows that the champion was trained on.
+        approval: `manual`: a person must approve the version, after the champion's last change.
+    """
+
+    metric: str = "roc_auc"
+    minimum: float
+    test: Literal["non_inferiority", "superiority"] = "non_inferiority"
+    margin: float = Field(default=0.005, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    min_rows: int = Field(default=100, ge=1)
+    overlap: Literal["exclude", "refuse"] = "exclude"
+    approval: Literal["none", "manual"] = "none"
+    guards: Guards = Guards()
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_known(cls, metric: str) -> str:
+        return known_word("metric", metric, list(METRICS))
