@@ -182,14 +182,17 @@ def load_frame(
     rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
     features = _columns(rows, encoder.features)
+    y, keys = _labels(rows, spine), _keys(rows, labels.keys)
+    times = rows[spine.timestamp].to_numpy().astype("datetime64[us]")
+    del rows  # before the matrix is made: both at once would be the most memory of all
     matrix = encoder.matrix(features)
     return TrainingFrame(
         x=matrix.values,
         columns=matrix.columns,
         features=features,
-        y=_labels(rows, spine),
-        times=rows[spine.timestamp].to_numpy().astype("datetime64[us]"),
-        keys=_keys(rows, labels.keys),
+        y=y,
+        times=times,
+        keys=keys,
         encoder=encoder,
         sources={**sources, **indices},
         left_out=left_out,
@@ -255,7 +258,7 @@ def _leave_out(
             kept &= ~nothing
     if not kept.any():
         raise FrameRefused.nothing_found(sorted(left_out))
-    return rows.filter(pa.array(kept)), left_out
+    return rows if kept.all() else rows.filter(pa.array(kept)), left_out
 
 
 def _keys(rows: pa.Table, names: Sequence[str]) -> npt.NDArray[Any]:
@@ -270,12 +273,19 @@ def _columns(rows: pa.Table, names: tuple[str, ...]) -> dict[str, Values]:
         kind = rows.schema.field(name).type
         if not any(is_number(kind) for is_number in _NUMBERS):
             raise FrameRefused.no_number(name, str(kind))
-    # NULL becomes NaN, and what is infinite is no value either.
-    columns = {name: rows[name].cast(pa.float64(), safe=False).to_numpy() for name in names}
+    columns = {name: _numbers(rows[name]) for name in names}
     missing = {name: int((~np.isfinite(values)).sum()) for name, values in columns.items()}
     if any(missing.values()):
         raise FrameRefused.missing({name: count for name, count in missing.items() if count}, rows.num_rows)
     return columns
+
+
+def _numbers(column: pa.ChunkedArray) -> Values:
+    """Whole numbers in their own width, a quarter of the memory where they are small; the others as doubles."""
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return np.asarray(column.to_numpy())
+    # NULL becomes NaN, and what is infinite is no value either.
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
 
 
 def _require_distinct(use_case: str, lookups: Sequence[FeatureLookup]) -> None:

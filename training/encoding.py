@@ -19,7 +19,7 @@ from scipy import sparse
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 LARGEST = 1e15  # beyond it, doubles skip whole numbers, and squares leave what single precision holds
 
-Values = npt.NDArray[np.float64]
+Values = npt.NDArray[np.number[Any]]  # of a request float64; of a table as narrow as the table has them
 Columns = Mapping[str, Values]
 Vocabularies = Mapping[str, Sequence[str]]
 
@@ -228,19 +228,34 @@ class Encoder:
     def matrix(self, columns: Columns) -> Matrix:
         """Feature columns side by side; an index of n categories as n + 1 columns of 0/1 in sparse form.
 
-        Nothing is widened: an index column of any cardinality costs one stored value a row.
+        Nothing is widened: an index column of any cardinality costs one stored value a row. The arrays of the result
+        are filled in place, so that nothing of their size exists beside them.
         """
-        blocks: list[sparse.csr_matrix] = []
-        names: list[str] = []
         sizes = self._index_sizes()
+        rows = len(columns[self.features[0]]) if self.features else 0
+        row_ends = np.zeros(rows + 1, dtype=np.int64)
         for feature in self.features:
+            row_ends[1:] += 1 if feature in sizes else columns[feature] != 0
+        np.cumsum(row_ends, out=row_ends)
+        data = np.empty(row_ends[-1])
+        indices = np.empty(row_ends[-1], dtype=np.int32 if row_ends[-1] < 2**31 else np.int64)
+        free, names = row_ends[:-1].copy(), list[str]()
+        for feature in self.features:
+            values = columns[feature]
             if feature in sizes:
-                blocks.append(_one_hot_block(columns[feature], sizes[feature]))
+                # A category that is newer than the vocabulary is unknown to the model.
+                indices[free] = len(names) + np.where(values < sizes[feature], values, 0)
+                data[free] = 1
+                free += 1
                 names += [f"{feature}={i}" for i in range(sizes[feature])]
             else:
-                blocks.append(sparse.csr_matrix(columns[feature].reshape(-1, 1)))
+                filled = np.flatnonzero(values)
+                indices[free[filled]] = len(names)
+                data[free[filled]] = values[filled]
+                free[filled] += 1
                 names.append(feature)
-        return Matrix(sparse.hstack(blocks, format="csr", dtype=np.float64), tuple(names))
+        row_ends = row_ends.astype(indices.dtype)
+        return Matrix(sparse.csr_matrix((data, indices, row_ends), shape=(rows, len(names))), tuple(names))
 
     def _index_sizes(self) -> dict[str, int]:
         sizes = {e.feature: len(self.vocabularies[e.index]) for e in self.encodings if isinstance(e, CategoryIndex)}
@@ -271,10 +286,3 @@ def _is_finite(value: float) -> bool:
         return isfinite(value) and abs(value) <= LARGEST
     except OverflowError:
         return False
-
-
-def _one_hot_block(integers: Values, size: int) -> sparse.csr_matrix:
-    # A category that is newer than the vocabulary is unknown to the model.
-    places = np.where(integers < size, integers, 0).astype(np.int64)
-    rows = len(places)
-    return sparse.csr_matrix((np.ones(rows), places, np.arange(rows + 1)), shape=(rows, size))

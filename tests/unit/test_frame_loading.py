@@ -119,9 +119,11 @@ def test_labels_may_be_written_as_other_types(labels: list[Any]) -> None:
     ],
 )
 def test_a_feature_may_be_any_kind_of_number(heights: pa.Array) -> None:
-    column = loaded(shelf(height=heights)).features["height"]
+    frame = loaded(shelf(height=heights))
+    column = frame.x.toarray()[:, frame.columns.index("height")]
     assert column.dtype == np.float64
     assert column.tolist() == [float(value) for value in heights.to_pylist()]
+    assert frame.features["height"].astype(np.float64).tolist() == column.tolist()
 
 
 def test_a_spine_without_rows_is_refused() -> None:
