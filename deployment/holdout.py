@@ -10,8 +10,9 @@ from deployment.promotion import Scores
 from lakehouse.errors import LakehouseError
 from training.dataset import TrainingFrame, load_frame
 from training.feature_store import FeatureStore
+from training.pyfunc import ScoringModel
 from training.registry import NoProvenance, Provenance
-from training.scoring import Scorer, ScoringModel
+from training.scoring import Scorer
 from training.use_case import UseCase
 
 

@@ -20,6 +20,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from lakehouse.errors import LakehouseError
 from training.dataset import TrainingFrame
 from training.encoding import Cohort, Encoding, Flag, Number
+from training.hooks.fields import Kind
 from training.models import FAMILIES
 from training.scoring import Scorer
 from training.search.trial import Trial
@@ -27,6 +28,15 @@ from training.use_case import UseCase
 
 PACKAGE = Path(__file__).resolve().parent
 CHALLENGER, CHAMPION = "challenger", "champion"
+
+_ANSWERED: Mapping[Kind, DataType] = {
+    "boolean": DataType.boolean,
+    "integer": DataType.long,
+    "number": DataType.double,
+    "text": DataType.string,
+}
+# Which of its fields may be missing only the hook knows. Whole numbers are sent as doubles: see `_column`.
+_SENT: Mapping[Kind, DataType] = {**_ANSWERED, "integer": DataType.double}
 
 # What loading a version imports; pinned to what trained it.
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops")
@@ -176,12 +186,13 @@ def describe(winner: Trial, use_case: UseCase, data: Provenance) -> str:
 
 
 def signature(scorer: Scorer) -> ModelSignature:
-    """The raw columns that a request must have, and the fields of an answer."""
+    """The fields that a caller sends, and those of an answer; where there are hooks, outside of them."""
+    takes = scorer.hooks.takes
     # A cohort takes what the number of the same column takes.
     raw = [encoding for encoding in scorer.encoder.encodings if not isinstance(encoding, Cohort)]
-    inputs: list[ColSpec | TensorSpec] = [_column(encoding) for encoding in raw]
-    answers = {"label": DataType.long, "probability": DataType.double}
-    outputs: list[ColSpec | TensorSpec] = [ColSpec(answers[field], field) for field in scorer.answering.fields]
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(_SENT[kind], name, required=False) for name, kind in takes.items()]
+    inputs = inputs or [_column(encoding) for encoding in raw]
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(_ANSWERED[kind], name) for name, kind in scorer.fields().items()]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 

@@ -14,7 +14,7 @@ from training.dataset import Split, TrainingFrame, load_frame, rolling_origin, s
 from training.evaluation import evaluate
 from training.feature_store.home import open_store
 from training.progress import SearchProgress
-from training.scoring import Answering, Scorer
+from training.scoring import Scorer
 from training.search.hyperopt import best, search
 from training.search.trial import Candidate, Trial, fit, run_trial
 from training.tracking import experiment_id, log_trial, tracking
@@ -75,7 +75,7 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Scorer:
     """The winner, fitted on all rows before the holdout."""
     console.stage(f"Refitting trial {winner.number} ({winner.candidate.family}) on all {len(frame):,} training rows")
     pipeline = fit(winner.candidate, frame, use_case.search.seed)
-    return Scorer(pipeline, frame.encoder, Answering(use_case.serving.fields, use_case.serving.threshold))
+    return Scorer(pipeline, frame.encoder, use_case.serving.answering, use_case.hooks())
 
 
 def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split, run: mlflow.ActiveRun) -> ModelVersion:

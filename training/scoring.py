@@ -1,22 +1,23 @@
 """From a raw record to an answer: what every registered version is made of, in training, batch and endpoint alike."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import skops.io
-from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from lakehouse.errors import LakehouseError
-from training.contracts import check
+from training.contracts import ContractViolation, check
 from training.encoding import ENCODINGS, Columns, Encoder
+from training.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
+from training.hooks.fields import fields_of
 
 Floats = npt.NDArray[np.float64]
+Made = TypeVar("Made", bound=Record)
 
 PIPELINE, SCORER = "pipeline.skops", "scorer.json"
 
@@ -36,11 +37,30 @@ class ArtifactRefused(LakehouseError):
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Why a record has no answer, in words that say nothing of the records beside it."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Answering:
     """What an answer is made of: its fields in order, and from which probability on the label is 1."""
 
     fields: tuple[str, ...]
     threshold: float
+
+    def answers(self, probabilities: Floats) -> list[Answer]:
+        """One answer for each probability of label 1."""
+        return [self._answer(probability) for probability in probabilities.tolist()]
+
+    def samples(self) -> list[Answer]:
+        """Answers of every kind that a model may give, for whoever must know their fields before there is a model."""
+        return self.answers(np.asarray([0.0, 0.5, 1.0]))
+
+    def _answer(self, probability: float) -> Answer:
+        values = {"label": int(probability >= self.threshold), "probability": probability}
+        return {field: values[field] for field in self.fields}
 
 
 @dataclass(frozen=True)
@@ -50,26 +70,54 @@ class Scorer:
     pipeline: Any
     encoder: Encoder
     answering: Answering
+    hooks: Hooks = NO_HOOKS
 
     def probabilities(self, features: Columns) -> Floats:
         """The probability of label 1 for each row of feature columns, as the gold table has them."""
         return np.asarray(self.pipeline.predict_proba(self.encoder.matrix(features).values)[:, 1], dtype=np.float64)
 
-    def answer(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def answer(self, records: Sequence[Record]) -> list[Answer]:
         """One answer for each raw record.
 
         Raises:
             ContractViolation: a record breaks the input contract.
+            HookFailed: a hook of the use case failed at a record.
         """
-        if not records:
-            return []
-        check(records, self.encoder.encodings)
-        probabilities = self.probabilities(self.encoder.features_of(records)).tolist()
-        return [self._answer(probability) for probability in probabilities]
+        read = [self.hooks.before(row, record) for row, record in enumerate(records)]
+        check(read, self.encoder.encodings)
+        answers = zip(self._answers(read), records, strict=True)
+        return [self.hooks.after(row, answer, record) for row, (answer, record) in enumerate(answers)]
 
-    def _answer(self, probability: float) -> dict[str, Any]:
-        values = {"label": int(probability >= self.answering.threshold), "probability": probability}
-        return {field: values[field] for field in self.answering.fields}
+    def outcomes(self, records: Sequence[Record]) -> list[Answer | Refused]:
+        """For each raw record what `answer` makes of it alone: its answer, or why it has none."""
+        read = [_outcome(self._read, record) for record in records]
+        pairs = zip(read, records, strict=True)
+        good = [(made, record) for made, record in pairs if not isinstance(made, Refused)]
+        answers = self._answers([made for made, _ in good])
+        outcomes = iter(self._worded(answers, [record for _, record in good]))
+        return [made if isinstance(made, Refused) else next(outcomes) for made in read]
+
+    def outcomes_of(self, features: Columns, records: Sequence[Record]) -> list[Answer | Refused]:
+        """The same for rows whose features were looked up; `records` say whose they are."""
+        return self._worded(self.answering.answers(self.probabilities(features)), records)
+
+    def fields(self) -> Fields:
+        """The fields of every answer."""
+        return self.hooks.answers or fields_of(self.answering.samples()[0])
+
+    def _read(self, record: Record) -> Record:
+        read = self.hooks.before(0, record)
+        check([read], self.encoder.encodings)
+        return read
+
+    def _answers(self, read: Sequence[Record]) -> list[Answer]:
+        if not read:  # a pipeline takes no empty matrix
+            return []
+        return self.answering.answers(self.probabilities(self.encoder.features_of(read)))
+
+    def _worded(self, answers: Sequence[Answer], records: Sequence[Record]) -> list[Answer | Refused]:
+        pairs = zip(answers, records, strict=True)
+        return [_outcome(self.hooks.after, 0, answer, record) for answer, record in pairs]
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write the artifacts into an existing folder; the path of each by its name."""
@@ -80,16 +128,18 @@ class Scorer:
             "features": list(self.encoder.features),
             "fields": list(self.answering.fields),
             "threshold": self.answering.threshold,
+            "hooks": self.hooks.about(),
         }
         (folder / SCORER).write_text(json.dumps(about, indent=1), encoding="utf-8")
-        return {name: str(folder / name) for name in (PIPELINE, SCORER)}
+        return {name: str(folder / name) for name in (PIPELINE, SCORER)} | self.hooks.save(folder)
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
-        """Read the artifacts; nothing in them is executed.
+        """Read the artifacts; nothing in them is executed but the hooks, which are code.
 
         Raises:
             ArtifactRefused: the pipeline holds types that are not trusted.
+            HookRefused: the code of a hook does not run here.
         """
         path = Path(artifacts[PIPELINE])
         types = skops.io.get_untrusted_types(file=path)
@@ -100,34 +150,14 @@ class Scorer:
             ENCODINGS.validate_python(about["encodings"]), about["vocabularies"], tuple(about["features"])
         )
         pipeline = skops.io.load(path, trusted=types)
-        return cls(pipeline, encoder, Answering(tuple(about["fields"]), about["threshold"]))
+        answering = Answering(tuple(about["fields"]), about["threshold"])
+        return cls(pipeline, encoder, answering, Hooks.load(about["hooks"], artifacts))
 
 
-class ScoringModel(PythonModel):
-    """The MLflow face of a scorer."""
-
-    scorer: Scorer
-
-    def load_context(self, context: PythonModelContext) -> None:
-        self.scorer = Scorer.load(context.artifacts)
-
-    def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> pd.DataFrame:
-        """Answers for a frame of raw columns, one row each."""
-        return pd.DataFrame(self.answer(_records(model_input)))
-
-    def answer(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The same for records as JSON brings them, without pandas between."""
-        return self.scorer.answer(records)
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    columns = {str(name): frame[name].tolist() for name in frame.columns}
-    rows = zip(*columns.values(), strict=True)
-    return [{name: _or_none(value) for name, value in zip(columns, row, strict=True)} for row in rows]
-
-
-def _or_none(value: Any) -> Any:
-    # Of a list, pandas would say for each element whether it is missing.
-    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
+def _outcome(function: Callable[..., Made], *arguments: object) -> Made | Refused:
+    try:
+        return function(*arguments)
+    except ContractViolation as err:
+        return Refused("; ".join(f"{each.field}: expected {each.expected}, got {each.got}" for each in err.problems))
+    except HookFailed as err:
+        return Refused(f"the hook {err.hook} {err.reason}")

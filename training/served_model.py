@@ -2,6 +2,6 @@
 
 from mlflow.models import set_model
 
-from training.scoring import ScoringModel
+from training.pyfunc import ScoringModel
 
 set_model(ScoringModel())

@@ -9,8 +9,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from lakehouse.errors import LakehouseError, nearest
 from training.criteria import Promotion
 from training.evaluation import METRICS
+from training.hooks import HookRefused, Hooks
 from training.models import FAMILIES
 from training.part import Part, known_word
+from training.scoring import Answering
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -24,6 +26,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 FOLDER = Path(__file__).parent / "use_cases"
+HOOK = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"  # package.module:function
 
 
 class UseCaseRefused(LakehouseError):
@@ -93,11 +96,22 @@ class Search(Part):
 
 
 class Serving(Part):
-    """The endpoint, and what an answer is made of."""
+    """The endpoint, what an answer is made of, and the use case's own code before and after the model.
+
+    A hook is a function of one module: `preprocess` makes of a caller's record the columns that the model reads,
+    `postprocess` of an answer and that record what the caller gets.
+    """
 
     endpoint: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$", max_length=63)
     fields: tuple[Literal["label", "probability"], ...] = Field(default=("label", "probability"), min_length=1)
     threshold: float = Field(default=0.5, gt=0, lt=1)
+    preprocess: str | None = Field(default=None, pattern=HOOK)
+    postprocess: str | None = Field(default=None, pattern=HOOK)
+
+    @property
+    def answering(self) -> Answering:
+        """What an answer of the model is made of, before the hook."""
+        return Answering(self.fields, self.threshold)
 
 
 class UseCase(Part):
@@ -119,6 +133,23 @@ class UseCase(Part):
         if len(set(tables)) < len(tables):
             raise ValueError(f"features name a table twice: {tables}")
         return self
+
+    @model_validator(mode="after")
+    def _hooks_fit(self) -> Self:
+        try:
+            self.hooks()
+        except HookRefused as err:
+            raise ValueError(err.failed) from err
+        return self
+
+    def hooks(self) -> Hooks:
+        """The use case's own code, tried on the golden request.
+
+        Raises:
+            HookRefused: it cannot be used; a use case that was loaded had hooks that could.
+        """
+        serving = self.serving
+        return Hooks.find(serving.preprocess, serving.postprocess, self.golden_request, serving.answering.samples())
 
 
 def load(name: str, folder: Path = FOLDER) -> UseCase:

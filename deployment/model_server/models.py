@@ -11,6 +11,7 @@ from deployment.model_server.answers import serialise
 from deployment.model_server.errors import ApiError
 from deployment.model_server.scoring_request import ScoringRequest
 from training.contracts import ContractViolation
+from training.hooks import HookFailed
 
 LOG = logging.getLogger(__name__)
 Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
@@ -58,6 +59,9 @@ class ContractModel:
         except ContractViolation as err:
             problems = [problem.as_dict() for problem in err.problems]
             raise ApiError.bad_request(err.failed, problems=problems, found=err.found) from err
+        except HookFailed as err:
+            LOG.warning("a hook failed at a request", exc_info=True)
+            raise ApiError.bad_request(err.failed, hook=err.hook, row=err.row) from err
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def test_from_raw_rows_to_an_answer(checkout: Checkout, client: MlflowClient) ->
     checkout.run("deployment.run", "serve", *USE_CASE, "--detach")
     shown = checkout.run("deployment.run", "ask", *USE_CASE)
     assert '"probability"' in shown
+    assert '"band"' in shown
     assert "curl -s" in shown
     endpoint = status(checkout)["endpoints"][0]
     assert (endpoint["name"], endpoint["ready"], endpoint["versions"]) == ("term-deposit", "READY", {"1": 100})

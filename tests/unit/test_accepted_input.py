@@ -12,7 +12,8 @@ from tests.unit.frames import ENCODER, alternating
 from training.contracts import ContractViolation
 from training.encoding import ENCODINGS
 from training.models import FAMILIES
-from training.scoring import Answering, Scorer, ScoringModel
+from training.pyfunc import ScoringModel
+from training.scoring import Answering, Scorer
 from training.search.space import Params
 from training.search.trial import Candidate, fit
 

@@ -16,8 +16,9 @@ from deployment.holdout import Holdout, HoldoutRefused, load_scorer, rebuild, re
 from tests.unit.frames import ENCODER, alternating
 from tests.unit.shelf import Shelf, use_case
 from training.dataset import load_frame, split_by_time
+from training.pyfunc import ScoringModel
 from training.registry import Provenance, provenance
-from training.scoring import Answering, Scorer, ScoringModel
+from training.scoring import Answering, Scorer
 from training.search.space import Params
 from training.search.trial import Candidate, fit
 

@@ -12,6 +12,7 @@ from mlflow.types import DataType
 from tests.unit.frames import ENCODER, alternating
 from training.dataset import split_by_time
 from training.encoding import ENCODINGS, Encoder
+from training.hooks import Hooks
 from training.registry import Provenance, describe, provenance, signature
 from training.scoring import Answering, Scorer
 from training.search.trial import Candidate, Trial
@@ -114,3 +115,22 @@ def test_a_signature_has_each_raw_column_once_and_the_fields_of_an_answer() -> N
         ("label", DataType.long),
     ]
     assert signature(Scorer(None, ENCODER, Answering(("label",), 0.5))).outputs.input_names() == ["label"]
+
+
+def test_a_signature_is_what_passes_outside_of_the_hooks() -> None:
+    golden = {"customerAge": 41, "isNew": True, "share": 0.5, "salesChannel": "app"}
+    samples = Answering(("label", "probability"), 0.5).samples()
+    hooks = "training.hooks.app_wording:to_columns", "training.hooks.app_wording:to_app"
+    made = signature(
+        Scorer(None, ENCODER, Answering(("label", "probability"), 0.5), Hooks.find(*hooks, golden, samples))
+    )
+    assert [(column.name, column.type, column.required) for column in made.inputs] == [
+        ("customerAge", DataType.double, False),
+        ("isNew", DataType.boolean, False),
+        ("share", DataType.double, False),
+        ("salesChannel", DataType.string, False),
+    ]
+    assert [(column.name, column.type) for column in made.outputs] == [
+        ("verdict", DataType.string),
+        ("percent", DataType.long),
+    ]

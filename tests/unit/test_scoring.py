@@ -13,7 +13,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from tests.unit.frames import ENCODER, alternating
 from training.contracts import ContractViolation
-from training.scoring import Answering, ArtifactRefused, Scorer, ScoringModel
+from training.pyfunc import ScoringModel
+from training.scoring import Answering, ArtifactRefused, Scorer
 from training.search.space import Params
 from training.search.trial import Candidate, fit
 

@@ -1,0 +1,30 @@
+"""A worked example: an app with names of its own talks to the model in them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+COLUMNS = {"customerAge": "age", "salesChannel": "channel"}  # the names that differ in more than their spelling
+VERDICTS = {0: "stays", 1: "leaves"}
+
+
+def to_columns(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The app's fields as the columns that the model reads.
+
+    >>> to_columns({"customerAge": 34, "recencyDays": 30, "orders90d": 2})
+    {'age': 34, 'recency_days': 30, 'orders_90d': 2}
+    """
+    return {COLUMNS.get(field) or _snake_case(field): value for field, value in record.items()}
+
+
+def to_app(answer: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict in the app's words, and the probability in whole per cent.
+
+    >>> to_app({"label": 1, "probability": 0.317}, {})
+    {'verdict': 'leaves', 'percent': 32}
+    """
+    return {"verdict": VERDICTS[answer["label"]], "percent": round(100 * answer["probability"])}
+
+
+def _snake_case(field: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", field).lower()

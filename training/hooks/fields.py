@@ -1,0 +1,34 @@
+"""The kinds of value that records and answers are made of; a field keeps its kind in every answer of a version."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+Kind = Literal["boolean", "integer", "number", "text"]
+Fields = Mapping[str, Kind]
+FIELDS: TypeAdapter[dict[str, Kind]] = TypeAdapter(dict[str, Kind])
+
+KINDS: Mapping[type, Kind] = {bool: "boolean", int: "integer", float: "number", str: "text"}
+
+
+def fields_of(record: Mapping[str, Any]) -> dict[str, Kind]:
+    """The kind of each field, in order.
+
+    Raises:
+        ValueError: a value is none that JSON and a column of a table both take as it is.
+
+    >>> fields_of({"label": 1, "probability": 0.5, "band": "medium"})
+    {'label': 'integer', 'probability': 'number', 'band': 'text'}
+    """
+    return {name: _kind(name, value) for name, value in record.items()}
+
+
+def _kind(name: str, value: object) -> Kind:
+    # The very type: numpy's numbers pass for Python's, and JSON does not take them all.
+    kind = KINDS.get(type(value))
+    if kind is None or (isinstance(value, float) and not isfinite(value)):
+        known = ", ".join(each.__name__ for each in KINDS)
+        raise ValueError(f"'{name}' is {value!r:.60} ({type(value).__name__}), and must be a finite {known}")
+    return kind
