@@ -51,12 +51,12 @@ format: $(READY)  ## rewrite the code in the project's format
 	@$(BIN)/ruff format .
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock again
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:  ## delete what the targets made, the environment excepted
 	@test ! -x $(BIN)/python || $(BIN)/python -m deployment.run stop
-	rm -rf warehouse mlflow.db mlartifacts target logs reports .serving
+	rm -rf warehouse mlflow.db mlartifacts target logs reports .serving .trials
 
 # uv installs the environment in seconds, and it is itself pinned in the lock: pip checks its hashes first.
 $(READY): requirements.lock pyproject.toml

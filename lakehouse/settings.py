@@ -46,6 +46,11 @@ class Settings:
     def reports(self) -> Path:
         return self.project / "reports"
 
+    @property
+    def journals(self) -> Path:
+        """Where trials are kept until MLflow has them."""
+        return self.project / ".trials"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read LAKEHOUSE_WAREHOUSE, SPARK_REMOTE, FEATURE_STORE, MODEL_SERVER, and MLflow's and Databricks' own.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -136,9 +137,7 @@ def version_of(client: MlflowClient, name: str, alias: str) -> ModelVersion | No
         raise
 
 
-def register(
-    run: mlflow.ActiveRun, use_case: UseCase, scorer: Scorer, winner: Trial, data: Provenance
-) -> ModelVersion:
+def register(run: Run, use_case: UseCase, scorer: Scorer, winner: Trial, data: Provenance) -> ModelVersion:
     """Log the scorer to `run`, which must be the active one, and register it as the challenger.
 
     The alias comes last: a version that was not written whole is never the challenger.

@@ -16,8 +16,7 @@ from training.dataset import Fold, Split
 from training.evaluation import evaluate
 from training.registry import Provenance
 from training.scoring import Scorer
-from training.search.hyperopt import best
-from training.search.trial import Trial, run_trial
+from training.search.trial import Trial, best, run_trial
 from training.use_case import UseCase
 
 TEMPLATES = jinja2.Environment(

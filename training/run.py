@@ -4,36 +4,58 @@ from datetime import UTC, datetime
 
 import click
 import mlflow
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from lakehouse import console
 from lakehouse.settings import Settings
-from training import registry, report
-from training.dataset import Split, TrainingFrame, load_frame, rolling_origin, split_by_time
+from training import registry, report, searching
+from training.dataset import Split, TrainingFrame, load_frame, split_by_time
 from training.evaluation import evaluate
 from training.feature_store.home import open_store
-from training.progress import SearchProgress
 from training.scoring import Scorer
-from training.search.hyperopt import best, search
-from training.search.trial import Candidate, Trial, fit, run_trial
-from training.tracking import experiment_id, log_trial, tracking
+from training.search.trial import Trial, fit
+from training.searching import stopped, try_all
+from training.tracking import experiment_id, tracking
+from training.tracking.searches import (
+    collect,
+    finished_trials,
+    identity,
+    log_leaderboard,
+    search_run,
+    trial_log,
+    unfinished,
+)
 from training.use_case import UseCase, load
 
 
-def train(use_case: UseCase, settings: Settings) -> ModelVersion:
-    """Every stage of training; the new version is the challenger."""
-    data = read(use_case, settings)
+def train(
+    use_case: UseCase, settings: Settings, resume: str | None = None, *, register_on_interrupt: bool = False
+) -> ModelVersion:
+    """Every stage of training; the new version is the challenger.
+
+    Args:
+        resume: the run of an interrupted search of the same, or `latest`.
+        register_on_interrupt: whether Ctrl-C during the search registers the best model so far.
+    """
     with tracking(settings) as client:
         experiment = experiment_id(client, settings, use_case.name)
-        with mlflow.start_run(experiment_id=experiment) as run:
+        collect(client, settings)
+        interrupted = unfinished(client, experiment, use_case.name, resume) if resume else None
+        data = read(use_case, settings)
+        with search_run(client, experiment, identity(use_case, data), interrupted) as run:
             mlflow.log_metrics({f"left_out.{table}": count for table, count in data.training.left_out.items()})
-            trials = try_all(use_case, data.training, client, run)
-            winner = best(trials, use_case.search.metric)
+            with trial_log(client, run, settings, use_case.search.seed) as log:
+                found = try_all(use_case, data.training, log, finished_trials(client, interrupted))
+            log_leaderboard(client, run, found.trials, use_case.search.metric)
+            if found.ended == "interrupted" and not register_on_interrupt:
+                raise stopped(run)
+            winner = found.best(use_case.search.metric)
             scorer = refit(use_case, winner, data.training)
             version = register(use_case, scorer, winner, data, run)
             console.stage("Writing the report")
-            page = report.render(use_case, trials, scorer, data, version)
+            page = report.render(use_case, found.trials, scorer, data, version)
             console.detail(str(report.publish(page, version, settings).relative_to(settings.project)))
     return version
 
@@ -53,24 +75,6 @@ def read(use_case: UseCase, settings: Settings) -> Split:
     return data
 
 
-def try_all(use_case: UseCase, frame: TrainingFrame, client: MlflowClient, run: mlflow.ActiveRun) -> list[Trial]:
-    """The search, each trial logged as it ends."""
-    plan = use_case.search
-    folds = list(rolling_origin(frame, use_case.split.folds))
-    families = ", ".join(plan.families)
-    console.stage(f"Searching {families} by {plan.method}: {plan.max_evals} trials on {len(folds)} folds")
-    mlflow.log_params({"use_case": use_case.name, "method": plan.method, "seed": plan.seed, "metric": plan.metric})
-    with SearchProgress(plan.metric, plan.max_evals) as progress:
-
-        def run_one(number: int, candidate: Candidate) -> Trial:
-            trial = run_trial(number, candidate, folds, plan.seed, use_case.serving.threshold)
-            log_trial(client, run, trial)
-            progress.add(trial)
-            return trial
-
-        return search(plan, run_one)
-
-
 def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Scorer:
     """The winner, fitted on all rows before the holdout."""
     console.stage(f"Refitting trial {winner.number} ({winner.candidate.family}) on all {len(frame):,} training rows")
@@ -78,7 +82,7 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Scorer:
     return Scorer(pipeline, frame.encoder, use_case.serving.answering, use_case.hooks())
 
 
-def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split, run: mlflow.ActiveRun) -> ModelVersion:
+def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split, run: Run) -> ModelVersion:
     """The scorer as the new challenger, with what it scores on the holdout."""
     console.stage(f"Registering {use_case.name}")
     before = registry.newest_version(MlflowClient(), use_case.name)
@@ -94,9 +98,13 @@ def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split, run:
 
 @click.command()
 @click.option("--use-case", "name", required=True, help="A file in training/use_cases, without its ending.")
-def main(name: str) -> None:
+@searching.options
+@click.option("--resume", metavar="RUN|latest", help="Go on with an interrupted search: its run, or the newest.")
+@click.option("--register-on-interrupt", is_flag=True, help="Ctrl-C registers the best model so far.")
+def main(name: str, resume: str | None, *, register_on_interrupt: bool, **said: object) -> None:
     """Search, refit and register the best model of a use case."""
-    train(load(name), Settings.from_environment())
+    use_case = searching.overridden(load(name), said)
+    train(use_case, Settings.from_environment(), resume, register_on_interrupt=register_on_interrupt)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
 """A use case is one file: `training/use_cases/NAME.yml`, checked key by key."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from lakehouse.errors import LakehouseError, nearest
 from training.criteria import Promotion
-from training.evaluation import METRICS
 from training.hooks import HookRefused, Hooks
-from training.models import FAMILIES
-from training.part import Part, known_word
+from training.part import Part
 from training.scoring import Answering
+from training.search.narrowing import Range
+from training.search.plan import Search
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -39,6 +40,10 @@ class UseCaseRefused(LakehouseError):
     @classmethod
     def invalid(cls, path: Path, problems: list[str]) -> Self:
         return cls(f"{path.name} is no valid use case:\n  " + "\n  ".join(problems), hint=f"Correct {path}.")
+
+    @classmethod
+    def options(cls, problems: list[str]) -> Self:
+        return cls("the options cannot be:\n  " + "\n  ".join(problems), hint="python -m training.run --help")
 
 
 class Labels(Part):
@@ -73,26 +78,6 @@ class Split(Part):
     by: Literal["time"] = "time"
     holdout: float = Field(default=0.15, gt=0, lt=0.5)
     folds: int = Field(default=4, ge=1, le=20)
-
-
-class Search(Part):
-    """How the hyperparameters are searched."""
-
-    method: Literal["tpe", "random"] = "tpe"
-    max_evals: int = Field(default=40, ge=1)
-    metric: str = "roc_auc"
-    families: tuple[str, ...] = Field(min_length=1)
-    seed: int = Field(default=0, ge=0, lt=2**32)
-
-    @field_validator("metric")
-    @classmethod
-    def _metric_is_known(cls, metric: str) -> str:
-        return known_word("metric", metric, list(METRICS))
-
-    @field_validator("families")
-    @classmethod
-    def _families_are_known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
-        return _distinct(tuple(known_word("family", family, list(FAMILIES)) for family in families))
 
 
 class Serving(Part):
@@ -173,6 +158,19 @@ def load(name: str, folder: Path = FOLDER) -> UseCase:
     return use_case
 
 
+def with_search(use_case: UseCase, changes: Mapping[str, object]) -> UseCase:
+    """The use case with other settings of its search.
+
+    Raises:
+        UseCaseRefused: one of them cannot be.
+    """
+    said = use_case.model_dump()
+    try:
+        return UseCase.model_validate({**said, "search": {**said["search"], **changes}})
+    except ValidationError as err:
+        raise UseCaseRefused.options([_problem(error) for error in err.errors()]) from err
+
+
 def load_all(folder: Path = FOLDER) -> list[UseCase]:
     """Every use case, ordered by name.
 
@@ -180,12 +178,6 @@ def load_all(folder: Path = FOLDER) -> list[UseCase]:
         UseCaseRefused: one of them is not valid.
     """
     return [load(file.stem, folder) for file in sorted(folder.glob("*.yml"))]
-
-
-def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(words)) < len(words):
-        raise ValueError(f"named twice in {', '.join(words)}")
-    return words
 
 
 def _problem(error: Any) -> str:
@@ -198,7 +190,9 @@ def _problem(error: Any) -> str:
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     part: Any = UseCase
     for step in location[:-1]:
-        if isinstance(step, str):
+        if step == Range.__name__:
+            part = Range
+        elif isinstance(step, str) and hasattr(part, "model_fields"):
             annotation = part.model_fields[step].annotation
             part = annotation if hasattr(annotation, "model_fields") else annotation.__args__[0]
     return list(part.model_fields)

@@ -26,8 +26,9 @@ from training.evaluation import evaluate
 from training.feature_store.local import LocalFeatureStore
 from training.registry import newest_version, provenance, register, version_of
 from training.scoring import Answering, Scorer
+from training.search.joint import Candidate
 from training.search.space import Params
-from training.search.trial import Candidate, Trial, fit
+from training.search.trial import Trial, fit
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase
 

@@ -14,8 +14,9 @@ from training.encoding import ENCODINGS
 from training.models import FAMILIES
 from training.pyfunc import ScoringModel
 from training.scoring import Answering, Scorer
+from training.search.joint import Candidate
 from training.search.space import Params
-from training.search.trial import Candidate, fit
+from training.search.trial import fit
 
 ROWS = alternating(80)
 SHAPES = ("as_is", "arcsinh")

@@ -12,7 +12,8 @@ from lakehouse import console
 from lakehouse.console import run_command
 from lakehouse.errors import LakehouseError
 from training.progress import SearchProgress
-from training.search.trial import Candidate, Trial
+from training.search.joint import Candidate
+from training.search.trial import Trial
 
 
 def ends(act: Callable[[], object]) -> int | str | None:

@@ -19,8 +19,9 @@ from training.dataset import load_frame, split_by_time
 from training.pyfunc import ScoringModel
 from training.registry import Provenance, provenance
 from training.scoring import Answering, Scorer
+from training.search.joint import Candidate
 from training.search.space import Params
-from training.search.trial import Candidate, fit
+from training.search.trial import fit
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 USE_CASE = use_case("gold.people")

@@ -17,8 +17,9 @@ from training.models import FAMILIES, dense
 from training.models.dense import DenseWhereSmall
 from training.models.family import recency_weights
 from training.scoring import PIPELINE, Answering, ArtifactRefused, Scorer
+from training.search.joint import Candidate
 from training.search.space import Choice, Dimension, Float, Int, Params
-from training.search.trial import Candidate, fit
+from training.search.trial import fit
 
 ROWS = alternating(120)
 _LINEAR: list[tuple[str, Params]] = [

@@ -15,7 +15,8 @@ from training.encoding import ENCODINGS, Encoder
 from training.hooks import Hooks
 from training.registry import Provenance, describe, provenance, signature
 from training.scoring import Answering, Scorer
-from training.search.trial import Candidate, Trial
+from training.search.joint import Candidate
+from training.search.trial import Trial
 from training.use_case import load
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -14,8 +14,9 @@ from training import figures, report
 from training.dataset import Split, rolling_origin, split_by_time
 from training.registry import provenance
 from training.scoring import Answering, Scorer
+from training.search.joint import Candidate
 from training.search.space import Params
-from training.search.trial import Candidate, Trial, fit, run_trial
+from training.search.trial import Trial, fit, run_trial
 from training.use_case import UseCase, load
 
 PARAMS: Params = {

@@ -15,8 +15,9 @@ from tests.unit.frames import ENCODER, alternating
 from training.contracts import ContractViolation
 from training.pyfunc import ScoringModel
 from training.scoring import Answering, ArtifactRefused, Scorer
+from training.search.joint import Candidate
 from training.search.space import Params
-from training.search.trial import Candidate, fit
+from training.search.trial import fit
 
 PARAMS: Params = {
     "inverse_regularization": 0.5,

@@ -12,15 +12,21 @@ import numpy.typing as npt
 from training.dataset import Fold, TrainingFrame
 from training.evaluation import METRICS, evaluate
 from training.models import FAMILIES
-from training.search.space import Params
+from training.search.joint import Candidate
+from training.search.pruning import Bar
+
+Metrics = dict[str, float]
+Stopped = Literal["timeout", "out_of_memory", "pruned"]
+Status = Literal["ok", "failed"] | Stopped
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A point of the joint search space: the family and the real values of its hyperparameters."""
+class Task:
+    """A trial to run: what to try, and what it must not fall behind."""
 
-    family: str
-    params: Params
+    number: int
+    candidate: Candidate
+    bar: Bar | None = None
 
 
 @dataclass(frozen=True)
@@ -28,39 +34,79 @@ class Trial:
     """What came of a candidate.
 
     Attributes:
-        metrics: each metric's mean over the folds; empty where the trial failed.
-        per_fold: the same, fold by fold in order of time.
-        error: why it failed, or None.
+        metrics: each metric's mean over the folds; empty where the trial did not come to its end.
+        per_fold: the same, fold by fold in order; of a pruned trial, those it was tried on.
+        error: why it did not come to its end, or None.
+        stopped: what ended it, if neither itself nor an error of its own did.
     """
 
     number: int
     candidate: Candidate
-    metrics: dict[str, float]
-    per_fold: tuple[dict[str, float], ...]
+    metrics: Metrics
+    per_fold: tuple[Metrics, ...]
     duration: timedelta
     error: str | None = None
+    stopped: Stopped | None = None
 
     @property
-    def status(self) -> Literal["ok", "fail"]:
-        return "ok" if self.error is None else "fail"
+    def status(self) -> Status:
+        return self.stopped or ("ok" if self.error is None else "failed")
 
     def loss(self, metric: str) -> float:
         """What the search minimises; infinite where the trial failed or the metric is no number."""
         loss = METRICS[metric].loss(self.metrics.get(metric, np.nan))
         return float("inf") if np.isnan(loss) else loss
 
+    def fold_losses(self, metric: str) -> tuple[float, ...]:
+        """The loss on each fold that it was tried on."""
+        return tuple(METRICS[metric].loss(fold[metric]) for fold in self.per_fold)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How a task becomes a trial: fitted and scored on every fold, as long as it is not behind its bar.
+
+    It is data: an executor may send it to another process or machine.
+
+    Attributes:
+        folds: what every candidate is tried on.
+        threshold: from which probability on the decision is 1.
+    """
+
+    folds: Sequence[Fold]
+    seed: int
+    threshold: float
+
+    def __call__(self, task: Task) -> Trial:
+        """The trial. A candidate that cannot be fitted is a failed one, not an end."""
+        begin, per_fold = monotonic(), list[Metrics]()
+        error, stopped = self._try(task, per_fold)
+        kept = tuple(per_fold) if error is None or stopped == "pruned" else ()
+        means = {name: float(np.mean([fold[name] for fold in kept])) for name in kept[0]} if error is None else {}
+        return Trial(task.number, task.candidate, means, kept, timedelta(seconds=monotonic() - begin), error, stopped)
+
+    def _try(self, task: Task, per_fold: list[Metrics]) -> tuple[str | None, Stopped | None]:
+        """Fill `per_fold`; why that ended early, if it did."""
+        try:
+            for fold in self.folds:
+                per_fold.append(_score(task.candidate, fold, self.seed, self.threshold))
+                if task.bar is not None and (behind := task.bar.behind(per_fold)):
+                    return behind, "pruned"
+        except MemoryError as err:
+            return f"MemoryError: {err}", "out_of_memory"
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as err:
+            return f"{type(err).__name__}: {err}", None
+        return None, None
+
 
 def run_trial(number: int, candidate: Candidate, folds: Sequence[Fold], seed: int, threshold: float) -> Trial:
-    """Fit and score the candidate on every fold. A candidate that cannot be fitted is a failed trial, not an end."""
-    begin = monotonic()
-    error, per_fold = None, []
-    try:
-        per_fold = [_score(candidate, fold, seed, threshold) for fold in folds]
-    except (ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as err:
-        error, per_fold = f"{type(err).__name__}: {err}", []
-    names = per_fold[0] if per_fold else {}
-    means = {name: float(np.mean([fold[name] for fold in per_fold])) for name in names}
-    return Trial(number, candidate, means, tuple(per_fold), timedelta(seconds=monotonic() - begin), error)
+    """One candidate on the folds, by itself."""
+    return Attempt(folds, seed, threshold)(Task(number, candidate))
+
+
+def best(trials: Sequence[Trial], metric: str) -> Trial:
+    """The trial of least loss; of equal ones the earliest."""
+    return min(trials, key=lambda trial: (trial.loss(metric), trial.number))
 
 
 def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> object:
@@ -73,7 +119,7 @@ def ages_in_days(frame: TrainingFrame) -> npt.NDArray[np.float64]:
     return np.asarray((frame.times[-1] - frame.times) / np.timedelta64(1, "D"), dtype=np.float64)
 
 
-def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> dict[str, float]:
+def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> Metrics:
     pipeline = fit(candidate, fold.fit, seed)
     probabilities = pipeline.predict_proba(fold.validate.x)[:, 1]  # type: ignore[attr-defined]
     return evaluate(fold.validate.y, probabilities, threshold)

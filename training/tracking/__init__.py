@@ -1,21 +1,19 @@
-"""Every run and trial in MLflow; what it costs is one write a trial."""
+"""MLflow: where runs are, and how its errors are told. What runs and trials say there is in the modules beside."""
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import mlflow
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from requests import RequestException
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from training.search.trial import Trial
+
+RETRIES = 2
 
 
 class TrackingFailed(LakehouseError):
@@ -25,7 +23,8 @@ class TrackingFailed(LakehouseError):
     def at(cls, uri: str, reason: Exception) -> "TrackingFailed":
         return cls(
             f"MLflow at {uri} failed: {reason}",
-            hint="Start it or correct MLFLOW_TRACKING_URI. Trials logged so far are kept; the next run begins anew.",
+            hint="Start it or correct MLFLOW_TRACKING_URI. Trials that were run are kept: the next training logs them"
+            " and --resume latest goes on.",
         )
 
 
@@ -51,6 +50,9 @@ def _quiet() -> None:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
+    if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():  # type: ignore[no-untyped-call]
+        # Its own 7, each after twice the time of the one before, are two minutes in which nothing is said.
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)  # type: ignore[no-untyped-call]
 
 
 def experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:
@@ -63,27 +65,3 @@ def experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:
     # A database alone has no place for files, and would take the working directory.
     place = settings.artifacts.as_uri() if settings.tracking_uri.startswith("sqlite") else None
     return str(client.create_experiment(name, artifact_location=place))
-
-
-def log_trial(client: MlflowClient, parent: mlflow.ActiveRun, trial: Trial) -> None:
-    """The trial as a run nested in `parent`, under a name that MLflow gives, written in one batch."""
-    info = parent.info
-    begin = int(time.time() * 1000 - trial.duration.total_seconds() * 1000)
-    run = client.create_run(info.experiment_id, start_time=begin, tags={MLFLOW_PARENT_RUN_ID: info.run_id})
-    end = int(time.time() * 1000)
-    values = trial.metrics | {"duration_s": trial.duration.total_seconds()}
-    metrics = [Metric(name, value, end, 0) for name, value in values.items()]
-    metrics += [
-        Metric(f"fold_{name}", value, end, step)
-        for step, fold in enumerate(trial.per_fold, start=1)
-        for name, value in fold.items()
-    ]
-    params = {"family": trial.candidate.family, **trial.candidate.params}
-    tags = {"trial": str(trial.number)} | ({} if trial.error is None else {"error": trial.error[:5000]})
-    client.log_batch(
-        run.info.run_id,
-        metrics=metrics,
-        params=[Param(name, str(value)) for name, value in params.items()],
-        tags=[RunTag(name, value) for name, value in tags.items()],
-    )
-    client.set_terminated(run.info.run_id, "FINISHED" if trial.error is None else "FAILED", end_time=end)

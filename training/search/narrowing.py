@@ -1,0 +1,68 @@
+"""The space of a search: what its families declare, narrowed as the use case says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from lakehouse.errors import nearest
+from training.models import FAMILIES
+from training.part import Part
+from training.search.joint import JointSpace
+from training.search.space import Choice, Dimension, Space, SpaceRefused, Value
+
+
+class Range(Part):
+    """A range of a dimension, in place of the one that its family declares; what it leaves out stays."""
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool | None = None
+    points: int | None = None
+
+
+Narrowed = Mapping[str, Range | tuple[Value, ...]]
+
+
+def joint_space(families: Sequence[str], narrowed: Mapping[str, Narrowed]) -> JointSpace:
+    """The families' spaces, each with the ranges and values of `narrowed` in place of its own.
+
+    Raises:
+        SpaceRefused: it narrows what no family has, or to what cannot be.
+    """
+    if strange := sorted(set(narrowed) - set(families)):
+        raise SpaceRefused(f"it narrows {strange[0]}, which is not searched. {nearest(strange[0], list(families))}")
+    return JointSpace({name: _space(name, FAMILIES[name].space, narrowed.get(name, {})) for name in families})
+
+
+def _space(family: str, space: Space, narrowed: Narrowed) -> Space:
+    if strange := sorted(set(narrowed) - set(space)):
+        raise SpaceRefused(f"{family} has no dimension '{strange[0]}'. {nearest(strange[0], list(space))}")
+    replaced = {name: _dimension(family, name, old, narrowed.get(name)) for name, old in space.items()}
+    return _without_dead_ends(replaced)
+
+
+def _dimension(family: str, name: str, old: Dimension, said: Range | tuple[Value, ...] | None) -> Dimension:
+    if said is None:
+        return old
+    if isinstance(said, Range) and isinstance(old, Choice):
+        raise SpaceRefused(f"{family}.{name} is one of {', '.join(map(str, old.values))}: list those to search")
+    try:
+        return _ranged(old, said) if isinstance(said, Range) else Choice(said, old.when)
+    except SpaceRefused as err:
+        raise SpaceRefused(f"{family}.{name}: {err.failed}", hint=err.hint) from err
+
+
+def _ranged(old: Dimension, said: Range) -> Dimension:
+    return replace(old, **said.model_dump(exclude_none=True))
+
+
+def _without_dead_ends(space: Space) -> Space:
+    """The space less the dimensions whose condition can no longer hold."""
+    left: dict[str, Dimension] = {}
+    for name, dimension in space.items():
+        when = dimension.when
+        asked = None if when is None else left.get(when.name)
+        if when is None:
+            left[name] = dimension
+        elif isinstance(asked, Choice) and (values := tuple(value for value in when.values if value in asked.values)):
+            left[name] = replace(dimension, when=replace(when, values=values))
+    return left

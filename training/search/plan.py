@@ -1,0 +1,100 @@
+"""How the hyperparameters are searched, as a use case says it."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from training.evaluation import METRICS
+from training.models import FAMILIES
+from training.part import Part, known_word
+from training.search.joint import JointSpace
+from training.search.methods import Engine, Method
+from training.search.narrowing import Range, joint_space
+
+ExecutorName = Literal["in_process", "processes", "spark_trials", "spark_connect"]
+
+
+class Search(Part):
+    """The search of a use case.
+
+    Attributes:
+        max_evals: how many trials; of a grid, how many points it may have.
+        max_minutes: after which no trial begins, and none that runs is waited for.
+        prune: stops a trial that is behind the median of those before it over the same folds.
+        parallelism: how many trials run at once.
+        executor: where they run; unsaid, in this process where one runs at a time and has no limits of its own, and
+            else in processes.
+        trial_timeout_s: seconds after which a trial is ended.
+        trial_memory_mb: what a trial may take, beside the data that all share.
+        space: by family and dimension the range or the values that are searched, in place of the declared ones.
+    """
+
+    method: Method = "tpe"
+    engine: Engine = "hyperopt"
+    max_evals: int = Field(default=40, ge=1)
+    max_minutes: float | None = Field(default=None, gt=0)
+    metric: str = "roc_auc"
+    families: tuple[str, ...] = Field(min_length=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    prune: bool = False
+    parallelism: int = Field(default=1, ge=1, le=128)
+    executor: ExecutorName | None = None
+    trial_timeout_s: float | None = Field(default=None, gt=0)
+    trial_memory_mb: int | None = Field(default=None, ge=64)
+    space: dict[str, dict[str, Range | tuple[int | float | str | bool | None, ...]]] = Field(default_factory=dict)
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_known(cls, metric: str) -> str:
+        return known_word("metric", metric, list(METRICS))
+
+    @field_validator("families")
+    @classmethod
+    def _families_are_known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(families)) < len(families):
+            raise ValueError(f"named twice in {', '.join(families)}")
+        return tuple(known_word("family", family, list(FAMILIES)) for family in families)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        limited = self.trial_timeout_s is not None or self.trial_memory_mb is not None
+        on_spark_trials = self.executor == "spark_trials"
+        problems = {
+            "in_process runs one trial at a time: say executor: processes": (
+                self.executor == "in_process" and self.parallelism > 1
+            ),
+            "only processes can be ended: trial_timeout_s and trial_memory_mb need executor: processes": (
+                limited and self.runs_on != "processes"
+            ),
+            "spark_trials is hyperopt's own: it needs engine: hyperopt and method: tpe or random": (
+                on_spark_trials and (self.engine != "hyperopt" or self.method == "grid")
+            ),
+            "spark_trials has no order in which a trial could be compared with earlier ones: leave out prune": (
+                on_spark_trials and self.prune
+            ),
+        }
+        if found := [problem for problem, is_there in problems.items() if is_there]:
+            raise ValueError(found[0])
+        self.joint_space()  # refuses what cannot be
+        return self
+
+    def joint_space(self) -> JointSpace:
+        """The space that is searched.
+
+        Raises:
+            SpaceRefused: `space` narrows what no family has, or to what cannot be.
+        """
+        return joint_space(self.families, self.space)
+
+    @property
+    def runs_on(self) -> ExecutorName:
+        """The executor that is meant."""
+        if self.executor is not None:
+            return self.executor
+        alone = self.parallelism == 1 and self.trial_timeout_s is None and self.trial_memory_mb is None
+        return "in_process" if alone else "processes"
+
+    @property
+    def ahead(self) -> int:
+        """How many trials are asked for beyond the last that was told: enough that none waits for the slowest."""
+        return 1 if self.parallelism == 1 else 2 * self.parallelism
