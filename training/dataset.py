@@ -182,7 +182,7 @@ def load_frame(
     rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
     features = _columns(rows, encoder.features)
-    y, keys = _labels(rows, spine), _keys(rows, labels.keys)
+    y, keys = _labels(rows, labels.table, labels.column), _keys(rows, labels.keys)
     times = rows[spine.timestamp].to_numpy().astype("datetime64[us]")
     del rows  # before the matrix is made: both at once would be the most memory of all
     matrix = encoder.matrix(features)
@@ -300,11 +300,11 @@ def _require_distinct(use_case: str, lookups: Sequence[FeatureLookup]) -> None:
             raise FrameRefused.named_twice(feature, owners)
 
 
-def _labels(rows: pa.Table, spine: Spine) -> npt.NDArray[np.int64]:
-    values = sorted(rows[spine.label].unique().to_pylist(), key=str)
+def _labels(rows: pa.Table, table: str, column: str) -> npt.NDArray[np.int64]:
+    values = sorted(rows[column].unique().to_pylist(), key=str)
     if values != [0, 1]:
-        raise FrameRefused.labels(values, f"{spine.table}.{spine.label}")
-    return np.asarray(rows[spine.label].to_numpy(), dtype=np.int64)
+        raise FrameRefused.labels(values, f"{table}.{column}")
+    return np.asarray(rows[column].to_numpy(), dtype=np.int64)
 
 
 def _require_both_classes(frame: TrainingFrame, where: str) -> None:

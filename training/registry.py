@@ -2,45 +2,41 @@
 
 import json
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from importlib.metadata import version as installed
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Run
+import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from lakehouse.errors import LakehouseError
 from training.dataset import TrainingFrame
-from training.encoding import Cohort, Encoding, Flag, Number
-from training.hooks.fields import Kind
+from training.intervals import Interval
 from training.models import FAMILIES
 from training.scoring import Scorer
 from training.search.trial import Trial
+from training.signature import input_example, requirements, signature
 from training.use_case import UseCase
 
 PACKAGE = Path(__file__).resolve().parent
 CHALLENGER, CHAMPION = "challenger", "champion"
 
-_ANSWERED: Mapping[Kind, DataType] = {
-    "boolean": DataType.boolean,
-    "integer": DataType.long,
-    "number": DataType.double,
-    "text": DataType.string,
-}
-# Which of its fields may be missing only the hook knows. Whole numbers are sent as doubles: see `_column`.
-_SENT: Mapping[Kind, DataType] = {**_ANSWERED, "integer": DataType.double}
 
-# What loading a version imports; pinned to what trained it.
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops")
+class VersionDamaged(LakehouseError):
+    """What was written does not answer as what was meant to be written."""
+
+    @classmethod
+    def of(cls, name: str, reason: object) -> "VersionDamaged":
+        return cls(
+            f"the files of {name} were not written whole: {reason}",
+            hint="Nothing was registered. Look at the space and permissions of MLflow's artifacts, then train again.",
+        )
 
 
 class NoProvenance(LakehouseError):
@@ -59,6 +55,7 @@ class Provenance:
         holdout_rows: how many rows it has.
         holdout_fingerprint: SHA-256 of them.
         new_rows: rows that came after the last row of the version before; None for a first version.
+        new_from: the time of the first of them.
     """
 
     sources: Mapping[str, int]
@@ -69,6 +66,7 @@ class Provenance:
     holdout_rows: int
     holdout_fingerprint: str
     new_rows: int | None
+    new_from: datetime | None = None
 
     def tags(self) -> dict[str, str]:
         return {
@@ -77,6 +75,7 @@ class Provenance:
             "data.first": self.first.isoformat(),
             "data.last": self.last.isoformat(),
             "data.new_rows": "" if self.new_rows is None else str(self.new_rows),
+            "data.new_from": "" if self.new_from is None else self.new_from.isoformat(),
             "holdout.from": self.holdout_from.isoformat(),
             "holdout.rows": str(self.holdout_rows),
             "holdout.fingerprint": self.holdout_fingerprint,
@@ -100,15 +99,18 @@ class Provenance:
             holdout_rows=int(tags["holdout.rows"]),
             holdout_fingerprint=tags["holdout.fingerprint"],
             new_rows=int(tags["data.new_rows"]) if tags["data.new_rows"] else None,
+            new_from=datetime.fromisoformat(tags["data.new_from"]) if tags.get("data.new_from") else None,
         )
 
 
 def provenance(training: TrainingFrame, holdout: TrainingFrame, before: ModelVersion | None) -> Provenance:
     """What the two frames and the version before say about the data."""
-    new_rows = None
+    new_rows, new_from = None, None
     if before is not None and "data.last" in before.tags:
         last = Provenance.of_tags(before.tags).last.replace(tzinfo=None)
-        new_rows = int((training.times.astype("datetime64[us]").astype(object) > last).sum())
+        new = training.times[training.times > np.datetime64(last, "us")]
+        new_rows = len(new)
+        new_from = new[0].item().replace(tzinfo=UTC) if new_rows else None
     return Provenance(
         sources=training.sources,
         rows=len(training),
@@ -118,6 +120,7 @@ def provenance(training: TrainingFrame, holdout: TrainingFrame, before: ModelVer
         holdout_rows=len(holdout),
         holdout_fingerprint=holdout.fingerprint(),
         new_rows=new_rows,
+        new_from=new_from,
     )
 
 
@@ -137,71 +140,88 @@ def version_of(client: MlflowClient, name: str, alias: str) -> ModelVersion | No
         raise
 
 
-def register(run: Run, use_case: UseCase, scorer: Scorer, winner: Trial, data: Provenance) -> ModelVersion:
-    """Log the scorer to `run`, which must be the active one, and register it as the challenger.
+def register(
+    use_case: UseCase,
+    scorer: Scorer,
+    winner: Trial,
+    data: Provenance,
+    holdout: Mapping[str, Interval],
+) -> ModelVersion:
+    """Log the scorer to the active run, and register it as the challenger.
 
-    The alias comes last: a version that was not written whole is never the challenger.
+    The files are read back before there is a version, and the alias comes last: what was not written whole is never
+    the challenger.
+
+    Raises:
+        VersionDamaged: what was written does not answer the golden request as the scorer does.
     """
-    golden = {"golden_request": use_case.golden_request, "golden_answer": scorer.answer([use_case.golden_request])[0]}
     client = MlflowClient()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # An example would make MLflow load and run the model once more, for seconds; the golden request serves.
-        warnings.filterwarnings("ignore", message=".*An input example was not provided", category=UserWarning)
-        logged = mlflow.pyfunc.log_model(
-            name=use_case.name,
-            python_model=str(PACKAGE / "served_model.py"),
-            artifacts=scorer.save(Path(folder)),
-            code_paths=[str(PACKAGE), str(PACKAGE.parent / "lakehouse")],
-            signature=signature(scorer),
-            pip_requirements=[f"{package}=={installed(package)}" for package in REQUIREMENTS],
-            metadata=golden,
-        )
+    logged = _write(use_case, scorer)
     if not client.search_registered_models(f"name = '{use_case.name}'"):
         client.create_registered_model(use_case.name)
     version = client.create_model_version(
         use_case.name,
         source=logged.model_uri,
-        run_id=run.info.run_id,
-        description=describe(winner, use_case, data),
-        tags={"stage": "Development", "family": winner.candidate.family, **data.tags()},
+        run_id=logged.run_id,
+        description=describe(winner, use_case, data, holdout),
+        tags={
+            "stage": "Development",
+            "family": winner.candidate.family,
+            **{f"holdout.{name}": str(interval) for name, interval in holdout.items()},
+            **data.tags(),
+        },
     )
     client.set_registered_model_alias(use_case.name, CHALLENGER, version.version)
     return version
 
 
-def describe(winner: Trial, use_case: UseCase, data: Provenance) -> str:
-    """The version in words: which hyperparameters, how good, and which new data."""
+def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
+    """The scorer's files in MLflow, after they have answered the golden request."""
+    golden, answer = use_case.golden_request, scorer.answer([use_case.golden_request])[0]
+    passes = signature(scorer)
+    with tempfile.TemporaryDirectory() as folder:
+        # The requirements are given, or MLflow would run the model for seconds to find them.
+        logged: ModelInfo = mlflow.pyfunc.log_model(
+            name=use_case.name,
+            python_model=str(PACKAGE / "served_model.py"),
+            artifacts=scorer.save(Path(folder)),
+            code_paths=[str(PACKAGE), str(PACKAGE.parent / "lakehouse")],
+            signature=passes,
+            input_example=input_example(golden, passes.inputs),
+            pip_requirements=requirements(scorer),
+            metadata={"golden_request": golden, "golden_answer": answer},
+        )
+    try:
+        found = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().answer([golden])
+    except Exception as err:  # of damaged files, every reader says something else
+        raise VersionDamaged.of(use_case.name, err) from err
+    if found != [answer]:
+        raise VersionDamaged.of(use_case.name, f"they answer {found}, and not {[answer]}")
+    return logged
+
+
+def describe(winner: Trial, use_case: UseCase, data: Provenance, holdout: Mapping[str, Interval]) -> str:
+    """The version in words: which hyperparameters, how good and how sure, and which new data."""
     params = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in winner.candidate.params.items())
     tables = ", ".join(f"{table} (version {version})" for table, version in sorted(data.sources.items()))
-    new = "the first version" if data.new_rows is None else f"{data.new_rows:,} rows newer than the version before"
+    sure = ", ".join(f"{name} {interval}" for name, interval in holdout.items())
+    confidence = next((f"{interval.confidence:.0%}" for interval in holdout.values()), "")
     return (
         f"{FAMILIES[winner.candidate.family].title.capitalize()} with {params}. "
         f"{use_case.search.metric} {winner.metrics[use_case.search.metric]:.4f} "
         f"as the mean of {len(winner.per_fold)} folds in order of time, "
         f"the best of {use_case.search.max_evals} trials. "
-        f"Trained on {data.rows:,} rows from {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d} ({new}). "
+        f"On the {data.holdout_rows:,} rows of the holdout {sure}, with bounds of {confidence} confidence. "
+        f"Trained on {data.rows:,} rows from {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d} ({_news(data)}). "
         f"Read from {tables}."
     )
 
 
-def signature(scorer: Scorer) -> ModelSignature:
-    """The fields that a caller sends, and those of an answer; where there are hooks, outside of them."""
-    takes = scorer.hooks.takes
-    # A cohort takes what the number of the same column takes.
-    raw = [encoding for encoding in scorer.encoder.encodings if not isinstance(encoding, Cohort)]
-    inputs: list[ColSpec | TensorSpec] = [ColSpec(_SENT[kind], name, required=False) for name, kind in takes.items()]
-    inputs = inputs or [_column(encoding) for encoding in raw]
-    outputs: list[ColSpec | TensorSpec] = [ColSpec(_ANSWERED[kind], name) for name, kind in scorer.fields().items()]
-    return ModelSignature(Schema(inputs), Schema(outputs))
-
-
-def _column(encoding: Encoding) -> ColSpec:
-    if isinstance(encoding, Number):
-        # A double even where only whole numbers are taken: pandas has no other column with missing values.
-        return ColSpec(DataType.double, encoding.column, required=encoding.impute is None)
-    if isinstance(encoding, Flag):
-        return ColSpec(DataType.boolean, encoding.column, required=True)
-    return ColSpec(DataType.string, encoding.column, required=False)
+def _news(data: Provenance) -> str:
+    if data.new_rows is None:
+        return "the first version"
+    since = f", from {data.new_from:%Y-%m-%d} on" if data.new_from else ""
+    return f"{data.new_rows:,} rows newer than the version before{since}"
 
 
 def _shown(value: Any) -> str:

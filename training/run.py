@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 
 import click
 import mlflow
-from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from lakehouse import console
 from lakehouse.settings import Settings
-from training import registry, report, searching
+from training import lineage, registry, report, searching
 from training.dataset import Split, TrainingFrame, load_frame, split_by_time
-from training.evaluation import evaluate
+from training.evaluation import METRICS, Floats, Labels, evaluate
 from training.feature_store.home import open_store
+from training.intervals import Interval, Rows, intervals
 from training.scoring import Scorer
 from training.search.trial import Trial, fit
 from training.searching import stopped, try_all
@@ -45,6 +45,7 @@ def train(
         interrupted = unfinished(client, experiment, use_case.name, resume) if resume else None
         data = read(use_case, settings)
         with search_run(client, experiment, identity(use_case, data), interrupted) as run:
+            lineage.log_inputs(use_case, open_store(settings), data)
             mlflow.log_metrics({f"left_out.{table}": count for table, count in data.training.left_out.items()})
             with trial_log(client, run, settings, use_case.search.seed) as log:
                 found = try_all(use_case, data.training, log, finished_trials(client, interrupted))
@@ -53,7 +54,7 @@ def train(
                 raise stopped(run)
             winner = found.best(use_case.search.metric)
             scorer = refit(use_case, winner, data.training)
-            version = register(use_case, scorer, winner, data, run)
+            version = register(use_case, scorer, winner, data)
             console.stage("Writing the report")
             page = report.render(use_case, found.trials, scorer, data, version)
             console.detail(str(report.publish(page, version, settings).relative_to(settings.project)))
@@ -82,18 +83,31 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Scorer:
     return Scorer(pipeline, frame.encoder, use_case.serving.answering, use_case.hooks())
 
 
-def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split, run: Run) -> ModelVersion:
+def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split) -> ModelVersion:
     """The scorer as the new challenger, with what it scores on the holdout."""
     console.stage(f"Registering {use_case.name}")
     before = registry.newest_version(MlflowClient(), use_case.name)
-    holdout = evaluate(data.holdout.y, scorer.probabilities(data.holdout.features), use_case.serving.threshold)
+    probabilities = scorer.probabilities(data.holdout.features)
+    holdout = evaluate(data.holdout.y, probabilities, use_case.serving.threshold)
     mlflow.log_metrics(winner.metrics | {f"holdout_{name}": value for name, value in holdout.items()})
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
     provenance = registry.provenance(data.training, data.holdout, before)
-    version = registry.register(run, use_case, scorer, winner, provenance)
+    sure = certainty(use_case, data.holdout.y, probabilities)
+    version = registry.register(use_case, scorer, winner, provenance, sure)
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     console.detail(str(version.description))
     return version
+
+
+def certainty(use_case: UseCase, labels: Labels, probabilities: Floats) -> dict[str, Interval]:
+    """The metrics that the use case searches and promotes by, with their bounds."""
+    names = dict.fromkeys((use_case.search.metric, use_case.promotion.metric))
+    threshold = use_case.serving.threshold
+
+    def metrics(rows: Rows) -> dict[str, float]:
+        return {name: METRICS[name].function(labels[rows], probabilities[rows], threshold) for name in names}
+
+    return intervals(metrics, len(labels))
 
 
 @click.command()

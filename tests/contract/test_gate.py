@@ -97,19 +97,19 @@ def versions(tmp_path_factory: pytest.TempPathFactory, store: LocalFeatureStore)
     with mlflow_as_before(), tracking(settings) as client:
         experiment = experiment_id(client, settings, NAME)
         for opposite in (True, False, False):
-            with mlflow.start_run(experiment_id=experiment) as run:
-                train(client, store, run, opposite=opposite)
+            with mlflow.start_run(experiment_id=experiment):
+                train(client, store, opposite=opposite)
         yield client
 
 
-def train(client: MlflowClient, store: LocalFeatureStore, run: mlflow.ActiveRun, *, opposite: bool) -> None:
+def train(client: MlflowClient, store: LocalFeatureStore, *, opposite: bool) -> None:
     split = split_by_time(load_frame(USE_CASE, store), USE_CASE.split.holdout)
     candidate = Candidate("logistic_regression", PARAMS)
     learned = replace(split.training, y=1 - split.training.y) if opposite else split.training
     scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, Answering(("probability",), 0.5))
     metrics = evaluate(split.holdout.y, scorer.probabilities(split.holdout.features), 0.5)
     data = provenance(split.training, split.holdout, newest_version(client, NAME))
-    register(run, USE_CASE, scorer, Trial(1, candidate, metrics, (metrics,), timedelta(0)), data)
+    register(USE_CASE, scorer, Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
 
 
 @pytest.fixture

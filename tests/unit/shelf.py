@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from training.encoding import ENCODINGS
-from training.feature_store import Feature, FeatureLookup, FeatureStore, FeatureTable, Spine, Versions
+from training.feature_store import Feature, FeatureLookup, FeatureStore, FeatureTable, Snapshot, Spine, Versions
 from training.feature_store.online import Published
 from training.use_case import UseCase
 
@@ -47,9 +47,12 @@ class Shelf:
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
     ) -> tuple[DataFrame, Versions]:
-        columns = [*spine.keys, spine.timestamp, spine.label, *(f for lookup in lookups for f in lookup.features)]
+        columns = [*spine.columns, *(f for lookup in lookups for f in lookup.features)]
         read = {name: (versions or {}).get(name, 9) for name in [spine.table, *(lookup.table for lookup in lookups)]}
         return cast(DataFrame, SimpleNamespace(toArrow=lambda: self.rows.select(columns))), read
+
+    def snapshot(self, name: str, version: int) -> Snapshot:
+        return Snapshot(name, version, f"shelf/{name}", "0", self.rows.num_rows, {"entity": "bigint"})
 
     def publish(self, name: str) -> Published:
         raise NotImplementedError("training does not publish")

@@ -1,28 +1,36 @@
 """A version in words, and the data that it was made from."""
 
+import functools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version as installed
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import yaml
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.types import DataType
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
 from tests.unit.frames import ENCODER, alternating
 from training.dataset import split_by_time
 from training.encoding import ENCODINGS, Encoder
 from training.hooks import Hooks
-from training.registry import Provenance, describe, provenance, signature
+from training.intervals import Interval
+from training.registry import Provenance, describe, provenance
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.trial import Trial
+from training.signature import input_example, requirements, signature
 from training.use_case import load
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DATA = Provenance(
     {"gold.places": 0, "gold.clients": 12}, 38_429, NOON, NOON + timedelta(days=3), NOON, 4, "f" * 64, None
 )
+SURE = {"roc_auc": Interval(0.67391, 0.66, 0.68), "log_loss": Interval(0.5, 0.4, 0.6)}
 WINNER = Trial(
     3,
     Candidate("logistic_regression", {"inverse_regularization": 0.123456, "penalty": "l1", "half_life": None}),
@@ -37,19 +45,21 @@ def version(**tags: str) -> ModelVersion:
 
 
 def test_a_description_tells_the_model_its_metric_and_its_data_in_words() -> None:
-    assert describe(WINNER, load("term_deposit"), DATA).startswith(
+    assert describe(WINNER, load("term_deposit"), DATA, SURE).startswith(
         "Logistic regression with inverse regularization 0.1235, penalty l1, half life None. "
         "roc_auc 0.7124 as the mean of 2 folds in order of time, the best of "
     )
-    assert describe(WINNER, load("term_deposit"), DATA).endswith(
-        " trials. Trained on 38,429 rows from 2026-01-01 to 2026-01-04 (the first version). "
+    assert describe(WINNER, load("term_deposit"), DATA, SURE).endswith(
+        " trials. On the 4 rows of the holdout roc_auc 0.6739 (0.6600 to 0.6800), "
+        "log_loss 0.5000 (0.4000 to 0.6000), with bounds of 95% confidence. "
+        "Trained on 38,429 rows from 2026-01-01 to 2026-01-04 (the first version). "
         "Read from gold.clients (version 12), gold.places (version 0)."
     )
 
 
 @pytest.mark.parametrize(("new_rows", "told"), [(0, "(0 rows newer than"), (1234, "(1,234 rows newer than")])
 def test_a_description_tells_how_many_rows_are_new(new_rows: int, told: str) -> None:
-    assert told in describe(WINNER, load("term_deposit"), replace(DATA, new_rows=new_rows))
+    assert told in describe(WINNER, load("term_deposit"), replace(DATA, new_rows=new_rows), SURE)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +67,7 @@ def test_a_description_tells_how_many_rows_are_new(new_rows: int, told: str) -> 
     [
         DATA,
         replace(DATA, new_rows=0),
+        replace(DATA, new_rows=3, new_from=NOON),
         replace(DATA, sources={}),
         replace(DATA, first=NOON.replace(microsecond=1), holdout_rows=0),
     ],
@@ -81,7 +92,9 @@ def test_new_rows_came_after_the_last_row_of_the_version_before(days_before_the_
     split = split_by_time(alternating(100), 0.2)
     last = split.training.last - timedelta(days=days_before_the_last)
     before = version(**replace(DATA, last=last).tags())
-    assert provenance(split.training, split.holdout, before).new_rows == new_rows
+    data = provenance(split.training, split.holdout, before)
+    first_new = max(last + timedelta(days=1), split.training.first) if new_rows else None
+    assert (data.new_rows, data.new_from) == (new_rows, first_new)
 
 
 def test_a_version_without_provenance_counts_as_none_before() -> None:
@@ -135,3 +148,23 @@ def test_a_signature_is_what_passes_outside_of_the_hooks() -> None:
         ("verdict", DataType.string),
         ("percent", DataType.long),
     ]
+
+
+def test_an_example_is_the_golden_request_as_pandas_has_it() -> None:
+    scorer = Scorer(None, ENCODER, Answering(("label",), 0.5))
+    example = input_example({"amount": 2, "place": None, "known": None}, signature(scorer).inputs)
+    assert example.dtypes.astype(str).to_dict() == {"amount": "float64", "place": "object", "known": "float64"}
+    assert example["amount"].tolist() == [2.0]
+    assert example["known"].isna().all()
+
+
+def test_a_version_requires_what_its_parts_come_from_and_nothing_else() -> None:
+    fitted = Pipeline([("model", LogisticRegression())])
+    plain = requirements(Scorer(fitted, ENCODER, Answering(("label",), 0.5)))
+    assert [line.partition("==")[0] for line in plain] == [
+        "mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops",
+    ]  # fmt: skip
+    assert f"skops=={installed('skops')}" in plain
+    foreign = Pipeline([("model", functools.partial(yaml.safe_dump))])
+    (extra,) = set(requirements(Scorer(foreign, ENCODER, Answering(("label",), 0.5)))) - set(plain)
+    assert extra == f"PyYAML=={installed('PyYAML')}"

@@ -79,13 +79,42 @@ class FeatureTable:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """Any table at one version, as lineage tells of it.
+
+    Attributes:
+        name: `schema.table`.
+        location: the folder, or the full name in a catalogue.
+        table_id: the table's own; a table that was dropped and made again has another.
+        columns: the SQL type of each, in table order.
+    """
+
+    name: str
+    version: int
+    location: str
+    table_id: str
+    rows: int
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Spine:
-    """The rows to look features up for: entity keys, a time, and the label."""
+    """The rows to look features up for: entity keys, a time, and the label, if it is known."""
 
     table: str
     keys: tuple[str, ...]
     timestamp: str
-    label: str
+    label: str | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a frame carries over from the table."""
+        return (*self.keys, self.timestamp, *([] if self.label is None else [self.label]))
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that a frame is ordered by."""
+        return (self.timestamp, *(column for column in self.columns if column != self.timestamp))
 
 
 @dataclass(frozen=True)
@@ -192,6 +221,14 @@ class FeatureStore(Protocol):
             FeatureNotFound: a column is named that a table does not have.
             NameTaken: a feature has the name of a column of the spine, or of another feature.
             KeyDoubled: a table has several rows of one key and time.
+        """
+        ...
+
+    def snapshot(self, name: str, version: int) -> Snapshot:
+        """What a table of the warehouse was at a version: a spine, a feature table, an index table.
+
+        Raises:
+            TableNotFound: it was not built, or has no such version.
         """
         ...
 

@@ -31,6 +31,7 @@ from training.feature_store import (
     FeatureTable,
     NameTaken,
     NoFeatureTable,
+    Snapshot,
     Spine,
     Versions,
 )
@@ -159,7 +160,7 @@ class DatabricksFeatureStore:
         """
         wanted = versions or {}
         pinned = {spine.table: self._version(spine.table, wanted.get(spine.table))}
-        columns = [*spine.keys, spine.timestamp, spine.label]
+        columns = list(spine.columns)
         rows = self._columns(spine.table, pinned[spine.table], columns)
         joins = []
         for lookup in lookups:
@@ -172,7 +173,12 @@ class DatabricksFeatureStore:
         if joins:
             with _translated(spine.table, [join.table_name for join in joins]):
                 rows = self.client.create_training_set(df=rows, feature_lookups=joins, label=spine.label).load_df()
-        return rows.select(*columns).orderBy(spine.timestamp, *spine.keys, spine.label), pinned
+        return rows.select(*columns).orderBy(*spine.order), pinned
+
+    def snapshot(self, name: str, version: int) -> Snapshot:
+        pinned = self._read(name, self._version(name, version))
+        (detail,) = self.session.sql(f"DESCRIBE DETAIL {self._quoted(name)}").collect()
+        return Snapshot(name, version, self._full(name), detail["id"], pinned.count(), dict(pinned.dtypes))
 
     def publish(self, name: str) -> Published:
         """Publish to the online store that ONLINE_STORE names; the platform keeps the newest row of each key.

@@ -20,6 +20,7 @@ from training.feature_store import (
     FeatureStore,
     FeatureTable,
     NoFeatureTable,
+    Snapshot,
     Spine,
     Versions,
 )
@@ -79,8 +80,15 @@ class LocalFeatureStore:
             for name in [spine.table, *(lookup.table for lookup in lookups)]
         }
         sides = [self._side(lookup, pinned) for lookup in lookups]
-        frame = self._columns(spine.table, pinned, [*spine.keys, spine.timestamp, spine.label])
+        frame = self._columns(spine.table, pinned, spine.columns)
         return as_of(frame, spine, sides), pinned
+
+    def snapshot(self, name: str, version: int) -> Snapshot:
+        parsed = TableName.parse(name)
+        log = self.warehouse.open(parsed, version)
+        location, table_id = str(self.warehouse.location(parsed)), str(log.metadata().id)
+        columns = self._read(name, version).dtypes
+        return Snapshot(name, version, location, table_id, log.count(), dict(columns))
 
     def publish(self, name: str) -> Published:
         table = self.table(name)

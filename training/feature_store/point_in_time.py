@@ -46,7 +46,7 @@ def as_of(frame: DataFrame, spine: Spine, sides: Sequence[Side]) -> DataFrame:
         frame = _with_newest(frame, spine, side, f"_newest_{number}")
     for number, side in enumerate(sides):
         frame = _with_features(frame, spine, side, f"_newest_{number}")
-    return frame.select(*names).orderBy(spine.timestamp, *spine.keys, spine.label)
+    return frame.select(*names).orderBy(*spine.order)
 
 
 def newest_rows(table: FeatureTable, rows: DataFrame) -> DataFrame:
@@ -63,7 +63,7 @@ def newest_rows(table: FeatureTable, rows: DataFrame) -> DataFrame:
 
 
 def _require_joinable(spine: Spine, sides: Sequence[Side]) -> list[str]:
-    names = [*spine.keys, spine.timestamp, spine.label]
+    names = list(spine.columns)
     for side in sides:
         for key in side.table.keys:
             if key not in spine.keys:

@@ -60,14 +60,15 @@ def packages(source: str) -> frozenset[str]:
     """
     names = {name.partition(".")[0] for name in _imported(ast.parse(source))}
     foreign = names - sys.stdlib_module_names - BROUGHT_ALONG
-    known = _installed() if foreign else {}
+    known = distributions() if foreign else {}
     if unknown := sorted(name or "a module beside it" for name in foreign if name not in known):
         raise ImportError(f"it imports {', '.join(unknown)}; a hook is one module, on Python and installed packages")
     return frozenset(known[name][0] for name in foreign)
 
 
 @cache
-def _installed() -> Mapping[str, list[str]]:
+def distributions() -> Mapping[str, list[str]]:
+    """The installed distributions by what they let one import."""
     return packages_distributions()
 
 

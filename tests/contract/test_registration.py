@@ -1,0 +1,167 @@
+"""A registered version: everything that is said of it, whole or not there, and loaded where nothing else is."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.tracking import MlflowClient
+
+from lakehouse.settings import Settings
+from tests.contract import clean_environment
+from tests.contract.test_gate import mlflow_as_before
+from tests.unit.frames import alternating
+from tests.unit.shelf import use_case
+from tests.unit.test_scoring import PARAMS, RECORDS
+from training.dataset import Split, split_by_time
+from training.intervals import Interval
+from training.registry import VersionDamaged, newest_version, provenance, register, version_of
+from training.scoring import Scorer
+from training.search.joint import Candidate
+from training.search.trial import Trial, fit
+from training.tracking import experiment_id, tracking
+from training.use_case import UseCase
+
+CANDIDATE = Candidate("logistic_regression", PARAMS)
+METRICS = {"roc_auc": 0.7}
+WINNER = Trial(1, CANDIDATE, METRICS, (METRICS,), timedelta(0))
+SURE = {"roc_auc": Interval(0.7, 0.6, 0.8)}
+SPLIT: Split = split_by_time(alternating(100), 0.2)
+
+
+def banded(name: str) -> UseCase:
+    plain = use_case("gold.people").model_dump() | {"name": name, "golden_request": RECORDS[0]}
+    return UseCase.model_validate(
+        plain | {"serving": {"endpoint": name, "postprocess": "training.hooks.probability_band:add_band"}}
+    )
+
+
+def scorer_of(case: UseCase) -> Scorer:
+    pipeline = fit(CANDIDATE, SPLIT.training, 0)
+    return Scorer(pipeline, SPLIT.training.encoder, case.serving.answering, case.hooks())
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowClient]:
+    folder = tmp_path_factory.mktemp("registration")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    settings = Settings(folder, folder, None, uri, uri, "")
+    with mlflow_as_before(), tracking(settings) as ours:
+        mlflow.set_experiment(experiment_id=experiment_id(ours, settings, "people"))
+        yield ours
+
+
+@pytest.fixture(scope="module")
+def version(client: MlflowClient) -> ModelVersion:
+    return registered(client, banded("people"))
+
+
+def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None) -> ModelVersion:
+    data = provenance(SPLIT.training, SPLIT.holdout, newest_version(client, case.name))
+    with mlflow.start_run():
+        return register(case, scorer or scorer_of(case), WINNER, data, SURE)
+
+
+def test_a_version_says_what_it_is_made_of(client: MlflowClient, version: ModelVersion) -> None:
+    assert "roc_auc 0.7000 (0.6000 to 0.8000)" in str(version.description)
+    assert "gold.t (version 3)" in str(version.description)
+    assert version.tags["holdout.roc_auc"] == "0.7000 (0.6000 to 0.8000)"
+    assert version.tags["stage"] == "Development"
+    challenger = version_of(client, "people", "challenger")
+    assert challenger is not None
+    assert challenger.version == version.version
+
+
+def test_a_version_brings_its_signature_its_example_and_the_code_of_its_hooks(version: ModelVersion) -> None:
+    uri = f"models:/people/{version.version}"
+    loaded = mlflow.pyfunc.load_model(uri)
+    outputs = loaded.metadata.get_output_schema()
+    assert outputs.input_names() == ["label", "probability", "band"]
+    assert loaded.input_example is not None
+    answers = loaded.predict(loaded.input_example).to_dict("records")
+    assert answers == [loaded.metadata.metadata["golden_answer"]]
+    assert answers[0]["band"] == "high"
+    files = Path(mlflow.artifacts.download_artifacts(uri))
+    assert "def add_band(" in (files / "artifacts/postprocess.py").read_text(encoding="utf-8")
+    assert json.loads((files / "serving_input_example.json").read_text(encoding="utf-8")).keys() == {
+        "dataframe_split"
+    }
+
+
+@dataclass(frozen=True)
+class CutOff(Scorer):
+    """A scorer whose files are not written to their end."""
+
+    def save(self, folder: Path) -> dict[str, str]:
+        artifacts = super().save(folder)
+        file = Path(artifacts["pipeline.skops"])
+        file.write_bytes(file.read_bytes()[:-100])
+        return artifacts
+
+
+@dataclass(frozen=True)
+class Confused(Scorer):
+    """A scorer that writes another model than it is."""
+
+    def save(self, folder: Path) -> dict[str, str]:
+        other = fit(CANDIDATE, alternating(40, seed=5), 0)
+        return Scorer(other, self.encoder, self.answering, self.hooks).save(folder)
+
+
+@pytest.mark.parametrize(("kind", "told"), [(CutOff, "not written whole"), (Confused, "they answer")])
+def test_what_was_not_written_whole_is_no_version(client: MlflowClient, kind: type[Scorer], told: str) -> None:
+    case = banded("damaged")
+    whole = scorer_of(case)
+    with pytest.raises(VersionDamaged, match=told):
+        registered(client, case, kind(whole.pipeline, whole.encoder, whole.answering, whole.hooks))
+    assert newest_version(client, "damaged") is None
+    assert version_of(client, "damaged", "challenger") is None
+
+
+def test_a_version_that_could_not_be_made_known_leaves_the_challenger_as_it_was(
+    client: MlflowClient, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: Any, **__: Any) -> None:
+        raise ConnectionError("the registry is down")
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", down)
+    with pytest.raises(ConnectionError):
+        registered(client, banded("people"))
+    challenger = version_of(client, "people", "challenger")
+    assert challenger is not None
+    assert challenger.version == version.version
+
+
+SCRIPT = """
+import json, sys, mlflow.pyfunc
+model = mlflow.pyfunc.load_model(sys.argv[1])
+records = json.loads(sys.argv[2])
+import pandas as pd, training
+print(json.dumps({
+    "answers": model.unwrap_python_model().answer(records),
+    "framed": model.predict(pd.DataFrame(records)).to_dict("records"),
+    "training": training.__file__,
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+}))
+"""
+WITHOUT = {"pyspark", "pysail", "dbt", "hyperopt", "deltalake", "lightgbm", "granian"}
+
+
+def test_a_version_loads_where_only_its_requirements_are(version: ModelVersion, tmp_path: Path) -> None:
+    uri = f"models:/people/{version.version}"
+    files = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path)))
+    listed = (files / "requirements.txt").read_text(encoding="utf-8").split()
+    packages = clean_environment.build(tmp_path / "packages", listed)
+    assert [name for name in WITHOUT if (packages / name).exists()] == []
+    records = [record | {"known": float(record["known"] or 0)} for record in RECORDS]
+    said = json.loads(clean_environment.run(packages, SCRIPT, str(files), json.dumps(records), cwd=tmp_path))
+    expected = scorer_of(banded("people")).answer(records)
+    assert said["answers"] == expected
+    assert said["framed"] == expected
+    assert said["training"].startswith(str(files / "code"))
+    assert WITHOUT & set(said["modules"]) == set()
