@@ -25,8 +25,9 @@ SETTINGS = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
-    # Its default is 200 partitions, for clusters; on two cores that would be most of the time.
+    # Their defaults are 200 and 50 partitions, for clusters; on two cores that would be most of the time.
     "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "2",
 }
 STARTS_WITHIN = 180.0  # seconds: the first start resolves Delta's jars
 STOPS_WITHIN = 20.0  # seconds

@@ -1,7 +1,7 @@
 {#
   On Databricks, a gold model whose `meta.feature_catalog` says `is_feature_table` becomes a feature table of Unity
-  Catalog: key columns NOT NULL, a primary key with TIMESERIES, tags, comments, and the encodings as a property. Two
-  hooks in dbt_project.yml do it; on every other target they do nothing.
+  Catalog: key columns NOT NULL, a primary key with TIMESERIES, tags, comments, and as properties what Unity Catalog
+  has no place for. Two hooks in dbt_project.yml do it; on every other target they do nothing.
 
   Each build asks Unity Catalog what is there and says only what differs, so a second build says nothing of a table
   that kept what it had. A model that is materialized as a table is replaced, and what it lost thereby is said again.
@@ -64,17 +64,28 @@
       {%- do statements.append(alter ~ ' ALTER COLUMN ' ~ sql_name(column.name) ~ ' COMMENT ' ~ sql_text(comment)) -%}
     {%- endif -%}
   {%- endfor -%}
-  {%- set encodings = {'feature_table.encodings': tojson(model.config.get('meta', {}).get('encodings', []))} -%}
-  {%- set properties = sql_pairs(encodings, found.properties) -%}
+  {%- set properties = sql_pairs(feature_properties(model), found.properties) -%}
   {%- if properties -%}{%- do statements.append(alter ~ ' SET TBLPROPERTIES (' ~ properties ~ ')') -%}{%- endif -%}
   {{ return(statements) }}
 {%- endmacro %}
 
+{# What a frame needs to know of the table, and Unity Catalog has no place for. #}
+{% macro feature_properties(model) -%}
+  {%- set meta, freshness = model.config.get('meta', {}), feature_catalog(model).get('freshness') -%}
+  {%- set properties = {'feature_table.encodings': tojson(meta.get('encodings', []))} -%}
+  {%- if meta.get('known_at_column') -%}
+    {%- do properties.update({'feature_table.known_at_column': meta.known_at_column}) -%}
+  {%- endif -%}
+  {%- if freshness -%}{%- do properties.update({'feature_table.freshness': tojson(freshness)}) -%}{%- endif -%}
+  {{ return(properties) }}
+{%- endmacro %}
+
+{# A row that became known later has a time of its own, which is part of the key: there may be several of one time. #}
 {% macro feature_key(model) -%}
   {%- set catalog = feature_catalog(model) -%}
   {%- set entity = [catalog.entity] if catalog.entity is string else (catalog.entity or []) | list -%}
-  {%- set time = catalog.get('timestamp_column') -%}
-  {{ return({'columns': entity + ([time] if time else []), 'timeseries': time}) }}
+  {%- set time, known_at = catalog.get('timestamp_column'), model.config.get('meta', {}).get('known_at_column') -%}
+  {{ return({'columns': entity + ([known_at] if known_at else []) + ([time] if time else []), 'timeseries': time}) }}
 {%- endmacro %}
 
 {% macro feature_key_text(key) -%}

@@ -217,6 +217,34 @@ def test_a_changed_key_is_refused_and_the_table_stays(tmp_path: Path) -> None:
     assert project.rows("gold.one") == before
 
 
+@pytest.mark.parametrize("language", ["sql", "py"])
+def test_a_feature_table_is_built_as_it_is_declared_or_not_at_all(tmp_path: Path, language: str) -> None:
+    feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
+    types = {"id": "integer", "at": "timestamp", "visits": "bigint", "colour": "string"}
+    columns = [{"name": name, "data_type": kind} for name, kind in types.items()]
+    about = {"models": [{"name": "one", "config": {"meta": {"feature_catalog": feature}}, "columns": columns}]}
+    select = "select 1 as id, timestamp'2024-05-01 00:00:00' as at, {}"
+
+    def model(built: str) -> dict[str, str]:
+        query = select.format(built)
+        code = f'def model(dbt, session):\n    return session.sql("{query}")\n' if language == "py" else query
+        return {f"models/one.{language}": code, "models/one.yml": yaml.safe_dump(about)}
+
+    project = Project.below(tmp_path, model("2 as visits, 'red' as hue"))
+    told = project.dbt("run", exits=1)
+    for difference in (
+        "'colour' is declared and missing",
+        "'hue' is built and not declared",
+        "'visits' is declared bigint and built as int",
+        "Correct the columns in one.yml, or the model.",
+    ):
+        assert difference in told
+    assert not list(project.warehouse.tables())
+    project.write(model("2L as visits, 'red' as colour"))
+    project.dbt("run")
+    assert len(project.rows("gold.one")) == 1
+
+
 @pytest.mark.parametrize("key", ["id", "at"])
 def test_a_key_without_a_value_is_refused_also_from_python(tmp_path: Path, key: str) -> None:
     feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}

@@ -1,13 +1,9 @@
 """The Feature Store on Databricks: what it asks the client and Unity Catalog, and what it makes of the answers."""
 
-import csv
 import inspect
 import sys
 import warnings
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -16,18 +12,18 @@ from pyspark.errors import AnalysisException
 
 from lakehouse.settings import SettingRefused, Settings
 from lakehouse.warehouse import TableNotFound
-from tests.contract.unity_catalog import RecordedClient, RecordedLookup, Table, Workspace
-from training.feature_store import FeatureLookup, FeatureNotFound, NameTaken, NoFeatureTable, Spine, home
+from tests.contract.unity_catalog import MODULE, RecordedClient, RecordedLookup, Table, Workspace, vendor_client
+from training.feature_store import FeatureLookup, FeatureNotFound, NameTaken, NoFeatureTable, Spine, StaleTable, home
 from training.feature_store.databricks import (
     DatabricksFeatureStore,
     LookupRefused,
+    OnlineRefused,
     OnlineStoreMissing,
-    VersionNotNewest,
     WorkspaceNeeded,
 )
 from training.feature_store.local import LocalFeatureStore
+from training.feature_store.unity_catalog import UnityCatalog
 
-MODULE = "databricks.feature_engineering"
 SPINE = Spine("gold.labels", ("entity",), "at", "label")
 TIME = pa.timestamp("us", "UTC")
 ENCODINGS = '[{"column": "value", "as": "number"}]'
@@ -41,14 +37,10 @@ def installed() -> Any:
         )
 
 
-@pytest.fixture(params=["recorded", "installed"] if find_spec(MODULE) else ["recorded"])
-def vendor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    if request.param == "installed":
-        return installed()
-    module: Any = ModuleType(MODULE)
-    module.FeatureEngineeringClient, module.FeatureLookup = RecordedClient, RecordedLookup
-    monkeypatch.setitem(sys.modules, MODULE, module)
-    return module
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Any:
+    vendor_client(monkeypatch)
+    return sys.modules[MODULE]
 
 
 @pytest.fixture
@@ -175,7 +167,7 @@ def test_the_client_is_asked_for_the_features_of_the_spine_at_its_times(filled: 
         ["value"],
     )
     assert (lookup.timestamp_lookup_key, lookup.lookback_window) == ("at", timedelta(days=30))
-    assert filled.reads == [("`main`.`gold`.`labels`", "1"), ("`main`.`gold`.`features`", None)]
+    assert set(filled.reads) == {("`main`.`gold`.`labels`", "1"), ("`main`.`gold`.`features`", "1")}
     assert versions == {"gold.labels": 1, "gold.features": 1}
     assert frame.columns == ["entity", "at", "label", "value"]
 
@@ -184,11 +176,6 @@ def test_without_a_lookback_there_is_no_window(filled: Workspace) -> None:
     joined(filled, FeatureLookup("gold.features", ("value",)))
     (lookup,) = filled.client.create_training_set.call_args.kwargs["feature_lookups"]
     assert lookup.lookback_window is None
-
-
-def test_a_frame_is_in_order_of_time_entity_and_label(filled: Workspace) -> None:
-    found = joined(filled, FeatureLookup("gold.features", ("value",)))
-    assert found == [(1, day("2020-01-02"), 0, 6), (2, day("2020-01-02"), 1, None)]
 
 
 def test_several_tables_are_one_training_set(filled: Workspace) -> None:
@@ -218,20 +205,6 @@ def test_no_features_are_none_and_not_all(filled: Workspace) -> None:
     filled.client.create_training_set.assert_not_called()
 
 
-with (Path(__file__).parent.parent / "golden" / "point_in_time.csv").open(encoding="utf-8") as _file:
-    CASES = list(csv.DictReader(_file))
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["case"]))
-def test_point_in_time(workspace: Workspace, case: dict[str, str]) -> None:
-    known = [pair.split("=") for pair in case["features"].split()]
-    workspace.tables["gold.features"] = features([(1, at, int(value)) for at, value in known])
-    workspace.tables["gold.labels"] = labels([(int(case["entity"]), case["at"], 0)])
-    lookback = int(case["lookback_days"]) if case["lookback_days"] else None
-    ((*_, found),) = joined(workspace, FeatureLookup("gold.features", ("value",), lookback))
-    assert found == (int(case["expected"]) if case["expected"] else None)
-
-
 def test_a_pinned_spine_is_read_at_its_version(filled: Workspace) -> None:
     pinned = {"gold.labels": 0, "gold.features": 1}
     frame, versions = filled.store.training_frame(SPINE, [FeatureLookup("gold.features", ("value",))], pinned)
@@ -239,25 +212,42 @@ def test_a_pinned_spine_is_read_at_its_version(filled: Workspace) -> None:
     assert filled.reads[0] == ("`main`.`gold`.`labels`", "0")
 
 
-def test_a_feature_table_at_another_version_than_its_newest_is_refused(filled: Workspace) -> None:
-    with pytest.raises(VersionNotNewest, match=r"gold\.features is wanted at version 0 and stands at 1"):
-        filled.store.training_frame(SPINE, [FeatureLookup("gold.features", ("value",))], {"gold.features": 0})
-    with pytest.raises(VersionNotNewest, match=r"python -m training\.run"):
-        filled.store.table("gold.features", 0)
+def test_a_feature_table_at_an_earlier_version_is_joined_without_the_client(filled: Workspace) -> None:
+    frame, versions = filled.store.training_frame(
+        SPINE, [FeatureLookup("gold.features", ("value",))], {"gold.features": 0}
+    )
+    assert [row["value"] for row in frame.toArrow().to_pylist()] == [5, None]
+    assert versions == {"gold.labels": 1, "gold.features": 0}
     filled.client.create_training_set.assert_not_called()
+
+
+def test_a_table_with_a_second_time_is_joined_without_the_client_and_not_published(filled: Workspace) -> None:
+    rows = {"entity": [1], "known_at": [day("2020-01-01")], "arrived_at": [day("2020-01-03")], "value": [5]}
+    filled.tables["gold.features"] = Table(
+        [pa.table(rows)],
+        keys=["entity", "arrived_at"],
+        timestamp="known_at",
+        properties={"feature_table.known_at_column": "arrived_at"},
+    )
+    assert joined(filled, FeatureLookup("gold.features", ("value",)))[0][-1] is None
+    filled.client.create_training_set.assert_not_called()
+    with pytest.raises(OnlineRefused, match=r"gold\.features says in arrived_at when a row became known"):
+        filled.store.publish("gold.features")
+    filled.client.publish_table.assert_not_called()
+
+
+def test_a_table_older_than_declared_is_told(filled: Workspace) -> None:
+    two_days = '{"error_after": {"count": 2, "period": "day"}}'
+    filled.tables["gold.features"].properties = {"feature_table.freshness": two_days}
+    table = filled.store.table("gold.features")
+    table.require_fresh(day("2020-01-05"))
+    with pytest.raises(StaleTable, match=r"gold\.features ends at 2020-01-03 00:00 UTC"):
+        table.require_fresh(day("2020-01-06"))
 
 
 def test_a_pinned_version_that_is_gone_is_named(filled: Workspace) -> None:
     with pytest.raises(TableNotFound, match=r"gold\.labels cannot be read at version 99: .*time travel"):
         filled.store.training_frame(SPINE, [], {"gold.labels": 99})
-
-
-def test_a_vocabulary_is_read_at_a_version(workspace: Workspace) -> None:
-    first = pa.table({"job": ["b"], "job_index": pa.array([2], pa.int32())})
-    second = pa.table({"job": ["b", "a"], "job_index": pa.array([2, 3], pa.int32())})
-    workspace.tables["gold.job_index"] = Table([first, second])
-    assert workspace.store.vocabulary("gold.job_index") == (("", "", "b", "a"), 1)
-    assert workspace.store.vocabulary("gold.job_index", 0) == (("", "", "b"), 0)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +298,7 @@ def test_inside_a_workspace_the_store_is_the_workspaces(vendor: Any, monkeypatch
     monkeypatch.setattr(vendor, "FeatureEngineeringClient", lambda: "the client")
     monkeypatch.setattr("training.feature_store.databricks.workspace_session", lambda: "the session")
     store = home.open_store(Settings.from_environment(INSIDE))
-    assert store == DatabricksFeatureStore("the session", "risk", "the client")  # type: ignore[arg-type]
+    assert store == DatabricksFeatureStore(UnityCatalog("the session", "risk"), "the client")  # type: ignore[arg-type]
 
 
 def test_outside_a_workspace_databricks_is_refused() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
-from training.feature_store import FeatureLookup, FeatureNotFound, KeyDoubled, Spine, StaleTable
+from training.feature_store import FeatureLookup, FeatureNotFound, Spine, StaleTable
 from training.feature_store.local import LocalFeatureStore
 
 SPINE = Spine("gold.labels", ("client",), "at", "label")
@@ -87,34 +87,6 @@ def test_each_table_is_looked_up_at_its_own_time_and_age(store: LocalFeatureStor
         (1, day(2), 0, 10, None),
         (1, day(9), 1, 20, 7),
         (2, day(9), 0, None, 8),
-    ]
-
-
-def test_a_key_of_several_columns_is_matched_by_all_of_them_by_name(store: LocalFeatureStore) -> None:
-    spine = Spine("gold.labels", ("country", "client"), "at", "label")
-    write(
-        store, "labels", "country client at label", [("de", 1, day(5), 1), ("fr", 1, day(5), 0), ("fr", 2, day(5), 0)]
-    )
-    rows = [(1, "de", day(1), 10), (1, "fr", day(1), 20)]
-    write(store, "orders", "client country known_at sum", rows, keys=["client", "country"])
-    found = joined(store, FeatureLookup("gold.orders", ("sum",)), spine=spine)
-    assert [(row["country"], row["client"], row["sum"]) for row in found] == [
-        ("de", 1, 10),
-        ("fr", 1, 20),
-        ("fr", 2, None),
-    ]
-
-
-def test_a_table_of_part_of_the_spines_key_is_looked_up_by_that_part(store: LocalFeatureStore) -> None:
-    spine = Spine("gold.labels", ("country", "client"), "at", "label")
-    write(
-        store, "labels", "country client at label", [("de", 1, day(5), 1), ("de", 2, day(5), 0), ("fr", 1, day(5), 0)]
-    )
-    write(store, "countries", "country known_at rate", [("de", day(1), 3)], keys=["country"])
-    assert [row["rate"] for row in joined(store, FeatureLookup("gold.countries", ("rate",)), spine=spine)] == [
-        3,
-        3,
-        None,
     ]
 
 
@@ -241,27 +213,6 @@ def test_two_tables_are_joined_as_the_plainest_implementation_does(
     assert [tuple(row.values()) for row in joined(ours, *lookups)] == expected
 
 
-def test_a_back_filled_value_is_not_used_before_it_was_known(store: LocalFeatureStore) -> None:
-    write(store, "labels", "client at label", [(1, day(4), 0), (1, day(6), 0), (1, day(9), 0)])
-    rows = [(1, day(1), day(1), 10), (1, day(3), day(5), 30), (1, day(2), day(8), 20)]
-    write(store, "orders", "client known_at arrived_at sum", rows, keys=["client"], arrival="arrived_at")
-    assert [row["sum"] for row in joined(store, FeatureLookup("gold.orders", ("sum",)))] == [10, 30, 30]
-
-
-def test_a_correction_counts_from_when_it_was_known(store: LocalFeatureStore) -> None:
-    write(store, "labels", "client at label", [(1, day(4), 0), (1, day(6), 0)])
-    rows = [(1, day(1), day(1), 10), (1, day(1), day(5), 11)]
-    write(store, "orders", "client known_at arrived_at sum", rows, keys=["client"], arrival="arrived_at")
-    assert [row["sum"] for row in joined(store, FeatureLookup("gold.orders", ("sum",)))] == [10, 11]
-
-
-def test_two_rows_of_one_key_and_time_are_refused_by_value(store: LocalFeatureStore) -> None:
-    write(store, "labels", "client at label", [(1, day(4), 0)])
-    write(store, "orders", "client known_at sum", [(1, day(1), 10), (2, day(1), 3), (2, day(1), 4)], keys=["client"])
-    with pytest.raises(KeyDoubled, match=r"gold\.orders has 2 rows of client 2, known_at 2020-01-01.*\n.*dbt test"):
-        joined(store, FeatureLookup("gold.orders", ("sum",)))
-
-
 def test_a_table_that_is_older_than_declared_is_named_with_its_age(store: LocalFeatureStore) -> None:
     two_days = json.dumps({"warn_after": None, "error_after": {"count": 2, "period": "day"}})
     rows = [(1, day(1), 10), (2, day(5), 20)]
@@ -281,34 +232,6 @@ def test_a_table_without_a_row_is_stale(store: LocalFeatureStore) -> None:
     DeltaTable(store.warehouse.root / "gold" / "orders").delete()
     with pytest.raises(StaleTable, match="has no rows"):
         store.table("gold.orders").require_fresh(day(1))
-
-
-arrivals = st.dictionaries(st.tuples(clients, moments, moments), st.integers(0, 99), min_size=1, max_size=14)
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    rows=arrivals, spine=st.lists(st.tuples(clients, moments), min_size=1, max_size=12), lookback=st.integers(1, 9)
-)
-def test_late_rows_are_joined_as_the_plainest_implementation_does(
-    tmp_path_factory: pytest.TempPathFactory,
-    rows: dict[tuple[int, datetime, datetime], int],
-    spine: list[tuple[int, datetime]],
-    lookback: int,
-) -> None:
-    ours = LocalFeatureStore(open_session(), Warehouse(tmp_path_factory.mktemp("late")))
-    write(ours, "labels", "client at label", [(client, at, 0) for client, at in spine])
-    written = [(*key, value) for key, value in rows.items()]
-    write(ours, "orders", "client known_at arrived_at sum", written, keys=["client"], arrival="arrived_at")
-
-    def naive(client: int, at: datetime) -> int | None:
-        known = [(since, arrived) for other, since, arrived in rows if other == client and max(since, arrived) <= at]
-        fresh = known and max(known)[0] >= at - timedelta(lookback)
-        return rows[client, *max(known)] if fresh else None
-
-    expected = [(client, at, naive(client, at)) for client, at in sorted(spine, key=lambda row: (row[1], row[0]))]
-    found = joined(ours, FeatureLookup("gold.orders", ("sum",), lookback))
-    assert [(row["client"], row["at"], row["sum"]) for row in found] == expected
 
 
 def test_a_spine_whose_first_write_was_cut_off_was_not_built(store: LocalFeatureStore) -> None:

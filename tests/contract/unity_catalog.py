@@ -5,19 +5,40 @@ parameters that version 0.16 of the client declares, and no body. A test holds t
 """
 
 import re
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import SimpleNamespace
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 from unittest.mock import create_autospec
 
 import pyarrow as pa
+import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from lakehouse.session import open_session
 from training.feature_store.databricks import DatabricksFeatureStore
+from training.feature_store.unity_catalog import UnityCatalog
+
+MODULE = "databricks.feature_engineering"
+
+
+def vendor_client(monkeypatch: pytest.MonkeyPatch) -> type[Any]:
+    """The class of Databricks' client where it is installed; else the recorded one, in its place."""
+    if find_spec(MODULE):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the client's own, on import
+            client: type[Any] = import_module(MODULE).FeatureEngineeringClient
+        return client
+    module: Any = ModuleType(MODULE)
+    module.FeatureEngineeringClient, module.FeatureLookup = RecordedClient, RecordedLookup
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    return RecordedClient
 
 
 class RecordedLookup:
@@ -101,7 +122,7 @@ class Workspace:
 
     @property
     def store(self) -> DatabricksFeatureStore:
-        return DatabricksFeatureStore(cast(SparkSession, self), "main", self.client)
+        return DatabricksFeatureStore(UnityCatalog(cast(SparkSession, self), "main"), self.client)
 
     @property
     def read(self) -> "_Reader":

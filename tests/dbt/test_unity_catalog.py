@@ -61,7 +61,7 @@ FIRST = [
     f"{ALTER} ALTER COLUMN `age` COMMENT 'In years.'",
     f"{ALTER} SET TBLPROPERTIES ('feature_table.encodings' = '"
     r'[{"column": "job", "as": "one_hot", "categories": ["it\'s", "back\\\\slash", "\\u00df"]}]'
-    "')",
+    f"', 'feature_table.freshness' = '{FRESHNESS}')",
 ]
 
 
@@ -121,6 +121,18 @@ def test_a_first_build_makes_a_feature_table(table: UnityCatalogTable, model: di
     assert Dbt(table, model).build() == FIRST
     assert table.key == "`client_id`, `contacted_at` TIMESERIES"
     assert json.loads(table.properties["feature_table.encodings"]) == model["config"]["meta"]["encodings"]
+
+
+def test_a_table_whose_rows_become_known_later_has_both_times_in_its_key(
+    table: UnityCatalogTable, model: dict[str, Any]
+) -> None:
+    table.columns["arrived_at"] = Column()
+    model["config"]["meta"]["known_at_column"] = "arrived_at"
+    Dbt(table, model).build()
+    assert table.key == "`client_id`, `arrived_at`, `contacted_at` TIMESERIES"
+    assert not table.columns["arrived_at"].nullable
+    assert table.properties["feature_table.known_at_column"] == "arrived_at"
+    assert Dbt(table, model).build() == []
 
 
 def test_a_second_build_says_nothing(table: UnityCatalogTable, model: dict[str, Any]) -> None:

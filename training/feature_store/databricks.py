@@ -3,10 +3,12 @@
 The client is the optional extra `databricks`, under Databricks' own licence. It runs inside a workspace only; outside
 one, its signatures can be checked and nothing more. So nothing here imports it before it is asked for.
 
-It reads every feature table at its newest version, and has no argument for another. A version of a feature table that
-is not the newest is therefore refused. The spine and the index tables are read by Spark, at any version that is kept.
-A frame is lazy: a feature table that is written between this module's look at its version and the reading of the
-frame is read as it is then. Do not build the tables while a frame is read.
+It reads every feature table at its newest version and knows one time for a row. A frame that needs more, an earlier
+version or a table whose rows became known later than they were true, is joined here instead, as the local home joins
+it; the workspace then records no lineage for it. Keys, meaning and encodings are always those of now: Unity Catalog
+keeps no earlier ones.
+A frame is lazy: a feature table that is written between this module's look at its version and the client's reading of
+it is read as it is then. Do not build the tables while a frame is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,26 +18,25 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
 from lakehouse.errors import LakehouseError
 from lakehouse.session import workspace_session
 from lakehouse.settings import Settings
-from lakehouse.warehouse import TableName, TableNotFound
-from training.encoding import ENCODINGS
 from training.feature_store import (
     Feature,
     FeatureLookup,
-    FeatureNotFound,
     FeatureStore,
     FeatureTable,
-    NameTaken,
     NoFeatureTable,
     Snapshot,
     Spine,
     Versions,
 )
 from training.feature_store.online import Published
+from training.feature_store.point_in_time import Side, as_of, require_joinable, require_unique
+from training.feature_store.reading import Properties, categories, newest_time
+from training.feature_store.unity_catalog import UnityCatalog
 
 if TYPE_CHECKING:
     from databricks.feature_engineering import FeatureEngineeringClient
@@ -56,17 +57,6 @@ class WorkspaceNeeded(LakehouseError):
         return cls(
             "the client of Databricks' Feature Store is not installed",
             hint="Install the extra: pip install 'lakehouse-ml[databricks]'",
-        )
-
-
-class VersionNotNewest(LakehouseError):
-    """A feature table is wanted at a version that the client cannot read any more."""
-
-    @classmethod
-    def of(cls, name: str, wanted: int, newest: int) -> "VersionNotNewest":
-        return cls(
-            f"{name} is wanted at version {wanted} and stands at {newest}; Databricks' client reads the newest only",
-            hint="Train on the tables as they are: python -m training.run --use-case NAME",
         )
 
 
@@ -92,6 +82,17 @@ class OnlineStoreMissing(LakehouseError):
         )
 
 
+class OnlineRefused(LakehouseError):
+    """The platform would serve other rows than a frame has."""
+
+    @classmethod
+    def second_time(cls, name: str, known_at: str) -> "OnlineRefused":
+        return cls(
+            f"{name} says in {known_at} when a row became known; an online table would keep a row for each such time",
+            hint="Publish a feature table that has the newest row of each key alone.",
+        )
+
+
 def connect(settings: Settings) -> "DatabricksFeatureStore":
     """The store of the workspace in which this process runs.
 
@@ -105,60 +106,54 @@ def connect(settings: Settings) -> "DatabricksFeatureStore":
     except ImportError as err:
         raise WorkspaceNeeded.without_the_client() from err
     client = FeatureEngineeringClient()
-    return DatabricksFeatureStore(workspace_session(), settings.catalog, client, settings.online_store)
+    return DatabricksFeatureStore(UnityCatalog(workspace_session(), settings.catalog), client, settings.online_store)
 
 
 @dataclass(frozen=True)
 class DatabricksFeatureStore:
     """Feature tables of one catalog: tables whose primary key has a time series, as `dbt build` publishes them."""
 
-    session: SparkSession
-    catalog: str
+    catalog: UnityCatalog
     client: "FeatureEngineeringClient"
     online_store: str = "lakehouse"
 
     def tables(self) -> list[FeatureTable]:
-        keyed = self._listed("table_constraints", "constraint_type = 'PRIMARY KEY'")
-        described = ((name, self.client.get_table(name=self._full(name))) for name in keyed)
-        return [self._table(name, about, self._version(name)) for name, about in described if about.timestamp_keys]
+        described = ((name, self._described(name)) for name in self.catalog.keyed_tables())
+        return [
+            self._table(name, about, self.catalog.version(name)) for name, about in described if about.timestamp_keys
+        ]
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:
-        """One feature table at its newest version.
+        """One feature table, at a version or at the newest.
 
         Raises:
-            TableNotFound: it was not built.
+            TableNotFound: it was not built, or does not keep that version.
             NoFeatureTable: it was built, and has no primary key with a time series.
-            VersionNotNewest: `version` is another one.
         """
-        newest = self._version(name)
-        if version is not None and version != newest:
-            raise VersionNotNewest.of(name, version, newest)
+        pinned = self.catalog.version(name, version)
         try:
-            about = self.client.get_table(name=self._full(name))
+            about = self._described(name)
         except ValueError as err:  # all that the client says of a table without a primary key
             raise NoFeatureTable.named(name) from err
         if not about.timestamp_keys:
             raise NoFeatureTable.named(name)
-        return self._table(name, about, newest)
+        return self._table(name, about, pinned)
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
-        pinned = self._version(index_table, version)
-        index = self._read(index_table, pinned)
-        category, integer = index.columns
-        categories = {row[0]: row[1] for row in index.select(integer, category).collect()}
-        return tuple(categories.get(i, "") for i in range(max(categories, default=0) + 1)), pinned
+        pinned = self.catalog.version(index_table, version)
+        return categories(self.catalog.read(index_table, pinned)), pinned
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
     ) -> tuple[DataFrame, Versions]:
-        """The spine at its pinned version, with features from the tables' newest versions.
+        """The spine with features, by the client where it can read what is wanted.
 
         Raises:
-            TableNotFound, NoFeatureTable, FeatureNotFound, NameTaken: as every home.
-            VersionNotNewest: `versions` pins a looked-up table to a version that is not its newest.
+            TableNotFound, NoFeatureTable, FeatureNotFound, NameTaken, KeyDoubled: as every home.
             LookupRefused: the client finds fault with the tables.
         """
         wanted = versions or {}
+<<<<<<< HEAD
         pinned = {spine.table: self._version(spine.table, wanted.get(spine.table))}
         columns = list(spine.columns)
         rows = self._columns(spine.table, pinned[spine.table], columns)
@@ -179,6 +174,26 @@ class DatabricksFeatureStore:
         pinned = self._read(name, self._version(name, version))
         (detail,) = self.session.sql(f"DESCRIBE DETAIL {self._quoted(name)}").collect()
         return Snapshot(name, version, self._full(name), detail["id"], pinned.count(), dict(pinned.dtypes))
+=======
+        pinned = {spine.table: self.catalog.version(spine.table, wanted.get(spine.table))}
+        columns = [*spine.keys, spine.timestamp, spine.label]
+        rows = self.catalog.columns(spine.table, pinned[spine.table], columns)
+        tables = [self.table(lookup.table, wanted.get(lookup.table)) for lookup in lookups]
+        pinned |= {table.name: table.version for table in tables}
+        names = require_joinable(spine, list(zip(tables, lookups, strict=True)))
+        if not all(self._client_reads(table, wanted) for table in tables):
+            return as_of(rows, spine, [self._side(*pair) for pair in zip(tables, lookups, strict=True)]), pinned
+        for table in tables:
+            require_unique(table, self.catalog.columns(table.name, table.version, [*table.keys, *table.times]))
+        # The client takes an empty list of features for every feature.
+        joins = [
+            self._lookup(table, spine, look) for table, look in zip(tables, lookups, strict=True) if look.features
+        ]
+        if joins:
+            with _translated(spine.table, [join.table_name for join in joins]):
+                rows = self.client.create_training_set(df=rows, feature_lookups=joins, label=spine.label).load_df()
+        return rows.select(*names).orderBy(spine.timestamp, *spine.keys, spine.label), pinned
+>>>>>>> d41e5c8 (Every home of the Feature Store passes one suite, on Sail, JVM Spark, Databricks' client and in plain Python; Databricks joins pinned versions and late rows as well; a feature table is built as declared or not at all)
 
     def publish(self, name: str) -> Published:
         """Publish to the online store that ONLINE_STORE names; the platform keeps the newest row of each key.
@@ -186,104 +201,69 @@ class DatabricksFeatureStore:
         Raises:
             TableNotFound, NoFeatureTable: as every home.
             OnlineStoreMissing: the workspace has no online store of that name. None is made: it costs by the hour.
+            OnlineRefused: the table has a second time, by which the platform does not tell the newest row.
         """
         table = self.table(name)
+        if table.known_at:
+            raise OnlineRefused.second_time(name, table.known_at)
         online = self.client.get_online_store(name=self.online_store)
         if online is None:
             raise OnlineStoreMissing.named(self.online_store)
         self.client.publish_table(
             online_store=online,
-            source_table_name=self._full(name),
-            online_table_name=f"{self._full(name)}_online",
+            source_table_name=self.catalog.full(name),
+            online_table_name=f"{self.catalog.full(name)}_online",
             publish_mode="TRIGGERED",
         )
         names = tuple(feature.name for feature in table.features)
         return Published(table.version, names, None, datetime.now(UTC).isoformat(timespec="seconds"))
 
+    def _client_reads(self, table: FeatureTable, wanted: Versions) -> bool:
+        at_newest = table.name not in wanted or table.version == self.catalog.version(table.name)
+        return at_newest and table.known_at is None
+
+    def _described(self, name: str) -> Any:
+        return self.client.get_table(name=self.catalog.full(name))
+
     def _table(self, name: str, about: Any, version: int) -> FeatureTable:
         """A feature table from the client's description; types, meanings and encodings stand in the table itself."""
-        fields = self.session.read.table(self._quoted(name)).schema.fields
-        shown = self.session.sql(f"SHOW TBLPROPERTIES {self._quoted(name)}").collect()
-        properties = {row["key"]: row["value"] for row in shown}
+        rows = self.catalog.read(name, version)
+        published = Properties(self.catalog.properties(name))
         (timestamp,) = about.timestamp_keys
+        times = {timestamp, published.known_at}
+        keys = tuple(key for key in about.primary_keys if key not in times)
         return FeatureTable(
             name=name,
             version=version,
             description=about.description or "",
-            keys=tuple(about.primary_keys),
+            keys=keys,
             timestamp=timestamp,
             features=tuple(
                 Feature(field.name, field.dataType.simpleString(), field.metadata.get("comment", ""))
-                for field in fields
-                if field.name not in {*about.primary_keys, timestamp}
+                for field in rows.schema.fields
+                if field.name not in {*keys, *times}
             ),
-            encodings=ENCODINGS.validate_json(properties.get("feature_table.encodings", "[]")),
+            encodings=published.encodings,
+            known_at=published.known_at,
+            max_age=published.max_age,
+            newest=newest_time(rows, timestamp) if published.max_age else None,
         )
+
+    def _side(self, table: FeatureTable, lookup: FeatureLookup) -> Side:
+        columns = [*table.keys, *table.times, *lookup.features]
+        return Side(table, lookup, self.catalog.columns(table.name, table.version, columns))
 
     def _lookup(self, table: FeatureTable, spine: Spine, lookup: FeatureLookup) -> Any:
         from databricks.feature_engineering import FeatureLookup as ClientLookup
 
         days = lookup.lookback_days
         return ClientLookup(
-            table_name=self._full(table.name),
+            table_name=self.catalog.full(table.name),
             lookup_key=list(table.keys),
             feature_names=list(lookup.features),
             timestamp_lookup_key=spine.timestamp,
             lookback_window=None if days is None else timedelta(days=days),
         )
-
-    def _version(self, name: str, pinned: int | None = None) -> int:
-        """The pinned version, or the newest, of a table that is there."""
-        if not self.session.catalog.tableExists(self._quoted(name)):
-            raise TableNotFound.named(name, self._listed("tables", "true"))
-        if pinned is not None:
-            return pinned
-        try:
-            (newest,) = self.session.sql(f"DESCRIBE HISTORY {self._quoted(name)} LIMIT 1").collect()
-        except PySparkException as err:
-            raise TableNotFound.at_version(name, None, err) from err
-        return int(newest["version"])
-
-    def _columns(self, name: str, version: int, columns: Sequence[str]) -> DataFrame:
-        table = self._read(name, version)
-        for column in columns:
-            if column not in table.columns:
-                raise FeatureNotFound.named(column, name, table.columns)
-        return table.select(*columns)
-
-    def _read(self, name: str, version: int) -> DataFrame:
-        try:
-            table = self.session.read.option("versionAsOf", str(version)).table(self._quoted(name))
-            table.columns  # noqa: B018  (a session that is remote looks at the table only now)
-        except PySparkException as err:
-            raise TableNotFound.at_version(name, version, err) from err
-        return table
-
-    def _listed(self, view: str, condition: str) -> list[str]:
-        rows = self.session.sql(
-            f"SELECT table_schema, table_name FROM {_quote(self.catalog)}.information_schema.{view} "  # noqa: S608
-            f"WHERE {condition} ORDER BY table_schema, table_name"
-        ).collect()
-        return [f"{row['table_schema']}.{row['table_name']}" for row in rows]
-
-    def _full(self, name: str) -> str:
-        return f"{self.catalog}.{TableName.parse(name)}"
-
-    def _quoted(self, name: str) -> str:
-        parsed = TableName.parse(name)
-        return ".".join(map(_quote, (self.catalog, parsed.schema, parsed.table)))
-
-
-def _require_joinable(table: FeatureTable, spine: Spine, lookup: FeatureLookup, taken: Sequence[str]) -> None:
-    for key in table.keys:
-        if key not in spine.keys:
-            raise FeatureNotFound.named(key, f"the spine {spine.table}", spine.keys)
-    known = [feature.name for feature in table.features]
-    for feature in lookup.features:
-        if feature not in known:
-            raise FeatureNotFound.named(feature, table.name, known)
-        if feature in taken:
-            raise NameTaken.by(feature, table.name)
 
 
 @contextmanager
@@ -292,11 +272,6 @@ def _translated(spine: str, tables: Sequence[str]) -> Iterator[None]:
         yield
     except (ValueError, PySparkException) as err:
         raise LookupRefused.by_the_client(spine, tables, err) from err
-
-
-def _quote(identifier: str) -> str:
-    escaped = identifier.replace("`", "``")
-    return f"`{escaped}`"
 
 
 def _conforms(store: DatabricksFeatureStore) -> FeatureStore:

@@ -3,16 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from lakehouse.warehouse import TableName, TableNotFound, Warehouse
-from training.encoding import ENCODINGS
 from training.feature_store import (
     Feature,
     FeatureLookup,
@@ -26,6 +23,7 @@ from training.feature_store import (
 )
 from training.feature_store.online import Key, OnlineStore, Published, Row
 from training.feature_store.point_in_time import Side, as_of, newest_rows, to_micros
+from training.feature_store.reading import Properties, categories, newest_time
 
 _KEYS = "feature_table.primary_keys"
 ONLINE = ".online"  # below the warehouse
@@ -45,11 +43,12 @@ class LocalFeatureStore:
     def table(self, name: str, version: int | None = None) -> FeatureTable:
         log = self.warehouse.open(TableName.parse(name), version)
         properties = log.metadata().configuration
+        published = Properties(properties)
         if _KEYS not in properties:
             raise NoFeatureTable.named(name)
         described: dict[str, Any] = json.loads(properties["feature_table.features"])
         timestamp = properties["feature_table.timestamp_column"]
-        max_age = _max_age(properties.get("feature_table.freshness"))
+        max_age = published.max_age
         return FeatureTable(
             name=name,
             version=log.version(),
@@ -57,20 +56,17 @@ class LocalFeatureStore:
             keys=tuple(json.loads(properties[_KEYS])),
             timestamp=timestamp,
             max_age=max_age,
-            newest=self._newest(name, log.version(), timestamp) if max_age else None,
-            known_at=properties.get("feature_table.known_at_column"),
+            newest=newest_time(self._read(name, log.version()), timestamp) if max_age else None,
+            known_at=published.known_at,
             features=tuple(
                 Feature(feature, about["data_type"], about["description"]) for feature, about in described.items()
             ),
-            encodings=ENCODINGS.validate_json(properties.get("feature_table.encodings", "[]")),
+            encodings=published.encodings,
         )
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
         log = self.warehouse.open(TableName.parse(index_table), version)
-        category, integer = (field.name for field in log.schema().fields)
-        rows = self._read(index_table, log.version()).select(integer, category).collect()
-        categories = {row[0]: row[1] for row in rows}
-        return tuple(categories.get(i, "") for i in range(max(categories, default=0) + 1)), log.version()
+        return categories(self._read(index_table, log.version())), log.version()
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
@@ -118,11 +114,6 @@ class LocalFeatureStore:
             return None
         return self.session.read.parquet(*added) if added else self._read(name, now).limit(0)
 
-    def _newest(self, name: str, version: int, timestamp: str) -> datetime | None:
-        (row,) = self._read(name, version).agg(F.max(F.col(timestamp).cast("timestamp"))).collect()
-        newest: datetime | None = row[0] and row[0].replace(tzinfo=UTC)
-        return newest
-
     def _side(self, lookup: FeatureLookup, pinned: Versions) -> Side:
         table = self.table(lookup.table, pinned[lookup.table])
         return Side(table, lookup, self._columns(table.name, pinned, [*table.keys, *table.times, *lookup.features]))
@@ -141,11 +132,6 @@ class LocalFeatureStore:
     def _properties(self, name: str) -> dict[str, str]:
         properties: dict[str, str] = self.warehouse.open(TableName.parse(name)).metadata().configuration
         return properties
-
-
-def _max_age(freshness: str | None) -> timedelta | None:
-    error_after = json.loads(freshness or "{}").get("error_after")
-    return timedelta(**{f"{error_after['period']}s": error_after["count"]}) if error_after else None
 
 
 def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[Key, int, Row]]:

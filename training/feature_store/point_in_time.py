@@ -39,7 +39,7 @@ def as_of(frame: DataFrame, spine: Spine, sides: Sequence[Side]) -> DataFrame:
         NameTaken: two columns would have one name.
         KeyDoubled: a table has several rows of one key and time.
     """
-    names = _require_joinable(spine, sides)
+    names = require_joinable(spine, [(side.table, side.lookup) for side in sides])
     for side in sides:
         require_unique(side.table, side.rows)
     for number, side in enumerate(sides):
@@ -62,15 +62,31 @@ def newest_rows(table: FeatureTable, rows: DataFrame) -> DataFrame:
     return found
 
 
+<<<<<<< HEAD
 def _require_joinable(spine: Spine, sides: Sequence[Side]) -> list[str]:
     names = list(spine.columns)
     for side in sides:
         for key in side.table.keys:
+=======
+def require_joinable(spine: Spine, lookups: Sequence[tuple[FeatureTable, FeatureLookup]]) -> list[str]:
+    """The names of the frame's columns, after making sure that each is there once.
+
+    Raises:
+        FeatureNotFound: a key of a table is not in the spine, or a feature not in its table.
+        NameTaken: two columns would have one name.
+    """
+    names = [*spine.keys, spine.timestamp, spine.label]
+    for table, lookup in lookups:
+        known = [feature.name for feature in table.features]
+        for key in table.keys:
+>>>>>>> d41e5c8 (Every home of the Feature Store passes one suite, on Sail, JVM Spark, Databricks' client and in plain Python; Databricks joins pinned versions and late rows as well; a feature table is built as declared or not at all)
             if key not in spine.keys:
                 raise FeatureNotFound.named(key, f"the spine {spine.table}", spine.keys)
-        for feature in side.lookup.features:
+        for feature in lookup.features:
+            if feature not in known:
+                raise FeatureNotFound.named(feature, table.name, known)
             if feature in names:
-                raise NameTaken.by(feature, side.table.name)
+                raise NameTaken.by(feature, table.name)
             names.append(feature)
     return names
 

@@ -21,6 +21,7 @@ def table_spec(model: Model) -> TableSpec:
         checks=dict(_checks(model)) if enforced else {},
         properties={**(config.get("tblproperties") or {}), **feature_properties(model)},
         partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
+        declared=_declared(model) if _feature_catalog(model) else {},
     )
 
 
@@ -64,6 +65,10 @@ def _feature_catalog(model: Model) -> Mapping[str, Any]:
 def _feature(column: Mapping[str, Any]) -> dict[str, Any]:
     about = {"data_type": column.get("data_type"), "description": (column.get("description") or "").strip()}
     return about | ((column.get("meta") or {}).get("feature_catalog") or {})
+
+
+def _declared(model: Model) -> dict[str, str | None]:
+    return {name: column.get("data_type") for name, column in model["columns"].items()}
 
 
 def _not_null(model: Model) -> Iterator[str]:

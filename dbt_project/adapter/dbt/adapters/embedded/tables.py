@@ -3,8 +3,8 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbt.adapters.embedded.drafts import Draft
@@ -17,6 +17,7 @@ from lakehouse.warehouse import TableName, Warehouse
 
 _CHECK = "delta.constraints."
 KEY = "feature_table.primary_keys"
+_TYPES = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint", "real": "float"}  # other names
 
 
 class TableBlocked(LakehouseError):
@@ -42,6 +43,17 @@ class KeyChanged(LakehouseError):
         )
 
 
+class ColumnsDiffer(LakehouseError):
+    """A feature table would have other columns than its model declares."""
+
+    @classmethod
+    def of(cls, name: TableName, differences: Sequence[str]) -> "ColumnsDiffer":
+        return cls(
+            f"the feature table {name} is declared otherwise than it is built: {'; '.join(differences)}",
+            hint=f"Correct the columns in {name.table}.yml, or the model.",
+        )
+
+
 @dataclass(frozen=True)
 class TableSpec:
     """What a table is beside its rows.
@@ -51,12 +63,32 @@ class TableSpec:
         checks: SQL conditions by name that every row must meet.
         properties: Delta table properties.
         partition_by: columns.
+        declared: the SQL type of each column of a feature table, or None where only its name is declared; empty where
+            nothing is.
     """
 
     not_null: frozenset[str]
     checks: Mapping[str, str]
     properties: Mapping[str, str]
     partition_by: tuple[str, ...]
+    declared: Mapping[str, str | None] = field(default_factory=dict)
+
+    def require_declared(self, name: TableName, columns: Sequence[StructField]) -> None:
+        """Make sure that a feature table is built as it is declared: readers go by the declaration.
+
+        Raises:
+            ColumnsDiffer: a column is missing, is not declared, or has another type.
+        """
+        built = {column.name: column.dataType.simpleString() for column in columns}
+        differences = [f"'{column}' is declared and missing" for column in self.declared if column not in built]
+        for column, kind in built.items() if self.declared else ():
+            said = self.declared.get(column)
+            if column not in self.declared:
+                differences.append(f"'{column}' is built and not declared")
+            elif said is not None and _TYPES.get(said.lower(), said.lower()) != kind:
+                differences.append(f"'{column}' is declared {said} and built as {kind}")
+        if differences:
+            raise ColumnsDiffer.of(name, differences)
 
 
 @dataclass(frozen=True)
@@ -74,9 +106,11 @@ class TableWriter:
         Raises:
             TableBlocked: the location holds something that is no table.
             KeyChanged: the table is a feature table of another key.
+            ColumnsDiffer: the table is a feature table, and declared otherwise.
             PySparkException: a row breaks a constraint, or the rows cannot be computed.
         """
         self._require_same_key(name, spec)
+        spec.require_declared(name, rows.schema.fields)
         staged = f"rows_{_digest(name)}"
         rows.createOrReplaceTempView(staged)
         try:

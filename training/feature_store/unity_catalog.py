@@ -1,0 +1,94 @@
+"""Tables of one catalogue of Unity Catalog, as Spark in a workspace reads them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.warehouse import TableName, TableNotFound
+from training.feature_store import FeatureNotFound
+
+
+@dataclass(frozen=True)
+class UnityCatalog:
+    """One catalogue; tables are named `schema.table` within it."""
+
+    session: SparkSession
+    catalog: str
+
+    def version(self, name: str, pinned: int | None = None) -> int:
+        """The pinned version, or the newest, of a table that is there.
+
+        Raises:
+            TableNotFound: it is not, or has no versions.
+        """
+        if not self.session.catalog.tableExists(self.quoted(name)):
+            raise TableNotFound.named(name, self.tables())
+        if pinned is not None:
+            return pinned
+        try:
+            (newest,) = self.session.sql(f"DESCRIBE HISTORY {self.quoted(name)} LIMIT 1").collect()
+        except PySparkException as err:
+            raise TableNotFound.at_version(name, None, err) from err
+        return int(newest["version"])
+
+    def read(self, name: str, version: int) -> DataFrame:
+        """The table at a version.
+
+        Raises:
+            TableNotFound: it does not keep that version.
+        """
+        try:
+            table = self.session.read.option("versionAsOf", str(version)).table(self.quoted(name))
+            table.columns  # noqa: B018  (a session that is remote looks at the table only now)
+        except PySparkException as err:
+            raise TableNotFound.at_version(name, version, err) from err
+        return table
+
+    def columns(self, name: str, version: int, columns: Sequence[str]) -> DataFrame:
+        """These columns of the table at a version.
+
+        Raises:
+            TableNotFound: it does not keep that version.
+            FeatureNotFound: it has no such column.
+        """
+        table = self.read(name, version)
+        for column in columns:
+            if column not in table.columns:
+                raise FeatureNotFound.named(column, name, table.columns)
+        return table.select(*columns)
+
+    def properties(self, name: str) -> Mapping[str, str]:
+        """The table's properties, as they are now."""
+        shown = self.session.sql(f"SHOW TBLPROPERTIES {self.quoted(name)}").collect()
+        return {row["key"]: row["value"] for row in shown}
+
+    def tables(self) -> list[str]:
+        """Every table, ordered by name."""
+        return self._listed("tables", "true")
+
+    def keyed_tables(self) -> list[str]:
+        """Every table with a primary key, ordered by name."""
+        return self._listed("table_constraints", "constraint_type = 'PRIMARY KEY'")
+
+    def full(self, name: str) -> str:
+        """`catalog.schema.table`, as the vendor's clients take it."""
+        return f"{self.catalog}.{TableName.parse(name)}"
+
+    def quoted(self, name: str) -> str:
+        """The same, as SQL takes it."""
+        parsed = TableName.parse(name)
+        return ".".join(map(_quote, (self.catalog, parsed.schema, parsed.table)))
+
+    def _listed(self, view: str, condition: str) -> list[str]:
+        rows = self.session.sql(
+            f"SELECT table_schema, table_name FROM {_quote(self.catalog)}.information_schema.{view} "  # noqa: S608
+            f"WHERE {condition} ORDER BY table_schema, table_name"
+        ).collect()
+        return [f"{row['table_schema']}.{row['table_name']}" for row in rows]
+
+
+def _quote(identifier: str) -> str:
+    escaped = identifier.replace("`", "``")
+    return f"`{escaped}`"
