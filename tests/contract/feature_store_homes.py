@@ -24,6 +24,7 @@ from training.feature_store import (
     KeyDoubled,
     NameTaken,
     NoFeatureTable,
+    Snapshot,
     Spine,
     Versions,
 )
@@ -141,7 +142,7 @@ class PlainHome:
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
     ) -> tuple[DataFrame, Versions]:
-        names = [*spine.keys, spine.timestamp, spine.label]
+        names = list(spine.columns)
         labels, _, number = self._at(spine.table, (versions or {}).get(spine.table))
         for name in names:
             if name not in labels.column_names:
@@ -160,8 +161,13 @@ class PlainHome:
                     found.setdefault(feature, []).append(newest.get(feature))
             types |= {feature: rows.schema.field(feature).type for feature in lookup.features}
         frame = pa.table({name: pa.array(found[name], types[name]) for name in types})
-        order = [(name, "ascending") for name in (spine.timestamp, *spine.keys, spine.label)]
+        order = [(name, "ascending") for name in spine.order]
         return open_session().createDataFrame(frame.sort_by(order)), read
+
+    def snapshot(self, name: str, version: int) -> Snapshot:
+        rows, _, _ = self._at(name, version)
+        types = {field.name: SQL_TYPES.get(field.type, "") for field in rows.schema}
+        return Snapshot(name, version, name, name, rows.num_rows, types)
 
     def publish(self, name: str) -> Published:
         raise NotImplementedError("nothing is read online")

@@ -153,31 +153,8 @@ class DatabricksFeatureStore:
             LookupRefused: the client finds fault with the tables.
         """
         wanted = versions or {}
-<<<<<<< HEAD
-        pinned = {spine.table: self._version(spine.table, wanted.get(spine.table))}
-        columns = list(spine.columns)
-        rows = self._columns(spine.table, pinned[spine.table], columns)
-        joins = []
-        for lookup in lookups:
-            table = self.table(lookup.table, wanted.get(lookup.table))
-            pinned[table.name] = table.version
-            _require_joinable(table, spine, lookup, columns)
-            columns += lookup.features
-            if lookup.features:  # the client takes an empty list for every feature
-                joins.append(self._lookup(table, spine, lookup))
-        if joins:
-            with _translated(spine.table, [join.table_name for join in joins]):
-                rows = self.client.create_training_set(df=rows, feature_lookups=joins, label=spine.label).load_df()
-        return rows.select(*columns).orderBy(*spine.order), pinned
-
-    def snapshot(self, name: str, version: int) -> Snapshot:
-        pinned = self._read(name, self._version(name, version))
-        (detail,) = self.session.sql(f"DESCRIBE DETAIL {self._quoted(name)}").collect()
-        return Snapshot(name, version, self._full(name), detail["id"], pinned.count(), dict(pinned.dtypes))
-=======
         pinned = {spine.table: self.catalog.version(spine.table, wanted.get(spine.table))}
-        columns = [*spine.keys, spine.timestamp, spine.label]
-        rows = self.catalog.columns(spine.table, pinned[spine.table], columns)
+        rows = self.catalog.columns(spine.table, pinned[spine.table], spine.columns)
         tables = [self.table(lookup.table, wanted.get(lookup.table)) for lookup in lookups]
         pinned |= {table.name: table.version for table in tables}
         names = require_joinable(spine, list(zip(tables, lookups, strict=True)))
@@ -192,8 +169,10 @@ class DatabricksFeatureStore:
         if joins:
             with _translated(spine.table, [join.table_name for join in joins]):
                 rows = self.client.create_training_set(df=rows, feature_lookups=joins, label=spine.label).load_df()
-        return rows.select(*names).orderBy(spine.timestamp, *spine.keys, spine.label), pinned
->>>>>>> d41e5c8 (Every home of the Feature Store passes one suite, on Sail, JVM Spark, Databricks' client and in plain Python; Databricks joins pinned versions and late rows as well; a feature table is built as declared or not at all)
+        return rows.select(*names).orderBy(*spine.order), pinned
+
+    def snapshot(self, name: str, version: int) -> Snapshot:
+        return self.catalog.snapshot(name, version)
 
     def publish(self, name: str) -> Published:
         """Publish to the online store that ONLINE_STORE names; the platform keeps the newest row of each key.

@@ -62,12 +62,6 @@ def newest_rows(table: FeatureTable, rows: DataFrame) -> DataFrame:
     return found
 
 
-<<<<<<< HEAD
-def _require_joinable(spine: Spine, sides: Sequence[Side]) -> list[str]:
-    names = list(spine.columns)
-    for side in sides:
-        for key in side.table.keys:
-=======
 def require_joinable(spine: Spine, lookups: Sequence[tuple[FeatureTable, FeatureLookup]]) -> list[str]:
     """The names of the frame's columns, after making sure that each is there once.
 
@@ -75,11 +69,10 @@ def require_joinable(spine: Spine, lookups: Sequence[tuple[FeatureTable, Feature
         FeatureNotFound: a key of a table is not in the spine, or a feature not in its table.
         NameTaken: two columns would have one name.
     """
-    names = [*spine.keys, spine.timestamp, spine.label]
+    names = list(spine.columns)
     for table, lookup in lookups:
         known = [feature.name for feature in table.features]
         for key in table.keys:
->>>>>>> d41e5c8 (Every home of the Feature Store passes one suite, on Sail, JVM Spark, Databricks' client and in plain Python; Databricks joins pinned versions and late rows as well; a feature table is built as declared or not at all)
             if key not in spine.keys:
                 raise FeatureNotFound.named(key, f"the spine {spine.table}", spine.keys)
         for feature in lookup.features:

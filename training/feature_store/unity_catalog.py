@@ -7,7 +7,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.warehouse import TableName, TableNotFound
-from training.feature_store import FeatureNotFound
+from training.feature_store import FeatureNotFound, Snapshot
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,16 @@ class UnityCatalog:
             if column not in table.columns:
                 raise FeatureNotFound.named(column, name, table.columns)
         return table.select(*columns)
+
+    def snapshot(self, name: str, version: int) -> Snapshot:
+        """What the table was at a version.
+
+        Raises:
+            TableNotFound: it does not keep that version.
+        """
+        pinned = self.read(name, self.version(name, version))
+        (detail,) = self.session.sql(f"DESCRIBE DETAIL {self.quoted(name)}").collect()
+        return Snapshot(name, version, self.full(name), detail["id"], pinned.count(), dict(pinned.dtypes))
 
     def properties(self, name: str) -> Mapping[str, str]:
         """The table's properties, as they are now."""
