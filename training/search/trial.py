@@ -1,7 +1,7 @@
 """One trial: a family and its hyperparameters, tried on every fold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Literal
@@ -85,6 +85,13 @@ class Attempt:
         means = {name: float(np.mean([fold[name] for fold in kept])) for name in kept[0]} if error is None else {}
         return Trial(task.number, task.candidate, means, kept, timedelta(seconds=monotonic() - begin), error, stopped)
 
+    def __getstate__(self) -> dict[str, object]:
+        # Keys are often texts, which no two processes can share, and no fit asks for them.
+        return {
+            **self.__dict__,
+            "folds": [Fold(_nameless(fold.fit), _nameless(fold.validate)) for fold in self.folds],
+        }
+
     def _try(self, task: Task, per_fold: list[Metrics]) -> tuple[str | None, Stopped | None]:
         """Fill `per_fold`; why that ended early, if it did."""
         try:
@@ -117,6 +124,10 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> object:
 def ages_in_days(frame: TrainingFrame) -> npt.NDArray[np.float64]:
     """How many days each row lies before the newest one."""
     return np.asarray((frame.times[-1] - frame.times) / np.timedelta64(1, "D"), dtype=np.float64)
+
+
+def _nameless(frame: TrainingFrame) -> TrainingFrame:
+    return replace(frame, keys=np.zeros(len(frame), dtype=np.int8))
 
 
 def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> Metrics:
