@@ -46,12 +46,7 @@ def test_an_object_comes_back_from_its_file_and_shared_memory_is_there_once(tmp_
 
 def test_folds_come_back_and_fit_as_they_did(tmp_path: Path) -> None:
     attempt = Attempt(list(rolling_origin(alternating(80), 3)), 0, 0.5)
-    params: Params = {
-        "inverse_regularization": 1.0,
-        "penalty": "l2",
-        "numeric_shape": "as_is",
-        "recency_half_life_days": 30,
-    }
+    params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": "cosine", "numeric_shape": "as_is"}
     task = Task(1, Candidate("knn", params))
     shared.write(attempt, tmp_path / "file")
     assert shared.read(tmp_path / "file")(task).metrics == attempt(task).metrics
