@@ -55,9 +55,8 @@ def train(
             winner = found.best(use_case.search.metric)
             scorer = refit(use_case, winner, data.training)
             version = register(use_case, scorer, winner, data)
-            console.stage("Writing the report")
-            page = report.render(use_case, found.trials, scorer, data, version)
-            console.detail(str(report.publish(page, version, settings).relative_to(settings.project)))
+        # The run is over by then: the version stands, whatever becomes of its report.
+        write_report(report.Run(use_case, found.trials, scorer, data, version), client, settings)
     return version
 
 
@@ -108,6 +107,16 @@ def certainty(use_case: UseCase, labels: Labels, probabilities: Floats) -> dict[
         return {name: METRICS[name].function(labels[rows], probabilities[rows], threshold) for name in names}
 
     return intervals(metrics, len(labels))
+
+
+def write_report(run: report.Run, client: MlflowClient, settings: Settings) -> None:
+    """The page of the run, here and in MLflow."""
+    console.stage("Writing the report")
+    published = report.write(run, client, settings)
+    for part, reason in published.failures.items():
+        console.detail(f"its part '{part}' failed: {reason}")
+    console.detail(str(published.path.relative_to(settings.project)))
+    console.detail(published.uri)
 
 
 @click.command()

@@ -1,0 +1,130 @@
+"""A run's report on a real MLflow: logged beside the model, beside the champion, and no danger to the version."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from lakehouse.settings import Settings
+from tests.unit.frames import ENCODER, alternating
+from training import registry, report
+from training.dataset import Split, rolling_origin, split_by_time
+from training.registry import CHAMPION
+from training.report.publication import ReportFailed
+from training.report.rival import find
+from training.scoring import Answering, Scorer
+from training.search.joint import Candidate
+from training.search.trial import Trial, fit, run_trial
+from training.tracking import experiment_id, tracking
+from training.use_case import UseCase, load
+
+WINNER = Candidate(
+    "logistic_regression",
+    {"inverse_regularization": 0.5, "penalty": "l2", "numeric_shape": "as_is", "recency_half_life_days": None},
+)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("project")
+    return replace(
+        Settings.from_environment({"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}), project=folder
+    )
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[MlflowClient]:
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    with tracking(settings) as ours:
+        yield ours
+    mlflow.set_tracking_uri(before[0])
+    mlflow.set_registry_uri(before[1])
+
+
+@pytest.fixture(scope="module")
+def use_case() -> UseCase:
+    known = load("term_deposit")
+    return known.model_copy(
+        update={
+            "split": known.split.model_copy(update={"folds": 2}),
+            "golden_request": {"amount": 1.0, "place": "Bonn", "known": None},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(use_case: UseCase, settings: Settings, client: MlflowClient) -> report.Run:
+    data = split_by_time(alternating(400), 0.25)
+    trial = run_trial(1, WINNER, list(rolling_origin(data.training, 2)), 0, 0.2)
+    return registered(use_case, data, trial, settings, client)
+
+
+def registered(use_case: UseCase, data: Split, trial: Trial, settings: Settings, client: MlflowClient) -> report.Run:
+    scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, Answering(("label", "probability"), 0.2))
+    with mlflow.start_run(experiment_id=experiment_id(client, settings, use_case.name)):
+        about = registry.provenance(data.training, data.holdout, None)
+        version = registry.register(use_case, scorer, trial, about, {})
+    return report.Run(use_case, [trial], scorer, data, version)
+
+
+def test_the_page_lies_in_the_project_and_beside_the_model(
+    run: report.Run, client: MlflowClient, settings: Settings
+) -> None:
+    published = report.write(run, client, settings)
+    assert published.failures == {}
+    assert published.path == settings.reports / "term_deposit" / f"version-{run.version.version}.html"
+    copy = mlflow.artifacts.download_artifacts(published.uri)
+    assert Path(copy).read_text() == published.path.read_text()
+    assert "There is no champion yet" in published.path.read_text()
+
+
+def test_the_champion_is_asked_about_the_same_rows(run: report.Run, client: MlflowClient) -> None:
+    name, holdout = run.use_case.name, run.data.holdout
+    assert find(client, name, holdout, 0.2) is None
+    client.set_registered_model_alias(name, CHAMPION, run.version.version)
+    rival = find(client, name, holdout, 0.2)
+    assert rival is not None and rival.outcomes is not None
+    assert rival.outcomes.predicted.tolist() == run.scorer.probabilities(holdout.features).tolist()
+    assert rival.remark == ""
+    older = alternating(300)
+    seen = find(client, name, older, 0.2)
+    assert seen is not None and "has seen a part of this holdout" in seen.remark
+    narrower = replace(holdout, features={"amount": holdout.features["amount"]})
+    lacking = find(client, name, narrower, 0.2)
+    assert lacking is not None and lacking.outcomes is None
+    assert "lack: known, known_is_missing, place_index" in lacking.remark
+    client.delete_registered_model_alias(name, CHAMPION)
+
+
+def test_a_champion_that_cannot_be_loaded_is_told(run: report.Run, client: MlflowClient) -> None:
+    client.create_registered_model("gone")
+    client.create_model_version("gone", source="file:///nowhere")
+    client.set_registered_model_alias("gone", CHAMPION, "1")
+    rival = find(client, "gone", run.data.holdout, 0.2)
+    assert rival is not None and rival.outcomes is None
+    assert rival.remark.startswith("It could not be loaded: ")
+
+
+def test_a_report_that_cannot_be_written_leaves_the_version_and_says_what_failed(
+    run: report.Run, client: MlflowClient, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "reports").write_text("a file where the folder must be")
+    with pytest.raises(ReportFailed, match=r"term_deposit version \d+ is registered, but its report could not be"):
+        report.write(run, client, replace(settings, project=tmp_path))
+    kept = client.get_model_version_by_alias("term_deposit", "challenger")
+    assert (kept.version, kept.status) == (run.version.version, "READY")
+
+
+def test_a_tracking_server_that_is_gone_is_told(
+    run: report.Run, client: MlflowClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise MlflowException("the server is gone")
+
+    monkeypatch.setattr(client, "log_artifact", gone)
+    with pytest.raises(ReportFailed, match="the server is gone"):
+        report.write(run, client, settings)

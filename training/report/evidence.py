@@ -1,0 +1,118 @@
+"""What a report is made from: the run's own results, and what is computed from them when a section asks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from training.dataset import Fold, Split, TrainingFrame, rolling_origin
+from training.evaluation import METRICS
+from training.intervals import Interval
+from training.registry import Provenance
+from training.report.environment import Environment
+from training.report.resampling import Outcomes, metric_intervals
+from training.report.rival import Rival
+from training.scoring import Scorer
+from training.search.trial import Trial, fit, run_trial
+from training.use_case import UseCase
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The winner fitted on a fold's past, and what it says about the rows that came next."""
+
+    fold: Fold
+    scorer: Scorer
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One training run.
+
+    Attributes:
+        trials: in the order they ran.
+        winner: the best of them.
+        scorer: the winner, refitted on all training rows; what was registered.
+        data: training rows and holdout.
+        version, description: as registered.
+        provenance: which data that was.
+        environment: what ran.
+        rival: the champion on the same holdout; None where there is none.
+    """
+
+    use_case: UseCase
+    trials: Sequence[Trial]
+    winner: Trial
+    scorer: Scorer
+    data: Split
+    version: str
+    description: str
+    provenance: Provenance
+    environment: Environment
+    rival: Rival | None
+
+    @property
+    def metric(self) -> str:
+        """What the search went by."""
+        return self.use_case.search.metric
+
+    @property
+    def seed(self) -> int:
+        return self.use_case.search.seed
+
+    def loss(self, value: float) -> float:
+        """Less is better."""
+        return METRICS[self.metric].loss(value)
+
+    def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> Outcomes:
+        return Outcomes(frame.y, scorer.probabilities(frame.features), self.use_case.serving.threshold)
+
+    @cached_property
+    def tried(self) -> tuple[Tried, ...]:
+        """The winner on each fold, fitted once more: trials keep their metrics, and no predictions."""
+        found = []
+        for fold in rolling_origin(self.data.training, self.use_case.split.folds):
+            scorer = replace(self.scorer, pipeline=fit(self.winner.candidate, fold.fit, self.seed))
+            found.append(Tried(fold, scorer, self.outcomes(scorer, fold.validate)))
+        return tuple(found)
+
+    @cached_property
+    def validation(self) -> Outcomes:
+        """The folds' validation rows one after the other, each scored by a model that had not seen it."""
+        folds = [tried.outcomes for tried in self.tried]
+        return Outcomes(
+            np.concatenate([rows.labels for rows in folds]),
+            np.concatenate([rows.predicted for rows in folds]),
+            folds[0].threshold,
+        )
+
+    @cached_property
+    def holdout(self) -> Outcomes:
+        """The registered version on the holdout."""
+        return self.outcomes(self.scorer, self.data.holdout)
+
+    @cached_property
+    def fold_metrics(self) -> dict[str, Interval]:
+        """Each metric as the mean of the folds."""
+        return metric_intervals(list(METRICS), [tried.outcomes for tried in self.tried])
+
+    @cached_property
+    def holdout_metrics(self) -> dict[str, Interval]:
+        return metric_intervals(list(METRICS), [self.holdout])
+
+    @cached_property
+    def on_random_folds(self) -> float:
+        """The winner's metric on folds drawn at random: what a split that ignores time would have promised."""
+        frame = self.data.training
+        drawn = StratifiedKFold(self.use_case.split.folds + 1, shuffle=True, random_state=self.seed)
+        folds = [
+            Fold(frame.rows(np.sort(fit_on)), frame.rows(np.sort(validate)))
+            for fit_on, validate in drawn.split(frame.x, frame.y)
+        ]
+        trial = run_trial(
+            self.winner.number, self.winner.candidate, folds, self.seed, self.use_case.serving.threshold
+        )
+        return trial.metrics[self.metric]

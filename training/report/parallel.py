@@ -1,0 +1,62 @@
+"""Parallel coordinates: each trial a line through its hyperparameters to its metric."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from training.report.drawing import round_ticks, span, svg, text, title
+from training.report.hyperparameters import Dimension
+from training.report.sections.wording import value
+from training.search.trial import Trial
+
+WIDTH, HEIGHT, TOP, BOTTOM, SIDE = 960.0, 320.0, 42.0, 18.0, 70.0
+
+
+def parallel_coordinates(trials: Sequence[Trial], axes: Sequence[Dimension], metric: str, called: str) -> Markup:
+    """The trials of one family, all of which have the metric; the better, the darker, and the best apart."""
+    values = np.array([trial.metrics[metric] for trial in trials])
+    places = np.linspace(SIDE, WIDTH - SIDE, len(axes) + 1)
+    metric_axis = Dimension(called, log=False, names=(), low=span(values)[0], high=span(values)[1])
+    parts = [_axis(float(x), axis) for x, axis in zip(places, [*axes, metric_axis], strict=True)]
+    # The best is drawn last, on top.
+    ranked = sorted(trials, key=lambda trial: (-trial.loss(metric), -trial.number))
+    for rank, trial in enumerate(ranked, start=1):
+        numbers = [axis.number(trial.candidate.params) for axis in axes] + [trial.metrics[metric]]
+        ups = [_up(axis, number) for axis, number in zip([*axes, metric_axis], numbers, strict=True)]
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(places, ups, strict=True))
+        params = "\n".join(f"{name} {value(param)}" for name, param in trial.candidate.params.items())
+        tip = f"trial {trial.number}: {called} {trial.metrics[metric]:.4f}\n{params}"
+        style, weight = ("best", 1.0) if rank == len(ranked) else ("s1", 0.08 + 0.72 * (rank / len(ranked)) ** 2)
+        parts.append(
+            Markup('<path class="line {}" opacity="{:.2f}" d="M{}">{}</path>').format(style, weight, path, title(tip))
+        )
+    best = ranked[-1]
+    return svg(
+        Markup("").join(parts),
+        f"{len(trials)} trials in parallel coordinates. Best is {best.number}: {called} {best.metrics[metric]:.4f}.",
+        width=WIDTH,
+        height=HEIGHT,
+    )
+
+
+def _up(axis: Dimension, number: float) -> float:
+    return HEIGHT - BOTTOM - (number - axis.low) / (axis.high - axis.low) * (HEIGHT - BOTTOM - TOP)
+
+
+def _axis(x: float, axis: Dimension) -> Markup:
+    words = axis.name.replace("_", " ").split()
+    half = (len(words) + 1) // 2 if len(axis.name) > 14 else len(words)
+    lines = [" ".join(words[:half]), " ".join(words[half:])]
+    parts = [Markup('<path class="grid" d="M{:.1f} {:g}V{:g}"/>').format(x, TOP, HEIGHT - BOTTOM)]
+    parts += [text(x, 14 + 13 * place, line, "axis middle") for place, line in enumerate(lines) if line]
+    parts += [text(x - 5, _up(axis, number) + 4, label, "tick end") for number, label in _labels(axis)]
+    return Markup("").join(parts)
+
+
+def _labels(axis: Dimension) -> list[tuple[float, str]]:
+    if axis.names:
+        return [(float(place), "none" if name == "None" else name) for place, name in enumerate(axis.names)]
+    if axis.log:
+        return [(number, f"{10**number:.2g}") for number in np.linspace(axis.low, axis.high, 5)]
+    return round_ticks(axis.low, axis.high)

@@ -1,0 +1,160 @@
+"""Bootstrap intervals of metrics, by how often each row was drawn instead of by copies of the rows.
+
+A metric of a resample is a metric of the same rows with counts as weights. What can be sorted or summed once is then
+not done again for each resample: ROC AUC of 30,000 rows takes a twentieth of the time. Tests hold every metric equal
+to its definition in `training.evaluation` on the rows copied out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation import METRICS, Floats
+from training.intervals import RESAMPLES, Interval, intervals
+from training.intervals import Rows as Places
+
+Counts = npt.NDArray[np.int64]
+Counted = Callable[[Counts], float]
+
+FEWEST_DRAWS, ROWS_DRAWN = 50, 20_000_000
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What was said about rows whose outcome is known.
+
+    Attributes:
+        labels: (n,) outcomes.
+        predicted: (n,) probabilities of label 1, or (n, classes) of each class, or (n,) numbers.
+        threshold: from which probability on the decision is 1.
+    """
+
+    labels: npt.NDArray[Any]
+    predicted: Floats
+    threshold: float
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Outcomes":
+        return Outcomes(self.labels[chosen], self.predicted[chosen], self.threshold)
+
+    def metric(self, name: str) -> float:
+        return METRICS[name].function(self.labels, self.predicted, self.threshold)
+
+
+def metric_intervals(names: Sequence[str], folds: Sequence[Outcomes]) -> dict[str, Interval]:
+    """The mean over the folds of each metric, as trials are compared by, with its interval."""
+    measured = {name: [counted(name, rows) for rows in folds] for name in names}
+    sizes = [len(rows) for rows in folds]
+    edges = np.cumsum(sizes)[:-1]
+
+    def means(places: Places) -> dict[str, float]:
+        counts = np.split(np.bincount(places, minlength=sum(sizes)), edges)
+        return {
+            name: float(np.mean([part(count) for part, count in zip(parts, counts, strict=True)]))
+            for name, parts in measured.items()
+        }
+
+    return intervals(means, sum(sizes), draws=draws(sum(sizes)))
+
+
+def gain_intervals(names: Sequence[str], new: Outcomes, old: Outcomes) -> dict[str, Interval]:
+    """By how much `new` is better than `old` on the same rows, which are drawn in pairs; worse is negative."""
+    measured = {name: (counted(name, new), counted(name, old)) for name in names}
+
+    def gains(places: Places) -> dict[str, float]:
+        counts = np.bincount(places, minlength=len(new))
+        return {name: METRICS[name].gain(one(counts), over=other(counts)) for name, (one, other) in measured.items()}
+
+    return intervals(gains, len(new), draws=draws(len(new)))
+
+
+def draws(rows: int) -> int:
+    """How many resamples are drawn of so many rows: fewer of many, whose intervals are narrow."""
+    return int(np.clip(ROWS_DRAWN // max(rows, 1), FEWEST_DRAWS, RESAMPLES))
+
+
+def counted(name: str, rows: Outcomes) -> Counted:
+    """The metric as a function of how often each row was drawn; NaN where such rows do not define it."""
+    if name in _COUNTED:
+        return _COUNTED[name](rows)
+
+    def copied(counts: Counts) -> float:
+        return rows.take(np.repeat(np.arange(len(rows)), counts)).metric(name)
+
+    return copied
+
+
+def _roc_auc(rows: Outcomes) -> Counted:
+    tied = _Ties(rows)
+
+    def auc(counts: Counts) -> float:
+        positive, negative = tied.sums(counts)
+        below = np.cumsum(negative) - negative
+        return _ratio(float((positive * (below + negative / 2)).sum()), float(positive.sum()) * float(negative.sum()))
+
+    return auc
+
+
+def _average_precision(rows: Outcomes) -> Counted:
+    tied = _Ties(rows)
+
+    def area(counts: Counts) -> float:
+        positive, negative = (part[::-1] for part in tied.sums(counts))
+        found = np.cumsum(positive)
+        precision = found / np.maximum(found + np.cumsum(negative), 1)
+        return _ratio(float((positive * precision).sum()), float(positive.sum()))
+
+    return area
+
+
+class _Ties:
+    """Rows in order of what was predicted, equal predictions together."""
+
+    def __init__(self, rows: Outcomes) -> None:
+        self._order = np.argsort(rows.predicted, kind="stable")
+        ordered = rows.predicted[self._order]
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        self._positive = rows.labels[self._order].astype(np.int64)
+
+    def sums(self, counts: Counts) -> tuple[Counts, Counts]:
+        """Rows of label 1 and of label 0 at each distinct prediction, ascending."""
+        ordered = counts[self._order]
+        of_one = ordered * self._positive
+        positive = np.add.reduceat(of_one, self._starts)
+        return positive, np.add.reduceat(ordered - of_one, self._starts)
+
+
+def _of_decisions(combine: Callable[[float, float, float, float], float]) -> Callable[[Outcomes], Counted]:
+    def of(rows: Outcomes) -> Counted:
+        said, true = rows.predicted >= rows.threshold, rows.labels.astype(np.bool_)
+        cells = np.where(said, np.where(true, 0, 1), np.where(true, 2, 3))
+        return lambda counts: combine(*np.bincount(cells, counts, 4).tolist())
+
+    return of
+
+
+def _log_loss(rows: Outcomes) -> Counted:
+    eps = np.finfo(np.float64).eps
+    said = np.where(rows.labels.astype(np.bool_), rows.predicted, 1 - rows.predicted).clip(eps, 1 - eps)
+    losses = -np.log(said)
+    return lambda counts: _ratio(float((losses * counts).sum()), float(counts.sum()))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+_COUNTED: Mapping[str, Callable[[Outcomes], Counted]] = {
+    "roc_auc": _roc_auc,
+    "average_precision": _average_precision,
+    "log_loss": _log_loss,
+    "accuracy": _of_decisions(lambda tp, fp, fn, tn: (tp + tn) / (tp + fp + fn + tn)),
+    "precision": _of_decisions(lambda tp, fp, _fn, _tn: tp / (tp + fp) if tp + fp else 0.0),
+    "recall": _of_decisions(lambda tp, _fp, fn, _tn: tp / (tp + fn) if tp + fn else 0.0),
+    "f1": _of_decisions(lambda tp, fp, fn, _tn: 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0),
+}

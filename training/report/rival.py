@@ -1,0 +1,59 @@
+"""The champion on the new version's holdout."""
+
+from dataclasses import dataclass
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from lakehouse.errors import LakehouseError
+from training.dataset import TrainingFrame
+from training.pyfunc import ScoringModel
+from training.registry import CHAMPION, NoProvenance, Provenance, version_of
+from training.report.resampling import Outcomes
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The champion when the version was trained.
+
+    Attributes:
+        version: its number.
+        outcomes: what it says about the holdout; None where it cannot be asked.
+        remark: why it cannot be asked, or what makes the comparison unfair; empty where it is fair.
+    """
+
+    version: str
+    outcomes: Outcomes | None
+    remark: str = ""
+
+
+def find(client: MlflowClient, name: str, holdout: TrainingFrame, threshold: float) -> Rival | None:
+    """The champion of that name, asked about the holdout; None where none is crowned."""
+    champion = version_of(client, name, CHAMPION)
+    return None if champion is None else _asked(champion, holdout, threshold)
+
+
+def _asked(champion: ModelVersion, holdout: TrainingFrame, threshold: float) -> Rival:
+    version = str(champion.version)
+    try:
+        model = mlflow.pyfunc.load_model(f"models:/{champion.name}/{version}").unwrap_python_model()
+    except (MlflowException, LakehouseError, OSError) as err:
+        return Rival(version, None, f"It could not be loaded: {err}")
+    if not isinstance(model, ScoringModel):
+        return Rival(version, None, f"It is a {type(model).__name__} and no scoring model of this project.")
+    if missing := sorted(set(model.scorer.encoder.features) - set(holdout.features)):
+        return Rival(version, None, f"It needs features that this version's tables lack: {', '.join(missing)}.")
+    outcomes = Outcomes(holdout.y, model.scorer.probabilities(holdout.features), threshold)
+    return Rival(version, outcomes, _unfair(champion, holdout))
+
+
+def _unfair(champion: ModelVersion, holdout: TrainingFrame) -> str:
+    try:
+        seen_until = Provenance.of_tags(champion.tags).last
+    except NoProvenance as err:
+        return f"Nobody knows which rows it was trained on ({err}): it may have seen these."
+    if seen_until < holdout.first:
+        return ""
+    return f"It was trained on rows up to {seen_until:%Y-%m-%d}, and so has seen a part of this holdout."

@@ -1,0 +1,83 @@
+"""How good the version is: every metric with its interval, on the folds and on the holdout."""
+
+from collections.abc import Sequence
+
+from training.evaluation import METRICS
+from training.report.evidence import Evidence
+from training.report.page import Block, Column, Folded, Table, Words, drawn, number, words
+from training.report.sections.wording import bounds_cell, said
+from training.report.sparks import Scale, strip
+
+
+def blocks(evidence: Evidence) -> Sequence[Block]:
+    """Metrics, and the folds one by one."""
+    folds = len(evidence.tried)
+    return (
+        Words(
+            f"Validation: {len(evidence.validation):,} rows of {folds} folds in order of time, each scored by the "
+            "winning candidate fitted on what came before it alone. Holdout: the last "
+            f"{len(evidence.holdout):,} rows, scored once by the registered version; no trial saw them."
+        ),
+        _metrics(evidence),
+        Folded("Fold by fold", (_folds(evidence),)),
+    )
+
+
+def _metrics(evidence: Evidence) -> Table:
+    rows = []
+    for name in evidence.fold_metrics:
+        of_folds, of_holdout = evidence.fold_metrics[name], evidence.holdout_metrics[name]
+        per_fold = [tried.outcomes.metric(name) for tried in evidence.tried]
+        rows.append(
+            (
+                words(said(name)),
+                number(of_folds.value),
+                bounds_cell(of_folds),
+                drawn(strip(Scale.of(per_fold), per_fold), of_folds.value),
+                number(of_holdout.value),
+                bounds_cell(of_holdout),
+            )
+        )
+    columns = (
+        Column("Metric", "words"),
+        Column("Mean of the folds"),
+        Column("95 % interval"),
+        Column("Each fold", "drawn", "One point a fold, on a scale of its own; the upright line is the mean."),
+        Column("Holdout"),
+        Column("95 % interval"),
+    )
+    greater = ", ".join(said(name) for name, metric in METRICS.items() if not metric.greater_is_better)
+    caption = "Metrics with percentile intervals of the bootstrap. More is better" + (
+        f", but for {greater}, where less is." if greater else "."
+    )
+    return Table(
+        caption,
+        columns,
+        rows,
+        frozenset(i for i, name in enumerate(evidence.fold_metrics) if name == evidence.metric),
+    )
+
+
+def _folds(evidence: Evidence) -> Block:
+    columns = [
+        Column("Fold"),
+        Column("Fitted on"),
+        Column("Validated on"),
+        Column("From", "words"),
+        Column("To", "words"),
+        Column("Mean label"),
+        *(Column(said(name)) for name in METRICS),
+    ]
+    rows = [
+        (
+            number(place, "d"),
+            number(len(tried.fold.fit), ",d"),
+            number(len(tried.fold.validate), ",d"),
+            words(f"{tried.fold.validate.first:%Y-%m-%d}"),
+            words(f"{tried.fold.validate.last:%Y-%m-%d}"),
+            number(float(tried.fold.validate.y.mean())),
+            *(number(tried.outcomes.metric(name)) for name in METRICS),
+        )
+        for place, tried in enumerate(evidence.tried, start=1)
+    ]
+    return Table("Each fold validates on what came after all it was fitted on.", columns, rows)

@@ -1,0 +1,39 @@
+"""How the page says what several sections show."""
+
+from training.intervals import Interval
+from training.report.page import Cell
+
+VALIDATION = "validation folds"
+HOLDOUT = "holdout"
+
+
+def said(metric: str) -> str:
+    """A metric's name as a sentence has it.
+
+    >>> said("average_precision")
+    'average precision'
+    """
+    return {"roc_auc": "ROC AUC", "f1": "F1", "mse": "MSE", "mae": "MAE", "rmse": "RMSE", "r2": "R²"}.get(
+        metric, metric.replace("_", " ")
+    )
+
+
+def bounds(interval: Interval, form: str = ".4f") -> str:
+    """The bounds as a range."""
+    return f"{interval.low:{form}} to {interval.high:{form}}"
+
+
+def bounds_cell(interval: Interval, form: str = ".4f") -> Cell:
+    """The bounds in a table, sorted by the lower one."""
+    return Cell(bounds(interval, form), interval.low, "number")
+
+
+def value(params_value: object) -> str:
+    """A hyperparameter's value, short.
+
+    >>> value(0.00230612), value(None), value(12)
+    ('0.002306', 'none', '12')
+    """
+    if params_value is None:
+        return "none"
+    return f"{params_value:.4g}" if isinstance(params_value, float) else str(params_value)
