@@ -13,6 +13,14 @@ from typing import Any
 from lakehouse.errors import LakehouseError
 
 RUNS = 3
+# A process begins with the memory of the one that starts it, and its peak remembers that: so a small one starts it.
+_WATCHER = """
+import os, sys
+process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(process, 0)
+os.write(int(sys.argv[1]), str(usage.ru_maxrss).encode())
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 class ProcessFailed(LakehouseError):
@@ -43,18 +51,25 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     Raises:
         ProcessFailed: it exited with anything but 0; the end of its output is in the message.
     """
+    reading, writing = os.pipe()
     begin = time.monotonic()
     with subprocess.Popen(
-        command, cwd=folder, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-S", "-E", "-c", _WATCHER, str(writing), *command],
+        cwd=folder,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        pass_fds=[writing],
     ) as process:
+        os.close(writing)
         output = process.stdout.read() if process.stdout else ""
-        # The kernel counts this child alone; RUSAGE_CHILDREN would give the largest of all so far.
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - begin
+    with os.fdopen(reading) as report:
+        peak = report.read()
     if process.returncode:
         raise ProcessFailed(f"{' '.join(command)} exited with {process.returncode}:\n{output[-2000:]}")
-    return Usage(seconds, usage.ru_maxrss * 1024, output)
+    return Usage(seconds, int(peak) * 1024, output)
 
 
 def tool(name: str) -> str:
