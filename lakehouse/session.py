@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 import socket
+import sys
 from collections.abc import Callable
 from functools import cache
 from urllib.parse import urlsplit
@@ -26,6 +28,15 @@ class EngineUnreachable(LakehouseError):
             f"no Spark Connect server answers at {remote}",
             hint="Start it, correct SPARK_REMOTE, or unset SPARK_REMOTE to use the engine in this process.",
         )
+
+
+class JavaNeeded(LakehouseError):
+    """Classic Spark runs on the JVM."""
+
+    @classmethod
+    def here(cls) -> "JavaNeeded":
+        hint = "Install Java 17, or say --executor processes."
+        return cls("there is no java on the PATH, and SparkTrials runs on it", hint=hint)
 
 
 def open_session(remote: str | None = None) -> SparkSession:
@@ -54,6 +65,31 @@ def workspace_session() -> SparkSession:
     session = SparkSession.builder.getOrCreate()
     session.conf.set("spark.sql.session.timeZone", "UTC")
     return session
+
+
+def classic_session(master: str) -> SparkSession:
+    """The classic session of this process, on the JVM, beside the Spark Connect one; `master` as Spark spells it.
+
+    Raises:
+        JavaNeeded: there is no Java on the PATH.
+    """
+    if shutil.which("java") is None:
+        raise JavaNeeded.here()
+    if master.startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # Each would make this one a client of a Spark Connect server too.
+    hidden = {
+        name: os.environ.pop(name) for name in ("SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE") if name in os.environ
+    }
+    try:
+        from pyspark.sql.session import SparkSession as ClassicSession
+
+        builder = ClassicSession.builder.master(master).config("spark.ui.enabled", "false")
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
+        return builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    finally:
+        os.environ.update(hidden)
 
 
 def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSession]) -> SparkSession:

@@ -36,6 +36,7 @@ class Settings:
     catalog: str = "main"
     online_store: str = "lakehouse"
     in_workspace: bool = False
+    master: str = "local[*]"
 
     @property
     def artifacts(self) -> Path:
@@ -53,7 +54,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read LAKEHOUSE_WAREHOUSE, SPARK_REMOTE, FEATURE_STORE, MODEL_SERVER, and MLflow's and Databricks' own.
+        """Read LAKEHOUSE_WAREHOUSE, SPARK_REMOTE, SPARK_MASTER, FEATURE_STORE, MODEL_SERVER, and the vendors' own.
 
         Relative paths are below the project, whatever the working directory.
 
@@ -71,6 +72,7 @@ class Settings:
             feature_store=_feature_store(environment.get("FEATURE_STORE", FEATURE_STORES[0])),
             catalog=environment.get("DATABRICKS_CATALOG", "main"),
             online_store=environment.get("ONLINE_STORE", "lakehouse"),
+            master=environment.get("SPARK_MASTER", "local[*]"),
             # Every Databricks runtime sets it, and nothing else does.
             in_workspace="DATABRICKS_RUNTIME_VERSION" in environment,
         )

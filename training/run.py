@@ -48,7 +48,7 @@ def train(
             lineage.log_inputs(use_case, open_store(settings), data)
             mlflow.log_metrics({f"left_out.{table}": count for table, count in data.training.left_out.items()})
             with trial_log(client, run, settings, use_case.search.seed) as log:
-                found = try_all(use_case, data.training, log, finished_trials(client, interrupted))
+                found = try_all(use_case, data.training, log, settings, finished_trials(client, interrupted))
             log_leaderboard(client, run, found.trials, use_case.search.metric)
             if found.ended == "interrupted" and not register_on_interrupt:
                 raise stopped(run)

@@ -8,6 +8,7 @@ import mlflow
 from mlflow.entities import Run
 
 from lakehouse import console
+from lakehouse.settings import Settings
 from training.dataset import TrainingFrame, rolling_origin
 from training.progress import SearchProgress
 from training.search.loop import Found
@@ -50,7 +51,9 @@ def overridden(use_case: UseCase, said: Mapping[str, Any]) -> UseCase:
     return with_search(use_case, changes) if changes else use_case
 
 
-def try_all(use_case: UseCase, frame: TrainingFrame, log: TrialLog, finished: Mapping[int, Trial]) -> Found:
+def try_all(
+    use_case: UseCase, frame: TrainingFrame, log: TrialLog, settings: Settings, finished: Mapping[int, Trial]
+) -> Found:
     """The search, each trial kept as it ends."""
     plan = use_case.search
     folds = list(rolling_origin(frame, use_case.split.folds))
@@ -67,7 +70,7 @@ def try_all(use_case: UseCase, frame: TrainingFrame, log: TrialLog, finished: Ma
             if warning := log.warning():
                 progress.say(warning)
 
-        found = search(plan, attempt, record, finished)
+        found = search(plan, attempt, record, settings, finished)
     console.detail(progress.standing())
     if found.ended == "out_of_time":
         console.detail(f"the search ends after its {plan.max_minutes:g} minutes")

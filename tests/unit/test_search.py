@@ -7,6 +7,7 @@ from typing import Never
 
 import pytest
 
+from lakehouse.settings import Settings
 from tests.unit.frames import alternating, frame
 from training.dataset import rolling_origin
 from training.models import FAMILIES
@@ -17,6 +18,8 @@ from training.search.plan import Search
 from training.search.space import Choice, Params
 from training.search.trial import Trial, ages_in_days, best, run_trial
 
+SETTINGS = Settings.from_environment({})
+
 
 def plan(**changes: object) -> Search:
     return Search.model_validate({"families": tuple(FAMILIES), "max_evals": 15, "seed": 7, **changes})
@@ -24,7 +27,7 @@ def plan(**changes: object) -> Search:
 
 def found(plan: Search, run: Callable[[int, Candidate], Trial]) -> Found:
     recorded: list[Trial] = []
-    done = running.search(plan, lambda task: run(task.number, task.candidate), recorded.append)
+    done = running.search(plan, lambda task: run(task.number, task.candidate), recorded.append, SETTINGS)
     assert tuple(recorded) == done.trials
     assert done.ended == "complete"
     return done

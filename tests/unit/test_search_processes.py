@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lakehouse.settings import Settings
 from tests.unit.attempts import Misbehaving, Reading, Smooth
 from tests.unit.frames import alternating
 from training.dataset import rolling_origin
@@ -19,6 +20,8 @@ from training.search.space import Params
 from training.search.trial import Attempt, Task, Trial
 
 SPARE = Candidate("knn", {"n_neighbors": 5})
+
+SETTINGS = Settings.from_environment({})
 
 
 def plan(**changes: object) -> Search:
@@ -55,7 +58,9 @@ def test_folds_come_back_and_fit_as_they_did(tmp_path: Path) -> None:
 def test_what_a_trial_does_is_recorded_and_the_search_goes_on() -> None:
     deeds = {2: "hang", 3: "leave", 4: "eat", 6: "be_killed", 7: "abort"}
     recorded: list[Trial] = []
-    found = running.search(plan(trial_timeout_s=2, trial_memory_mb=128), Misbehaving(deeds), recorded.append)
+    found = running.search(
+        plan(trial_timeout_s=2, trial_memory_mb=128), Misbehaving(deeds), recorded.append, SETTINGS
+    )
     assert found.ended == "complete"
     assert sorted(recorded, key=lambda trial: trial.number) == list(found.trials)
     ended = {trial.number: trial for trial in found.trials}
@@ -75,21 +80,23 @@ def test_what_a_trial_does_is_recorded_and_the_search_goes_on() -> None:
 
 def test_a_defect_is_no_failed_trial_and_is_told_with_its_traceback() -> None:
     with pytest.raises(WorkerFailed, match=r"(?s)trial 2 met a defect.*KeyError: 'no such thing'"):
-        running.search(plan(max_evals=3), Misbehaving({2: "defect"}), lambda _trial: None)
+        running.search(plan(max_evals=3), Misbehaving({2: "defect"}), lambda _trial: None, SETTINGS)
 
 
 def test_the_same_trials_whichever_ends_first(tmp_path: Path) -> None:
     (tmp_path / "late").mkdir()
     recorded: list[Trial] = []
-    found = running.search(plan(max_evals=24), Smooth(tmp_path / "late", {1: 2, 6: 7}), recorded.append)
+    found = running.search(plan(max_evals=24), Smooth(tmp_path / "late", {1: 2, 6: 7}), recorded.append, SETTINGS)
     assert [trial.number for trial in recorded][:1] == [2]
-    again = running.search(plan(max_evals=24), Smooth(tmp_path), lambda _trial: None)
+    again = running.search(plan(max_evals=24), Smooth(tmp_path), lambda _trial: None, SETTINGS)
     assert [trial.candidate for trial in found.trials] == [trial.candidate for trial in again.trials]
     assert found.trials == again.trials
 
 
 def test_what_runs_when_the_time_is_up_is_ended() -> None:
-    found = running.search(plan(max_minutes=3 / 60), Misbehaving({3: "hang", 4: "hang"}), lambda _trial: None)
+    found = running.search(
+        plan(max_minutes=3 / 60), Misbehaving({3: "hang", 4: "hang"}), lambda _trial: None, SETTINGS
+    )
     assert found.ended == "out_of_time"
     assert {trial.number for trial in found.trials} <= {1, 2}
 

@@ -1,16 +1,42 @@
 """The search by hyperopt: the only module that knows it."""
 
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Domain, Trials, hp, rand, space_eval, tpe
+from hyperopt import (
+    JOB_STATE_DONE,
+    JOB_STATE_ERROR,
+    STATUS_FAIL,
+    STATUS_OK,
+    Domain,
+    SparkTrials,
+    Trials,
+    fmin,
+    hp,
+    rand,
+    space_eval,
+    tpe,
+)
 from hyperopt.base import spec_from_misc
+from hyperopt.exceptions import AllTrialsFailed
 from hyperopt.pyll import scope
+from hyperopt.spark import FMIN_CANCELLED_REASON_TIMEOUT
 
+from training.search.executors.parcel import Parcel
 from training.search.joint import FAMILY, Candidate, JointSpace, dependents, label
+from training.search.loop import Ended, Found, Record
+from training.search.plan import Search
 from training.search.proposer import Proposer
+from training.search.record import read
 from training.search.space import Choice, Float, Int, Params, Space, Value
+from training.search.trial import Task, Trial
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 ALGORITHMS = {"tpe": tpe.suggest, "random": rand.suggest}
 SEEDS = 2**31 - 1  # as fmin draws one for each proposal
@@ -40,6 +66,87 @@ class Hyperopt:
         asked = self._trials._dynamic_trials[self._places.pop(number)]
         asked["state"], asked["result"] = JOB_STATE_DONE, result(loss)
         self._trials.refresh()
+
+
+def fmin_on_spark(plan: Search, parcel: Parcel, session: "SparkSession", record: Record) -> Found:
+    """The search by `fmin` with `SparkTrials`: each trial is a Spark job, and its order is Spark's.
+
+    Args:
+        session: a classic one; `SparkTrials` knows no Spark Connect.
+
+    Raises:
+        ParcelRefused: the workers do not see the data, and it is too large to travel.
+    """
+    metric, space = plan.metric, expression(plan.joint_space())
+    if not session.sparkContext.parallelize([0], 1).map(lambda _row: parcel.seen()).first():
+        parcel = parcel.with_bytes()
+
+    def objective(drawn: Mapping[str, Any]) -> dict[str, Any]:
+        trial = parcel.attempted(Task(0, point(drawn)))
+        return result(read(trial).loss(metric)) | {"trial": trial}
+
+    seconds = None if plan.max_minutes is None else plan.max_minutes * 60
+    trials = SparkTrials(plan.parallelism, timeout=seconds, spark_session=session)
+    heard = _Heard(space, record)
+    ended: Ended = "complete"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Spark session is not provided", UserWarning)  # of its threads
+            fmin(
+                objective,
+                space,
+                algo=ALGORITHMS[plan.method],
+                max_evals=plan.max_evals,
+                trials=trials,
+                rstate=np.random.default_rng(plan.seed),
+                early_stop_fn=heard.listen,
+                show_progressbar=False,
+                return_argmin=False,
+                verbose=False,
+            )
+    except AllTrialsFailed:
+        pass  # `Found` says so
+    except KeyboardInterrupt:
+        ended = "interrupted"
+    heard.take(trials)
+    return Found(tuple(heard.trials[number] for number in sorted(heard.trials)), heard.ended(trials, ended))
+
+
+class _Heard:
+    """What `SparkTrials` said so far. It calls from a thread of its own, in which nothing may be raised."""
+
+    def __init__(self, space: Any, record: Record) -> None:
+        self.trials: dict[int, Trial] = {}
+        self._space, self._record = space, record
+        self._failure: Exception | None = None
+
+    def listen(self, trials: Trials, *_: object) -> tuple[bool, tuple[object, ...]]:
+        """Take what is new; whether to stop."""
+        try:
+            self.take(trials)
+        except Exception as err:  # noqa: BLE001  (raised by `ended`)
+            self._failure = err
+        return self._failure is not None, ()
+
+    def take(self, trials: Trials) -> None:
+        for document in list(trials._dynamic_trials):
+            number = document["tid"] + 1
+            if number not in self.trials and document["state"] in {JOB_STATE_DONE, JOB_STATE_ERROR}:
+                self.trials[number] = self._read(number, document)
+                self._record(self.trials[number])
+
+    def ended(self, trials: SparkTrials, ended: Ended) -> Ended:
+        """How it ended; what went wrong while listening is raised."""
+        if self._failure is not None:
+            raise self._failure
+        return "out_of_time" if trials.fmin_cancelled_reason == FMIN_CANCELLED_REASON_TIMEOUT else ended
+
+    def _read(self, number: int, document: Mapping[str, Any]) -> Trial:
+        if document["state"] == JOB_STATE_DONE:
+            return replace(read(document["result"]["trial"]), number=number)
+        tried = point(space_eval(self._space, spec_from_misc(document["misc"])))
+        error = ": ".join(map(str, document["misc"]["error"])).strip()
+        return Trial(number, tried, {}, (), timedelta(0), error)
 
 
 def expression(space: JointSpace) -> Any:

@@ -34,6 +34,13 @@ class ResumeRefused(LakehouseError):
     """The search cannot go on where an earlier one stopped."""
 
     @classmethod
+    def unordered(cls, trials: int) -> "ResumeRefused":
+        return cls(
+            f"spark_trials tells its trials in the order they end, and cannot go on after {trials} of them",
+            hint="Say --executor spark_connect or processes, which can, or leave out --resume.",
+        )
+
+    @classmethod
     def otherwise(cls, trial: Trial, proposed: Candidate | None) -> "ResumeRefused":
         return cls(
             f"trial {trial.number} was {_shown(trial.candidate)}, and the search now proposes {_shown(proposed)}",

@@ -2,20 +2,32 @@
 
 from collections.abc import Callable, Mapping
 
+from lakehouse.session import open_session, workspace_session
+from lakehouse.settings import Settings
 from training.search.executors import Executor
 from training.search.executors.in_process import InProcess
 from training.search.executors.processes import Processes
+from training.search.executors.spark_connect import SparkConnect
 from training.search.plan import ExecutorName, Search
 from training.search.trial import Task, Trial
 
-EXECUTORS: Mapping[ExecutorName, Callable[[Callable[[Task], Trial], Search], Executor]] = {
-    "in_process": lambda attempt, _plan: InProcess(attempt),
-    "processes": lambda attempt, plan: Processes(
+Attempted = Callable[[Task], Trial]
+
+
+def _spark_connect(attempt: Attempted, plan: Search, settings: Settings) -> Executor:
+    session = workspace_session() if settings.in_workspace else open_session(settings.remote)
+    return SparkConnect(attempt, session, plan.parallelism)
+
+
+EXECUTORS: Mapping[ExecutorName, Callable[[Attempted, Search, Settings], Executor]] = {
+    "in_process": lambda attempt, _plan, _settings: InProcess(attempt),
+    "processes": lambda attempt, plan, _settings: Processes(
         attempt, plan.parallelism, plan.trial_timeout_s, plan.trial_memory_mb
     ),
+    "spark_connect": _spark_connect,
 }
 
 
-def executor(attempt: Callable[[Task], Trial], plan: Search) -> Executor:
+def executor(attempt: Attempted, plan: Search, settings: Settings) -> Executor:
     """Where the plan's trials run."""
-    return EXECUTORS[plan.runs_on](attempt, plan)
+    return EXECUTORS[plan.runs_on](attempt, plan, settings)
