@@ -41,7 +41,8 @@ def new_rows(dbt: Any, session: SparkSession, landing: Mapping[str, Any]) -> Dat
 
     Raises:
         LandingFileMissing: the folder has no Parquet file.
-        LandingFileRefused: a new file has other columns than declared, comes out of order, or cannot be read.
+        LandingFileRefused: a new file has other columns than declared, comes out of order or from the future, or
+            cannot be read.
     """
     found = deliveries(PROJECT / landing["path"])
     loaded: dict[str, datetime] = {}
@@ -53,7 +54,7 @@ def new_rows(dbt: Any, session: SparkSession, landing: Mapping[str, Any]) -> Dat
             return table.limit(0)
     for file in (file for files in found.values() for file in files):
         require_columns(file, landing["columns"])
-        require_order(file, max(loaded.values(), default=None))
+        require_order(file, max(loaded.values(), default=None), datetime.now(UTC))
     return reduce(DataFrame.unionAll, [_rows(session, landing["columns"], *each) for each in found.items()])
 
 
@@ -86,19 +87,24 @@ def require_columns(file: Path, declared: Mapping[str, str]) -> None:
         raise LandingFileRefused.columns(file, there, declared)
 
 
-def require_order(file: Path, loaded_until: datetime | None) -> None:
-    """Make sure that a file tells nothing of a time whose rows were taken for complete.
+def require_order(file: Path, loaded_until: datetime | None, now: datetime) -> None:
+    """Make sure that a file tells nothing of a time whose rows were taken for complete, and nothing of the future.
 
     Raises:
-        LandingFileRefused: a row became known no later than the last that is loaded.
+        LandingFileRefused: a row became known no later than the last that is loaded, or later than now.
     """
     footer = pq.read_metadata(file)
     column = footer.schema.to_arrow_schema().get_field_index(KNOWN_AT)
-    groups = (footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups))
-    first = min((group.min for group in groups if group is not None and group.has_min_max), default=None)
+    groups = [footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups)]
+    times = [time for group in groups if group is not None and group.has_min_max for time in (group.min, group.max)]
+    if not times:
+        return
+    first, last = min(times), max(times)
     until = loaded_until and loaded_until.replace(tzinfo=UTC)
-    if first is not None and until is not None and first <= until:
+    if until is not None and first <= until:
         raise LandingFileRefused.out_of_order(file, first, until)
+    if last > now:
+        raise LandingFileRefused.from_the_future(file, last, now)
 
 
 def _rows(session: SparkSession, columns: Mapping[str, str], delivery: str, files: list[Path]) -> DataFrame:

@@ -83,6 +83,14 @@ class LandingFileRefused(LakehouseError):
             hint="Deliver them with a later `known_at`, or load everything again: dbt build --full-refresh",
         )
 
+    @classmethod
+    def from_the_future(cls, path: Path, last: datetime, now: datetime) -> "LandingFileRefused":
+        return cls(
+            f"the landing file {path} has rows known at {last:%Y-%m-%d %H:%M:%S} UTC, "
+            f"and now is {now:%Y-%m-%d %H:%M:%S}",
+            hint="Correct the clock or time zone of its source, and deliver it again.",
+        )
+
 
 @dataclass(frozen=True)
 class Misshapen:

@@ -78,6 +78,24 @@ def test_an_interrupted_build_harms_nothing(tmp_path: Path, how: signal.Signals)
     project.process("run")
 
 
+def test_a_second_writer_is_told_who_writes_and_changes_nothing(tmp_path: Path) -> None:
+    waiting = "import time\ndef model(dbt, session):\n    time.sleep({seconds})\n    return dbt.ref('one')\n"
+    project = Project.below(tmp_path, ONE | {"models/slow.py": waiting.format(seconds=0)})
+    project.dbt("run")  # in this process, which lets go at the end
+    project.write({"models/slow.py": waiting.format(seconds=6)})
+    first = project.start("run")
+    assert first.stdout
+    for line in first.stdout:
+        if "START python table model gold.slow" in line:
+            break
+    before = {name: project.warehouse.open(name).version() for name in project.warehouse.tables()}
+    told = project.dbt("run", exits=2)
+    assert f"is being written to by process {first.pid} since" in told
+    assert {name: project.warehouse.open(name).version() for name in project.warehouse.tables()} == before
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+
+
 STEPS = [
     "CREATE OR REPLACE TABLE",
     "INSERT INTO",

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.deliveries import deliveries, new_rows, require_columns
+from lakehouse.deliveries import deliveries, new_rows, require_columns, require_order
 from lakehouse.landing import LandingFileMissing, LandingFileRefused
 from lakehouse.session import new_session
 
@@ -98,3 +98,10 @@ def test_rows_of_a_time_that_was_complete_are_refused(tmp_path: Path) -> None:
     delivered(tmp_path, "a-1.parquet", 4)
     with pytest.raises(LandingFileRefused, match=r"rows known at 2024-05-04 .* until 2024-05-05"):
         run()
+
+
+def test_rows_of_the_future_are_refused(tmp_path: Path) -> None:
+    file = delivered(tmp_path, "a-1.parquet", 4, 6)
+    require_order(file, None, datetime(2024, 5, 6, tzinfo=UTC))
+    with pytest.raises(LandingFileRefused, match=r"known at 2024-05-06 00:00:00 UTC, and now is 2024-05-05 23:59:59"):
+        require_order(file, None, datetime(2024, 5, 5, 23, 59, 59, tzinfo=UTC))

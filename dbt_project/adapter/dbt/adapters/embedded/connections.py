@@ -18,6 +18,7 @@ from dbt_common.exceptions import DbtDatabaseError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from lakehouse.claim import Claim
 from lakehouse.errors import LakehouseError
 from lakehouse.session import new_session
 from lakehouse.warehouse import Warehouse
@@ -45,6 +46,7 @@ class EmbeddedCredentials(SailCredentials):
         # No fields: dbt makes a JSON schema of those.
         self._opening = threading.Lock()
         self._session: SparkSession | None = None
+        self._claim: Claim | None = None
 
     @property
     def type(self) -> str:
@@ -63,18 +65,27 @@ class EmbeddedCredentials(SailCredentials):
         return Warehouse((Path(self.project_root) / self.warehouse).resolve())
 
     def session(self) -> SparkSession:
-        """The session; the first call opens it and registers what stands in the warehouse.
+        """The session; the first call claims the warehouse, opens it and registers what stands there.
 
         A hook would be too late for that: dbt fills its cache of relations before the first hook runs.
         """
         with self._opening:
             if self._session is None:
                 self.lakehouse.require_writable()
+                self._claim = self._claim or Claim.on(self.lakehouse.root)
                 session = _session(self.remote, self.lakehouse.root)
                 self.lakehouse.register(session)
                 views.register(session, self.lakehouse)
                 self._session = session
             return self._session
+
+    def release(self) -> None:
+        """Let others write to the warehouse: this command has ended."""
+        with self._opening:
+            self._session = None
+            if self._claim is not None:
+                self._claim.release()
+                self._claim = None
 
 
 class EmbeddedCursor(Cursor):
@@ -141,3 +152,8 @@ class EmbeddedConnectionManager(SailConnectionManager):
             raise FailedToConnectError(str(err)) from err
         connection.state = ConnectionState.OPEN
         return connection
+
+    def cleanup_all(self) -> None:
+        super().cleanup_all()
+        credentials: Any = self.profile.credentials
+        credentials.release()
