@@ -131,9 +131,7 @@ class Loop:
     def _run(self) -> Ended:
         while True:
             more = self._ask()
-            if self._tell():
-                continue
-            if self._asked == self._told and not more:
+            if len(self._ended) == self._asked and not more:
                 return "complete"
             trial = None if self._late() else self._executor.next(self._deadline)
             if trial is None:
@@ -144,7 +142,7 @@ class Loop:
     def _ask(self) -> bool:
         """Ask for as many trials as may be ahead; whether there are more."""
         while self._asked < self._terms.trials:
-            if self._asked - self._told >= self._terms.ahead or self._late():
+            if self._late() or not self._tell(self._asked + 1 - self._terms.ahead):
                 return True
             proposed = self._proposer.ask(self._asked + 1)
             if proposed is None:
@@ -152,6 +150,14 @@ class Loop:
             self._asked += 1
             self._begin(self._asked, proposed)
         return False
+
+    def _tell(self, until: int) -> bool:
+        """Tell the trials up to this number, and none beyond, though it may have ended; whether all have."""
+        while self._told < until and self._told + 1 in self._ended:
+            self._told += 1
+            trial = self._ended[self._told]
+            self._proposer.tell(trial.number, self._loss(trial))
+        return self._told >= until
 
     def _begin(self, number: int, proposed: Candidate) -> None:
         before = self._finished.pop(number, None)
@@ -161,15 +167,6 @@ class Loop:
             raise ResumeRefused.otherwise(before, proposed)
         else:
             self._ended[number] = before
-
-    def _tell(self) -> bool:
-        """Tell what ended, in order; whether there was any."""
-        before = self._told
-        while self._told + 1 in self._ended:
-            self._told += 1
-            trial = self._ended[self._told]
-            self._proposer.tell(trial.number, self._loss(trial))
-        return self._told > before
 
     def _loss(self, trial: Trial) -> float:
         if self._rule is None:

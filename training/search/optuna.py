@@ -37,7 +37,6 @@ class Optuna:
         samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
         self._space = space
         self._study = optuna.create_study(sampler=samplers[method](seed=seed))
-        self._failed = optuna.trial.TrialState.FAIL
         self._open: dict[int, optuna.Trial] = {}
 
     def ask(self, number: int) -> Candidate | None:
@@ -45,11 +44,8 @@ class Optuna:
         return self._space.draw(lambda label, dimension: _suggest(trial, label, dimension))
 
     def tell(self, number: int, loss: float) -> None:
-        trial = self._open.pop(number)
-        if np.isfinite(loss):
-            self._study.tell(trial, loss)
-        else:
-            self._study.tell(trial, state=self._failed)
+        # A failure is a loss, the largest: what Optuna calls one, it would not avoid, but seek.
+        self._study.tell(self._open.pop(number), float("inf") if np.isnan(loss) else loss)
 
 
 def _suggest(trial: "optuna.Trial", label: str, dimension: Dimension) -> Value:

@@ -92,7 +92,7 @@ class Float:
 
     @property
     def grid(self) -> tuple[Value, ...]:
-        return tuple(_spread(self.low, self.high, self.points, log=self.log))
+        return tuple(map(float, _spread(self.low, self.high, self.points, log=self.log)))
 
     def read(self, text: str) -> Value:
         """The value that was written as `text`; Python writes each number so that it reads back equal."""
