@@ -6,10 +6,10 @@ import numpy as np
 from markupsafe import Markup
 
 from training.evaluation import Floats
-from training.report.drawing import Axis, Plane, chart, dot, span
+from training.report.drawing import WIDE, Axis, Plane, chart, dot, span
 from training.report.inputs import Reading
 
-ROW, WIDTH, LEFT = 30.0, 960.0, 200.0
+ROW, LEFT = 30.0, 200.0
 SIZE, STEP = 2.8, 3.4  # of a point, and between two that stand above each other
 SHADES = 5
 
@@ -50,7 +50,7 @@ def beeswarm(values: Mapping[str, Floats], readings: Mapping[str, Reading], labe
         Axis("", -0.6, len(names) - 0.4, names=names),
         [Swarm(values, readings)],
         f"Shapley values by input: {spread}.",
-        width=WIDTH,
+        width=WIDE,
         height=height,
         left=LEFT,
     )

@@ -77,8 +77,10 @@ def calibration_error(rows: Outcomes) -> float:
 
 
 def decisions(rows: Outcomes, points: int = 120) -> Decisions:
-    """Precision, recall, F1 and the share of rows decided 1, at quantiles of what was said."""
-    thresholds = np.unique(np.quantile(rows.predicted, np.linspace(0, 0.999, points)))
+    """Precision, recall, F1 and the share of rows decided 1, by threshold."""
+    # Quantiles follow the rows, and leave out where few are; even steps do not.
+    quantiles = np.quantile(rows.predicted, np.linspace(0, 0.999, points // 2))
+    thresholds = np.unique([*quantiles, *np.linspace(quantiles[0], quantiles[-1], points // 2)])
     order = np.sort(rows.predicted)
     positive = np.sort(rows.predicted[rows.labels == 1])
     flagged = len(order) - np.searchsorted(order, thresholds, side="left")

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from training.evaluation import Floats
 
 Point = tuple[float, float]
+WIDE = 960.0  # of drawings as wide as the page
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 38.0  # room for the axes, in units of the viewBox
 SHAPES = ("circle", "square", "diamond", "triangle", "cross")
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from training.dataset import Fold, Split, TrainingFrame, rolling_origin
 from training.evaluation import METRICS
@@ -14,6 +13,7 @@ from training.registry import Provenance
 from training.report.environment import Environment
 from training.report.resampling import Outcomes, metric_intervals
 from training.report.rival import Rival
+from training.report.tasks import TASKS, Task
 from training.scoring import Scorer
 from training.search.trial import Trial, fit, run_trial
 from training.use_case import UseCase
@@ -58,6 +58,10 @@ class Evidence:
     def metric(self) -> str:
         """What the search went by."""
         return self.use_case.search.metric
+
+    @property
+    def task(self) -> Task:
+        return TASKS[self.use_case.task]
 
     @property
     def seed(self) -> int:
@@ -107,7 +111,7 @@ class Evidence:
     def on_random_folds(self) -> float:
         """The winner's metric on folds drawn at random: what a split that ignores time would have promised."""
         frame = self.data.training
-        drawn = StratifiedKFold(self.use_case.split.folds + 1, shuffle=True, random_state=self.seed)
+        drawn = self.task.random_folds(self.use_case.split.folds + 1, shuffle=True, random_state=self.seed)
         folds = [
             Fold(frame.rows(np.sort(fit_on)), frame.rows(np.sort(validate)))
             for fit_on, validate in drawn.split(frame.x, frame.y)

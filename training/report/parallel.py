@@ -5,20 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from training.report.drawing import round_ticks, span, svg, text, title
+from training.report.drawing import WIDE, round_ticks, span, svg, text, title
 from training.report.hyperparameters import Dimension
 from training.report.sections.wording import value
 from training.search.trial import Trial
 
-WIDTH, HEIGHT, TOP, BOTTOM, SIDE = 960.0, 320.0, 42.0, 18.0, 70.0
+HEIGHT, TOP, BOTTOM, SIDE = 320.0, 46.0, 18.0, 80.0
 
 
 def parallel_coordinates(trials: Sequence[Trial], axes: Sequence[Dimension], metric: str, called: str) -> Markup:
     """The trials of one family, all of which have the metric; the better, the darker, and the best apart."""
     values = np.array([trial.metrics[metric] for trial in trials])
-    places = np.linspace(SIDE, WIDTH - SIDE, len(axes) + 1)
+    places = np.linspace(SIDE, WIDE - SIDE, len(axes) + 1)
     metric_axis = Dimension(called, log=False, names=(), low=span(values)[0], high=span(values)[1])
-    parts = [_axis(float(x), axis) for x, axis in zip(places, [*axes, metric_axis], strict=True)]
+    parts: list[Markup] = []
     # The best is drawn last, on top.
     ranked = sorted(trials, key=lambda trial: (-trial.loss(metric), -trial.number))
     for rank, trial in enumerate(ranked, start=1):
@@ -31,17 +31,20 @@ def parallel_coordinates(trials: Sequence[Trial], axes: Sequence[Dimension], met
         parts.append(
             Markup('<path class="line {}" opacity="{:.2f}" d="M{}">{}</path>').format(style, weight, path, title(tip))
         )
+    parts += [_axis(float(x), axis) for x, axis in zip(places, [*axes, metric_axis], strict=True)]
     best = ranked[-1]
     return svg(
         Markup("").join(parts),
         f"{len(trials)} trials in parallel coordinates. Best is {best.number}: {called} {best.metrics[metric]:.4f}.",
-        width=WIDTH,
+        width=WIDE,
         height=HEIGHT,
     )
 
 
 def _up(axis: Dimension, number: float) -> float:
-    return HEIGHT - BOTTOM - (number - axis.low) / (axis.high - axis.low) * (HEIGHT - BOTTOM - TOP)
+    aside = 0.5 if axis.names else 0.0  # names stand off the ends of their axis
+    share = (number - axis.low + aside) / (axis.high - axis.low + 2 * aside)
+    return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
 
 
 def _axis(x: float, axis: Dimension) -> Markup:
@@ -50,7 +53,7 @@ def _axis(x: float, axis: Dimension) -> Markup:
     lines = [" ".join(words[:half]), " ".join(words[half:])]
     parts = [Markup('<path class="grid" d="M{:.1f} {:g}V{:g}"/>').format(x, TOP, HEIGHT - BOTTOM)]
     parts += [text(x, 14 + 13 * place, line, "axis middle") for place, line in enumerate(lines) if line]
-    parts += [text(x - 5, _up(axis, number) + 4, label, "tick end") for number, label in _labels(axis)]
+    parts += [text(x - 5, _up(axis, number) + 4, label, "tick halo end") for number, label in _labels(axis)]
     return Markup("").join(parts)
 
 

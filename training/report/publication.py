@@ -17,7 +17,18 @@ from training.registry import Provenance
 from training.report import environment, rival
 from training.report.evidence import Evidence
 from training.report.page import Block, Folded, Section, Warning, Words, render
-from training.report.sections import binary, champion, data, explanation, head, quality, search, slices
+from training.report.sections import (
+    binary,
+    champion,
+    data,
+    explanation,
+    head,
+    multiclass,
+    quality,
+    regression,
+    search,
+    slices,
+)
 from training.scoring import Scorer
 from training.search.trial import Trial, best
 from training.use_case import UseCase
@@ -64,7 +75,11 @@ class Report:
     failures: Mapping[str, str]
 
 
-OUTCOMES = {"binary": Part("curves", "Curves and decisions", binary.blocks)}
+OUTCOMES = {
+    "binary": Part("curves", "Curves and decisions", binary.blocks),
+    "multiclass": Part("classes", "Classes", multiclass.blocks),
+    "regression": Part("errors", "Errors", regression.blocks),
+}
 BEFORE = (Part("quality", "How good it is", quality.blocks),)
 AFTER = (
     Part("champion", "Against the champion", champion.blocks),

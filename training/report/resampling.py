@@ -80,7 +80,7 @@ def draws(rows: int) -> int:
 
 def counted(name: str, rows: Outcomes) -> Counted:
     """The metric as a function of how often each row was drawn; NaN where such rows do not define it."""
-    if name in _COUNTED:
+    if name in _COUNTED and rows.predicted.ndim == 1:
         return _COUNTED[name](rows)
 
     def copied(counts: Counts) -> float:

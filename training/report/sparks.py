@@ -58,9 +58,10 @@ def bar(scale: Scale, value: float, low: float | None = None, high: float | None
     """A bar from zero, to the right or the left, with a whisker for its spread."""
     start, end = sorted((scale.place(0.0), scale.place(value)))
     parts = [
+        _upright(scale.place(0.0)),
         Markup('<rect class="s1" x="{:.1f}" y="4" width="{:.1f}" height="{:g}"/>').format(
             start, end - start, HEIGHT - 8
-        )
+        ),
     ]
     if low is not None and high is not None:
         parts.append(

@@ -15,7 +15,6 @@ from training.report.page import Block, Column, Figure, Key, Table, Words, drawn
 from training.report.sections.wording import VALIDATION, said
 from training.report.shapley import BACKGROUND, ROWS, Contributions, contributions
 from training.report.sparks import Scale, bar
-from training.scoring import Scorer
 
 SHUFFLING_SECONDS, EXPLAINING_SECONDS = 3.0, 4.0
 SHOWN = 12
@@ -74,7 +73,7 @@ def _explained(evidence: Evidence) -> tuple[Block, ...]:
     against = np.sort(random.permutation(len(training))[:BACKGROUND])
     explained = _at(newest.features, rows)
     found = contributions(
-        partial(_log_odds, evidence.scorer),
+        partial(_output, evidence),
         explained,
         _at(training.features, against),
         groups(evidence.scorer.encoder),
@@ -82,12 +81,15 @@ def _explained(evidence: Evidence) -> tuple[Block, ...]:
         seconds=EXPLAINING_SECONDS,
     )
     told = Words(
-        "Shapley values (SHAP): what each input adds to the log-odds of label 1 in single predictions of the "
+        f"Shapley values (SHAP): what each input adds to {evidence.task.unit} in single predictions of the "
         f"registered version, against {len(against)} rows drawn from all training rows. "
         f"{_cut_short(found.explained, len(rows))} rows are explained, drawn from the last validation fold, "
         f"{newest.first:%Y-%m-%d} to {newest.last:%Y-%m-%d}. They tell what the model does, not what causes what."
     )
-    return told, _swarm(found, _at(explained, np.arange(found.explained)), evidence), _sizes(found)
+    swarm = (
+        () if found.values.shape[2] > 1 else (_swarm(found, _at(explained, np.arange(found.explained)), evidence),)
+    )
+    return told, *swarm, _sizes(found)
 
 
 def _swarm(found: Contributions, explained: Columns, evidence: Evidence) -> Figure:
@@ -97,9 +99,9 @@ def _swarm(found: Contributions, explained: Columns, evidence: Evidence) -> Figu
     readings = {column: reading(column, evidence.scorer.encoder, explained) for column in ordered}
     return Figure(
         "What moves single predictions",
-        beeswarm(values, readings, "added to the log-odds of label 1"),
-        f"The {len(ordered)} inputs that add most. One point is one row; right of the dashed line, the input speaks "
-        "for label 1.",
+        beeswarm(values, readings, f"added to {evidence.task.unit}"),
+        f"The {len(ordered)} inputs that add most. One point is one row; right of the dashed line, the input adds "
+        "to the prediction.",
         (
             Key("low value", "low", "circle"),
             Key("high value", "high", "circle"),
@@ -111,23 +113,22 @@ def _swarm(found: Contributions, explained: Columns, evidence: Evidence) -> Figu
 
 def _sizes(found: Contributions) -> Table:
     sizes = found.mean_size()
-    means = dict(zip(found.columns, found.values[:, :, 0].mean(axis=0).tolist(), strict=True))
+    means = dict(zip(found.columns, found.values.mean(axis=(0, 2)).tolist(), strict=True))
     scale = Scale.of([*sizes.values(), 0.0], start=0.0)
     rows = [
         (words(column), number(size), drawn(bar(scale, size), size), number(means[column], "+.4f"))
         for column, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
     ]
     columns = (Column("Input", "words"), Column("Mean size"), Column("Size", "drawn"), Column("Mean"))
-    return Table("Shapley values: mean absolute value and mean over the explained rows", columns, rows)
+    return Table("Shapley values: mean absolute value and mean of what was explained", columns, rows)
 
 
 def _at(features: Columns, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> Columns:
     return {name: values[rows] for name, values in features.items()}
 
 
-def _log_odds(scorer: Scorer, features: Columns) -> Floats:
-    inside = scorer.probabilities(features).clip(1e-6, 1 - 1e-6)
-    return np.asarray(np.log(inside / (1 - inside))[:, None], dtype=np.float64)
+def _output(evidence: Evidence, features: Columns) -> Floats:
+    return evidence.task.explained(evidence.scorer.probabilities(features))
 
 
 def _cut_short(done: int, planned: int) -> str:

@@ -65,7 +65,7 @@ def _folds(evidence: Evidence) -> Block:
         Column("Validated on"),
         Column("From", "words"),
         Column("To", "words"),
-        Column("Mean label"),
+        *([Column("Mean label")] if evidence.task.mean_label else []),
         *(Column(said(name)) for name in METRICS),
     ]
     rows = [
@@ -75,7 +75,7 @@ def _folds(evidence: Evidence) -> Block:
             number(len(tried.fold.validate), ",d"),
             words(f"{tried.fold.validate.first:%Y-%m-%d}"),
             words(f"{tried.fold.validate.last:%Y-%m-%d}"),
-            number(float(tried.fold.validate.y.mean())),
+            *([number(float(tried.fold.validate.y.mean()))] if evidence.task.mean_label else []),
             *(number(tried.outcomes.metric(name)) for name in METRICS),
         )
         for place, tried in enumerate(evidence.tried, start=1)

@@ -7,7 +7,7 @@ from itertools import accumulate
 import numpy as np
 
 from training.models import FAMILIES
-from training.report.drawing import SHAPES, Axis, Dots, Line, Mark, chart, span
+from training.report.drawing import SHAPES, WIDE, Axis, Dots, Line, Mark, chart, span
 from training.report.evidence import Evidence
 from training.report.hyperparameters import FEWEST_TRIALS, Shares, dimensions, shares
 from training.report.page import Block, Cell, Column, Figure, Folded, Key, Table, Words, drawn, long, number, words
@@ -73,7 +73,7 @@ def _history(evidence: Evidence) -> Figure:
         y,
         marks,
         f"{called} of {len(ran)} trials; the best reaches {evidence.winner.metrics[metric]:.4f}.",
-        width=760,
+        width=WIDE,
         height=280,
         left=52,
     )

@@ -7,12 +7,12 @@ import numpy as np
 from training.intervals import Interval
 from training.report.evidence import Evidence
 from training.report.inputs import Categories, categorical
-from training.report.page import Block, Column, Table, Words, drawn, number, words
+from training.report.page import Block, Cell, Column, Table, Words, drawn, number, words
 from training.report.resampling import Outcomes, metric_intervals
 from training.report.sections.wording import VALIDATION, bounds_cell, said
 from training.report.sparks import Scale, whisker
 
-FEWEST_ROWS, FEWEST_OF_A_CLASS = 200, 10
+FEWEST_ROWS, FEWEST_OF_A_LABEL = 200, 10
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
@@ -22,7 +22,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     judged, small = [], []
     for categories in _inputs(evidence):
         for name, rows in _slices(categories, everything):
-            if _too_small(rows, evidence.use_case.task):
+            if len(rows) < FEWEST_ROWS or evidence.task.rarest(rows.labels) < FEWEST_OF_A_LABEL:
                 small.append(f"{categories.column} {name} ({len(rows)})")
             else:
                 found = metric_intervals([evidence.metric], [rows])[evidence.metric]
@@ -39,7 +39,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     if small:
         shown.append(
             Words(
-                f"Too small to judge (fewer than {FEWEST_ROWS} rows, or {FEWEST_OF_A_CLASS} of a label): "
+                f"Too small to judge (fewer than {FEWEST_ROWS} rows, or {FEWEST_OF_A_LABEL} of a label): "
                 f"{', '.join(small)}."
             )
         )
@@ -59,12 +59,6 @@ def _slices(categories: Categories, everything: Outcomes) -> Iterator[tuple[str,
             yield name, everything.take(inside)
 
 
-def _too_small(rows: Outcomes, task: str) -> bool:
-    if len(rows) < FEWEST_ROWS:
-        return True
-    return task == "binary" and min(np.bincount(rows.labels.astype(np.int64), minlength=2)) < FEWEST_OF_A_CLASS
-
-
 def _table(evidence: Evidence, judged: list[tuple[str, str, Outcomes, Interval]], overall: float) -> Table:
     judged = sorted(judged, key=lambda slice: (-evidence.loss(slice[3].value), slice[0], slice[1]))
     scale = Scale.of([bound for *_, found in judged for bound in (found.low, found.high)])
@@ -73,7 +67,7 @@ def _table(evidence: Evidence, judged: list[tuple[str, str, Outcomes, Interval]]
             words(column),
             words(name),
             number(len(part), ",d"),
-            number(float(part.labels.astype(np.float64).mean())),
+            *_mean(evidence, part),
             number(found.value),
             bounds_cell(found),
             drawn(whisker(scale, found.low, found.value, found.high, overall), found.value),
@@ -84,9 +78,13 @@ def _table(evidence: Evidence, judged: list[tuple[str, str, Outcomes, Interval]]
         Column("Input", "words"),
         Column("Category", "words"),
         Column("Rows"),
-        Column("Mean label"),
+        *([Column("Mean label")] if evidence.task.mean_label else []),
         Column(said(evidence.metric)),
         Column("95 % interval"),
         Column("Against all rows", "drawn"),
     )
     return Table(f"{said(evidence.metric)} by category, {VALIDATION}", columns, rows)
+
+
+def _mean(evidence: Evidence, part: Outcomes) -> list[Cell]:
+    return [number(float(part.labels.mean()))] if evidence.task.mean_label else []
