@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import mlflow.artifacts
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -16,6 +17,7 @@ from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
+from training.artifacts import DIGEST, digest
 from training.dataset import TrainingFrame
 from training.intervals import Interval
 from training.models import FAMILIES
@@ -167,6 +169,7 @@ def register(
         tags={
             "stage": "Development",
             "family": winner.candidate.family,
+            DIGEST: digest(Path(mlflow.artifacts.download_artifacts(logged.model_uri))),
             **{f"holdout.{name}": str(interval) for name, interval in holdout.items()},
             **data.tags(),
         },

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from deployment.model_server.ai_gateway import InferenceTable
 from deployment.model_server.control_requests import ConfigInput, CreateInput, TagsInput
 from deployment.model_server.endpoints import Endpoint, EndpointConfig, Route, ServedEntity, Update
 from deployment.model_server.errors import ApiError
@@ -53,6 +54,14 @@ class Fleet:
         self._writing = asyncio.Lock()
         self._loading = asyncio.Lock()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._endpoints
+
+    @property
+    def recovering(self) -> bool:
+        """Whether some endpoint of an earlier server is still loaded again."""
+        return any(endpoint.recovering for endpoint in self._endpoints.values())
+
     def names(self) -> list[str]:
         return sorted(self._endpoints)
 
@@ -91,8 +100,10 @@ class Fleet:
             if asked.name in self._endpoints:
                 raise ApiError.endpoint_exists(asked.name)
             now = self._millis()
-            endpoint = Endpoint(asked.name, uuid.uuid4().hex, now, now, asked.description, tags)
-            endpoint = endpoint.updating(asked.config.config(), now)
+            table = asked.ai_gateway.inference_table(asked.name)
+            endpoint = Endpoint(
+                asked.name, uuid.uuid4().hex, now, now, asked.description, tags, inference_table=table
+            ).updating(asked.config.config(), now)
             await self._keep(endpoint)
         self._start(endpoint)
         return endpoint
@@ -117,6 +128,13 @@ class Fleet:
             tags = {key: value for key, value in endpoint.tags if key not in asked.delete_tags}
             tags |= {tag.key: tag.value for tag in asked.add_tags}
             endpoint = replace(endpoint, tags=tuple(sorted(tags.items())), last_updated_timestamp=self._millis())
+            await self._keep(endpoint)
+        return endpoint
+
+    async def log_to(self, name: str, table: InferenceTable | None) -> Endpoint:
+        """Say where an endpoint's requests are logged; None: nowhere."""
+        async with self._writing:
+            endpoint = replace(self.get(name), inference_table=table, last_updated_timestamp=self._millis())
             await self._keep(endpoint)
         return endpoint
 
