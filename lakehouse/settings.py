@@ -95,9 +95,7 @@ class Settings:
             tracking_uri=tracking_uri,
             registry_uri=environment.get("MLFLOW_REGISTRY_URI", _registry_beside(tracking_uri)),
             server=environment.get("MODEL_SERVER", "http://127.0.0.1:8080"),
-            feature_store=_known(
-                "FEATURE_STORE", environment.get("FEATURE_STORE", "local"), FEATURE_STORES
-            ),
+            feature_store=_known("FEATURE_STORE", environment.get("FEATURE_STORE", "local"), FEATURE_STORES),
             catalog=environment.get("DATABRICKS_CATALOG", "main"),
             online_store=environment.get("ONLINE_STORE", "lakehouse"),
             master=environment.get("SPARK_MASTER", "local[*]"),

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from deployment.model_server.auth import Tokens
@@ -35,19 +36,29 @@ class JsonLines(logging.Formatter):
         return text
 
 
-def log_as_json(settings: ServerSettings) -> None:
-    """Log to standard error, from now on and for the whole process."""
-    handler = logging.StreamHandler(sys.stderr)
+def log_as_json(settings: ServerSettings, file: Path | None = None) -> None:
+    """Log to a file or to standard error, from now on and for the whole process."""
+    handler = _to_own_file(file) if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(secrets_of(settings)))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("_granian").setLevel(logging.ERROR)
+
+
+def _to_own_file(file: Path) -> logging.Handler:
+    handler = logging.FileHandler(file, encoding="utf-8")
+    file.chmod(0o600)
+    return handler
 
 
 def secrets_of(settings: ServerSettings) -> list[str]:
     """The tokens, and the passwords in the addresses of MLflow."""
     tokens = Tokens.of(settings)
     addresses = (settings.tracking_uri, settings.registry_uri or "")
-    return [tokens.control.decode(), tokens.data.decode(), *(urlsplit(address).password or "" for address in addresses)]
+    return [
+        tokens.control.decode(),
+        tokens.data.decode(),
+        *(urlsplit(address).password or "" for address in addresses),
+    ]
 
 
 def told(line: str) -> str:

@@ -117,9 +117,7 @@ class _Endpoints(Collector):
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
-        ready = GaugeMetricFamily(
-            "model_server_endpoint_ready", "1: all versions answer.", labels=["endpoint"]
-        )
+        ready = GaugeMetricFamily("model_server_endpoint_ready", "1: all versions answer.", labels=["endpoint"])
         age = GaugeMetricFamily(
             "model_server_model_age_seconds",
             "Since the version was registered.",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployment.model_server.clock import SYSTEM, Clock
-from deployment.model_server.json_log import told
+from deployment.model_server.json_log import log_as_json, told
 from deployment.model_server.ports import check_free, started_at
 from deployment.model_server.settings import ServerSettings
 from deployment.model_server.store import replace_file
@@ -64,8 +64,8 @@ class ServerInfo:
     authority: Path | None = None
 
 
-def serve(settings: ServerSettings) -> None:
-    """Serve in this process until SIGINT or SIGTERM.
+def serve(settings: ServerSettings, *, to_file: bool = False) -> None:
+    """Serve in this process until SIGINT or SIGTERM; the log goes to standard error, or to the log file.
 
     Raises:
         AlreadyServing: a server with this state folder runs.
@@ -78,6 +78,7 @@ def serve(settings: ServerSettings) -> None:
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(settings):
         info = _this_process(settings)
+        log_as_json(settings, settings.log_file if to_file else None)
         replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED}))
         try:
             listen(settings)

@@ -54,7 +54,7 @@ class ServerSettings:
             raise LakehouseError(
                 f"the model server cannot listen at {settings.server} with certificate {serving.certificate} and key "
                 f"{serving.key}",
-                hint="TLS needs all of MODEL_SERVER=https://host:port, MODEL_SERVER_CERTIFICATE and MODEL_SERVER_KEY.",
+                hint="TLS needs MODEL_SERVER=https://host:port, MODEL_SERVER_CERTIFICATE and MODEL_SERVER_KEY.",
             )
         return cls(
             project=settings.project,

@@ -96,7 +96,9 @@ class Caller:
         }  # fmt: skip
         await self.app(scope, receive, send)
         received = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], received, json.loads(b"".join(part["body"] for part in sent[1:]) or b"null"))
+        text = b"".join(part["body"] for part in sent[1:]).decode()
+        is_json = received.get("content-type") == JSON
+        return Answer(sent[0]["status"], received, json.loads(text) if is_json else text)
 
     async def settled(self, name: str = "e") -> dict[str, Any]:
         """The endpoint, when nothing is loading any more."""
@@ -186,7 +188,12 @@ def creating(*versions: str, **kwargs: Any) -> dict[str, Any]:
         ("DELETE", f"{ROOT}/x", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("PUT", f"{ROOT}/x/config", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("POST", "/serving-endpoints/x/invocations", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
-        ("PUT", f"{ROOT}/x/ai-gateway", {}, 501, "NOT_IMPLEMENTED"),
+        ("PUT", f"{ROOT}/x/ai-gateway", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("PUT", f"{ROOT}/x/rate-limits", {}, 501, "NOT_IMPLEMENTED"),
+        ("PATCH", f"{ROOT}/x/notifications", {}, 501, "NOT_IMPLEMENTED"),
+        ("POST", f"{ROOT}/pt", {}, 501, "NOT_IMPLEMENTED"),
+        ("PUT", f"{ROOT}/pt/x/config", {}, 501, "NOT_IMPLEMENTED"),
+        ("POST", "/api/2.0/external-function", {}, 501, "NOT_IMPLEMENTED"),
         ("POST", ROOT, {"content_type": "text/plain"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", ROOT, {"content_type": ""}, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", ROOT, {"content_type": "application/json; charset=latin-1"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
@@ -205,7 +212,10 @@ def test_refusals_before_a_model_is_asked(
     play(scene)
 
 
-@pytest.mark.parametrize("path", ["/health", "/ping", "/version", "/.well-known/databricks-config"])
+@pytest.mark.parametrize(
+    "path",
+    ["/health", "/ping", "/version", "/live", "/ready", "/.well-known/databricks-config", "/serving-endpoints/x/try"],
+)
 def test_liveness_needs_no_token(play: Any, path: str) -> None:
     async def scene(call: Caller) -> None:
         assert (await call("GET", path, authorization="")).status == 200
