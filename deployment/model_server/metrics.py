@@ -1,11 +1,10 @@
 """What the data plane does, counted: for Prometheus as a whole, and for one endpoint in Databricks' names."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployment.model_server.about import About
 from deployment.model_server.endpoints import Endpoint
 from deployment.model_server.errors import ApiError
+from deployment.model_server.export import AsDatabricks
 from deployment.model_server.fleet import Fleet
 
 OPENMETRICS = CONTENT_TYPE_LATEST
@@ -50,7 +50,7 @@ class Metrics:
     def exposition_of(self, endpoint: Endpoint) -> bytes:
         """One endpoint, in the names of Databricks' export."""
         registry = CollectorRegistry()
-        registry.register(_AsDatabricks(self._seconds, endpoint.name))
+        registry.register(AsDatabricks(self._seconds, endpoint.name))
         text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
         return text
 
@@ -130,58 +130,3 @@ class _Endpoints(Collector):
                     labels = [endpoint.name, entity.name, entity.entity_version]
                     age.add_metric(labels, self._now() - about.registered)
         yield from (ready, age)
-
-
-class _AsDatabricks(Collector):
-    """The requests of one endpoint as `request_count_total` and its kin, times in milliseconds."""
-
-    def __init__(self, seconds: Histogram, endpoint: str) -> None:
-        self._seconds = seconds
-        self._endpoint = endpoint
-
-    def collect(self) -> Iterator[Metric]:
-        labels = ["endpoint_name", "served_entity_name"]
-        counts = {
-            "": CounterMetricFamily("request_count", "Requests.", labels=labels),
-            "4": CounterMetricFamily("request_4xx_count", "Requests that were refused.", labels=labels),
-            "5": CounterMetricFamily("request_5xx_count", "Requests at which the server failed.", labels=labels),
-        }
-        latency = HistogramMetricFamily("request_latency_ms", "From request to answer.", labels=labels)
-        for served, by_status in sorted(self._by_entity().items()):
-            for begins, family in counts.items():
-                family.add_metric(
-                    [self._endpoint, served],
-                    sum(series["+Inf"] for status, (series, _) in by_status.items() if status.startswith(begins)),
-                )
-            buckets, total = _added(series for series in by_status.values())
-            latency.add_metric([self._endpoint, served], _in_ms(buckets), total * 1000)
-        yield from (*counts.values(), latency)
-
-    def _by_entity(self) -> dict[str, dict[str, tuple[dict[str, float], float]]]:
-        """By served entity and status: the cumulative buckets, and the sum of seconds."""
-        found: dict[str, dict[str, tuple[dict[str, float], float]]] = {}
-        for sample in next(iter(self._seconds.collect())).samples:
-            if sample.labels["endpoint"] != self._endpoint:
-                continue
-            by_status = found.setdefault(sample.labels["served_entity"], {})
-            buckets, total = by_status.get(sample.labels["status"], ({}, 0.0))
-            if sample.name.endswith("_bucket"):
-                buckets[sample.labels["le"]] = sample.value
-            elif sample.name.endswith("_sum"):
-                total = sample.value
-            by_status[sample.labels["status"]] = (buckets, total)
-        return found
-
-
-def _added(series: Iterable[tuple[dict[str, float], float]]) -> tuple[dict[str, float], float]:
-    buckets: dict[str, float] = {}
-    total = 0.0
-    for some, seconds in series:
-        for bound, count in some.items():
-            buckets[bound] = buckets.get(bound, 0.0) + count
-        total += seconds
-    return buckets, total
-
-
-def _in_ms(buckets: dict[str, float]) -> list[Any]:
-    return [(bound if bound == "+Inf" else f"{float(bound) * 1000:g}", count) for bound, count in buckets.items()]

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message
 
+from deployment.model_server.about import About
 from deployment.model_server.answers import serialise
 from deployment.model_server.app import create_app
 from deployment.model_server.models import ContractModel, Model, ModelNotLoaded
@@ -92,7 +94,7 @@ class Caller:
 
         scope = {
             "type": "http", "method": method, "path": path, "query_string": b"", "root_path": "",
-            "headers": [(name.encode(), value.encode()) for name, value in named.items() if value],
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in named.items() if value],
         }  # fmt: skip
         await self.app(scope, receive, send)
         received = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
@@ -127,13 +129,26 @@ def play(tmp_path: Path, shelf: Shelf) -> Callable[[Scene], None]:
     def run(scene: Scene, **limits: Any) -> None:
         settings = ServerSettings(tmp_path, tmp_path / "state", "unused", **limits)
         draws = iter(number / 100 for number in range(10_000))
-        app = create_app(settings, load=shelf, now=lambda: 1_700_000_000.5, draw=lambda: next(draws) % 1)
-        asyncio.run(_with_lifespan(app, lambda: scene(Caller(app, settings.token_file.read_text().strip()))))
+        app = create_app(
+            settings,
+            load=shelf,
+            about=lambda name, version: About(registered=1_699_999_940.5),
+            now=lambda: 1_700_000_000.5,
+            draw=lambda: next(draws) % 1,
+        )
+        asyncio.run(_play(app, lambda: scene(Caller(app, settings.token_file.read_text().strip()))))
 
     return run
 
 
-async def _with_lifespan(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> None:
+async def _play(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> None:
+    async with with_lifespan(app):
+        await scene()
+
+
+@asynccontextmanager
+async def with_lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """The application between its start and its end."""
     incoming: asyncio.Queue[Message] = asyncio.Queue()
     started, ended = asyncio.Event(), asyncio.Event()
 
@@ -147,7 +162,7 @@ async def _with_lifespan(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> 
     await incoming.put({"type": "lifespan.startup"})
     await started.wait()
     try:
-        await scene()
+        yield
     finally:
         await incoming.put({"type": "lifespan.shutdown"})
         await ended.wait()
