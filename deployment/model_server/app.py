@@ -50,7 +50,9 @@ def create_app(
     store = EndpointStore(settings.endpoints_file)
     stored = store.read()
     if load is None:
-        load = registry = Registry(settings.tracking_uri, settings.registry_uri, unvouched=settings.serving.unvouched)
+        load = registry = Registry(
+            settings.tracking_uri, settings.models, settings.registry_uri, unvouched=settings.serving.unvouched
+        )
         about = registry.about
     journal = Journal(load, now)
     fleet = Fleet(store, journal, now)

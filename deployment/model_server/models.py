@@ -1,14 +1,16 @@
 """Model versions from the registry, loaded, warmed up, and ready to answer."""
 
 import logging
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from deployment.model_server import golden
+from deployment.model_server import about, golden
 from deployment.model_server.about import About
 from deployment.model_server.answers import serialise
 from deployment.model_server.errors import ApiError
@@ -16,6 +18,9 @@ from deployment.model_server.scoring_request import ScoringRequest
 from deployment.model_server.vouched import NotVouched, fetch
 from training.contracts import ContractViolation
 from training.hooks import HookFailed
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 LOG = logging.getLogger(__name__)
 Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
@@ -73,14 +78,15 @@ class ContractModel:
 class Registry:
     """Loads from one MLflow registry, and from nowhere else."""
 
-    def __init__(self, tracking_uri: str, registry_uri: str | None = None, *, unvouched: bool = False) -> None:
-        """`unvouched` lets versions pass for whose files the registry has no digest."""
+    def __init__(
+        self, tracking_uri: str, folder: Path, registry_uri: str | None = None, *, unvouched: bool = False
+    ) -> None:
+        """Files are copied below `folder`; `unvouched` lets versions pass that the registry has no digest of."""
         self._tracking_uri = tracking_uri
         self._registry_uri = registry_uri or tracking_uri
         self._unvouched = unvouched
         self._abouts: dict[tuple[str, str], About] = {}
-        # Files that a model reads while it answers live as long as the server, and go with it.
-        self._files = tempfile.TemporaryDirectory(prefix="model-server-", ignore_cleanup_errors=True)
+        self._folder = folder
 
     def __call__(self, name: str, version: str) -> Model:
         started = time.monotonic()
@@ -98,31 +104,42 @@ class Registry:
         return self._abouts.get((name, version))
 
     def _load(self, name: str, version: str) -> Model:
-        import mlflow.pyfunc
+        import mlflow
         from mlflow.tracking import MlflowClient
-
-        from deployment.model_server import about
-        from deployment.model_server.pyfunc_model import PyfuncModel
 
         mlflow.set_tracking_uri(self._tracking_uri)
         mlflow.set_registry_uri(self._registry_uri)
         known = MlflowClient().get_model_version(name, version)
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-{version}-", dir=self._files.name))
-        loaded = mlflow.pyfunc.load_model(str(fetch(known, folder, unvouched=self._unvouched)))
-        python_model = _python_model(loaded)
-        answer, scorer = getattr(python_model, "answer", None), getattr(python_model, "scorer", None)
-        model: Model = ContractModel(answer) if callable(answer) else PyfuncModel(loaded)
-        metadata = loaded.metadata.metadata or {}
-        golden.check(metadata, model.predictions)
-        if isinstance(model, PyfuncModel):
-            model.warm_up()
-        registered, example = known.creation_timestamp / 1000, metadata.get(golden.REQUEST)
-        self._abouts[name, version] = (
-            about.of_scorer(scorer, registered, example)
-            if scorer is not None
-            else about.of_signature(loaded.metadata, registered, example)
-        )
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-{version}-", dir=self._folder))
+        try:
+            model, self._abouts[name, version] = _read(fetch(known, folder, unvouched=self._unvouched), known)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        # A model may read its files while it answers: they go when it does, or when the process ends.
+        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
         return model
+
+
+def _read(files: Path, known: "ModelVersion") -> tuple[Model, About]:
+    """The model in a folder of files, after it has answered its golden request, and what it says of itself."""
+    import mlflow.pyfunc
+
+    from deployment.model_server.pyfunc_model import PyfuncModel
+
+    loaded = mlflow.pyfunc.load_model(str(files))
+    python_model = _python_model(loaded)
+    answer, scorer = getattr(python_model, "answer", None), getattr(python_model, "scorer", None)
+    model: Model = ContractModel(answer) if callable(answer) else PyfuncModel(loaded)
+    metadata = loaded.metadata.metadata or {}
+    golden.check(metadata, model.predictions)
+    if isinstance(model, PyfuncModel):
+        model.warm_up()
+    registered, example = known.creation_timestamp / 1000, metadata.get(golden.REQUEST)
+    if scorer is not None:
+        return model, about.of_scorer(scorer, registered, example)
+    return model, about.of_signature(loaded.metadata, registered, example)
 
 
 def _python_model(loaded: Any) -> Any:

@@ -7,6 +7,7 @@ to somebody else is never taken for the server.
 import fcntl
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -78,6 +79,7 @@ def serve(settings: ServerSettings, *, to_file: bool = False) -> None:
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(settings):
         info = _this_process(settings)
+        shutil.rmtree(settings.models, ignore_errors=True)  # of a server that was killed
         log_as_json(settings, settings.log_file if to_file else None)
         replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED}))
         try:
@@ -121,6 +123,7 @@ def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYST
     """End the server of a state folder, by force after `seconds`; whether there was one."""
     server = running(settings)
     if server is None:
+        _reap()
         settings.process_file.unlink(missing_ok=True)
         return False
     os.kill(server.pid, signal.SIGTERM)
@@ -130,10 +133,14 @@ def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYST
             os.kill(server.pid, signal.SIGKILL)
             deadline = float("inf")
         clock.sleep(TICK)
-    for child in _children:
-        child.poll()
+    _reap()
     settings.process_file.unlink(missing_ok=True)
     return True
+
+
+def _reap() -> None:
+    for child in _children:
+        child.poll()
 
 
 def _check_startable(settings: ServerSettings) -> None:

@@ -100,6 +100,11 @@ class ServerSettings:
         return self.state / "server.log"
 
     @property
+    def models(self) -> Path:
+        """The files of the versions that are loaded, each in a folder of its own."""
+        return self.state / "models"
+
+    @property
     def process_file(self) -> Path:
         return self.state / "server.json"
 
