@@ -36,7 +36,11 @@ class Invocations:
         request = parse(body, self._settings.max_rows)
         served = self._served(name, traffic, request, scope["path_params"].get("entity"))
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, traffic.models[served].predictions, request)
+        try:
+            answer = await loop.run_in_executor(self._threads, traffic.models[served].predictions, request)
+        except ApiError as err:
+            err.headers["served-model-name"] = served  # which version refused
+            raise
         await send_json(send, 200, answer, {"served-model-name": served})
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ ANSWERED = {
 }  # fmt: skip
 REFUSED: dict[str, dict[str, Any]] = {
     "create_provisioned_throughput_endpoint": {"name": "x", "config": PtEndpointCoreConfig()},
-    "http_request": {"connection_name": "x", "method": ExternalFunctionRequestHttpMethod.GET, "path": "/"},
+    "http_request": {"conn": "x", "method": ExternalFunctionRequestHttpMethod.GET, "path": "/"},
     "put": {"name": "control", "rate_limits": [RateLimit(1, RateLimitRenewalPeriod.MINUTE)]},
     "set_permissions": {"serving_endpoint_id": "ID", "access_control_list": []},
     "update_notifications": {"name": "control"},
@@ -127,8 +127,8 @@ def test_the_scoring_client_of_mlflow_works_unchanged(server: ServerSettings, cl
     scoring.wait_server_ready(timeout=10)  # type: ignore[no-untyped-call]
     assert scoring.get_version() == mlflow.__version__  # type: ignore[no-untyped-call]
     frame = pd.DataFrame({"amount": [1.5, 2.0], "state": ["BE", "BY"]})
-    assert scoring.invoke(frame).get_predictions(predictions_format="ndarray").tolist() == [1.5, 2.0]
-    assert scoring.invoke(frame, params={"factor": 2.0}).predictions == [3.0, 4.0]
+    assert scoring.invoke(frame).get_predictions()[0].tolist() == [1.5, 2.0]
+    assert scoring.invoke(frame, params={"factor": 2.0}).get_predictions()[0].tolist() == [3.0, 4.0]
     for params, says in (({"factor": "two"}, "factor"), ({"other": 1}, "takes no params other; it takes factor")):
         with pytest.raises(Exception, match=f"error code 400.*{says}"):
             scoring.invoke(frame, params=params)
