@@ -84,6 +84,7 @@ def _split(name: str, value: Any) -> Parsed:
     if not all(isinstance(column, str) for column in columns) or len(set(columns)) < len(columns):
         raise ApiError.bad_request(f"'{name}.columns' must be names that differ, and is {columns}"[:300])
     data = _list(f"{name}.data", value["data"])
+    _list(f"{name}.index", value.get("index", []))
     for number, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(columns):
             got = f"{len(row)} value(s)" if isinstance(row, list) else kind(row)

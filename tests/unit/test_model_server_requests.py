@@ -93,6 +93,7 @@ def test_lists_are_a_tensor(name: str) -> None:
         ({"dataframe_split": {"columns": [1], "data": [[1]]}}, "names that differ"),
         ({"dataframe_split": {"columns": [["a"]], "data": [[1]]}}, "names that differ"),
         ({"dataframe_split": {"columns": "a", "data": []}}, "columns' must be a list"),
+        ({"dataframe_split": {"columns": ["a"], "index": 7, "data": [[1]]}}, "index' must be a list"),
         ({"dataframe_split": {"columns": ["a"], "data": [[1], [1, 2]]}}, "row 1: expected a list of 1 value"),
         ({"dataframe_split": {"columns": ["a"], "data": [{"a": 1}]}}, "row 0: .* got an object"),
         ({"instances": [{"a": 1}, 2]}, "row 1: expected an object"),
