@@ -49,24 +49,11 @@ def test_rows_that_are_all_of_one_time_cannot_be_split() -> None:
         splitting.split(frame([5] * 20, [0, 1] * 10), by_time(holdout=0.2))
 
 
-<<<<<<< HEAD
-@given(
-    days=st.lists(st.integers(0, 40), min_size=30, max_size=80),
-    folds=st.integers(1, 4),
-)
-def test_each_fold_validates_strictly_after_all_it_was_fitted_on(days: list[int], folds: int) -> None:
-    rows = frame(sorted(days), [i % 2 for i in range(len(days))])
-    try:
-        rolled = list(splitting.folds(rows, by_time(folds=folds), 0))
-    except FrameRefused:
-        assume(False)
-=======
 @given(a_day, st.integers(1, 4))
 def test_each_fold_validates_strictly_after_all_it_was_fitted_on(each: list[int], folds: int) -> None:
     rows = daily(each)
-    rolled = list(rolling_origin(rows, folds))
+    rolled = list(splitting.folds(rows, by_time(folds=folds), 0))
     assert len(rolled) == folds
->>>>>>> health
     assert all(fold.fit.times.max() < fold.validate.times.min() for fold in rolled)
     validated = np.concatenate([fold.validate.keys for fold in rolled])
     assert len(set(validated.tolist())) == len(validated)
@@ -85,23 +72,10 @@ def test_equal_rows_have_equal_fingerprints_and_others_do_not() -> None:
     assert len({rows.fingerprint(), *(other.fingerprint() for other in changed)}) == 5
 
 
-<<<<<<< HEAD
-@given(
-    days=st.lists(st.integers(0, 30), min_size=20, max_size=80),
-    holdout=st.floats(0.05, 0.45),
-)
-def test_a_split_keeps_every_row_once_and_the_holdout_after_the_training(days: list[int], holdout: float) -> None:
-    rows = frame(sorted(days), [i % 2 for i in range(len(days))])
-    try:
-        split = splitting.split(rows, by_time(holdout=holdout))
-    except FrameRefused:
-        assume(False)
-=======
 @given(a_day, st.floats(0.05, 0.45))
 def test_a_split_keeps_every_row_once_and_the_holdout_after_the_training(each: list[int], holdout: float) -> None:
     rows = daily(each)
-    split = split_by_time(rows, holdout)
->>>>>>> health
+    split = splitting.split(rows, by_time(holdout=holdout))
     assert split.training.times.max() < split.holdout.times.min()
     assert [*split.training.keys, *split.holdout.keys] == rows.keys.tolist()
     assert len(split.holdout) >= holdout * len(rows) - 1e-9  # a share is no exact number
