@@ -24,7 +24,7 @@ from deployment.model_server.models import ModelNotLoaded, Registry
 from deployment.model_server.scoring_request import ScoringRequest
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT, Serving
-from tests.contract.conftest import free_port
+from tests.ports import free_port
 from training.artifacts import DIGEST
 
 ROWS = [{"age": 50}]
