@@ -1,0 +1,105 @@
+"""10,000 generated requests against a real server: how many were answered, how many refused, and that none failed."""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import click
+import mlflow
+from hypothesis import HealthCheck, given, settings
+from hypothesis import seed as seeded
+
+from deployment import serving
+from deployment.model_server import process
+from deployment.model_server.auth import read_token
+from deployment.model_server.settings import ServerSettings
+from lakehouse import console
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import PROJECT, Serving
+from tests.ports import free_port
+from tests.unit.generated_requests import Generated, requests_of, row_schema
+from tests.unit.test_model_server_generated import EXAMPLE, SCORER
+from training.signature import requirements, signature
+
+ENDPOINT = "generated"
+SCORE = f"/serving-endpoints/{ENDPOINT}/invocations"
+SECONDS = 10  # an answer that takes longer is a hang
+
+
+@click.command()
+@click.option("--requests", default=10_000, help="How many.")
+@click.option("--seed", default=0, help="Other seeds make other requests.")
+def main(requests: int, seed: int) -> None:
+    """Send requests made from an endpoint's OpenAPI document, and count the answers by kind and status."""
+    with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as (server, schema):
+        began = time.perf_counter()
+        counts, slowest = _send(server, schema, requests, seed)
+        took = time.perf_counter() - began
+    rows = [[kind, str(status), f"{count:,}"] for (kind, status), count in sorted(counts.items())]
+    console.table(["request", "status", "answers"], rows)
+    failed = sum(count for (_, status), count in counts.items() if status >= 500)
+    console.detail(
+        f"{sum(counts.values()):,} requests in {took:.0f} s, {failed} failed; slowest {slowest * 1000:.0f} ms"
+    )
+    if failed:
+        raise LakehouseError(f"{failed} of the requests made the server fail", hint="Its log has the cause.")
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[tuple[ServerSettings, Any]]:
+    uri = f"sqlite:///{folder}/mlflow.db"
+    _register(uri, folder)
+    server = ServerSettings(PROJECT, folder / ".serving", uri, port=free_port(), serving=Serving(unvouched=True))
+    process.serve_detached(server)
+    try:
+        client = serving.connect(server.url, read_token(server.token_file))
+        serving.deploy(client, ENDPOINT, "generated", 1)
+        yield server, row_schema(client.api_client.do("GET", f"/serving-endpoints/{ENDPOINT}/openapi"), SCORE)  # type: ignore[arg-type]
+    finally:
+        process.stop(server)
+
+
+def _register(uri: str, folder: Path) -> None:
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("generated", (folder / "artifacts").as_uri()))
+    (folder / "scorer").mkdir()
+    mlflow.pyfunc.log_model(
+        name="generated",
+        python_model=str(PROJECT / "training" / "served_model.py"),
+        artifacts=SCORER.save(folder / "scorer"),
+        signature=signature(SCORER),
+        pip_requirements=requirements(SCORER),
+        metadata={"golden_request": EXAMPLE},
+        registered_model_name="generated",
+    )
+
+
+def _send(server: ServerSettings, schema: Any, requests: int, seed: int) -> tuple[Counter[tuple[str, int]], float]:
+    counts: Counter[tuple[str, int]] = Counter()
+    slowest = 0.0
+    headers = {"authorization": f"Bearer {read_token(server.data_token_file)}"}
+    with closing(HTTPConnection(server.host, server.port, timeout=SECONDS)) as connection:
+
+        @settings(max_examples=requests, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(requests_of(schema))
+        def send(request: Generated) -> None:
+            nonlocal slowest
+            began = time.perf_counter()
+            content_type = request.content_type.encode()
+            connection.request("POST", SCORE, request.body, {**headers, "content-type": content_type})  # type: ignore[dict-item]
+            answer = connection.getresponse()
+            answer.read()
+            slowest = max(slowest, time.perf_counter() - began)
+            counts[request.kind, answer.status] += 1
+
+        seeded(seed)(send)()
+    return counts, slowest
+
+
+if __name__ == "__main__":
+    console.run_command(main)
