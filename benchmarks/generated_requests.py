@@ -59,7 +59,7 @@ def _server(folder: Path) -> Iterator[tuple[ServerSettings, Any]]:
     try:
         client = serving.connect(server.url, read_token(server.token_file))
         serving.deploy(client, ENDPOINT, "generated", 1)
-        yield server, row_schema(client.api_client.do("GET", f"/serving-endpoints/{ENDPOINT}/openapi"), SCORE)  # type: ignore[arg-type]
+        yield server, row_schema(client.api_client.do("GET", f"/serving-endpoints/{ENDPOINT}/openapi"), SCORE)
     finally:
         process.stop(server)
 
@@ -91,7 +91,7 @@ def _send(server: ServerSettings, schema: Any, requests: int, seed: int) -> tupl
             nonlocal slowest
             began = time.perf_counter()
             content_type = request.content_type.encode()
-            connection.request("POST", SCORE, request.body, {**headers, "content-type": content_type})  # type: ignore[dict-item]
+            connection.request("POST", SCORE, request.body, {**headers, "content-type": content_type})
             answer = connection.getresponse()
             answer.read()
             slowest = max(slowest, time.perf_counter() - began)

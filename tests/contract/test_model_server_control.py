@@ -141,7 +141,7 @@ def test_the_examples_of_the_docs_do_what_they_say(server: ServerSettings, tmp_p
     page = (PROJECT / "docs" / "serving.md").read_text(encoding="utf-8")
     _, _, rest = page.partition("```bash\n# with curl\n")
     script, fence, _ = rest.partition("```")
-    assert fence and script.count("curl ") >= 5
+    assert fence and script.count("\nask ") >= 5
     environment = {
         "HOST": server.url,
         "TOKEN": read_token(server.token_file),
