@@ -3,18 +3,20 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import skops.io
 
 from lakehouse.errors import LakehouseError
-from training.contracts import ContractViolation, check
+from training.compiled import Compiled, form_of
+from training.contracts import ContractViolation
 from training.encoding import ENCODINGS, Columns, Encoder
 from training.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
 from training.hooks.fields import fields_of
+from training.rows import Row, RowReader
 
 Floats = npt.NDArray[np.float64]
 Made = TypeVar("Made", bound=Record)
@@ -65,15 +67,23 @@ class Answering:
 
 @dataclass(frozen=True)
 class Scorer:
-    """A fitted pipeline with all it needs to answer raw records."""
+    """A fitted pipeline with all it needs to answer raw records.
+
+    Attributes:
+        pipeline: None where a version was read that answers by its compiled form.
+        compiled: what answers in the pipeline's place, in batches and requests alike.
+    """
 
     pipeline: Any
     encoder: Encoder
     answering: Answering
     hooks: Hooks = NO_HOOKS
+    compiled: Compiled | None = None
 
     def probabilities(self, features: Columns) -> Floats:
         """The probability of label 1 for each row of feature columns, as the gold table has them."""
+        if self.compiled is not None:
+            return self.compiled.many(self.encoder.dense(features))
         return np.asarray(self.pipeline.predict_proba(self.encoder.matrix(features).values)[:, 1], dtype=np.float64)
 
     def answer(self, records: Sequence[Record]) -> list[Answer]:
@@ -84,8 +94,7 @@ class Scorer:
             HookFailed: a hook of the use case failed at a record.
         """
         read = [self.hooks.before(row, record) for row, record in enumerate(records)]
-        check(read, self.encoder.encodings)
-        answers = zip(self._answers(read), records, strict=True)
+        answers = zip(self._answers(self._reader.rows(read)), records, strict=True)
         return [self.hooks.after(row, answer, record) for row, (answer, record) in enumerate(answers)]
 
     def outcomes(self, records: Sequence[Record]) -> list[Answer | Refused]:
@@ -93,7 +102,7 @@ class Scorer:
         read = [_outcome(self._read, record) for record in records]
         pairs = zip(read, records, strict=True)
         good = [(made, record) for made, record in pairs if not isinstance(made, Refused)]
-        answers = self._answers([made for made, _ in good])
+        answers = self._answers(self._reader.rows([made for made, _ in good]))
         outcomes = iter(self._worded(answers, [record for _, record in good]))
         return [made if isinstance(made, Refused) else next(outcomes) for made in read]
 
@@ -107,13 +116,23 @@ class Scorer:
 
     def _read(self, record: Record) -> Record:
         read = self.hooks.before(0, record)
-        check([read], self.encoder.encodings)
+        self._reader.rows([read])
         return read
 
-    def _answers(self, read: Sequence[Record]) -> list[Answer]:
-        if not read:  # a pipeline takes no empty matrix
+    @cached_property
+    def _reader(self) -> RowReader:
+        return RowReader(self.encoder)
+
+    def _answers(self, rows: Sequence[Row]) -> list[Answer]:
+        if not rows:  # a pipeline takes no empty matrix
             return []
-        return self.answering.answers(self.probabilities(self.encoder.features_of(read)))
+        if self.compiled is not None and len(rows) == 1:
+            return self.answering.answers(np.asarray([self.compiled.one(rows[0])]))
+        values = np.asarray(rows)
+        if self.compiled is not None:
+            return self.answering.answers(self.compiled.many(values))
+        columns = dict(zip(self.encoder.features, values.T, strict=True))
+        return self.answering.answers(self.probabilities(columns))
 
     def _worded(self, answers: Sequence[Answer], records: Sequence[Record]) -> list[Answer | Refused]:
         pairs = zip(answers, records, strict=True)
@@ -121,6 +140,8 @@ class Scorer:
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write the artifacts into an existing folder; the path of each by its name."""
+        import skops.io
+
         skops.io.dump(self.pipeline, folder / PIPELINE)
         about = {
             "encodings": ENCODINGS.dump_python(self.encoder.encodings, mode="json", by_alias=True),
@@ -131,7 +152,8 @@ class Scorer:
             "hooks": self.hooks.about(),
         }
         (folder / SCORER).write_text(json.dumps(about, indent=1), encoding="utf-8")
-        return {name: str(folder / name) for name in (PIPELINE, SCORER)} | self.hooks.save(folder)
+        written = {name: str(folder / name) for name in (PIPELINE, SCORER)} | self.hooks.save(folder)
+        return written | (self.compiled.save(folder) if self.compiled is not None else {})
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
@@ -141,17 +163,23 @@ class Scorer:
             ArtifactRefused: the pipeline holds types that are not trusted.
             HookRefused: the code of a hook does not run here.
         """
-        path = Path(artifacts[PIPELINE])
-        types = skops.io.get_untrusted_types(file=path)
-        if strange := sorted(set(types) - TRUSTED):
-            raise ArtifactRefused.untrusted(path, strange)
         about = json.loads(Path(artifacts[SCORER]).read_text(encoding="utf-8"))
         encoder = Encoder(
             ENCODINGS.validate_python(about["encodings"]), about["vocabularies"], tuple(about["features"])
         )
-        pipeline = skops.io.load(path, trusted=types)
         answering = Answering(tuple(about["fields"]), about["threshold"])
-        return cls(pipeline, encoder, answering, Hooks.load(about["hooks"], artifacts))
+        form = form_of(artifacts)
+        pipeline = _pipeline(Path(artifacts[PIPELINE])) if form is None else None
+        return cls(pipeline, encoder, answering, Hooks.load(about["hooks"], artifacts), compiled=form)
+
+
+def _pipeline(path: Path) -> Any:
+    import skops.io  # brings scikit-learn along, which a compiled form does without
+
+    types = skops.io.get_untrusted_types(file=path)
+    if strange := sorted(set(types) - TRUSTED):
+        raise ArtifactRefused.untrusted(path, strange)
+    return skops.io.load(path, trusted=types)
 
 
 def _outcome(function: Callable[..., Made], *arguments: object) -> Made | Refused:

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from deployment.model_server.settings import ServerSettings
 from deployment.model_server.store import EndpointStore
 
 LOG = logging.getLogger(__name__)
+_INVOCATIONS = re.compile(r"/serving-endpoints/(?P<name>[^/]+)(?:/served-models/(?P<entity>[^/]+))?/invocations")
 
 
 def create_app(
@@ -41,11 +43,13 @@ def create_app(
     token = ensure_token(settings.token_file).encode()
     store = EndpointStore(settings.endpoints_file)
     stored = store.read()
-    fleet = Fleet(store, load or Registry(settings.tracking_uri), now)
+    registry = Registry(settings.tracking_uri, settings.versions)
+    fleet = Fleet(store, load or registry, now, restore=load or registry.restore)
     invocations = Invocations(fleet, settings, draw)
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
+        registry.keep_only(entity.model for endpoint in stored.values() for entity in endpoint.entities)
         fleet.restore(stored)
         yield
         await fleet.close()
@@ -56,7 +60,22 @@ def create_app(
         for entity in ("", "/served-models/{entity}")
     ]
     router = Router([*data, *control_routes(fleet, settings)], redirect_slashes=False, lifespan=lifespan)
-    return Gate(router, token, settings.body_seconds)
+    return Gate(DataFirst(invocations, router), token, settings.body_seconds)
+
+
+class DataFirst:
+    """Sends scoring requests straight to where they are answered, and everything else through the routes."""
+
+    def __init__(self, invocations: ASGIApp, router: ASGIApp) -> None:
+        self._invocations = invocations
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = _INVOCATIONS.fullmatch(scope["path"]) if scope.get("method") == "POST" else None
+        if found is None:
+            await self._router(scope, receive, send)
+            return
+        await self._invocations({**scope, "path_params": found.groupdict()}, receive, send)
 
 
 class Gate:

@@ -43,9 +43,11 @@ class Traffic:
 class Fleet:
     """Creates, updates, restores and deletes endpoints."""
 
-    def __init__(self, store: EndpointStore, load: Load, now: Callable[[], float]) -> None:
+    def __init__(self, store: EndpointStore, load: Load, now: Callable[[], float], restore: Load) -> None:
+        """`restore` loads what was served before a restart, and `load` what is asked for."""
         self._store = store
         self._load = load
+        self._restore = restore
         self._now = now
         self._endpoints: dict[str, Endpoint] = {}
         self._traffic: dict[str, Traffic] = {}
@@ -152,28 +154,30 @@ class Fleet:
     async def _settle(self, endpoint: Endpoint) -> None:
         """Load what is active and not loaded (after a restart), then what is pending."""
         if endpoint.active and endpoint.recovering:
-            loaded, reasons = await self._load_all(endpoint.name, endpoint.active)
+            loaded, reasons = await self._load_all(endpoint.name, endpoint.active, self._restore)
             await self._arrive(endpoint.name, lambda known: known.recovered(reasons), loaded)
         if endpoint.pending and endpoint.update is Update.IN_PROGRESS:
-            loaded, reasons = await self._load_all(endpoint.name, endpoint.pending)
+            loaded, reasons = await self._load_all(endpoint.name, endpoint.pending, self._load)
             if reasons:
                 await self._arrive(endpoint.name, lambda known: known.update_failed(reasons), None)
             else:
                 await self._arrive(endpoint.name, Endpoint.updated, loaded)
 
-    async def _load_all(self, name: str, config: EndpointConfig) -> tuple[dict[str, Model], dict[str, str]]:
+    async def _load_all(
+        self, name: str, config: EndpointConfig, load: Load
+    ) -> tuple[dict[str, Model], dict[str, str]]:
         loaded: dict[str, Model] = {}
         reasons: dict[str, str] = {}
         for entity in config.entities:
             try:
-                loaded[entity.name] = self._at_hand(name, entity) or await self._load_one(entity)
+                loaded[entity.name] = self._at_hand(name, entity) or await self._load_one(entity, load)
             except ModelNotLoaded as err:
                 reasons[entity.name] = str(err)
         return loaded, reasons
 
-    async def _load_one(self, entity: ServedEntity) -> Model:
+    async def _load_one(self, entity: ServedEntity, load: Load) -> Model:
         async with self._loading:
-            return await in_daemon_thread(lambda: self._load(*entity.model))
+            return await in_daemon_thread(lambda: load(*entity.model))
 
     def _at_hand(self, name: str, entity: ServedEntity) -> Model | None:
         """The same version, as the endpoint serves it already."""

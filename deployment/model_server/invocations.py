@@ -13,6 +13,7 @@ from deployment.model_server.bodies import read_json
 from deployment.model_server.endpoints import choose
 from deployment.model_server.errors import ApiError
 from deployment.model_server.fleet import Fleet, Traffic
+from deployment.model_server.models import ContractModel
 from deployment.model_server.scoring_request import ScoringRequest, parse
 from deployment.model_server.settings import ServerSettings
 
@@ -35,8 +36,11 @@ class Invocations:
         body = await read_json(scope, receive, self._settings.max_body_bytes, self._settings.body_seconds)
         request = parse(body, self._settings.max_rows)
         served = self._served(name, traffic, request, scope["path_params"].get("entity"))
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, traffic.models[served].predictions, request)
+        model = traffic.models[served]
+        if isinstance(model, ContractModel) and request.size <= model.quick_rows:
+            answer = model.predictions(request)
+        else:
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, model.predictions, request)
         await send_json(send, 200, answer, {"served-model-name": served})
 
     def close(self) -> None:

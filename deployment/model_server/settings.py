@@ -65,6 +65,11 @@ class ServerSettings:
         return self.state / "server.json"
 
     @property
+    def versions(self) -> Path:
+        """Copies of the files of the versions that are served."""
+        return self.state / "versions"
+
+    @property
     def endpoints_file(self) -> Path:
         return self.state / "endpoints.json"
 

@@ -51,7 +51,7 @@ def difference(found: Floats, expected: Floats) -> float:
     return float(np.max(np.abs(found - expected) / np.maximum(1.0, np.abs(expected)), initial=0.0))
 
 
-def load(artifacts: Mapping[str, str]) -> Compiled | None:
+def form_of(artifacts: Mapping[str, str]) -> Compiled | None:
     """The compiled form among a version's files, if there is one."""
     if "linear.json" in artifacts:
         from training.compiled.linear import Linear
