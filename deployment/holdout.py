@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 import mlflow
-import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 
 from deployment.promotion import Scores
 from lakehouse.errors import LakehouseError
-from training.dataset import TrainingFrame, load_frame
+from training.dataset import load_frame
 from training.feature_store import FeatureStore
+from training.frame import TrainingFrame
+from training.provenance import NoProvenance, Provenance
 from training.pyfunc import ScoringModel
-from training.registry import NoProvenance, Provenance
 from training.scoring import Scorer
+from training.splitting import split
 from training.use_case import UseCase
 
 
@@ -58,7 +59,7 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) ->
     """
     pinned = _provenance(challenger)
     frame = load_frame(use_case, store, pinned.sources)
-    rows = frame.rows(frame.times >= np.datetime64(pinned.holdout_from.replace(tzinfo=None), "us"))
+    rows = split(frame, use_case.split).holdout
     fingerprint = rows.fingerprint()
     if fingerprint != pinned.holdout_fingerprint:
         raise HoldoutRefused.changed(str(challenger.version), pinned.holdout_fingerprint, fingerprint)
@@ -71,14 +72,14 @@ def require_unseen(champion: ModelVersion, challenger: ModelVersion) -> None:
     Raises:
         HoldoutRefused: the champion's training reaches into it.
     """
-    trained_until, start = _provenance(champion).last, _provenance(challenger).holdout_from
-    if trained_until >= start:
-        raise HoldoutRefused.seen(str(champion.version), trained_until.isoformat(), start.isoformat())
+    seen, pinned = _provenance(champion), _provenance(challenger)
+    if seen.saw(pinned):
+        raise HoldoutRefused.seen(str(champion.version), seen.last.isoformat(), pinned.holdout_from.isoformat())
 
 
 def score(version: ModelVersion, holdout: Holdout) -> Scores:
     """What the version says about the rows."""
-    probabilities = load_scorer(version).probabilities(holdout.rows.features)
+    probabilities = load_scorer(version).predicted(holdout.rows.features)
     return Scores(int(version.version), holdout.fingerprint, probabilities)
 
 

@@ -263,7 +263,7 @@ class Encoder:
         return Matrix(sparse.csr_matrix((data, indices, row_ends), shape=(rows, len(names))), tuple(names))
 
     def dense(self, columns: Columns) -> npt.NDArray[np.float64]:
-        """(rows, features) feature columns side by side, an index as its integer; one newer than the vocabulary is 0."""
+        """(rows, features) feature columns side by side; an index newer than the vocabulary is 0, unknown."""
         sizes = self._index_sizes()
         rows = len(columns[self.features[0]]) if self.features else 0
         values = np.empty((rows, len(self.features)))

@@ -14,8 +14,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Row = Sequence[float]
 
-# The largest difference between a prediction and the pipeline's, relative where numbers exceed 1. Rounding to single
-# precision stays below 1e-6 in the forests measured; a row that takes another branch is further away than this.
+# The largest `difference` from the pipeline. Rounding to single precision stays below 1e-6 in the forests measured; a
+# row that takes another branch of a tree is further away than this.
 LIMIT = 1e-5
 
 
@@ -25,6 +25,11 @@ class Compiled(Protocol):
     @property
     def kind(self) -> str:
         """As the tag `compiled` of a version names it."""
+        ...
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """What it runs on beside numpy."""
         ...
 
     def one(self, row: Row) -> float | list[float]:
@@ -41,14 +46,19 @@ class Compiled(Protocol):
 
 
 def difference(found: Floats, expected: Floats) -> float:
-    """The largest difference between two predictions of the same rows, relative where numbers exceed 1.
+    """The largest difference between two predictions of the same rows.
 
-    >>> difference(np.asarray([0.5, 1000.0]), np.asarray([0.25, 1001.0]))
+    It is relative to the expected number, or to the spread of all of them, where these exceed 1.
+
+    >>> difference(np.asarray([0.5, 1.0]), np.asarray([0.25, 1.0]))
     0.25
+    >>> difference(np.asarray([1000.0, 1000.0]), np.asarray([1001.0, 1000.0])) < 0.001
+    True
     """
     if found.shape != expected.shape:
         return float("inf")
-    return float(np.max(np.abs(found - expected) / np.maximum(1.0, np.abs(expected)), initial=0.0))
+    scale = np.maximum(max(1.0, float(np.std(expected))), np.abs(expected))
+    return float(np.max(np.abs(found - expected) / scale, initial=0.0))
 
 
 def form_of(artifacts: Mapping[str, str]) -> Compiled | None:

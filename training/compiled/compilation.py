@@ -36,6 +36,12 @@ class Compilation:
         measured = {"max_difference": f"{self.difference:.3g}", "limit": f"{LIMIT:g}", "rows": str(self.rows)}
         return {"compiled": self.compiled.kind} | {f"compiled.{name}": value for name, value in measured.items()}
 
+    def told(self) -> str:
+        """The same in a sentence."""
+        if self.compiled is None:
+            return f"it is served as it was fitted; {self.reason}"
+        return f"compiled ({self.compiled.kind}); at most {self.difference:.1g} apart on {self.rows:,} holdout rows"
+
     def within(self, scorer: Scorer) -> Scorer:
         """The scorer that answers by what is kept."""
         return replace(scorer, compiled=self.compiled)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from training.compiled.onnx import COLUMN, Onnx
-from training.evaluation import Task
+from training.predictions import Task
 
 _OPSET = {"": 17, "ai.onnx.ml": 3}  # the newest that every converter writes
 _COLUMN = {"binary": "1", "regression": "0"}

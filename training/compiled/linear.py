@@ -34,6 +34,10 @@ class Linear:
     def kind(self) -> str:
         return "linear"
 
+    @property
+    def packages(self) -> frozenset[str]:
+        return frozenset()
+
     @classmethod
     def of(cls, pipeline: Any, encoder: Encoder, takes: Form) -> Self:
         """The model of a pipeline of scaling alone as weights.

@@ -30,6 +30,7 @@ class Onnx:
         options = onnxruntime.SessionOptions()
         # One row is done before a second thread has heard of it, and other requests want the cores.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors
         session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
         said = session.get_modelmeta().custom_metadata_map.get(COLUMN)
         # Of a classifier the last output is the probabilities, after the labels.
@@ -39,6 +40,10 @@ class Onnx:
     @property
     def kind(self) -> str:
         return "onnx"
+
+    @property
+    def packages(self) -> frozenset[str]:
+        return frozenset({"onnxruntime"})
 
     def one(self, row: Row) -> float | list[float]:
         predicted: float | list[float] = self.many(np.asarray([row]))[0].tolist()
