@@ -46,9 +46,9 @@ def serve(name: str | None, detach: bool, port: int | None) -> None:
             "--use-case needs --detach: a server in the foreground ends with its command",
             hint=f"python -m deployment.run serve --use-case {name} --detach",
         )
-    server = ServerSettings.of(settings, port)
-    console.stage(f"Serving at {server.url}; Ctrl-C stops it")
-    process.serve(server)
+    from deployment.commands import foreground
+
+    foreground.serve(ServerSettings.of(settings, port))
 
 
 @main.command()

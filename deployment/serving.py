@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,18 +62,19 @@ class EndpointState:
     traffic: dict[int, int]
 
 
-def connect(host: str, token: str | None = None) -> WorkspaceClient:
+def connect(host: str, token: str | None = None, authority: Path | None = None) -> WorkspaceClient:
     """A client of the serving API at a host.
 
     Our server (`http://...`) is reached with exactly this host and token: no profile, no DATABRICKS_* variable and no
-    proxy takes part. For Databricks (`https://...`) a missing token means the SDK's own authentication.
+    proxy takes part. For Databricks (`https://...`) a missing token means the SDK's own authentication. Our server
+    over TLS is told by its `authority`, the PEM file of who signed its certificate.
 
     Raises:
         ServingUnreachable: our server does not answer.
     """
-    if not _is_ours(host):
+    if not (_is_ours(host) or authority):
         return WorkspaceClient(host=host, token=token, auth_type="pat" if token else None)
-    _check_alive(host)
+    _check_alive(host, authority)
     Config.attributes()  # the class collects them on first use, and a subclass would find none
     config = _OurServer(
         host=host, token=token or "", auth_type="pat", profile="", config_file="", account_id="", workspace_id="",
@@ -80,7 +82,10 @@ def connect(host: str, token: str | None = None) -> WorkspaceClient:
         rate_limit=1000,
     )  # fmt: skip
     client = WorkspaceClient(config=config)
-    client.api_client._api_client._session.trust_env = False
+    session = client.api_client._api_client._session
+    session.trust_env = False
+    if authority:
+        session.verify = str(authority)
     return client
 
 
@@ -252,13 +257,14 @@ def _reasons(found: ServingEndpointDetailed) -> str:
 
 
 def _is_ours(host: str) -> bool:
-    """Databricks is always behind TLS; our server never is."""
+    """Databricks is always behind TLS; our server only where an authority is given."""
     return urlsplit(host).scheme == "http"
 
 
-def _check_alive(host: str) -> None:
+def _check_alive(host: str, authority: Path | None) -> None:
     with requests.Session() as session:
         session.trust_env = False
+        session.verify = str(authority) if authority else True
         try:
             session.get(f"{host.rstrip('/')}/health", timeout=10)
         except requests.RequestException as err:

@@ -7,12 +7,14 @@ from types import MappingProxyType
 from typing import Any
 
 import mlflow
+import mlflow.artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
+from training.artifacts import DIGEST, digest
 from training.intervals import Interval
 from training.models import FAMILIES
 from training.provenance import Provenance
@@ -80,6 +82,7 @@ def register(
         tags={
             "stage": "Development",
             "family": winner.candidate.family,
+            DIGEST: digest(Path(mlflow.artifacts.download_artifacts(logged.model_uri))),
             **{f"holdout.{name}": str(interval) for name, interval in holdout.items()},
             **data.tags(),
             **tags,

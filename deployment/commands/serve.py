@@ -50,8 +50,8 @@ def running(settings: Settings) -> process.ServerInfo:
 
 
 def client_of(server: process.ServerInfo) -> WorkspaceClient:
-    """A client with the server's own token."""
-    return serving.connect(server.url, read_token(server.token_file))
+    """A client with the server's control token."""
+    return serving.connect(server.url, server.token or read_token(server.token_file), server.authority)
 
 
 def _champion_of(use_case: UseCase, settings: Settings) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from starlette.types import Send
 
+from deployment.model_server.ai_gateway import described
 from deployment.model_server.endpoints import Endpoint, EndpointConfig, ServedEntity
 
 
@@ -33,12 +34,12 @@ def serialise(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
-def detailed(endpoint: Endpoint) -> dict[str, Any]:
-    """One endpoint, as GET, create and update answer it."""
+def detailed(endpoint: Endpoint, level: str) -> dict[str, Any]:
+    """One endpoint, as GET, create and update answer it; `level` is what the caller may do with it."""
     return _common(endpoint) | {
         "config": _config(endpoint.active) if endpoint.active else {},
         **({"pending_config": _pending(endpoint, endpoint.pending)} if endpoint.pending else {}),
-        "permission_level": "CAN_MANAGE",
+        "permission_level": level,
         "route_optimized": False,
     }
 
@@ -58,6 +59,7 @@ def _common(endpoint: Endpoint) -> dict[str, Any]:
         "creation_timestamp": endpoint.creation_timestamp,
         "last_updated_timestamp": endpoint.last_updated_timestamp,
         "description": endpoint.description,
+        **({"ai_gateway": described(endpoint.inference_table)} if endpoint.inference_table else {}),
         "tags": [{"key": key, "value": value} for key, value in endpoint.tags],
         "state": {"ready": "READY" if endpoint.ready else "NOT_READY", "config_update": endpoint.update},
     }

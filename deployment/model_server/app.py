@@ -12,26 +12,34 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployment.model_server.admission import Admission
 from deployment.model_server.answers import send_json, serialise
-from deployment.model_server.api import OPEN, control_routes
-from deployment.model_server.auth import authenticate, ensure_token
+from deployment.model_server.api import control_routes
+from deployment.model_server.auth import Tokens, check_allowed
 from deployment.model_server.bodies import TOO_SLOW, Incoming
 from deployment.model_server.clock import SYSTEM
 from deployment.model_server.errors import ApiError
 from deployment.model_server.fleet import Fleet
+from deployment.model_server.inspection import inspection_routes
 from deployment.model_server.invocations import Invocations
+from deployment.model_server.journal import Journal
+from deployment.model_server.metrics import AboutVersion, Metrics
+from deployment.model_server.mlflow_protocol import DefaultEndpoint, mlflow_routes
 from deployment.model_server.models import Load, Registry
+from deployment.model_server.probes import is_open, probe_routes
 from deployment.model_server.settings import ServerSettings
 from deployment.model_server.store import EndpointStore
 
 LOG = logging.getLogger(__name__)
-_INVOCATIONS = re.compile(r"/serving-endpoints/(?P<name>[^/]+)(?:/served-models/(?P<entity>[^/]+))?/invocations")
+SCORING = tuple(f"/serving-endpoints/{{name}}{entity}/invocations" for entity in ("", "/served-models/{entity}"))
+_SCORING = re.compile(r"/serving-endpoints/(?P<name>[^/]+)(?:/served-models/(?P<entity>[^/]+))?/invocations")
 
 
 def create_app(
     settings: ServerSettings,
     *,
     load: Load | None = None,
+    about: AboutVersion = lambda name, version: None,
     now: Callable[[], float] = SYSTEM.time,
     draw: Callable[[], float] = random.random,
 ) -> ASGIApp:
@@ -40,50 +48,60 @@ def create_app(
     Raises:
         LakehouseError: the token file or the stored endpoints are unusable.
     """
-    token = ensure_token(settings.token_file).encode()
+    tokens = Tokens.of(settings)
     store = EndpointStore(settings.endpoints_file)
     stored = store.read()
-    registry = Registry(settings.tracking_uri, settings.versions)
-    fleet = Fleet(store, load or registry, now, restore=load or registry.restore)
+    if load is None:
+        load = registry = Registry(
+            settings.tracking_uri, settings.versions, settings.registry_uri, unvouched=settings.serving.unvouched
+        )
+        registry.take_up(entity.model for endpoint in stored.values() for entity in endpoint.entities)
+        about = registry.about
+    journal = Journal(load, now)
+    fleet = Fleet(store, journal, now)
     invocations = Invocations(fleet, settings, draw)
+    metrics = Metrics(fleet, about, now)
+    data_plane = metrics.observed(Admission(invocations, settings.max_in_flight, settings.answer_seconds))
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        registry.keep_only(entity.model for endpoint in stored.values() for entity in endpoint.entities)
         fleet.restore(stored)
         yield
         await fleet.close()
         invocations.close()
 
-    data = [
-        Route(f"/serving-endpoints/{{name}}{entity}/invocations", invocations, methods=["POST"])
-        for entity in ("", "/served-models/{entity}")
+    routes = [
+        *(Route(path, data_plane, methods=["POST"]) for path in SCORING),
+        *mlflow_routes(fleet, DefaultEndpoint(fleet, settings.serving.default_endpoint, data_plane)),
+        *probe_routes(fleet),
+        *control_routes(fleet, settings),
+        *inspection_routes(fleet, journal, metrics, about, settings),
     ]
-    router = Router([*data, *control_routes(fleet, settings)], redirect_slashes=False, lifespan=lifespan)
-    return Gate(DataFirst(invocations, router), token, settings.body_seconds)
+    router = Router(routes, redirect_slashes=False, lifespan=lifespan)
+    return Gate(DataFirst(data_plane, router), tokens, settings.body_seconds)
 
 
 class DataFirst:
     """Sends scoring requests straight to where they are answered, and everything else through the routes."""
 
-    def __init__(self, invocations: ASGIApp, router: ASGIApp) -> None:
-        self._invocations = invocations
+    def __init__(self, data_plane: ASGIApp, router: ASGIApp) -> None:
+        self._data_plane = data_plane
         self._router = router
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = _INVOCATIONS.fullmatch(scope["path"]) if scope.get("method") == "POST" else None
+        found = _SCORING.fullmatch(scope["path"]) if scope.get("method") == "POST" else None
         if found is None:
             await self._router(scope, receive, send)
             return
-        await self._invocations({**scope, "path_params": found.groupdict()}, receive, send)
+        await self._data_plane({**scope, "path_params": found.groupdict()}, receive, send)
 
 
 class Gate:
     """Checks the token before a request is routed, and turns what is raised behind it into an answer."""
 
-    def __init__(self, app: ASGIApp, token: bytes, body_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, body_seconds: float) -> None:
         self._app = app
-        self._token = token
+        self._tokens = tokens
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,9 +118,11 @@ class Gate:
             await send(message)
 
         try:
-            if path not in OPEN:
-                authenticate(scope["headers"], self._token)
-            await self._app({**scope, "path": path, "app": self}, incoming, tracked)
+            level = None
+            if not is_open(path):
+                level = self._tokens.level(scope["headers"])
+                check_allowed(level, scope["method"], path)
+            await self._app({**scope, "path": path, "app": self, "level": level}, incoming, tracked)
         except Exception as err:  # noqa: BLE001 - the last line of defence; the caller gets an id, the log the cause
             refusal = refusal_of(err, scope["method"], path)
             if not started:

@@ -5,15 +5,17 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from deployment.model_server.ai_gateway import InferenceTable
 from deployment.model_server.endpoints import EndpointConfig, Route, ServedEntity
 from deployment.model_server.errors import ApiError
 
 NOT_SUPPORTED = frozenset(
     {
-        "ai_gateway", "auto_capture_config", "budget_policy_id", "burst_scaling_enabled", "email_notifications",
-        "environment_vars", "external_model", "instance_profile_arn", "max_provisioned_concurrency",
-        "max_provisioned_throughput", "min_provisioned_concurrency", "min_provisioned_throughput",
-        "provisioned_model_units", "rate_limits", "route_optimized",
+        "auto_capture_config", "budget_policy_id", "burst_scaling_enabled", "email_notifications",
+        "environment_vars", "external_model", "fallback_config", "guardrails", "instance_profile_arn",
+        "max_provisioned_concurrency", "max_provisioned_throughput", "min_provisioned_concurrency",
+        "min_provisioned_throughput", "provisioned_model_units", "rate_limits", "route_optimized",
+        "usage_tracking_config",
     }
 )  # fmt: skip
 """Fields of the Databricks API that mean nothing here: refused when set, so that nobody relies on them."""
@@ -31,7 +33,22 @@ def _version(text: str) -> str:
     return text
 
 
+def _identifier(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,255}", text):
+        raise ValueError("a part of a table's name is letters, digits and underscores")
+    return text
+
+
+def _model(text: str) -> str:
+    # The registry alone is asked: nothing that its URIs would read as another place, run or alias.
+    if not re.fullmatch(r"[^/:@%\x00-\x1f]{1,255}", text):
+        raise ValueError("a model is named as the registry has it, without '/', ':', '@' and '%'")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_name)]
+ModelName = Annotated[str, AfterValidator(_model)]
+Identifier = Annotated[str, AfterValidator(_identifier)]
 Version = Annotated[str, AfterValidator(_version)]
 
 
@@ -57,14 +74,14 @@ BodyT = TypeVar("BodyT", bound=_Body)
 class Tag(_Body):
     """A key with or without a value."""
 
-    key: str = Field(min_length=1)
-    value: str = ""
+    key: str = Field(min_length=1, max_length=127)
+    value: str = Field(default="", max_length=255)
 
 
 class EntityInput(_Body):
     """One model version to serve."""
 
-    entity_name: str = Field(min_length=1)
+    entity_name: ModelName
     entity_version: Version
     name: Name | None = None
     workload_size: str = "Small"
@@ -130,19 +147,52 @@ class ConfigInput(_Body):
         return EndpointConfig(0, entities, _routes(entities, self.traffic_config))
 
 
+class InferenceTableInput(_Body):
+    """Where requests and answers are logged; without a prefix, the endpoint's name is it."""
+
+    enabled: bool = False
+    catalog_name: Identifier = "main"
+    schema_name: Identifier = "default"
+    table_name_prefix: Identifier | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_place(cls, values: Any) -> Any:
+        enabled = isinstance(values, dict) and values.get("enabled") is True
+        missing = [field for field in ("catalog_name", "schema_name") if enabled and not values.get(field)]
+        if missing:
+            raise ValueError(f"an enabled inference table needs {' and '.join(missing)}")
+        return values
+
+
+class AiGatewayInput(_Body):
+    """Body of `PUT .../ai-gateway`: the whole config, so that what is left out is gone."""
+
+    inference_table_config: InferenceTableInput | None = None
+
+    def inference_table(self, endpoint: str) -> InferenceTable | None:
+        """Where the endpoint's requests go; None where nothing was said."""
+        asked = self.inference_table_config
+        if asked is None:
+            return None
+        prefix = asked.table_name_prefix or re.sub(r"[^A-Za-z0-9_]", "_", endpoint)
+        return InferenceTable(asked.catalog_name, asked.schema_name, prefix, asked.enabled)
+
+
 class CreateInput(_Body):
     """Body of `POST /api/2.0/serving-endpoints`."""
 
     name: Name
     config: ConfigInput
     description: str = ""
-    tags: list[Tag] = []
+    tags: list[Tag] = Field(default=[], max_length=100)
+    ai_gateway: AiGatewayInput = AiGatewayInput()
 
 
 class TagsInput(_Body):
     """Body of `PATCH .../tags`."""
 
-    add_tags: list[Tag] = []
+    add_tags: list[Tag] = Field(default=[], max_length=100)
     delete_tags: list[str] = []
 
 

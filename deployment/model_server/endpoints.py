@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from deployment.model_server.ai_gateway import InferenceTable
 from deployment.model_server.errors import ApiError
 
 
@@ -111,6 +112,7 @@ class Endpoint:
     pending: EndpointConfig | None = None
     update: Update = Update.NOT_UPDATING
     update_started: int = 0
+    inference_table: InferenceTable | None = None
 
     @property
     def ready(self) -> bool:

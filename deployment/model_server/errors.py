@@ -67,3 +67,18 @@ class ApiError(LakehouseError):
     def not_loaded(cls, name: str, reason: str) -> "ApiError":
         message = f"The endpoint '{name}' is not ready: {reason or 'no traffic reaches a loaded model'}"
         return cls(400, "INVALID_STATE", message)
+
+    @classmethod
+    def overloaded(cls, limit: int) -> "ApiError":
+        message = f"{limit} requests are being answered already. Send this one again in a moment."
+        return cls(429, "RESOURCE_EXHAUSTED", message, headers={"retry-after": "1"})
+
+    @classmethod
+    def too_late(cls, seconds: float) -> "ApiError":
+        message = f"The model did not answer within {seconds:g} s. Send fewer rows at a time."
+        return cls(504, "DEADLINE_EXCEEDED", message)
+
+    @classmethod
+    def not_implemented(cls, what: str, why: str) -> "ApiError":
+        """A part of the API that this server has not; the SDK does not try it again."""
+        return cls(501, "NOT_IMPLEMENTED", f"'{what}' is not supported by this server: {why}.")

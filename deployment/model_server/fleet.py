@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from deployment.model_server.ai_gateway import InferenceTable
 from deployment.model_server.control_requests import ConfigInput, CreateInput, TagsInput
 from deployment.model_server.endpoints import Endpoint, EndpointConfig, Route, ServedEntity, Update
 from deployment.model_server.errors import ApiError
@@ -43,17 +44,23 @@ class Traffic:
 class Fleet:
     """Creates, updates, restores and deletes endpoints."""
 
-    def __init__(self, store: EndpointStore, load: Load, now: Callable[[], float], restore: Load) -> None:
-        """`restore` loads what was served before a restart, and `load` what is asked for."""
+    def __init__(self, store: EndpointStore, load: Load, now: Callable[[], float]) -> None:
         self._store = store
         self._load = load
-        self._restore = restore
         self._now = now
         self._endpoints: dict[str, Endpoint] = {}
         self._traffic: dict[str, Traffic] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._writing = asyncio.Lock()
         self._loading = asyncio.Lock()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._endpoints
+
+    @property
+    def recovering(self) -> bool:
+        """Whether some endpoint of an earlier server is still loaded again."""
+        return any(endpoint.recovering for endpoint in self._endpoints.values())
 
     def names(self) -> list[str]:
         return sorted(self._endpoints)
@@ -93,8 +100,10 @@ class Fleet:
             if asked.name in self._endpoints:
                 raise ApiError.endpoint_exists(asked.name)
             now = self._millis()
-            endpoint = Endpoint(asked.name, uuid.uuid4().hex, now, now, asked.description, tags)
-            endpoint = endpoint.updating(asked.config.config(), now)
+            table = asked.ai_gateway.inference_table(asked.name)
+            endpoint = Endpoint(
+                asked.name, uuid.uuid4().hex, now, now, asked.description, tags, inference_table=table
+            ).updating(asked.config.config(), now)
             await self._keep(endpoint)
         self._start(endpoint)
         return endpoint
@@ -119,6 +128,13 @@ class Fleet:
             tags = {key: value for key, value in endpoint.tags if key not in asked.delete_tags}
             tags |= {tag.key: tag.value for tag in asked.add_tags}
             endpoint = replace(endpoint, tags=tuple(sorted(tags.items())), last_updated_timestamp=self._millis())
+            await self._keep(endpoint)
+        return endpoint
+
+    async def log_to(self, name: str, table: InferenceTable | None) -> Endpoint:
+        """Say where an endpoint's requests are logged; None: nowhere."""
+        async with self._writing:
+            endpoint = replace(self.get(name), inference_table=table, last_updated_timestamp=self._millis())
             await self._keep(endpoint)
         return endpoint
 
@@ -154,30 +170,28 @@ class Fleet:
     async def _settle(self, endpoint: Endpoint) -> None:
         """Load what is active and not loaded (after a restart), then what is pending."""
         if endpoint.active and endpoint.recovering:
-            loaded, reasons = await self._load_all(endpoint.name, endpoint.active, self._restore)
+            loaded, reasons = await self._load_all(endpoint.name, endpoint.active)
             await self._arrive(endpoint.name, lambda known: known.recovered(reasons), loaded)
         if endpoint.pending and endpoint.update is Update.IN_PROGRESS:
-            loaded, reasons = await self._load_all(endpoint.name, endpoint.pending, self._load)
+            loaded, reasons = await self._load_all(endpoint.name, endpoint.pending)
             if reasons:
                 await self._arrive(endpoint.name, lambda known: known.update_failed(reasons), None)
             else:
                 await self._arrive(endpoint.name, Endpoint.updated, loaded)
 
-    async def _load_all(
-        self, name: str, config: EndpointConfig, load: Load
-    ) -> tuple[dict[str, Model], dict[str, str]]:
+    async def _load_all(self, name: str, config: EndpointConfig) -> tuple[dict[str, Model], dict[str, str]]:
         loaded: dict[str, Model] = {}
         reasons: dict[str, str] = {}
         for entity in config.entities:
             try:
-                loaded[entity.name] = self._at_hand(name, entity) or await self._load_one(entity, load)
+                loaded[entity.name] = self._at_hand(name, entity) or await self._load_one(entity)
             except ModelNotLoaded as err:
                 reasons[entity.name] = str(err)
         return loaded, reasons
 
-    async def _load_one(self, entity: ServedEntity, load: Load) -> Model:
+    async def _load_one(self, entity: ServedEntity) -> Model:
         async with self._loading:
-            return await in_daemon_thread(lambda: load(*entity.model))
+            return await in_daemon_thread(lambda: self._load(*entity.model))
 
     def _at_hand(self, name: str, entity: ServedEntity) -> Model | None:
         """The same version, as the endpoint serves it already."""

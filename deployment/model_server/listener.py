@@ -5,19 +5,21 @@ import logging
 import signal
 from typing import Any
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from deployment.model_server.app import create_app
 from deployment.model_server.settings import ServerSettings
 
 LOG = logging.getLogger(__name__)
+HEADER_MILLISECONDS = 10_000  # to send the headers of a request, and between two requests of a connection
+HEADER_BYTES = 64 * 1024
+BACKLOG = 1024
 
 
 def listen(settings: ServerSettings) -> None:
     """Serve until SIGINT or SIGTERM; requests that are being answered are finished first."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("_granian").setLevel(logging.ERROR)
     asyncio.run(_listen(settings))
 
 
@@ -27,11 +29,18 @@ async def _listen(settings: ServerSettings) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES),
+        backlog=BACKLOG,
         websockets=False,
         log_enabled=False,
+        ssl_cert=settings.serving.certificate,
+        ssl_key=settings.serving.key,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
-    LOG.info("model server at %s, token in %s", settings.url, settings.token_file)
+    if settings.exposed:
+        LOG.warning("other machines reach %s, and tokens travel there in the clear: use TLS", settings.url)
+    LOG.info("model server at %s, tokens in %s and %s", settings.url, settings.token_file, settings.data_token_file)
     await server.serve()
     LOG.info("model server ended")

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import yaml
 
-from deployment.model_server import golden
+from deployment.model_server import about, golden
+from deployment.model_server.about import About
 from deployment.model_server.answers import serialise
 from deployment.model_server.errors import ApiError
 from deployment.model_server.fetching import Copies, FetchFailed
@@ -66,6 +67,8 @@ class ContractModel:
     def predictions(self, request: ScoringRequest) -> bytes:
         if request.rows is None:
             raise ApiError.wrong_value(0, "", "an object of named fields", "a list or a single value")
+        if request.params:
+            raise ApiError.bad_request(f"The model takes no params, and got {', '.join(request.params)}"[:300])
         try:
             return serialise({"predictions": self.answer(request.rows)})
         except ContractViolation as err:
@@ -77,28 +80,26 @@ class ContractModel:
 
 
 class Registry:
-    """Loads from the MLflow registry at a tracking URI."""
+    """Loads from one MLflow registry, and from nowhere else."""
 
-    def __init__(self, tracking_uri: str, copies: Path) -> None:
-        self._tracking_uri = tracking_uri
-        self._copies = Copies(copies, tracking_uri)
+    def __init__(
+        self, tracking_uri: str, folder: Path, registry_uri: str | None = None, *, unvouched: bool = False
+    ) -> None:
+        """Files are copied below `folder`; `unvouched` lets versions pass that the registry has no digest of."""
+        self._uris = (tracking_uri, registry_uri or tracking_uri)
+        self._copies = Copies(folder, *self._uris, unvouched)
+        self._abouts: dict[tuple[str, str], About] = {}
+        self._served: set[tuple[str, str]] = set()
+
+    def take_up(self, versions: Iterable[tuple[str, str]]) -> None:
+        """Load these from their copies, the first time: an earlier server of the folder served them."""
+        self._served = set(versions)
+        self._copies.keep_only(self._served)
 
     def __call__(self, name: str, version: str) -> Model:
-        return self._timed(name, version, lambda: self._copies.fetch(name, version))
-
-    def restore(self, name: str, version: str) -> Model:
-        """Load what an earlier server of the state folder served; from the registry, if its copy is gone."""
-        kept = self._copies.kept(name, version)
-        return self._timed(name, version, lambda: kept or self._copies.fetch(name, version))
-
-    def keep_only(self, versions: Iterable[tuple[str, str]]) -> None:
-        """Forget the copies of all other versions."""
-        self._copies.keep_only(versions)
-
-    def _timed(self, name: str, version: str, files: Callable[[], Path]) -> Model:
         started = time.monotonic()
         try:
-            model = self._load(files())
+            model, self._abouts[name, version] = self._read(self._files(name, version))
         except (Exception, SystemExit) as err:  # the code of a model may raise anything
             LOG.warning("model %s version %s cannot be served", name, version, exc_info=True)
             told = isinstance(err, golden.GoldenMismatch | FetchFailed)
@@ -106,31 +107,42 @@ class Registry:
         LOG.info("model %s version %s loaded in %.1f s", name, version, time.monotonic() - started)
         return model
 
-    def _load(self, folder: Path) -> Model:
-        said = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=_YAML)
-        flavor = said["flavors"].get("python_function", {})
-        artifacts = {name: str(folder / about["path"]) for name, about in flavor.get("artifacts", {}).items()}
-        if not {PIPELINE, SCORER} <= artifacts.keys():
-            return self._of_mlflow(str(folder))
-        # One of ours needs no MLflow to be read.
-        scorer = Scorer.load(artifacts)
-        model = ContractModel(scorer.answer, QUICK_ROWS if scorer.compiled is not None else 0)
-        golden.check(said.get("metadata") or {}, model.predictions)
-        return model
+    def about(self, name: str, version: str) -> About | None:
+        """What a version says of itself, once it was loaded."""
+        return self._abouts.get((name, version))
 
-    def _of_mlflow(self, folder: str) -> Model:
+    def _files(self, name: str, version: str) -> Path:
+        kept = self._copies.kept(name, version) if (name, version) in self._served else None
+        self._served.discard((name, version))
+        return kept or self._copies.fetch(name, version)
+
+    def _read(self, folder: Path) -> tuple[Model, About]:
+        """The model in a folder of files, after it has answered its golden request, and what it says of itself."""
+        said = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=_YAML)
+        flavor, metadata = said["flavors"].get("python_function", {}), said.get("metadata") or {}
+        registered, example = self._copies.registered(folder), metadata.get(golden.REQUEST)
+        artifacts = {name: str(folder / about["path"]) for name, about in flavor.get("artifacts", {}).items()}
+        if {PIPELINE, SCORER} <= artifacts.keys():  # one of ours needs no MLflow to be read
+            scorer = Scorer.load(artifacts)
+            model = ContractModel(scorer.answer, QUICK_ROWS if scorer.compiled is not None else 0)
+            golden.check(metadata, model.predictions)
+            return model, about.of_scorer(scorer, registered, example)
+        return self._read_by_mlflow(folder, registered, example)
+
+    def _read_by_mlflow(self, folder: Path, registered: float, example: Any) -> tuple[Model, About]:
         import mlflow.pyfunc
 
         from deployment.model_server.pyfunc_model import PyfuncModel
 
-        mlflow.set_tracking_uri(self._tracking_uri)
-        loaded = mlflow.pyfunc.load_model(folder)
+        mlflow.set_tracking_uri(self._uris[0])
+        mlflow.set_registry_uri(self._uris[1])
+        loaded = mlflow.pyfunc.load_model(str(folder))
         answer = getattr(_python_model(loaded), "answer", None)
         model: Model = ContractModel(answer) if callable(answer) else PyfuncModel(loaded)
         golden.check(loaded.metadata.metadata or {}, model.predictions)
         if isinstance(model, PyfuncModel):
             model.warm_up()
-        return model
+        return model, about.of_signature(loaded.metadata, registered, example)
 
 
 def _python_model(loaded: Any) -> Any:

@@ -8,15 +8,17 @@ import fcntl
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployment.model_server.clock import SYSTEM, Clock
+from deployment.model_server.json_log import log_as_json, told
 from deployment.model_server.ports import check_free, started_at
 from deployment.model_server.settings import ServerSettings
 from deployment.model_server.store import replace_file
@@ -24,6 +26,8 @@ from lakehouse.errors import LakehouseError
 
 TICK = 0.05
 LOG_BYTES = 10 * 1024 * 1024
+SECRET = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
+RECORDED = ("url", "pid", "started", "token_file", "log_file")
 _children: list[subprocess.Popen[bytes]] = []  # kept, so that a child that ended can be reaped
 
 
@@ -44,7 +48,7 @@ class ServerFailed(LakehouseError):
     @classmethod
     def with_log(cls, failed: str, log: Path) -> "ServerFailed":
         lines = log.read_text("utf-8", errors="replace").splitlines()[-15:] if log.exists() else []
-        return cls("\n    ".join([failed, *lines]), hint=f"Its whole log: {log}")
+        return cls("\n    ".join([failed, *map(told, lines)]), hint=f"Its whole log: {log}")
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,12 @@ class ServerInfo:
     started: str
     token_file: Path
     log_file: Path
+    token: str | None = field(default=None, repr=False)
+    authority: Path | None = None
 
 
-def serve(settings: ServerSettings) -> None:
-    """Serve in this process until SIGINT or SIGTERM.
+def serve(settings: ServerSettings, *, to_file: bool = False) -> None:
+    """Serve in this process until SIGINT or SIGTERM; the log goes to standard error, or to the log file.
 
     Raises:
         AlreadyServing: a server with this state folder runs.
@@ -72,7 +78,8 @@ def serve(settings: ServerSettings) -> None:
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(settings):
         info = _this_process(settings)
-        replace_file(settings.process_file, json.dumps(asdict(info), default=str))
+        log_as_json(settings, settings.log_file if to_file else None)
+        replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED}))
         try:
             listen(settings)
         finally:
@@ -94,7 +101,7 @@ def serve_detached(settings: ServerSettings, *, seconds: float = 60.0, clock: Cl
         if (code := child.poll()) is not None:
             raise ServerFailed.with_log(f"the model server ended with {code} at its start:", settings.log_file)
         server = running(settings)
-        if server and server.pid == child.pid and _healthy(server.url):
+        if server and server.pid == child.pid and _healthy(server):
             return server
         clock.sleep(TICK)
     child.kill()
@@ -105,7 +112,9 @@ def serve_detached(settings: ServerSettings, *, seconds: float = 60.0, clock: Cl
 def running(settings: ServerSettings) -> ServerInfo | None:
     """The server of a state folder, if it runs."""
     server = _recorded(settings)
-    return server if server and started_at(server.pid) == server.started else None
+    if server is None or started_at(server.pid) != server.started:
+        return None
+    return replace(server, token=settings.serving.token, authority=settings.authority)
 
 
 def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYSTEM) -> bool:
@@ -161,6 +170,7 @@ def _spawn(settings: ServerSettings) -> subprocess.Popen[bytes]:
         child = subprocess.Popen(
             [sys.executable, "-m", "deployment.model_server"],
             cwd=settings.project, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name not in SECRET},
         )  # fmt: skip
     _children.append(child)
     if child.stdin:
@@ -178,16 +188,18 @@ def _recorded(settings: ServerSettings) -> ServerInfo | None:
     try:
         values = json.loads(settings.process_file.read_text("utf-8"))
         paths = {name: Path(values[name]) for name in ("token_file", "log_file")}
-        return ServerInfo(**values | paths)
+        return ServerInfo(**values | paths | {"pid": int(values["pid"])})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def _healthy(url: str) -> bool:
+def _healthy(server: ServerInfo) -> bool:
     # An opener of its own: a proxy has no part in a conversation with this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    context = ssl.create_default_context(cafile=server.authority) if server.authority else None
+    secure = [urllib.request.HTTPSHandler(context=context)] if context else []
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *secure)
     try:
-        with opener.open(f"{url}/health", timeout=2) as answer:
+        with opener.open(f"{server.url}/health", timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -28,7 +28,7 @@ class PyfuncModel:
 
     def predictions(self, request: ScoringRequest) -> bytes:
         try:
-            answers = self.loaded.predict(self._input(request))
+            answers = self.loaded.predict(self._input(request), params=self._params(request))
         except MlflowException as err:
             raise ApiError.bad_request(
                 f"The request does not fit the model's signature: {err.message}"[:2000]
@@ -52,6 +52,15 @@ class PyfuncModel:
             self.loaded.predict(self.loaded.input_example)
         except Exception:
             LOG.warning("a model failed at its own input example", exc_info=True)
+
+    def _params(self, request: ScoringRequest) -> dict[str, Any] | None:
+        """The params of a request; MLflow holds their types to the signature, and would drop an unknown one."""
+        schema = self.loaded.metadata.get_params_schema()  # type: ignore[no-untyped-call]
+        known = [param.name for param in schema.params] if schema else []
+        if unknown := sorted(request.params.keys() - set(known)):
+            message = f"The model takes no params {', '.join(unknown)}; it takes {', '.join(known) or 'none'}."
+            raise ApiError.bad_request(message[:500])
+        return dict(request.params) or None
 
     def _input(self, request: ScoringRequest) -> Any:
         schema = self.loaded.metadata.get_input_schema()  # type: ignore[no-untyped-call]

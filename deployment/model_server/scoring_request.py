@@ -1,13 +1,13 @@
 """A scoring request: the four formats that Databricks takes, brought to rows."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from deployment.model_server.errors import ApiError
 
 Row = dict[str, Any]
-BESIDE = frozenset({"client_request_id", "usage_context"})
+BESIDE = frozenset({"client_request_id", "usage_context", "params"})
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class ScoringRequest:
     rows: list[Row] | None
     tensor: list[Any] | None = None
     client_request_id: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -42,8 +43,11 @@ def parse(body: Any, max_rows: int) -> ScoringRequest:
     request_id = body.get("client_request_id")
     if request_id is not None and not isinstance(request_id, str):
         raise ApiError.bad_request(f"client_request_id must be text, and is {kind(request_id)}.")
+    params = {} if body.get("params") is None else body["params"]
+    if not isinstance(params, dict):
+        raise ApiError.bad_request(f"params must be an object, and is {kind(params)}.")
     rows, tensor = FORMATS[given[0]](given[0], body[given[0]])
-    request = ScoringRequest(rows, tensor, request_id)
+    request = ScoringRequest(rows, tensor, request_id, params)
     if not 1 <= request.size <= max_rows:
         raise ApiError.bad_request(f"'{given[0]}' has {request.size} rows; send 1 to {max_rows}.")
     return request

@@ -14,6 +14,7 @@ from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
+from training.artifacts import DIGEST, digest
 
 STRICT = """
 import mlflow
@@ -116,6 +117,10 @@ def _register(uri: str, folder: Path, gate: Path) -> None:
             name=name, python_model=str(script), registered_model_name=name, pip_requirements=["mlflow"],
             metadata=metadata, signature=given,
         )  # fmt: skip
+    client = mlflow.MlflowClient()
+    for version in client.search_model_versions():
+        files = Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}"))
+        client.set_model_version_tag(version.name, version.version, DIGEST, digest(files))
 
 
 Start = Callable[[], ServerSettings]

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message
 
+from deployment.model_server.about import About
 from deployment.model_server.answers import serialise
 from deployment.model_server.app import create_app
 from deployment.model_server.models import ContractModel, Model, ModelNotLoaded
@@ -92,11 +94,13 @@ class Caller:
 
         scope = {
             "type": "http", "method": method, "path": path, "query_string": b"", "root_path": "",
-            "headers": [(name.encode(), value.encode()) for name, value in named.items() if value],
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in named.items() if value],
         }  # fmt: skip
         await self.app(scope, receive, send)
         received = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], received, json.loads(b"".join(part["body"] for part in sent[1:]) or b"null"))
+        text = b"".join(part["body"] for part in sent[1:]).decode()
+        is_json = received.get("content-type") == JSON
+        return Answer(sent[0]["status"], received, json.loads(text) if is_json else text)
 
     async def settled(self, name: str = "e") -> dict[str, Any]:
         """The endpoint, when nothing is loading any more."""
@@ -125,13 +129,26 @@ def play(tmp_path: Path, shelf: Shelf) -> Callable[[Scene], None]:
     def run(scene: Scene, **limits: Any) -> None:
         settings = ServerSettings(tmp_path, tmp_path / "state", "unused", **limits)
         draws = iter(number / 100 for number in range(10_000))
-        app = create_app(settings, load=shelf, now=lambda: 1_700_000_000.5, draw=lambda: next(draws) % 1)
-        asyncio.run(_with_lifespan(app, lambda: scene(Caller(app, settings.token_file.read_text().strip()))))
+        app = create_app(
+            settings,
+            load=shelf,
+            about=lambda name, version: About(registered=1_699_999_940.5),
+            now=lambda: 1_700_000_000.5,
+            draw=lambda: next(draws) % 1,
+        )
+        asyncio.run(_play(app, lambda: scene(Caller(app, settings.token_file.read_text().strip()))))
 
     return run
 
 
-async def _with_lifespan(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> None:
+async def _play(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> None:
+    async with with_lifespan(app):
+        await scene()
+
+
+@asynccontextmanager
+async def with_lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """The application between its start and its end."""
     incoming: asyncio.Queue[Message] = asyncio.Queue()
     started, ended = asyncio.Event(), asyncio.Event()
 
@@ -145,7 +162,7 @@ async def _with_lifespan(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> 
     await incoming.put({"type": "lifespan.startup"})
     await started.wait()
     try:
-        await scene()
+        yield
     finally:
         await incoming.put({"type": "lifespan.shutdown"})
         await ended.wait()
@@ -186,7 +203,12 @@ def creating(*versions: str, **kwargs: Any) -> dict[str, Any]:
         ("DELETE", f"{ROOT}/x", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("PUT", f"{ROOT}/x/config", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("POST", "/serving-endpoints/x/invocations", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
-        ("PUT", f"{ROOT}/x/ai-gateway", {}, 501, "NOT_IMPLEMENTED"),
+        ("PUT", f"{ROOT}/x/ai-gateway", {}, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("PUT", f"{ROOT}/x/rate-limits", {}, 501, "NOT_IMPLEMENTED"),
+        ("PATCH", f"{ROOT}/x/notifications", {}, 501, "NOT_IMPLEMENTED"),
+        ("POST", f"{ROOT}/pt", {}, 501, "NOT_IMPLEMENTED"),
+        ("PUT", f"{ROOT}/pt/x/config", {}, 501, "NOT_IMPLEMENTED"),
+        ("POST", "/api/2.0/external-function", {}, 501, "NOT_IMPLEMENTED"),
         ("POST", ROOT, {"content_type": "text/plain"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", ROOT, {"content_type": ""}, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", ROOT, {"content_type": "application/json; charset=latin-1"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
@@ -205,7 +227,10 @@ def test_refusals_before_a_model_is_asked(
     play(scene)
 
 
-@pytest.mark.parametrize("path", ["/health", "/ping", "/version", "/.well-known/databricks-config"])
+@pytest.mark.parametrize(
+    "path",
+    ["/health", "/ping", "/version", "/live", "/ready", "/.well-known/databricks-config", "/serving-endpoints/x/try"],
+)
 def test_liveness_needs_no_token(play: Any, path: str) -> None:
     async def scene(call: Caller) -> None:
         assert (await call("GET", path, authorization="")).status == 200

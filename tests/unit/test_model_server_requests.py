@@ -79,7 +79,8 @@ def test_lists_are_a_tensor(name: str) -> None:
         ({}, "no fields"),
         ({"rows": []}, "it has 'rows'"),
         ({"instances": [], "inputs": []}, "instances and inputs"),
-        ({"instances": [1], "params": {"k": 1}}, "Not supported beside 'instances': params"),
+        ({"instances": [1], "extra_params": {"k": 1}}, "Not supported beside 'instances': extra_params"),
+        ({"instances": [1], "params": [1]}, "params must be an object, and is a list"),
         ({"instances": [1], "client_request_id": 7}, "client_request_id must be text, and is a number"),
         ({"dataframe_records": {}}, "must be a list, and is an object"),
         ({"dataframe_records": [{}, 3]}, "row 1: expected an object of named fields, got a number"),
@@ -175,8 +176,8 @@ def test_fields_that_are_empty_or_off_are_tolerated() -> None:
             "not supported by this server: environment_vars",
         ),
         (
-            {"name": "e", "rate_limits": [{"calls": 1}], "ai_gateway": {"x": 1}, "config": {}},
-            "ai_gateway, rate_limits",
+            {"name": "e", "rate_limits": [{"calls": 1}], "budget_policy_id": "x", "config": {}},
+            "budget_policy_id, rate_limits",
         ),
         ({"name": "e", "route_optimized": True, "config": {}}, "not supported by this server: route_optimized"),
         (

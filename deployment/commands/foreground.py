@@ -1,0 +1,109 @@
+"""`serve` without `--detach`: the server in this process, and on a terminal one line that says how it does."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import requests
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from rich.live import Live
+from rich.text import Text
+
+from deployment.model_server import process
+from deployment.model_server.auth import Tokens
+from deployment.model_server.settings import ServerSettings
+from lakehouse import console
+
+SECONDS = 1.0
+
+
+def serve(settings: ServerSettings) -> None:
+    """Serve until Ctrl-C. Where nobody watches, the log goes to standard error, for whoever collects it.
+
+    Raises:
+        LakehouseError: the server cannot start.
+    """
+    if not console.OUT.is_terminal:
+        process.serve(settings)
+        return
+    console.stage(f"Serving at {settings.url}; Ctrl-C stops it. Its log: {settings.log_file}")
+    with _watched(settings):
+        process.serve(settings, to_file=True)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a server has done so far, read from its metrics."""
+
+    ready: int = 0
+    endpoints: int = 0
+    answered: int = 0
+    refused: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, exposition: str) -> "Numbers":
+        """From the text of `/metrics`."""
+        samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
+        ready = [sample.value for sample in samples if sample.name == "model_server_endpoint_ready"]
+        by_status = Counter[str]()
+        for sample in samples:
+            if sample.name == "model_server_request_seconds_count":
+                by_status[sample.labels["status"][0]] += int(sample.value)
+        seconds = sum(sample.value for sample in samples if sample.name == "model_server_request_seconds_sum")
+        return cls(int(sum(ready)), len(ready), by_status["2"], by_status["4"], by_status["5"], seconds)
+
+    @property
+    def requests(self) -> int:
+        return self.answered + self.refused + self.failed
+
+    def line(self, before: "Numbers", elapsed: float) -> str:
+        """The numbers in words; the rate and the time of a request are those since `before`.
+
+        >>> Numbers(1, 2, 30, 1, 0, 0.062).line(Numbers(1, 2, 0, 0, 0, 0.0), 2.0)
+        '1 of 2 endpoints ready   30 answered, 1 refused, 0 failed   16/s   2.0 ms a request'
+        """
+        new = self.requests - before.requests
+        took = f"{(self.seconds - before.seconds) / new * 1000:.1f} ms a request" if new else "idle"
+        counts = f"{self.answered:,} answered, {self.refused:,} refused, {self.failed:,} failed"
+        return f"{self.ready} of {self.endpoints} endpoints ready   {counts}   {new / elapsed:.0f}/s   {took}"
+
+
+@contextmanager
+def _watched(settings: ServerSettings) -> Iterator[None]:
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(settings, ended), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join(2 * SECONDS)
+
+
+def _watch(settings: ServerSettings, ended: threading.Event) -> None:
+    """Over HTTP, as any scraper does it: what it says holds for every process of the server."""
+    before, moment = Numbers(), time.monotonic()
+    with Live(Text("  starting"), console=console.OUT, auto_refresh=False, transient=True) as live:
+        while not ended.wait(SECONDS):
+            try:
+                numbers = Numbers.read(_scrape(settings))
+            except requests.RequestException:
+                continue  # it starts, or it ends
+            now = time.monotonic()
+            live.update(Text(f"  {numbers.line(before, now - moment)}"), refresh=True)
+            before, moment = numbers, now
+
+
+def _scrape(settings: ServerSettings) -> str:
+    headers = {"authorization": f"Bearer {Tokens.of(settings).data.decode()}"}
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = str(settings.authority) if settings.authority else True
+        answer = session.get(f"{settings.url}/metrics", headers=headers, timeout=SECONDS)
+        answer.raise_for_status()
+        return answer.text

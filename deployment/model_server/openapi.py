@@ -1,0 +1,167 @@
+"""The OpenAPI document of one endpoint: what each served version takes and answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deployment.model_server.about import ANYTHING, About, JsonSchema, closed
+from deployment.model_server.endpoints import Endpoint, ServedEntity
+from deployment.model_server.settings import ServerSettings
+
+_REFUSALS: Mapping[int, str] = {
+    400: "The request does not fit the model; `problems` names row, field, what was expected and what was got.",
+    401: "No token.",
+    403: "A wrong token, or one that may not do this.",
+    404: "There is no such endpoint or served version.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    415: "The content type is not application/json in UTF-8.",
+    429: "Too many requests are being answered; `Retry-After` says when to come back.",
+    503: "The endpoint still loads its models.",
+    504: "The model did not answer in time.",
+}
+
+
+def document(endpoint: Endpoint, abouts: Mapping[str, About], settings: ServerSettings) -> dict[str, Any]:
+    """OpenAPI 3.1 for an endpoint; `abouts` are its served entities that were loaded, by name.
+
+    Requests to the endpoint go to any version that has traffic, so its path takes what all of them take: a request
+    that fits `allOf` the rows is answered whichever version gets it.
+    """
+    entities = endpoint.active.entities if endpoint.active else ()
+    routes = endpoint.active.routes if endpoint.active else ()
+    served = {entity.name: abouts.get(entity.name, About()) for entity in entities}
+    place = f"/serving-endpoints/{endpoint.name}"
+    routed = {route.served_entity_name for route in routes if route.traffic_percentage}
+    answering = {name: about for name, about in served.items() if name in routed}
+    paths = {f"{place}/invocations": _operation("query", f"Ask {endpoint.name}", answering, settings)}
+    for entity in entities:
+        operation = _operation(f"query-{entity.name}", _title(entity), {entity.name: served[entity.name]}, settings)
+        paths[f"{place}/served-models/{entity.name}/invocations"] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": endpoint.name,
+            "version": str(endpoint.active.version if endpoint.active else 0),
+            "description": endpoint.description or f"The serving endpoint {endpoint.name}.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Refusal": _REFUSAL},
+        },
+    }
+
+
+def _title(entity: ServedEntity) -> str:
+    return f"Ask {entity.entity_name} version {entity.entity_version} alone"
+
+
+def _operation(name: str, summary: str, abouts: Mapping[str, About], settings: ServerSettings) -> dict[str, Any]:
+    answer = {"type": "object", "properties": {"predictions": _predictions(abouts)}, "required": ["predictions"]}
+    answered = {
+        "description": "One prediction for each row, in their order.",
+        "headers": {"served-model-name": {"description": "Which version answered.", "schema": {"type": "string"}}},
+        "content": {"application/json": {"schema": answer}},
+    }
+    refusals = {
+        str(status): {
+            "description": why,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+        }
+        for status, why in _REFUSALS.items()
+    }
+    content: dict[str, Any] = {"schema": _request(abouts, settings.max_rows)}
+    if example := next((about.example for about in abouts.values() if about.example), None):
+        content["example"] = _body(example)
+    return {
+        "post": {
+            "operationId": name,
+            "summary": summary,
+            "requestBody": {"required": True, "content": {"application/json": content}},
+            "responses": {"200": answered} | refusals,
+        }
+    }
+
+
+def _request(abouts: Mapping[str, About], max_rows: int) -> JsonSchema:
+    row = _joined([about.row for about in abouts.values()])
+    rows: JsonSchema = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
+    formats: dict[str, JsonSchema] = {"instances": rows}
+    if all(about.named for about in abouts.values()):
+        formats = {"dataframe_records": rows, "dataframe_split": _split(row, max_rows), "instances": rows}
+        formats["inputs"] = {"anyOf": [rows, _columns(row, max_rows)]}
+    beside: dict[str, JsonSchema] = {
+        "client_request_id": {"type": ["string", "null"]},
+        "usage_context": {"type": ["object", "null"]},
+        "params": closed(_params(abouts), required=()) | {"type": ["object", "null"]},
+    }
+    return {"oneOf": [closed({name: schema} | beside, required=(name,)) for name, schema in formats.items()]}
+
+
+def _split(row: JsonSchema, max_rows: int) -> JsonSchema:
+    columns: JsonSchema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    if properties := row.get("properties"):
+        columns["items"] = {"enum": list(properties)}
+        columns["minItems"] = len(row["required"])
+    values: JsonSchema = {"type": "array", "items": {"type": "array"}, "minItems": 1, "maxItems": max_rows}
+    return closed({"columns": columns, "data": values, "index": {"type": "array"}}, required=("columns", "data"))
+
+
+def _columns(row: JsonSchema, max_rows: int) -> JsonSchema:
+    lists = {
+        name: {"type": "array", "items": schema, "minItems": 1, "maxItems": max_rows}
+        for name, schema in row.get("properties", {}).items()
+    }
+    return closed(lists, row["required"]) if lists else {"type": "object"}
+
+
+def _predictions(abouts: Mapping[str, About]) -> JsonSchema:
+    answers = [about.answer for about in abouts.values()]
+    distinct = [answer for number, answer in enumerate(answers) if answer not in answers[:number]]
+    return {"type": "array", "items": distinct[0] if len(distinct) == 1 else {"anyOf": distinct} if distinct else {}}
+
+
+def _params(abouts: Mapping[str, About]) -> dict[str, JsonSchema]:
+    shared = [set(about.params) for about in abouts.values()]
+    names = set.intersection(*shared) if shared else set()
+    first = next(iter(abouts.values()), About())
+    return {name: schema for name, schema in first.params.items() if name in names}
+
+
+def _joined(rows: list[JsonSchema]) -> JsonSchema:
+    distinct = [row for number, row in enumerate(rows) if row not in rows[:number]]
+    return distinct[0] if len(distinct) == 1 else {"allOf": distinct} if distinct else ANYTHING
+
+
+def _body(example: Any) -> Any:
+    """The golden request as a body; it may be one row, rows, or a body already."""
+    if isinstance(example, list):
+        return {"dataframe_records": example}
+    formats = {"dataframe_records", "dataframe_split", "instances", "inputs"}
+    return example if formats & set(example) else {"dataframe_records": [example]}
+
+
+_REFUSAL: JsonSchema = {
+    "type": "object",
+    "required": ["error_code", "message"],
+    "properties": {
+        "error_code": {"type": "string"},
+        "message": {"type": "string"},
+        "found": {"type": "integer", "description": "How many values are wrong in all."},
+        "problems": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["row", "field", "expected", "got"],
+                "properties": {
+                    "row": {"type": "integer"},
+                    "field": {"type": "string"},
+                    "expected": {"type": "string"},
+                    "got": {"type": "string"},
+                },
+            },
+        },
+    },
+}

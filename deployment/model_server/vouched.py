@@ -1,0 +1,47 @@
+"""Files of a model version, in a folder of our own, and held to the digest that the registry vouches for.
+
+A copy, because what was checked must be what is loaded: nobody else writes to the folder.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.artifacts import DIGEST, digest, is_compiled
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+
+class NotVouched(Exception):
+    """The registry does not vouch for the files of a version."""
+
+
+def fetch(version: "ModelVersion", folder: Path, *, unvouched: bool) -> Path:
+    """Copy the files of a version to `folder`, and pass them only as the registry knows them.
+
+    Args:
+        version: as the registry has it.
+        folder: an empty one that only this process writes to.
+        unvouched: let a version pass that has no digest; one that has another digest never passes.
+
+    Raises:
+        NotVouched: the digest is missing, or is not that of the files.
+    """
+    expected = version.tags.get(DIGEST)
+    if expected is None and not unvouched:
+        raise NotVouched(
+            f"the registry has no tag '{DIGEST}' for it, so nobody vouches for its files. Register it with "
+            "python -m training.run, or allow such versions: MODEL_SERVER_UNVOUCHED=allow"
+        )
+    import mlflow.artifacts
+
+    uri = f"models:/{version.name}/{version.version}"
+    files = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+    for compiled in [path for path in files.rglob("*") if is_compiled(path)]:
+        compiled.unlink()
+    if expected is not None and (found := digest(files)) != expected:
+        raise NotVouched(
+            f"its files are not those that were registered: their SHA-256 is {found[:12]}..., and the registry "
+            f"vouches for {expected[:12]}..."
+        )
+    return files
