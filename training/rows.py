@@ -22,7 +22,8 @@ class RowReader:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._empty = [0.0] * len(encoder.features)
-        self._columns = [(encoding.column, _fill(encoding, encoder)) for encoding in encoder.encodings]
+        self._fills = {encoding: _fill(encoding, encoder) for encoding in encoder.encodings}
+        self._columns = [(encoding.column, fill) for encoding, fill in self._fills.items()]
         self._fields = len({column for column, _ in self._columns})
 
     def rows(self, records: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -38,6 +39,13 @@ class RowReader:
         # The check knows more than the quick look, say of numbers that are no plain int or float.
         columns = self._encoder.features_of(records)
         return [list(map(float, row)) for row in zip(*columns.values(), strict=True)]
+
+    def fill(self, encoding: Encoding, value: Any, row: Row) -> None:
+        """Write what an encoding makes of a value that was checked into a row that is 0 there."""
+        if not self._fills[encoding](value, row):
+            columns = encoding.encode([value], self._encoder.vocabularies)
+            for place in places(encoding, self._encoder):
+                row[place] = float(columns[self._encoder.features[place]][0])
 
     def _read(self, record: Mapping[str, Any], row: Row) -> bool:
         if len(record) != self._fields:

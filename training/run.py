@@ -10,8 +10,8 @@ from mlflow.tracking import MlflowClient
 from lakehouse import console
 from lakehouse.settings import Settings
 from training import lineage, registry, report, searching
-from training.dataset import load_frame
 from training.compiled.compilation import compiled
+from training.dataset import load_frame
 from training.evaluation import METRICS, Floats, evaluate
 from training.feature_store.home import open_store
 from training.frame import TrainingFrame
@@ -101,7 +101,7 @@ def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split) -> M
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
     sure = certainty(use_case, data.holdout, predicted)
     source = provenance(data, use_case.split, before)
-    version = registry.register(use_case, scorer, winner, source, sure, compilation.tags())
+    version = registry.register(use_case, scorer, winner, source, sure, **compilation.tags())
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     console.detail(str(version.description))
     return version

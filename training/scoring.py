@@ -123,7 +123,15 @@ class Scorer:
             HookFailed: a hook of the use case failed at a record.
         """
         read = [self.hooks.before(row, record) for row, record in enumerate(records)]
-        answers = zip(self._answers(self._reader.rows(read)), records, strict=True)
+        return self.answer_rows(self._reader.rows(read), records)
+
+    def answer_rows(self, rows: Sequence[Row], records: Sequence[Record]) -> list[Answer]:
+        """The same for rows of features; `records` are what the caller sent.
+
+        Raises:
+            HookFailed: the hook after the model failed at a record.
+        """
+        answers = zip(self._answers(rows), records, strict=True)
         return [self.hooks.after(row, answer, record) for row, (answer, record) in enumerate(answers)]
 
     def outcomes(self, records: Sequence[Record]) -> list[Answer | Refused]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import requests
+from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rich.live import Live
 from rich.text import Text
@@ -48,7 +49,7 @@ class Numbers:
     @classmethod
     def read(cls, exposition: str) -> "Numbers":
         """From the text of `/metrics`."""
-        samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
+        samples = [sample for family in _families(exposition) for sample in family.samples]
         ready = [sample.value for sample in samples if sample.name == "model_server_endpoint_ready"]
         by_status = Counter[str]()
         for sample in samples:
@@ -107,3 +108,7 @@ def _scrape(settings: ServerSettings) -> str:
         answer = session.get(f"{settings.url}/metrics", headers=headers, timeout=SECONDS)
         answer.raise_for_status()
         return answer.text
+
+
+def _families(exposition: str) -> Iterator[Metric]:
+    yield from text_string_to_metric_families(exposition)  # type: ignore[no-untyped-call]

@@ -53,7 +53,11 @@ def create_app(
     stored = store.read()
     if load is None:
         load = registry = Registry(
-            settings.tracking_uri, settings.versions, settings.registry_uri, unvouched=settings.serving.unvouched
+            settings.tracking_uri,
+            settings.versions,
+            settings.registry_uri,
+            unvouched=settings.serving.unvouched,
+            online=settings.tables / ".online",
         )
         registry.take_up(entity.model for endpoint in stored.values() for entity in endpoint.entities)
         about = registry.about

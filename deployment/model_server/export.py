@@ -41,7 +41,7 @@ class AsDatabricks(Collector):
                     named, sum(each.buckets["+Inf"] for each in series if each.status.startswith(begins))
                 )
             added: Counter[str] = sum((each.buckets for each in series), Counter())
-            buckets = [(floatToGoString(float(bound) * 1000), added[bound]) for bound in series[0].buckets]
+            buckets = [(_text(float(bound) * 1000), added[bound]) for bound in series[0].buckets]
             latency.add_metric(named, buckets, sum(each.seconds for each in series) * 1000)
         yield from (*counts.values(), latency)
 
@@ -59,3 +59,8 @@ class AsDatabricks(Collector):
             elif sample.name.endswith("_sum"):
                 series.seconds = sample.value
         return {served: list(series.values()) for served, series in found.items()}
+
+
+def _text(bound: float) -> str:
+    text: str = floatToGoString(bound)  # type: ignore[no-untyped-call]
+    return text

@@ -78,6 +78,7 @@ class Observed:
             await self._app(scope, receive, answer)
         except ApiError as err:
             answer.status = answer.status or err.status
+            answer.served = err.headers.get("served-model-name", "")
             raise
         except Exception:
             answer.status = answer.status or 500

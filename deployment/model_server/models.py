@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
@@ -14,10 +14,16 @@ from deployment.model_server.about import About
 from deployment.model_server.answers import serialise
 from deployment.model_server.errors import ApiError
 from deployment.model_server.fetching import Copies, FetchFailed
+from deployment.model_server.payload_table import NO_RULE, LogRule
 from deployment.model_server.scoring_request import ScoringRequest
+from lakehouse.errors import LakehouseError
 from training.contracts import ContractViolation
 from training.hooks import HookFailed
+from training.lookup import KeyedRows, KeyLookup
 from training.scoring import PIPELINE, SCORER, Scorer
+
+if TYPE_CHECKING:
+    from training.feature_store.online import OnlineStore
 
 LOG = logging.getLogger(__name__)
 Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
@@ -54,15 +60,28 @@ class Load(Protocol):
 
 
 @dataclass(frozen=True)
+class Keyed:
+    """Answers records that may name an entity and leave its features out."""
+
+    scorer: Scorer
+    rows: KeyedRows
+
+    def answer(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return self.scorer.answer_rows(self.rows.rows(records), records)
+
+
+@dataclass(frozen=True)
 class ContractModel:
     """A model of this project: it checks each row itself and tells row and field of what is wrong.
 
     Attributes:
         quick_rows: so many rows are answered faster than another thread would have begun.
+        log_rule: what of its requests may be logged.
     """
 
     answer: Answer
     quick_rows: int = 0
+    log_rule: LogRule = NO_RULE
 
     def predictions(self, request: ScoringRequest) -> bytes:
         if request.rows is None:
@@ -83,13 +102,24 @@ class Registry:
     """Loads from one MLflow registry, and from nowhere else."""
 
     def __init__(
-        self, tracking_uri: str, folder: Path, registry_uri: str | None = None, *, unvouched: bool = False
+        self,
+        tracking_uri: str,
+        folder: Path,
+        registry_uri: str | None = None,
+        *,
+        unvouched: bool = False,
+        online: Path | None = None,
     ) -> None:
-        """Files are copied below `folder`; `unvouched` lets versions pass that the registry has no digest of."""
+        """Files are copied below `folder`; `unvouched` lets versions pass that the registry has no digest of.
+
+        `online` is the folder of the online tables, for models that look features up.
+        """
         self._uris = (tracking_uri, registry_uri or tracking_uri)
         self._copies = Copies(folder, *self._uris, unvouched)
         self._abouts: dict[tuple[str, str], About] = {}
         self._served: set[tuple[str, str]] = set()
+        self._online_folder = online
+        self._online_store: OnlineStore | None = None
 
     def take_up(self, versions: Iterable[tuple[str, str]]) -> None:
         """Load these from their copies, the first time: an earlier server of the folder served them."""
@@ -118,16 +148,35 @@ class Registry:
 
     def _read(self, folder: Path) -> tuple[Model, About]:
         """The model in a folder of files, after it has answered its golden request, and what it says of itself."""
-        said = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=_YAML)
+        said = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (a SafeLoader)
         flavor, metadata = said["flavors"].get("python_function", {}), said.get("metadata") or {}
         registered, example = self._copies.registered(folder), metadata.get(golden.REQUEST)
         artifacts = {name: str(folder / about["path"]) for name, about in flavor.get("artifacts", {}).items()}
         if {PIPELINE, SCORER} <= artifacts.keys():  # one of ours needs no MLflow to be read
             scorer = Scorer.load(artifacts)
-            model = ContractModel(scorer.answer, QUICK_ROWS if scorer.compiled is not None else 0)
+            quick, described = QUICK_ROWS if scorer.compiled else 0, about.of_scorer(scorer, registered, example)
+            answer: Answer = scorer.answer
+            if said_of_keys := metadata.get("lookup"):
+                lookup = KeyLookup.of(said_of_keys)
+                answer = Keyed(scorer, KeyedRows(lookup, scorer.encoder, self._online)).answer
+                described = about.with_keys(described, lookup.keys)
+            model = ContractModel(answer, quick, LogRule.of(metadata))
             golden.check(metadata, model.predictions)
-            return model, about.of_scorer(scorer, registered, example)
+            return model, described
         return self._read_by_mlflow(folder, registered, example)
+
+    def _online(self, table: str, key: tuple[Any, ...]) -> Any:
+        """The row of an online table; the store is opened once, by the first model that asks."""
+        if self._online_folder is None:
+            raise ApiError.unavailable("This server has no online tables to look features up in.")
+        if self._online_store is None:
+            from training.feature_store.online import OnlineStore
+
+            self._online_store = OnlineStore(self._online_folder)
+        try:
+            return self._online_store.row(table, key)
+        except LakehouseError as err:
+            raise ApiError.unavailable(f"A feature cannot be looked up: {err.failed}") from err
 
     def _read_by_mlflow(self, folder: Path, registered: float, example: Any) -> tuple[Model, About]:
         import mlflow.pyfunc

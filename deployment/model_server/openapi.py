@@ -33,7 +33,7 @@ def document(endpoint: Endpoint, abouts: Mapping[str, About], settings: ServerSe
     place = f"/serving-endpoints/{endpoint.name}"
     routed = {route.served_entity_name for route in routes if route.traffic_percentage}
     answering = {name: about for name, about in served.items() if name in routed}
-    paths = {f"{place}/invocations": _operation("query", f"Ask {endpoint.name}", answering, settings)}
+    paths = {f"{place}/invocations": _operation("query", f"{endpoint.name}, by its traffic", answering, settings)}
     for entity in entities:
         operation = _operation(f"query-{entity.name}", _title(entity), {entity.name: served[entity.name]}, settings)
         paths[f"{place}/served-models/{entity.name}/invocations"] = operation
@@ -55,7 +55,7 @@ def document(endpoint: Endpoint, abouts: Mapping[str, About], settings: ServerSe
 
 
 def _title(entity: ServedEntity) -> str:
-    return f"Ask {entity.entity_name} version {entity.entity_version} alone"
+    return f"{entity.entity_name} version {entity.entity_version} alone"
 
 
 def _operation(name: str, summary: str, abouts: Mapping[str, About], settings: ServerSettings) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _request(abouts: Mapping[str, About], max_rows: int) -> JsonSchema:
     formats: dict[str, JsonSchema] = {"instances": rows}
     if all(about.named for about in abouts.values()):
         formats = {"dataframe_records": rows, "dataframe_split": _split(row, max_rows), "instances": rows}
-        formats["inputs"] = {"anyOf": [rows, _columns(row, max_rows)]}
+        formats["inputs"] = {"anyOf": [rows, _columns(row)]}
     beside: dict[str, JsonSchema] = {
         "client_request_id": {"type": ["string", "null"]},
         "usage_context": {"type": ["object", "null"]},
@@ -101,18 +101,22 @@ def _request(abouts: Mapping[str, About], max_rows: int) -> JsonSchema:
 
 
 def _split(row: JsonSchema, max_rows: int) -> JsonSchema:
-    columns: JsonSchema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
-    if properties := row.get("properties"):
-        columns["items"] = {"enum": list(properties)}
-        columns["minItems"] = len(row["required"])
-    values: JsonSchema = {"type": "array", "items": {"type": "array"}, "minItems": 1, "maxItems": max_rows}
+    """Columns in the order of the contract; any order is taken, and a schema cannot say how values follow it."""
+    properties = row.get("properties", {})
+    names, size = list(properties), len(properties)
+    columns: JsonSchema = {"const": names} if properties else {"type": "array", "items": {"type": "string"}}
+    cells: JsonSchema = {"type": "array"}
+    if properties:
+        cells |= {"prefixItems": list(properties.values()), "minItems": size, "maxItems": size}
+    values: JsonSchema = {"type": "array", "items": cells, "minItems": 1, "maxItems": max_rows}
     return closed({"columns": columns, "data": values, "index": {"type": "array"}}, required=("columns", "data"))
 
 
-def _columns(row: JsonSchema, max_rows: int) -> JsonSchema:
+def _columns(row: JsonSchema) -> JsonSchema:
+    """One row as columns; of more, all lists must be of one length, which a schema cannot say."""
+    properties = row.get("properties", {})
     lists = {
-        name: {"type": "array", "items": schema, "minItems": 1, "maxItems": max_rows}
-        for name, schema in row.get("properties", {}).items()
+        name: {"type": "array", "items": schema, "minItems": 1, "maxItems": 1} for name, schema in properties.items()
     }
     return closed(lists, row["required"]) if lists else {"type": "object"}
 

@@ -121,6 +121,7 @@ def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYST
     """End the server of a state folder, by force after `seconds`; whether there was one."""
     server = running(settings)
     if server is None:
+        _reap()
         settings.process_file.unlink(missing_ok=True)
         return False
     os.kill(server.pid, signal.SIGTERM)
@@ -130,10 +131,14 @@ def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYST
             os.kill(server.pid, signal.SIGKILL)
             deadline = float("inf")
         clock.sleep(TICK)
-    for child in _children:
-        child.poll()
+    _reap()
     settings.process_file.unlink(missing_ok=True)
     return True
+
+
+def _reap() -> None:
+    for child in _children:
+        child.poll()
 
 
 def _check_startable(settings: ServerSettings) -> None:

@@ -43,6 +43,9 @@ def parse(body: Any, max_rows: int) -> ScoringRequest:
     request_id = body.get("client_request_id")
     if request_id is not None and not isinstance(request_id, str):
         raise ApiError.bad_request(f"client_request_id must be text, and is {kind(request_id)}.")
+    context = body.get("usage_context")
+    if context is not None and not isinstance(context, dict):
+        raise ApiError.bad_request(f"usage_context must be an object, and is {kind(context)}.")
     params = {} if body.get("params") is None else body["params"]
     if not isinstance(params, dict):
         raise ApiError.bad_request(f"params must be an object, and is {kind(params)}.")

@@ -34,6 +34,7 @@ class ServerSettings:
     answer_seconds: float = 30.0
     max_in_flight: int = 256
     registry_uri: str | None = None
+    warehouse: Path | None = None
     serving: Serving = field(default_factory=Serving)
 
     @classmethod
@@ -63,6 +64,7 @@ class ServerSettings:
             host=url.hostname,
             port=port if port is not None else url.port or (443 if secure else 80),
             registry_uri=settings.registry_uri,
+            warehouse=settings.warehouse,
             serving=serving,
         )
 
@@ -102,6 +104,11 @@ class ServerSettings:
     @property
     def process_file(self) -> Path:
         return self.state / "server.json"
+
+    @property
+    def tables(self) -> Path:
+        """The warehouse that request logs are written to, and whose online tables are read."""
+        return self.warehouse or self.project / "warehouse"
 
     @property
     def versions(self) -> Path:

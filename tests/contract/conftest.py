@@ -50,6 +50,24 @@ BROKEN = STRICT.replace(
 
     def answer""",
 )
+WAITING = STRICT.replace(
+    "    def answer(self, records):",
+    """    def answer(self, records):
+        import os, time
+        open(GATE + ".asked", "w").close()
+        while not os.path.exists(GATE):
+            time.sleep(0.01)""",
+)
+SCALED = """
+import mlflow
+from mlflow.pyfunc import PythonModel
+
+class Scaled(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return (model_input["amount"] * params["factor"]).tolist()
+
+mlflow.models.set_model(Scaled())
+"""
 PLAIN = """
 import mlflow
 from mlflow.pyfunc import PythonModel
@@ -77,7 +95,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> str:
-    """A registry with `term_deposit` 1 to 3 (3 fails to load), `refusing` 1, `drifted` 1, `slow` 1 and `plain` 1."""
+    """A registry with `term_deposit` 1 to 3, of which 3 fails to load, and a version 1 of each other model."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     with warnings.catch_warnings(record=True):  # a registry is made here, not tested
@@ -89,13 +107,14 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> str:
 def _register(uri: str, folder: Path, gate: Path) -> None:
     import mlflow
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema
+    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("models", (folder / "artifacts").as_uri()))
     signature = ModelSignature(
         inputs=Schema([ColSpec("double", "amount"), ColSpec("string", "state", required=False)])
     )
+    factor = ParamSchema([ParamSpec("factor", "double", 1.0)])
     golden: list[dict[str, Any]] = [
         {"golden_request": {"age": 41}, "golden_answer": {"version": version, "probability": 0.41}}
         for version in (1, 2)
@@ -109,6 +128,8 @@ def _register(uri: str, folder: Path, gate: Path) -> None:
         ("drifted", STRICT.replace("VERSION", "2"), golden[0], None),
         ("slow", SLOW.replace("VERSION", "1").replace("GATE", repr(str(gate))), None, None),
         ("plain", PLAIN, None, signature),
+        ("waiting", WAITING.replace("VERSION", "1").replace("GATE", repr(str(gate) + ".answer")), None, None),
+        ("scaled", SCALED, None, ModelSignature(inputs=signature.inputs, params=factor)),
     ]
     for number, (name, code, metadata, given) in enumerate(models):
         script = folder / f"model_{number}.py"

@@ -19,7 +19,8 @@ TABLE = {"catalog_name": "main", "schema_name": "logs", "table_name_prefix": "e"
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
     """By name and the values of the labels, in the order of their names."""
-    found = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    families = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    found = [sample for family in families for sample in family.samples]
     return {(each.name, *(each.labels[name] for name in sorted(each.labels))): each.value for each in found}
 
 

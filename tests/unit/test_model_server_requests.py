@@ -82,6 +82,7 @@ def test_lists_are_a_tensor(name: str) -> None:
         ({"instances": [1], "extra_params": {"k": 1}}, "Not supported beside 'instances': extra_params"),
         ({"instances": [1], "params": [1]}, "params must be an object, and is a list"),
         ({"instances": [1], "client_request_id": 7}, "client_request_id must be text, and is a number"),
+        ({"instances": [1], "usage_context": [1]}, "usage_context must be an object, and is a list"),
         ({"dataframe_records": {}}, "must be a list, and is an object"),
         ({"dataframe_records": [{}, 3]}, "row 1: expected an object of named fields, got a number"),
         ({"dataframe_records": []}, "has 0 rows; send 1 to 2"),
