@@ -13,6 +13,7 @@ from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
+from tests.ports import free_port
 
 ROWS = [{"age": 50}]
 
@@ -117,7 +118,7 @@ def test_a_detached_server_is_found_and_refuses_a_second(server: ServerSettings,
 
 
 def test_a_server_that_cannot_start_shows_its_log(server: ServerSettings, tmp_path: Path) -> None:
-    damaged = ServerSettings(server.project, tmp_path, server.tracking_uri, port=server.port + 1)
+    damaged = ServerSettings(server.project, tmp_path, server.tracking_uri, port=free_port())
     damaged.endpoints_file.write_text("{")
     with pytest.raises(process.ServerFailed, match=r"endpoints\.json cannot be read"):
         process.serve_detached(damaged)

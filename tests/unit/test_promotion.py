@@ -68,7 +68,7 @@ def test_verdicts(case: dict[str, str]) -> None:
     assert (case["fails"] in failed) if case["fails"] else failed == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(place=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]))
 def test_one_value_that_is_no_probability_promotes_nothing(place: int, value: float) -> None:
     broken = GOOD.copy()
@@ -157,7 +157,7 @@ def failed(decision: Decision) -> list[str]:
     return [reason.criterion for reason in decision.reasons if not reason.passed]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(metric=metrics, seed=seeds, better=st.booleans(), margin=st.floats(0, 1))
 def test_what_was_scored_on_another_holdout_is_not_promoted(
     metric: str, seed: int, better: bool, margin: float
@@ -169,7 +169,7 @@ def test_what_was_scored_on_another_holdout_is_not_promoted(
     assert failed(decide(labels, Scores(2, "a" * 64, new), Scores(1, "b" * 64, old), rule)) == ["same holdout"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(metric=metrics, rows=st.integers(0, 300).filter(lambda rows: rows != 120), seed=seeds)
 def test_probabilities_of_another_number_of_rows_are_not_promoted(metric: str, rows: int, seed: int) -> None:
     labels, good = drawn(seed, 6)
@@ -181,7 +181,7 @@ def test_probabilities_of_another_number_of_rows_are_not_promoted(metric: str, r
     assert failed(swapped) == ["valid probabilities of version 1"]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(metric=metrics, seed=seeds, margin=st.floats(0.001, 1))
 def test_the_same_answers_are_not_promoted_whatever_the_margin(metric: str, seed: int, margin: float) -> None:
     labels, good = drawn(seed, 6)
@@ -191,7 +191,7 @@ def test_the_same_answers_are_not_promoted_whatever_the_margin(metric: str, seed
 
 
 @pytest.mark.parametrize("metric", sorted(metrics_of("binary")))
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=2)
 @given(seed=seeds)
 def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: str, seed: int) -> None:
     labels, good = drawn(seed, 8)
@@ -202,7 +202,7 @@ def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: 
     assert failed(worse) == [f"gain in {metric} over version 1"]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(metric=metrics, seed=seeds, margins=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)).map(sorted))
 def test_a_wider_margin_refuses_nothing_that_a_narrower_one_promotes(
     metric: str, seed: int, margins: list[float]
@@ -219,7 +219,7 @@ def test_a_wider_margin_refuses_nothing_that_a_narrower_one_promotes(
 VALUES: dict[str, Callable[[Labels, Floats], float]] = {"roc_auc": roc_auc_score, "log_loss": log_loss}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=seeds, minimum=st.floats(0, 1), signal=st.floats(-3, 6))
 def test_a_first_version_is_promoted_where_it_meets_the_minimum_and_nowhere_else(
     seed: int, minimum: float, signal: float
@@ -240,7 +240,7 @@ def test_a_first_version_that_just_meets_the_minimum_is_promoted(metric: str) ->
     assert failed(decide(LABELS, Scores(1, "h", GOOD), None, policy(metric, beyond))) == [f"minimum {metric}"]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=seeds, signals=st.tuples(st.floats(-8, 8), st.floats(-8, 8)), metric=metrics, minimum=st.floats(0, 1))
 def test_a_version_is_promoted_if_and_only_if_every_criterion_is_met(
     seed: int, signals: tuple[float, float], metric: str, minimum: float

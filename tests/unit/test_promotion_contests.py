@@ -41,7 +41,7 @@ def policy(metric: str = "roc_auc") -> Promotion:
     return Promotion(metric=metric, minimum=easy, margin=0)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 10_000),
     metric=st.sampled_from(sorted(METRICS)),
