@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from re import sub
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 LARGEST = 1e15  # beyond it, doubles skip whole numbers, and squares leave what single precision holds
@@ -201,7 +203,7 @@ ENCODINGS: TypeAdapter[tuple[Encoding, ...]] = TypeAdapter(tuple[Encoding, ...])
 class Matrix:
     """A sparse matrix of (rows, columns) float64, and the name of each column."""
 
-    values: sparse.csr_matrix
+    values: "sparse.csr_matrix"
     columns: tuple[str, ...]
 
 
@@ -232,6 +234,8 @@ class Encoder:
         Nothing is widened: an index column of any cardinality costs one stored value a row. The arrays of the result
         are filled in place, so that nothing of their size exists beside them.
         """
+        from scipy import sparse  # whoever answers by a compiled form does without
+
         sizes = self._index_sizes()
         rows = len(columns[self.features[0]]) if self.features else 0
         row_ends = np.zeros(rows + 1, dtype=np.int64)

@@ -1,20 +1,18 @@
-"""How good predictions are: the metrics of each task.
-
-What is predicted has one form for each task: of `binary` (n,) probabilities of label 1, of `multiclass` (n, classes)
-probabilities, of `regression` (n,) numbers. Labels of classes are their places, 0 to classes - 1.
-"""
+"""How good predictions are: the metrics of each task. Labels of classes are their places, 0 to classes - 1."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import metrics
 
-Floats = npt.NDArray[np.float64]
+from training.predictions import Floats, Task, decided
+
+__all__ = ["METRICS", "Floats", "Labels", "Metric", "Task", "decided", "evaluate", "metrics_of"]
+
 Labels = npt.NDArray[Any]
-Task = Literal["binary", "multiclass", "regression"]
 Function = Callable[[Labels, Floats, float], float]
 
 _BINARY, _CLASSES, _NUMBERS = frozenset({"binary"}), frozenset({"binary", "multiclass"}), frozenset({"regression"})
@@ -39,11 +37,6 @@ class Metric:
     def gain(self, value: float, over: float) -> float:
         """By how much `value` is better than `over`; negative where it is worse."""
         return self.loss(over) - self.loss(value)
-
-
-def decided(predicted: Floats, threshold: float) -> npt.NDArray[np.int64]:
-    """(n,) the class that is decided for: of several the most probable, of two label 1 from the threshold on."""
-    return np.asarray(predicted.argmax(axis=1) if predicted.ndim > 1 else predicted >= threshold, dtype=np.int64)
 
 
 def _of_decisions(score: Callable[..., float], **options: object) -> Function:

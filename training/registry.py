@@ -1,7 +1,9 @@
 """The winner as a registered version: files, tags, alias, and a description in words."""
 
+import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from lakehouse.errors import LakehouseError
 from training.artifacts import DIGEST, digest
 from training.intervals import Interval
+from training.lookup import KeyedRows, KeyLookup
 from training.models import FAMILIES
 from training.provenance import Provenance
 from training.scoring import Scorer
@@ -59,8 +62,9 @@ def register(
     winner: Trial,
     data: Provenance,
     holdout: Mapping[str, Interval],
+    **tags: str,
 ) -> ModelVersion:
-    """Log the scorer to the active run, and register it as the challenger.
+    """Log the scorer to the active run, and register it as the challenger, with `tags` beside its own.
 
     The files are read back before there is a version, and the alias comes last: what was not written whole is never
     the challenger.
@@ -83,6 +87,7 @@ def register(
             DIGEST: digest(Path(mlflow.artifacts.download_artifacts(logged.model_uri))),
             **{f"holdout.{name}": str(interval) for name, interval in holdout.items()},
             **data.tags(),
+            **tags,
         },
     )
     client.set_registered_model_alias(use_case.name, CHALLENGER, version.version)
@@ -103,7 +108,7 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
             signature=passes,
             input_example=input_example(golden, passes.inputs),
             pip_requirements=requirements(scorer),
-            metadata={"golden_request": golden, "golden_answer": answer},
+            metadata={"golden_request": golden, "golden_answer": answer, **_serving(use_case, scorer)},
         )
     try:
         found = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().answer([golden])
@@ -112,6 +117,26 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
     if found != [answer]:
         raise VersionDamaged.of(use_case.name, f"they answer {found}, and not {[answer]}")
     return logged
+
+
+def _serving(use_case: UseCase, scorer: Scorer) -> dict[str, Any]:
+    """What an endpoint must know beside how to answer.
+
+    Raises:
+        ContractViolation: what the use case says of an unknown key is no record that the model takes.
+    """
+    said: dict[str, Any] = {"request_log": use_case.serving.request_log.model_dump(mode="json")}
+    if (wanted := use_case.serving.lookup) is None:
+        return said
+    lookup = KeyLookup(
+        keys=use_case.labels.keys,
+        tables={each.table: each.exclude for each in use_case.features},
+        lookback_days={each.table: each.lookback_days for each in use_case.features if each.lookback_days},
+        unknown=wanted.unknown,
+        defaults=wanted.defaults,
+    )
+    KeyedRows(lookup, scorer.encoder, lambda _table, _key: None)
+    return said | {"lookup": json.loads(json.dumps(asdict(lookup)))}
 
 
 def describe(winner: Trial, use_case: UseCase, data: Provenance, holdout: Mapping[str, Interval]) -> str:

@@ -10,6 +10,7 @@ from mlflow.tracking import MlflowClient
 from lakehouse import console
 from lakehouse.settings import Settings
 from training import lineage, registry, report, searching
+from training.compiled.compilation import compiled
 from training.dataset import load_frame
 from training.evaluation import METRICS, Floats, evaluate
 from training.feature_store.home import open_store
@@ -91,12 +92,16 @@ def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split) -> M
     """The scorer as the new challenger, with what it scores on the holdout."""
     console.stage(f"Registering {use_case.name}")
     before = registry.newest_version(MlflowClient(), use_case.name)
+    compilation = compiled(scorer, data.holdout.features)
+    console.detail(compilation.told())
+    scorer = compilation.within(scorer)
     predicted = scorer.predicted(data.holdout.features)
     holdout = evaluate(use_case.task, data.holdout.y, predicted, use_case.serving.threshold)
     mlflow.log_metrics(winner.metrics | {f"holdout_{name}": value for name, value in holdout.items()})
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
     sure = certainty(use_case, data.holdout, predicted)
-    version = registry.register(use_case, scorer, winner, provenance(data, use_case.split, before), sure)
+    source = provenance(data, use_case.split, before)
+    version = registry.register(use_case, scorer, winner, source, sure, **compilation.tags())
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     console.detail(str(version.description))
     return version

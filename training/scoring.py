@@ -3,18 +3,20 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
-import skops.io
 
 from lakehouse.errors import LakehouseError
-from training.contracts import ContractViolation, check
+from training.compiled import Compiled, form_of
+from training.contracts import ContractViolation
 from training.encoding import ENCODINGS, Columns, Encoder, Form
-from training.evaluation import Floats, Task, decided
 from training.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
 from training.hooks.fields import fields_of
+from training.predictions import Floats, Task, decided
+from training.rows import Row, RowReader
 
 Made = TypeVar("Made", bound=Record)
 
@@ -95,7 +97,9 @@ class Scorer:
     """A fitted pipeline with all it needs to answer raw records.
 
     Attributes:
+        pipeline: None where a version was read that answers by its compiled form.
         takes: the form of rows that the pipeline was fitted on.
+        compiled: what answers in the pipeline's place, in batches and requests alike.
     """
 
     pipeline: Any
@@ -103,9 +107,12 @@ class Scorer:
     answering: Answering
     hooks: Hooks = NO_HOOKS
     takes: Form = "sparse"
+    compiled: Compiled | None = None
 
     def predicted(self, features: Columns) -> Floats:
         """What is predicted of each row of feature columns, as the gold table has them; in the task's form."""
+        if self.compiled is not None:
+            return self.compiled.many(self.encoder.dense(features))
         return predict(self.pipeline, self.answering.task, self.encoder.inputs(self.takes, features))
 
     def answer(self, records: Sequence[Record]) -> list[Answer]:
@@ -116,8 +123,15 @@ class Scorer:
             HookFailed: a hook of the use case failed at a record.
         """
         read = [self.hooks.before(row, record) for row, record in enumerate(records)]
-        check(read, self.encoder.encodings)
-        answers = zip(self._answers(read), records, strict=True)
+        return self.answer_rows(self._reader.rows(read), records)
+
+    def answer_rows(self, rows: Sequence[Row], records: Sequence[Record]) -> list[Answer]:
+        """The same for rows of features; `records` are what the caller sent.
+
+        Raises:
+            HookFailed: the hook after the model failed at a record.
+        """
+        answers = zip(self._answers(rows), records, strict=True)
         return [self.hooks.after(row, answer, record) for row, (answer, record) in enumerate(answers)]
 
     def outcomes(self, records: Sequence[Record]) -> list[Answer | Refused]:
@@ -125,7 +139,7 @@ class Scorer:
         read = [_outcome(self._read, record) for record in records]
         pairs = zip(read, records, strict=True)
         good = [(made, record) for made, record in pairs if not isinstance(made, Refused)]
-        answers = self._answers([made for made, _ in good])
+        answers = self._answers(self._reader.rows([made for made, _ in good]))
         outcomes = iter(self._worded(answers, [record for _, record in good]))
         return [made if isinstance(made, Refused) else next(outcomes) for made in read]
 
@@ -139,13 +153,23 @@ class Scorer:
 
     def _read(self, record: Record) -> Record:
         read = self.hooks.before(0, record)
-        check([read], self.encoder.encodings)
+        self._reader.rows([read])
         return read
 
-    def _answers(self, read: Sequence[Record]) -> list[Answer]:
-        if not read:  # a pipeline takes no empty matrix
+    @cached_property
+    def _reader(self) -> RowReader:
+        return RowReader(self.encoder)
+
+    def _answers(self, rows: Sequence[Row]) -> list[Answer]:
+        if not rows:  # a pipeline takes no empty matrix
             return []
-        return self.answering.answers(self.predicted(self.encoder.features_of(read)))
+        if self.compiled is not None and len(rows) == 1:
+            return self.answering.answers(np.asarray([self.compiled.one(rows[0])]))
+        values = np.asarray(rows)
+        if self.compiled is not None:
+            return self.answering.answers(self.compiled.many(values))
+        columns = dict(zip(self.encoder.features, values.T, strict=True))
+        return self.answering.answers(self.predicted(columns))
 
     def _worded(self, answers: Sequence[Answer], records: Sequence[Record]) -> list[Answer | Refused]:
         pairs = zip(answers, records, strict=True)
@@ -153,6 +177,8 @@ class Scorer:
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write the artifacts into an existing folder; the path of each by its name."""
+        import skops.io
+
         skops.io.dump(self.pipeline, folder / PIPELINE)
         about = {
             "encodings": ENCODINGS.dump_python(self.encoder.encodings, mode="json", by_alias=True),
@@ -166,7 +192,8 @@ class Scorer:
             "hooks": self.hooks.about(),
         }
         (folder / SCORER).write_text(json.dumps(about, indent=1), encoding="utf-8")
-        return {name: str(folder / name) for name in (PIPELINE, SCORER)} | self.hooks.save(folder)
+        written = {name: str(folder / name) for name in (PIPELINE, SCORER)} | self.hooks.save(folder)
+        return written | (self.compiled.save(folder) if self.compiled is not None else {})
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
@@ -176,17 +203,23 @@ class Scorer:
             ArtifactRefused: the pipeline holds types that are not trusted.
             HookRefused: the code of a hook does not run here.
         """
-        path = Path(artifacts[PIPELINE])
-        types = skops.io.get_untrusted_types(file=path)
-        if strange := sorted(set(types) - TRUSTED):
-            raise ArtifactRefused.untrusted(path, strange)
         about = json.loads(Path(artifacts[SCORER]).read_text(encoding="utf-8"))
         encoder = Encoder(
             ENCODINGS.validate_python(about["encodings"]), about["vocabularies"], tuple(about["features"])
         )
-        pipeline = skops.io.load(path, trusted=types)
         answering = Answering(tuple(about["fields"]), about["threshold"], about["task"], tuple(about["classes"]))
-        return cls(pipeline, encoder, answering, Hooks.load(about["hooks"], artifacts), about["takes"])
+        form = form_of(artifacts)
+        pipeline = _pipeline(Path(artifacts[PIPELINE])) if form is None else None
+        return cls(pipeline, encoder, answering, Hooks.load(about["hooks"], artifacts), about["takes"], form)
+
+
+def _pipeline(path: Path) -> Any:
+    import skops.io  # brings scikit-learn along, which a compiled form does without
+
+    types = skops.io.get_untrusted_types(file=path)
+    if strange := sorted(set(types) - TRUSTED):
+        raise ArtifactRefused.untrusted(path, strange)
+    return skops.io.load(path, trusted=types)
 
 
 def _outcome(function: Callable[..., Made], *arguments: object) -> Made | Refused:

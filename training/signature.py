@@ -47,10 +47,11 @@ def input_example(golden: Mapping[str, Any], takes: Schema) -> pd.DataFrame:
 
 
 def requirements(scorer: Scorer) -> list[str]:
-    """The packages that answering needs, pinned to what trained: those of the pipeline's parts and of the hooks."""
+    """The packages that answering needs, pinned to what trained: of the pipeline, its compiled form and the hooks."""
     imported = {name.partition(".")[0] for name in _modules(scorer.pipeline)}
     parts = {distributions()[name][0] for name in (imported - BROUGHT_ALONG) & distributions().keys()}
-    return [f"{package}=={installed(package)}" for package in sorted(_ALWAYS | parts | scorer.hooks.packages())]
+    needed = _ALWAYS | parts | scorer.hooks.packages() | (scorer.compiled.packages if scorer.compiled else set())
+    return [f"{package}=={installed(package)}" for package in sorted(needed)]
 
 
 def _column(encoding: Encoding) -> ColSpec:

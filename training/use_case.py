@@ -115,6 +115,23 @@ class Split(Part):
         }[self.by]
 
 
+class RequestLogging(Part):
+    """Where an endpoint logs its requests: the share of them, and the columns whose values are never written."""
+
+    sampling: float = Field(default=1.0, gt=0, le=1)
+    redact: tuple[str, ...] = ()
+
+
+class Keys(Part):
+    """The entity's keys suffice; features come from the online tables, and what a request says itself is taken first.
+
+    A key that a table does not have is refused, or answered as `defaults` say: raw columns, null where not named.
+    """
+
+    unknown: Literal["refuse", "defaults"] = "refuse"
+    defaults: dict[str, Any] = Field(default_factory=dict)
+
+
 class Serving(Part):
     """The endpoint, what an answer is made of, and the use case's own code before and after the model.
 
@@ -127,6 +144,16 @@ class Serving(Part):
     threshold: float = Field(default=0.5, gt=0, lt=1)
     preprocess: str | None = Field(default=None, pattern=HOOK)
     postprocess: str | None = Field(default=None, pattern=HOOK)
+    lookup: Keys | None = None
+    request_log: RequestLogging = RequestLogging()
+
+    @model_validator(mode="after")
+    def _keys_reach_the_lookup(self) -> Self:
+        if self.lookup and self.preprocess:
+            raise ValueError("lookup and preprocess exclude each other: a hook would not get the features")
+        if self.lookup and self.lookup.defaults and self.lookup.unknown == "refuse":
+            raise ValueError("lookup.defaults are used where lookup.unknown is defaults")
+        return self
 
 
 class UseCase(Part):

@@ -1,7 +1,7 @@
 """What a model version says of itself: the rows it takes and the answers it gives, as JSON schemas."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from training.encoding import LARGEST, CategoryIndex, Cohort, Encoding, Flag, Number
@@ -48,6 +48,13 @@ def of_scorer(scorer: "Scorer", registered: float, example: Mapping[str, Any] | 
     fields = by_kind(hooks.takes, nullable=True) if hooks.preprocess else by_column(scorer.encoder.encodings)
     answer = by_kind(scorer.fields(), nullable=False)
     return About(registered, closed(fields), closed(answer), example=example)
+
+
+def with_keys(about: About, keys: Sequence[str]) -> About:
+    """The same of a model that looks up what a row with keys leaves out."""
+    columns = about.row["properties"]
+    named = closed({**{key: {"type": ["integer", "string"]} for key in keys}, **columns}, keys)
+    return replace(about, row={"anyOf": [about.row, named]})
 
 
 def of_signature(metadata: "Metadata", registered: float, example: Mapping[str, Any] | None) -> About:

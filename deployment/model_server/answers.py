@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from starlette.types import Send
 
 from deployment.model_server.ai_gateway import described
@@ -24,6 +25,12 @@ def serialise(value: Any) -> bytes:
     Raises:
         ValueError: a NaN or an infinity is in it, which JSON cannot carry.
     """
+    try:
+        body = orjson.dumps(value)
+        if b"null" not in body:  # it may stand for a NaN
+            return body
+    except TypeError:
+        pass  # a key that is no text, or a number beyond 64 bits
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 

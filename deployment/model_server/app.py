@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from deployment.model_server.store import EndpointStore
 
 LOG = logging.getLogger(__name__)
 SCORING = tuple(f"/serving-endpoints/{{name}}{entity}/invocations" for entity in ("", "/served-models/{entity}"))
+_SCORING = re.compile(r"/serving-endpoints/(?P<name>[^/]+)(?:/served-models/(?P<entity>[^/]+))?/invocations")
 
 
 def create_app(
@@ -51,8 +53,13 @@ def create_app(
     stored = store.read()
     if load is None:
         load = registry = Registry(
-            settings.tracking_uri, settings.models, settings.registry_uri, unvouched=settings.serving.unvouched
+            settings.tracking_uri,
+            settings.versions,
+            settings.registry_uri,
+            unvouched=settings.serving.unvouched,
+            online=settings.tables / ".online",
         )
+        registry.take_up(entity.model for endpoint in stored.values() for entity in endpoint.entities)
         about = registry.about
     journal = Journal(load, now)
     fleet = Fleet(store, journal, now)
@@ -74,7 +81,23 @@ def create_app(
         *control_routes(fleet, settings),
         *inspection_routes(fleet, journal, metrics, about, settings),
     ]
-    return Gate(Router(routes, redirect_slashes=False, lifespan=lifespan), tokens, settings.body_seconds)
+    router = Router(routes, redirect_slashes=False, lifespan=lifespan)
+    return Gate(DataFirst(data_plane, router), tokens, settings.body_seconds)
+
+
+class DataFirst:
+    """Sends scoring requests straight to where they are answered, and everything else through the routes."""
+
+    def __init__(self, data_plane: ASGIApp, router: ASGIApp) -> None:
+        self._data_plane = data_plane
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = _SCORING.fullmatch(scope["path"]) if scope.get("method") == "POST" else None
+        if found is None:
+            await self._router(scope, receive, send)
+            return
+        await self._data_plane({**scope, "path_params": found.groupdict()}, receive, send)
 
 
 class Gate:

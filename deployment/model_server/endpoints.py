@@ -124,10 +124,14 @@ class Endpoint:
         """A restarted server has not loaded every active entity yet."""
         return self.active is not None and any(e.deployment is Deployment.RECOVERING for e in self.active.entities)
 
+    @property
+    def entities(self) -> tuple[ServedEntity, ...]:
+        """Those that are served, and those that are to be."""
+        return tuple(entity for config in (self.active, self.pending) if config for entity in config.entities)
+
     def reason(self) -> str:
         """Why it does not answer, or why the last update failed."""
-        entities = [entity for config in (self.active, self.pending) if config for entity in config.entities]
-        return "; ".join(f"{entity.name}: {entity.message}" for entity in entities if entity.message)
+        return "; ".join(f"{entity.name}: {entity.message}" for entity in self.entities if entity.message)
 
     def updating(self, config: EndpointConfig, now: int) -> "Endpoint":
         """Begin to move to another config.

@@ -59,6 +59,11 @@ class ApiError(LakehouseError):
         return cls(409, "RESOURCE_CONFLICT", message)
 
     @classmethod
+    def unavailable(cls, message: str) -> "ApiError":
+        """Something that an answer needs is not there now, and may be later."""
+        return cls(503, "TEMPORARILY_UNAVAILABLE", message, headers={"retry-after": "1"})
+
+    @classmethod
     def loading(cls, name: str) -> "ApiError":
         message = f"The endpoint '{name}' is still loading its models."
         return cls(503, "TEMPORARILY_UNAVAILABLE", message, headers={"retry-after": "1"})

@@ -16,6 +16,7 @@ from deployment.model_server.control_requests import ConfigInput, CreateInput, T
 from deployment.model_server.endpoints import Endpoint, EndpointConfig, Route, ServedEntity, Update
 from deployment.model_server.errors import ApiError
 from deployment.model_server.models import Load, Model, ModelNotLoaded
+from deployment.model_server.payload_table import LogRule
 from deployment.model_server.store import EndpointStore
 from deployment.model_server.threads import in_daemon_thread
 
@@ -74,6 +75,19 @@ class Fleet:
         if name not in self._endpoints:
             raise ApiError.unknown_endpoint(name, self.names())
         return self._endpoints[name]
+
+    def inference_table(self, name: str) -> InferenceTable | None:
+        """Where an endpoint's requests are logged, if they are."""
+        endpoint = self._endpoints.get(name)
+        table = endpoint.inference_table if endpoint else None
+        return table if table and table.enabled else None
+
+    def log_rule(self, name: str) -> LogRule:
+        """What may be logged of an endpoint: the least that any of its versions lets be."""
+        traffic = self._traffic.get(name)
+        return LogRule.strictest(
+            getattr(model, "log_rule", LogRule()) for model in (traffic.models.values() if traffic else ())
+        )
 
     def traffic(self, name: str) -> Traffic:
         """What answers an endpoint's requests now.

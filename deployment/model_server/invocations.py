@@ -2,17 +2,22 @@
 
 import asyncio
 import random
+import time
+import uuid
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.types import Receive, Scope, Send
 
-from deployment.model_server.answers import send_json
-from deployment.model_server.bodies import read_json
+from deployment.model_server.answers import send_json, serialise
+from deployment.model_server.bodies import decode, read
 from deployment.model_server.endpoints import choose
 from deployment.model_server.errors import ApiError
 from deployment.model_server.fleet import Fleet, Traffic
+from deployment.model_server.models import ContractModel, Model
+from deployment.model_server.payload_table import Exchange
+from deployment.model_server.request_log import RequestLog
 from deployment.model_server.scoring_request import ScoringRequest, parse
 from deployment.model_server.settings import ServerSettings
 
@@ -27,23 +32,60 @@ class Invocations:
         self._fleet = fleet
         self._settings = settings
         self._draw = draw
+        self._log = RequestLog(settings.tables, draw)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answer")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        table = self._fleet.inference_table(scope["path_params"]["name"])
+        exchange = None if table is None else Exchange(str(uuid.uuid4()), time.time(), scope.get("level"))
+        try:
+            served, model, request = await self._read(scope, receive, exchange)
+            answer = await self._answer(served, model, request, exchange)
+            await send_json(send, 200, answer, {"served-model-name": served})
+        except ApiError as err:
+            if exchange is not None:
+                exchange.status, exchange.response = err.status, serialise(err.body())
+            raise
+        finally:
+            if table is not None and exchange is not None:
+                self._log.offer(table, exchange, self._fleet.log_rule(scope["path_params"]["name"]))
+
+    async def _read(
+        self, scope: Scope, receive: Receive, exchange: Exchange | None
+    ) -> tuple[str, Model, ScoringRequest]:
+        """Whom a request is for, and what it asks."""
         name = scope["path_params"]["name"]
         traffic = self._fleet.traffic(name)
-        body = await read_json(scope, receive, self._settings.max_body_bytes, self._settings.body_seconds)
-        request = parse(body, self._settings.max_rows)
+        body = await read(scope, receive, self._settings.max_body_bytes, self._settings.body_seconds)
+        if exchange is not None:
+            exchange.request = body
+        request = parse(decode(body), self._settings.max_rows)
         served = self._served(name, traffic, request, scope["path_params"].get("entity"))
-        loop = asyncio.get_running_loop()
+        if exchange is not None:
+            exchange.client_request_id, exchange.served = request.client_request_id, served
+        return served, traffic.models[served], request
+
+    async def _answer(self, served: str, model: Model, request: ScoringRequest, exchange: Exchange | None) -> bytes:
+        started = time.perf_counter()
         try:
-            answer = await loop.run_in_executor(self._threads, traffic.models[served].predictions, request)
+            if isinstance(model, ContractModel) and request.size <= model.quick_rows:
+                answer = model.predictions(request)
+            else:
+                loop = asyncio.get_running_loop()
+                answer = await loop.run_in_executor(self._threads, model.predictions, request)
         except ApiError as err:
             err.headers["served-model-name"] = served  # which version refused
             raise
-        await send_json(send, 200, answer, {"served-model-name": served})
+        finally:
+            if exchange is not None:
+                exchange.milliseconds = (time.perf_counter() - started) * 1000
+        if exchange is not None:
+            exchange.status, exchange.response = 200, answer
+        return answer
 
     def close(self) -> None:
+        """Write what is still to be logged."""
+        self._log.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _served(self, name: str, traffic: Traffic, request: ScoringRequest, entity: str | None) -> str:

@@ -1,29 +1,34 @@
 """Model versions from the registry, loaded, warmed up, and ready to answer."""
 
 import logging
-import shutil
-import tempfile
 import time
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import yaml
 
 from deployment.model_server import about, golden
 from deployment.model_server.about import About
 from deployment.model_server.answers import serialise
 from deployment.model_server.errors import ApiError
+from deployment.model_server.fetching import Copies, FetchFailed
+from deployment.model_server.payload_table import NO_RULE, LogRule
 from deployment.model_server.scoring_request import ScoringRequest
-from deployment.model_server.vouched import NotVouched, fetch
+from lakehouse.errors import LakehouseError
 from training.contracts import ContractViolation
 from training.hooks import HookFailed
+from training.lookup import KeyedRows, KeyLookup
+from training.scoring import PIPELINE, SCORER, Scorer
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from training.feature_store.online import OnlineStore
 
 LOG = logging.getLogger(__name__)
 Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+QUICK_ROWS = 128  # by a compiled form they take some 2 ms; beyond that, other requests would wait too long
+_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ModelNotLoaded(Exception):
@@ -55,10 +60,28 @@ class Load(Protocol):
 
 
 @dataclass(frozen=True)
+class Keyed:
+    """Answers records that may name an entity and leave its features out."""
+
+    scorer: Scorer
+    rows: KeyedRows
+
+    def answer(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return self.scorer.answer_rows(self.rows.rows(records), records)
+
+
+@dataclass(frozen=True)
 class ContractModel:
-    """A model of this project: it checks each row itself and tells row and field of what is wrong."""
+    """A model of this project: it checks each row itself and tells row and field of what is wrong.
+
+    Attributes:
+        quick_rows: so many rows are answered faster than another thread would have begun.
+        log_rule: what of its requests may be logged.
+    """
 
     answer: Answer
+    quick_rows: int = 0
+    log_rule: LogRule = NO_RULE
 
     def predictions(self, request: ScoringRequest) -> bytes:
         if request.rows is None:
@@ -79,22 +102,37 @@ class Registry:
     """Loads from one MLflow registry, and from nowhere else."""
 
     def __init__(
-        self, tracking_uri: str, folder: Path, registry_uri: str | None = None, *, unvouched: bool = False
+        self,
+        tracking_uri: str,
+        folder: Path,
+        registry_uri: str | None = None,
+        *,
+        unvouched: bool = False,
+        online: Path | None = None,
     ) -> None:
-        """Files are copied below `folder`; `unvouched` lets versions pass that the registry has no digest of."""
-        self._tracking_uri = tracking_uri
-        self._registry_uri = registry_uri or tracking_uri
-        self._unvouched = unvouched
+        """Files are copied below `folder`; `unvouched` lets versions pass that the registry has no digest of.
+
+        `online` is the folder of the online tables, for models that look features up.
+        """
+        self._uris = (tracking_uri, registry_uri or tracking_uri)
+        self._copies = Copies(folder, *self._uris, unvouched)
         self._abouts: dict[tuple[str, str], About] = {}
-        self._folder = folder
+        self._served: set[tuple[str, str]] = set()
+        self._online_folder = online
+        self._online_store: OnlineStore | None = None
+
+    def take_up(self, versions: Iterable[tuple[str, str]]) -> None:
+        """Load these from their copies, the first time: an earlier server of the folder served them."""
+        self._served = set(versions)
+        self._copies.keep_only(self._served)
 
     def __call__(self, name: str, version: str) -> Model:
         started = time.monotonic()
         try:
-            model = self._load(name, version)
+            model, self._abouts[name, version] = self._read(self._files(name, version))
         except (Exception, SystemExit) as err:  # the code of a model may raise anything
             LOG.warning("model %s version %s cannot be served", name, version, exc_info=True)
-            told = isinstance(err, golden.GoldenMismatch | NotVouched)
+            told = isinstance(err, golden.GoldenMismatch | FetchFailed)
             raise ModelNotLoaded((str(err) if told else f"{type(err).__name__}: {err}")[:1000]) from err
         LOG.info("model %s version %s loaded in %.1f s", name, version, time.monotonic() - started)
         return model
@@ -103,43 +141,57 @@ class Registry:
         """What a version says of itself, once it was loaded."""
         return self._abouts.get((name, version))
 
-    def _load(self, name: str, version: str) -> Model:
-        import mlflow
-        from mlflow.tracking import MlflowClient
+    def _files(self, name: str, version: str) -> Path:
+        kept = self._copies.kept(name, version) if (name, version) in self._served else None
+        self._served.discard((name, version))
+        return kept or self._copies.fetch(name, version)
 
-        mlflow.set_tracking_uri(self._tracking_uri)
-        mlflow.set_registry_uri(self._registry_uri)
-        known = MlflowClient().get_model_version(name, version)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-{version}-", dir=self._folder))
+    def _read(self, folder: Path) -> tuple[Model, About]:
+        """The model in a folder of files, after it has answered its golden request, and what it says of itself."""
+        said = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (a SafeLoader)
+        flavor, metadata = said["flavors"].get("python_function", {}), said.get("metadata") or {}
+        registered, example = self._copies.registered(folder), metadata.get(golden.REQUEST)
+        artifacts = {name: str(folder / about["path"]) for name, about in flavor.get("artifacts", {}).items()}
+        if {PIPELINE, SCORER} <= artifacts.keys():  # one of ours needs no MLflow to be read
+            scorer = Scorer.load(artifacts)
+            quick, described = QUICK_ROWS if scorer.compiled else 0, about.of_scorer(scorer, registered, example)
+            answer: Answer = scorer.answer
+            if said_of_keys := metadata.get("lookup"):
+                lookup = KeyLookup.of(said_of_keys)
+                answer = Keyed(scorer, KeyedRows(lookup, scorer.encoder, self._online)).answer
+                described = about.with_keys(described, lookup.keys)
+            model = ContractModel(answer, quick, LogRule.of(metadata))
+            golden.check(metadata, model.predictions)
+            return model, described
+        return self._read_by_mlflow(folder, registered, example)
+
+    def _online(self, table: str, key: tuple[Any, ...]) -> Any:
+        """The row of an online table; the store is opened once, by the first model that asks."""
+        if self._online_folder is None:
+            raise ApiError.unavailable("This server has no online tables to look features up in.")
+        if self._online_store is None:
+            from training.feature_store.online import OnlineStore
+
+            self._online_store = OnlineStore(self._online_folder)
         try:
-            model, self._abouts[name, version] = _read(fetch(known, folder, unvouched=self._unvouched), known)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        # A model may read its files while it answers: they go when it does, or when the process ends.
-        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
-        return model
+            return self._online_store.row(table, key)
+        except LakehouseError as err:
+            raise ApiError.unavailable(f"A feature cannot be looked up: {err.failed}") from err
 
+    def _read_by_mlflow(self, folder: Path, registered: float, example: Any) -> tuple[Model, About]:
+        import mlflow.pyfunc
 
-def _read(files: Path, known: "ModelVersion") -> tuple[Model, About]:
-    """The model in a folder of files, after it has answered its golden request, and what it says of itself."""
-    import mlflow.pyfunc
+        from deployment.model_server.pyfunc_model import PyfuncModel
 
-    from deployment.model_server.pyfunc_model import PyfuncModel
-
-    loaded = mlflow.pyfunc.load_model(str(files))
-    python_model = _python_model(loaded)
-    answer, scorer = getattr(python_model, "answer", None), getattr(python_model, "scorer", None)
-    model: Model = ContractModel(answer) if callable(answer) else PyfuncModel(loaded)
-    metadata = loaded.metadata.metadata or {}
-    golden.check(metadata, model.predictions)
-    if isinstance(model, PyfuncModel):
-        model.warm_up()
-    registered, example = known.creation_timestamp / 1000, metadata.get(golden.REQUEST)
-    if scorer is not None:
-        return model, about.of_scorer(scorer, registered, example)
-    return model, about.of_signature(loaded.metadata, registered, example)
+        mlflow.set_tracking_uri(self._uris[0])
+        mlflow.set_registry_uri(self._uris[1])
+        loaded = mlflow.pyfunc.load_model(str(folder))
+        answer = getattr(_python_model(loaded), "answer", None)
+        model: Model = ContractModel(answer) if callable(answer) else PyfuncModel(loaded)
+        golden.check(loaded.metadata.metadata or {}, model.predictions)
+        if isinstance(model, PyfuncModel):
+            model.warm_up()
+        return model, about.of_signature(loaded.metadata, registered, example)
 
 
 def _python_model(loaded: Any) -> Any:

@@ -7,7 +7,6 @@ to somebody else is never taken for the server.
 import fcntl
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -79,7 +78,6 @@ def serve(settings: ServerSettings, *, to_file: bool = False) -> None:
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(settings):
         info = _this_process(settings)
-        shutil.rmtree(settings.models, ignore_errors=True)  # of a server that was killed
         log_as_json(settings, settings.log_file if to_file else None)
         replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED}))
         try:

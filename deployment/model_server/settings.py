@@ -34,6 +34,7 @@ class ServerSettings:
     answer_seconds: float = 30.0
     max_in_flight: int = 256
     registry_uri: str | None = None
+    warehouse: Path | None = None
     serving: Serving = field(default_factory=Serving)
 
     @classmethod
@@ -63,6 +64,7 @@ class ServerSettings:
             host=url.hostname,
             port=port if port is not None else url.port or (443 if secure else 80),
             registry_uri=settings.registry_uri,
+            warehouse=settings.warehouse,
             serving=serving,
         )
 
@@ -100,13 +102,18 @@ class ServerSettings:
         return self.state / "server.log"
 
     @property
-    def models(self) -> Path:
-        """The files of the versions that are loaded, each in a folder of its own."""
-        return self.state / "models"
-
-    @property
     def process_file(self) -> Path:
         return self.state / "server.json"
+
+    @property
+    def tables(self) -> Path:
+        """The warehouse that request logs are written to, and whose online tables are read."""
+        return self.warehouse or self.project / "warehouse"
+
+    @property
+    def versions(self) -> Path:
+        """Copies of the files of the versions that are served."""
+        return self.state / "versions"
 
     @property
     def endpoints_file(self) -> Path:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
-
-from pyspark.sql import DataFrame
+from typing import TYPE_CHECKING, Protocol
 
 from lakehouse.errors import LakehouseError, nearest
-from lakehouse.warehouse import TableName
 from training.encoding import Encoding
 from training.feature_store.online import Published
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 Versions = Mapping[str, int]
 
@@ -142,6 +142,8 @@ class NoFeatureTable(LakehouseError):
 
     @classmethod
     def named(cls, name: str) -> "NoFeatureTable":
+        from lakehouse.warehouse import TableName  # with an engine, which a server that reads keys does without
+
         model = TableName.parse(name).table
         return cls(
             f"{name} is a table and no feature table: it declares no key",
@@ -208,7 +210,7 @@ class FeatureStore(Protocol):
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
-    ) -> tuple[DataFrame, Versions]:
+    ) -> "tuple[DataFrame, Versions]":
         """The spine with, for each row, the newest features at or before its timestamp; and what was read.
 
         A row that finds no features has NULL in all of that table's columns. Features whose time is the row's count;

@@ -24,6 +24,4 @@ def by_target(given: Given, seed: int, above: int) -> tuple[ColumnTransformer, i
 def kept_places(given: Given, above: int, first: int) -> list[int]:
     """Where, after `by_target`, the indices stand that it left as they are; `first` columns are in front."""
     large = {place for place, size in given.categories.items() if size > above}
-    return [
-        first + place - sum(other < place for other in large) for place in given.categories if place not in large
-    ]
+    return [first + place - sum(other < place for other in large) for place in given.categories if place not in large]

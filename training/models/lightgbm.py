@@ -47,9 +47,7 @@ def _lightgbm(params: Params, seed: int, given: Given) -> Pipeline:
     subsample = {"subsample": params["subsample"], "subsample_freq": 1}
     weights = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
     categorical = tuple(given.categories)
-    return Pipeline(
-        [("model", LightGbm(given.task, ROUNDS, {**options, **subsample, **weights}, categorical, seed))]
-    )
+    return Pipeline([("model", LightGbm(given.task, ROUNDS, {**options, **subsample, **weights}, categorical, seed))])
 
 
 LIGHTGBM = Family(

@@ -1,0 +1,143 @@
+"""Keys in place of features: what a request does not say of an entity, its newest row in the online tables says."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from lakehouse.errors import nearest
+from training.contracts import ContractViolation, Problem, check
+from training.encoding import Encoder, Encoding
+from training.hooks import Record
+from training.rows import Row, RowReader, places
+
+DAY = 86_400_000_000  # microseconds
+
+
+class Found(Protocol):
+    """The newest features of one key; `as_of` is microseconds since 1970."""
+
+    @property
+    def as_of(self) -> int: ...
+
+    @property
+    def features(self) -> Mapping[str, float | None]: ...
+
+
+Online = Callable[[str, tuple[Any, ...]], Found | None]  # the row of a table and a key
+
+
+@dataclass(frozen=True)
+class KeyLookup:
+    """What is looked up, and what becomes of an entity that nobody knows.
+
+    Attributes:
+        keys: the fields of a request that name an entity.
+        tables: of each online table the features that the model does not take from it.
+        lookback_days: how old a row of a table may be.
+        unknown: `refuse` a key that a table does not have, or answer with the `defaults`.
+        defaults: raw columns of an entity that nobody knows; those that are not named are null.
+    """
+
+    keys: tuple[str, ...]
+    tables: Mapping[str, tuple[str, ...]]
+    lookback_days: Mapping[str, int] = field(default_factory=dict)
+    unknown: Literal["refuse", "defaults"] = "refuse"
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "KeyLookup":
+        """As JSON has it."""
+        tables = {table: tuple(excluded) for table, excluded in said["tables"].items()}
+        return cls(**{**said, "keys": tuple(said["keys"]), "tables": tables})
+
+
+class KeyedRows:
+    """Makes rows of records that name an entity; what they say themselves is taken before what is looked up."""
+
+    def __init__(
+        self, lookup: KeyLookup, encoder: Encoder, online: Online, now: Callable[[], float] = time.time
+    ) -> None:
+        """Raises ContractViolation if the defaults break the input contract."""
+        self._lookup = lookup
+        self._online = online
+        self._now = now
+        self._reader = RowReader(encoder)
+        self._places = {name: place for place, name in enumerate(encoder.features)}
+        self._by_column: dict[str, list[tuple[Encoding, list[int]]]] = {}
+        for encoding in encoder.encodings:
+            self._by_column.setdefault(encoding.column, []).append((encoding, places(encoding, encoder)))
+        blank = {column: lookup.defaults.get(column) for column in self._by_column}
+        self._default = self._reader.rows([blank])[0] if lookup.unknown == "defaults" else None
+
+    def rows(self, records: Sequence[Record]) -> list[Row]:
+        """One row for each record; one without a key is held to the contract in full.
+
+        Raises:
+            ContractViolation: with what is wrong.
+        """
+        keyed = [any(key in record for key in self._lookup.keys) for record in records]
+        if not any(keyed):
+            return self._reader.rows(records)
+        pairs = enumerate(zip(records, keyed, strict=True))
+        return [self._row(number, record, named) for number, (record, named) in pairs]
+
+    def _row(self, number: int, record: Record, named: bool) -> Row:
+        try:
+            return self._keyed(record) if named else self._reader.rows([record])[0]
+        except ContractViolation as err:
+            raise ContractViolation([replace(problem, row=number) for problem in err.problems]) from err
+
+    def _keyed(self, record: Record) -> Row:
+        sent = {name: value for name, value in record.items() if name not in self._lookup.keys}
+        self._check(record, sent)
+        row = self._found(tuple(record[key] for key in self._lookup.keys))
+        for column, value in sent.items():
+            for encoding, taken in self._by_column[column]:
+                for place in taken:
+                    row[place] = 0.0
+                self._reader.fill(encoding, value, row)
+        return row
+
+    def _check(self, record: Record, sent: Record) -> None:
+        problems = [
+            Problem(0, key, "a whole number or text", _shown(record.get(key, "nothing: the field is missing")))
+            for key in self._lookup.keys
+            if not isinstance(record.get(key), int | str) or isinstance(record.get(key), bool)
+        ]
+        problems += [
+            Problem(0, name, f"no such field. {nearest(name, sorted(self._by_column))}", _shown(value))
+            for name, value in sent.items()
+            if name not in self._by_column
+        ]
+        if problems:
+            raise ContractViolation(problems)
+        check([sent], [encoding for name in sent for encoding, _ in self._by_column[name]])
+
+    def _found(self, key: tuple[Any, ...]) -> Row:
+        row: list[float | None] = [None] * len(self._places)
+        limit = self._now() * 1e6
+        for table, excluded in self._lookup.tables.items():
+            found, days = self._online(table, key), self._lookup.lookback_days.get(table)
+            if found is None or (days is not None and found.as_of < limit - days * DAY):
+                return self._of_nobody(table, key)
+            for name, value in found.features.items():
+                if name in self._places and name not in excluded:
+                    row[self._places[name]] = value
+        if missing := [name for name, place in self._places.items() if row[place] is None]:
+            raise self._refused(key, f"a key with a value for '{missing[0]}' in {', '.join(self._lookup.tables)}")
+        return [value for value in row if value is not None]
+
+    def _of_nobody(self, table: str, key: tuple[Any, ...]) -> Row:
+        if self._default is None:
+            raise self._refused(key, f"a key of {table}")
+        return self._default.copy()
+
+    def _refused(self, key: Iterable[Any], expected: str) -> ContractViolation:
+        shown = ", ".join(map(_shown, key))
+        return ContractViolation([Problem(0, ", ".join(self._lookup.keys), expected, shown)])
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
