@@ -1,6 +1,5 @@
 """A real server with clients that send badly, with signals, with TLS, and with files that nobody vouches for."""
 
-import json
 import os
 import signal
 import socket
@@ -15,17 +14,18 @@ import mlflow
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.serving import EndpointCoreConfigInput, ServedEntityInput
+from mlflow.entities.model_registry import ModelVersion
 
 from deployment import serving
 from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.clock import SYSTEM
 from deployment.model_server.models import ModelNotLoaded, Registry
-from deployment.model_server.scoring_request import ScoringRequest
 from deployment.model_server.settings import ServerSettings
+from deployment.model_server.vouched import NotVouched, fetch
 from lakehouse.settings import PROJECT, Serving
 from tests.ports import free_port
-from training.artifacts import DIGEST
+from training.artifacts import DIGEST, digest
 
 ROWS = [{"age": 50}]
 SCORE = "/serving-endpoints/e/invocations"
@@ -190,17 +190,20 @@ def _signed_itself(folder: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def registry(tracking_uri: str) -> Iterator[mlflow.MlflowClient]:
     before = mlflow.get_tracking_uri()
-    yield mlflow.MlflowClient(tracking_uri)
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_registry_uri(tracking_uri)
+    yield mlflow.MlflowClient()
     mlflow.set_tracking_uri(before)
     mlflow.set_registry_uri(before)
 
 
-def copied(registry: mlflow.MlflowClient, name: str, **tags: str) -> str:
+def copied(registry: mlflow.MlflowClient, name: str, **tags: str) -> ModelVersion:
     """Another name for the files of `term_deposit` 1, with tags of its own."""
     source = registry.get_model_version("term_deposit", "1").source
     assert source is not None
     registry.create_registered_model(name)
-    return str(registry.create_model_version(name, source=source, tags=tags).version)
+    created = registry.create_model_version(name, source=source, tags=tags)
+    return registry.get_model_version(name, created.version)
 
 
 def test_files_that_nobody_vouches_for_are_not_loaded(
@@ -208,43 +211,29 @@ def test_files_that_nobody_vouches_for_are_not_loaded(
 ) -> None:
     version = copied(registry, "unvouched")
     with pytest.raises(ModelNotLoaded, match=r"no tag 'artifacts.sha256'.*MODEL_SERVER_UNVOUCHED=allow"):
-        Registry(tracking_uri, tmp_path)("unvouched", version)
-    model = Registry(tracking_uri, tmp_path, unvouched=True)("unvouched", version)
-    assert json.loads(model.predictions(ScoringRequest(ROWS))) == {
-        "predictions": [{"version": 1, "probability": 0.5}]
-    }
+        Registry(tracking_uri, tmp_path / "kept")("unvouched", str(version.version))
+    assert (fetch(version, tmp_path, unvouched=True) / "MLmodel").is_file()
 
 
-def test_files_that_changed_since_are_never_loaded(
-    registry: mlflow.MlflowClient, tracking_uri: str, tmp_path: Path
-) -> None:
+def test_files_that_changed_since_are_never_loaded(registry: mlflow.MlflowClient, tmp_path: Path) -> None:
     version = copied(registry, "changed", **{DIGEST: "0" * 64})
-    for unvouched in (False, True):
-        with pytest.raises(ModelNotLoaded, match=r"not those that were registered: .* vouches for 000000000000"):
-            Registry(tracking_uri, tmp_path, unvouched=unvouched)("changed", version)
+    with pytest.raises(NotVouched, match=r"not those that were registered: .* vouches for 000000000000"):
+        fetch(version, tmp_path, unvouched=True)
 
 
-def test_one_byte_or_one_file_more_is_noticed(
-    registry: mlflow.MlflowClient, tracking_uri: str, tmp_path: Path
-) -> None:
-    files = Path(mlflow.artifacts.download_artifacts("models:/term_deposit/1", tracking_uri=tracking_uri))
+def test_one_byte_or_one_file_more_is_noticed(registry: mlflow.MlflowClient, tmp_path: Path) -> None:
+    vouched = registry.get_model_version("term_deposit", "1").tags[DIGEST]
+    files = fetch(registry.get_model_version("term_deposit", "1"), tmp_path, unvouched=False)
+    assert digest(files) == vouched
+    (files / "__pycache__").mkdir()
+    (files / "__pycache__" / "model.pyc").touch()
+    (files / "registered_model_meta").write_text("as MLflow reads it")
+    assert digest(files) == vouched, "what reading leaves behind does not count"
     script = next(files.glob("*.py"))
-    compiled = files / "__pycache__" / "model.pyc"
-    before = script.read_text()
-    try:
-        compiled.parent.mkdir()
-        compiled.write_bytes(b"whatever reading left behind")
-        assert Registry(tracking_uri, tmp_path)("term_deposit", "1")
-        script.write_text(before + "\n")
-        with pytest.raises(ModelNotLoaded, match="not those that were registered"):
-            Registry(tracking_uri, tmp_path)("term_deposit", "1")
-        script.write_text(before)
-        (files / "more.py").touch()
-        with pytest.raises(ModelNotLoaded, match="not those that were registered"):
-            Registry(tracking_uri, tmp_path)("term_deposit", "1")
-    finally:
-        script.write_text(before)
-        (files / "more.py").unlink(missing_ok=True)
-        compiled.unlink()
-        compiled.parent.rmdir()
-    assert Registry(tracking_uri, tmp_path)("term_deposit", "1")
+    before = script.read_bytes()
+    for changed in (before + b"\n", before[:-1]):
+        script.write_bytes(changed)
+        assert digest(files) != vouched
+    script.write_bytes(before)
+    script.rename(files / "other.py")
+    assert digest(files) != vouched
