@@ -6,7 +6,7 @@
 {% test unique_key(model, columns, where='true') %}
 {%- set key = 'xxhash64(' ~ columns | join(', ') ~ ')' %}
 {%- set beyond = appended_beyond(model, columns) %}
-{%- set where = where ~ (' and ' ~ beyond if beyond else '') %}
+{%- set where = '(' ~ where ~ ') and ' ~ beyond if beyond else where %}
 with suspects as (
 
   select {{ key }} as key_hash
@@ -23,15 +23,3 @@ where {{ where }} and {{ key }} in (select key_hash from suspects)
 group by {{ columns | join(', ') }}
 having count(*) > 1
 {% endtest %}
-
-{% macro appended_beyond(relation, key) -%}
-  {{ return(adapter.dispatch('appended_beyond')(relation, key) if execute and relation is not string else none) }}
-{%- endmacro %}
-
-{% macro default__appended_beyond(relation, key) -%}
-  {{ return(none) }}
-{%- endmacro %}
-
-{% macro embedded__appended_beyond(relation, key) -%}
-  {{ return(adapter.appended_beyond(relation, key, run_started_at)) }}
-{%- endmacro %}
