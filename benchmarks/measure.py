@@ -18,7 +18,7 @@ _WATCHER = """
 import os, sys
 process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(process, 0)
-os.write(int(sys.argv[1]), str(usage.ru_maxrss).encode())
+os.write(int(sys.argv[1]), f"{usage.ru_maxrss} {usage.ru_utime + usage.ru_stime}".encode())
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
@@ -33,16 +33,18 @@ class Usage:
 
     Attributes:
         seconds: wall clock, from its start to its end.
+        computing: seconds of all cores together; beside other work, what a time means.
         peak: bytes of memory that were resident at most.
     """
 
     seconds: float
+    computing: float
     peak: int
     output: str
 
     @property
     def cells(self) -> list[str]:
-        return [f"{self.seconds:.1f} s", mebibytes(self.peak)]
+        return [f"{self.seconds:.1f} s", f"{self.computing:.1f} s", mebibytes(self.peak)]
 
 
 def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Usage:
@@ -66,10 +68,11 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
         output = process.stdout.read() if process.stdout else ""
     seconds = time.monotonic() - begin
     with os.fdopen(reading) as report:
-        peak = report.read()
+        used = report.read().split()
     if process.returncode:
         raise ProcessFailed(f"{' '.join(command)} exited with {process.returncode}:\n{output[-2000:]}")
-    return Usage(seconds, int(peak) * 1024, output)
+    peak, computing = used
+    return Usage(seconds, float(computing), int(peak) * 1024, output)
 
 
 def tool(name: str) -> str:

@@ -104,7 +104,7 @@ def main(spine: int, features: int, runs: int) -> None:
     best = {name: min(usages, key=lambda usage: usage.seconds) for name, usages in found.items()}
     ours = best["Sail, in process"].seconds
     rows = [[name, *usage.cells, f"{usage.seconds / ours:.2f} x"] for name, usage in best.items()]
-    console.table(["engine", "time", "peak memory", "of ours"], rows)
+    console.table(["engine", "time", "cores' time", "peak memory", "of ours"], rows)
 
 
 def _commands(folder: str, remote: str | None) -> dict[str, list[str]]:

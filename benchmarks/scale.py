@@ -44,7 +44,7 @@ def main(customers: tuple[int, ...]) -> None:
             for step, usage, size in _steps(Path(folder) / "project", count):
                 console.detail(f"{step}: {', '.join(usage.cells)}  {size}")
                 rows.append([f"{count:,}", step, *usage.cells, size])
-    console.table(["customers", "step", "time", "peak memory", "size"], rows)
+    console.table(["customers", "step", "time", "cores' time", "peak memory", "size"], rows)
 
 
 def _steps(project: Path, customers: int) -> Iterator[tuple[str, Usage, str]]:

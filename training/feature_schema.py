@@ -101,13 +101,13 @@ def breaking(before: Promises, after: Promises) -> list[Change]:
     return changes
 
 
-def users(change: Change, use_cases: Iterable[UseCase]) -> list[str]:
-    """The use cases that read what changes."""
+def users(table: str, feature: str | None, use_cases: Iterable[UseCase]) -> list[str]:
+    """The use cases that read a feature; of the whole table where it is None."""
     return [
         use_case.name
         for use_case in use_cases
         for lookup in use_case.features
-        if lookup.table == change.table and change.feature not in lookup.exclude
+        if lookup.table == table and feature not in lookup.exclude
     ]
 
 
@@ -118,7 +118,9 @@ def require_kept(before: Promises, after: Promises, use_cases: Sequence[UseCase]
         PromiseBroken: one is; it says by what, and whom that would break.
     """
     if changes := breaking(before, after):
-        raise PromiseBroken.by(changes, {change: users(change, use_cases) for change in changes})
+        raise PromiseBroken.by(
+            changes, {change: users(change.table, change.feature, use_cases) for change in changes}
+        )
 
 
 def _differences(name: str, before: Promise, after: Promise) -> list[Change]:

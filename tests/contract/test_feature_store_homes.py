@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from benchmarks.jvm_spark import available, jvm_spark_connect
 from lakehouse.session import new_session, open_session
@@ -202,28 +201,18 @@ def test_a_vocabulary_has_each_category_at_its_integer_at_each_version(home: Hom
     assert home.store.vocabulary("gold.job_index", 0) == (("", "", "b"), 0)
 
 
-moments = st.integers(0, 12).map(lambda half: day(1 + half / 2))
-clients = st.integers(1, 3)
-
-
-@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(
-    features=st.dictionaries(st.tuples(clients, moments, moments), st.integers(0, 99), min_size=1, max_size=15),
-    spine=st.lists(st.tuples(clients, moments), min_size=1, max_size=12),
-    days=st.sampled_from([None, 1, 3]),
-)
-@pytest.mark.parametrize("home", ["sail", "databricks"], indirect=True)
-def test_no_row_sees_what_came_or_became_known_later(
-    home: Home,
-    features: dict[tuple[int, datetime, datetime], int],
-    spine: list[tuple[int, datetime]],
-    days: int | None,
-) -> None:
-    """Times that are equal, late and out of order: the same rows as from the plainest store."""
+def test_many_histories_are_joined_as_by_the_plainest_store(home: Home) -> None:
+    """Times that are equal, late and out of order; test_leaks.py draws more than every engine has time for."""
+    draw = Random(7)  # noqa: S311  (histories, no secret)
+    history = {(draw.randint(1, 9), day(draw.randint(1, 6)), day(draw.randint(1, 9))) for _ in range(90)}
+    rows = table("client known_at arrived_at value", [(*key, value) for value, key in enumerate(sorted(history))])
+    spine = [(draw.randint(1, 9), day(draw.randint(1, 18) / 2)) for _ in range(60)]
     plain = PlainHome()
-    rows = table("client known_at arrived_at value", [(*key, value) for key, value in features.items()])
     for each in (home, plain):
         each.write("gold.features", rows, Declared(("client",), known_at="arrived_at"))
         write_labels(each, *spine)
-    lookup = FeatureLookup("gold.features", ("value",), days)
-    assert frame(home, lookup) == frame(plain, lookup)
+    for days in (None, 3):
+        lookup = FeatureLookup("gold.features", ("value",), days)
+        found = frame(home, lookup)
+        assert found == frame(plain, lookup)
+        assert len({row[-1] for row in found}) > 9

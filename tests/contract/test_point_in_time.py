@@ -9,8 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
@@ -171,46 +169,6 @@ def test_an_empty_index_knows_no_category(store: LocalFeatureStore) -> None:
     write(store, "place_index", "place place_index", [("Bonn", 1)], types=types)
     DeltaTable(store.warehouse.root / "gold" / "place_index").delete()
     assert store.vocabulary("gold.place_index") == (("",), 1)
-
-
-moments = st.integers(1, 8).map(day)
-clients = st.integers(1, 3)
-history = st.dictionaries(
-    st.tuples(clients, moments), st.one_of(st.none(), st.integers(0, 99)), min_size=1, max_size=12
-)
-
-
-@settings(max_examples=12)
-@given(
-    orders=history,
-    visits=history,
-    spine=st.lists(st.tuples(clients, moments), min_size=1, max_size=12),
-    lookback=st.integers(1, 4),
-)
-def test_two_tables_are_joined_as_the_plainest_implementation_does(
-    tmp_path_factory: pytest.TempPathFactory,
-    orders: dict[tuple[int, datetime], int | None],
-    visits: dict[tuple[int, datetime], int | None],
-    spine: list[tuple[int, datetime]],
-    lookback: int,
-) -> None:
-    ours = LocalFeatureStore(open_session(), Warehouse(tmp_path_factory.mktemp("drawn")))
-    write(ours, "labels", "client at label", [(client, at, 0) for client, at in spine])
-    for table, feature, rows in (("orders", "sum", orders), ("visits", "visits", visits)):
-        write(
-            ours, table, f"client known_at {feature}", [(*key, value) for key, value in rows.items()], keys=["client"]
-        )
-
-    def naive(rows: dict[tuple[int, datetime], int | None], client: int, at: datetime, days: int) -> int | None:
-        known = [time for other, time in rows if other == client and at - timedelta(days) <= time <= at]
-        return rows[client, max(known)] if known else None
-
-    expected = [
-        (client, at, 0, naive(orders, client, at, lookback), naive(visits, client, at, 9999))
-        for client, at in sorted(spine, key=lambda row: (row[1], row[0]))
-    ]
-    lookups = FeatureLookup("gold.orders", ("sum",), lookback), FeatureLookup("gold.visits", ("visits",))
-    assert [tuple(row.values()) for row in joined(ours, *lookups)] == expected
 
 
 def test_a_table_that_is_older_than_declared_is_named_with_its_age(store: LocalFeatureStore) -> None:

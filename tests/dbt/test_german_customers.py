@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.errors import LakehouseError
@@ -155,25 +158,35 @@ def test_a_kommune_keeps_its_integer_when_others_come_and_go(step_by_step: Check
     assert after == before | {"1": 11_871}
 
 
+def spoilt(orders: pa.Table, how: str) -> pa.Table:
+    if how == "a column is missing":
+        return orders.drop_columns(["amount"])
+    columns = {name: orders[name] for name in orders.column_names}
+    if how == "a column is of another type":
+        columns["amount"] = columns["amount"].cast(pa.string())
+    if how == "it tells of the future":
+        columns["known_at"] = pc.add(columns["known_at"], pa.scalar(timedelta(days=100 * 365)))
+    return pa.table(columns)
+
+
 @pytest.mark.parametrize(
     ("how", "told"),
     [
         ("a column is missing", "amount is missing"),
+        ("a column is of another type", "amount is string and not double"),
         ("it comes out of order", "is loaded already"),
+        ("it tells of the future", "and now is"),
         ("it is half a file", "cannot be read"),
     ],
 )
 def test_a_bad_delivery_is_told_and_harms_nothing(how: str, told: str, at_once: Checkout) -> None:
-    import pyarrow.parquet as pq
-
     folder = landing(at_once) / "orders"
     good = next(folder.glob("*.parquet"))
     bad = folder / "20990101-20990201-00000.parquet"
     if how == "it is half a file":
         bad.write_bytes(good.read_bytes()[:1_000])
     else:
-        table = pq.read_table(good)
-        pq.write_table(table.drop_columns(["amount"]) if how == "a column is missing" else table, bad)
+        pq.write_table(spoilt(pq.read_table(good), how), bad)
     before = {name: rows(at_once, name) for name in TABLES}
     try:
         output = at_once.run("dbt", "run", "--select", "tag:german_customers", exits=1)

@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.settings import PROJECT
 from tests.unit.shelf import use_case
-from training.catalogue import with_users
+from training.catalogue import enriched
 from training.feature_schema import (
     Change,
     ManifestMissing,
@@ -87,10 +87,24 @@ def test_a_manifest_declares_its_feature_tables(tmp_path: Path) -> None:
     assert declared(file) == {"gold.t": Promise(("id", "at", "arrived_at"), {"age": "int"})}
 
 
-def test_the_catalogue_says_which_use_cases_read_a_feature() -> None:
+def test_the_catalogue_says_which_use_cases_read_a_feature_and_of_what_kind_it_is() -> None:
+    known, tables = (
+        manifest(),
+        {"gold.t": Promise(("id", "at"), {"age": "int", "age_cohort": "int", "visits": "int"})},
+    )
+    node = known["nodes"]["model.t"]
+    node["columns"] |= {"age_cohort": {}, "visits": {"meta": {"feature_catalog": {"feature_type": "identifier"}}}}
+    node["config"]["meta"]["encodings"] = [{"column": "age", "as": "cohort", "bounds": [18]}]
     excludes = use_case({"table": "gold.t", "exclude": ["age"]}).model_copy(update={"name": "other"})
-    columns = with_users(manifest(), [use_case("gold.t"), excludes])["nodes"]["model.t"]["columns"]
-    assert columns["age"]["meta"]["feature_catalog"]["used_by"] == ["shelf"]
+    written = enriched(known, tables, [use_case("gold.t"), excludes])
+    assert [each["name"] for each in written["exposures"].values()] == ["shelf", "other"]
+    about = {name: node["columns"][name]["meta"]["feature_catalog"] for name in tables["gold.t"].features}
+    both = {"null_behavior": "error", "used_by": ["shelf", "other"]}
+    assert about == {
+        "age": {"feature_type": "numeric", "null_behavior": "error", "used_by": ["shelf"]},
+        "age_cohort": {"feature_type": "categorical", **both},
+        "visits": {"feature_type": "identifier", **both},
+    }
 
 
 def test_the_project_s_promises_cover_what_its_use_cases_read() -> None:

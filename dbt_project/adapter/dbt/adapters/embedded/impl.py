@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from dbt.adapters.base.impl import ConstraintSupport, PythonJobHelper
 from dbt.adapters.base.meta import available
 from dbt.adapters.base.relation import BaseRelation
 from dbt.adapters.embedded import views
+from dbt.adapters.embedded.appended import appended_beyond
 from dbt.adapters.embedded.connections import EmbeddedConnectionManager, EmbeddedCredentials
 from dbt.adapters.embedded.publication import table_spec
 from dbt.adapters.embedded.python_models import SessionPythonJob
@@ -104,6 +106,11 @@ class EmbeddedAdapter(SailAdapter):
         rows = self._session().table(relation.render()).select(*quoted).distinct().collect()
         alternatives = (" and ".join(map(_equals, quoted, row)) for row in rows)
         return " or ".join(f"({condition})" for condition in alternatives) or "false"
+
+    @available.parse_none
+    def appended_beyond(self, relation: BaseRelation, key: list[str], since: datetime) -> str | None:
+        """A SQL condition for the rows that this run has appended, if no key of them can have been there before."""
+        return appended_beyond(self._credentials.lakehouse, _name(relation), key, since)
 
     @available.parse_none
     def add_columns(self, relation: BaseRelation, columns: Iterable[SparkColumn]) -> None:
