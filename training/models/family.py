@@ -60,7 +60,6 @@ class Family:
         return self.build(params, seed, given).fit(frame.inputs(self.takes), frame.y, **options)
 
 
-ALL_TASKS: frozenset[Task] = frozenset({"binary", "multiclass", "regression"})
 RECENCY = Choice((None, 30, 60, 120, 240, 480))
 NUMERIC_SHAPE = Choice(("as_is", "arcsinh"))
 
