@@ -49,9 +49,10 @@ class Compilation:
 
 def compiled(scorer: Scorer, holdout: Columns) -> Compilation:
     """The fastest form of the scorer's pipeline, if it agrees with it on every row of the holdout."""
-    rows, expected = scorer.encoder.dense(holdout), scorer.predicted(holdout)
-    reasons = []
-    for name, make in _forms(scorer):
+    reasons, forms = [], list(_forms(scorer))
+    rows = scorer.encoder.dense(holdout)
+    expected = scorer.predicted(holdout) if forms else np.empty(0)
+    for name, make in forms:
         try:
             form = make()
             found = form.many(rows)
@@ -73,4 +74,4 @@ def _forms(scorer: Scorer) -> Iterator[tuple[str, Callable[[], Compiled]]]:
     elif scorer.takes == "dense":
         from training.compiled.conversion import onnx_of
 
-        yield "onnx", lambda: onnx_of(scorer.pipeline, len(scorer.encoder.features), scorer.answering.task)
+        yield "onnx", lambda: onnx_of(scorer.pipeline, scorer.encoder, scorer.answering.task)

@@ -1,47 +1,87 @@
 """Pipelines of trees as ONNX graphs. Only training converts; whoever serves needs none of these packages."""
 
+import json
 import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.compiled.onnx import COLUMN, Onnx
+import numpy as np
+
+from training.compiled.onnx import ABOUT, About, Onnx
+from training.encoding import Encoder
 from training.predictions import Task
 
 _OPSET = {"": 17, "ai.onnx.ml": 3}  # the newest that every converter writes
-_COLUMN = {"binary": "1", "regression": "0"}
+_COLUMN = {"binary": 1, "regression": 0}
+Means = list[tuple[int, list[list[float]]]]
 
 
-def onnx_of(pipeline: Any, features: int, task: Task) -> Onnx:
+def onnx_of(pipeline: Any, encoder: Encoder, task: Task) -> Onnx:
     """The pipeline as a graph of dense rows.
 
     Raises:
         Exception: whatever a converter says about a pipeline that it cannot convert.
     """
-    library = type(pipeline.steps[-1][1]).__module__.partition(".")[0]
-    model = _of_catboost(pipeline) if library == "catboost" else _converted(pipeline, features, library)
-    if task in _COLUMN:
-        model.metadata_props.add(key=COLUMN, value=_COLUMN[task])
-    return Onnx(model.SerializeToString())
+    *before, (_, model) = pipeline.steps
+    fitted = getattr(model, "model_", model)  # our own boosters keep the library's
+    means = _means(before, encoder.categories())
+    columns = len(encoder.features) - len(means) + sum(len(table[0]) for _, table in means)
+    graph = _of_catboost(fitted) if _library(fitted) == "catboost" else _converted(fitted, columns)
+    about = About(_COLUMN.get(task), means)
+    graph.metadata_props.add(key=ABOUT, value=json.dumps(asdict(about)))
+    return Onnx(graph.SerializeToString())
 
 
-def _converted(pipeline: Any, features: int, library: str) -> Any:
+def _means(before: list[tuple[str, Any]], sizes: Mapping[int, int]) -> Means:
+    """What a step in front of the model puts in place of indices; there may be that step and no other.
+
+    Raises:
+        ValueError: there are others.
+    """
+    steps = [step for _, step in before if step is not None and step != "passthrough"]
+    if not steps:
+        return []
+    if len(steps) > 1 or not hasattr(steps[0], "transformers_"):
+        raise ValueError(f"steps that a graph cannot have: {', '.join(type(step).__name__ for step in steps)}")
+    (_, encoder, places), *rest = steps[0].transformers_
+    if any(step != "passthrough" for _, step, _ in rest) and not all(hasattr(step, "transform") for _, step, _ in rest):
+        raise ValueError("a column transformer of more than target means")
+    return [(place, _table(encoder, at, sizes[place])) for at, place in enumerate(places)]
+
+
+def _table(encoder: Any, at: int, size: int) -> list[list[float]]:
+    """The means of each category of one feature, a column for each class where there are several."""
+    overall = np.atleast_1d(encoder.target_mean_)
+    table = np.tile(overall, (size, 1)).astype(np.float64)
+    known = encoder.categories_[at].astype(np.intp)
+    for column in range(len(overall)):
+        table[known, column] = encoder.encodings_[at * len(overall) + column]
+    return [[float(value) for value in row] for row in table]
+
+
+def _library(model: Any) -> str:
+    return type(model).__module__.partition(".")[0]
+
+
+def _converted(model: Any, columns: int) -> Any:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
-    model = pipeline.steps[-1][1]
-    if library in {"lightgbm", "xgboost"}:
-        _register(model, library)
+    if _library(model) in {"lightgbm", "xgboost"}:
+        _register(model)
     options = {id(model): {"zipmap": False}} if hasattr(model, "classes_") else None
-    rows = [("rows", FloatTensorType([None, features]))]
-    return to_onnx(pipeline, initial_types=rows, options=options, target_opset=_OPSET)
+    rows = [("rows", FloatTensorType([None, columns]))]
+    return to_onnx(model, initial_types=rows, options=options, target_opset=_OPSET)
 
 
-def _register(model: Any, library: str) -> None:
+def _register(model: Any) -> None:
     """Make the converter of a booster known to skl2onnx, which has none of its own."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator as shapes
 
-    if library == "lightgbm":
+    if _library(model) == "lightgbm":
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm as convert
     else:
         from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost as convert
@@ -55,15 +95,13 @@ def _register(model: Any, library: str) -> None:
         update_registered_converter(kind, kind.__name__, shape, convert)
 
 
-def _of_catboost(pipeline: Any) -> Any:
+def _of_catboost(fitted: Any) -> Any:
     """CatBoost writes ONNX itself; its probabilities come as a list of maps, which are taken away."""
     import onnx
 
-    if any(step is not None and step != "passthrough" for _, step in pipeline.steps[:-1]):
-        raise ValueError("CatBoost converts no steps before the model")
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "model.onnx")
-        pipeline.steps[-1][1].save_model(path, format="onnx")
+        fitted.save_model(path, format="onnx")
         model = onnx.load(path)
     graph = model.graph
     for node in [node for node in graph.node if node.op_type == "ZipMap"]:

@@ -1,30 +1,43 @@
 """A model as an ONNX graph of single precision, run on one thread: what trees are fastest as."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from training.compiled import Floats, Row
 
-FILE, COLUMN = "model.onnx", "column"
+FILE, ABOUT = "model.onnx", "about"
+
+
+@dataclass(frozen=True)
+class About:
+    """What a graph does not say of itself.
+
+    Attributes:
+        column: the one of the output that is the prediction; None for all of them.
+        means: of features that are indices of many categories, by place, what stands for each category in the graph's
+            first columns; the other features follow in their order.
+    """
+
+    column: int | None = None
+    means: Sequence[tuple[int, Sequence[Sequence[float]]]] = ()
 
 
 @dataclass(frozen=True)
 class Onnx:
-    """A graph from dense rows to one prediction each, which is its last output or a column of that.
-
-    Which column is said in the graph's own metadata; without a word it is all of them.
-    """
+    """A graph from dense rows to one prediction each, in its last output; `About` it stands in its metadata."""
 
     graph: bytes
-    session: Any = field(init=False, compare=False, repr=False)
-    taken: str = field(init=False, compare=False)
-    out: list[str] = field(init=False, compare=False)
-    column: int | None = field(init=False, compare=False)
+    _session: Any = field(init=False, compare=False, repr=False)
+    _names: tuple[str, list[str]] = field(init=False, compare=False, repr=False)
+    _column: int | None = field(init=False, compare=False, repr=False)
+    _means: list[tuple[int, Floats]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         options = onnxruntime.SessionOptions()
@@ -32,10 +45,11 @@ class Onnx:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
         session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
-        said = session.get_modelmeta().custom_metadata_map.get(COLUMN)
+        about = About(**json.loads(session.get_modelmeta().custom_metadata_map.get(ABOUT, "{}")))
         # Of a classifier the last output is the probabilities, after the labels.
-        found = {"session": session, "taken": session.get_inputs()[0].name, "out": [session.get_outputs()[-1].name]}
-        self.__dict__.update(found, column=None if said is None else int(said))  # frozen from here on
+        names = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
+        means = [(place, np.asarray(table, dtype=np.float64)) for place, table in about.means]
+        self.__dict__.update(_session=session, _names=names, _column=about.column, _means=means)  # frozen from here on
 
     @property
     def kind(self) -> str:
@@ -50,8 +64,15 @@ class Onnx:
         return predicted
 
     def many(self, rows: Floats) -> Floats:
-        (found,) = self.session.run(self.out, {self.taken: rows.astype(np.float32)})
-        return np.asarray(found if self.column is None else found[:, self.column], dtype=np.float64)
+        taken, out = self._names
+        (found,) = self._session.run(out, {taken: self._prepared(rows).astype(np.float32)})
+        return np.asarray(found if self._column is None else found[:, self._column], dtype=np.float64)
+
+    def _prepared(self, rows: Floats) -> Floats:
+        if not self._means:
+            return rows
+        first = [table[_known(rows[:, place], len(table))] for place, table in self._means]
+        return np.hstack([*first, np.delete(rows, [place for place, _ in self._means], axis=1)])
 
     def save(self, folder: Path) -> dict[str, str]:
         (folder / FILE).write_bytes(self.graph)
@@ -60,3 +81,8 @@ class Onnx:
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
         return cls(Path(artifacts[FILE]).read_bytes())
+
+
+def _known(indices: Floats, size: int) -> npt.NDArray[np.intp]:
+    """A category that is newer than the vocabulary is 0, unknown."""
+    return np.where(indices < size, indices, 0).astype(np.intp)
