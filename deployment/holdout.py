@@ -1,18 +1,17 @@
 """The rows that challenger and champion are judged on: pinned when the challenger was trained, built again now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import mlflow
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
+from pyspark.errors import PySparkException
 
-from deployment.promotion import Scores
-from lakehouse.errors import LakehouseError
+from deployment.decision import Rows
+from lakehouse.errors import LakehouseError, nearest
 from training.dataset import TrainingFrame, load_frame
 from training.feature_store import FeatureStore
-from training.pyfunc import ScoringModel
 from training.registry import NoProvenance, Provenance
-from training.scoring import Scorer
 from training.use_case import UseCase
 
 
@@ -27,37 +26,63 @@ class HoldoutRefused(LakehouseError):
         )
 
     @classmethod
-    def seen(cls, champion: str, until: str, start: str) -> "HoldoutRefused":
+    def unreadable(cls, version: str, reason: Exception) -> "HoldoutRefused":
         return cls(
-            f"the champion, version {champion}, was trained on rows up to {until}, "
-            f"and the challenger's holdout begins at {start}",
+            f"the holdout of version {version} cannot be read any more: {reason}",
+            hint="Train again on the tables as they are: python -m training.run --use-case ...",
+        )
+
+    @classmethod
+    def seen(cls, version: str, until: str, start: str) -> "HoldoutRefused":
+        return cls(
+            f"version {version} was trained on rows up to {until}, and the challenger's holdout begins at {start}",
             hint="Train a challenger on newer data, so that neither has seen the holdout.",
         )
 
     @classmethod
-    def no_scorer(cls, version: str, found: object) -> "HoldoutRefused":
+    def no_slice(cls, column: str, known: list[str]) -> "HoldoutRefused":
         return cls(
-            f"version {version} is a {type(found).__name__} and no scoring model of this project",
-            hint="Train a version: python -m training.run --use-case ...",
+            f"the holdout has no column '{column}' to cut slices by. {nearest(column, known)}",
+            hint="Correct promotion.guards.slices in the use case.",
         )
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Pinned rows and their hash."""
+    """Rows and their hash, and how many of the pinned ones were left out since the champion was trained on them."""
 
     rows: TrainingFrame
     fingerprint: str
+    excluded: int = 0
+
+    def as_rows(self, use_case: UseCase) -> Rows:
+        """What the decision looks at.
+
+        Raises:
+            HoldoutRefused: a column of a slice is not there.
+        """
+        columns, features = use_case.promotion.guards.slices, self.rows.features
+        for column in columns:
+            if column not in features:
+                raise HoldoutRefused.no_slice(column, list(features))
+        slices = {column: features[column] for column in columns}
+        threshold = use_case.serving.threshold
+        return Rows(use_case.task, self.fingerprint, self.rows.y, threshold, slices, self.excluded)
 
 
 def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) -> Holdout:
     """The challenger's holdout from the Delta versions it was cut from.
 
     Raises:
-        HoldoutRefused: the rows are not the same any more.
+        HoldoutRefused: the rows are gone or not the same any more, or the challenger was trained on them.
     """
     pinned = _provenance(challenger)
-    frame = load_frame(use_case, store, pinned.sources)
+    if pinned.last >= pinned.holdout_from:
+        raise HoldoutRefused.seen(str(challenger.version), str(pinned.last), str(pinned.holdout_from))
+    try:
+        frame = load_frame(use_case, store, pinned.sources)
+    except (PySparkException, OSError) as err:
+        raise HoldoutRefused.unreadable(str(challenger.version), err) from err
     rows = frame.rows(frame.times >= np.datetime64(pinned.holdout_from.replace(tzinfo=None), "us"))
     fingerprint = rows.fingerprint()
     if fingerprint != pinned.holdout_fingerprint:
@@ -65,33 +90,21 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) ->
     return Holdout(rows, fingerprint)
 
 
-def require_unseen(champion: ModelVersion, challenger: ModelVersion) -> None:
-    """Refuse a holdout that the champion was trained on.
+def unseen(holdout: Holdout, champion: ModelVersion, overlap: Literal["exclude", "refuse"]) -> Holdout:
+    """The rows that came after all that the champion was trained on.
 
     Raises:
-        HoldoutRefused: the champion's training reaches into it.
+        HoldoutRefused: there are others, and they are to be refused, or there are no more than those.
     """
-    trained_until, start = _provenance(champion).last, _provenance(challenger).holdout_from
-    if trained_until >= start:
-        raise HoldoutRefused.seen(str(champion.version), trained_until.isoformat(), start.isoformat())
-
-
-def score(version: ModelVersion, holdout: Holdout) -> Scores:
-    """What the version says about the rows."""
-    probabilities = load_scorer(version).probabilities(holdout.rows.features)
-    return Scores(int(version.version), holdout.fingerprint, probabilities)
-
-
-def load_scorer(version: ModelVersion) -> Scorer:
-    """The scorer of a registered version, from the registry.
-
-    Raises:
-        HoldoutRefused: it is a model of another kind.
-    """
-    model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}").unwrap_python_model()
-    if not isinstance(model, ScoringModel):
-        raise HoldoutRefused.no_scorer(str(version.version), model)
-    return model.scorer
+    trained_until = _provenance(champion).last
+    new = holdout.rows.times > np.datetime64(trained_until.replace(tzinfo=None), "us")
+    if new.all():
+        return holdout
+    if overlap == "refuse" or not new.any():
+        start = holdout.rows.first.isoformat()
+        raise HoldoutRefused.seen(str(champion.version), trained_until.isoformat(), start)
+    rows = holdout.rows.rows(new)
+    return replace(holdout, rows=rows, fingerprint=rows.fingerprint(), excluded=int((~new).sum()))
 
 
 def _provenance(version: ModelVersion) -> Provenance:
