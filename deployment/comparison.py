@@ -1,8 +1,8 @@
 """By how much one version is better than another on the same rows, and how sure that is: the paired bootstrap.
 
 Rows are drawn again in pairs (Efron & Tibshirani, An Introduction to the Bootstrap, 1993). Of the challengers that
-are worse by the margin, at most `1 - confidence` may be promoted. A quantile of finitely many draws is itself uncertain,
-so the bound lies two of its standard errors further out; the benchmark `promotion` counts what comes of it.
+are worse by the margin, at most `1 - confidence` may be promoted. A quantile of finitely many draws is uncertain
+itself, so the bound lies two of its standard errors further out; the benchmark `promotion` counts what comes of it.
 """
 
 import math

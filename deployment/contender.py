@@ -16,8 +16,9 @@ from deployment.holdout import Holdout
 from deployment.model_server.golden import ANSWER, REQUEST, agree
 from lakehouse.errors import LakehouseError
 from training.criteria import Guards
+from training.evaluation import Floats
 from training.pyfunc import ScoringModel
-from training.scoring import Floats, Scorer
+from training.scoring import Scorer
 
 WARM_UP, ANSWERS = 20, 300
 Nanoseconds = Callable[[], int]
@@ -117,7 +118,7 @@ class Contender:
         if missing := sorted(set(self.scorer.encoder.features) - set(holdout.rows.features)):
             raise VersionBroken.of(self.version, f"it needs features that the tables lack: {', '.join(missing)}")
         try:
-            return self.scorer.probabilities(holdout.rows.features)
+            return self.scorer.predicted(holdout.rows.features)
         except (ValueError, TypeError, IndexError) as err:
             raise VersionBroken.of(self.version, f"it does not score the holdout: {err}") from err
 

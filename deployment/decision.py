@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from training.evaluation import Floats
+from training.evaluation import Floats, Task
 from training.intervals import Interval
 from training.report.resampling import Outcomes
 
@@ -19,7 +19,7 @@ class Rows:
     """The rows of one holdout, as a decision sees them.
 
     Attributes:
-        task: `binary`, `multiclass` or `regression`.
+        task: which form the labels and the answers have.
         fingerprint: SHA-256 of the rows.
         labels: (rows,) of 0 and 1, codes of classes, or numbers.
         threshold: from which probability on the decision of a binary task is 1.
@@ -27,7 +27,7 @@ class Rows:
         excluded: rows of the pinned holdout that are not among these, since the champion was trained on them.
     """
 
-    task: str
+    task: Task
     fingerprint: str
     labels: npt.NDArray[Any]
     threshold: float = 0.5

@@ -29,16 +29,15 @@ class RollbackRefused(LakehouseError):
 
     @classmethod
     def nowhere(cls, name: str, former: list[int]) -> "RollbackRefused":
-        others = f"; once champions: {', '.join(map(str, former))}" if former else ""
         return cls(
-            f"{name} has no champion before this one to go back to{others}",
+            f"{name} has no champion before this one to go back to; once champions: {_listed(former)}",
             hint=f"Name one of those with --to, or look: python -m deployment.run history --use-case {name}",
         )
 
     @classmethod
     def never_champion(cls, name: str, version: int, former: list[int]) -> "RollbackRefused":
         return cls(
-            f"version {version} of {name} was never its champion; once it were {', '.join(map(str, former)) or 'none'}",
+            f"version {version} of {name} was never its champion; once champions: {_listed(former)}",
             hint=f"A version that was not is promoted: python -m deployment.run promote --use-case {name}",
         )
 
@@ -93,7 +92,7 @@ class Gate:
         contest, history = stages.contest(self.client, self.use_case.name, version), self._succession.history()
         pinned = holdout.rebuild(self.use_case, contest.challenger, self.store())
         if contest.champion is not None:
-            pinned = holdout.unseen(pinned, contest.champion, self.use_case.promotion.overlap)
+            pinned = holdout.unseen(pinned, contest.champion, contest.challenger, self.use_case.promotion.overlap)
         limits = self.use_case.promotion.guards
         challenger = Contender.load(contest.challenger).scores(pinned, limits)
         champion = Contender.load(contest.champion).scores(pinned, limits) if contest.champion else None
@@ -227,6 +226,10 @@ class Gate:
             previous="",
         )
         return following(self.ledger.entries(self.use_case.name), entry)
+
+
+def _listed(versions: list[int]) -> str:
+    return ", ".join(map(str, versions)) or "none"
 
 
 def _shortened(summary: str) -> str:

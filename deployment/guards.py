@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from deployment.comparison import gain, shown
 from deployment.decision import Input, Reason, Rows, Scores
 from training.criteria import Promotion
+from training.evaluation import Task, decided
 from training.report.curves import calibration_error
 from training.report.resampling import Outcomes
 
@@ -49,14 +49,8 @@ def _sure(outcomes: Outcomes) -> Outcomes:
 def _changed(rows: Rows, challenger: Scores, champion: Scores) -> float | None:
     if rows.task == "regression":
         return None
-    one, other = (_decided(scores, rows.threshold) for scores in (challenger, champion))
+    one, other = (decided(scores.predicted, rows.threshold) for scores in (challenger, champion))
     return float(np.mean(one != other))
-
-
-def _decided(scores: Scores, threshold: float) -> npt.NDArray[np.int64]:
-    if scores.predicted.ndim == 2:
-        return np.asarray(scores.predicted.argmax(axis=1), dtype=np.int64)
-    return (scores.predicted >= threshold).astype(np.int64)
 
 
 def _slices(column: str, rows: Rows, challenger: Scores, champion: Scores, policy: Promotion) -> Iterator[Reason]:
@@ -76,7 +70,7 @@ def _slices(column: str, rows: Rows, challenger: Scores, champion: Scores, polic
         yield _slice(f"{policy.metric} where {column} = {value:g}", dict(parts), rows.task, policy)
 
 
-def _slice(name: str, parts: Mapping[int, Outcomes], task: str, policy: Promotion) -> Reason:
+def _slice(name: str, parts: Mapping[int, Outcomes], task: Task, policy: Promotion) -> Reason:
     """How challenger and champion compare on one slice; `parts` has them in that order."""
     new, old = parts.values()
     limit = policy.guards.max_slice_drop

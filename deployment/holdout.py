@@ -4,14 +4,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from mlflow.entities.model_registry import ModelVersion
 from pyspark.errors import PySparkException
 
 from deployment.decision import Rows
 from lakehouse.errors import LakehouseError, nearest
-from training.dataset import TrainingFrame, load_frame
+from training.dataset import load_frame
 from training.feature_store import FeatureStore
-from training.registry import NoProvenance, Provenance
+from training.frame import TrainingFrame
+from training.provenance import NoProvenance, Provenance
+from training.splitting import hashed_below, split
 from training.use_case import UseCase
 
 
@@ -77,34 +80,44 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) ->
         HoldoutRefused: the rows are gone or not the same any more, or the challenger was trained on them.
     """
     pinned = _provenance(challenger)
-    if pinned.last >= pinned.holdout_from:
+    if pinned.saw(pinned):
         raise HoldoutRefused.seen(str(challenger.version), str(pinned.last), str(pinned.holdout_from))
     try:
         frame = load_frame(use_case, store, pinned.sources)
     except (PySparkException, OSError) as err:
         raise HoldoutRefused.unreadable(str(challenger.version), err) from err
-    rows = frame.rows(frame.times >= np.datetime64(pinned.holdout_from.replace(tzinfo=None), "us"))
+    rows = split(frame, use_case.split).holdout
     fingerprint = rows.fingerprint()
     if fingerprint != pinned.holdout_fingerprint:
         raise HoldoutRefused.changed(str(challenger.version), pinned.holdout_fingerprint, fingerprint)
     return Holdout(rows, fingerprint)
 
 
-def unseen(holdout: Holdout, champion: ModelVersion, overlap: Literal["exclude", "refuse"]) -> Holdout:
-    """The rows that came after all that the champion was trained on.
+def unseen(
+    holdout: Holdout, champion: ModelVersion, challenger: ModelVersion, overlap: Literal["exclude", "refuse"]
+) -> Holdout:
+    """The rows that the champion was not trained on.
 
     Raises:
-        HoldoutRefused: there are others, and they are to be refused, or there are no more than those.
+        HoldoutRefused: it was trained on others, and that is to be refused, or no rows are left.
     """
-    trained_until = _provenance(champion).last
-    new = holdout.rows.times > np.datetime64(trained_until.replace(tzinfo=None), "us")
+    trained, pinned = _provenance(champion), _provenance(challenger)
+    new = _unseen(holdout.rows, trained, pinned)
     if new.all():
         return holdout
     if overlap == "refuse" or not new.any():
         start = holdout.rows.first.isoformat()
-        raise HoldoutRefused.seen(str(champion.version), trained_until.isoformat(), start)
+        raise HoldoutRefused.seen(str(champion.version), trained.last.isoformat(), start)
     rows = holdout.rows.rows(new)
     return replace(holdout, rows=rows, fingerprint=rows.fingerprint(), excluded=int((~new).sum()))
+
+
+def _unseen(rows: TrainingFrame, trained: Provenance, pinned: Provenance) -> npt.NDArray[np.bool_]:
+    if not trained.saw(pinned):
+        return np.ones(len(rows), dtype=np.bool_)
+    if trained.holdout_entities is not None and pinned.holdout_entities is not None:
+        return hashed_below(rows.keys, trained.holdout_entities)
+    return np.asarray(rows.times > np.datetime64(trained.last.replace(tzinfo=None), "us"))
 
 
 def _provenance(version: ModelVersion) -> Provenance:

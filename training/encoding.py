@@ -22,6 +22,7 @@ LARGEST = 1e15  # beyond it, doubles skip whole numbers, and squares leave what 
 Values = npt.NDArray[np.number[Any]]  # of a request float64; of a table as narrow as the table has them
 Columns = Mapping[str, Values]
 Vocabularies = Mapping[str, Sequence[str]]
+Form = Literal["sparse", "dense"]  # what a learner takes: `Encoder.matrix`, or `Encoder.dense`
 
 
 class _Encoding(BaseModel):
@@ -256,6 +257,25 @@ class Encoder:
                 names.append(feature)
         row_ends = row_ends.astype(indices.dtype)
         return Matrix(sparse.csr_matrix((data, indices, row_ends), shape=(rows, len(names))), tuple(names))
+
+    def dense(self, columns: Columns) -> npt.NDArray[np.float64]:
+        """(rows, features) feature columns side by side; an index newer than the vocabulary is 0, unknown."""
+        sizes = self._index_sizes()
+        rows = len(columns[self.features[0]]) if self.features else 0
+        values = np.empty((rows, len(self.features)))
+        for place, feature in enumerate(self.features):
+            column = columns[feature]
+            values[:, place] = np.where(column < sizes[feature], column, 0) if feature in sizes else column
+        return values
+
+    def inputs(self, form: Form, columns: Columns) -> Any:
+        """Feature columns in the form that a learner takes."""
+        return self.matrix(columns).values if form == "sparse" else self.dense(columns)
+
+    def categories(self) -> Mapping[int, int]:
+        """Of each feature that is an index, by its place in `dense`, how many categories it has, unknown included."""
+        sizes = self._index_sizes()
+        return {place: sizes[feature] for place, feature in enumerate(self.features) if feature in sizes}
 
     def _index_sizes(self) -> dict[str, int]:
         sizes = {e.feature: len(self.vocabularies[e.index]) for e in self.encodings if isinstance(e, CategoryIndex)}

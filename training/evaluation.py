@@ -1,22 +1,36 @@
-"""How good predicted probabilities are: the metrics of binary classification."""
+"""How good predictions are: the metrics of each task.
+
+What is predicted has one form for each task: of `binary` (n,) probabilities of label 1, of `multiclass` (n, classes)
+probabilities, of `regression` (n,) numbers. Labels of classes are their places, 0 to classes - 1.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import metrics
 
 Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
+Labels = npt.NDArray[Any]
+Task = Literal["binary", "multiclass", "regression"]
+Function = Callable[[Labels, Floats, float], float]
+
+_BINARY, _CLASSES, _NUMBERS = frozenset({"binary"}), frozenset({"binary", "multiclass"}), frozenset({"regression"})
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of (labels, probabilities, threshold), and which way is better."""
+    """One metric of (labels, predicted, threshold), which way is better, and whose it is.
 
-    function: Callable[[Labels, Floats, float], float]
+    Attributes:
+        tasks: the tasks that it measures.
+    """
+
+    function: Function
     greater_is_better: bool
+    tasks: frozenset[str]
 
     def loss(self, value: float) -> float:
         """What a search minimises: the value, negated where more is better."""
@@ -27,31 +41,68 @@ class Metric:
         return self.loss(over) - self.loss(value)
 
 
-def _of_decisions(score: Callable[..., float], **options: int) -> Callable[[Labels, Floats, float], float]:
-    return lambda labels, probabilities, threshold: float(score(labels, probabilities >= threshold, **options))
+def decided(predicted: Floats, threshold: float) -> npt.NDArray[np.int64]:
+    """(n,) the class that is decided for: of several the most probable, of two label 1 from the threshold on."""
+    return np.asarray(predicted.argmax(axis=1) if predicted.ndim > 1 else predicted >= threshold, dtype=np.int64)
 
 
-def _of_probabilities(score: Callable[..., float], **options: object) -> Callable[[Labels, Floats, float], float]:
-    return lambda labels, probabilities, _threshold: float(score(labels, probabilities, **options))
+def _of_decisions(score: Callable[..., float], **options: object) -> Function:
+    return lambda labels, predicted, threshold: float(score(labels, decided(predicted, threshold), **options))
+
+
+def _of_predictions(score: Callable[..., float]) -> Function:
+    return lambda labels, predicted, _threshold: float(score(labels, predicted))
+
+
+def _roc_auc(labels: Labels, predicted: Floats) -> float:
+    """Of several classes the mean over those that have both rows in them and rows outside, each against the rest."""
+    if predicted.ndim == 1:
+        return float(metrics.roc_auc_score(labels, predicted))
+    there = [place for place in range(predicted.shape[1]) if 0 < (labels == place).sum() < len(labels)]
+    areas = [metrics.roc_auc_score(labels == place, predicted[:, place]) for place in there]
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def _log_loss(labels: Labels, predicted: Floats) -> float:
+    classes = range(predicted.shape[1]) if predicted.ndim > 1 else (0, 1)
+    return float(metrics.log_loss(labels, predicted, labels=list(classes)))
 
 
 METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric(_of_decisions(metrics.accuracy_score), greater_is_better=True),
-    "precision": Metric(_of_decisions(metrics.precision_score, zero_division=0), greater_is_better=True),
-    "recall": Metric(_of_decisions(metrics.recall_score, zero_division=0), greater_is_better=True),
-    "f1": Metric(_of_decisions(metrics.f1_score, zero_division=0), greater_is_better=True),
-    "roc_auc": Metric(_of_probabilities(metrics.roc_auc_score), greater_is_better=True),
-    "average_precision": Metric(_of_probabilities(metrics.average_precision_score), greater_is_better=True),
-    "log_loss": Metric(_of_probabilities(metrics.log_loss, labels=[0, 1]), greater_is_better=False),
+    "accuracy": Metric(_of_decisions(metrics.accuracy_score), greater_is_better=True, tasks=_CLASSES),
+    "precision": Metric(
+        _of_decisions(metrics.precision_score, zero_division=0), greater_is_better=True, tasks=_BINARY
+    ),
+    "recall": Metric(_of_decisions(metrics.recall_score, zero_division=0), greater_is_better=True, tasks=_BINARY),
+    "f1": Metric(_of_decisions(metrics.f1_score, zero_division=0), greater_is_better=True, tasks=_BINARY),
+    "macro_f1": Metric(
+        _of_decisions(metrics.f1_score, average="macro", zero_division=0),
+        greater_is_better=True,
+        tasks=frozenset({"multiclass"}),
+    ),
+    "roc_auc": Metric(_of_predictions(_roc_auc), greater_is_better=True, tasks=_CLASSES),
+    "average_precision": Metric(
+        _of_predictions(metrics.average_precision_score), greater_is_better=True, tasks=_BINARY
+    ),
+    "log_loss": Metric(_of_predictions(_log_loss), greater_is_better=False, tasks=_CLASSES),
+    "mse": Metric(_of_predictions(metrics.mean_squared_error), greater_is_better=False, tasks=_NUMBERS),
+    "rmse": Metric(_of_predictions(metrics.root_mean_squared_error), greater_is_better=False, tasks=_NUMBERS),
+    "mae": Metric(_of_predictions(metrics.mean_absolute_error), greater_is_better=False, tasks=_NUMBERS),
+    "r2": Metric(_of_predictions(metrics.r2_score), greater_is_better=True, tasks=_NUMBERS),
 }
 
 
-def evaluate(labels: Labels, probabilities: Floats, threshold: float) -> dict[str, float]:
-    """Every metric, for the probability of label 1.
+def metrics_of(task: Task) -> list[str]:
+    """The metrics of a task, in the order they are shown."""
+    return [name for name, metric in METRICS.items() if task in metric.tasks]
+
+
+def evaluate(task: Task, labels: Labels, predicted: Floats, threshold: float) -> dict[str, float]:
+    """Every metric of the task.
 
     Args:
-        labels: (n,) of 0 and 1, both present.
-        probabilities: (n,) in [0, 1].
-        threshold: from which probability on the decision is 1; metrics of decisions depend on it.
+        labels: (n,) places of classes, or numbers.
+        predicted: in the task's form.
+        threshold: from which probability on a binary decision is 1; metrics of decisions depend on it.
     """
-    return {name: metric.function(labels, probabilities, threshold) for name, metric in METRICS.items()}
+    return {name: METRICS[name].function(labels, predicted, threshold) for name in metrics_of(task)}

@@ -12,8 +12,10 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 from lakehouse.errors import LakehouseError
-from training.dataset import Split, TrainingFrame, load_frame
+from training.dataset import load_frame
 from training.feature_store import FeatureStore, Snapshot, Versions
+from training.frame import TrainingFrame
+from training.splitting import Split
 from training.use_case import UseCase
 
 TABLE, VERSION = "table", "delta_version"  # tags of an input: a DeltaDatasetSource forgets a version 0

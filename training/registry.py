@@ -1,24 +1,20 @@
 """The winner as a registered version: files, tags, alias, and a description in words."""
 
-import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
-from training.dataset import TrainingFrame
 from training.intervals import Interval
 from training.models import FAMILIES
+from training.provenance import Provenance
 from training.scoring import Scorer
 from training.search.trial import Trial
 from training.signature import input_example, requirements, signature
@@ -37,91 +33,6 @@ class VersionDamaged(LakehouseError):
             f"the files of {name} were not written whole: {reason}",
             hint="Nothing was registered. Look at the space and permissions of MLflow's artifacts, then train again.",
         )
-
-
-class NoProvenance(LakehouseError):
-    """A version does not say which data it was trained on."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Which data a version was trained on, and which it must be judged on.
-
-    Attributes:
-        sources: the Delta version of every table that was read.
-        rows: rows trained on.
-        first, last: their times.
-        holdout_from: where the holdout begins.
-        holdout_rows: how many rows it has.
-        holdout_fingerprint: SHA-256 of them.
-        new_rows: rows that came after the last row of the version before; None for a first version.
-        new_from: the time of the first of them.
-    """
-
-    sources: Mapping[str, int]
-    rows: int
-    first: datetime
-    last: datetime
-    holdout_from: datetime
-    holdout_rows: int
-    holdout_fingerprint: str
-    new_rows: int | None
-    new_from: datetime | None = None
-
-    def tags(self) -> dict[str, str]:
-        return {
-            "data.sources": json.dumps(dict(sorted(self.sources.items()))),
-            "data.rows": str(self.rows),
-            "data.first": self.first.isoformat(),
-            "data.last": self.last.isoformat(),
-            "data.new_rows": "" if self.new_rows is None else str(self.new_rows),
-            "data.new_from": "" if self.new_from is None else self.new_from.isoformat(),
-            "holdout.from": self.holdout_from.isoformat(),
-            "holdout.rows": str(self.holdout_rows),
-            "holdout.fingerprint": self.holdout_fingerprint,
-        }
-
-    @classmethod
-    def of_tags(cls, tags: Mapping[str, str]) -> "Provenance":
-        """Read what `tags` wrote.
-
-        Raises:
-            NoProvenance: somebody else registered the version.
-        """
-        if missing := sorted({"data.sources", "data.last", "holdout.from", "holdout.fingerprint"} - set(tags)):
-            raise NoProvenance(f"it lacks the tags {', '.join(missing)}")
-        return cls(
-            sources=json.loads(tags["data.sources"]),
-            rows=int(tags["data.rows"]),
-            first=datetime.fromisoformat(tags["data.first"]),
-            last=datetime.fromisoformat(tags["data.last"]),
-            holdout_from=datetime.fromisoformat(tags["holdout.from"]),
-            holdout_rows=int(tags["holdout.rows"]),
-            holdout_fingerprint=tags["holdout.fingerprint"],
-            new_rows=int(tags["data.new_rows"]) if tags["data.new_rows"] else None,
-            new_from=datetime.fromisoformat(tags["data.new_from"]) if tags.get("data.new_from") else None,
-        )
-
-
-def provenance(training: TrainingFrame, holdout: TrainingFrame, before: ModelVersion | None) -> Provenance:
-    """What the two frames and the version before say about the data."""
-    new_rows, new_from = None, None
-    if before is not None and "data.last" in before.tags:
-        last = Provenance.of_tags(before.tags).last.replace(tzinfo=None)
-        new = training.times[training.times > np.datetime64(last, "us")]
-        new_rows = len(new)
-        new_from = new[0].item().replace(tzinfo=UTC) if new_rows else None
-    return Provenance(
-        sources=training.sources,
-        rows=len(training),
-        first=training.first,
-        last=training.last,
-        holdout_from=holdout.first,
-        holdout_rows=len(holdout),
-        holdout_fingerprint=holdout.fingerprint(),
-        new_rows=new_rows,
-        new_from=new_from,
-    )
 
 
 def newest_version(client: MlflowClient, name: str) -> ModelVersion | None:
@@ -209,7 +120,7 @@ def describe(winner: Trial, use_case: UseCase, data: Provenance, holdout: Mappin
     return (
         f"{FAMILIES[winner.candidate.family].title.capitalize()} with {params}. "
         f"{use_case.search.metric} {winner.metrics[use_case.search.metric]:.4f} "
-        f"as the mean of {len(winner.per_fold)} folds in order of time, "
+        f"as the mean of {len(winner.per_fold)} folds {use_case.split.told}, "
         f"the best of {use_case.search.max_evals} trials. "
         f"On the {data.holdout_rows:,} rows of the holdout {sure}, with bounds of {confidence} confidence. "
         f"Trained on {data.rows:,} rows from {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d} ({_news(data)}). "

@@ -10,13 +10,17 @@ from mlflow.tracking import MlflowClient
 from lakehouse import console
 from lakehouse.settings import Settings
 from training import lineage, registry, report, searching
-from training.dataset import Split, TrainingFrame, load_frame, split_by_time
-from training.evaluation import METRICS, Floats, Labels, evaluate
+from training.dataset import load_frame
+from training.evaluation import METRICS, Floats, evaluate
 from training.feature_store.home import open_store
+from training.frame import TrainingFrame
 from training.intervals import Interval, Rows, intervals
+from training.models import FAMILIES
+from training.provenance import provenance
 from training.scoring import Scorer
 from training.search.trial import Trial, fit
 from training.searching import stopped, try_all
+from training.splitting import Split, split
 from training.tracking import experiment_id, tracking
 from training.tracking.searches import (
     collect,
@@ -61,17 +65,17 @@ def train(
 
 
 def read(use_case: UseCase, settings: Settings) -> Split:
-    """The point-in-time frame, split by time."""
+    """The point-in-time frame, cut into what is trained on and the holdout."""
     console.stage(f"Reading the features of {use_case.name} as of each label's time")
     frame = load_frame(use_case, open_store(settings), now=datetime.now(UTC))
-    data = split_by_time(frame, use_case.split.holdout)
+    data = split(frame, use_case.split)
     sources = ", ".join(f"{table} v{version}" for table, version in sorted(frame.sources.items()))
     console.detail(f"{len(frame):,} rows x {frame.x.shape[1]} columns from {sources}")
     for table, count in frame.left_out.items():
         console.detail(f"{count:,} rows found nothing in {table} and are left out")
     for name, part in (("training", data.training), ("holdout", data.holdout)):
         span = f"{part.first:%Y-%m-%d} to {part.last:%Y-%m-%d}"
-        console.detail(f"{name:<9}{len(part):>7,} rows  {span}  {part.y.mean():.1%} positive")
+        console.detail(f"{name:<9}{len(part):>7,} rows  {span}  {part.outcome}")
     return data
 
 
@@ -79,34 +83,34 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Scorer:
     """The winner, fitted on all rows before the holdout."""
     console.stage(f"Refitting trial {winner.number} ({winner.candidate.family}) on all {len(frame):,} training rows")
     pipeline = fit(winner.candidate, frame, use_case.search.seed)
-    return Scorer(pipeline, frame.encoder, use_case.serving.answering, use_case.hooks())
+    takes = FAMILIES[winner.candidate.family].takes
+    return Scorer(pipeline, frame.encoder, use_case.answering, use_case.hooks(), takes)
 
 
 def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split) -> ModelVersion:
     """The scorer as the new challenger, with what it scores on the holdout."""
     console.stage(f"Registering {use_case.name}")
     before = registry.newest_version(MlflowClient(), use_case.name)
-    probabilities = scorer.probabilities(data.holdout.features)
-    holdout = evaluate(data.holdout.y, probabilities, use_case.serving.threshold)
+    predicted = scorer.predicted(data.holdout.features)
+    holdout = evaluate(use_case.task, data.holdout.y, predicted, use_case.serving.threshold)
     mlflow.log_metrics(winner.metrics | {f"holdout_{name}": value for name, value in holdout.items()})
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
-    provenance = registry.provenance(data.training, data.holdout, before)
-    sure = certainty(use_case, data.holdout.y, probabilities)
-    version = registry.register(use_case, scorer, winner, provenance, sure)
+    sure = certainty(use_case, data.holdout, predicted)
+    version = registry.register(use_case, scorer, winner, provenance(data, use_case.split, before), sure)
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     console.detail(str(version.description))
     return version
 
 
-def certainty(use_case: UseCase, labels: Labels, probabilities: Floats) -> dict[str, Interval]:
+def certainty(use_case: UseCase, holdout: TrainingFrame, predicted: Floats) -> dict[str, Interval]:
     """The metrics that the use case searches and promotes by, with their bounds."""
     names = dict.fromkeys((use_case.search.metric, use_case.promotion.metric))
     threshold = use_case.serving.threshold
 
     def metrics(rows: Rows) -> dict[str, float]:
-        return {name: METRICS[name].function(labels[rows], probabilities[rows], threshold) for name in names}
+        return {name: METRICS[name].function(holdout.y[rows], predicted[rows], threshold) for name in names}
 
-    return intervals(metrics, len(labels))
+    return intervals(metrics, len(holdout))
 
 
 def write_report(run: report.Run, client: MlflowClient, settings: Settings) -> None:

@@ -7,19 +7,25 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import skops.io
 
 from lakehouse.errors import LakehouseError
 from training.contracts import ContractViolation, check
-from training.encoding import ENCODINGS, Columns, Encoder
+from training.encoding import ENCODINGS, Columns, Encoder, Form
+from training.evaluation import Floats, Task, decided
 from training.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
 from training.hooks.fields import fields_of
 
-Floats = npt.NDArray[np.float64]
 Made = TypeVar("Made", bound=Record)
 
 PIPELINE, SCORER = "pipeline.skops", "scorer.json"
+
+# What an answer may be made of; without a word of the use case it is the first two.
+FIELDS: Mapping[Task, tuple[str, ...]] = {
+    "binary": ("label", "probability"),
+    "multiclass": ("label", "probability", "probabilities"),
+    "regression": ("value",),
+}
 
 # What our own families may bring that skops does not trust by itself. Anything else in a file is refused.
 TRUSTED = frozenset({"numpy.arcsinh", "numpy.ufunc", "training.models.dense.DenseWhereSmall"})
@@ -45,36 +51,62 @@ class Refused:
 
 @dataclass(frozen=True)
 class Answering:
-    """What an answer is made of: its fields in order, and from which probability on the label is 1."""
+    """What an answer is made of: its fields in order, and how a prediction becomes a label.
+
+    Attributes:
+        fields: of a class its `label`, its `probability` (of two classes, that of label 1) and the `probabilities` of
+            all, a field each; of a regression the `value`.
+        threshold: from which probability on a binary label is 1.
+        classes: the label of each place.
+    """
 
     fields: tuple[str, ...]
     threshold: float
+    task: Task = "binary"
+    classes: tuple[int | str, ...] = (0, 1)
 
-    def answers(self, probabilities: Floats) -> list[Answer]:
-        """One answer for each probability of label 1."""
-        return [self._answer(probability) for probability in probabilities.tolist()]
+    def answers(self, predicted: Floats) -> list[Answer]:
+        """One answer for each prediction, in the task's form."""
+        columns = {name: values for field in self.fields for name, values in self._columns(field, predicted).items()}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def samples(self) -> list[Answer]:
         """Answers of every kind that a model may give, for whoever must know their fields before there is a model."""
-        return self.answers(np.asarray([0.0, 0.5, 1.0]))
+        return self.answers(np.eye(len(self.classes)) if self.task == "multiclass" else np.asarray([0.0, 0.5, 1.0]))
 
-    def _answer(self, probability: float) -> Answer:
-        values = {"label": int(probability >= self.threshold), "probability": probability}
-        return {field: values[field] for field in self.fields}
+    def _columns(self, field: str, predicted: Floats) -> dict[str, list[Any]]:
+        if field == "label":
+            return {field: [self.classes[place] for place in decided(predicted, self.threshold).tolist()]}
+        if field == "probabilities":
+            return {f"probability_{label}": predicted[:, place].tolist() for place, label in enumerate(self.classes)}
+        return {field: (predicted.max(axis=1) if predicted.ndim > 1 else predicted).tolist()}
+
+
+def predict(pipeline: Any, task: Task, inputs: Any) -> Floats:
+    """What a fitted pipeline says, in the task's form."""
+    if task == "regression":
+        return np.asarray(pipeline.predict(inputs), dtype=np.float64)
+    probabilities = np.asarray(pipeline.predict_proba(inputs), dtype=np.float64)
+    return probabilities[:, 1] if task == "binary" else probabilities
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A fitted pipeline with all it needs to answer raw records."""
+    """A fitted pipeline with all it needs to answer raw records.
+
+    Attributes:
+        takes: the form of rows that the pipeline was fitted on.
+    """
 
     pipeline: Any
     encoder: Encoder
     answering: Answering
     hooks: Hooks = NO_HOOKS
+    takes: Form = "sparse"
 
-    def probabilities(self, features: Columns) -> Floats:
-        """The probability of label 1 for each row of feature columns, as the gold table has them."""
-        return np.asarray(self.pipeline.predict_proba(self.encoder.matrix(features).values)[:, 1], dtype=np.float64)
+    def predicted(self, features: Columns) -> Floats:
+        """What is predicted of each row of feature columns, as the gold table has them; in the task's form."""
+        return predict(self.pipeline, self.answering.task, self.encoder.inputs(self.takes, features))
 
     def answer(self, records: Sequence[Record]) -> list[Answer]:
         """One answer for each raw record.
@@ -99,7 +131,7 @@ class Scorer:
 
     def outcomes_of(self, features: Columns, records: Sequence[Record]) -> list[Answer | Refused]:
         """The same for rows whose features were looked up; `records` say whose they are."""
-        return self._worded(self.answering.answers(self.probabilities(features)), records)
+        return self._worded(self.answering.answers(self.predicted(features)), records)
 
     def fields(self) -> Fields:
         """The fields of every answer."""
@@ -113,7 +145,7 @@ class Scorer:
     def _answers(self, read: Sequence[Record]) -> list[Answer]:
         if not read:  # a pipeline takes no empty matrix
             return []
-        return self.answering.answers(self.probabilities(self.encoder.features_of(read)))
+        return self.answering.answers(self.predicted(self.encoder.features_of(read)))
 
     def _worded(self, answers: Sequence[Answer], records: Sequence[Record]) -> list[Answer | Refused]:
         pairs = zip(answers, records, strict=True)
@@ -128,6 +160,9 @@ class Scorer:
             "features": list(self.encoder.features),
             "fields": list(self.answering.fields),
             "threshold": self.answering.threshold,
+            "task": self.answering.task,
+            "classes": list(self.answering.classes),
+            "takes": self.takes,
             "hooks": self.hooks.about(),
         }
         (folder / SCORER).write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -150,8 +185,8 @@ class Scorer:
             ENCODINGS.validate_python(about["encodings"]), about["vocabularies"], tuple(about["features"])
         )
         pipeline = skops.io.load(path, trusted=types)
-        answering = Answering(tuple(about["fields"]), about["threshold"])
-        return cls(pipeline, encoder, answering, Hooks.load(about["hooks"], artifacts))
+        answering = Answering(tuple(about["fields"]), about["threshold"], about["task"], tuple(about["classes"]))
+        return cls(pipeline, encoder, answering, Hooks.load(about["hooks"], artifacts), about["takes"])
 
 
 def _outcome(function: Callable[..., Made], *arguments: object) -> Made | Refused:

@@ -9,13 +9,14 @@ from mlflow.entities import Run
 
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.dataset import TrainingFrame, rolling_origin
+from training.frame import TrainingFrame
 from training.progress import SearchProgress
 from training.search.loop import Found
 from training.search.methods import Engine, Method
 from training.search.plan import ExecutorName, Search
 from training.search.running import search
 from training.search.trial import Attempt, Trial
+from training.splitting import folds
 from training.tracking.trials import TrialLog
 from training.use_case import UseCase, with_search
 
@@ -56,9 +57,9 @@ def try_all(
 ) -> Found:
     """The search, each trial kept as it ends."""
     plan = use_case.search
-    folds = list(rolling_origin(frame, use_case.split.folds))
-    attempt = Attempt(folds, plan.seed, use_case.serving.threshold)
-    console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {len(folds)} folds")
+    parts = list(folds(frame, use_case.split, plan.seed))
+    attempt = Attempt(parts, plan.seed, use_case.serving.threshold)
+    console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {len(parts)} folds")
     mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED)})
     if finished:
         console.detail(f"{len(finished)} trials of run {log.run_id} are taken over")

@@ -9,9 +9,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from lakehouse.errors import LakehouseError, nearest
 from training.criteria import Promotion
+from training.evaluation import Task, metrics_of
 from training.hooks import HookRefused, Hooks
-from training.part import Part
-from training.scoring import Answering
+from training.models import FAMILIES
+from training.part import Part, known_word
+from training.scoring import FIELDS, Answering
 from training.search.narrowing import Range
 from training.search.plan import Search
 
@@ -47,12 +49,17 @@ class UseCaseRefused(LakehouseError):
 
 
 class Labels(Part):
-    """The spine: which entity (one column or several), when, and what came of it."""
+    """The spine: which entity (one column or several), when, and what came of it.
+
+    Attributes:
+        classes: of `multiclass` every label that there can be.
+    """
 
     table: str
     entity: str | tuple[str, ...] = Field(min_length=1)
     timestamp: str
     column: str
+    classes: tuple[int | str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -73,11 +80,39 @@ class Lookup(Part):
 
 
 class Split(Part):
-    """The last share of the rows by time is the holdout; the folds before it roll their origin forward."""
+    """The holdout, which no trial sees, and the folds of the rest.
 
-    by: Literal["time"] = "time"
+    Attributes:
+        by: `time`: the last rows are the holdout, and each fold validates on what came after all it was fitted on;
+            `window`: one fold, as long as the holdout and just before it; `group`: an entity is on one side, whatever
+            its time; `stratified`: so too, and folds have the classes in equal shares.
+        holdout: its share of the rows; of `group` and `stratified`, of the entities.
+    """
+
+    by: Literal["time", "window", "group", "stratified"] = "time"
     holdout: float = Field(default=0.15, gt=0, lt=0.5)
     folds: int = Field(default=4, ge=1, le=20)
+
+    @model_validator(mode="after")
+    def _has_folds(self) -> Self:
+        if not self.in_time and self.folds < 2:
+            raise ValueError(f"folds by {self.by} are at least 2: each validates on what the others are fitted on")
+        return self
+
+    @property
+    def in_time(self) -> bool:
+        """Whether what is validated on, and the holdout, come after what was fitted on."""
+        return self.by in {"time", "window"}
+
+    @property
+    def told(self) -> str:
+        """How the folds were cut, as a sentence goes on."""
+        return {
+            "time": "in order of time",
+            "window": "in order of time",
+            "group": "that share no entity",
+            "stratified": "drawn by label",
+        }[self.by]
 
 
 class Serving(Part):
@@ -88,22 +123,17 @@ class Serving(Part):
     """
 
     endpoint: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$", max_length=63)
-    fields: tuple[Literal["label", "probability"], ...] = Field(default=("label", "probability"), min_length=1)
+    fields: tuple[str, ...] | None = Field(default=None, min_length=1)
     threshold: float = Field(default=0.5, gt=0, lt=1)
     preprocess: str | None = Field(default=None, pattern=HOOK)
     postprocess: str | None = Field(default=None, pattern=HOOK)
-
-    @property
-    def answering(self) -> Answering:
-        """What an answer of the model is made of, before the hook."""
-        return Answering(self.fields, self.threshold)
 
 
 class UseCase(Part):
     """One use case, as its file says it."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    task: Literal["binary"]
+    task: Task
     labels: Labels
     features: tuple[Lookup, ...] = Field(min_length=1)
     split: Split = Split()
@@ -120,12 +150,42 @@ class UseCase(Part):
         return self
 
     @model_validator(mode="after")
+    def _fits_the_task(self) -> Self:
+        if (self.task == "multiclass") != bool(self.labels.classes):
+            raise ValueError("labels.classes lists every label of a multiclass task, and of no other")
+        if len(set(self.labels.classes)) < len(self.labels.classes) or len(self.labels.classes) in {1, 2}:
+            raise ValueError(f"labels.classes are at least 3, each once: {self.labels.classes}; of two, task: binary")
+        for metric in (self.search.metric, self.promotion.metric):
+            known_word(f"metric of {self.task}", metric, metrics_of(self.task))
+        able = [name for name, family in FAMILIES.items() if self.task in family.tasks]
+        for family in self.search.families:
+            known_word(f"family for {self.task}", family, able)
+        for field in self.serving.fields or ():
+            known_word(f"field of an answer to {self.task}", field, list(FIELDS[self.task]))
+        if unfit := self.promotion.guards.unfit(self.task):
+            raise ValueError(f"promotion.guards: {unfit} cannot be judged of a {self.task} task")
+        if self.split.by == "stratified" and self.task == "regression":
+            raise ValueError("split by stratified draws by label, and a regression has none: say by: group")
+        return self
+
+    @model_validator(mode="after")
     def _hooks_fit(self) -> Self:
         try:
             self.hooks()
         except HookRefused as err:
             raise ValueError(err.failed) from err
         return self
+
+    @property
+    def classes(self) -> tuple[int | str, ...]:
+        """Every label, in the order that models keep; none of a regression."""
+        return {"binary": (0, 1), "multiclass": self.labels.classes, "regression": ()}[self.task]
+
+    @property
+    def answering(self) -> Answering:
+        """What an answer of the model is made of, before the hook."""
+        fields = self.serving.fields or FIELDS[self.task][:2]
+        return Answering(fields, self.serving.threshold, self.task, self.classes)
 
     def hooks(self) -> Hooks:
         """The use case's own code, tried on the golden request.
@@ -134,7 +194,7 @@ class UseCase(Part):
             HookRefused: it cannot be used; a use case that was loaded had hooks that could.
         """
         serving = self.serving
-        return Hooks.find(serving.preprocess, serving.postprocess, self.golden_request, serving.answering.samples())
+        return Hooks.find(serving.preprocess, serving.postprocess, self.golden_request, self.answering.samples())
 
 
 def load(name: str, folder: Path = FOLDER) -> UseCase:

@@ -21,10 +21,13 @@ from deployment.ledger import Ledger
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse, WarehouseUnwritable
-from training.dataset import load_frame, split_by_time
+from tests.unit.frames import by_time
+from training import splitting
+from training.dataset import load_frame
 from training.evaluation import evaluate
 from training.feature_store.local import LocalFeatureStore
-from training.registry import newest_version, provenance, register, version_of
+from training.provenance import provenance
+from training.registry import newest_version, register, version_of
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
@@ -103,12 +106,12 @@ def versions(tmp_path_factory: pytest.TempPathFactory, store: LocalFeatureStore)
 
 
 def train(client: MlflowClient, store: LocalFeatureStore, *, opposite: bool) -> None:
-    split = split_by_time(load_frame(USE_CASE, store), USE_CASE.split.holdout)
+    split = splitting.split(load_frame(USE_CASE, store), by_time(holdout=USE_CASE.split.holdout))
     candidate = Candidate("logistic_regression", PARAMS)
     learned = replace(split.training, y=1 - split.training.y) if opposite else split.training
     scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, Answering(("probability",), 0.5))
-    metrics = evaluate(split.holdout.y, scorer.probabilities(split.holdout.features), 0.5)
-    data = provenance(split.training, split.holdout, newest_version(client, NAME))
+    metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), 0.5)
+    data = provenance(split, by_time(), newest_version(client, NAME))
     register(USE_CASE, scorer, Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
 
 

@@ -17,10 +17,13 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import TableNotFound, Warehouse
 from tests.contract.test_feature_store import write
 from tests.contract.test_gate import mlflow_as_before
+from tests.unit.frames import by_time
 from tests.unit.shelf import use_case
-from training.dataset import Split, load_frame, split_by_time
+from training import splitting
+from training.dataset import load_frame
 from training.feature_store.local import LocalFeatureStore
 from training.lineage import NoLineage, TableRebuilt, log_inputs, logged_versions, rebuild
+from training.splitting import Split
 from training.tracking import tracking
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -56,7 +59,7 @@ def client(tmp_path: Path) -> Iterator[MlflowClient]:
 
 
 def logged(client: MlflowClient, store: LocalFeatureStore) -> tuple[str, Split]:
-    data = split_by_time(load_frame(USE_CASE, store), 0.2)
+    data = splitting.split(load_frame(USE_CASE, store), by_time(holdout=0.2))
     with mlflow.start_run(experiment_id=client.create_experiment("people")) as run:
         log_inputs(USE_CASE, store, data)
     return run.info.run_id, data
@@ -79,7 +82,7 @@ def test_the_frame_is_built_again_after_its_tables_changed(store: LocalFeatureSt
     run_id, data = logged(client, store)
     change(store)
     assert load_frame(USE_CASE, store).encoder.vocabularies != data.training.encoder.vocabularies
-    again = split_by_time(rebuild(USE_CASE, store, client, run_id), 0.2)
+    again = splitting.split(rebuild(USE_CASE, store, client, run_id), by_time(holdout=0.2))
     assert logged_versions(client, run_id) == {"gold.job_index": 0, "gold.labels": 0, "gold.people": 1}
     assert again.training.fingerprint() == data.training.fingerprint()
     assert again.holdout.fingerprint() == data.holdout.fingerprint()

@@ -15,15 +15,17 @@ from mlflow.tracking import MlflowClient
 from lakehouse.settings import Settings
 from tests.contract import clean_environment
 from tests.contract.test_gate import mlflow_as_before
-from tests.unit.frames import alternating
+from tests.unit.frames import alternating, by_time
 from tests.unit.shelf import use_case
 from tests.unit.test_scoring import PARAMS, RECORDS
-from training.dataset import Split, split_by_time
+from training import splitting
 from training.intervals import Interval
-from training.registry import VersionDamaged, newest_version, provenance, register, version_of
+from training.provenance import provenance
+from training.registry import VersionDamaged, newest_version, register, version_of
 from training.scoring import Scorer
 from training.search.joint import Candidate
 from training.search.trial import Trial, fit
+from training.splitting import Split
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase
 
@@ -31,7 +33,7 @@ CANDIDATE = Candidate("logistic_regression", PARAMS)
 METRICS = {"roc_auc": 0.7}
 WINNER = Trial(1, CANDIDATE, METRICS, (METRICS,), timedelta(0))
 SURE = {"roc_auc": Interval(0.7, 0.6, 0.8)}
-SPLIT: Split = split_by_time(alternating(100), 0.2)
+SPLIT: Split = splitting.split(alternating(100), by_time(holdout=0.2))
 
 
 def banded(name: str) -> UseCase:
@@ -43,7 +45,7 @@ def banded(name: str) -> UseCase:
 
 def scorer_of(case: UseCase) -> Scorer:
     pipeline = fit(CANDIDATE, SPLIT.training, 0)
-    return Scorer(pipeline, SPLIT.training.encoder, case.serving.answering, case.hooks())
+    return Scorer(pipeline, SPLIT.training.encoder, case.answering, case.hooks())
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def version(client: MlflowClient) -> ModelVersion:
 
 
 def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None) -> ModelVersion:
-    data = provenance(SPLIT.training, SPLIT.holdout, newest_version(client, case.name))
+    data = provenance(SPLIT, by_time(), newest_version(client, case.name))
     with mlflow.start_run():
         return register(case, scorer or scorer_of(case), WINNER, data, SURE)
 

@@ -13,7 +13,8 @@ from deployment.promotion import Decision, Reason
 from lakehouse.session import open_session
 from lakehouse.warehouse import Warehouse
 from training.feature_store.local import LocalFeatureStore
-from training.registry import Provenance, newest_version, version_of
+from training.provenance import Provenance
+from training.registry import newest_version, version_of
 from training.use_case import load
 
 NAME = "term_deposit"

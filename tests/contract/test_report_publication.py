@@ -10,15 +10,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
-from tests.unit.frames import ENCODER, alternating
-from training import registry, report
-from training.dataset import Split, rolling_origin, split_by_time
+from tests.unit.frames import ENCODER, alternating, by_time
+from training import registry, report, splitting
+from training.frame import TrainingFrame
+from training.provenance import Provenance, provenance
 from training.registry import CHAMPION
 from training.report.publication import ReportFailed
 from training.report.rival import find
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.trial import Trial, fit, run_trial
+from training.splitting import Split
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase, load
 
@@ -58,15 +60,15 @@ def use_case() -> UseCase:
 
 @pytest.fixture(scope="module")
 def run(use_case: UseCase, settings: Settings, client: MlflowClient) -> report.Run:
-    data = split_by_time(alternating(400), 0.25)
-    trial = run_trial(1, WINNER, list(rolling_origin(data.training, 2)), 0, 0.2)
+    data = splitting.split(alternating(400), by_time(holdout=0.25))
+    trial = run_trial(1, WINNER, list(splitting.folds(data.training, by_time(folds=2), 0)), 0, 0.2)
     return registered(use_case, data, trial, settings, client)
 
 
 def registered(use_case: UseCase, data: Split, trial: Trial, settings: Settings, client: MlflowClient) -> report.Run:
     scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, Answering(("label", "probability"), 0.2))
     with mlflow.start_run(experiment_id=experiment_id(client, settings, use_case.name)):
-        about = registry.provenance(data.training, data.holdout, None)
+        about = provenance(data, by_time(), None)
         version = registry.register(use_case, scorer, trial, about, {})
     return report.Run(use_case, [trial], scorer, data, version)
 
@@ -82,19 +84,24 @@ def test_the_page_lies_in_the_project_and_beside_the_model(
     assert "There is no champion yet" in published.path.read_text()
 
 
+def pinned(run: report.Run, holdout: TrainingFrame) -> Provenance:
+    """The provenance of a version that was judged on these rows."""
+    return provenance(Split(run.data.training, holdout), by_time(), None)
+
+
 def test_the_champion_is_asked_about_the_same_rows(run: report.Run, client: MlflowClient) -> None:
     name, holdout = run.use_case.name, run.data.holdout
-    assert find(client, name, holdout, 0.2) is None
+    assert find(client, name, holdout, pinned(run, holdout), 0.2) is None
     client.set_registered_model_alias(name, CHAMPION, run.version.version)
-    rival = find(client, name, holdout, 0.2)
+    rival = find(client, name, holdout, pinned(run, holdout), 0.2)
     assert rival is not None and rival.outcomes is not None
-    assert rival.outcomes.predicted.tolist() == run.scorer.probabilities(holdout.features).tolist()
+    assert rival.outcomes.predicted.tolist() == run.scorer.predicted(holdout.features).tolist()
     assert rival.remark == ""
     older = alternating(300)
-    seen = find(client, name, older, 0.2)
-    assert seen is not None and "has seen a part of this holdout" in seen.remark
+    seen = find(client, name, older, pinned(run, older), 0.2)
+    assert seen is not None and "may have seen a part of this holdout" in seen.remark
     narrower = replace(holdout, features={"amount": holdout.features["amount"]})
-    lacking = find(client, name, narrower, 0.2)
+    lacking = find(client, name, narrower, pinned(run, narrower), 0.2)
     assert lacking is not None and lacking.outcomes is None
     assert "lack: known, known_is_missing, place_index" in lacking.remark
     client.delete_registered_model_alias(name, CHAMPION)
@@ -104,7 +111,7 @@ def test_a_champion_that_cannot_be_loaded_is_told(run: report.Run, client: Mlflo
     client.create_registered_model("gone")
     client.create_model_version("gone", source="file:///nowhere")
     client.set_registered_model_alias("gone", CHAMPION, "1")
-    rival = find(client, "gone", run.data.holdout, 0.2)
+    rival = find(client, "gone", run.data.holdout, pinned(run, run.data.holdout), 0.2)
     assert rival is not None and rival.outcomes is None
     assert rival.remark.startswith("It could not be loaded: ")
 

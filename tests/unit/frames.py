@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.dataset import TrainingFrame
 from training.encoding import ENCODINGS, Encoder
+from training.frame import TrainingFrame
+from training.use_case import Split
 
 ENCODER = Encoder(
     ENCODINGS.validate_python(
@@ -33,9 +34,16 @@ def frame(days: Sequence[int], labels: Sequence[int], seed: int = 0) -> Training
     }
     matrix = ENCODER.matrix(features)
     times = np.datetime64("2020-01-01", "us") + np.asarray(days) * np.timedelta64(1, "D")
-    return TrainingFrame(matrix.values, matrix.columns, features, y, times, np.arange(len(y)), ENCODER, {"gold.t": 3})
+    return TrainingFrame(
+        "binary", matrix.values, matrix.columns, features, y, times, np.arange(len(y)), ENCODER, {"gold.t": 3}
+    )
 
 
 def alternating(rows: int, seed: int = 0) -> TrainingFrame:
     """One row a day, labels 0 and 1 in turn."""
     return frame(range(rows), [i % 2 for i in range(rows)], seed)
+
+
+def by_time(holdout: float = 0.15, folds: int = 4) -> Split:
+    """The plan of a split by time."""
+    return Split(holdout=holdout, folds=folds)

@@ -11,19 +11,20 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.unit.frames import alternating, frame
-from training.dataset import FrameRefused, TrainingFrame, rolling_origin, split_by_time
+from tests.unit.frames import alternating, by_time, frame
+from training import splitting
+from training.frame import FrameRefused, TrainingFrame
 
 
 def test_the_holdout_is_the_last_share_by_time() -> None:
-    split = split_by_time(alternating(100), 0.15)
+    split = splitting.split(alternating(100), by_time(holdout=0.15))
     assert (len(split.training), len(split.holdout)) == (85, 15)
     assert split.training.last < split.holdout.first
 
 
 def test_rows_of_one_time_stay_on_one_side() -> None:
     days = [0] * 10 + [1] * 6 + [2] * 4
-    split = split_by_time(frame(days, [0, 1] * 10), 0.3)
+    split = splitting.split(frame(days, [0, 1] * 10), by_time(holdout=0.3))
     assert (len(split.training), len(split.holdout)) == (10, 10)
 
 
@@ -32,12 +33,12 @@ def test_rows_of_one_time_stay_on_one_side() -> None:
 )
 def test_a_part_with_one_class_is_refused(labels: list[int], where: str) -> None:
     with pytest.raises(FrameRefused, match=f"{where} has only"):
-        split_by_time(frame(range(20), labels), 0.15)
+        splitting.split(frame(range(20), labels), by_time(holdout=0.15))
 
 
 def test_rows_that_are_all_of_one_time_cannot_be_split() -> None:
     with pytest.raises(FrameRefused, match="the training part has only"):
-        split_by_time(frame([5] * 20, [0, 1] * 10), 0.2)
+        splitting.split(frame([5] * 20, [0, 1] * 10), by_time(holdout=0.2))
 
 
 @given(
@@ -47,7 +48,7 @@ def test_rows_that_are_all_of_one_time_cannot_be_split() -> None:
 def test_each_fold_validates_strictly_after_all_it_was_fitted_on(days: list[int], folds: int) -> None:
     rows = frame(sorted(days), [i % 2 for i in range(len(days))])
     try:
-        rolled = list(rolling_origin(rows, folds))
+        rolled = list(splitting.folds(rows, by_time(folds=folds), 0))
     except FrameRefused:
         assume(False)
     assert all(fold.fit.times.max() < fold.validate.times.min() for fold in rolled)
@@ -75,7 +76,7 @@ def test_equal_rows_have_equal_fingerprints_and_others_do_not() -> None:
 def test_a_split_keeps_every_row_once_and_the_holdout_after_the_training(days: list[int], holdout: float) -> None:
     rows = frame(sorted(days), [i % 2 for i in range(len(days))])
     try:
-        split = split_by_time(rows, holdout)
+        split = splitting.split(rows, by_time(holdout=holdout))
     except FrameRefused:
         assume(False)
     assert split.training.times.max() < split.holdout.times.min()
@@ -85,7 +86,7 @@ def test_a_split_keeps_every_row_once_and_the_holdout_after_the_training(days: l
 
 @pytest.mark.parametrize("folds", [1, 2, 4, 9])
 def test_folds_cut_even_rows_into_even_blocks(folds: int) -> None:
-    rolled = list(rolling_origin(alternating(100), folds))
+    rolled = list(splitting.folds(alternating(100), by_time(folds=folds), 0))
     block = 100 / (folds + 1)
     assert [len(fold.fit) for fold in rolled] == [int(block * i) for i in range(1, folds + 1)]
     assert sum(len(fold.validate) for fold in rolled) == 100 - int(block)
@@ -102,14 +103,14 @@ def test_folds_cut_even_rows_into_even_blocks(folds: int) -> None:
 )
 def test_a_fold_with_one_class_is_refused_by_its_number(labels: list[int], where: str) -> None:
     with pytest.raises(FrameRefused) as refused:
-        list(rolling_origin(frame(range(30), labels), 2))
+        list(splitting.folds(frame(range(30), labels), by_time(folds=2), 0))
     assert where in refused.value.failed
     assert "labels" in str(refused.value.hint)
 
 
 def test_more_folds_than_times_are_refused() -> None:
     with pytest.raises(FrameRefused, match=r"fold 1 has only \[\]"):
-        list(rolling_origin(frame([0] * 5 + [1] * 15, [0, 1] * 10), 3))
+        list(splitting.folds(frame([0] * 5 + [1] * 15, [0, 1] * 10), by_time(folds=3), 0))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation import METRICS, evaluate
+from training.evaluation import METRICS, evaluate, metrics_of
 
 LABELS = np.array([0, 0, 1, 1])
 PROBABILITIES = np.array([0.1, 0.6, 0.4, 0.9])
@@ -22,11 +22,11 @@ PROBABILITIES = np.array([0.1, 0.6, 0.4, 0.9])
     ],
 )
 def test_each_metric_is_what_its_definition_says(metric: str, expected: float) -> None:
-    assert evaluate(LABELS, PROBABILITIES, 0.5)[metric] == pytest.approx(expected)
+    assert evaluate("binary", LABELS, PROBABILITIES, 0.5)[metric] == pytest.approx(expected)
 
 
 def test_the_threshold_moves_decisions_and_nothing_else() -> None:
-    low, high = evaluate(LABELS, PROBABILITIES, 0.3), evaluate(LABELS, PROBABILITIES, 0.95)
+    low, high = evaluate("binary", LABELS, PROBABILITIES, 0.3), evaluate("binary", LABELS, PROBABILITIES, 0.95)
     assert (low["recall"], high["recall"], high["precision"]) == (1, 0, 0)
     assert low["roc_auc"] == high["roc_auc"]
 
@@ -67,19 +67,52 @@ def test_each_metric_tells_its_own_mistakes(
 
 
 def test_the_threshold_itself_decides_for_the_label() -> None:
-    assert evaluate(np.array([0, 1]), np.array([0.1, 0.5]), 0.5)["recall"] == 1
-    assert evaluate(np.array([0, 1]), np.array([0.1, 0.5]), np.nextafter(0.5, 1))["recall"] == 0
+    assert evaluate("binary", np.array([0, 1]), np.array([0.1, 0.5]), 0.5)["recall"] == 1
+    assert evaluate("binary", np.array([0, 1]), np.array([0.1, 0.5]), np.nextafter(0.5, 1))["recall"] == 0
 
 
 def test_every_metric_is_a_plain_number_under_its_name() -> None:
-    found = evaluate(LABELS, PROBABILITIES, 0.5)
-    assert list(found) == list(METRICS)
+    found = evaluate("binary", LABELS, PROBABILITIES, 0.5)
+    assert list(found) == metrics_of("binary")
     assert {type(value) for value in found.values()} == {float}
 
 
-@pytest.mark.parametrize(("metric", "sign"), [(name, 1 if name == "log_loss" else -1) for name in METRICS])
-def test_only_the_log_loss_is_better_when_smaller(metric: str, sign: int) -> None:
+LOSSES = {"log_loss", "mse", "rmse", "mae"}
+
+
+@pytest.mark.parametrize(("metric", "sign"), [(name, 1 if name in LOSSES else -1) for name in METRICS])
+def test_only_losses_are_better_when_smaller(metric: str, sign: int) -> None:
     assert METRICS[metric].loss(0.25) == sign * 0.25
     assert METRICS[metric].gain(0.25, over=0.75) == sign * 0.5
     assert METRICS[metric].gain(0.75, over=0.25) == -sign * 0.5
     assert METRICS[metric].gain(0.5, over=0.5) == 0
+
+
+CLASSES = np.array([0, 1, 2, 2])
+TOLD = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6], [0.5, 0.1, 0.4]])  # the last one wrongly
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("accuracy", 3 / 4),
+        ("macro_f1", (2 / 3 + 1 + 2 / 3) / 3),
+        ("roc_auc", 1),  # each class has its own rows above all others
+        ("log_loss", -np.log([0.7, 0.4, 0.6, 0.4]).mean()),
+    ],
+)
+def test_metrics_of_several_classes(metric: str, expected: float) -> None:
+    found = evaluate("multiclass", CLASSES, TOLD, 0.5)
+    assert list(found) == metrics_of("multiclass")
+    assert found[metric] == pytest.approx(expected)
+
+
+def test_a_class_without_rows_has_no_part_in_the_area() -> None:
+    rows = CLASSES < 2
+    assert METRICS["roc_auc"].function(CLASSES[rows], TOLD[rows], 0.5) == pytest.approx(1)
+    assert np.isnan(METRICS["roc_auc"].function(np.zeros(2), TOLD[:2], 0.5))
+
+
+def test_metrics_of_numbers() -> None:
+    found = evaluate("regression", np.array([1.0, 2, 4]), np.array([1.0, 4, 3]), 0.5)
+    assert found == pytest.approx({"mse": 5 / 3, "rmse": np.sqrt(5 / 3), "mae": 1, "r2": 1 - 5 / (14 / 3)})

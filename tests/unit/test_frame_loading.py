@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 from tests.unit.shelf import Shelf, use_case
-from training.dataset import FrameRefused, TrainingFrame, load_frame
+from training.dataset import load_frame
 from training.feature_store import FeatureNotFound
+from training.frame import FrameRefused, TrainingFrame
+from training.use_case import UseCase
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 AGES: list[Any] = [30, 17, 50, 41]
@@ -203,3 +205,32 @@ def test_an_entity_of_two_columns_is_both_of_them() -> None:
     both = both.model_copy(update={"labels": both.labels.model_copy(update={"entity": ("entity", "region")})})
     rows = shelf(region=["de", "fr", "de", "it"])
     assert load_frame(both, rows).keys.tolist() == ["1|de", "2|fr", "3|de", "4|it"]
+
+
+def of_task(task: str, **labels: Any) -> UseCase:
+    """The use case for another task."""
+    case = use_case("gold.people")
+    return case.model_copy(update={"task": task, "labels": case.labels.model_copy(update=labels)})
+
+
+def test_labels_of_several_classes_are_their_places() -> None:
+    trees = shelf(label=["elm", "oak", "ash", "elm"])
+    frame = load_frame(of_task("multiclass", classes=("ash", "elm", "oak")), trees)
+    assert (frame.y.tolist(), frame.classes) == ([1, 2, 0, 1], ("ash", "elm", "oak"))
+    with pytest.raises(FrameRefused, match=r"labels are ash, elm, each of them.* \['ash', 'elm', 'oak'\]"):
+        load_frame(of_task("multiclass", classes=("ash", "elm")), trees)
+
+
+def test_labels_of_a_regression_are_finite_numbers() -> None:
+    frame = load_frame(of_task("regression"), shelf(label=[1.5, -2.0, 0.0, 4.0]))
+    assert (frame.y.tolist(), frame.classes, frame.outcome) == ([1.5, -2.0, 0.0, 4.0], (), "mean 0.875")
+    with pytest.raises(FrameRefused, match=r"labels of a regression are finite; .* has only 3 of 4"):
+        load_frame(of_task("regression"), shelf(label=[1.0, None, 0.0, 4.0]))
+    with pytest.raises(FrameRefused, match=r"labels of a regression are numbers; .* has only string"):
+        load_frame(of_task("regression"), shelf(label=["1", "2", "3", "4"]))
+
+
+def test_dense_rows_have_an_index_as_its_integer_and_unknown_where_it_is_newer() -> None:
+    frame = loaded(shelf())
+    assert frame.inputs("dense").tolist() == [[1, 30, 1.5], [2, 17, 1.75], [0, 50, 2.0], [0, 41, 1.25]]
+    assert frame.encoder.categories() == {0: 3}

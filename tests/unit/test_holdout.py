@@ -13,18 +13,19 @@ from mlflow.entities.model_registry import ModelVersion
 
 from deployment import holdout
 from deployment.holdout import Holdout, HoldoutRefused, load_scorer, rebuild, require_unseen, score
-from tests.unit.frames import ENCODER, alternating
+from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.shelf import Shelf, use_case
-from training.dataset import load_frame, split_by_time
+from training import splitting
+from training.dataset import load_frame
+from training.provenance import Provenance, provenance
 from training.pyfunc import ScoringModel
-from training.registry import Provenance, provenance
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
 from training.search.trial import fit
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
-USE_CASE = use_case("gold.people")
+USE_CASE = use_case("gold.people").model_copy(update={"split": by_time(holdout=0.2)})
 PARAMS: Params = {
     "inverse_regularization": 0.5,
     "penalty": "l2",
@@ -44,8 +45,8 @@ def store(height_of_the_last: float = 1.5, rows: int = 20) -> Shelf:
 
 
 def pinned() -> Provenance:
-    split = split_by_time(load_frame(USE_CASE, store()), 0.2)
-    return provenance(split.training, split.holdout, None)
+    split = splitting.split(load_frame(USE_CASE, store()), by_time(holdout=0.2))
+    return provenance(split, by_time(), None)
 
 
 def version(number: str, data: Provenance) -> ModelVersion:
@@ -111,7 +112,7 @@ def test_a_version_scores_the_features_of_the_holdout(monkeypatch: pytest.Monkey
     asked = registered(monkeypatch, model)
     scores = score(version("7", pinned()), Holdout(rows, "hash"))
     assert (scores.version, scores.holdout, asked) == (7, "hash", ["models:/people/7"])
-    np.testing.assert_array_equal(scores.probabilities, model.scorer.probabilities(rows.features))
+    np.testing.assert_array_equal(scores.probabilities, model.scorer.predicted(rows.features))
 
 
 def test_a_model_of_another_kind_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:

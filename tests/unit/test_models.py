@@ -15,7 +15,7 @@ from sklearn.utils.validation import has_fit_parameter
 from tests.unit.frames import ENCODER, alternating
 from training.models import FAMILIES, dense
 from training.models.dense import DenseWhereSmall
-from training.models.family import recency_weights
+from training.models.family import Given, recency_weights
 from training.scoring import PIPELINE, Answering, ArtifactRefused, Scorer
 from training.search.joint import Candidate
 from training.search.space import Choice, Dimension, Float, Int, Params
@@ -50,16 +50,16 @@ def test_a_family_learns_repeats_itself_and_survives_being_written(
     tmp_path: Path, family: str, params: Params
 ) -> None:
     first = scorer(family, params)
-    said = first.probabilities(ROWS.features)
+    said = first.predicted(ROWS.features)
     assert said[ROWS.y == 1].mean() > said[ROWS.y == 0].mean() + 0.2
-    np.testing.assert_array_equal(scorer(family, params).probabilities(ROWS.features), said)
-    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).probabilities(ROWS.features), said)
+    np.testing.assert_array_equal(scorer(family, params).predicted(ROWS.features), said)
+    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).predicted(ROWS.features), said)
 
 
 def test_recency_changes_what_is_learned() -> None:
     family, params = POINTS[0]
-    weighted = scorer(family, {**params, "recency_half_life_days": 30}).probabilities(ROWS.features)
-    assert not np.array_equal(weighted, scorer(family, params).probabilities(ROWS.features))
+    weighted = scorer(family, {**params, "recency_half_life_days": 30}).predicted(ROWS.features)
+    assert not np.array_equal(weighted, scorer(family, params).predicted(ROWS.features))
 
 
 def test_without_a_half_life_all_rows_weigh_the_same() -> None:
@@ -104,7 +104,7 @@ def test_a_weight_halves_with_every_half_life(half_life: int | None, weights: li
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_says_rightly_whether_it_takes_weights(name: str) -> None:
     family, params = FAMILIES[name], dict(POINTS)[name]
-    model = family.build(params, 0).named_steps["model"]
+    model = family.build(params, 0, Given("binary", 2, {})).named_steps["model"]
     assert has_fit_parameter(model, "sample_weight") is family.takes_weights
     assert ("recency_half_life_days" in family.space) is family.takes_weights
 
@@ -148,9 +148,9 @@ def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: p
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_neighbours_are_the_same_among_dense_and_sparse_rows(monkeypatch: pytest.MonkeyPatch, distance: str) -> None:
     params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": distance, "numeric_shape": "as_is"}
-    among_dense = scorer("knn", params).probabilities(ROWS.features)
+    among_dense = scorer("knn", params).predicted(ROWS.features)
     monkeypatch.setattr(dense, "LIMIT_BYTES", 0)
-    np.testing.assert_array_equal(scorer("knn", params).probabilities(ROWS.features), among_dense)
+    np.testing.assert_array_equal(scorer("knn", params).predicted(ROWS.features), among_dense)
 
 
 @pytest.mark.parametrize(

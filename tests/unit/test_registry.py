@@ -14,12 +14,13 @@ from mlflow.types import DataType
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from tests.unit.frames import ENCODER, alternating
-from training.dataset import split_by_time
+from tests.unit.frames import ENCODER, alternating, by_time
+from training import splitting
 from training.encoding import ENCODINGS, Encoder
 from training.hooks import Hooks
 from training.intervals import Interval
-from training.registry import Provenance, describe, provenance
+from training.provenance import Provenance, provenance
+from training.registry import describe
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.trial import Trial
@@ -79,8 +80,8 @@ def test_provenance_survives_its_tags(data: Provenance) -> None:
 
 
 def test_provenance_says_what_was_trained_on_and_what_it_is_judged_on() -> None:
-    split = split_by_time(alternating(100), 0.2)
-    data = provenance(split.training, split.holdout, None)
+    split = splitting.split(alternating(100), by_time(holdout=0.2))
+    data = provenance(split, by_time(), None)
     assert (data.rows, data.holdout_rows, data.new_rows) == (80, 20, None)
     assert (data.first, data.last) == (split.training.first, split.training.last)
     assert data.holdout_from == split.holdout.first == data.last + timedelta(days=1)
@@ -89,17 +90,17 @@ def test_provenance_says_what_was_trained_on_and_what_it_is_judged_on() -> None:
 
 @pytest.mark.parametrize(("days_before_the_last", "new_rows"), [(0, 0), (1, 1), (30, 30), (500, 80)])
 def test_new_rows_came_after_the_last_row_of_the_version_before(days_before_the_last: int, new_rows: int) -> None:
-    split = split_by_time(alternating(100), 0.2)
+    split = splitting.split(alternating(100), by_time(holdout=0.2))
     last = split.training.last - timedelta(days=days_before_the_last)
     before = version(**replace(DATA, last=last).tags())
-    data = provenance(split.training, split.holdout, before)
+    data = provenance(split, by_time(), before)
     first_new = max(last + timedelta(days=1), split.training.first) if new_rows else None
     assert (data.new_rows, data.new_from) == (new_rows, first_new)
 
 
 def test_a_version_without_provenance_counts_as_none_before() -> None:
-    split = split_by_time(alternating(100), 0.2)
-    assert provenance(split.training, split.holdout, version(stage="Development")).new_rows is None
+    split = splitting.split(alternating(100), by_time(holdout=0.2))
+    assert provenance(split, by_time(), version(stage="Development")).new_rows is None
 
 
 def test_a_signature_has_each_raw_column_once_and_the_fields_of_an_answer() -> None:
@@ -168,3 +169,23 @@ def test_a_version_requires_what_its_parts_come_from_and_nothing_else() -> None:
     foreign = Pipeline([("model", functools.partial(yaml.safe_dump))])
     (extra,) = set(requirements(Scorer(foreign, ENCODER, Answering(("label",), 0.5)))) - set(plain)
     assert extra == f"PyYAML=={installed('PyYAML')}"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "saw"),
+    [
+        ({}, {}, False),
+        ({"last": datetime(2020, 6, 1, tzinfo=UTC)}, {}, True),
+        ({"holdout_entities": 0.2}, {"holdout_entities": 0.2}, False),
+        ({"holdout_entities": 0.3}, {"holdout_entities": 0.2}, False),
+        ({"holdout_entities": 0.1}, {"holdout_entities": 0.2}, True),
+        ({}, {"holdout_entities": 0.2}, True),
+    ],
+)
+def test_a_version_saw_a_holdout_that_it_did_not_keep_out(
+    mine: dict[str, Any], theirs: dict[str, Any], saw: bool
+) -> None:
+    data = provenance(splitting.split(alternating(100), by_time(holdout=0.2)), by_time(), None)
+    assert replace(data, **mine).saw(replace(data, **theirs)) is saw
+    tags = replace(data, **theirs).tags()
+    assert Provenance.of_tags(tags) == replace(data, **theirs)

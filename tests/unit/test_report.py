@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tests.unit.frames import ENCODER, alternating
+from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.pages import Page
-from training.dataset import Split, rolling_origin, split_by_time
-from training.evaluation import METRICS, evaluate
-from training.registry import provenance
+from training import splitting
+from training.evaluation import METRICS, evaluate, metrics_of
+from training.provenance import provenance
 from training.report import publication
 from training.report.environment import Environment
 from training.report.evidence import Evidence
@@ -24,6 +24,7 @@ from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
 from training.search.trial import Trial, fit, run_trial
+from training.splitting import Split
 from training.use_case import UseCase, load
 
 PARAMS: Params = {
@@ -39,12 +40,12 @@ SECTIONS = ["quality", "curves", "champion", "slices", "inputs", "search", "data
 
 @pytest.fixture(scope="module")
 def data() -> Split:
-    return split_by_time(alternating(900), 0.25)
+    return splitting.split(alternating(900), by_time(holdout=0.25))
 
 
 @pytest.fixture(scope="module")
 def trials(data: Split) -> list[Trial]:
-    folds = list(rolling_origin(data.training, 2))
+    folds = list(splitting.folds(data.training, by_time(folds=2), 0))
     failed = Trial(1, Candidate("knn", {"n_neighbors": 3}), {}, (), timedelta(0), "ValueError: <b>no</b> & [/no]")
     tried = [replace_c(10.0 ** (-place % 4)) for place in range(13)]
     return [failed, *(run_trial(number, each, folds, 0, 0.5) for number, each in enumerate(tried, start=2))]
@@ -67,7 +68,7 @@ def evidence(data: Split, trials: list[Trial]) -> Evidence:
         data=data,
         version="3",
         description="Says <what> it is.",
-        provenance=provenance(data.training, data.holdout, None),
+        provenance=provenance(data, by_time(), None),
         environment=Environment("abc123", "3.11", "Linux", ("numpy==2",)),
         rival=None,
     )
@@ -116,9 +117,9 @@ def test_metrics_are_those_of_the_winning_trial_and_of_the_holdout(
     table = read.table("Metrics with")
     shown = {row[0]: row for row in table.rows}
     features = data.holdout.features
-    holdout = evaluate(data.holdout.y, evidence.scorer.probabilities(features), 0.5)
+    holdout = evaluate("binary", data.holdout.y, evidence.scorer.predicted(features), 0.5)
     names = {"roc auc": "roc_auc", "average precision": "average_precision", "log loss": "log_loss"}
-    assert len(shown) == len(METRICS)
+    assert len(shown) == len(metrics_of("binary"))
     for title, row in shown.items():
         name = names.get(title, title)
         assert float(row[1]) == pytest.approx(evidence.winner.metrics[name], abs=1e-12)
@@ -137,7 +138,7 @@ def test_the_leaderboard_has_every_trial_in_order_and_failed_ones_last(read: Pag
 
 
 def test_confusion_counts_every_row_of_its_part(read: Page, evidence: Evidence, data: Split) -> None:
-    said = evidence.scorer.probabilities(data.holdout.features) >= 0.5
+    said = evidence.scorer.predicted(data.holdout.features) >= 0.5
     rows = {(row[0], row[1]): [float(value) for value in row[2:5]] for row in read.table("Confusion").rows}
     for label in (0, 1):
         decided = said[data.holdout.y == label]

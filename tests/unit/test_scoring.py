@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import skops.io
@@ -137,3 +138,19 @@ def test_a_pipeline_with_a_type_that_is_not_trusted_is_never_loaded(tmp_path: Pa
         Scorer.load(artifacts)
     assert refused.value.failed.startswith(f"{artifacts['pipeline.skops']} holds types that are not trusted: ")
     assert "training.scoring.TRUSTED" in str(refused.value.hint)
+
+
+def test_an_answer_to_several_classes_names_the_most_probable_one() -> None:
+    answering = Answering(("label", "probability", "probabilities"), 0.5, "multiclass", ("oak", "elm", 7))
+    assert answering.answers(np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])) == [
+        {"label": "elm", "probability": 0.5, "probability_oak": 0.2, "probability_elm": 0.5, "probability_7": 0.3},
+        {"label": 7, "probability": 0.8, "probability_oak": 0.1, "probability_elm": 0.1, "probability_7": 0.8},
+    ]
+    assert [answer["label"] for answer in answering.samples()] == ["oak", "elm", 7]
+
+
+def test_an_answer_to_a_regression_is_its_value() -> None:
+    assert Answering(("value",), 0.5, "regression", ()).answers(np.array([1.5, -2.0])) == [
+        {"value": 1.5},
+        {"value": -2.0},
+    ]

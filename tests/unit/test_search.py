@@ -8,15 +8,16 @@ from typing import Never
 import pytest
 
 from lakehouse.settings import Settings
-from tests.unit.frames import alternating, frame
-from training.dataset import rolling_origin
+from tests.unit.frames import alternating, by_time, frame
+from training import splitting
 from training.models import FAMILIES
+from training.models.family import Given, ages_in_days
 from training.search import running
 from training.search.joint import Candidate
 from training.search.loop import Found, SearchFailed
 from training.search.plan import Search
 from training.search.space import Choice, Params
-from training.search.trial import Trial, ages_in_days, best, run_trial
+from training.search.trial import Trial, best, run_trial
 
 SETTINGS = Settings.from_environment({})
 
@@ -106,7 +107,7 @@ def test_a_metric_that_is_no_number_is_never_the_best() -> None:
 
 
 def test_a_trial_has_the_mean_of_its_folds() -> None:
-    folds = list(rolling_origin(alternating(80), 3))
+    folds = list(splitting.folds(alternating(80), by_time(folds=3), 0))
     params: Params = {
         "inverse_regularization": 1.0,
         "penalty": "l2",
@@ -119,7 +120,7 @@ def test_a_trial_has_the_mean_of_its_folds() -> None:
 
 
 def test_a_candidate_that_cannot_be_fitted_is_a_failed_trial() -> None:
-    folds = list(rolling_origin(alternating(20), 1))
+    folds = list(splitting.folds(alternating(20), by_time(folds=1), 0))
     params: Params = {"n_neighbors": 500, "weights": "uniform", "distance": "euclidean", "numeric_shape": "as_is"}
     failed = run_trial(1, Candidate("knn", params), folds, 0, 0.5)
     assert failed.metrics == {}
@@ -202,12 +203,12 @@ def test_of_the_best_the_earliest_is_taken_in_any_order_of_telling(values: list[
 def test_a_fit_that_fails_is_recorded_with_its_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception, recorded: str, status: str
 ) -> None:
-    def unbuilt(params: Params, seed: int) -> Never:
+    def unbuilt(params: Params, seed: int, given: Given) -> Never:
         raise error
 
     families = {"knn": replace(FAMILIES["knn"], build=unbuilt)}
     monkeypatch.setattr("training.search.trial.FAMILIES", families)
-    failed = run_trial(2, Candidate("knn", {}), list(rolling_origin(alternating(20), 1)), 0, 0.5)
+    failed = run_trial(2, Candidate("knn", {}), list(splitting.folds(alternating(20), by_time(folds=1), 0)), 0, 0.5)
     assert (failed.number, failed.status, failed.per_fold) == (2, status, ())
     assert str(failed.error).startswith(recorded)
 

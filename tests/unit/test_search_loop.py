@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.attempts import Smooth, scored, smooth
-from tests.unit.frames import alternating
-from training.dataset import rolling_origin
+from tests.unit.frames import alternating, by_time
+from training import splitting
 from training.models import FAMILIES
 from training.search.executors.in_process import InProcess
 from training.search.joint import Candidate, JointSpace
@@ -98,7 +98,7 @@ def test_the_bar_is_the_median_of_those_that_came_to_their_end() -> None:
 
 
 def test_a_poor_trial_stops_after_the_fold_that_shows_it() -> None:
-    folds = list(rolling_origin(alternating(80), 3))
+    folds = list(splitting.folds(alternating(80), by_time(folds=3), 0))
     params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": "euclidean", "numeric_shape": "as_is"}
     task = Task(3, Candidate("knn", params), Bar("roc_auc", (-0.1, -1.1, -1.1), 9))
     stopped = Attempt(folds, 0, 0.5)(task)

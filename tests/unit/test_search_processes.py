@@ -9,8 +9,8 @@ import pytest
 
 from lakehouse.settings import Settings
 from tests.unit.attempts import Misbehaving, Reading, Smooth
-from tests.unit.frames import alternating
-from training.dataset import rolling_origin
+from tests.unit.frames import alternating, by_time
+from training import splitting
 from training.search import running
 from training.search.executors import shared
 from training.search.executors.processes import Processes, WorkerFailed
@@ -48,7 +48,7 @@ def test_an_object_comes_back_from_its_file_and_shared_memory_is_there_once(tmp_
 
 
 def test_folds_come_back_and_fit_as_they_did(tmp_path: Path) -> None:
-    attempt = Attempt(list(rolling_origin(alternating(80), 3)), 0, 0.5)
+    attempt = Attempt(list(splitting.folds(alternating(80), by_time(folds=3), 0)), 0, 0.5)
     params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": "cosine", "numeric_shape": "as_is"}
     task = Task(1, Candidate("knn", params))
     shared.write(attempt, tmp_path / "file")

@@ -61,7 +61,7 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ("confidence: 0.95", "confidence: 1", "promotion.confidence: Input should be less than 1 (got 1)"),
         ("margin: 0.005", "margin: -0.1", "promotion.margin"),
         ("margin: 0.005", "margin: .nan", "promotion.margin"),
-        ("fields: [label, probability]", "fields: [label, odds]", "serving.fields.1"),
+        ("fields: [label, probability]", "fields: [label, odds]", "no field of an answer to binary 'odds'"),
         ("fields: [label, probability]", "fields: []", "serving.fields"),
         ("client_features}", "client_features, exclude: age}", "features.0.exclude: Input should be a valid tuple"),
         ("client_features}", "client_features, lookback_days: 0}", "features.0.lookback_days"),
@@ -120,7 +120,11 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     [
         ("minimum: 0.60, ", "", "promotion.minimum: Field required"),
         ("folds: 4", "folds: four", "split.folds: Input should be a valid integer"),
-        ("by: time", "by: random", "split.by: Input should be 'time' (got 'random')"),
+        (
+            "by: time",
+            "by: random",
+            "split.by: Input should be 'time', 'window', 'group' or 'stratified'",
+        ),
         ("{table: gold.client_features}", "gold.client_features", "features.0: Input should be a valid dictionary"),
         ("client_features}", "client_features, excluded: [a]}", "features.0.excluded: no such key. Did you mean"),
         ("[logistic_regression, knn]", "[knn, logistic_regresion]", "Did you mean 'logistic_regression'?"),

@@ -1,6 +1,6 @@
 """What a model family declares about itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,34 +8,56 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from training.encoding import Form
+from training.evaluation import Task
+from training.frame import TrainingFrame
 from training.search.space import Choice, Params, Space
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a family knows of the data before it is fitted.
+
+    Attributes:
+        classes: how many labels there are; 0 of a regression.
+        categories: of each feature that is an index, by its place among the dense columns, how many categories.
+    """
+
+    task: Task
+    classes: int
+    categories: Mapping[int, int]
+
+
+@dataclass(frozen=True)
 class Family:
-    """A model family: its search space, and how a pipeline is built from one point of it.
+    """A model family: its search space, what it can take, and how a pipeline is built from one point of the space.
 
     Attributes:
         name: as use cases spell it.
         title: as a sentence spells it.
         space: the hyperparameters; `recency_half_life_days` and `numeric_shape` are the project's own.
-        build: an unfitted pipeline whose last step is called `model`, from hyperparameters and a seed.
+        build: an unfitted pipeline whose last step is called `model`, from hyperparameters, a seed and the data.
+        tasks: what it can predict.
+        takes: `sparse`: each index as a block of 0/1 columns; `dense`: the feature columns, an index as its integer.
         takes_weights: whether `model` accepts a weight for each row.
     """
 
     name: str
     title: str
     space: Space
-    build: Callable[[Params, int], Pipeline]
+    build: Callable[[Params, int, Given], Pipeline]
+    tasks: frozenset[Task]
+    takes: Form
     takes_weights: bool
 
-    def fit(
-        self, params: Params, seed: int, x: object, y: npt.NDArray[np.int64], ages: npt.NDArray[np.float64]
-    ) -> Pipeline:
-        """A fitted pipeline; `ages` says how many days each row lies before the newest."""
-        weights = recency_weights(ages, params.get("recency_half_life_days"))
-        options = {"model__sample_weight": weights} if self.takes_weights else {}
-        return self.build(params, seed).fit(x, y, **options)
+    def fit(self, params: Params, seed: int, frame: TrainingFrame) -> Pipeline:
+        """A fitted pipeline."""
+        options = {}
+        if self.takes_weights:
+            weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
+            options = {"model__sample_weight": weights}
+        given = Given(frame.task, len(frame.classes), frame.encoder.categories())
+        return self.build(params, seed, given).fit(frame.inputs(self.takes), frame.y, **options)
 
 
 RECENCY = Choice((None, 30, 60, 120, 240, 480))
@@ -63,3 +85,8 @@ def recency_weights(ages: npt.NDArray[np.float64], half_life_days: object) -> np
     if half_life_days is None:
         return np.ones_like(ages)
     return np.asarray(np.exp2(-ages / float(str(half_life_days))), dtype=np.float64)
+
+
+def ages_in_days(frame: TrainingFrame) -> npt.NDArray[np.float64]:
+    """(rows,) how many days each row lies before the newest one."""
+    return np.asarray((frame.times[-1] - frame.times) / np.timedelta64(1, "D"), dtype=np.float64)

@@ -3,15 +3,15 @@
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from training.models.family import NUMERIC_SHAPE, RECENCY, Family, scaled
+from training.models.family import NUMERIC_SHAPE, RECENCY, Family, Given, scaled
 from training.search.space import Choice, Float, Params
 
 
-def _logistic_regression(params: Params, seed: int) -> Pipeline:
+def _logistic_regression(params: Params, seed: int, given: Given) -> Pipeline:
     model = LogisticRegression(
         C=params["inverse_regularization"],
         l1_ratio={"l1": 1.0, "l2": 0.0}[str(params["penalty"])],
-        solver="liblinear",
+        solver="liblinear" if given.classes == 2 else "saga",  # the faster one takes two classes alone
         max_iter=500,
         random_state=seed,
     )
@@ -28,5 +28,7 @@ LOGISTIC_REGRESSION = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_logistic_regression,
+    tasks=frozenset({"binary", "multiclass"}),
+    takes="sparse",
     takes_weights=True,
 )

@@ -1,16 +1,17 @@
 """Nearest neighbours."""
 
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
 
 from training.models.dense import DenseWhereSmall
-from training.models.family import NUMERIC_SHAPE, Family, scaled
+from training.models.family import NUMERIC_SHAPE, Family, Given, scaled
 from training.search.space import Choice, Int, Params
 
 
-def _knn(params: Params, _seed: int) -> Pipeline:
-    model = KNeighborsClassifier(
+def _knn(params: Params, _seed: int, given: Given) -> Pipeline:
+    neighbours = KNeighborsRegressor if given.task == "regression" else KNeighborsClassifier
+    model = neighbours(
         n_neighbors=params["n_neighbors"],
         weights=params["weights"],
         metric="euclidean",
@@ -31,5 +32,7 @@ KNN = Family(
         "numeric_shape": NUMERIC_SHAPE,
     },
     build=_knn,
+    tasks=frozenset({"binary", "multiclass", "regression"}),
+    takes="sparse",
     takes_weights=False,
 )

@@ -6,16 +6,17 @@ from functools import cached_property
 
 import numpy as np
 
-from training.dataset import Fold, Split, TrainingFrame, rolling_origin
-from training.evaluation import METRICS
+from training.evaluation import METRICS, metrics_of
+from training.frame import TrainingFrame
 from training.intervals import Interval
-from training.registry import Provenance
+from training.provenance import Provenance
 from training.report.environment import Environment
 from training.report.resampling import Outcomes, metric_intervals
 from training.report.rival import Rival
 from training.report.tasks import TASKS, Task
 from training.scoring import Scorer
 from training.search.trial import Trial, fit, run_trial
+from training.splitting import Fold, Split, folds
 from training.use_case import UseCase
 
 
@@ -60,6 +61,11 @@ class Evidence:
         return self.use_case.search.metric
 
     @property
+    def metrics(self) -> list[str]:
+        """Every metric of the task."""
+        return metrics_of(self.use_case.task)
+
+    @property
     def task(self) -> Task:
         return TASKS[self.use_case.task]
 
@@ -72,13 +78,13 @@ class Evidence:
         return METRICS[self.metric].loss(value)
 
     def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> Outcomes:
-        return Outcomes(frame.y, scorer.probabilities(frame.features), self.use_case.serving.threshold)
+        return Outcomes(frame.y, scorer.predicted(frame.features), self.use_case.serving.threshold)
 
     @cached_property
     def tried(self) -> tuple[Tried, ...]:
         """The winner on each fold, fitted once more: trials keep their metrics, and no predictions."""
         found = []
-        for fold in rolling_origin(self.data.training, self.use_case.split.folds):
+        for fold in folds(self.data.training, self.use_case.split, self.seed):
             scorer = replace(self.scorer, pipeline=fit(self.winner.candidate, fold.fit, self.seed))
             found.append(Tried(fold, scorer, self.outcomes(scorer, fold.validate)))
         return tuple(found)
@@ -86,11 +92,11 @@ class Evidence:
     @cached_property
     def validation(self) -> Outcomes:
         """The folds' validation rows one after the other, each scored by a model that had not seen it."""
-        folds = [tried.outcomes for tried in self.tried]
+        parts = [tried.outcomes for tried in self.tried]
         return Outcomes(
-            np.concatenate([rows.labels for rows in folds]),
-            np.concatenate([rows.predicted for rows in folds]),
-            folds[0].threshold,
+            np.concatenate([rows.labels for rows in parts]),
+            np.concatenate([rows.predicted for rows in parts]),
+            parts[0].threshold,
         )
 
     @cached_property
@@ -101,22 +107,22 @@ class Evidence:
     @cached_property
     def fold_metrics(self) -> dict[str, Interval]:
         """Each metric as the mean of the folds."""
-        return metric_intervals(list(METRICS), [tried.outcomes for tried in self.tried])
+        return metric_intervals(self.metrics, [tried.outcomes for tried in self.tried])
 
     @cached_property
     def holdout_metrics(self) -> dict[str, Interval]:
-        return metric_intervals(list(METRICS), [self.holdout])
+        return metric_intervals(self.metrics, [self.holdout])
 
     @cached_property
     def on_random_folds(self) -> float:
         """The winner's metric on folds drawn at random: what a split that ignores time would have promised."""
         frame = self.data.training
         drawn = self.task.random_folds(self.use_case.split.folds + 1, shuffle=True, random_state=self.seed)
-        folds = [
+        parts = [
             Fold(frame.rows(np.sort(fit_on)), frame.rows(np.sort(validate)))
             for fit_on, validate in drawn.split(frame.x, frame.y)
         ]
         trial = run_trial(
-            self.winner.number, self.winner.candidate, folds, self.seed, self.use_case.serving.threshold
+            self.winner.number, self.winner.candidate, parts, self.seed, self.use_case.serving.threshold
         )
         return trial.metrics[self.metric]

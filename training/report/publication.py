@@ -12,8 +12,7 @@ from requests import RequestException
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from training.dataset import Split
-from training.registry import Provenance
+from training.provenance import Provenance
 from training.report import environment, rival
 from training.report.evidence import Evidence
 from training.report.page import Block, Folded, Section, Warning, Words, render
@@ -31,6 +30,7 @@ from training.report.sections import (
 )
 from training.scoring import Scorer
 from training.search.trial import Trial, best
+from training.splitting import Split
 from training.use_case import UseCase
 
 ARTIFACTS = "report"
@@ -120,6 +120,7 @@ def write(run: Run, client: MlflowClient, settings: Settings) -> Published:
 def gather(run: Run, client: MlflowClient) -> Evidence:
     """What the page is made from: the run, the champion, and what runs here."""
     use_case, version = run.use_case, run.version
+    provenance = Provenance.of_tags(version.tags)
     return Evidence(
         use_case=use_case,
         trials=run.trials,
@@ -128,9 +129,9 @@ def gather(run: Run, client: MlflowClient) -> Evidence:
         data=run.data,
         version=str(version.version),
         description=str(version.description),
-        provenance=Provenance.of_tags(version.tags),
+        provenance=provenance,
         environment=environment.current(client.get_run(str(version.run_id)), run.scorer),
-        rival=rival.find(client, use_case.name, run.data.holdout, use_case.serving.threshold),
+        rival=rival.find(client, use_case.name, run.data.holdout, provenance, use_case.serving.threshold),
     )
 
 

@@ -8,9 +8,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
-from training.dataset import TrainingFrame
+from training.frame import TrainingFrame
+from training.provenance import NoProvenance, Provenance
 from training.pyfunc import ScoringModel
-from training.registry import CHAMPION, NoProvenance, Provenance, version_of
+from training.registry import CHAMPION, version_of
 from training.report.resampling import Outcomes
 
 
@@ -29,13 +30,15 @@ class Rival:
     remark: str = ""
 
 
-def find(client: MlflowClient, name: str, holdout: TrainingFrame, threshold: float) -> Rival | None:
+def find(
+    client: MlflowClient, name: str, holdout: TrainingFrame, pinned: Provenance, threshold: float
+) -> Rival | None:
     """The champion of that name, asked about the holdout; None where none is crowned."""
     champion = version_of(client, name, CHAMPION)
-    return None if champion is None else _asked(champion, holdout, threshold)
+    return None if champion is None else _asked(champion, holdout, pinned, threshold)
 
 
-def _asked(champion: ModelVersion, holdout: TrainingFrame, threshold: float) -> Rival:
+def _asked(champion: ModelVersion, holdout: TrainingFrame, pinned: Provenance, threshold: float) -> Rival:
     version = str(champion.version)
     try:
         model = mlflow.pyfunc.load_model(f"models:/{champion.name}/{version}").unwrap_python_model()
@@ -45,15 +48,15 @@ def _asked(champion: ModelVersion, holdout: TrainingFrame, threshold: float) -> 
         return Rival(version, None, f"It is a {type(model).__name__} and no scoring model of this project.")
     if missing := sorted(set(model.scorer.encoder.features) - set(holdout.features)):
         return Rival(version, None, f"It needs features that this version's tables lack: {', '.join(missing)}.")
-    outcomes = Outcomes(holdout.y, model.scorer.probabilities(holdout.features), threshold)
-    return Rival(version, outcomes, _unfair(champion, holdout))
+    outcomes = Outcomes(holdout.y, model.scorer.predicted(holdout.features), threshold)
+    return Rival(version, outcomes, _unfair(champion, pinned))
 
 
-def _unfair(champion: ModelVersion, holdout: TrainingFrame) -> str:
+def _unfair(champion: ModelVersion, pinned: Provenance) -> str:
     try:
-        seen_until = Provenance.of_tags(champion.tags).last
+        seen = Provenance.of_tags(champion.tags)
     except NoProvenance as err:
         return f"Nobody knows which rows it was trained on ({err}): it may have seen these."
-    if seen_until < holdout.first:
+    if not seen.saw(pinned):
         return ""
-    return f"It was trained on rows up to {seen_until:%Y-%m-%d}, and so has seen a part of this holdout."
+    return f"It was trained on rows up to {seen.last:%Y-%m-%d}, and may have seen a part of this holdout."

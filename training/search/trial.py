@@ -7,13 +7,14 @@ from time import monotonic
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from training.dataset import Fold, TrainingFrame
 from training.evaluation import METRICS, evaluate
+from training.frame import TrainingFrame
 from training.models import FAMILIES
+from training.scoring import predict
 from training.search.joint import Candidate
 from training.search.pruning import Bar
+from training.splitting import Fold
 
 Metrics = dict[str, float]
 Stopped = Literal["timeout", "out_of_memory", "pruned"]
@@ -118,12 +119,7 @@ def best(trials: Sequence[Trial], metric: str) -> Trial:
 
 def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> object:
     """The candidate's pipeline, fitted on the whole frame."""
-    return FAMILIES[candidate.family].fit(candidate.params, seed, frame.x, frame.y, ages_in_days(frame))
-
-
-def ages_in_days(frame: TrainingFrame) -> npt.NDArray[np.float64]:
-    """How many days each row lies before the newest one."""
-    return np.asarray((frame.times[-1] - frame.times) / np.timedelta64(1, "D"), dtype=np.float64)
+    return FAMILIES[candidate.family].fit(candidate.params, seed, frame)
 
 
 def _nameless(frame: TrainingFrame) -> TrainingFrame:
@@ -131,6 +127,6 @@ def _nameless(frame: TrainingFrame) -> TrainingFrame:
 
 
 def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> Metrics:
-    pipeline = fit(candidate, fold.fit, seed)
-    probabilities = pipeline.predict_proba(fold.validate.x)[:, 1]  # type: ignore[attr-defined]
-    return evaluate(fold.validate.y, probabilities, threshold)
+    rows, takes = fold.validate, FAMILIES[candidate.family].takes
+    predicted = predict(fit(candidate, fold.fit, seed), rows.task, rows.inputs(takes))
+    return evaluate(rows.task, rows.y, predicted, threshold)

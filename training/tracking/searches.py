@@ -17,8 +17,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from training.dataset import Split
 from training.search.trial import Trial
+from training.splitting import Split
 from training.tracking.journal import Header, Journal, left_behind
 from training.tracking.trials import TrialLog, deliver, trials_of
 from training.use_case import UseCase

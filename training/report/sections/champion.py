@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from training.evaluation import METRICS
 from training.report.evidence import Evidence
 from training.report.page import Block, Column, Table, Warning, Words, drawn, number, words
 from training.report.resampling import Outcomes, draws, gain_intervals
@@ -33,7 +32,7 @@ def _words(evidence: Evidence, rival: Rival) -> Words:
 
 
 def _table(evidence: Evidence, rival: Rival, old: Outcomes) -> Table:
-    names = list(METRICS)
+    names = evidence.metrics
     gains = gain_intervals(names, evidence.holdout, old)
     rows = [
         (

@@ -28,7 +28,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
 def _shuffled(evidence: Evidence) -> tuple[Block, ...]:
     random = np.random.default_rng(evidence.seed)
     folds = [
-        sample(tried.scorer.probabilities, tried.fold.validate.features, tried.outcomes, random)
+        sample(tried.scorer.predicted, tried.fold.validate.features, tried.outcomes, random)
         for tried in evidence.tried
     ]
     found = permutation_importance(evidence.metric, folds, groups(evidence.scorer.encoder), random, SHUFFLING_SECONDS)
@@ -128,7 +128,7 @@ def _at(features: Columns, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]])
 
 
 def _output(evidence: Evidence, features: Columns) -> Floats:
-    return evidence.task.explained(evidence.scorer.probabilities(features))
+    return evidence.task.explained(evidence.scorer.predicted(features))
 
 
 def _cut_short(done: int, planned: int) -> str:

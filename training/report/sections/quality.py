@@ -11,12 +11,13 @@ from training.report.sparks import Scale, strip
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """Metrics, and the folds one by one."""
-    folds = len(evidence.tried)
+    folds, plan, held = len(evidence.tried), evidence.use_case.split, len(evidence.holdout)
     return (
         Words(
-            f"Validation: {len(evidence.validation):,} rows of {folds} folds in order of time, each scored by the "
-            "winning candidate fitted on what came before it alone. Holdout: the last "
-            f"{len(evidence.holdout):,} rows, scored once by the registered version; no trial saw them."
+            f"Validation: {len(evidence.validation):,} rows of {folds} folds {plan.told}, each scored by the winning "
+            f"candidate fitted on {'what came before it' if plan.in_time else 'the other folds'} alone. Holdout: "
+            f"{f'the last {held:,} rows' if plan.in_time else f'{held:,} rows of other entities'}, scored once by "
+            "the registered version; no trial saw them."
         ),
         _metrics(evidence),
         Folded("Fold by fold", (_folds(evidence),)),
@@ -46,7 +47,7 @@ def _metrics(evidence: Evidence) -> Table:
         Column("Holdout"),
         Column("95 % interval"),
     )
-    greater = ", ".join(said(name) for name, metric in METRICS.items() if not metric.greater_is_better)
+    greater = ", ".join(said(name) for name in evidence.metrics if not METRICS[name].greater_is_better)
     caption = "Metrics with percentile intervals of the bootstrap. More is better" + (
         f", but for {greater}, where less is." if greater else "."
     )
@@ -66,7 +67,7 @@ def _folds(evidence: Evidence) -> Block:
         Column("From", "words"),
         Column("To", "words"),
         *([Column("Mean label")] if evidence.task.mean_label else []),
-        *(Column(said(name)) for name in METRICS),
+        *(Column(said(name)) for name in evidence.metrics),
     ]
     rows = [
         (
@@ -76,8 +77,10 @@ def _folds(evidence: Evidence) -> Block:
             words(f"{tried.fold.validate.first:%Y-%m-%d}"),
             words(f"{tried.fold.validate.last:%Y-%m-%d}"),
             *([number(float(tried.fold.validate.y.mean()))] if evidence.task.mean_label else []),
-            *(number(tried.outcomes.metric(name)) for name in METRICS),
+            *(number(tried.outcomes.metric(name)) for name in evidence.metrics),
         )
         for place, tried in enumerate(evidence.tried, start=1)
     ]
-    return Table("Each fold validates on what came after all it was fitted on.", columns, rows)
+    in_time = "Each fold validates on what came after all it was fitted on."
+    told = in_time if evidence.use_case.split.in_time else "Each fold validates on what the others are fitted on."
+    return Table(told, columns, rows)

@@ -1,0 +1,81 @@
+"""Splits without an order of time: an entity stays on its side, and every row is validated on once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.unit.frames import alternating
+from training.frame import FrameRefused, TrainingFrame
+from training.splitting import Split, folds, split
+from training.use_case import Split as Plan
+
+
+def of_entities(entities: int, rows_each: int) -> TrainingFrame:
+    rows = alternating(entities * rows_each)
+    return replace(rows, keys=np.repeat(np.arange(entities), rows_each).astype(str).astype(object))
+
+
+def entities(frame: TrainingFrame) -> set[str]:
+    return set(frame.keys.tolist())
+
+
+def halves(frame: TrainingFrame, plan: Plan) -> Split:
+    parts = split(frame, plan)
+    assert len(parts.training) + len(parts.holdout) == len(frame)
+    return parts
+
+
+@pytest.mark.parametrize("by", ["group", "stratified"])
+def test_an_entity_is_on_one_side_and_stays_there_as_the_table_grows(by: str) -> None:
+    plan = Plan.model_validate({"by": by, "holdout": 0.25})
+    few, many = (halves(of_entities(count, 4), plan) for count in (200, 400))
+    assert not entities(many.training) & entities(many.holdout)
+    assert entities(few.holdout) < entities(many.holdout)
+    assert len(entities(many.holdout)) / 400 == pytest.approx(0.25, abs=0.07)
+
+
+@pytest.mark.parametrize("by", ["group", "stratified"])
+def test_every_row_is_validated_on_once_by_a_model_that_was_fitted_without_it(by: str) -> None:
+    rows = of_entities(40, 5)
+    parts = list(folds(rows, Plan.model_validate({"by": by, "folds": 4}), seed=3))
+    seen = np.concatenate([fold.validate.times for fold in parts])
+    assert sorted(seen.tolist()) == sorted(rows.times.tolist())
+    for fold in parts:
+        assert not set(fold.fit.times.tolist()) & set(fold.validate.times.tolist())
+        assert np.all(np.diff(fold.fit.times) > np.timedelta64(0))
+        if by == "group":
+            assert not entities(fold.fit) & entities(fold.validate)
+        else:
+            assert fold.validate.y.mean() == pytest.approx(0.5)
+
+
+def test_a_window_is_as_long_as_the_holdout_and_just_before_it() -> None:
+    plan = Plan(by="window", holdout=0.2)
+    parts = split(alternating(100), plan)
+    (fold,) = folds(parts.training, plan, seed=0)
+    assert (len(fold.fit), len(fold.validate)) == (64, 16)
+    assert fold.fit.last < fold.validate.first <= fold.validate.last < parts.holdout.first
+
+
+def test_folds_repeat_themselves_with_their_seed_and_differ_with_another() -> None:
+    plan = Plan(by="stratified", folds=3)
+
+    def drawn(seed: int) -> list[list[int]]:
+        return [fold.validate.times.astype(int).tolist() for fold in folds(alternating(60), plan, seed)]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_a_single_fold_without_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="folds by group are at least 2"):
+        Plan(by="group", folds=1)
+
+
+def test_a_fold_with_one_class_is_refused_and_named() -> None:
+    rows = alternating(40)
+    with pytest.raises(FrameRefused, match=r"each of them and no other; the past of fold 1 has only \[0\]"):
+        list(folds(replace(rows, y=np.where(np.arange(40) < 20, 0, rows.y)), Plan(folds=1), seed=0))
+    with pytest.raises(FrameRefused, match=r"fold 1 has only \[1\]"):
+        list(folds(replace(rows, y=np.where(np.arange(40) < 20, rows.y, 1)), Plan(folds=1), seed=0))
