@@ -76,7 +76,7 @@ class Entry:
         return self.action in MOVES and self.from_version != self.to_version
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self) | {"at": self.at.isoformat()}, sort_keys=True)
+        return json.dumps(asdict(self) | {"at": self.at.astimezone(UTC).isoformat()}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Entry":

@@ -14,6 +14,7 @@ from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
+from tests.contract.people import Place
 
 STRICT = """
 import mlflow
@@ -116,6 +117,12 @@ def _register(uri: str, folder: Path, gate: Path) -> None:
             name=name, python_model=str(script), registered_model_name=name, pip_requirements=["mlflow"],
             metadata=metadata, signature=given,
         )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Tables, and a registry with four versions of `people`; each test takes a copy."""
+    return Place.built(tmp_path_factory.mktemp("people"))
 
 
 Start = Callable[[], ServerSettings]
