@@ -57,7 +57,7 @@ PARAMS: Params = {
     "numeric_shape": "as_is",
     "recency_half_life_days": None,
 }
-# Of each version the share of the rows whose label it learned from the noise: 1 is fair, 2 better, 3 worse, 4 as good.
+# The share of the rows whose label a version learned from the noise: 1 is fair, 2 better, 3 worse, 4 as good.
 MUDDLED = {1: 0.3, 2: 0.0, 3: 0.6, 4: 0.05}
 
 
