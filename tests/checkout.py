@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakehouse.settings import PROJECT
+from tests.ports import free_port
 
 COPIED = ["dbt_project", "lakehouse", "training", "deployment", "dbt_project.yml", "profiles.yml"]
 
@@ -59,10 +59,3 @@ class Checkout:
         output, _ = process.communicate(timeout=300)
         assert process.returncode == exits, f"{command} exited with {process.returncode}:\n{output}"
         return output
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

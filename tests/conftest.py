@@ -1,8 +1,17 @@
-"""Fixtures that build the project once for all tests that only read it."""
+"""What every test shares: drawn examples that repeat themselves; the project, built once for those that read it."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.checkout import Checkout
+
+# The same examples in each run, and as much time as a loaded machine needs. To look for new ones:
+# pytest --hypothesis-profile exploring
+settings.register_profile(
+    "repeated", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("exploring", settings.get_profile("repeated"), derandomize=False)
+settings.load_profile("repeated")
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,8 @@ def started_at(pid: int) -> str | None:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             return None
-        return None if fields[0] == "Z" else fields[19]
+        # Its first thread may have ended while others of it still hold its files and its port.
+        return None if fields[0] == "Z" and fields[17] == "1" else fields[19]
     shown = subprocess.run(
         ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split()

@@ -111,9 +111,15 @@ def running(settings: ServerSettings) -> ServerInfo | None:
 def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYSTEM) -> bool:
     """End the server of a state folder, by force after `seconds`; whether there was one."""
     server = running(settings)
-    if server is None:
-        settings.process_file.unlink(missing_ok=True)
-        return False
+    if server is not None:
+        _end(server, seconds, clock)
+    for child in _children:
+        child.poll()
+    settings.process_file.unlink(missing_ok=True)
+    return server is not None
+
+
+def _end(server: ServerInfo, seconds: float, clock: Clock) -> None:
     os.kill(server.pid, signal.SIGTERM)
     deadline = clock.time() + seconds
     while started_at(server.pid) == server.started:
@@ -121,10 +127,6 @@ def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYST
             os.kill(server.pid, signal.SIGKILL)
             deadline = float("inf")
         clock.sleep(TICK)
-    for child in _children:
-        child.poll()
-    settings.process_file.unlink(missing_ok=True)
-    return True
 
 
 def _check_startable(settings: ServerSettings) -> None:

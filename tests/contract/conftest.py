@@ -1,6 +1,5 @@
 """A registry with tiny models, and real model servers on free ports; each test stops what it starts."""
 
-import socket
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
 from tests.contract.people import Place
+from tests.ports import free_port
 
 STRICT = """
 import mlflow
@@ -60,13 +60,6 @@ class Plain(PythonModel):
 
 mlflow.models.set_model(Plain())
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -250,7 +250,7 @@ def test_a_frame_is_built_again_after_its_tables_lost_rows_columns_and_features(
         store.training_frame(SPINE, [lookup])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     features=st.dictionaries(st.tuples(entities, moments), st.integers(0, 99), min_size=1, max_size=15),
     spine=st.lists(st.tuples(entities, moments, st.integers(0, 1)), min_size=1, max_size=15),

@@ -206,7 +206,7 @@ moments = st.integers(0, 12).map(lambda half: day(1 + half / 2))
 clients = st.integers(1, 3)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     features=st.dictionaries(st.tuples(clients, moments, moments), st.integers(0, 99), min_size=1, max_size=15),
     spine=st.lists(st.tuples(clients, moments), min_size=1, max_size=12),

@@ -66,7 +66,7 @@ ORDINARY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(records=st.lists(ORDINARY, min_size=1, max_size=20))
 def test_every_ordinary_record_gets_a_probability(records: list[dict[str, Any]]) -> None:
     assert [answered(scorer, *records) for scorer in SCORERS] == [True] * len(SCORERS)

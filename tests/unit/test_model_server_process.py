@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,31 @@ def test_a_process_that_ended_and_was_not_reaped_does_not_run() -> None:
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     assert started_at(ended.pid) is None
     ended.communicate()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to read")
+def test_a_process_runs_until_its_last_thread_has_ended() -> None:
+    code = (
+        "import ctypes, sys, threading\n"
+        "print(flush=True)\n"
+        "threading.Thread(target=sys.stdin.read).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdout
+        running.stdout.readline()
+        started = started_at(running.pid)
+        while state_of(running.pid) != "Z":  # the first thread has not ended yet
+            time.sleep(0.01)
+        assert started_at(running.pid) == started
+        assert running.poll() is None
+        running.kill()
+        os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        assert started_at(running.pid) is None
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"pid": 1}'])

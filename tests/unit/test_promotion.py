@@ -83,7 +83,7 @@ def test_verdicts(case: dict[str, str]) -> None:
     assert failed(decision) == [name for name in case["fails"].split("; ") if name]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(place=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]))
 def test_one_value_that_is_no_probability_promotes_nothing(place: int, value: float) -> None:
     broken = GOOD.copy()
@@ -92,7 +92,7 @@ def test_one_value_that_is_no_probability_promotes_nothing(place: int, value: fl
         assert not judged(LABELS, challenger, champion, policy(margin=1)).promote
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(place=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, 2.0, -1.0, 0.5]))
 def test_one_label_that_is_none_promotes_nothing(place: int, value: float) -> None:
     broken = LABELS.astype(np.float64)
@@ -105,7 +105,7 @@ def test_no_rows_promote_nothing() -> None:
     assert not judged(nothing, np.array([]), None, policy()).promote
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(others=st.tuples(st.integers(1, 4), st.integers(1, 4)).filter(lambda pair: pair != (2, 1)))
 def test_scores_of_other_versions_than_those_that_stand_promote_nothing(others: tuple[int, int]) -> None:
     one, other = (scores(version, answers) for version, answers in zip(others, (GOOD, WEAK), strict=True))
@@ -220,7 +220,7 @@ def drawn(seed: int, signal: float) -> tuple[Labels, Floats]:
     return y, said(y, signal, seed, noise=0.5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(metric=metrics, seed=seeds, which=st.sampled_from(["challenger", "champion", "both"]), margin=st.floats(0, 1))
 def test_what_was_scored_on_another_holdout_is_not_promoted(
     metric: str, seed: int, which: str, margin: float
@@ -232,7 +232,7 @@ def test_what_was_scored_on_another_holdout_is_not_promoted(
     assert failed(judged(y, new, old, policy(metric, margin=margin))) == ["same holdout"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(metric=metrics, rows=st.integers(0, 300).filter(lambda rows: rows != 120), seed=seeds)
 def test_probabilities_of_another_number_of_rows_are_not_promoted(metric: str, rows: int, seed: int) -> None:
     y, good = drawn(seed, 6)
@@ -242,7 +242,7 @@ def test_probabilities_of_another_number_of_rows_are_not_promoted(metric: str, r
     assert failed(judged(y, good, other, rule)) == ["valid answers of version 1"]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(metric=metrics, seed=seeds, margin=st.floats(0.001, 1))
 def test_the_same_answers_are_not_promoted_whatever_the_margin(metric: str, seed: int, margin: float) -> None:
     y, good = drawn(seed, 6)
@@ -250,7 +250,7 @@ def test_the_same_answers_are_not_promoted_whatever_the_margin(metric: str, seed
 
 
 @pytest.mark.parametrize("metric", sorted(metrics_of("binary")))
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=2)
 @given(seed=seeds)
 def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: str, seed: int) -> None:
     y, good = drawn(seed, 8)
@@ -260,7 +260,7 @@ def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: 
     assert failed(judged(y, wrong, good, rule)) == [f"gain in {metric} over version 1"]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(metric=metrics, seed=seeds, margins=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)).map(sorted))
 def test_a_wider_margin_refuses_nothing_that_a_narrower_one_promotes(
     metric: str, seed: int, margins: list[float]
@@ -271,7 +271,7 @@ def test_a_wider_margin_refuses_nothing_that_a_narrower_one_promotes(
     assert narrow.promote <= wide.promote
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(metric=metrics, seed=seeds, signals=st.tuples(st.floats(-3, 3), st.floats(-3, 3)), margin=st.floats(0, 0.3))
 def test_what_is_superior_is_not_inferior(
     metric: str, seed: int, signals: tuple[float, float], margin: float
@@ -285,7 +285,7 @@ def test_what_is_superior_is_not_inferior(
 VALUES: dict[str, Callable[[Labels, Floats], float]] = {"roc_auc": roc_auc_score, "log_loss": log_loss}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=seeds, minimum=st.floats(0, 1), signal=st.floats(-3, 6))
 def test_a_first_version_is_promoted_where_it_meets_the_minimum_and_nowhere_else(
     seed: int, minimum: float, signal: float
@@ -305,7 +305,7 @@ def test_a_first_version_that_just_meets_the_minimum_is_promoted(metric: str) ->
     assert failed(judged(LABELS, GOOD, None, policy(metric, beyond))) == [f"minimum {metric}"]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=seeds, signals=st.tuples(st.floats(-8, 8), st.floats(-8, 8)), metric=metrics, minimum=st.floats(0, 1))
 def test_a_version_is_promoted_if_and_only_if_every_criterion_is_met(
     seed: int, signals: tuple[float, float], metric: str, minimum: float

@@ -20,7 +20,7 @@ def fewer_draws() -> Iterator[None]:
     patch.undo()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 10_000),
     metric=st.sampled_from(sorted(metrics_of("binary"))),
@@ -112,7 +112,7 @@ def test_of_numbers_the_better_is_promoted_and_the_worse_is_not(metric: str) -> 
     assert failed(judged(y, far, near, rule, task="regression")) == [f"gain in {metric} over version 1"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(place=st.integers(0, 99), value=st.sampled_from([np.nan, np.inf, -np.inf]), in_labels=st.booleans())
 def test_of_numbers_one_that_is_none_promotes_nothing(place: int, value: float, in_labels: bool) -> None:
     y = np.random.default_rng(4).normal(0, 10, 100)

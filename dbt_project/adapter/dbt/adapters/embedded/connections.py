@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,22 @@ def _session(remote: str | None, warehouse: Path) -> SparkSession:
 
 
 @dataclass
+class Access:
+    """The open session of a target, and the right to write to its warehouse.
+
+    Every copy of the credentials has the same: dbt copies them with a model's project while it parses, for about one
+    model in 5,000, and neither a lock nor a session has a copy.
+    """
+
+    opening: threading.Lock = field(default_factory=threading.Lock)
+    session: SparkSession | None = None
+    claim: Claim | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Access":
+        return self
+
+
+@dataclass
 class EmbeddedCredentials(SailCredentials):
     """What a target says: the warehouse folder, and a server's address if the engine is not in this process.
 
@@ -43,10 +59,7 @@ class EmbeddedCredentials(SailCredentials):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # No fields: dbt makes a JSON schema of those.
-        self._opening = threading.Lock()
-        self._session: SparkSession | None = None
-        self._claim: Claim | None = None
+        self._access = Access()  # no field: dbt makes a JSON schema of those
 
     @property
     def type(self) -> str:
@@ -69,23 +82,25 @@ class EmbeddedCredentials(SailCredentials):
 
         A hook would be too late for that: dbt fills its cache of relations before the first hook runs.
         """
-        with self._opening:
-            if self._session is None:
+        access = self._access
+        with access.opening:
+            if access.session is None:
                 self.lakehouse.require_writable()
-                self._claim = self._claim or Claim.on(self.lakehouse.root)
+                access.claim = access.claim or Claim.on(self.lakehouse.root)
                 session = _session(self.remote, self.lakehouse.root)
                 self.lakehouse.register(session)
                 views.register(session, self.lakehouse)
-                self._session = session
-            return self._session
+                access.session = session
+            return access.session
 
     def release(self) -> None:
         """Let others write to the warehouse: this command has ended."""
-        with self._opening:
-            self._session = None
-            if self._claim is not None:
-                self._claim.release()
-                self._claim = None
+        access = self._access
+        with access.opening:
+            access.session = None
+            if access.claim is not None:
+                access.claim.release()
+                access.claim = None
 
 
 class EmbeddedCursor(Cursor):
