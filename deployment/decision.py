@@ -133,6 +133,12 @@ class Decision:
     promote: bool
     reasons: tuple[Reason, ...]
 
+    @property
+    def lacks_approval_alone(self) -> bool:
+        """Whether a person's word is all that is missing."""
+        missed = [reason.criterion for reason in self.reasons if not reason.passed]
+        return missed == [approval_of(self.challenger)]
+
     def to_json(self) -> str:
         return json.dumps(_finite(asdict(self)), sort_keys=True, allow_nan=False)
 
@@ -154,6 +160,11 @@ class Decision:
         return "; ".join(
             f"{r.criterion}: required {r.required}, found {r.found}" for r in self.reasons if not r.passed
         )
+
+
+def approval_of(version: int) -> str:
+    """The name of the criterion that a person meets."""
+    return f"approval of version {version}"
 
 
 def _finite(value: Any) -> Any:

@@ -42,6 +42,19 @@ class RollbackRefused(LakehouseError):
         )
 
 
+class NotApproved(LakehouseError):
+    """No person has said yes."""
+
+    @classmethod
+    def of(cls, name: str, version: int, tag: str) -> "NotApproved":
+        found = f"its tag {stages.APPROVAL} is '{tag}'" if tag else f"it has no tag {stages.APPROVAL}"
+        return cls(
+            f"version {version} of {name} is not approved: {found}, or was approved before the champion changed",
+            hint=f"Set the tag to {stages.APPROVED}, or: python -m deployment.run approve --use-case {name}"
+            f' --version {version} --reason "..."',
+        )
+
+
 class ReasonRefused(LakehouseError):
     """A reason says nothing, or too much."""
 
@@ -150,6 +163,25 @@ class Gate:
             self._say("approved", challenger, reason)
             self.client.set_model_version_tag(self.use_case.name, str(challenger), stages.APPROVAL, stages.APPROVED)
             return challenger
+
+    def approve_by_tag(self, version: int | None) -> int:
+        """Record the approval that a person gave in the registry, by the tag that a deployment job asks for.
+
+        A tag says neither who set it nor when, so it counts once: after a change of the champion only `approve` does.
+
+        Raises:
+            NotApproved: the tag is not there, or has counted before.
+        """
+        with self.alone():
+            challenger = stages.contest(self.client, self.use_case.name, version).challenger
+            number, history = int(challenger.version), self._succession.history()
+            if history.approval(number):
+                return number
+            tag = str(challenger.tags.get(stages.APPROVAL, ""))
+            if tag.lower() != stages.APPROVED.lower() or history.ever_approved(number):
+                raise NotApproved.of(self.use_case.name, number, tag)
+            self._say("approved", number, f"the tag {stages.APPROVAL} of the version")
+            return number
 
     def freeze(self, reason: str) -> None:
         """Let nothing be promoted until `unfreeze`; a rollback stays possible."""

@@ -77,6 +77,10 @@ class History:
                 return f"by {_said(entry)}"
         return ""
 
+    def ever_approved(self, version: int) -> bool:
+        """Whether anybody approved the version at any time."""
+        return any(entry.action == "approved" and entry.version == version for entry in self.entries)
+
     def at(self, time: datetime) -> Entry | None:
         """The change that made the champion of that time; None where there was none yet."""
         return next((entry for entry in reversed(self.entries) if entry.moved and entry.at <= time), None)

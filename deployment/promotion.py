@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from deployment.comparison import gain, shown
-from deployment.decision import Decision, Reason, Rows, Scores, Standing
+from deployment.decision import Decision, Reason, Rows, Scores, Standing, approval_of
 from deployment.guards import guards
 from training.criteria import Promotion
 from training.evaluation import METRICS, Floats
@@ -143,7 +143,7 @@ def _gain(rows: Rows, challenger: Scores, champion: Scores, policy: Promotion) -
 
 def _allowed(policy: Promotion, standing: Standing) -> Iterator[Reason]:
     if policy.approval == "manual":
-        name = f"approval of version {standing.challenger}"
+        name = approval_of(standing.challenger)
         yield Reason(name, "after the champion's last change", standing.approved or "none", bool(standing.approved))
     if standing.frozen:
         yield Reason("promotion goes on", "not frozen", standing.frozen, passed=False)

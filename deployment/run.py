@@ -16,6 +16,8 @@ USE_CASE = click.option("--use-case", "name", required=True, help="A file in tra
 
 REASON = click.option("--reason", required=True, help="Why, in a sentence; the ledger keeps it.")
 
+VERSION = click.option("--version", type=click.IntRange(0), help="Only if the challenger is this one; 0 is any.")
+
 
 @click.group()
 def main() -> None:
@@ -24,7 +26,7 @@ def main() -> None:
 
 @main.command()
 @USE_CASE
-@click.option("--version", type=click.IntRange(1), help="Only if the challenger is this one.")
+@VERSION
 @click.option("--dry-run", is_flag=True, help="Show the verdict; change and record nothing.")
 @click.option(
     "--explain", type=click.IntRange(1), metavar="VERSION", help="Show the last verdict on a version instead."
@@ -36,19 +38,22 @@ def promote(name: str, version: int | None, dry_run: bool, explain: int | None) 
     settings = Settings.from_environment()
     if explain is not None:
         command.explain(name, explain, settings)
-    elif not command.promote(name, settings, version, dry_run=dry_run):
+    elif not command.promote(name, settings, version or None, dry_run=dry_run):
         sys.exit(NOT_PROMOTED)
 
 
 @main.command()
 @USE_CASE
-@click.option("--version", type=click.IntRange(1), help="Only if the challenger is this one.")
-@REASON
-def approve(name: str, version: int | None, reason: str) -> None:
+@VERSION
+@click.option("--reason", help="Why, in a sentence; the ledger keeps it.")
+@click.option("--by-tag", is_flag=True, help="Instead: a person has set the version's tag approval to Approved.")
+def approve(name: str, version: int | None, reason: str | None, by_tag: bool) -> None:
     """Say that a person wants the challenger, where the use case asks for that; good until the champion changes."""
     from deployment.commands import people as command
 
-    command.approve(name, Settings.from_environment(), version, reason)
+    if by_tag == (reason is not None):
+        raise click.UsageError("say --reason, or --by-tag")
+    command.approve(name, Settings.from_environment(), version or None, reason)
 
 
 @main.command()

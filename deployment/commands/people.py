@@ -27,8 +27,11 @@ def unfreeze(name: str, settings: Settings, reason: str) -> None:
     console.detail(f"Challengers of {name} are promoted again.")
 
 
-def approve(name: str, settings: Settings, version: int | None, reason: str) -> None:
-    """Record that a person wants the challenger."""
+def approve(name: str, settings: Settings, version: int | None, reason: str | None) -> None:
+    """Record that a person wants the challenger, for a reason or by the tag of the version."""
     with gate_of(name, settings) as gate:
-        approved = gate.approve(version, reason)
+        if reason is None and gate.use_case.promotion.approval == "none":
+            console.detail(f"Versions of {name} need no approval.")
+            return
+        approved = gate.approve_by_tag(version) if reason is None else gate.approve(version, reason)
     console.detail(f"Version {approved} is approved until the champion changes.")

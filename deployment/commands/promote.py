@@ -21,7 +21,9 @@ class NeverJudged(LakehouseError):
 
 
 def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool) -> bool:
-    """Judge the challenger and do what the verdict says; whether it was promoted, or would be.
+    """Judge the challenger and do what the verdict says; whether it was promoted.
+
+    Of a dry run: whether every criterion is met that no person decides.
 
     Raises:
         LakehouseError: it could not be judged, and nothing has changed.
@@ -35,7 +37,9 @@ def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool
     elif decision.promote:
         console.detail(f"Version {decision.challenger} is the champion.")
         follow(gate.use_case, decision.challenger, settings)
-    return decision.promote
+    if decision.lacks_approval_alone:
+        console.detail(f"Approve it: python -m deployment.run approve --use-case {name} --reason ...")
+    return decision.promote or (dry_run and decision.lacks_approval_alone)
 
 
 def explain(name: str, version: int, settings: Settings) -> None:

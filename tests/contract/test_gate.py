@@ -18,6 +18,7 @@ from deployment.contender import Contender, VersionBroken
 from deployment.gate import Gate, ReasonRefused, RollbackRefused
 from deployment.history import History
 from deployment.holdout import HoldoutRefused
+from deployment.model_server import process
 from deployment.run import main
 from lakehouse.errors import LakehouseError
 from tests.contract.people import NAME, USE_CASE, Place, actions, champion, let_challenge, opened
@@ -43,7 +44,7 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.settings.tracking_uri)
     monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(place.warehouse))
     monkeypatch.setattr(gates, "load", lambda _name: USE_CASE)
-    monkeypatch.setattr(gates.process, "running", lambda _settings: None)
+    monkeypatch.setattr(process, "running", lambda _settings: None)
 
     def command(*arguments: str, exits: int = 0) -> str:
         result = CliRunner().invoke(main, [*arguments, "--use-case", NAME])

@@ -1,5 +1,5 @@
-"""What can happen while a champion changes. None of it promotes wrongly, none leaves two champions or none where there
-was one, and the next command repairs it or names the repair.
+"""What can happen while a champion changes. None of it promotes wrongly, none leaves two champions or none where
+there was one, and the next command repairs it or names the repair.
 """
 
 import multiprocessing

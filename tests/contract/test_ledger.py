@@ -58,7 +58,8 @@ def test_a_first_entry_that_was_cut_off_leaves_an_empty_ledger(ledger: Ledger) -
 
 
 def test_entries_come_back_in_order_as_they_were_written(ledger: Ledger) -> None:
-    written = write(ledger, *({"to_version": version} for version in range(1, 5)))
+    changes: list[dict[str, object]] = [{"to_version": version} for version in range(1, 5)]
+    written = write(ledger, *changes)
     assert ledger.entries("term_deposit") == written
     assert [entry.number for entry in written] == [1, 2, 3, 4]
     assert [entry.previous for entry in written] == ["", *(entry.digest for entry in written[:-1])]

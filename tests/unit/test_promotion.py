@@ -146,7 +146,8 @@ def test_a_reason_says_values_limit_and_interval() -> None:
     assert gain.limit == -0.005
     assert gain.interval is not None
     assert gain.interval.low < better < gain.interval.high
-    assert (gain.interval.value, gain.interval.confidence) == (pytest.approx(better), pytest.approx(0.9))
+    assert gain.interval.value == pytest.approx(better)
+    assert gain.interval.confidence == pytest.approx(0.9)
 
 
 PINNED = Decision(
