@@ -92,13 +92,22 @@ def counted(name: str, rows: Outcomes) -> Counted:
 
 
 def _roc_auc(rows: Outcomes) -> Counted:
-    tied = _Ties(rows)
+    """The share of the pairs of a positive and a negative row that are in order; of equal ones a half."""
+    order = np.argsort(rows.predicted, kind="stable")
+    true = rows.labels[order].astype(np.bool_)
+    said, positives, negatives = rows.predicted[order], order[true], order[~true]
+    first, last = (np.searchsorted(said[~true], said[true], side) for side in ("left", "right"))
+    tied = bool((first != last).any())
 
     def auc(counts: Counts) -> Any:
-        positive, negative = tied.sums(counts)
-        below = np.cumsum(negative, axis=-1) - negative / 2
-        pairs = positive.sum(axis=-1) * negative.sum(axis=-1).astype(np.float64)
-        return _ratio(np.einsum("...i,...i->...", positive, below), pairs)
+        positive, negative = counts.take(positives, axis=-1), counts.take(negatives, axis=-1)
+        below = np.zeros((*counts.shape[:-1], len(negatives) + 1), dtype=np.int64)
+        np.cumsum(negative, axis=-1, out=below[..., 1:])
+        passed = below.take(first, axis=-1)
+        if tied:
+            passed = (passed + below.take(last, axis=-1)) / 2
+        ordered = np.einsum("...i,...i->...", positive, passed)
+        return _ratio(ordered, positive.sum(axis=-1) * below[..., -1].astype(np.float64))
 
     return auc
 
@@ -128,8 +137,6 @@ class _Ties:
         """Rows of label 1 and of label 0 at each distinct prediction, ascending."""
         ordered = counts[..., self._order]
         of_one = ordered * self._positive
-        if len(self._starts) == len(self._order):  # no two are equal
-            return of_one, ordered - of_one
         positive = np.add.reduceat(of_one, self._starts, axis=-1)
         return positive, np.add.reduceat(ordered - of_one, self._starts, axis=-1)
 
