@@ -1,19 +1,20 @@
 """The rows that challenger and champion are judged on: pinned when the challenger was trained, built again now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import mlflow
+import numpy as np
+import numpy.typing as npt
 from mlflow.entities.model_registry import ModelVersion
+from pyspark.errors import PySparkException
 
-from deployment.promotion import Scores
-from lakehouse.errors import LakehouseError
+from deployment.decision import Rows
+from lakehouse.errors import LakehouseError, nearest
 from training.dataset import load_frame
 from training.feature_store import FeatureStore
 from training.frame import TrainingFrame
 from training.provenance import NoProvenance, Provenance
-from training.pyfunc import ScoringModel
-from training.scoring import Scorer
-from training.splitting import split
+from training.splitting import hashed_below, split
 from training.use_case import UseCase
 
 
@@ -28,37 +29,63 @@ class HoldoutRefused(LakehouseError):
         )
 
     @classmethod
-    def seen(cls, champion: str, until: str, start: str) -> "HoldoutRefused":
+    def unreadable(cls, version: str, reason: Exception) -> "HoldoutRefused":
         return cls(
-            f"the champion, version {champion}, was trained on rows up to {until}, "
-            f"and the challenger's holdout begins at {start}",
+            f"the holdout of version {version} cannot be read any more: {reason}",
+            hint="Train again on the tables as they are: python -m training.run --use-case ...",
+        )
+
+    @classmethod
+    def seen(cls, version: str, until: str, start: str) -> "HoldoutRefused":
+        return cls(
+            f"version {version} was trained on rows up to {until}, and the challenger's holdout begins at {start}",
             hint="Train a challenger on newer data, so that neither has seen the holdout.",
         )
 
     @classmethod
-    def no_scorer(cls, version: str, found: object) -> "HoldoutRefused":
+    def no_slice(cls, column: str, known: list[str]) -> "HoldoutRefused":
         return cls(
-            f"version {version} is a {type(found).__name__} and no scoring model of this project",
-            hint="Train a version: python -m training.run --use-case ...",
+            f"the holdout has no column '{column}' to cut slices by. {nearest(column, known)}",
+            hint="Correct promotion.guards.slices in the use case.",
         )
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Pinned rows and their hash."""
+    """Rows and their hash, and how many of the pinned ones were left out since the champion was trained on them."""
 
     rows: TrainingFrame
     fingerprint: str
+    excluded: int = 0
+
+    def as_rows(self, use_case: UseCase) -> Rows:
+        """What the decision looks at.
+
+        Raises:
+            HoldoutRefused: a column of a slice is not there.
+        """
+        columns, features = use_case.promotion.guards.slices, self.rows.features
+        for column in columns:
+            if column not in features:
+                raise HoldoutRefused.no_slice(column, list(features))
+        slices = {column: features[column] for column in columns}
+        threshold = use_case.serving.threshold
+        return Rows(use_case.task, self.fingerprint, self.rows.y, threshold, slices, self.excluded)
 
 
 def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) -> Holdout:
     """The challenger's holdout from the Delta versions it was cut from.
 
     Raises:
-        HoldoutRefused: the rows are not the same any more.
+        HoldoutRefused: the rows are gone or not the same any more, or the challenger was trained on them.
     """
     pinned = _provenance(challenger)
-    frame = load_frame(use_case, store, pinned.sources)
+    if pinned.saw(pinned):
+        raise HoldoutRefused.seen(str(challenger.version), str(pinned.last), str(pinned.holdout_from))
+    try:
+        frame = load_frame(use_case, store, pinned.sources)
+    except (PySparkException, OSError) as err:
+        raise HoldoutRefused.unreadable(str(challenger.version), err) from err
     rows = split(frame, use_case.split).holdout
     fingerprint = rows.fingerprint()
     if fingerprint != pinned.holdout_fingerprint:
@@ -66,33 +93,31 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) ->
     return Holdout(rows, fingerprint)
 
 
-def require_unseen(champion: ModelVersion, challenger: ModelVersion) -> None:
-    """Refuse a holdout that the champion was trained on.
+def unseen(
+    holdout: Holdout, champion: ModelVersion, challenger: ModelVersion, overlap: Literal["exclude", "refuse"]
+) -> Holdout:
+    """The rows that the champion was not trained on.
 
     Raises:
-        HoldoutRefused: the champion's training reaches into it.
+        HoldoutRefused: it was trained on others, and that is to be refused, or no rows are left.
     """
-    seen, pinned = _provenance(champion), _provenance(challenger)
-    if seen.saw(pinned):
-        raise HoldoutRefused.seen(str(champion.version), seen.last.isoformat(), pinned.holdout_from.isoformat())
+    trained, pinned = _provenance(champion), _provenance(challenger)
+    new = _unseen(holdout.rows, trained, pinned)
+    if new.all():
+        return holdout
+    if overlap == "refuse" or not new.any():
+        start = holdout.rows.first.isoformat()
+        raise HoldoutRefused.seen(str(champion.version), trained.last.isoformat(), start)
+    rows = holdout.rows.rows(new)
+    return replace(holdout, rows=rows, fingerprint=rows.fingerprint(), excluded=int((~new).sum()))
 
 
-def score(version: ModelVersion, holdout: Holdout) -> Scores:
-    """What the version says about the rows."""
-    probabilities = load_scorer(version).predicted(holdout.rows.features)
-    return Scores(int(version.version), holdout.fingerprint, probabilities)
-
-
-def load_scorer(version: ModelVersion) -> Scorer:
-    """The scorer of a registered version, from the registry.
-
-    Raises:
-        HoldoutRefused: it is a model of another kind.
-    """
-    model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}").unwrap_python_model()
-    if not isinstance(model, ScoringModel):
-        raise HoldoutRefused.no_scorer(str(version.version), model)
-    return model.scorer
+def _unseen(rows: TrainingFrame, trained: Provenance, pinned: Provenance) -> npt.NDArray[np.bool_]:
+    if not trained.saw(pinned):
+        return np.ones(len(rows), dtype=np.bool_)
+    if trained.holdout_entities is not None and pinned.holdout_entities is not None:
+        return hashed_below(rows.keys, trained.holdout_entities)
+    return np.asarray(rows.times > np.datetime64(trained.last.replace(tzinfo=None), "us"))
 
 
 def _provenance(version: ModelVersion) -> Provenance:

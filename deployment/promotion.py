@@ -1,157 +1,149 @@
 """Whether a challenger may replace the champion: a pure decision with reasons.
 
-Nothing here reads or writes. What cannot be compared is not promoted.
+Nothing here reads or writes. What cannot be compared is not promoted: every criterion is written so that NaN, a
+missing value or a swapped one fails it.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from deployment.comparison import gain, shown
+from deployment.decision import Decision, Reason, Rows, Scores, Standing, approval_of
+from deployment.guards import guards
 from training.criteria import Promotion
-from training.evaluation import METRICS, Floats, Labels
+from training.evaluation import METRICS, Floats
 
-RESAMPLES = 500
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What one version says about the rows of one holdout.
-
-    Attributes:
-        version: the registered version.
-        holdout: SHA-256 of the rows.
-        probabilities: (rows,) in [0, 1].
-    """
-
-    version: int
-    holdout: str
-    probabilities: Floats
+SUM_TOLERANCE = 1e-6  # by how much the probabilities of a row's classes may miss 1: single precision
 
 
-@dataclass(frozen=True)
-class Reason:
-    """One criterion: what was required, what was found, and whether that is enough."""
-
-    criterion: str
-    required: str
-    found: str
-    passed: bool
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The verdict and every reason for it."""
-
-    challenger: int
-    champion: int | None
-    promote: bool
-    reasons: tuple[Reason, ...]
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
-
-    def digest(self) -> str:
-        """SHA-256 of the verdict, as the ledger keeps it."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
-
-    def summary(self) -> str:
-        """In one sentence: why."""
-        if self.promote:
-            return f"version {self.challenger} meets all {len(self.reasons)} criteria"
-        return "; ".join(
-            f"{r.criterion}: required {r.required}, found {r.found}" for r in self.reasons if not r.passed
-        )
-
-
-def decide(labels: Labels, challenger: Scores, champion: Scores | None, policy: Promotion) -> Decision:
+def decide(
+    rows: Rows, challenger: Scores, champion: Scores | None, policy: Promotion, standing: Standing
+) -> Decision:
     """Compare the two on the rows of one holdout.
 
     The challenger must be valid, reach the minimum, and, where there is a champion, not be worse by more than the
-    margin: the lower bound of the gain's one-sided bootstrap interval, rows resampled in pairs (Efron & Tibshirani,
-    An Introduction to the Bootstrap, 1993), lies above minus the margin. A challenger that answers exactly as the
-    champion does brings nothing, and the champion stays.
+    margin, or be better by more than it: see `deployment.comparison`. A challenger that answers exactly as the
+    champion does brings nothing, and the champion stays. Then come the guards, the approval and the freeze.
 
     Args:
-        labels: (rows,) of 0 and 1, in the order of the probabilities.
+        rows: what both were asked about.
         challenger: what the new version says.
         champion: what the deployed one says, or None where none is.
-        policy: metric, minimum, margin and confidence.
+        policy: the criteria.
+        standing: which versions these must be, and what people have said.
     """
-    reasons = tuple(_reasons(labels, challenger, champion, policy))
+    reasons = list(_comparable(rows, challenger, champion, standing))
+    if all(reason.passed for reason in reasons):
+        reasons += _good_enough(rows, challenger, champion, policy)
+        reasons += guards(rows, challenger, champion, policy)
+    reasons += _allowed(policy, standing)
     promote = bool(reasons) and all(reason.passed for reason in reasons)
-    return Decision(challenger.version, champion.version if champion else None, promote, reasons)
+    return Decision(standing.challenger, standing.champion, rows.fingerprint, promote, tuple(reasons))
 
 
-def _reasons(labels: Labels, challenger: Scores, champion: Scores | None, policy: Promotion) -> Iterator[Reason]:
-    for scores in (challenger, champion):
-        if scores is not None:
-            valid = _valid(labels, scores)
-            yield valid
-            if not valid.passed:
-                return
-    yield _minimum(labels, challenger, policy)
+def _comparable(rows: Rows, challenger: Scores, champion: Scores | None, standing: Standing) -> Iterator[Reason]:
+    yield _valid(rows, challenger, standing.challenger)
+    if champion is not None or standing.champion is not None:
+        yield _valid(rows, champion, standing.champion)
+    hashes = [scores.holdout for scores in (challenger, champion) if scores is not None]
+    found = ", ".join(sorted({each[:12] for each in hashes}))
+    yield Reason("same holdout", rows.fingerprint[:12], found, set(hashes) == {rows.fingerprint})
+
+
+def _valid(rows: Rows, scores: Scores | None, version: int | None) -> Reason:
+    name, required = f"valid answers of version {version}", f"{len(rows.labels)} {_kind(rows.task)}"
+    if scores is None or scores.version != version:
+        found = "none" if scores is None else f"those of version {scores.version}"
+        return Reason(name, required, found, passed=False)
+    good, all_ = _good_rows(rows, scores.predicted), len(rows.labels)
+    return Reason(name, required, f"{good} of {len(scores.predicted)}", good == all_ == len(scores.predicted) > 0)
+
+
+def _kind(task: str) -> str:
+    return "numbers" if task == "regression" else "probabilities in [0, 1]"
+
+
+def _good_rows(rows: Rows, found: Floats) -> int:
+    """How many rows have a label and an answer of the task's kind; 0 where the shape is another."""
+    if rows.task == "multiclass":
+        if found.ndim != 2 or found.shape[1] < 2 or len(found) != len(rows.labels):
+            return 0
+        sums = np.abs(found.sum(axis=1) - 1) <= SUM_TOLERANCE
+        inside = ((found >= 0) & (found <= 1)).all(axis=1) & sums
+        return int(np.sum(inside & np.isin(rows.labels, np.arange(found.shape[1]))))
+    if found.shape != rows.labels.shape or found.ndim != 1:
+        return 0
+    if rows.task == "regression":
+        return int(np.sum(np.isfinite(found) & np.isfinite(rows.labels)))
+    return int(np.sum((found >= 0) & (found <= 1) & np.isin(rows.labels, (0, 1))))
+
+
+def _good_enough(rows: Rows, challenger: Scores, champion: Scores | None, policy: Promotion) -> Iterator[Reason]:
+    yield _enough_rows(rows, policy)
+    yield _minimum(rows, challenger, policy)
     if champion is not None:
-        same_rows = Reason(
-            "same holdout", champion.holdout[:12], challenger.holdout[:12], challenger.holdout == champion.holdout
-        )
-        yield same_rows
-        if same_rows.passed:
-            yield _different(challenger, champion)
-            yield _non_inferiority(labels, challenger, champion, policy)
+        yield _different(challenger, champion)
+        yield _gain(rows, challenger, champion, policy)
 
 
-def _valid(labels: Labels, scores: Scores) -> Reason:
-    found = scores.probabilities
-    # Written so that NaN fails it.
-    inside = int(np.sum((found >= 0) & (found <= 1)))
+def _enough_rows(rows: Rows, policy: Promotion) -> Reason:
+    count = len(rows.labels)
+    left_out = f", and {rows.excluded} left out that the champion was trained on" if rows.excluded else ""
     return Reason(
-        f"valid probabilities of version {scores.version}",
-        f"{len(labels)} in [0, 1]",
-        f"{inside} of {len(found)}",
-        found.shape == labels.shape and inside == len(labels) > 0,
+        "rows of the holdout",
+        f"at least {policy.min_rows}",
+        f"{count}{left_out}",
+        count >= policy.min_rows,
+        {"rows": count, "excluded": rows.excluded},
+        policy.min_rows,
     )
 
 
-def _minimum(labels: Labels, challenger: Scores, policy: Promotion) -> Reason:
-    metric = METRICS[policy.metric]
-    value = metric.function(labels, challenger.probabilities, 0.5)
+def _minimum(rows: Rows, challenger: Scores, policy: Promotion) -> Reason:
+    metric, value = METRICS[policy.metric], rows.outcomes(challenger).metric(policy.metric)
     sign = ">=" if metric.greater_is_better else "<="
     return Reason(
         f"minimum {policy.metric}",
         f"{sign} {policy.minimum:g}",
         f"{value:.4f}",
         metric.gain(value, over=policy.minimum) >= 0,
+        {f"version {challenger.version}": value},
+        policy.minimum,
     )
 
 
 def _different(challenger: Scores, champion: Scores) -> Reason:
-    changed = int(np.sum(challenger.probabilities != champion.probabilities))
-    return Reason(f"answers differ from version {champion.version}", "at least 1 row", f"{changed} rows", changed > 0)
+    if challenger.predicted.shape != champion.predicted.shape:
+        changed = len(challenger.predicted)
+    else:
+        unequal = challenger.predicted != champion.predicted
+        changed = int(np.sum(unequal if unequal.ndim == 1 else unequal.any(axis=1)))
+    name = f"answers differ from version {champion.version}"
+    return Reason(name, "at least 1 row", f"{changed} rows", changed > 0, {"rows": changed}, 1)
 
 
-def _non_inferiority(labels: Labels, challenger: Scores, champion: Scores, policy: Promotion) -> Reason:
-    metric = METRICS[policy.metric]
-    values = [metric.function(labels, scores.probabilities, 0.5) for scores in (challenger, champion)]
-    bound = float(np.quantile(_gains(labels, challenger, champion, policy), 1 - policy.confidence))
+def _gain(rows: Rows, challenger: Scores, champion: Scores, policy: Promotion) -> Reason:
+    new, old = rows.outcomes(challenger), rows.outcomes(champion)
+    limit = policy.margin if policy.test == "superiority" else -policy.margin
+    found = gain(policy.metric, new, old, policy.confidence)
+    values = {
+        f"version {scores.version}": rows.outcomes(scores).metric(policy.metric) for scores in (challenger, champion)
+    }
     return Reason(
         f"gain in {policy.metric} over version {champion.version}",
-        f"lower bound at {policy.confidence:.0%} above {-policy.margin:g}",
-        f"{metric.gain(values[0], over=values[1]):+.4f}, lower bound {bound:+.4f}",
-        bound > -policy.margin,
+        f"lower bound at {policy.confidence:.0%} above {limit:g}",
+        shown(found),
+        found.low > limit,
+        values,
+        limit,
+        found,
     )
 
 
-def _gains(labels: Labels, challenger: Scores, champion: Scores, policy: Promotion) -> Floats:
-    metric = METRICS[policy.metric]
-    draw = np.random.default_rng(0)
-    gains = np.empty(RESAMPLES)
-    for i in range(RESAMPLES):
-        rows = draw.integers(0, len(labels), len(labels))
-        new, old = (
-            metric.function(labels[rows], scores.probabilities[rows], 0.5) for scores in (challenger, champion)
-        )
-        gains[i] = metric.gain(new, over=old)
-    return gains
+def _allowed(policy: Promotion, standing: Standing) -> Iterator[Reason]:
+    if policy.approval == "manual":
+        name = approval_of(standing.challenger)
+        yield Reason(name, "after the champion's last change", standing.approved or "none", bool(standing.approved))
+    if standing.frozen:
+        yield Reason("promotion goes on", "not frozen", standing.frozen, passed=False)

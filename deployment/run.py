@@ -1,6 +1,7 @@
-"""`python -m deployment.run promote | serve | ask | status | stop`: from a challenger to an answering endpoint."""
+"""`python -m deployment.run COMMAND`: from a challenger to an answering endpoint, and back."""
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
@@ -13,6 +14,10 @@ from lakehouse.settings import Settings
 NOT_PROMOTED = 3
 USE_CASE = click.option("--use-case", "name", required=True, help="A file in training/use_cases, without its ending.")
 
+REASON = click.option("--reason", required=True, help="Why, in a sentence; the ledger keeps it.")
+
+VERSION = click.option("--version", type=click.IntRange(0), help="Only if the challenger is this one; 0 is any.")
+
 
 @click.group()
 def main() -> None:
@@ -21,12 +26,92 @@ def main() -> None:
 
 @main.command()
 @USE_CASE
-def promote(name: str) -> None:
-    """Judge the challenger; promote it if it meets every criterion."""
+@VERSION
+@click.option("--dry-run", is_flag=True, help="Show the verdict; change and record nothing.")
+@click.option(
+    "--explain", type=click.IntRange(1), metavar="VERSION", help="Show the last verdict on a version instead."
+)
+def promote(name: str, version: int | None, dry_run: bool, explain: int | None) -> None:
+    """Judge the challenger; promote it if it meets every criterion. Exits with 3 if it does not."""
     from deployment.commands import promote as command
 
-    if not command.promote(name, Settings.from_environment()):
+    settings = Settings.from_environment()
+    if explain is not None:
+        command.explain(name, explain, settings)
+    elif not command.promote(name, settings, version or None, dry_run=dry_run):
         sys.exit(NOT_PROMOTED)
+
+
+@main.command()
+@USE_CASE
+@VERSION
+@click.option("--reason", help="Why, in a sentence; the ledger keeps it.")
+@click.option("--by-tag", is_flag=True, help="Instead: a person has set the version's tag approval to Approved.")
+def approve(name: str, version: int | None, reason: str | None, by_tag: bool) -> None:
+    """Say that a person wants the challenger, where the use case asks for that; good until the champion changes."""
+    from deployment.commands import people as command
+
+    if by_tag == (reason is not None):
+        raise click.UsageError("say --reason, or --by-tag")
+    command.approve(name, Settings.from_environment(), version or None, reason)
+
+
+@main.command()
+@USE_CASE
+@click.option("--to", type=click.IntRange(1), metavar="VERSION", help="Instead of the champion before this one.")
+@REASON
+def rollback(name: str, to: int | None, reason: str) -> None:
+    """Let an earlier champion be it again, once it has answered its golden request; the endpoint follows."""
+    from deployment.commands import people as command
+
+    command.rollback(name, Settings.from_environment(), to, reason)
+
+
+@main.command()
+@USE_CASE
+@REASON
+def freeze(name: str, reason: str) -> None:
+    """Let nothing be promoted until `unfreeze`; a rollback stays possible."""
+    from deployment.commands import people as command
+
+    command.freeze(name, Settings.from_environment(), reason)
+
+
+@main.command()
+@USE_CASE
+@REASON
+def unfreeze(name: str, reason: str) -> None:
+    """Let promotion go on."""
+    from deployment.commands import people as command
+
+    command.unfreeze(name, Settings.from_environment(), reason)
+
+
+@main.command()
+@USE_CASE
+@click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]),
+    metavar="TIME",
+    help="Only the change that made the champion of this time, in UTC unless it says otherwise.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For scripts: every field of every entry, and its hash.")
+def history(name: str, at: datetime | None, as_json: bool) -> None:
+    """Show which version was in production when, who changed it and why."""
+    from deployment.commands import history as command
+
+    moment = at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+    command.history(name, Settings.from_environment(), moment, as_json=as_json)
+
+
+@main.command()
+@USE_CASE
+@click.option("--repair", is_flag=True, help="First finish what a command left open.")
+def verify(name: str, repair: bool) -> None:
+    """Check that the ledger is what was written, and that the registry is as it says."""
+    from deployment.commands import history as command
+
+    command.verify(name, Settings.from_environment(), repair=repair)
 
 
 @main.command()

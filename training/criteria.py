@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from training.evaluation import METRICS
+from training.evaluation import METRICS, Task
 from training.part import Part, known_word
 
 
@@ -30,6 +30,18 @@ class Guards(Part):
     max_p99_ms: float | None = Field(default=None, gt=0)
     max_size_mb: float | None = Field(default=None, gt=0)
     input_schema: Literal["compatible", "any"] = "compatible"
+
+    def unfit(self, task: Task) -> str:
+        """A limit that is set, and that a task of this kind can never be held to; empty where there is none.
+
+        >>> Guards(max_calibration_error=0.1).unfit("regression"), Guards(max_size_mb=9).unfit("regression")
+        ('max_calibration_error', '')
+        """
+        of_classes = {
+            "max_calibration_error": self.max_calibration_error,
+            "max_changed_decisions": self.max_changed_decisions,
+        }
+        return next((name for name, limit in of_classes.items() if task == "regression" and limit is not None), "")
 
 
 class Promotion(Part):

@@ -189,6 +189,8 @@ class UseCase(Part):
             known_word(f"family for {self.task}", family, able)
         for field in self.serving.fields or ():
             known_word(f"field of an answer to {self.task}", field, list(FIELDS[self.task]))
+        if unfit := self.promotion.guards.unfit(self.task):
+            raise ValueError(f"promotion.guards: {unfit} cannot be judged of a {self.task} task")
         if self.split.by == "stratified" and self.task == "regression":
             raise ValueError("split by stratified draws by label, and a regression has none: say by: group")
         return self

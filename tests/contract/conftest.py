@@ -13,6 +13,7 @@ from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
+from tests.contract.people import Place
 from tests.ports import free_port
 from training.artifacts import DIGEST, digest
 
@@ -135,6 +136,12 @@ def _register(uri: str, folder: Path, gate: Path) -> None:
     for version in client.search_model_versions():
         files = Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}"))
         client.set_model_version_tag(version.name, version.version, DIGEST, digest(files))
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Tables, and a registry with four versions of `people`; each test takes a copy."""
+    return Place.built(tmp_path_factory.mktemp("people"))
 
 
 Start = Callable[[], ServerSettings]

@@ -1,211 +1,269 @@
-"""The gate on real versions: models in a real registry, judged on real Delta tables."""
+"""The gate on real versions: models in a real registry, judged on real Delta tables, by its commands."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-import mlflow
-import numpy as np
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
-from mlflow.tracking import MlflowClient
+from click.testing import CliRunner
+from deltalake import write_deltalake
+from mlflow.artifacts import load_text
 
-from deployment import stages
-from deployment.gate import Gate
+from deployment import verdict
+from deployment.audit import audit
+from deployment.commands import gates
+from deployment.contender import Contender, VersionBroken
+from deployment.gate import Gate, ReasonRefused, RollbackRefused
+from deployment.history import History
 from deployment.holdout import HoldoutRefused
-from deployment.ledger import Ledger
-from lakehouse.session import open_session
-from lakehouse.settings import Settings
-from lakehouse.warehouse import Warehouse, WarehouseUnwritable
-from tests.unit.frames import by_time
-from training import splitting
-from training.dataset import load_frame
-from training.evaluation import evaluate
-from training.feature_store.local import LocalFeatureStore
-from training.provenance import provenance
-from training.registry import newest_version, register, version_of
-from training.scoring import Answering, Scorer
-from training.search.joint import Candidate
-from training.search.space import Params
-from training.search.trial import Trial, fit
-from training.tracking import experiment_id, tracking
+from deployment.model_server import process
+from deployment.run import main
+from lakehouse.errors import LakehouseError
+from tests.contract.people import NAME, USE_CASE, Place, actions, champion, let_challenge, opened
 from training.use_case import UseCase
 
-NAME = "people"
-USE_CASE = UseCase.model_validate(
-    {
-        "name": NAME,
-        "task": "binary",
-        "labels": {"table": "gold.labels", "entity": "person", "timestamp": "at", "column": "label"},
-        "features": [{"table": "gold.bodies"}],
-        "split": {"holdout": 0.3},
-        "search": {"families": ["logistic_regression"]},
-        "promotion": {"minimum": 0.7},
-        "serving": {"endpoint": NAME},
-        "golden_request": {"height": 1.0, "noise": 0.0},
-    }
-)
-PARAMS: Params = {
-    "inverse_regularization": 0.5,
-    "penalty": "l2",
-    "numeric_shape": "as_is",
-    "recency_half_life_days": None,
-}
-ROWS = 400
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> LocalFeatureStore:
-    """People by day: `height` tells the label, `noise` does not."""
-    root = tmp_path_factory.mktemp("warehouse")
-    draw = np.random.default_rng(3)
-    label = draw.integers(0, 2, ROWS)
-    days = [datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(ROWS)]
-    time = pa.array(days, pa.timestamp("us", "UTC"))
-    write_deltalake(root / "gold/labels", pa.table({"person": range(ROWS), "at": time, "label": label}))
-    bodies = {"height": label + draw.normal(0, 0.7, ROWS), "noise": draw.normal(0, 1, ROWS)}
-    write_deltalake(root / "gold/bodies", pa.table({"person": range(ROWS), "known_at": time, **bodies}))
-    published = {
-        "feature_table.primary_keys": json.dumps(["person"]),
-        "feature_table.timestamp_column": "known_at",
-        "feature_table.description": "",
-        "feature_table.features": json.dumps({name: {"data_type": "double", "description": ""} for name in bodies}),
-    }
-    DeltaTable(root / "gold/bodies").alter.set_table_properties(published, raise_if_not_exists=False)
-    return LocalFeatureStore(open_session(), Warehouse(root))
-
-
-@contextmanager
-def mlflow_as_before() -> Iterator[None]:
-    """Put MLflow's addresses back, in this process and in what its children inherit."""
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
-            patch.setenv(name, "")
-        yield
-        mlflow.set_registry_uri(None)  # type: ignore[arg-type]  # as it was before anyone set it
-        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory, store: LocalFeatureStore) -> Iterator[MlflowClient]:
-    """A registry in which version 1 has learned the opposite, and 2 and 3 the same right thing."""
-    folder = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    settings = Settings(folder, folder, None, uri, uri, "")
-    with mlflow_as_before(), tracking(settings) as client:
-        experiment = experiment_id(client, settings, NAME)
-        for opposite in (True, False, False):
-            with mlflow.start_run(experiment_id=experiment):
-                train(client, store, opposite=opposite)
-        yield client
-
-
-def train(client: MlflowClient, store: LocalFeatureStore, *, opposite: bool) -> None:
-    split = splitting.split(load_frame(USE_CASE, store), by_time(holdout=USE_CASE.split.holdout))
-    candidate = Candidate("logistic_regression", PARAMS)
-    learned = replace(split.training, y=1 - split.training.y) if opposite else split.training
-    scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, Answering(("probability",), 0.5))
-    metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), 0.5)
-    data = provenance(split, by_time(), newest_version(client, NAME))
-    register(USE_CASE, scorer, Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
+Run = Callable[..., str]
 
 
 @pytest.fixture
-def gate(versions: MlflowClient, store: LocalFeatureStore, tmp_path: Path) -> Gate:
-    """A gate with an empty ledger; no version is champion, and 2 is the challenger."""
-    for alias in ("champion", "challenger"):
-        versions.delete_registered_model_alias(NAME, alias)
-    for version in versions.search_model_versions(f"name = '{NAME}'"):
-        versions.set_model_version_tag(NAME, str(version.version), "stage", "Development")
-    return with_aliases(Gate(USE_CASE, versions, store, Ledger(store.session, Warehouse(tmp_path))), challenger=2)
+def place(template: Place, tmp_path: Path) -> Place:
+    return template.copied(tmp_path)
 
 
-def with_aliases(gate: Gate, **versions: int) -> Gate:
-    for alias, version in versions.items():
-        gate.client.set_registered_model_alias(NAME, alias, str(version))
-    return gate
+@pytest.fixture
+def gate(place: Place) -> Iterator[Gate]:
+    with opened(place) as found:
+        yield found
 
 
-def actions(gate: Gate) -> list[tuple[str, int | None, int | None]]:
-    return [(entry.action, entry.from_version, entry.to_version) for entry in gate.ledger.entries(NAME)]
+@pytest.fixture
+def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command of `deployment.run` here; its output, after checking how it exited."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.settings.tracking_uri)
+    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(place.warehouse))
+    monkeypatch.setattr(gates, "load", lambda _name: USE_CASE)
+    monkeypatch.setattr(process, "running", lambda _settings: None)
+
+    def command(*arguments: str, exits: int = 0) -> str:
+        result = CliRunner().invoke(main, [*arguments, "--use-case", NAME])
+        code = 1 if isinstance(result.exception, LakehouseError) else result.exit_code
+        output = f"{result.output}{result.exception or ''}"
+        assert code == exits, output
+        return output
+
+    return command
 
 
-def test_a_registered_version_says_what_it_was_made_from(gate: Gate) -> None:
-    first, second = (gate.client.get_model_version(NAME, number) for number in ("1", "2"))
-    assert first.tags["stage"] == "Development"
-    assert json.loads(first.tags["data.sources"]) == {"gold.bodies": 1, "gold.labels": 0}
-    assert "Trained on 280 rows from 2020-01-01 to 2020-10-06 (the first version)." in str(first.description)
-    assert "(0 rows newer than the version before)" in str(second.description)
-
-
-def test_a_first_version_that_is_good_enough_becomes_the_champion(gate: Gate) -> None:
-    decision = gate.judge()
-    assert [reason.criterion for reason in decision.reasons] == [
-        "valid probabilities of version 2",
-        "minimum roc_auc",
+def test_from_a_first_champion_to_a_rollback_the_history_tells_exactly_that(gate: Gate, run: Run) -> None:
+    let_challenge(gate, 1)
+    assert "Version 1 is the champion." in run("promote")
+    let_challenge(gate, 2)
+    assert "Version 2 is the champion." in run("promote", "--version", "2")
+    let_challenge(gate, 3)
+    assert "Version 3 is not promoted; version 2 stays the champion." in run("promote", exits=3)
+    let_challenge(gate, 4)
+    before = datetime.now(UTC)
+    assert "Version 4 is the champion." in run("promote")
+    assert "Version 2 is the champion." in run("rollback", "--reason", "it offers nothing to the young")
+    entries = json.loads(run("history", "--json"))
+    assert [(e["action"], e["version"], e["from_version"], e["to_version"]) for e in entries] == [
+        ("promoted", 1, None, 1),
+        ("promoted", 2, 1, 2),
+        ("refused", 3, 2, 2),
+        ("promoted", 4, 2, 4),
+        ("rolled_back", 2, 4, 2),
     ]
-    gate.apply(decision)
-    assert int(stages.champion(gate.client, NAME).version) == 2
-    assert actions(gate) == [("promoted", None, 2)]
+    assert entries[-1]["reason"] == "it offers nothing to the young"
+    assert all(len(entry["digest"]) == 64 for entry in entries)
+    assert "version 2 was the champion of people: promoted by" in run(
+        "history", "--at", before.isoformat()[:19] + "Z"
+    )
+    assert "people had no champion" in run("history", "--at", "2020-01-01")
+    assert "5 entries, and the registry is as they say" in run("verify")
+    assert "rolled_back" in run("history")
+    aliases = {alias: int(version) for alias, version in gate.client.get_registered_model(NAME).aliases.items()}
+    assert aliases == {"champion": 2, "previous": 1}
+    stages = {int(v.version): v.tags["stage"] for v in gate.client.search_model_versions(f"name = '{NAME}'")}
+    assert stages == {1: "Archived", 2: "Production", 3: "Development", 4: "Archived"}
 
 
-def test_a_first_version_that_is_not_serves_nobody(gate: Gate) -> None:
-    decision = with_aliases(gate, challenger=1).judge()
-    gate.apply(decision)
-    assert decision.summary().startswith("minimum roc_auc: required >= 0.7, found 0.")
-    assert actions(gate) == [("refused", None, None)]
-    with pytest.raises(stages.NoChampion):
-        stages.champion(gate.client, NAME)
+def test_a_dry_run_shows_the_verdict_and_changes_nothing(gate: Gate, run: Run, place: Place) -> None:
+    let_challenge(gate, 1)
+    files = sorted(place.warehouse.rglob("*"))
+    tags = gate.client.get_model_version(NAME, "1").tags
+    assert "meets every criterion" in run("promote", "--dry-run")
+    assert (champion(gate), gate.ledger.entries(NAME)) == (None, [])
+    assert (sorted(place.warehouse.rglob("*")), gate.client.get_model_version(NAME, "1").tags) == (files, tags)
+    run("promote")
+    let_challenge(gate, 3)
+    assert "A dry run: nothing was changed" in run("promote", "--dry-run", exits=3)
+    assert actions(gate) == [("promoted", None, 1)]
 
 
-def test_a_better_version_takes_the_place_of_the_champion(gate: Gate) -> None:
-    gate.apply(with_aliases(gate, champion=1).judge())
-    assert int(stages.champion(gate.client, NAME).version) == 2
-    assert actions(gate) == [("repaired", None, 1), ("promoted", 1, 2)]
+def test_a_past_verdict_is_shown_as_it_was(gate: Gate, run: Run) -> None:
+    let_challenge(gate, 3)
+    run("promote", exits=3 if not gate.judge().promote else 0)
+    shown = run("promote", "--explain", "3")
+    assert "minimum roc_auc" in shown
+    assert "Judged by" in shown
+    assert "version 4 of people was never judged" in run("promote", "--explain", "4", exits=1)
 
 
-def test_a_version_that_answers_as_the_champion_does_is_not_promoted(gate: Gate) -> None:
-    decision = with_aliases(gate, champion=2, challenger=3).judge()
-    assert [r.criterion for r in decision.reasons if not r.passed] == ["answers differ from version 2"]
-    gate.apply(decision)
-    assert int(stages.champion(gate.client, NAME).version) == 2
+def test_a_verdict_is_kept_as_json_and_as_a_page(gate: Gate) -> None:
+    decision = let_challenge(gate, 1).promote()
+    version = gate.client.get_model_version(NAME, "1")
+    assert version.tags[verdict.DIGEST] == decision.digest()
+    assert version.tags[verdict.VERDICT] == "promoted"
+    assert verdict.find(gate.client, NAME, 1, decision.digest()) == decision
+    page = load_text(f"runs:/{version.run_id}/{verdict.file_of(decision.digest(), 'html')}")
+    assert page.startswith("<!doctype html>")
+    assert all(reason.criterion in page for reason in decision.reasons)
+    with pytest.raises(verdict.VerdictLost):
+        verdict.find(gate.client, NAME, 1, "0" * 64)
 
 
-def test_rows_that_came_after_the_training_change_no_verdict(gate: Gate) -> None:
-    before = gate.judge()
-    root, late = gate.store.warehouse.root, datetime(2030, 1, 1, tzinfo=UTC)  # type: ignore[attr-defined]
-    time = pa.array([late, late], pa.timestamp("us", "UTC"))
-    more = pa.table({"person": [900, 901], "at": time, "label": pa.array([0, 1], pa.int64())})
-    write_deltalake(root / "gold/labels", more, mode="append")
+def test_a_freeze_stops_promotion_and_leaves_the_way_back_open(gate: Gate, run: Run) -> None:
+    for version in (1, 2):
+        let_challenge(gate, version)
+        run("promote")
+    run("freeze", "--reason", "holidays")
+    let_challenge(gate, 4)
+    assert "holidays" in run("promote", exits=3)
+    run("rollback", "--reason", "complaints")
+    assert champion(gate) == 1
+    run("unfreeze", "--reason", "back")
+    run("promote")
+    assert champion(gate) == 4
+
+
+def test_a_manual_approval_counts_until_the_champion_changes(place: Place) -> None:
+    with opened(place, approval="manual") as gate:
+        let_challenge(gate, 1)
+        assert not gate.promote().promote
+        gate.approve(1, "seen")
+        assert gate.promote().promote
+        let_challenge(gate, 2)
+        gate.approve(2, "seen too")
+        assert gate.client.get_model_version(NAME, "2").tags["approval"] == "Approved"
+        assert gate.promote().promote
+        gate.rollback(None, "no")
+        let_challenge(gate, 2)
+        assert not gate.promote().promote
+
+
+def test_guards_are_measured_on_the_version_itself(place: Place) -> None:
+    guards = {
+        "max_p99_ms": 10_000, "max_size_mb": 50, "max_calibration_error": 0.9, "max_changed_decisions": 1,
+        "slices": ["height"], "min_slice_rows": 1, "max_slice_drop": 1,
+    }  # fmt: skip
+    with opened(place, guards=guards) as gate:
+        let_challenge(gate, 1).promote()
+        decision = let_challenge(gate, 2).judge()
+    found = {reason.criterion: reason for reason in decision.reasons}
+    time, size = found["p99 of an answer, ms"], found["size of the files, MB"]
+    assert all(value is not None and value > 0 for value in (time.values["version 2"], size.values["version 2"]))
+    assert found["callers of version 1 are understood"].passed
+    # Of single rows no metric is defined, and what is not defined promotes nothing.
+    assert not decision.promote
+
+
+def test_a_slice_by_a_column_that_is_not_there_is_refused(place: Place) -> None:
+    with (
+        opened(place, guards={"slices": ["heigth"]}) as gate,
+        pytest.raises(HoldoutRefused, match=r"no column 'heigth' to cut slices by\. Did you mean 'height'"),
+    ):
+        let_challenge(gate, 1).judge()
+
+
+def test_rows_that_came_after_the_training_change_no_verdict(gate: Gate, place: Place) -> None:
+    before = let_challenge(gate, 2).judge()
+    late = pa.array([datetime(2030, 1, 1, tzinfo=UTC)] * 2, pa.timestamp("us", "UTC"))
+    more = pa.table({"person": [900, 901], "at": late, "label": pa.array([0, 1], pa.int64())})
+    write_deltalake(place.warehouse / "gold/labels", more, mode="append")
     assert gate.judge() == before
 
 
-def test_a_champion_that_has_seen_the_holdout_is_not_compared(gate: Gate) -> None:
-    with_aliases(gate, champion=1)
-    tags = gate.client.get_model_version(NAME, "1").tags
-    gate.client.set_model_version_tag(NAME, "1", "data.last", tags["holdout.from"])
-    with pytest.raises(HoldoutRefused, match="the champion, version 1, was trained on rows up to"):
-        gate.judge()
-    gate.client.set_model_version_tag(NAME, "1", "data.last", tags["data.last"])
+def seen_by_the_champion(gate: Gate, days: int) -> None:
+    """Let version 1, the champion, have been trained until so many days into the holdout."""
+    let_challenge(gate, 1).promote()
+    start = datetime.fromisoformat(gate.client.get_model_version(NAME, "1").tags["holdout.from"])
+    until = start.replace(tzinfo=UTC).timestamp() + (days - 1) * 86_400
+    gate.client.set_model_version_tag(NAME, "1", "data.last", datetime.fromtimestamp(until, UTC).isoformat())
+    let_challenge(gate, 2)
 
 
-def test_a_holdout_of_another_hash_is_refused(gate: Gate) -> None:
-    tags = gate.client.get_model_version(NAME, "2").tags
-    gate.client.set_model_version_tag(NAME, "2", "holdout.fingerprint", "0" * 64)
-    with pytest.raises(HoldoutRefused, match="holdout of version 2 has changed"):
-        gate.judge()
-    gate.client.set_model_version_tag(NAME, "2", "holdout.fingerprint", tags["holdout.fingerprint"])
-    assert actions(gate) == []
+def test_rows_that_the_champion_was_trained_on_are_left_out(gate: Gate) -> None:
+    seen_by_the_champion(gate, 10)
+    decision = gate.judge()
+    rows = next(reason for reason in decision.reasons if reason.criterion == "rows of the holdout")
+    assert rows.values == {"rows": 110, "excluded": 10}
+    assert decision.promote
 
 
-def test_what_could_not_be_recorded_is_not_even_judged(gate: Gate, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    unwritable = replace(gate, ledger=Ledger(gate.ledger.session, Warehouse(tmp_path / "file")))
-    with pytest.raises(WarehouseUnwritable):
-        unwritable.judge()
-    assert version_of(gate.client, NAME, "champion") is None
+def test_too_few_rows_that_the_champion_has_not_seen_promote_nothing(gate: Gate) -> None:
+    seen_by_the_champion(gate, 21)
+    assert [r.criterion for r in gate.promote().reasons if not r.passed] == ["rows of the holdout"]
+
+
+@pytest.mark.parametrize(("overlap", "days"), [("refuse", 1), ("exclude", 120)])
+def test_an_overlap_is_refused_where_it_is_to_be_or_leaves_no_rows(place: Place, overlap: str, days: int) -> None:
+    with opened(place, overlap=overlap) as gate:
+        seen_by_the_champion(gate, days)
+        with pytest.raises(HoldoutRefused, match="version 1 was trained on rows up to"):
+            gate.promote()
+
+
+def test_a_rollback_goes_only_where_a_champion_was(gate: Gate) -> None:
+    let_challenge(gate, 1).promote()
+    with pytest.raises(RollbackRefused, match="no champion before this one to go back to; once champions: 1"):
+        gate.rollback(None, "no")
+    with pytest.raises(RollbackRefused, match="version 3 of people was never its champion; once champions: 1"):
+        gate.rollback(3, "no")
+    assert gate.rollback(1, "again") == 1
+    assert actions(gate) == [("promoted", None, 1)]
+
+
+def test_a_rollback_refuses_what_answers_differently_from_when_it_was_registered(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (1, 2):
+        let_challenge(gate, version).promote()
+    loaded = Contender.load
+
+    def drifted(version: object) -> Contender:
+        found = loaded(version)  # type: ignore[arg-type]
+        metadata = {**found.metadata, "golden_answer": {"probability": 0.123}}
+        return Contender(found.version, found.scorer, found.size, found.inputs, metadata)
+
+    monkeypatch.setattr(Contender, "load", drifted)
+    with pytest.raises(VersionBroken, match=r"and answered \{'probability': 0\.123\} when registered"):
+        gate.rollback(None, "no")
+    assert champion(gate) == 2
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 301])
+def test_a_reason_says_something_and_not_too_much(gate: Gate, reason: str) -> None:
+    with pytest.raises(ReasonRefused, match="a reason has 1 to 300 characters"):
+        gate.freeze(reason)
+    assert gate.ledger.entries(NAME) == []
+
+
+def test_what_moved_without_a_command_is_found_and_recorded_once(gate: Gate) -> None:
+    let_challenge(gate, 1).promote()
+    gate.client.set_registered_model_alias(NAME, "champion", "2")
+    history = History(gate.ledger.entries(NAME))
+    assert "the alias champion is at version 2, and by the ledger at version 1" in audit(gate.client, NAME, history)
+    for _ in range(2):
+        with gate.alone():
+            pass
+    assert actions(gate) == [("promoted", None, 1), ("repaired", 1, 2)]
+    assert audit(gate.client, NAME, History(gate.ledger.entries(NAME))) == []
+
+
+def test_a_guard_that_a_task_can_never_be_held_to_is_refused_with_the_use_case() -> None:
+    said = USE_CASE.model_dump() | {"task": "regression", "search": {"families": ["knn"], "metric": "rmse"}}
+    said["promotion"] = {"metric": "rmse", "minimum": 1, "guards": {"max_calibration_error": 0.1}}
+    with pytest.raises(ValueError, match="max_calibration_error cannot be judged of a regression task"):
+        UseCase.model_validate(said)

@@ -1,118 +1,246 @@
-"""The ledger on a real Delta table and the real engine."""
+"""The ledger in each of its homes: a chain that is added to, and that shows when anything else was done to it."""
 
-from dataclasses import replace
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
-from deployment.ledger import SCHEMA, TABLE, Entry, Ledger
-from lakehouse.session import new_session, open_session
-from lakehouse.warehouse import Warehouse
+from deployment.history import History
+from deployment.ledger import Action, Entry, Ledger, LedgerBroken, PromotionBusy, following
+from deployment.ledger.folder import SCHEMA, TABLE, FolderLedger
+from lakehouse.session import open_session
+from lakehouse.warehouse import Warehouse, WarehouseUnwritable
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-FIRST = Entry(NOON, "me", "promoted", "term_deposit", None, 1, "f" * 64, "version 1 meets all 2 criteria")
+FIRST = Entry(
+    1, NOON, "me", "promoted", "term_deposit", 1, None, 1, "f" * 64, "version 1 meets all 2 criteria", "c" * 40, ""
+)
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(open_session(), Warehouse(tmp_path))
+    return Ledger(FolderLedger(Warehouse(tmp_path)))
 
 
-def log(ledger: Ledger) -> DeltaTable:
-    return DeltaTable(ledger.warehouse.location(TABLE))
+def folder(ledger: Ledger) -> Path:
+    assert isinstance(ledger.home, FolderLedger)
+    return ledger.home.warehouse.location(TABLE)
 
 
-def test_a_ledger_that_nobody_wrote_to_is_empty_and_stays_unwritten(ledger: Ledger) -> None:
+def write(ledger: Ledger, *changes: dict[str, object]) -> list[Entry]:
+    """One entry after the other, each an hour later than the one before, with these changes."""
+    written: list[Entry] = []
+    for hour, change in enumerate(changes):
+        entry = replace(FIRST, **({"at": NOON + timedelta(hours=hour)} | change))  # type: ignore[arg-type]
+        entry = following(ledger.entries(entry.use_case), entry)
+        ledger.append(entry)
+        written.append(entry)
+    return written
+
+
+def test_a_ledger_that_nobody_wrote_to_is_empty_and_stays_unwritten(ledger: Ledger, tmp_path: Path) -> None:
     assert ledger.entries("term_deposit") == []
-    assert list(ledger.warehouse.root.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_first_entry_that_was_cut_off_leaves_an_empty_ledger(ledger: Ledger) -> None:
-    (ledger.warehouse.location(TABLE) / "_delta_log").mkdir(parents=True)
+    (folder(ledger) / "_delta_log").mkdir(parents=True)
     assert ledger.entries("term_deposit") == []
-    ledger.append(FIRST)
-    assert ledger.entries("term_deposit") == [FIRST]
+    assert write(ledger, {}) == ledger.entries("term_deposit")
 
 
-def test_entries_come_in_order_of_time_however_they_were_written(ledger: Ledger) -> None:
-    written = [replace(FIRST, at=NOON + timedelta(hours=hour), to_version=hour) for hour in (3, 0, 4, 1, 2)]
-    for entry in written:
-        ledger.append(entry)
-    assert [entry.to_version for entry in ledger.entries("term_deposit")] == [0, 1, 2, 3, 4]
+def test_entries_come_back_in_order_as_they_were_written(ledger: Ledger) -> None:
+    changes: list[dict[str, object]] = [{"to_version": version} for version in range(1, 5)]
+    written = write(ledger, *changes)
+    assert ledger.entries("term_deposit") == written
+    assert [entry.number for entry in written] == [1, 2, 3, 4]
+    assert [entry.previous for entry in written] == ["", *(entry.digest for entry in written[:-1])]
 
 
-def test_entries_a_microsecond_apart_keep_their_order_and_their_times(ledger: Ledger) -> None:
-    entries = [replace(FIRST, at=NOON + timedelta(microseconds=i), to_version=i) for i in range(3)]
-    for entry in reversed(entries):
-        ledger.append(entry)
-    assert ledger.entries("term_deposit") == entries
-
-
-def test_entries_of_one_instant_are_all_kept(ledger: Ledger) -> None:
-    for _ in range(3):
-        ledger.append(FIRST)
-    assert ledger.entries("term_deposit") == [FIRST] * 3
-
-
-def test_each_use_case_has_its_own_entries_and_nothing_but_the_whole_name_finds_them(ledger: Ledger) -> None:
-    churn = replace(FIRST, use_case="churn", to_version=7)
-    for entry in (FIRST, churn):
-        ledger.append(entry)
-    assert (ledger.entries("term_deposit"), ledger.entries("churn")) == ([FIRST], [churn])
+def test_each_use_case_has_a_chain_of_its_own(ledger: Ledger) -> None:
+    entries = write(ledger, {}, {"use_case": "churn", "to_version": 7}, {"to_version": 2})
+    assert (ledger.entries("term_deposit"), ledger.entries("churn")) == ([entries[0], entries[2]], [entries[1]])
     for other in ("term", "TERM_DEPOSIT", "term%", "' or true or '", ""):
         assert ledger.entries(other) == []
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, None), (None, 1), (1, None), (0, 12)])
 def test_a_version_that_is_not_there_is_none_and_not_0(ledger: Ledger, before: int | None, after: int | None) -> None:
-    ledger.append(replace(FIRST, from_version=before, to_version=after))
+    write(ledger, {"from_version": before, "to_version": after, "version": before})
     (entry,) = ledger.entries("term_deposit")
-    assert (entry.from_version, entry.to_version) == (before, after)
+    assert (entry.version, entry.from_version, entry.to_version) == (before, before, after)
 
 
 @pytest.mark.parametrize("hours", [-11, 5.5, 14])
 def test_a_time_of_another_zone_is_the_same_instant_in_utc(ledger: Ledger, hours: float) -> None:
-    elsewhere = NOON.astimezone(timezone(timedelta(hours=hours)))
-    ledger.append(replace(FIRST, at=elsewhere))
-    (entry,) = ledger.entries("term_deposit")
-    assert (entry.at, entry.at.utcoffset()) == (NOON, timedelta(0))
+    ledger.append(replace(FIRST, at=NOON.astimezone(UTC)))
+    elsewhere = replace(FIRST, at=NOON.astimezone(timezone(timedelta(hours=hours))))
+    assert elsewhere.digest == FIRST.digest
+    assert ledger.entries("term_deposit")[0].at.utcoffset() == timedelta(0)
 
 
-@pytest.mark.parametrize("action", get_args(Entry.__annotations__["action"]))
-def test_each_action_is_recorded_as_it_is(ledger: Ledger, action: Literal["promoted", "refused", "repaired"]) -> None:
-    ledger.append(replace(FIRST, action=action, verdict=""))
-    assert ledger.entries("term_deposit") == [replace(FIRST, action=action, verdict="")]
+def test_each_action_is_recorded_as_it_is(ledger: Ledger) -> None:
+    write(ledger, *({"action": action, "verdict": ""} for action in get_args(Action)))
+    assert [entry.action for entry in ledger.entries("term_deposit")] == list(get_args(Action))
 
 
 def test_text_comes_back_as_it_was_written(ledger: Ledger) -> None:
-    entry = replace(
-        FIRST, actor="Zoë O'Neil", reason='it\'s "ß" \\ 100 % \n; drop table ledger -- 模型' + "x" * 10_000
-    )
-    ledger.append(entry)
-    assert ledger.entries("term_deposit") == [entry]
+    written = write(ledger, {"actor": "Zoë O'Neil", "reason": 'it\'s "ß" \\ 100 % \n; drop table ledger -- 模型'})
+    assert ledger.entries("term_deposit") == written
 
 
-def test_an_entry_is_one_commit_that_only_adds(ledger: Ledger) -> None:
-    ledger.append(FIRST)
-    before = set(log(ledger).file_uris())
-    ledger.append(replace(FIRST, use_case="churn"))
-    assert log(ledger).version() == 1
-    assert before < set(log(ledger).file_uris())
-    assert {commit["operationParameters"]["mode"] for commit in log(ledger).history(1)} == {"Append"}
+def test_a_clock_that_goes_back_puts_no_entry_before_another(ledger: Ledger) -> None:
+    first, second = write(ledger, {"at": NOON}, {"at": NOON - timedelta(days=400)})
+    assert (first.at, second.at) == (NOON, NOON)
 
 
-def test_the_table_has_the_declared_columns_in_their_order(ledger: Ledger) -> None:
-    ledger.append(FIRST)
-    assert [field.name for field in log(ledger).schema().fields] == [part.split()[0] for part in SCHEMA.split(", ")]
+def test_an_entry_is_one_commit_that_only_adds_and_no_other_is_taken(ledger: Ledger) -> None:
+    write(ledger, {})
+    before = set(DeltaTable(folder(ledger)).file_uris())
+    write(ledger, {"use_case": "churn"})
+    table = DeltaTable(folder(ledger))
+    assert table.version() == 1
+    assert before < set(table.file_uris())
+    assert [field.name for field in table.schema().fields] == SCHEMA.names
+    with pytest.raises(DeltaError, match="append"):
+        table.delete("number = 1")
+    assert len(ledger.entries("term_deposit")) == 1
 
 
-def test_another_session_sees_what_was_written_before_and_since(ledger: Ledger) -> None:
-    other = Ledger(new_session(), ledger.warehouse)
-    ledger.append(FIRST)
-    assert other.entries("term_deposit") == [FIRST]
-    second = replace(FIRST, at=NOON + timedelta(days=1), from_version=1, to_version=2)
-    ledger.append(second)
-    assert other.entries("term_deposit") == [FIRST, second]
+def test_an_entry_that_does_not_follow_the_last_is_not_taken(ledger: Ledger) -> None:
+    first, second = write(ledger, {}, {"to_version": 2})
+    for wrong in (first, replace(second, number=4), replace(second, number=3), replace(second, previous="")):
+        with pytest.raises(LedgerBroken, match="the ledger of term_deposit is not what was written: entry"):
+            ledger.append(wrong)
+    assert ledger.entries("term_deposit") == [first, second]
+
+
+def forged(ledger: Ledger, change: Callable[[list[dict[str, object]]], list[dict[str, object]]]) -> None:
+    """Let somebody write the rows anew in a table without protection."""
+    rows = change(DeltaTable(folder(ledger)).to_pyarrow_table().sort_by("number").to_pylist())
+    shutil.rmtree(folder(ledger))
+    write_deltalake(folder(ledger), pa.Table.from_pylist(rows, SCHEMA))
+
+
+FORGERIES: dict[str, Callable[[list[dict[str, object]]], list[dict[str, object]]]] = {
+    "another reason": lambda rows: [rows[0], rows[1] | {"reason": "it was better"}, rows[2]],
+    "another actor": lambda rows: [rows[0] | {"actor": "nobody"}, *rows[1:]],
+    "another champion": lambda rows: [*rows[:2], rows[2] | {"to_version": 9}],
+    "another verdict": lambda rows: [rows[0], rows[1] | {"verdict": "0" * 64}, rows[2]],
+    "an entry less in between": lambda rows: [rows[0], rows[2]],
+    "no beginning": lambda rows: rows[1:],
+    "two of one number": lambda rows: [*rows, rows[2]],
+    "another order": lambda rows: [rows[0], rows[1] | {"number": 3}, rows[2] | {"number": 2}],
+    "an entry more": lambda rows: [*rows, rows[2] | {"number": 4}],
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_what_was_changed_is_seen_by_whoever_reads(ledger: Ledger, forgery: str) -> None:
+    write(ledger, {}, {"to_version": 2}, {"to_version": 3})
+    forged(ledger, FORGERIES[forgery])
+    with pytest.raises(LedgerBroken, match="is not what was written"):
+        ledger.entries("term_deposit")
+
+
+def test_the_engine_reads_what_was_written(ledger: Ledger) -> None:
+    written = write(ledger, {}, {"to_version": 2})
+    rows = open_session().read.format("delta").load(str(folder(ledger))).orderBy("number").toArrow()
+    assert rows["digest"].to_pylist() == [entry.digest for entry in written]
+    assert pc.all(pc.equal(rows["number"], DeltaTable(folder(ledger)).to_pyarrow_table().sort_by("number")["number"]))
+
+
+def test_one_at_a_time_changes_champions_and_the_other_is_told_who(ledger: Ledger) -> None:
+    with (
+        ledger.home.claim(),
+        pytest.raises(PromotionBusy, match=r"another command is changing a champion: process \d+"),
+        ledger.home.claim(),
+    ):
+        pass
+    with ledger.home.claim():
+        assert ledger.entries("term_deposit") == []
+
+
+def test_a_place_that_takes_no_files_is_told_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WarehouseUnwritable):
+        Ledger(FolderLedger(Warehouse(tmp_path / "file"))).home.require_writable()
+
+
+def test_an_entry_survives_its_json() -> None:
+    assert Entry.from_json(FIRST.to_json()) == FIRST
+    assert asdict(Entry.from_json(FIRST.to_json()))["at"] == NOON
+
+
+def history(*moves: tuple[Action, int | None]) -> History:
+    """A history of moves, an hour between them; what moves nothing says so by the same version."""
+    entries: list[Entry] = []
+    champion: int | None = None
+    for hour, (action, version) in enumerate(moves):
+        after = version if action in {"promoted", "rolled_back", "repaired"} else champion
+        entry = replace(
+            FIRST,
+            at=NOON + timedelta(hours=hour),
+            action=action,
+            version=version,
+            from_version=champion,
+            to_version=after,
+        )
+        entries.append(following(entries, entry))
+        champion = after
+    return History(entries)
+
+
+@pytest.mark.parametrize(
+    ("moves", "reign"),
+    [
+        ([], []),
+        ([("promoted", 1)], [1]),
+        ([("promoted", 1), ("refused", 2), ("promoted", 3)], [1, 3]),
+        ([("promoted", 1), ("promoted", 2), ("rolled_back", 1)], [1]),
+        ([("promoted", 1), ("promoted", 2), ("promoted", 3), ("rolled_back", 2)], [1, 2]),
+        ([("promoted", 1), ("promoted", 2), ("promoted", 3), ("rolled_back", 1)], [1]),
+        ([("promoted", 1), ("promoted", 2), ("rolled_back", 1), ("promoted", 3)], [1, 3]),
+        ([("promoted", 1), ("promoted", 2), ("promoted", 1)], [2, 1]),
+        ([("promoted", 1), ("promoted", 2), ("rolled_back", 1), ("rolled_back", 2)], [1, 2]),
+        ([("promoted", 1), ("repaired", 3)], [1, 3]),
+        ([("promoted", 1), ("promoted", 2), ("repaired", None), ("promoted", 4)], [4]),
+    ],
+)
+def test_a_rollback_goes_back_to_what_was_not_rolled_back_from(
+    moves: list[tuple[Action, int | None]], reign: list[int]
+) -> None:
+    found = history(*moves)
+    assert found.reign == reign
+    assert found.champion == (reign[-1] if reign else None)
+    assert found.previous == (reign[-2] if len(reign) > 1 else None)
+
+
+def test_history_tells_who_was_champion_when() -> None:
+    found = history(("promoted", 1), ("refused", 2), ("promoted", 3), ("rolled_back", 1))
+    hours = [-1.0, 0.0, 1.5, 2.0, 2.9, 3.0, 99.0]
+    at = [found.at(NOON + timedelta(hours=hour)) for hour in hours]
+    assert [None if entry is None else entry.to_version for entry in at] == [None, 1, 1, 3, 3, 1, 1]
+
+
+def test_a_freeze_lasts_until_it_is_lifted_whatever_happens_between() -> None:
+    assert history(("promoted", 1)).frozen == ""
+    frozen = history(("frozen", None), ("promoted", 1), ("rolled_back", 1))
+    assert frozen.frozen == "frozen by me at 2026-01-01 12:00:00 UTC: version 1 meets all 2 criteria"
+    assert history(("frozen", None), ("unfrozen", None)).frozen == ""
+
+
+def test_an_approval_is_of_one_version_and_ends_with_the_champion() -> None:
+    approved = history(("promoted", 1), ("approved", 2), ("refused", 2))
+    assert approved.approval(2).startswith("by me at 2026-01-01 13:00:00 UTC: ")
+    assert approved.approval(3) == ""
+    assert history(("approved", 2), ("promoted", 1)).approval(2) == ""
+    assert history(("promoted", 1), ("approved", 2), ("promoted", 3), ("rolled_back", 1)).approval(2) == ""

@@ -15,8 +15,8 @@ from mlflow.tracking import MlflowClient
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import TableNotFound, Warehouse
+from tests.contract.people import mlflow_as_before
 from tests.contract.test_feature_store import write
-from tests.contract.test_gate import mlflow_as_before
 from tests.unit.frames import by_time
 from tests.unit.shelf import use_case
 from training import splitting

@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
 from tests.contract import clean_environment
-from tests.contract.test_gate import mlflow_as_before
+from tests.contract.people import mlflow_as_before
 from tests.unit.frames import alternating, by_time
 from tests.unit.shelf import use_case
 from tests.unit.test_scoring import PARAMS, RECORDS

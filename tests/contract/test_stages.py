@@ -44,6 +44,12 @@ def aliases(client: MlflowClient, name: str = NAME) -> dict[str, int]:
     return {alias: int(version) for alias, version in found.items()}
 
 
+def crown(client: MlflowClient, name: str, version: str) -> None:
+    """As the gate does it: the alias first, and the rest follows."""
+    client.set_registered_model_alias(name, CHAMPION, version)
+    stages.settle(client, name, None)
+
+
 class CutOff(Exception):
     """The command was killed."""
 
@@ -70,7 +76,7 @@ class Dying:
 
 def test_a_contest_has_the_challenger_and_the_champion(client: MlflowClient) -> None:
     trained(client)
-    stages.crown(client, NAME, "1")
+    crown(client, NAME, "1")
     contest = stages.contest(client, NAME)
     assert contest.champion is not None
     assert (int(contest.challenger.version), int(contest.champion.version)) == (3, 1)
@@ -89,7 +95,7 @@ def test_without_challenger_and_champion_the_command_to_train_is_named(client: M
 
 def test_without_challenger_the_champion_that_serves_is_named(client: MlflowClient) -> None:
     trained(client)
-    stages.crown(client, NAME, "3")
+    crown(client, NAME, "3")
     with pytest.raises(stages.NoChallenger, match=r"no challenger; version 3 is the champion\n.*training\.run"):
         stages.contest(client, NAME)
 
@@ -113,27 +119,27 @@ def test_without_champion_the_command_to_promote_is_named(client: MlflowClient, 
 
 def test_a_crown_takes_the_challengers_alias_and_archives_the_champion_before(client: MlflowClient) -> None:
     trained(client)
-    stages.crown(client, NAME, "2")
+    crown(client, NAME, "2")
     assert (tags(client), aliases(client)) == (
         {1: "Development", 2: "Production", 3: "Development"},
         {CHALLENGER: 3, CHAMPION: 2},
     )
-    stages.crown(client, NAME, "3")
+    crown(client, NAME, "3")
     assert (tags(client), aliases(client)) == ({1: "Development", 2: "Archived", 3: "Production"}, {CHAMPION: 3})
 
 
 def test_the_same_crown_twice_changes_nothing_more(client: MlflowClient) -> None:
     trained(client)
-    stages.crown(client, NAME, "3")
+    crown(client, NAME, "3")
     once = tags(client), aliases(client)
-    stages.crown(client, NAME, "3")
+    crown(client, NAME, "3")
     assert (tags(client), aliases(client)) == once
 
 
 def test_an_older_version_can_be_crowned_again(client: MlflowClient) -> None:
     trained(client)
     for version in ("1", "3", "1"):
-        stages.crown(client, NAME, version)
+        crown(client, NAME, version)
     assert (tags(client), aliases(client)) == (
         {1: "Production", 2: "Development", 3: "Archived"},
         {CHAMPION: 1},
@@ -142,7 +148,7 @@ def test_an_older_version_can_be_crowned_again(client: MlflowClient) -> None:
 
 def test_a_challenger_that_was_trained_since_stays_one(client: MlflowClient) -> None:
     trained(client, versions=4)
-    stages.crown(client, NAME, "3")
+    crown(client, NAME, "3")
     assert int(stages.contest(client, NAME).challenger.version) == 4
 
 
@@ -152,7 +158,7 @@ def test_settling_leaves_one_version_in_production_whatever_the_tags_were(client
         client.set_model_version_tag(NAME, str(version), "stage", stage)
     client.delete_model_version_tag(NAME, "6", "stage")
     client.set_registered_model_alias(NAME, CHAMPION, "3")
-    stages.settle(client, NAME)
+    stages.settle(client, NAME, None)
     assert tags(client) == {1: "Archived", 2: "Archived", 3: "Production", 4: "Archived", 5: "Staging", 6: None}
 
 
@@ -160,7 +166,7 @@ def test_settling_a_champion_without_a_tag_gives_it_one(client: MlflowClient) ->
     trained(client, versions=1)
     client.delete_model_version_tag(NAME, "1", "stage")
     client.set_registered_model_alias(NAME, CHAMPION, "1")
-    stages.settle(client, NAME)
+    stages.settle(client, NAME, None)
     assert (tags(client), aliases(client)) == ({1: "Production"}, {CHAMPION: 1})
 
 
@@ -168,7 +174,7 @@ def test_settling_a_champion_without_a_tag_gives_it_one(client: MlflowClient) ->
 def test_settling_without_a_champion_changes_nothing(client: MlflowClient, name: str) -> None:
     trained(client)
     client.set_model_version_tag(NAME, "1", "stage", "Production")
-    stages.settle(client, name)
+    stages.settle(client, name, None)
     assert (tags(client), aliases(client)) == (
         {1: "Production", 2: "Development", 3: "Development"},
         {CHALLENGER: 3},
@@ -177,15 +183,15 @@ def test_settling_without_a_champion_changes_nothing(client: MlflowClient, name:
 
 def test_settling_what_is_settled_writes_nothing(client: MlflowClient) -> None:
     trained(client)
-    stages.crown(client, NAME, "1")
-    stages.settle(cast(MlflowClient, Dying(client, writes=0)), NAME)
+    crown(client, NAME, "1")
+    stages.settle(cast(MlflowClient, Dying(client, writes=0)), NAME, None)
 
 
 def test_another_models_versions_stay_as_they_are(client: MlflowClient) -> None:
     trained(client)
     trained(client, name="term_deposit_plus")
-    stages.crown(client, "term_deposit_plus", "2")
-    stages.crown(client, NAME, "3")
+    crown(client, "term_deposit_plus", "2")
+    crown(client, NAME, "3")
     assert tags(client, "term_deposit_plus") == {1: "Development", 2: "Production", 3: "Development"}
     assert aliases(client, "term_deposit_plus") == {CHALLENGER: 3, CHAMPION: 2}
 
@@ -195,11 +201,11 @@ def test_a_crown_that_was_cut_off_anywhere_is_all_or_nothing_once_settled(
     client: MlflowClient, writes: int, serving: int
 ) -> None:
     trained(client)
-    stages.crown(client, NAME, "1")
+    crown(client, NAME, "1")
     with pytest.raises(CutOff):
-        stages.crown(cast(MlflowClient, Dying(client, writes)), NAME, "3")
+        crown(cast(MlflowClient, Dying(client, writes)), NAME, "3")
     assert int(stages.champion(client, NAME).version) == serving
-    stages.settle(client, NAME)
+    stages.settle(client, NAME, None)
     settled: dict[int, tuple[dict[int, str], dict[str, int]]] = {
         1: ({1: "Production", 2: "Development", 3: "Development"}, {CHALLENGER: 3, CHAMPION: 1}),
         3: ({1: "Archived", 2: "Development", 3: "Production"}, {CHAMPION: 3}),
@@ -209,11 +215,11 @@ def test_a_crown_that_was_cut_off_anywhere_is_all_or_nothing_once_settled(
 
 def test_versions_are_numbers_and_not_text(client: MlflowClient) -> None:
     trained(client, versions=11)
-    stages.crown(client, NAME, "9")
+    crown(client, NAME, "9")
     newest = newest_version(client, NAME)
     assert newest is not None
     assert (int(newest.version), int(stages.contest(client, NAME).challenger.version)) == (11, 11)
-    stages.crown(client, NAME, "11")
+    crown(client, NAME, "11")
     assert {version for version, stage in tags(client).items() if stage == "Production"} == {11}
     assert {version for version, stage in tags(client).items() if stage == "Archived"} == {9}
 
@@ -222,3 +228,30 @@ def test_an_alias_or_a_model_that_is_not_there_is_no_version(client: MlflowClien
     assert (version_of(client, NAME, CHAMPION), newest_version(client, NAME)) == (None, None)
     trained(client)
     assert version_of(client, NAME, CHAMPION) is None
+
+
+def test_the_champion_before_has_an_alias_of_its_own(client: MlflowClient) -> None:
+    trained(client)
+    client.set_registered_model_alias(NAME, CHAMPION, "2")
+    stages.settle(client, NAME, previous=1)
+    assert aliases(client) == {CHALLENGER: 3, CHAMPION: 2, stages.PREVIOUS: 1}
+    stages.settle(cast(MlflowClient, Dying(client, writes=0)), NAME, 1)
+    stages.settle(client, NAME, previous=None)
+    assert aliases(client) == {CHALLENGER: 3, CHAMPION: 2}
+
+
+def test_a_contest_is_refused_where_another_challenger_was_meant(client: MlflowClient) -> None:
+    trained(client)
+    assert int(stages.contest(client, NAME, 3).challenger.version) == 3
+    with pytest.raises(stages.NoChallenger, match="version 2 is not the challenger of term_deposit: version 3 is"):
+        stages.contest(client, NAME, 2)
+
+
+def test_what_was_never_registered_and_what_was_deleted_is_named(client: MlflowClient) -> None:
+    with pytest.raises(stages.NoModel, match=r"term_deposit has no registered model\n.*training\.run"):
+        stages.require_model(client, NAME)
+    trained(client)
+    client.delete_model_version(NAME, "2")
+    assert [stages.exists(client, NAME, version) for version in (1, 2, 3)] == [True, False, True]
+    with pytest.raises(stages.NoModel, match="term_deposit has no version 2 any more"):
+        stages.version(client, NAME, 2)

@@ -166,3 +166,20 @@ def test_a_better_version_is_promoted_and_served(checkout: Checkout, client: Mlf
     assert "serves version 3 (100 %)" in output
     stages = {str(v.version): v.tags["stage"] for v in client.search_model_versions("name = 'term_deposit'")}
     assert stages == {"1": "Archived", "2": "Development", "3": "Production"}
+
+
+def test_a_rollback_is_one_command_and_the_history_tells_all(checkout: Checkout, client: MlflowClient) -> None:
+    output = checkout.run("deployment.run", "rollback", *USE_CASE, "--reason", "complaints from the branches")
+    assert "Version 1 is the champion" in output
+    assert "serves version 1 (100 %)" in output
+    assert status(checkout)["endpoints"][0]["versions"] == {"1": 100}
+    entries = json.loads(checkout.run("deployment.run", "history", *USE_CASE, "--json"))
+    assert [(entry["action"], entry["version"], entry["to_version"]) for entry in entries] == [
+        ("promoted", 1, 1),
+        ("refused", 2, 1),
+        ("promoted", 3, 3),
+        ("rolled_back", 1, 1),
+    ]
+    assert "4 entries, and the registry is as they say" in checkout.run("deployment.run", "verify", *USE_CASE)
+    assert "minimum roc_auc" in checkout.run("deployment.run", "promote", *USE_CASE, "--explain", "3")
+    assert int(client.get_model_version_by_alias("term_deposit", "champion").version) == 1

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import mlflow
 import numpy as np
@@ -11,11 +12,12 @@ import pyarrow as pa
 import pytest
 from mlflow.entities.model_registry import ModelVersion
 
-from deployment import holdout
-from deployment.holdout import Holdout, HoldoutRefused, load_scorer, rebuild, require_unseen, score
+from deployment.contender import ANSWERS, WARM_UP, Contender, VersionBroken
+from deployment.holdout import Holdout, HoldoutRefused, rebuild, unseen
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.shelf import Shelf, use_case
 from training import splitting
+from training.criteria import Guards
 from training.dataset import load_frame
 from training.provenance import Provenance, provenance
 from training.pyfunc import ScoringModel
@@ -23,6 +25,8 @@ from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
 from training.search.trial import fit
+from training.splitting import hashed_below
+from training.use_case import UseCase
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 USE_CASE = use_case("gold.people").model_copy(update={"split": by_time(holdout=0.2)})
@@ -81,51 +85,135 @@ def test_what_changed_before_the_holdout_does_not_matter() -> None:
     assert rebuild(USE_CASE, version("2", pinned()), before).fingerprint == pinned().holdout_fingerprint
 
 
-@pytest.mark.parametrize(("microseconds", "seen"), [(-1, False), (0, True), (1, True)])
-def test_a_champion_that_was_trained_on_the_holdout_is_not_compared(microseconds: int, seen: bool) -> None:
+def holdout_of(challenger: ModelVersion) -> Holdout:
+    return rebuild(USE_CASE, challenger, store())
+
+
+@pytest.mark.parametrize(("days", "left"), [(-1, 4), (0, 3), (1, 2), (2, 1)])
+def test_rows_that_the_champion_was_trained_on_are_left_out(days: int, left: int) -> None:
     challenger = version("2", pinned())
-    last = pinned().holdout_from + timedelta(microseconds=microseconds)
-    champion = version("1", replace(pinned(), last=last))
-    if not seen:
-        require_unseen(champion, challenger)
+    champion = version("1", replace(pinned(), last=pinned().holdout_from + timedelta(days=days)))
+    found = unseen(holdout_of(challenger), champion, challenger, "exclude")
+    assert (len(found.rows), found.excluded) == (left, 4 - left)
+    assert found.fingerprint == found.rows.fingerprint()
+    assert (found.fingerprint == pinned().holdout_fingerprint) == (left == 4)
+
+
+@pytest.mark.parametrize(("overlap", "days"), [("refuse", 0), ("refuse", 3), ("exclude", 3)])
+def test_an_overlap_that_is_refused_or_leaves_nothing(overlap: Literal["exclude", "refuse"], days: int) -> None:
+    challenger = version("2", pinned())
+    champion = version("1", replace(pinned(), last=pinned().holdout_from + timedelta(days=days)))
+    with pytest.raises(HoldoutRefused, match=r"(?s)version 1 was trained on rows up to 2020-01.*newer data"):
+        unseen(holdout_of(challenger), champion, challenger, overlap)
+
+
+def test_a_challenger_that_was_trained_on_its_own_holdout_is_refused() -> None:
+    with pytest.raises(HoldoutRefused, match="version 2 was trained on rows up to"):
+        rebuild(USE_CASE, version("2", replace(pinned(), last=pinned().holdout_from)), store())
+
+
+@pytest.mark.parametrize(
+    ("trained", "some_left"),
+    [(None, False), (0.5, True), (0.3, True), (0.1, True)],
+)
+def test_of_a_holdout_of_entities_those_that_the_champion_held_out_too_are_left(
+    trained: float | None, some_left: bool
+) -> None:
+    rows = alternating(400)
+    inside = rows.rows(hashed_below(rows.keys, 0.3))
+    entities = Holdout(inside, inside.fingerprint())
+    challenger = version("2", replace(pinned(), holdout_entities=0.3))
+    champion = version("1", replace(pinned(), holdout_entities=trained, last=datetime(2030, 1, 1, tzinfo=UTC)))
+    if not some_left:
+        with pytest.raises(HoldoutRefused):
+            unseen(entities, champion, challenger, "exclude")
         return
-    with pytest.raises(HoldoutRefused, match=r"(?s)version 1, was trained on rows up to 2020-01-17.*newer data"):
-        require_unseen(champion, challenger)
+    found = unseen(entities, champion, challenger, "exclude")
+    expected = hashed_below(rows.keys, min(trained or 0, 0.3)).sum()
+    assert len(found.rows) == expected > 0
 
 
-def registered(monkeypatch: pytest.MonkeyPatch, model: object) -> list[str]:
+def test_slices_are_columns_of_the_holdout() -> None:
+    rows = holdout_of(version("2", pinned()))
+    sliced = with_slices("height")
+    assert rows.as_rows(sliced).slices["height"].tolist() == [1.0, 1.0, 1.0, 1.5]
+    assert rows.as_rows(sliced).fingerprint == pinned().holdout_fingerprint
+    with pytest.raises(HoldoutRefused, match=r"no column 'weight' to cut slices by\. Did you mean 'height'"):
+        rows.as_rows(with_slices("weight"))
+
+
+def with_slices(column: str) -> UseCase:
+    promotion = USE_CASE.promotion.model_copy(update={"guards": Guards(slices=(column,))})
+    return USE_CASE.model_copy(update={"promotion": promotion})
+
+
+def registered(monkeypatch: pytest.MonkeyPatch, folder: Path, model: object) -> list[str]:
     """Let the registry hold one model; the addresses that it was asked for."""
     asked: list[str] = []
+    metadata = SimpleNamespace(get_input_schema=lambda: None, metadata=None)
 
-    def load_model(uri: str) -> Any:
+    def download(uri: str) -> str:
         asked.append(uri)
-        return SimpleNamespace(unwrap_python_model=lambda: model)
+        return str(folder)
 
-    monkeypatch.setattr(mlflow.pyfunc, "load_model", load_model)
+    loaded = SimpleNamespace(unwrap_python_model=lambda: model, metadata=metadata)
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda _path: loaded)
     return asked
 
 
-def test_a_version_scores_the_features_of_the_holdout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_scores_the_features_of_the_holdout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rows = alternating(60)
     model = ScoringModel()
     model.scorer = Scorer(fit(Candidate("logistic_regression", PARAMS), rows, 0), ENCODER, Answering(("label",), 0.5))
-    asked = registered(monkeypatch, model)
-    scores = score(version("7", pinned()), Holdout(rows, "hash"))
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "run.py").write_text("not counted")
+    (tmp_path / "model").write_bytes(bytes(2_500_000))
+    asked = registered(monkeypatch, tmp_path, model)
+    scores = Contender.load(version("7", pinned())).scores(Holdout(rows, "hash"), Guards())
     assert (scores.version, scores.holdout, asked) == (7, "hash", ["models:/people/7"])
-    np.testing.assert_array_equal(scores.probabilities, model.scorer.predicted(rows.features))
+    assert (scores.measured.size_mb, scores.measured.p99_ms, scores.measured.inputs) == (2.5, None, None)
+    np.testing.assert_array_equal(scores.predicted, model.scorer.predicted(rows.features))
 
 
-def test_a_model_of_another_kind_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    registered(monkeypatch, object())
-    with pytest.raises(HoldoutRefused, match=r"version 7 is a object and no scoring model.*\n.*training\.run"):
-        load_scorer(version("7", pinned()))
+def test_the_time_of_an_answer_is_the_99th_percentile_after_a_warm_up() -> None:
+    times = iter(range(10**6))
+    ticks = iter([9.0] * WARM_UP + [float(place) for place in range(ANSWERS)])
+
+    def clock() -> int:
+        """Each second call ends an answer that took as many milliseconds as `ticks` says."""
+        return 0 if next(times) % 2 == 0 else int(next(ticks) * 1e6)
+
+    scorer = cast(Scorer, SimpleNamespace(answer=lambda _records: [{"label": 1}]))
+    golden = {"golden_request": {}, "golden_answer": {"label": 1}}
+    assert Contender(version("7", pinned()), scorer, 0, None, golden).p99_ms(clock) == pytest.approx(
+        ANSWERS * 0.99, rel=0.01
+    )
 
 
-@pytest.mark.parametrize("read", [rebuild, require_unseen])
-def test_a_version_that_another_tool_registered_is_refused(read: Any) -> None:
+def test_a_model_of_another_kind_is_not_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    registered(monkeypatch, tmp_path, object())
+    with pytest.raises(VersionBroken, match=r"version 7 .* is a object and no scoring model.*\n.*training\.run"):
+        Contender.load(version("7", pinned()))
+
+
+def test_a_version_that_needs_other_features_is_not_compared() -> None:
+    scorer = cast(Scorer, SimpleNamespace(encoder=SimpleNamespace(features=("amount", "shoe_size"))))
+    with pytest.raises(VersionBroken, match="it needs features that the tables lack: shoe_size"):
+        Contender(version("7", pinned()), scorer, 0, None, {}).scores(Holdout(alternating(20), "hash"), Guards())
+
+
+@pytest.mark.parametrize("metadata", [{}, {"golden_request": {}}])
+def test_a_version_without_a_golden_request_and_answer_is_not_gone_back_to(metadata: dict[str, Any]) -> None:
+    scorer = cast(Scorer, SimpleNamespace(answer=lambda _records: [{"label": 1}]))
+    with pytest.raises(VersionBroken, match="brings no golden request and answer along"):
+        Contender(version("7", pinned()), scorer, 0, None, metadata).replay()
+
+
+def test_a_version_that_another_tool_registered_is_refused() -> None:
     strange = cast(ModelVersion, SimpleNamespace(name="people", version="7", tags={}))
     with pytest.raises(HoldoutRefused, match="version 7"):
-        if read is rebuild:
-            holdout.rebuild(USE_CASE, strange, store())
-        else:
-            holdout.require_unseen(strange, version("8", pinned()))
+        rebuild(USE_CASE, strange, store())
+    challenger = version("8", pinned())
+    with pytest.raises(HoldoutRefused, match="version 7"):
+        unseen(holdout_of(challenger), strange, challenger, "exclude")

@@ -1,37 +1,41 @@
 """The decision: golden cases, and what holds for all."""
 
 import csv
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
-from deployment import promotion
-from deployment.promotion import Decision, Reason, Scores, decide
-from training.criteria import Promotion
-from training.evaluation import METRICS, Floats, Labels, metrics_of
+from deployment.decision import Decision, Reason, Scores
+from tests.unit import contests
+from tests.unit.contests import HASH, INPUTS, LOWEST, OTHER_HASH, failed, judged, policy, said, scores
+from training.evaluation import Floats, Labels, metrics_of
+from training.intervals import Interval
 
 with (Path(__file__).parent.parent / "golden" / "verdicts.csv").open(encoding="utf-8") as _file:
     CASES = list(csv.DictReader(_file))
 
 DRAW = np.random.default_rng(5)
 LABELS = (DRAW.random(400) < 0.4).astype(np.int64)
-
-
-def said(signal: float) -> Floats:
-    """Probabilities that know the labels with some signal."""
-    return np.asarray(1 / (1 + np.exp(-(LABELS - 0.5) * signal - DRAW.normal(0, 1, len(LABELS)))), dtype=np.float64)
-
-
-GOOD, WEAK = said(4.0), said(0.5)
+GOOD, WEAK = (said(LABELS, signal, seed) for signal, seed in ((4.0, 1), (0.5, 2)))
+SURE = 0.7 + 0.3 * GOOD  # the same order, and far too sure of label 1
+COHORT = np.arange(400) % 2
+# Good, but for one cohort, of which it knows nothing.
+UNEVEN = np.where(COHORT == 1, said(LABELS, 0.0, 3), said(LABELS, 5.0, 4))
 ANSWERS = {
     "good": GOOD,
     "weak": WEAK,
+    "sure": SURE,
+    "uneven": UNEVEN,
     "elsewhere": WEAK,
     "nan": np.where(np.arange(len(LABELS)) == 7, np.nan, GOOD),
     "above": np.where(np.arange(len(LABELS)) == 7, 1.01, GOOD),
@@ -41,31 +45,42 @@ ANSWERS = {
     "long": np.append(GOOD, 0.5),
     "column": GOOD.reshape(-1, 1),
 }
+MEASURED: dict[str, dict[str, Any]] = {
+    "": {},
+    "slow": {"p99_ms": 9.0},
+    "slower than any clock": {"p99_ms": float("nan")},
+    "large": {"size_mb": 9.0},
+    "not measured": {"p99_ms": None, "size_mb": None, "inputs": None},
+    "another type": {"inputs": INPUTS | {"age": replace(INPUTS["age"], type="string")}},
+    "an input less": {"inputs": {"age": INPUTS["age"]}},
+    "an input more": {"inputs": INPUTS | {"income": replace(INPUTS["age"], required=True)}},
+    "an optional input more": {"inputs": INPUTS | {"income": replace(INPUTS["age"], required=False)}},
+    "a stricter input": {"inputs": INPUTS | {"job": replace(INPUTS["job"], required=True)}},
+}
 
 
-def scores(version: int, kind: str) -> Scores:
-    return Scores(version, "b" * 64 if kind == "elsewhere" else "a" * 64, ANSWERS[kind])
+@pytest.fixture(autouse=True, scope="module")
+def fewer_draws() -> Iterator[None]:
+    patch = contests.few_draws()
+    yield
+    patch.undo()
 
 
-def policy(metric: str = "roc_auc", minimum: float = 0.5, margin: float = 0.005) -> Promotion:
-    return Promotion(metric=metric, minimum=minimum, margin=margin)
-
-
-def quickly(labels: Labels, challenger: Scores, champion: Scores | None, rule: Promotion) -> Decision:
-    """The decision by a small bootstrap: what holds for every one holds for it, in a fraction of the time."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(promotion, "RESAMPLES", 20)
-        return decide(labels, challenger, champion, rule)
+def of(version: int, kind: str, found: str = "") -> Scores:
+    holdout = OTHER_HASH if kind == "elsewhere" else HASH
+    return scores(version, ANSWERS[kind], holdout, contests.measured(**MEASURED[found]))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["case"]))
 def test_verdicts(case: dict[str, str]) -> None:
-    champion = scores(1, case["champion"]) if case["champion"] else None
-    rule = policy(case["metric"], float(case["minimum"]), float(case["margin"]))
-    decision = decide(LABELS, scores(2, case["challenger"]), champion, rule)
+    champion = of(1, case["champion"]) if case["champion"] else None
+    also = yaml.safe_load(case["also"] or "{}")
+    rule = policy(case["metric"], float(case["minimum"]), **({"margin": float(case["margin"])} | also))
+    standing = yaml.safe_load(case["people"] or "{}")
+    slices = {"cohort": COHORT, "row": np.arange(400)}
+    decision = judged(LABELS, of(2, case["challenger"], case["measured"]), champion, rule, slices=slices, **standing)
     assert decision.promote == (case["promote"] == "yes")
-    failed = [reason.criterion for reason in decision.reasons if not reason.passed]
-    assert (case["fails"] in failed) if case["fails"] else failed == []
+    assert failed(decision) == [name for name in case["fails"].split("; ") if name]
 
 
 @settings(max_examples=40)
@@ -74,46 +89,99 @@ def test_one_value_that_is_no_probability_promotes_nothing(place: int, value: fl
     broken = GOOD.copy()
     broken[place] = value
     for challenger, champion in ((broken, WEAK), (GOOD, broken), (broken, None)):
-        deployed = None if champion is None else Scores(1, "h", champion)
-        assert not decide(LABELS, Scores(2, "h", challenger), deployed, policy(minimum=0.1, margin=1)).promote
+        assert not judged(LABELS, challenger, champion, policy(margin=1)).promote
+
+
+@settings(max_examples=20)
+@given(place=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, 2.0, -1.0, 0.5]))
+def test_one_label_that_is_none_promotes_nothing(place: int, value: float) -> None:
+    broken = LABELS.astype(np.float64)
+    broken[place] = value
+    assert not judged(broken, GOOD, WEAK, policy(margin=1)).promote
 
 
 def test_no_rows_promote_nothing() -> None:
-    assert not decide(np.array([], dtype=np.int64), Scores(2, "h", np.array([])), None, policy(minimum=0)).promote
+    nothing = np.array([], dtype=np.int64)
+    assert not judged(nothing, np.array([]), None, policy()).promote
+
+
+@settings(max_examples=10)
+@given(others=st.tuples(st.integers(1, 4), st.integers(1, 4)).filter(lambda pair: pair != (2, 1)))
+def test_scores_of_other_versions_than_those_that_stand_promote_nothing(others: tuple[int, int]) -> None:
+    one, other = (scores(version, answers) for version, answers in zip(others, (GOOD, WEAK), strict=True))
+    decision = judged(LABELS, one, other, policy(margin=1))
+    assert set(failed(decision)) <= {"valid answers of version 2", "valid answers of version 1"}
+    assert not decision.promote
+
+
+def test_a_champion_that_was_not_scored_promotes_nothing_and_neither_does_one_that_is_none() -> None:
+    from deployment.decision import Rows, Standing
+    from deployment.promotion import decide
+
+    rows = Rows("binary", HASH, LABELS)
+    missing = decide(rows, scores(2, GOOD), None, policy(), Standing(2, 1))
+    assert failed(missing) == ["valid answers of version 1"]
+    stranger = decide(rows, scores(2, GOOD), scores(1, WEAK), policy(), Standing(2, None))
+    assert failed(stranger) == ["valid answers of version None"]
 
 
 def test_a_decision_repeats_itself_and_its_digest_names_it() -> None:
-    first, again = (quickly(LABELS, scores(2, "good"), scores(1, "weak"), policy()) for _ in range(2))
-    other = quickly(LABELS, scores(3, "good"), scores(1, "weak"), policy())
+    first, again = (judged(LABELS, GOOD, WEAK, policy()) for _ in range(2))
+    other = judged(LABELS, GOOD, WEAK, policy(margin=0.006))
     assert first == again
     assert first.digest() == again.digest() != other.digest()
 
 
 def test_a_summary_says_what_was_not_met() -> None:
-    refused = decide(LABELS, scores(2, "good"), None, policy(minimum=0.999))
+    refused = judged(LABELS, GOOD, None, policy(minimum=0.999))
     assert refused.summary().startswith("minimum roc_auc: required >= 0.999, found 0.9")
-    promoted = decide(LABELS, scores(2, "good"), None, policy())
-    assert promoted.summary() == "version 2 meets all 2 criteria"
+    assert judged(LABELS, GOOD, None, policy()).summary() == "version 2 meets all 4 criteria"
+
+
+def test_a_reason_says_values_limit_and_interval() -> None:
+    gain = judged(LABELS, GOOD, WEAK, policy()).reasons[-2]
+    better = roc_auc_score(LABELS, GOOD) - roc_auc_score(LABELS, WEAK)
+    assert gain.criterion == "gain in roc_auc over version 1"
+    assert gain.values == {"version 2": roc_auc_score(LABELS, GOOD), "version 1": roc_auc_score(LABELS, WEAK)}
+    assert gain.limit == -0.005
+    assert gain.interval is not None
+    assert gain.interval.low < better < gain.interval.high
+    assert gain.interval.value == pytest.approx(better)
+    assert gain.interval.confidence == pytest.approx(0.9)
 
 
 PINNED = Decision(
     3,
     2,
+    "c" * 64,
     promote=False,
     reasons=(
-        Reason("minimum roc_auc", ">= 0.6", "0.7000", passed=True),
+        Reason("minimum roc_auc", ">= 0.6", "0.7000", passed=True, values={"version 3": 0.7}, limit=0.6),
         Reason("same holdout", "aaa", "bbb", passed=False),
+        Reason("gain", "above 0", "?", passed=False, interval=Interval(0.1, float("nan"), 0.2, 0.9)),
     ),
 )
 
 
 def test_the_digest_of_a_decision_stays_the_same_from_release_to_release() -> None:
-    assert PINNED.to_json() == (
-        '{"challenger": 3, "champion": 2, "promote": false, "reasons": ['
-        '{"criterion": "minimum roc_auc", "found": "0.7000", "passed": true, "required": ">= 0.6"}, '
-        '{"criterion": "same holdout", "found": "bbb", "passed": false, "required": "aaa"}]}'
-    )
-    assert PINNED.digest() == "43dbf504cf285596a2b5259c83fc946bcc2967fb89908a67b3107adb9fdbaafb"
+    assert json.loads(PINNED.to_json())["reasons"][0] == {
+        "criterion": "minimum roc_auc",
+        "required": ">= 0.6",
+        "found": "0.7000",
+        "passed": True,
+        "values": {"version 3": 0.7},
+        "limit": 0.6,
+        "interval": None,
+    }
+    assert PINNED.digest() == "5c7248fa22ebc642bac39f5ef58494be85cbddbb5e95ea8bbdaf19ba3210fe34"
+
+
+def test_a_decision_comes_back_from_its_json_and_what_was_no_number_is_none_again() -> None:
+    again = Decision.from_json(PINNED.to_json())
+    assert again.to_json() == PINNED.to_json()
+    assert again.reasons[:2] == PINNED.reasons[:2]
+    assert again.reasons[2].interval is not None
+    assert isnan(again.reasons[2].interval.low)
 
 
 @pytest.mark.parametrize(
@@ -121,85 +189,76 @@ def test_the_digest_of_a_decision_stays_the_same_from_release_to_release() -> No
     [
         replace(PINNED, challenger=4),
         replace(PINNED, champion=None),
+        replace(PINNED, holdout="d" * 64),
         replace(PINNED, promote=True),
         replace(PINNED, reasons=PINNED.reasons[:1]),
         replace(PINNED, reasons=PINNED.reasons[::-1]),
-        replace(PINNED, reasons=(replace(PINNED.reasons[0], criterion="minimum f1"), PINNED.reasons[1])),
-        replace(PINNED, reasons=(replace(PINNED.reasons[0], required=">= 0.5"), PINNED.reasons[1])),
-        replace(PINNED, reasons=(replace(PINNED.reasons[0], found="0.7001"), PINNED.reasons[1])),
-        replace(PINNED, reasons=(PINNED.reasons[0], replace(PINNED.reasons[1], passed=True))),
+        *(
+            replace(PINNED, reasons=(replace(PINNED.reasons[0], **change), *PINNED.reasons[1:]))
+            for change in (
+                {"criterion": "minimum f1"},
+                {"required": ">= 0.5"},
+                {"found": "0.7001"},
+                {"passed": False},
+                {"values": {"version 3": 0.71}},
+                {"limit": 0.5},
+                {"interval": Interval(0.7, 0.6, 0.8)},
+            )
+        ),
     ],
 )
 def test_the_digest_changes_with_any_part_of_the_decision(changed: Decision) -> None:
     assert changed.digest() != PINNED.digest()
 
 
-def test_a_refusal_is_summed_up_by_all_that_failed_and_nothing_else() -> None:
-    both = replace(PINNED, reasons=(replace(PINNED.reasons[0], passed=False), PINNED.reasons[1]))
-    assert PINNED.summary() == "same holdout: required aaa, found bbb"
-    assert both.summary() == "minimum roc_auc: required >= 0.6, found 0.7000; same holdout: required aaa, found bbb"
-
-
 metrics = st.sampled_from(["roc_auc", "log_loss"])
 seeds = st.integers(0, 2**32 - 1)
-# Every metric's worst value meets it.
-LOWEST = {name: 0.0 if metric.greater_is_better else 1e9 for name, metric in METRICS.items()}
 
 
 def drawn(seed: int, signal: float) -> tuple[Labels, Floats]:
     """A holdout of 120 rows, half of them of each label, and what a model with this signal says of them."""
-    draw = np.random.default_rng(seed)
-    labels: Labels = draw.permutation(np.arange(120) % 2)
-    return labels, np.asarray(1 / (1 + np.exp(-(labels - 0.5) * signal - draw.normal(0, 0.5, 120))), dtype=np.float64)
-
-
-def failed(decision: Decision) -> list[str]:
-    return [reason.criterion for reason in decision.reasons if not reason.passed]
+    y = contests.labels(seed)
+    return y, said(y, signal, seed, noise=0.5)
 
 
 @settings(max_examples=25)
-@given(metric=metrics, seed=seeds, better=st.booleans(), margin=st.floats(0, 1))
+@given(metric=metrics, seed=seeds, which=st.sampled_from(["challenger", "champion", "both"]), margin=st.floats(0, 1))
 def test_what_was_scored_on_another_holdout_is_not_promoted(
-    metric: str, seed: int, better: bool, margin: float
+    metric: str, seed: int, which: str, margin: float
 ) -> None:
-    labels, good = drawn(seed, 6)
+    y, good = drawn(seed, 6)
     _, weak = drawn(seed, 0)
-    new, old = (good, weak) if better else (weak, good)
-    rule = policy(metric, LOWEST[metric], margin)
-    assert failed(decide(labels, Scores(2, "a" * 64, new), Scores(1, "b" * 64, old), rule)) == ["same holdout"]
+    new = scores(2, good, HASH if which == "champion" else OTHER_HASH)
+    old = scores(1, weak, HASH if which == "challenger" else OTHER_HASH)
+    assert failed(judged(y, new, old, policy(metric, margin=margin))) == ["same holdout"]
 
 
 @settings(max_examples=25)
 @given(metric=metrics, rows=st.integers(0, 300).filter(lambda rows: rows != 120), seed=seeds)
 def test_probabilities_of_another_number_of_rows_are_not_promoted(metric: str, rows: int, seed: int) -> None:
-    labels, good = drawn(seed, 6)
-    other, rule = np.resize(good, rows), policy(metric, LOWEST[metric], 1)
-    challenger, champion = Scores(2, "h", other), Scores(1, "h", good)
-    assert failed(decide(labels, challenger, None, rule)) == ["valid probabilities of version 2"]
-    assert failed(decide(labels, challenger, champion, rule)) == ["valid probabilities of version 2"]
-    swapped = decide(labels, replace(champion, version=2), replace(challenger, version=1), rule)
-    assert failed(swapped) == ["valid probabilities of version 1"]
+    y, good = drawn(seed, 6)
+    other, rule = np.resize(good, rows), policy(metric, margin=1)
+    assert failed(judged(y, other, None, rule)) == ["valid answers of version 2"]
+    assert failed(judged(y, other, good, rule)) == ["valid answers of version 2"]
+    assert failed(judged(y, good, other, rule)) == ["valid answers of version 1"]
 
 
 @settings(max_examples=5)
 @given(metric=metrics, seed=seeds, margin=st.floats(0.001, 1))
 def test_the_same_answers_are_not_promoted_whatever_the_margin(metric: str, seed: int, margin: float) -> None:
-    labels, good = drawn(seed, 6)
-    rule = policy(metric, LOWEST[metric], margin)
-    tie = quickly(labels, Scores(2, "h", good.copy()), Scores(1, "h", good), rule)
-    assert failed(tie) == ["answers differ from version 1"]
+    y, good = drawn(seed, 6)
+    assert failed(judged(y, good.copy(), good, policy(metric, margin=margin))) == ["answers differ from version 1"]
 
 
 @pytest.mark.parametrize("metric", sorted(metrics_of("binary")))
 @settings(max_examples=2)
 @given(seed=seeds)
 def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: str, seed: int) -> None:
-    labels, good = drawn(seed, 8)
+    y, good = drawn(seed, 8)
     _, wrong = drawn(seed, -8)
-    rule = policy(metric, LOWEST[metric])
-    assert quickly(labels, Scores(2, "h", good), Scores(1, "h", wrong), rule).promote
-    worse = quickly(labels, Scores(2, "h", wrong), Scores(1, "h", good), rule)
-    assert failed(worse) == [f"gain in {metric} over version 1"]
+    rule = policy(metric, test="superiority")
+    assert judged(y, good, wrong, rule).promote
+    assert failed(judged(y, wrong, good, rule)) == [f"gain in {metric} over version 1"]
 
 
 @settings(max_examples=5)
@@ -207,13 +266,21 @@ def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: 
 def test_a_wider_margin_refuses_nothing_that_a_narrower_one_promotes(
     metric: str, seed: int, margins: list[float]
 ) -> None:
-    labels, better = drawn(seed, 2)
-    _, worse = drawn(seed + 1, 1.5)
-    narrow, wide = (
-        quickly(labels, Scores(2, "h", worse), Scores(1, "h", better), policy(metric, LOWEST[metric], margin))
-        for margin in margins
-    )
+    y, better = drawn(seed, 2)
+    worse = said(y, 1.5, seed + 1)
+    narrow, wide = (judged(y, worse, better, policy(metric, margin=margin)) for margin in margins)
     assert narrow.promote <= wide.promote
+
+
+@settings(max_examples=8)
+@given(metric=metrics, seed=seeds, signals=st.tuples(st.floats(-3, 3), st.floats(-3, 3)), margin=st.floats(0, 0.3))
+def test_what_is_superior_is_not_inferior(
+    metric: str, seed: int, signals: tuple[float, float], margin: float
+) -> None:
+    y = contests.labels(seed)
+    new, old = (said(y, signal, seed + place) for place, signal in enumerate(signals))
+    superior = judged(y, new, old, policy(metric, margin=margin, test="superiority")).promote
+    assert superior <= judged(y, new, old, policy(metric, margin=margin)).promote
 
 
 VALUES: dict[str, Callable[[Labels, Floats], float]] = {"roc_auc": roc_auc_score, "log_loss": log_loss}
@@ -224,20 +291,19 @@ VALUES: dict[str, Callable[[Labels, Floats], float]] = {"roc_auc": roc_auc_score
 def test_a_first_version_is_promoted_where_it_meets_the_minimum_and_nowhere_else(
     seed: int, minimum: float, signal: float
 ) -> None:
-    labels, said_ = drawn(seed, signal)
-    auc, loss = (value(labels, said_) for value in VALUES.values())
-    scores_ = Scores(1, "h", said_)
-    assert decide(labels, scores_, None, policy("roc_auc", minimum)).promote == (auc >= minimum)
-    assert decide(labels, scores_, None, policy("log_loss", minimum)).promote == (loss <= minimum)
+    y, told = drawn(seed, signal)
+    auc, loss = (value(y, told) for value in VALUES.values())
+    assert judged(y, told, None, policy("roc_auc", minimum)).promote == (auc >= minimum)
+    assert judged(y, told, None, policy("log_loss", minimum)).promote == (loss <= minimum)
 
 
 @pytest.mark.parametrize("metric", sorted(VALUES))
 def test_a_first_version_that_just_meets_the_minimum_is_promoted(metric: str) -> None:
     value = VALUES[metric](LABELS, GOOD)
     better = 1.0 if metric == "roc_auc" else -1.0
-    assert decide(LABELS, Scores(1, "h", GOOD), None, policy(metric, value)).promote
+    assert judged(LABELS, GOOD, None, policy(metric, value)).promote
     beyond = float(np.nextafter(value, value + better))
-    assert failed(decide(LABELS, Scores(1, "h", GOOD), None, policy(metric, beyond))) == [f"minimum {metric}"]
+    assert failed(judged(LABELS, GOOD, None, policy(metric, beyond))) == [f"minimum {metric}"]
 
 
 @settings(max_examples=5)
@@ -245,8 +311,12 @@ def test_a_first_version_that_just_meets_the_minimum_is_promoted(metric: str) ->
 def test_a_version_is_promoted_if_and_only_if_every_criterion_is_met(
     seed: int, signals: tuple[float, float], metric: str, minimum: float
 ) -> None:
-    labels, new = drawn(seed, signals[0])
-    _, old = drawn(seed, signals[1])
-    decision = quickly(labels, Scores(2, "h", new), Scores(1, "h", old), policy(metric, minimum))
+    y, new = drawn(seed, signals[0])
+    old = said(y, signals[1], seed + 1)
+    decision = judged(y, new, old, policy(metric, minimum))
     assert decision.promote == all(reason.passed for reason in decision.reasons)
-    assert (decision.challenger, decision.champion, len(decision.reasons)) == (2, 1, 6)
+    assert (decision.challenger, decision.champion, len(decision.reasons)) == (2, 1, 8)
+
+
+def test_the_lowest_minimum_of_a_metric_is_met_by_every_version() -> None:
+    assert set(LOWEST) >= set(metrics_of("binary"))

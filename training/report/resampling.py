@@ -16,8 +16,8 @@ from training.evaluation import METRICS, Floats
 from training.intervals import RESAMPLES, Interval, intervals
 from training.intervals import Rows as Places
 
-Counts = npt.NDArray[np.int64]
-Counted = Callable[[Counts], float]
+Counts = npt.NDArray[np.int64]  # (n,) how often each row was drawn, or (draws, n) of several draws at once
+Counted = Callable[[Counts], Any]  # a number, or (draws,) of them
 
 FEWEST_DRAWS, ROWS_DRAWN = 50, 20_000_000
 
@@ -83,19 +83,31 @@ def counted(name: str, rows: Outcomes) -> Counted:
     if name in _COUNTED and rows.predicted.ndim == 1:
         return _COUNTED[name](rows)
 
-    def copied(counts: Counts) -> float:
+    def copied(counts: Counts) -> Any:
+        if counts.ndim == 2:
+            return np.asarray([copied(each) for each in counts])
         return rows.take(np.repeat(np.arange(len(rows)), counts)).metric(name)
 
     return copied
 
 
 def _roc_auc(rows: Outcomes) -> Counted:
-    tied = _Ties(rows)
+    """The share of the pairs of a positive and a negative row that are in order; of equal ones a half."""
+    order = np.argsort(rows.predicted, kind="stable")
+    true = rows.labels[order].astype(np.bool_)
+    said, positives, negatives = rows.predicted[order], order[true], order[~true]
+    first, last = (np.searchsorted(said[~true], said[true], side) for side in ("left", "right"))
+    tied = bool((first != last).any())
 
-    def auc(counts: Counts) -> float:
-        positive, negative = tied.sums(counts)
-        below = np.cumsum(negative) - negative
-        return _ratio(float((positive * (below + negative / 2)).sum()), float(positive.sum()) * float(negative.sum()))
+    def auc(counts: Counts) -> Any:
+        positive, negative = counts.take(positives, axis=-1), counts.take(negatives, axis=-1)
+        below = np.zeros((*counts.shape[:-1], len(negatives) + 1), dtype=np.int64)
+        np.cumsum(negative, axis=-1, out=below[..., 1:])
+        passed = below.take(first, axis=-1)
+        if tied:
+            passed = (passed + below.take(last, axis=-1)) / 2
+        ordered = np.einsum("...i,...i->...", positive, passed)
+        return _ratio(ordered, positive.sum(axis=-1) * below[..., -1].astype(np.float64))
 
     return auc
 
@@ -103,11 +115,11 @@ def _roc_auc(rows: Outcomes) -> Counted:
 def _average_precision(rows: Outcomes) -> Counted:
     tied = _Ties(rows)
 
-    def area(counts: Counts) -> float:
-        positive, negative = (part[::-1] for part in tied.sums(counts))
-        found = np.cumsum(positive)
-        precision = found / np.maximum(found + np.cumsum(negative), 1)
-        return _ratio(float((positive * precision).sum()), float(positive.sum()))
+    def area(counts: Counts) -> Any:
+        positive, negative = (part[..., ::-1] for part in tied.sums(counts))
+        found = np.cumsum(positive, axis=-1)
+        precision = found / np.maximum(found + np.cumsum(negative, axis=-1), 1)
+        return _ratio((positive * precision).sum(axis=-1), positive.sum(axis=-1))
 
     return area
 
@@ -123,17 +135,17 @@ class _Ties:
 
     def sums(self, counts: Counts) -> tuple[Counts, Counts]:
         """Rows of label 1 and of label 0 at each distinct prediction, ascending."""
-        ordered = counts[self._order]
+        ordered = counts[..., self._order]
         of_one = ordered * self._positive
-        positive = np.add.reduceat(of_one, self._starts)
-        return positive, np.add.reduceat(ordered - of_one, self._starts)
+        positive = np.add.reduceat(of_one, self._starts, axis=-1)
+        return positive, np.add.reduceat(ordered - of_one, self._starts, axis=-1)
 
 
-def _of_decisions(combine: Callable[[float, float, float, float], float]) -> Callable[[Outcomes], Counted]:
+def _of_decisions(combine: Callable[[Any, Any, Any, Any], Any]) -> Callable[[Outcomes], Counted]:
     def of(rows: Outcomes) -> Counted:
         said, true = rows.predicted >= rows.threshold, rows.labels.astype(np.bool_)
-        cells = np.where(said, np.where(true, 0, 1), np.where(true, 2, 3))
-        return lambda counts: combine(*np.bincount(cells, counts, 4).tolist())
+        cells = np.stack([said & true, said & ~true, ~said & true, ~said & ~true], axis=1).astype(np.float64)
+        return lambda counts: combine(*np.moveaxis(counts @ cells, -1, 0))
 
     return of
 
@@ -142,19 +154,20 @@ def _log_loss(rows: Outcomes) -> Counted:
     eps = np.finfo(np.float64).eps
     said = np.where(rows.labels.astype(np.bool_), rows.predicted, 1 - rows.predicted).clip(eps, 1 - eps)
     losses = -np.log(said)
-    return lambda counts: _ratio(float((losses * counts).sum()), float(counts.sum()))
+    return lambda counts: _ratio(counts @ losses, counts.sum(axis=-1))
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
+def _ratio(part: Any, whole: Any, nothing: float = float("nan")) -> Any:
+    """The share; `nothing` where the whole is 0."""
+    return np.where(whole != 0, part / np.where(whole != 0, whole, 1), nothing)[()]
 
 
 _COUNTED: Mapping[str, Callable[[Outcomes], Counted]] = {
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
     "log_loss": _log_loss,
-    "accuracy": _of_decisions(lambda tp, fp, fn, tn: (tp + tn) / (tp + fp + fn + tn)),
-    "precision": _of_decisions(lambda tp, fp, _fn, _tn: tp / (tp + fp) if tp + fp else 0.0),
-    "recall": _of_decisions(lambda tp, _fp, fn, _tn: tp / (tp + fn) if tp + fn else 0.0),
-    "f1": _of_decisions(lambda tp, fp, fn, _tn: 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0),
+    "accuracy": _of_decisions(lambda tp, fp, fn, tn: _ratio(tp + tn, tp + fp + fn + tn)),
+    "precision": _of_decisions(lambda tp, fp, _fn, _tn: _ratio(tp, tp + fp, 0.0)),
+    "recall": _of_decisions(lambda tp, _fp, fn, _tn: _ratio(tp, tp + fn, 0.0)),
+    "f1": _of_decisions(lambda tp, fp, fn, _tn: _ratio(2 * tp, 2 * tp + fp + fn, 0.0)),
 }

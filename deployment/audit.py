@@ -1,0 +1,60 @@
+"""Whether the registry is as the ledger says."""
+
+from mlflow.tracking import MlflowClient
+
+from deployment import stages, verdict
+from deployment.history import History
+from deployment.succession import HEAD, PENDING
+from lakehouse.errors import LakehouseError
+from training.registry import CHAMPION, version_of
+
+
+def audit(client: MlflowClient, name: str, history: History) -> list[str]:
+    """What differs, a line each; nothing where all is as the ledger says."""
+    stages.require_model(client, name)
+    tags = client.get_registered_model(name).tags
+    problems = []
+    if (known := tags.get(HEAD, "")) != history.head:
+        problems.append(
+            f"the ledger ends with {history.head[:12] or 'nothing'}, the registry knows {known[:12] or 'nothing'}"
+        )
+    if PENDING in tags:
+        problems.append("a command was cut off before it had recorded its change")
+    problems += _aliases(client, name, history)
+    problems += _stages(client, name, history)
+    return problems + _verdicts(client, name, history)
+
+
+def _aliases(client: MlflowClient, name: str, history: History) -> list[str]:
+    before = [version for version in history.reign[:-1] if stages.exists(client, name, version)]
+    expected = {CHAMPION: history.champion, stages.PREVIOUS: before[-1] if before else None}
+    problems = []
+    for alias, version in expected.items():
+        found = version_of(client, name, alias)
+        at = None if found is None else int(found.version)
+        if at != version:
+            problems.append(f"the alias {alias} is at {_named(at)}, and by the ledger at {_named(version)}")
+    return problems
+
+
+def _stages(client: MlflowClient, name: str, history: History) -> list[str]:
+    found = client.search_model_versions(f"name = '{name}'")
+    produces = sorted(int(version.version) for version in found if version.tags.get("stage") == "Production")
+    expected = [] if history.champion is None else [history.champion]
+    return [] if produces == expected else [f"the stage is Production of versions {produces}, and not {expected}"]
+
+
+def _verdicts(client: MlflowClient, name: str, history: History) -> list[str]:
+    """Those of the versions that are still there."""
+    problems = []
+    for entry in history.entries:
+        if entry.verdict and entry.version is not None and stages.exists(client, name, entry.version):
+            try:
+                verdict.find(client, name, entry.version, entry.verdict)
+            except LakehouseError as err:
+                problems.append(f"entry {entry.number}: {err.failed}")
+    return problems
+
+
+def _named(version: int | None) -> str:
+    return "none" if version is None else f"version {version}"

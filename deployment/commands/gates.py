@@ -1,0 +1,49 @@
+"""The gate of a use case, as commands open it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deployment.commands.serve import deploy
+from deployment.gate import Gate
+from deployment.ledger.home import open_ledger
+from deployment.model_server import process
+from deployment.model_server.settings import ServerSettings
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+from training.feature_store.home import open_store
+from training.tracking import tracking
+from training.use_case import UseCase, load
+
+
+class EndpointBehind(LakehouseError):
+    """The champion has changed, and its endpoint has not followed."""
+
+    @classmethod
+    def of(cls, use_case: UseCase, version: int, reason: LakehouseError) -> "EndpointBehind":
+        return cls(
+            f"version {version} is the champion, and its endpoint serves another: {reason.failed}",
+            hint=f"Let it follow: python -m deployment.run serve --use-case {use_case.name} --detach",
+        )
+
+
+@contextmanager
+def gate_of(name: str, settings: Settings) -> Iterator[Gate]:
+    """The gate of a use case, in the registry and ledger of the settings."""
+    use_case = load(name)
+    with tracking(settings) as client:
+        yield Gate(use_case, client, lambda: open_store(settings), open_ledger(settings))
+
+
+def follow(use_case: UseCase, version: int, settings: Settings) -> None:
+    """Let the use case's endpoint serve the version, if a server runs.
+
+    Raises:
+        EndpointBehind: it does not load there; what served before still does.
+    """
+    server = process.running(ServerSettings.of(settings))
+    if server is None:
+        return
+    try:
+        deploy(server, use_case, version)
+    except LakehouseError as err:
+        raise EndpointBehind.of(use_case, version, err) from err

@@ -1,0 +1,87 @@
+"""`history` and `verify`: which version was in production when, who changed it and why, and whether that is true."""
+
+import json
+from datetime import datetime
+
+from deployment.audit import audit
+from deployment.commands.gates import gate_of
+from deployment.history import History
+from deployment.ledger import Entry
+from deployment.ledger.home import open_ledger
+from lakehouse import console
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+
+
+class LedgerDiffers(LakehouseError):
+    """Ledger and registry do not say the same."""
+
+    @classmethod
+    def in_points(cls, name: str, problems: list[str]) -> "LedgerDiffers":
+        return cls(
+            f"the ledger of {name} and the registry differ:\n  " + "\n  ".join(problems),
+            hint=f"Finish what a command left open: python -m deployment.run verify --use-case {name} --repair",
+        )
+
+
+def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool) -> None:
+    """Print the entries of a use case, or the one that made the champion of a time."""
+    found = History(open_ledger(settings).entries(name))
+    entries = list(found.entries)
+    if at is not None:
+        made = found.at(at)
+        entries = [] if made is None else [made]
+    if as_json:
+        console.verbatim(
+            json.dumps([json.loads(entry.to_json()) | {"digest": entry.digest} for entry in entries], indent=2)
+        )
+    elif at is not None:
+        console.detail(_champion_at(name, at, entries))
+    else:
+        header = ["no.", "time, UTC", "actor", "action", "version", "champion", "reason", "commit"]
+        console.table(header, [_row(entry) for entry in entries])
+
+
+def verify(name: str, settings: Settings, *, repair: bool) -> None:
+    """Check the chain, and that the registry is as it says.
+
+    Raises:
+        LedgerBroken: the chain is not what was written.
+        LedgerDiffers: the registry is not as it says.
+    """
+    with gate_of(name, settings) as gate:
+        if repair:
+            with gate.alone():
+                pass
+        entries = gate.ledger.entries(name)
+        problems = audit(gate.client, name, History(entries))
+    if problems:
+        raise LedgerDiffers.in_points(name, problems)
+    end = entries[-1].digest if entries else "nothing"
+    console.detail(f"{len(entries)} entries, and the registry is as they say. The chain ends with {end}.")
+
+
+def _champion_at(name: str, at: datetime, entries: list[Entry]) -> str:
+    if not entries or entries[0].to_version is None:
+        return f"At {at:%Y-%m-%d %H:%M:%S} UTC, {name} had no champion."
+    entry = entries[0]
+    return (
+        f"At {at:%Y-%m-%d %H:%M:%S} UTC, version {entry.to_version} was the champion of {name}:"
+        f" {entry.action} by {entry.actor} at {entry.at:%Y-%m-%d %H:%M:%S} UTC, since {entry.reason}"
+    )
+
+
+def _row(entry: Entry) -> list[str]:
+    before, after = (
+        "none" if version is None else str(version) for version in (entry.from_version, entry.to_version)
+    )
+    return [
+        str(entry.number),
+        f"{entry.at:%Y-%m-%d %H:%M:%S}",
+        entry.actor,
+        entry.action,
+        "" if entry.version is None else str(entry.version),
+        f"{before} -> {after}" if entry.moved else after,
+        entry.reason,
+        entry.commit[:7],
+    ]

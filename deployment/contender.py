@@ -1,0 +1,137 @@
+"""A registered version, loaded: what it says about a holdout, what it takes, whether it answers as it once did."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.types import ColSpec
+
+from deployment.decision import Input, Measured, Scores
+from deployment.holdout import Holdout
+from deployment.model_server.golden import ANSWER, REQUEST, agree
+from lakehouse.errors import LakehouseError
+from training.criteria import Guards
+from training.evaluation import Floats
+from training.pyfunc import ScoringModel
+from training.scoring import Scorer
+
+WARM_UP, ANSWERS = 20, 300
+Nanoseconds = Callable[[], int]
+
+
+class VersionBroken(LakehouseError):
+    """A version does not load, does not answer, or is not what was registered."""
+
+    @classmethod
+    def of(cls, version: ModelVersion, problem: object) -> "VersionBroken":
+        return cls(
+            f"version {version.version} of {version.name} cannot be used: {problem}",
+            hint="Put its files back, name another version, or train one: "
+            f"python -m training.run --use-case {version.name}",
+        )
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A version with what it is made of.
+
+    Attributes:
+        version: as the registry has it.
+        scorer: what answers.
+        size: of its files, in bytes.
+        inputs: what its callers send; None where it does not say.
+        metadata: what was registered with it: for one the golden request and its answer.
+    """
+
+    version: ModelVersion
+    scorer: Scorer
+    size: int
+    inputs: Mapping[str, Input] | None
+    metadata: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, version: ModelVersion) -> "Contender":
+        """Read a version from the registry.
+
+        Raises:
+            VersionBroken: its files are gone or damaged, or are no scoring model of this project.
+        """
+        uri = f"models:/{version.name}/{version.version}"
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(uri))
+            loaded = mlflow.pyfunc.load_model(str(folder))
+            model = loaded.unwrap_python_model()
+        except Exception as err:  # of damaged files, every reader says something else
+            raise VersionBroken.of(version, err) from err
+        if not isinstance(model, ScoringModel):
+            raise VersionBroken.of(version, f"it is a {type(model).__name__} and no scoring model of this project")
+        return cls(version, model.scorer, _size(folder), _inputs(loaded.metadata), loaded.metadata.metadata or {})
+
+    def scores(self, holdout: Holdout, limits: Guards) -> Scores:
+        """What it says about the rows, and what the guards look at.
+
+        Raises:
+            VersionBroken: it does not answer.
+        """
+        p99 = self.p99_ms() if limits.max_p99_ms is not None else None
+        measured = Measured(p99, self.size / 1e6, self.inputs)
+        return Scores(int(self.version.version), holdout.fingerprint, self._predicted(holdout), measured)
+
+    def p99_ms(self, clock: Nanoseconds = time.perf_counter_ns) -> float:
+        """The 99th percentile of the time that it takes to answer its golden request, in milliseconds.
+
+        Raises:
+            VersionBroken: it does not answer it.
+        """
+        self.replay()
+        request, taken = self.metadata[REQUEST], []
+        for _ in range(WARM_UP + ANSWERS):
+            begin = clock()
+            self.scorer.answer([request])
+            taken.append(clock() - begin)
+        return float(np.quantile(taken[WARM_UP:], 0.99)) / 1e6
+
+    def replay(self) -> None:
+        """Let it answer its golden request.
+
+        Raises:
+            VersionBroken: it has none, refuses it, or answers differently from when it was registered.
+        """
+        if REQUEST not in self.metadata or ANSWER not in self.metadata:
+            raise VersionBroken.of(self.version, "it brings no golden request and answer along")
+        try:
+            found = self.scorer.answer([self.metadata[REQUEST]])[0]
+        except LakehouseError as err:
+            raise VersionBroken.of(self.version, f"it refuses its golden request: {err.failed}") from err
+        if not agree(found, self.metadata[ANSWER]):
+            problem = (
+                f"it answers its golden request with {found}, and answered {self.metadata[ANSWER]} when registered"
+            )
+            raise VersionBroken.of(self.version, problem)
+
+    def _predicted(self, holdout: Holdout) -> Floats:
+        if missing := sorted(set(self.scorer.encoder.features) - set(holdout.rows.features)):
+            raise VersionBroken.of(self.version, f"it needs features that the tables lack: {', '.join(missing)}")
+        try:
+            return self.scorer.predicted(holdout.rows.features)
+        except (ValueError, TypeError, IndexError) as err:
+            raise VersionBroken.of(self.version, f"it does not score the holdout: {err}") from err
+
+
+def _size(folder: Path) -> int:
+    """Of the model alone: the code beside it is the project's, and Python adds to it when it is loaded."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in files if file.relative_to(folder).parts[0] != "code")
+
+
+def _inputs(metadata: Any) -> dict[str, Input] | None:
+    schema = metadata.get_input_schema()
+    if schema is None:
+        return None
+    columns = [column for column in schema.inputs if isinstance(column, ColSpec)]
+    return {str(column.name): Input(str(column.type), bool(column.required)) for column in columns}

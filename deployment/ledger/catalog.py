@@ -1,0 +1,73 @@
+"""The ledger as a table of Unity Catalog, written by the session of a workspace."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from deployment.ledger import LedgerHome, PromotionBusy
+from lakehouse.errors import LakehouseError
+
+SCHEMA = (
+    "number bigint, at timestamp, actor string, action string, use_case string, version bigint, from_version bigint,"
+    " to_version bigint, verdict string, reason string, commit string, previous string, digest string"
+)
+_CONFLICTS = ("DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentWrite")
+
+
+class CatalogRefused(LakehouseError):
+    """The table cannot be made or written to."""
+
+    @classmethod
+    def at(cls, table: str, reason: Exception) -> "CatalogRefused":
+        return cls(f"the ledger {table} cannot be written to: {reason}", hint="Ask for the rights on its schema.")
+
+
+@dataclass(frozen=True)
+class CatalogLedger:
+    """The ledger at `catalog.schema.table`."""
+
+    session: SparkSession
+    table: str
+
+    def require_writable(self) -> None:
+        try:
+            self.session.sql(f"CREATE SCHEMA IF NOT EXISTS {self.table.rpartition('.')[0]}").collect()
+            properties = "TBLPROPERTIES ('delta.appendOnly' = 'true')"
+            self.session.sql(f"CREATE TABLE IF NOT EXISTS {self.table} ({SCHEMA}) USING delta {properties}").collect()
+        except PySparkException as err:
+            raise CatalogRefused.at(self.table, err) from err
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """No process is kept out beforehand: of two, `add` tells the second."""
+        yield
+
+    def rows(self, use_case: str) -> list[dict[str, Any]]:
+        if not self.session.catalog.tableExists(self.table):
+            return []
+        written = self.session.table(self.table)
+        found = written.where(written.use_case == use_case).orderBy("number").toArrow()
+        rows: list[dict[str, Any]] = found.to_pylist()
+        return rows
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        # A merge reads what it adds to, so that Delta sees two that add the same number; two appends would both stay.
+        self.session.createDataFrame([tuple(row.values())], SCHEMA).createOrReplaceTempView("ledger_entry")
+        merge = f"""
+            MERGE INTO {self.table} AS ledger USING ledger_entry AS entry
+            ON ledger.use_case = entry.use_case AND ledger.number = entry.number
+            WHEN NOT MATCHED THEN INSERT *"""
+        try:
+            self.session.sql(merge).collect()
+        except PySparkException as err:
+            if any(word in str(err) for word in _CONFLICTS):
+                raise PromotionBusy.by("it wrote the same entry of the ledger") from err
+            raise CatalogRefused.at(self.table, err) from err
+
+
+def _conforms(home: CatalogLedger) -> LedgerHome:
+    return home

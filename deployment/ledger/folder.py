@@ -1,0 +1,74 @@
+"""The ledger as one Delta table of the warehouse folder. It needs no engine, so that a rollback waits for none."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
+
+from deployment.ledger import LedgerHome, PromotionBusy
+from lakehouse.claim import Claim, WarehouseBusy
+from lakehouse.warehouse import TableName, Warehouse
+
+TABLE = TableName("deployment", "ledger")
+SCHEMA = pa.schema(
+    [
+        ("number", pa.int64()),
+        ("at", pa.timestamp("us", "UTC")),
+        ("actor", pa.string()),
+        ("action", pa.string()),
+        ("use_case", pa.string()),
+        ("version", pa.int64()),
+        ("from_version", pa.int64()),
+        ("to_version", pa.int64()),
+        ("verdict", pa.string()),
+        ("reason", pa.string()),
+        ("commit", pa.string()),
+        ("previous", pa.string()),
+        ("digest", pa.string()),
+    ]
+)
+_ONLY_ADDED = {"delta.appendOnly": "true"}  # every Delta writer refuses to change or delete a row
+
+
+@dataclass(frozen=True)
+class FolderLedger:
+    """The ledger of one warehouse."""
+
+    warehouse: Warehouse
+
+    def require_writable(self) -> None:
+        self.warehouse.require_writable()
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        # Of its own folder: a long dbt build must not stand in the way of a rollback.
+        folder = self.warehouse.folder(TABLE.schema)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            claim = Claim.on(folder)
+        except WarehouseBusy as err:
+            raise PromotionBusy.by(err.failed.rpartition(" by ")[2]) from err
+        try:
+            yield
+        finally:
+            claim.release()
+
+    def rows(self, use_case: str) -> list[dict[str, Any]]:
+        if TABLE not in self.warehouse.tables(TABLE.schema):
+            return []
+        written = DeltaTable(self.warehouse.location(TABLE)).to_pyarrow_table()
+        found: pa.Table = written.filter(pc.equal(written["use_case"], use_case)).select(SCHEMA.names)
+        rows: list[dict[str, Any]] = found.sort_by("number").to_pylist()
+        return rows
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        table = pa.Table.from_pylist([dict(row)], SCHEMA)
+        write_deltalake(self.warehouse.location(TABLE), table, mode="append", configuration=_ONLY_ADDED)
+
+
+def _conforms(home: FolderLedger) -> LedgerHome:
+    return home

@@ -1,0 +1,176 @@
+"""One change of the champion, whole or not at all, however the command ends.
+
+The alias `champion` is the truth, and one write moves it. Before it the entry to come is put down beside the model
+(the tag `ledger_pending`); after it the entry goes to the ledger, its hash to the model (`ledger_head`), and tags and
+aliases follow. A command that is cut off in between leaves one of these states, and `repair` goes on from each.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from requests import RequestException
+
+from deployment import stages
+from deployment.history import History
+from deployment.ledger import Entry, Ledger, LedgerBroken
+from lakehouse.errors import LakehouseError
+from training.registry import CHAMPION, version_of
+
+PENDING, HEAD = "ledger_pending", "ledger_head"
+
+
+class ChampionMoved(LakehouseError):
+    """The champion is another than when the command looked."""
+
+    @classmethod
+    def of(cls, name: str, expected: int | None, found: int | None) -> "ChampionMoved":
+        return cls(
+            f"the champion of {name} changed meanwhile from {_named(expected)} to {_named(found)}",
+            hint="Nothing was changed by this command. Run it again, and it compares with the new one.",
+        )
+
+
+class ChampionLost(LakehouseError):
+    """The registry has no champion any more, and the ledger has."""
+
+    @classmethod
+    def of(cls, name: str, lost: int, former: int) -> "ChampionLost":
+        return cls(
+            f"version {lost} of {name} is the champion by the ledger, and was deleted from the registry",
+            hint=f"Go back to an earlier one: python -m deployment.run rollback --use-case {name} --to {former}"
+            ' --reason "..."',
+        )
+
+
+class ChangeUnfinished(LakehouseError):
+    """The champion has changed, and what follows from it could not be written."""
+
+    @classmethod
+    def of(cls, entry: Entry, reason: Exception) -> "ChangeUnfinished":
+        return cls(
+            f"version {entry.to_version} of {entry.use_case} is the champion, and not all is recorded: {reason}",
+            hint="The next command finishes it; so does this one:"
+            f" python -m deployment.run verify --use-case {entry.use_case} --repair",
+        )
+
+
+@dataclass(frozen=True)
+class Succession:
+    """The champions of one model, in registry and ledger."""
+
+    name: str
+    client: MlflowClient
+    ledger: Ledger
+
+    def history(self) -> History:
+        """What the ledger says, after it was found whole.
+
+        Raises:
+            LedgerBroken: it is not what was written, or ends elsewhere than the registry knows.
+        """
+        history = History(self.ledger.entries(self.name))
+        self._require_end(history)
+        return history
+
+    def champion(self) -> int | None:
+        """The version that the alias is at."""
+        found = version_of(self.client, self.name, CHAMPION)
+        return None if found is None else int(found.version)
+
+    def record(self, entry: Entry) -> None:
+        """Write an entry that moves nothing."""
+        self.ledger.append(entry)
+        self.client.set_registered_model_tag(self.name, HEAD, entry.digest)
+
+    def move(self, entry: Entry) -> None:
+        """Move the champion as the entry says, and all that follows.
+
+        Raises:
+            ChampionMoved: it is not the entry's `from_version` any more; nothing was changed.
+            ChangeUnfinished: it moved, and the rest is left to `repair`.
+        """
+        if (found := self.champion()) != entry.from_version:
+            raise ChampionMoved.of(self.name, entry.from_version, found)
+        self.client.set_registered_model_tag(self.name, PENDING, entry.to_json())
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(entry.to_version))
+        try:
+            self.record(entry)
+            self.client.delete_registered_model_tag(self.name, PENDING)
+            self.settle(History(self.ledger.entries(self.name)))
+        except (MlflowException, RequestException, LakehouseError, OSError) as err:
+            raise ChangeUnfinished.of(entry, err) from err
+
+    def repair(self, entry: Callable[[History, int | None, str], Entry]) -> None:
+        """Finish what an earlier command began, and record what moved without one.
+
+        Args:
+            entry: makes the entry of a repair from the history, the champion as it is, and the reason.
+
+        Raises:
+            LedgerBroken: there is nothing to go on from.
+            ChampionLost: the champion was deleted, and an earlier one is there.
+        """
+        history, tags = self.history(), self._tags()
+        if PENDING in tags:
+            self._finish(self._pending(tags[PENDING]), history)
+            history = History(self.ledger.entries(self.name))
+        if history.head != tags.get(HEAD, "") and history.head != self._tags().get(HEAD, ""):
+            self.client.set_registered_model_tag(self.name, HEAD, history.head)
+        if PENDING in tags:
+            self.client.delete_registered_model_tag(self.name, PENDING)
+        if history.champion is not None and self.champion() is None:
+            self._find_lost(history.champion, history, entry)
+        elif self.champion() != history.champion:
+            reason = "the alias had moved, and no command of this project said so"
+            self.record(entry(history, self.champion(), reason))
+        self.settle(History(self.ledger.entries(self.name)))
+
+    def settle(self, history: History) -> None:
+        """Let tags and the other aliases follow the champion."""
+        before = [version for version in history.reign[:-1] if stages.exists(self.client, self.name, version)]
+        stages.settle(self.client, self.name, before[-1] if before else None)
+
+    def _finish(self, pending: Entry, history: History) -> None:
+        moved = self.champion() == pending.to_version
+        if moved and pending.digest != history.head and pending.previous == history.head:
+            self.ledger.append(pending)
+
+    def _find_lost(self, lost: int, history: History, entry: Callable[[History, int | None, str], Entry]) -> None:
+        if stages.exists(self.client, self.name, lost):
+            self.client.set_registered_model_alias(self.name, CHAMPION, str(lost))
+            return
+        former = [version for version in history.former if stages.exists(self.client, self.name, version)]
+        if former:
+            raise ChampionLost.of(self.name, lost, former[0])
+        self.record(entry(history, None, f"version {lost} was deleted, and so was every champion before it"))
+
+    def _require_end(self, history: History) -> None:
+        known = self._tags().get(HEAD, "")
+        # A command that was cut off may have written the entry, and not yet its hash.
+        if known not in {history.head, history.entries[-1].previous if history.entries else ""}:
+            problem = (
+                f"it ends with {history.head[:12] or 'nothing'}, and the registry knows {known[:12] or 'nothing'}"
+                f" (its tag {HEAD}) as the end"
+            )
+            raise LedgerBroken.at(self.name, problem)
+
+    def _pending(self, text: str) -> Entry:
+        try:
+            return Entry.from_json(text)
+        except (ValueError, TypeError, KeyError) as err:
+            problem = f"the tag {PENDING} of the registered model is no entry; delete it"
+            raise LedgerBroken.at(self.name, problem) from err
+
+    def _tags(self) -> dict[str, str]:
+        try:
+            return dict(self.client.get_registered_model(self.name).tags)
+        except MlflowException as err:
+            if err.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+
+
+def _named(version: int | None) -> str:
+    return "none" if version is None else f"version {version}"

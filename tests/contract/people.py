@@ -1,0 +1,164 @@
+"""A use case of four tiny models on real Delta tables and in a real registry: what the gate is tested on."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from mlflow.tracking import MlflowClient
+
+from deployment.gate import Gate
+from deployment.ledger import Ledger
+from deployment.ledger.folder import FolderLedger
+from lakehouse.session import open_session
+from lakehouse.settings import Settings
+from lakehouse.warehouse import Warehouse
+from tests.unit.frames import by_time
+from training import splitting
+from training.dataset import load_frame
+from training.evaluation import evaluate
+from training.feature_store import FeatureStore
+from training.feature_store.local import LocalFeatureStore
+from training.provenance import provenance
+from training.registry import CHALLENGER, CHAMPION, newest_version, register, version_of
+from training.scoring import Answering, Scorer
+from training.search.joint import Candidate
+from training.search.space import Params
+from training.search.trial import Trial, fit
+from training.tracking import experiment_id, tracking
+from training.use_case import UseCase
+
+NAME = "people"
+ROWS = 400
+USE_CASE = UseCase.model_validate(
+    {
+        "name": NAME,
+        "task": "binary",
+        "labels": {"table": "gold.labels", "entity": "person", "timestamp": "at", "column": "label"},
+        "features": [{"table": "gold.bodies"}],
+        "split": {"holdout": 0.3},
+        "search": {"families": ["logistic_regression"]},
+        "promotion": {"minimum": 0.6, "margin": 0.03},
+        "serving": {"endpoint": NAME},
+        "golden_request": {"height": 1.0, "noise": 0.0},
+    }
+)
+PARAMS: Params = {
+    "inverse_regularization": 0.5,
+    "penalty": "l2",
+    "numeric_shape": "as_is",
+    "recency_half_life_days": None,
+}
+# The share of the rows whose label a version learned from the noise: 1 is fair, 2 better, 3 worse, 4 as good.
+MUDDLED = {1: 0.3, 2: 0.0, 3: 0.6, 4: 0.05}
+
+
+def write_tables(root: Path) -> None:
+    """People by day: `height` tells the label, `noise` does not."""
+    draw = np.random.default_rng(3)
+    label = draw.integers(0, 2, ROWS)
+    days = [datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(ROWS)]
+    time = pa.array(days, pa.timestamp("us", "UTC"))
+    write_deltalake(root / "gold/labels", pa.table({"person": range(ROWS), "at": time, "label": label}))
+    bodies = {"height": label + draw.normal(0, 0.7, ROWS), "noise": draw.normal(0, 1, ROWS)}
+    write_deltalake(root / "gold/bodies", pa.table({"person": range(ROWS), "known_at": time, **bodies}))
+    published = {
+        "feature_table.primary_keys": json.dumps(["person"]),
+        "feature_table.timestamp_column": "known_at",
+        "feature_table.description": "",
+        "feature_table.features": json.dumps({name: {"data_type": "double", "description": ""} for name in bodies}),
+    }
+    DeltaTable(root / "gold/bodies").alter.set_table_properties(published, raise_if_not_exists=False)
+
+
+def train(client: MlflowClient, store: FeatureStore, muddled: float) -> None:
+    """One version more, the challenger; muddled above 1 has learned the opposite."""
+    split = splitting.split(load_frame(USE_CASE, store), by_time(holdout=USE_CASE.split.holdout))
+    candidate = Candidate("logistic_regression", PARAMS)
+    wrong = np.random.default_rng(1).random(len(split.training)) < muddled
+    y = np.where(wrong, split.training.features["noise"] > 0, split.training.y).astype(np.int64)
+    learned = replace(split.training, y=1 - y if muddled > 1 else y)
+    scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, Answering(("probability",), 0.5))
+    metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), 0.5)
+    data = provenance(split, by_time(), newest_version(client, NAME))
+    register(USE_CASE, scorer, Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the tables, the registry and its files are; the ledger is beside the tables."""
+
+    warehouse: Path
+    database: Path
+
+    @property
+    def settings(self) -> Settings:
+        uri = f"sqlite:///{self.database}"
+        return Settings(self.database.parent, self.warehouse, None, uri, uri, "")
+
+    @classmethod
+    def built(cls, root: Path) -> "Place":
+        """Four versions, all in development, the last the challenger."""
+        place = cls(root / "warehouse", root / "mlflow.db")
+        write_tables(place.warehouse)
+        with mlflow_as_before(), tracking(place.settings) as client:
+            experiment = experiment_id(client, place.settings, NAME)
+            for muddled in MUDDLED.values():
+                with mlflow.start_run(experiment_id=experiment):
+                    train(client, place.store(), muddled)
+        return place
+
+    def store(self) -> FeatureStore:
+        return LocalFeatureStore(open_session(), Warehouse(self.warehouse))
+
+    def copied(self, root: Path) -> "Place":
+        """Tables, registry and ledger for one test; the models' files are shared."""
+        shutil.copytree(self.warehouse, root / "warehouse")
+        shutil.copy(self.database, root / "mlflow.db")
+        return Place(root / "warehouse", root / "mlflow.db")
+
+    def gate(self, client: MlflowClient, use_case: UseCase = USE_CASE) -> Gate:
+        return Gate(use_case, client, self.store, Ledger(FolderLedger(Warehouse(self.warehouse))))
+
+
+@contextmanager
+def mlflow_as_before() -> Iterator[None]:
+    """Put MLflow's addresses back, in this process and in what its children inherit."""
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+            patch.setenv(name, "")
+        yield
+        mlflow.set_registry_uri(None)  # type: ignore[arg-type]  # as it was before anyone set it
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
+
+
+@contextmanager
+def opened(place: Place, **use_case: object) -> Iterator[Gate]:
+    """The gate of a place, its criteria with these changes."""
+    promotion = USE_CASE.promotion.model_dump() | use_case
+    changed = UseCase.model_validate(USE_CASE.model_dump() | {"promotion": promotion})
+    with mlflow_as_before(), tracking(place.settings) as client:
+        yield place.gate(client, changed)
+
+
+def let_challenge(gate: Gate, version: int) -> Gate:
+    gate.client.set_registered_model_alias(NAME, CHALLENGER, str(version))
+    return gate
+
+
+def champion(gate: Gate) -> int | None:
+    found = version_of(gate.client, NAME, CHAMPION)
+    return None if found is None else int(found.version)
+
+
+def actions(gate: Gate) -> list[tuple[str, int | None, int | None]]:
+    return [(entry.action, entry.from_version, entry.to_version) for entry in gate.ledger.entries(NAME)]
