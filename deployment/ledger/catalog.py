@@ -67,6 +67,8 @@ class CatalogLedger:
             if any(word in str(err) for word in _CONFLICTS):
                 raise PromotionBusy.by("it wrote the same entry of the ledger") from err
             raise CatalogRefused.at(self.table, err) from err
+        if row["digest"] not in {written["digest"] for written in self.rows(row["use_case"])}:
+            raise PromotionBusy.by("it wrote the same entry of the ledger")
 
 
 def _conforms(home: CatalogLedger) -> LedgerHome:

@@ -13,19 +13,17 @@ from deployment.gate import Gate
 from deployment.ledger import Ledger
 
 WRITES = ("set_", "delete_", "create_", "update_", "log_", "add")
-Blow = Callable[[], None]
+Blow = Callable[[str], None]
 
 
-def down() -> None:
-    """The registry or the disk does not answer."""
+def fails(write: str) -> None:
+    """The disk is full where files are written, and else the registry is down."""
+    if write.startswith(("log_", "add")):
+        raise OSError(28, "No space left on device")
     raise MlflowException("connection refused")
 
 
-def full() -> None:
-    raise OSError(28, "No space left on device")
-
-
-def killed() -> None:
+def killed(_write: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -40,7 +38,7 @@ class Writes:
     def pass_on(self, name: str) -> None:
         self.names.append(name)
         if len(self.names) > self.strike_at:
-            self.blow()
+            self.blow(name)
 
 
 @dataclass(frozen=True)
@@ -72,5 +70,5 @@ def struck(gate: Gate, writes: Writes) -> Gate:
 @contextmanager
 def counted(gate: Gate) -> Iterator[tuple[Gate, Writes]]:
     """A gate that nothing happens to, and its writes."""
-    writes = Writes(10**6, down)
+    writes = Writes(10**6, fails)
     yield struck(gate, writes), writes
