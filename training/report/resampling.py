@@ -96,7 +96,8 @@ def _roc_auc(rows: Outcomes) -> Counted:
     order = np.argsort(rows.predicted, kind="stable")
     true = rows.labels[order].astype(np.bool_)
     said, positives, negatives = rows.predicted[order], order[true], order[~true]
-    first, last = (np.searchsorted(said[~true], said[true], side) for side in ("left", "right"))
+    first = np.searchsorted(said[~true], said[true], side="left")
+    last = np.searchsorted(said[~true], said[true], side="right")
     tied = bool((first != last).any())
 
     def auc(counts: Counts) -> Any:
