@@ -27,6 +27,7 @@ from training.dataset import load_frame
 from training.evaluation import evaluate
 from training.feature_store.local import LocalFeatureStore
 from training.provenance import provenance
+from training.refitting import Refitted
 from training.registry import newest_version, register, version_of
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
@@ -112,7 +113,7 @@ def train(client: MlflowClient, store: LocalFeatureStore, *, opposite: bool) -> 
     scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, Answering(("probability",), 0.5))
     metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), 0.5)
     data = provenance(split, by_time(), newest_version(client, NAME))
-    register(USE_CASE, scorer, Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
+    register(USE_CASE, Refitted(scorer), Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
 
 
 @pytest.fixture
