@@ -29,8 +29,8 @@ class Counts:
         positive, negative = (np.sort(predicted[labels == label]) for label in (1, 0))
         hit = len(positive) - np.searchsorted(positive, thresholds, side="left")
         alarm = len(negative) - np.searchsorted(negative, thresholds, side="left")
-        counts = (np.asarray(each, dtype=np.float64) for each in (hit, alarm, len(positive) - hit))
-        return cls(*counts, len(labels))
+        missed = len(positive) - hit
+        return cls(hit.astype(np.float64), alarm.astype(np.float64), missed.astype(np.float64), len(labels))
 
 
 def _f1(counts: Counts) -> Floats:
