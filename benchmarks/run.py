@@ -10,7 +10,7 @@ import click
 
 from lakehouse import console
 
-BENCHMARKS = ("dbt_build", "scale", "point_in_time", "online_store")
+BENCHMARKS = ("dbt_build", "scale", "point_in_time", "online_store", "search", "tracking", "memory")
 
 
 @click.command()

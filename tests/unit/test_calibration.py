@@ -11,6 +11,7 @@ from training.evaluation import METRICS
 from training.models.calibrated import Calibrated, Curve, along, like
 from training.scoring import TRUSTED
 from training.search.joint import Candidate
+from training.search.space import Value
 from training.search.trial import fit
 
 
@@ -79,7 +80,7 @@ def test_no_curve_changes_the_order_of_rows(curve: Curve, bend: float) -> None:
 @pytest.mark.parametrize("curve", CURVES)
 def test_a_calibrated_model_is_kept_without_pickle_and_answers_as_before(curve: Curve) -> None:
     rows = alternating(80)
-    params = {
+    params: dict[str, Value] = {
         "inverse_regularization": 1.0,
         "penalty": "l2",
         "numeric_shape": "as_is",
