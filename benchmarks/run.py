@@ -10,7 +10,17 @@ import click
 
 from lakehouse import console
 
-BENCHMARKS = ("dbt_build", "scale", "point_in_time", "online_store", "promotion", "generated_requests")
+BENCHMARKS = (
+    "dbt_build",
+    "scale",
+    "point_in_time",
+    "online_store",
+    "search",
+    "tracking",
+    "memory",
+    "promotion",
+    "generated_requests",
+)
 
 
 @click.command()

@@ -24,11 +24,13 @@ class Metric:
 
     Attributes:
         tasks: the tasks that it measures.
+        decides: whether it measures decisions, and so depends on the threshold.
     """
 
     function: Function
     greater_is_better: bool
     tasks: frozenset[str]
+    decides: bool = False
 
     def loss(self, value: float) -> float:
         """What a search minimises: the value, negated where more is better."""
@@ -62,16 +64,21 @@ def _log_loss(labels: Labels, predicted: Floats) -> float:
 
 
 METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric(_of_decisions(metrics.accuracy_score), greater_is_better=True, tasks=_CLASSES),
+    "accuracy": Metric(_of_decisions(metrics.accuracy_score), greater_is_better=True, tasks=_CLASSES, decides=True),
     "precision": Metric(
-        _of_decisions(metrics.precision_score, zero_division=0), greater_is_better=True, tasks=_BINARY
+        _of_decisions(metrics.precision_score, zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True
     ),
-    "recall": Metric(_of_decisions(metrics.recall_score, zero_division=0), greater_is_better=True, tasks=_BINARY),
-    "f1": Metric(_of_decisions(metrics.f1_score, zero_division=0), greater_is_better=True, tasks=_BINARY),
+    "recall": Metric(
+        _of_decisions(metrics.recall_score, zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True
+    ),
+    "f1": Metric(
+        _of_decisions(metrics.f1_score, zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True
+    ),
     "macro_f1": Metric(
         _of_decisions(metrics.f1_score, average="macro", zero_division=0),
         greater_is_better=True,
         tasks=frozenset({"multiclass"}),
+        decides=True,
     ),
     "roc_auc": Metric(_of_predictions(_roc_auc), greater_is_better=True, tasks=_CLASSES),
     "average_precision": Metric(

@@ -54,8 +54,15 @@ class FrameRefused(LakehouseError):
     def missing(cls, counts: Mapping[str, int], rows: int) -> "FrameRefused":
         shown = ", ".join(f"{name} in {count}" for name, count in counts.items())
         return cls(
-            f"values are missing in rows of the spine ({rows} in all): {shown}",
+            f"values are missing or infinite in rows of the spine ({rows} in all): {shown}",
             hint="Impute them in the gold model, or leave them out with `exclude`.",
+        )
+
+    @classmethod
+    def no_part(cls, what: str, rows: int, share: float) -> "FrameRefused":
+        return cls(
+            f"{what} has no rows: {rows} rows are cut at a share of {share:g}",
+            hint="Correct `split` in the use case, or collect more rows.",
         )
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from training.intervals import Interval
 from training.lookup import KeyedRows, KeyLookup
 from training.models import FAMILIES
 from training.provenance import Provenance
+from training.refitting import Refitted
 from training.scoring import Scorer
+from training.search.left_out import left_out, others
 from training.search.trial import Trial
 from training.signature import input_example, requirements, signature
 from training.use_case import UseCase
@@ -58,13 +60,13 @@ def version_of(client: MlflowClient, name: str, alias: str) -> ModelVersion | No
 
 def register(
     use_case: UseCase,
-    scorer: Scorer,
+    refitted: Refitted,
     winner: Trial,
     data: Provenance,
     holdout: Mapping[str, Interval],
     **tags: str,
 ) -> ModelVersion:
-    """Log the scorer to the active run, and register it as the challenger, with `tags` beside its own.
+    """Log the refitted winner to the active run, and register it as the challenger, with `tags` beside its own.
 
     The files are read back before there is a version, and the alias comes last: what was not written whole is never
     the challenger.
@@ -73,18 +75,19 @@ def register(
         VersionDamaged: what was written does not answer the golden request as the scorer does.
     """
     client = MlflowClient()
-    logged = _write(use_case, scorer)
+    logged = _write(use_case, refitted.scorer)
     if not client.search_registered_models(f"name = '{use_case.name}'"):
         client.create_registered_model(use_case.name)
     version = client.create_model_version(
         use_case.name,
         source=logged.model_uri,
         run_id=logged.run_id,
-        description=describe(winner, use_case, data, holdout),
+        description=describe(winner, use_case, data, holdout, refitted.told),
         tags={
             "stage": "Development",
             "family": winner.candidate.family,
             DIGEST: digest(Path(mlflow.artifacts.download_artifacts(logged.model_uri))),
+            "left_out": ", ".join(left_out(winner.candidate.params)),
             **{f"holdout.{name}": str(interval) for name, interval in holdout.items()},
             **data.tags(),
             **tags,
@@ -139,18 +142,32 @@ def _serving(use_case: UseCase, scorer: Scorer) -> dict[str, Any]:
     return said | {"lookup": json.loads(json.dumps(asdict(lookup)))}
 
 
-def describe(winner: Trial, use_case: UseCase, data: Provenance, holdout: Mapping[str, Interval]) -> str:
-    """The version in words: which hyperparameters, how good and how sure, and which new data."""
-    params = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in winner.candidate.params.items())
+def describe(
+    winner: Trial,
+    use_case: UseCase,
+    data: Provenance,
+    holdout: Mapping[str, Interval],
+    told: Sequence[str] = (),
+) -> str:
+    """The version in words: which hyperparameters and inputs, how good and how sure, and which new data.
+
+    Args:
+        told: what else is to be said of it, in sentences.
+    """
+    chosen = others(winner.candidate.params)
+    params = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in chosen.items())
+    passed_over = left_out(winner.candidate.params)
+    without = f"It leaves out {_listed(passed_over)}. " if passed_over else ""
+    more = "".join(f"{sentence} " for sentence in told)
     tables = ", ".join(f"{table} (version {version})" for table, version in sorted(data.sources.items()))
     sure = ", ".join(f"{name} {interval}" for name, interval in holdout.items())
     confidence = next((f"{interval.confidence:.0%}" for interval in holdout.values()), "")
     return (
-        f"{FAMILIES[winner.candidate.family].title.capitalize()} with {params}. "
+        f"{FAMILIES[winner.candidate.family].title.capitalize()} with {params}. {without}"
         f"{use_case.search.metric} {winner.metrics[use_case.search.metric]:.4f} "
         f"as the mean of {len(winner.per_fold)} folds {use_case.split.told}, "
         f"the best of {use_case.search.max_evals} trials. "
-        f"On the {data.holdout_rows:,} rows of the holdout {sure}, with bounds of {confidence} confidence. "
+        f"On the {data.holdout_rows:,} rows of the holdout {sure}, with bounds of {confidence} confidence. {more}"
         f"Trained on {data.rows:,} rows from {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d} ({_news(data)}). "
         f"Read from {tables}."
     )
@@ -161,6 +178,11 @@ def _news(data: Provenance) -> str:
         return "the first version"
     since = f", from {data.new_from:%Y-%m-%d} on" if data.new_from else ""
     return f"{data.new_rows:,} rows newer than the version before{since}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _shown(value: Any) -> str:

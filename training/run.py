@@ -1,5 +1,6 @@
 """`python -m training.run --use-case NAME`: from gold tables to a registered challenger."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -16,11 +17,10 @@ from training.evaluation import METRICS, Floats, evaluate
 from training.feature_store.home import open_store
 from training.frame import TrainingFrame
 from training.intervals import Interval, Rows, intervals
-from training.models import FAMILIES
 from training.provenance import provenance
-from training.scoring import Scorer
-from training.search.trial import Trial, fit
-from training.searching import stopped, try_all
+from training.refitting import Refitted, refit
+from training.search.trial import Trial
+from training.searching import resolved, stopped, try_all
 from training.splitting import Split, split
 from training.tracking import experiment_id, tracking
 from training.tracking.searches import (
@@ -49,6 +49,7 @@ def train(
         collect(client, settings)
         interrupted = unfinished(client, experiment, use_case.name, resume) if resume else None
         data = read(use_case, settings)
+        use_case = resolved(use_case, data.training)
         with search_run(client, experiment, identity(use_case, data), interrupted) as run:
             lineage.log_inputs(use_case, open_store(settings), data)
             mlflow.log_metrics({f"left_out.{table}": count for table, count in data.training.left_out.items()})
@@ -58,10 +59,10 @@ def train(
             if found.ended == "interrupted" and not register_on_interrupt:
                 raise stopped(run)
             winner = found.best(use_case.search.metric)
-            scorer = refit(use_case, winner, data.training)
-            version = register(use_case, scorer, winner, data)
+            refitted = refit(use_case, winner, data.training)
+            version = register(use_case, refitted, winner, data)
         # The run is over by then: the version stands, whatever becomes of its report.
-        write_report(report.Run(use_case, found.trials, scorer, data, version), client, settings)
+        write_report(report.Run(use_case, found.trials, refitted.scorer, data, version), client, settings)
     return version
 
 
@@ -80,37 +81,30 @@ def read(use_case: UseCase, settings: Settings) -> Split:
     return data
 
 
-def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Scorer:
-    """The winner, fitted on all rows before the holdout."""
-    console.stage(f"Refitting trial {winner.number} ({winner.candidate.family}) on all {len(frame):,} training rows")
-    pipeline = fit(winner.candidate, frame, use_case.search.seed)
-    takes = FAMILIES[winner.candidate.family].takes
-    return Scorer(pipeline, frame.encoder, use_case.answering, use_case.hooks(), takes)
-
-
-def register(use_case: UseCase, scorer: Scorer, winner: Trial, data: Split) -> ModelVersion:
-    """The scorer as the new challenger, with what it scores on the holdout."""
+def register(use_case: UseCase, refitted: Refitted, winner: Trial, data: Split) -> ModelVersion:
+    """The refitted winner as the new challenger, with what it scores on the holdout."""
     console.stage(f"Registering {use_case.name}")
     before = registry.newest_version(MlflowClient(), use_case.name)
-    compilation = compiled(scorer, data.holdout.features)
+    compilation = compiled(refitted.scorer, data.holdout.features)
     console.detail(compilation.told())
-    scorer = compilation.within(scorer)
-    predicted = scorer.predicted(data.holdout.features)
-    holdout = evaluate(use_case.task, data.holdout.y, predicted, use_case.serving.threshold)
-    mlflow.log_metrics(winner.metrics | {f"holdout_{name}": value for name, value in holdout.items()})
+    refitted = replace(refitted, scorer=compilation.within(refitted.scorer))
+    scorer = refitted.scorer
+    predicted, threshold = scorer.predicted(data.holdout.features), scorer.answering.threshold
+    holdout = evaluate(use_case.task, data.holdout.y, predicted, threshold)
+    on_holdout = {f"holdout_{name}": value for name, value in holdout.items()}
+    mlflow.log_metrics({**winner.metrics, **on_holdout, **refitted.measured})
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
-    sure = certainty(use_case, data.holdout, predicted)
+    sure = certainty(use_case, data.holdout, predicted, threshold)
     source = provenance(data, use_case.split, before)
-    version = registry.register(use_case, scorer, winner, source, sure, **compilation.tags())
+    version = registry.register(use_case, refitted, winner, source, sure, **compilation.tags())
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     console.detail(str(version.description))
     return version
 
 
-def certainty(use_case: UseCase, holdout: TrainingFrame, predicted: Floats) -> dict[str, Interval]:
+def certainty(use_case: UseCase, holdout: TrainingFrame, predicted: Floats, threshold: float) -> dict[str, Interval]:
     """The metrics that the use case searches and promotes by, with their bounds."""
     names = dict.fromkeys((use_case.search.metric, use_case.promotion.metric))
-    threshold = use_case.serving.threshold
 
     def metrics(rows: Rows) -> dict[str, float]:
         return {name: METRICS[name].function(holdout.y[rows], predicted[rows], threshold) for name in names}

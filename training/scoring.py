@@ -30,7 +30,15 @@ FIELDS: Mapping[Task, tuple[str, ...]] = {
 }
 
 # What our own families may bring that skops does not trust by itself. Anything else in a file is refused.
-TRUSTED = frozenset({"numpy.arcsinh", "numpy.ufunc", "training.models.dense.DenseWhereSmall"})
+TRUSTED = frozenset(
+    {
+        "numpy.arcsinh",
+        "numpy.ufunc",
+        "training.models.calibrated.Calibrated",
+        "training.models.dense.DenseWhereSmall",
+        "training.models.kept.KeptColumns",
+    }
+)
 
 
 class ArtifactRefused(LakehouseError):

@@ -10,6 +10,7 @@ from mlflow.entities import Run
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.frame import TrainingFrame
+from training.inputs import groups
 from training.progress import SearchProgress
 from training.search.loop import Found
 from training.search.methods import Engine, Method
@@ -52,13 +53,22 @@ def overridden(use_case: UseCase, said: Mapping[str, Any]) -> UseCase:
     return with_search(use_case, changes) if changes else use_case
 
 
+def resolved(use_case: UseCase, frame: TrainingFrame) -> UseCase:
+    """The use case with every input by its name that its search may leave out.
+
+    Raises:
+        SpaceRefused: it names one that the tables do not have.
+    """
+    return use_case.model_copy(update={"search": use_case.search.on(list(groups(frame.encoder)))})
+
+
 def try_all(
     use_case: UseCase, frame: TrainingFrame, log: TrialLog, settings: Settings, finished: Mapping[int, Trial]
 ) -> Found:
     """The search, each trial kept as it ends."""
     plan = use_case.search
     parts = list(folds(frame, use_case.split, plan.seed))
-    attempt = Attempt(parts, plan.seed, use_case.serving.threshold)
+    attempt = Attempt(parts, plan.seed, use_case.answering.threshold)
     console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {len(parts)} folds")
     mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED)})
     if finished:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
-from training.frame import TrainingFrame
+from training.frame import FrameRefused, TrainingFrame
 from training.labels import require_learnable, require_measurable
 from training.use_case import Split as Plan
 
@@ -40,9 +40,12 @@ def split(frame: TrainingFrame, plan: Plan) -> Split:
     """Cut off the holdout as the plan says.
 
     Raises:
-        FrameRefused: a side lacks labels to learn from, or to measure on.
+        FrameRefused: a side has no rows, or lacks labels to learn from, or to measure on.
     """
     inside = after(frame, plan.holdout) if plan.in_time else hashed_below(frame.keys, plan.holdout)
+    for what, there in (("the training part", ~inside), ("the holdout", inside)):
+        if not there.any():
+            raise FrameRefused.no_part(what, len(frame), plan.holdout)
     parts = Split(frame.rows(~inside), frame.rows(inside))
     require_learnable(parts.training, "the training part")
     require_measurable(parts.holdout, "the holdout")
@@ -65,7 +68,8 @@ def folds(frame: TrainingFrame, plan: Plan, seed: int) -> Iterator[Fold]:
 
 def after(frame: TrainingFrame, share: float) -> npt.NDArray[np.bool_]:
     """(rows,) the last share of the rows by time. Rows of one time stay on one side."""
-    return np.asarray(frame.times >= frame.times[int(len(frame) * (1 - share))])
+    first = min(int(len(frame) * (1 - share)), len(frame) - 1)  # a share may be too small for its difference from 1
+    return np.asarray(frame.times >= frame.times[first])
 
 
 def hashed_below(keys: npt.NDArray[Any], share: float) -> npt.NDArray[np.bool_]:

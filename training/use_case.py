@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from lakehouse.errors import LakehouseError, nearest
+from training.calibration import Plan as Calibration
 from training.criteria import Promotion
-from training.evaluation import Task, metrics_of
+from training.evaluation import METRICS, Task, metrics_of
 from training.hooks import HookRefused, Hooks
 from training.models import FAMILIES
 from training.part import Part, known_word
 from training.scoring import FIELDS, Answering
 from training.search.narrowing import Range
 from training.search.plan import Search
+from training.threshold import UNTUNED, Rule
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -137,11 +139,19 @@ class Serving(Part):
 
     A hook is a function of one module: `preprocess` makes of a caller's record the columns that the model reads,
     `postprocess` of an answer and that record what the caller gets.
+
+    Attributes:
+        threshold: from which probability on the label is 1: a number, or how it is tuned on validation rows.
+        calibration: the curve that probabilities pass through; `auto`: one that helps on validation rows, or none.
     """
 
     endpoint: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$", max_length=63)
     fields: tuple[str, ...] | None = Field(default=None, min_length=1)
-    threshold: float = Field(default=0.5, gt=0, lt=1)
+    threshold: Annotated[
+        Annotated[float, Field(gt=0, lt=1), Tag("number")] | Annotated[Rule, Tag("rule")],
+        Discriminator(lambda said: "rule" if isinstance(said, Mapping | Rule) else "number"),
+    ] = UNTUNED
+    calibration: Calibration = "none"
     preprocess: str | None = Field(default=None, pattern=HOOK)
     postprocess: str | None = Field(default=None, pattern=HOOK)
     lookup: Keys | None = None
@@ -154,6 +164,11 @@ class Serving(Part):
         if self.lookup and self.lookup.defaults and self.lookup.unknown == "refuse":
             raise ValueError("lookup.defaults are used where lookup.unknown is defaults")
         return self
+
+    @property
+    def before_tuning(self) -> float:
+        """The threshold that trials decide by."""
+        return UNTUNED if isinstance(self.threshold, Rule) else self.threshold
 
 
 class UseCase(Part):
@@ -191,6 +206,14 @@ class UseCase(Part):
             known_word(f"field of an answer to {self.task}", field, list(FIELDS[self.task]))
         if unfit := self.promotion.guards.unfit(self.task):
             raise ValueError(f"promotion.guards: {unfit} cannot be judged of a {self.task} task")
+        tuned = isinstance(self.serving.threshold, Rule)
+        if self.task != "binary" and (tuned or self.serving.calibration != "none"):
+            raise ValueError(f"a tuned threshold and calibration are of binary labels, and this task is {self.task}")
+        if tuned and METRICS[self.search.metric].decides:
+            raise ValueError(
+                f"search.metric {self.search.metric} compares decisions, and their threshold is tuned after the "
+                "search: search by average_precision, roc_auc or log_loss, or say a number"
+            )
         if self.split.by == "stratified" and self.task == "regression":
             raise ValueError("split by stratified draws by label, and a regression has none: say by: group")
         return self
@@ -210,9 +233,9 @@ class UseCase(Part):
 
     @property
     def answering(self) -> Answering:
-        """What an answer of the model is made of, before the hook."""
+        """What an answer of the model is made of, before the hook; a threshold to be tuned is not yet."""
         fields = self.serving.fields or FIELDS[self.task][:2]
-        return Answering(fields, self.serving.threshold, self.task, self.classes)
+        return Answering(fields, self.serving.before_tuning, self.task, self.classes)
 
     def hooks(self) -> Hooks:
         """The use case's own code, tried on the golden request.
@@ -268,17 +291,22 @@ def load_all(folder: Path = FOLDER) -> list[UseCase]:
 
 
 def _problem(error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"]) or "the file"
+    path = ".".join(str(part) for part in error["loc"] if part not in TAGS) or "the file"
     if error["type"] == "extra_forbidden":
         return f"{path}: no such key. {nearest(str(error['loc'][-1]), _keys_beside(error['loc']))}"
     return f"{path}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
 
 
+# What pydantic calls the alternatives of a value, in the path to an error.
+TAGS = ("number", "rule")
+PARTS: Mapping[int | str, Any] = {Range.__name__: Range, "rule": Rule}
+
+
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     part: Any = UseCase
     for step in location[:-1]:
-        if step == Range.__name__:
-            part = Range
+        if step in PARTS:
+            part = PARTS[step]
         elif isinstance(step, str) and hasattr(part, "model_fields"):
             annotation = part.model_fields[step].annotation
             part = annotation if hasattr(annotation, "model_fields") else annotation.__args__[0]

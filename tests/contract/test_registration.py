@@ -21,6 +21,7 @@ from tests.unit.test_scoring import PARAMS, RECORDS
 from training import splitting
 from training.intervals import Interval
 from training.provenance import provenance
+from training.refitting import Refitted
 from training.registry import VersionDamaged, newest_version, register, version_of
 from training.scoring import Scorer
 from training.search.joint import Candidate
@@ -66,7 +67,7 @@ def version(client: MlflowClient) -> ModelVersion:
 def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None) -> ModelVersion:
     data = provenance(SPLIT, by_time(), newest_version(client, case.name))
     with mlflow.start_run():
-        return register(case, scorer or scorer_of(case), WINNER, data, SURE)
+        return register(case, Refitted(scorer or scorer_of(case)), WINNER, data, SURE)
 
 
 def test_a_version_says_what_it_is_made_of(client: MlflowClient, version: ModelVersion) -> None:

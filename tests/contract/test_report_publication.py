@@ -14,6 +14,7 @@ from tests.unit.frames import ENCODER, alternating, by_time
 from training import registry, report, splitting
 from training.frame import TrainingFrame
 from training.provenance import Provenance, provenance
+from training.refitting import Refitted
 from training.registry import CHAMPION
 from training.report.publication import ReportFailed
 from training.report.rival import find
@@ -69,7 +70,7 @@ def registered(use_case: UseCase, data: Split, trial: Trial, settings: Settings,
     scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, Answering(("label", "probability"), 0.2))
     with mlflow.start_run(experiment_id=experiment_id(client, settings, use_case.name)):
         about = provenance(data, by_time(), None)
-        version = registry.register(use_case, scorer, trial, about, {})
+        version = registry.register(use_case, Refitted(scorer), trial, about, {})
     return report.Run(use_case, [trial], scorer, data, version)
 
 
@@ -91,17 +92,17 @@ def pinned(run: report.Run, holdout: TrainingFrame) -> Provenance:
 
 def test_the_champion_is_asked_about_the_same_rows(run: report.Run, client: MlflowClient) -> None:
     name, holdout = run.use_case.name, run.data.holdout
-    assert find(client, name, holdout, pinned(run, holdout), 0.2) is None
+    assert find(client, name, holdout, pinned(run, holdout)) is None
     client.set_registered_model_alias(name, CHAMPION, run.version.version)
-    rival = find(client, name, holdout, pinned(run, holdout), 0.2)
+    rival = find(client, name, holdout, pinned(run, holdout))
     assert rival is not None and rival.outcomes is not None
     assert rival.outcomes.predicted.tolist() == run.scorer.predicted(holdout.features).tolist()
     assert rival.remark == ""
     older = alternating(300)
-    seen = find(client, name, older, pinned(run, older), 0.2)
+    seen = find(client, name, older, pinned(run, older))
     assert seen is not None and "may have seen a part of this holdout" in seen.remark
     narrower = replace(holdout, features={"amount": holdout.features["amount"]})
-    lacking = find(client, name, narrower, pinned(run, narrower), 0.2)
+    lacking = find(client, name, narrower, pinned(run, narrower))
     assert lacking is not None and lacking.outcomes is None
     assert "lack: known, known_is_missing, place_index" in lacking.remark
     client.delete_registered_model_alias(name, CHAMPION)
@@ -111,7 +112,7 @@ def test_a_champion_that_cannot_be_loaded_is_told(run: report.Run, client: Mlflo
     client.create_registered_model("gone")
     client.create_model_version("gone", source="file:///nowhere")
     client.set_registered_model_alias("gone", CHAMPION, "1")
-    rival = find(client, "gone", run.data.holdout, pinned(run, run.data.holdout), 0.2)
+    rival = find(client, "gone", run.data.holdout, pinned(run, run.data.holdout))
     assert rival is not None and rival.outcomes is None
     assert rival.remark.startswith("It could not be loaded: ")
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.frames import alternating, by_time, frame
 from training import splitting
 from training.frame import FrameRefused, TrainingFrame
+from training.use_case import Split as Plan
 
 # How many rows each day has: few of many days, so that every cut leaves both labels on each of its sides.
 a_day = st.lists(st.integers(1, 5), min_size=30, max_size=60)
@@ -45,8 +46,14 @@ def test_a_part_with_one_class_is_refused(labels: list[int], where: str) -> None
 
 
 def test_rows_that_are_all_of_one_time_cannot_be_split() -> None:
-    with pytest.raises(FrameRefused, match="the training part has only"):
+    with pytest.raises(FrameRefused, match=r"the training part has no rows: 20 rows are cut at a share of 0\.2"):
         splitting.split(frame([5] * 20, [0, 1] * 10), by_time(holdout=0.2))
+
+
+def test_a_holdout_is_never_empty_however_small_its_share() -> None:
+    assert splitting.after(alternating(10), 1e-18).tolist() == [False] * 9 + [True]
+    with pytest.raises(FrameRefused, match="the holdout has no rows: 10 rows are cut at a share of 1e-06"):
+        splitting.split(alternating(10), Plan(by="group", holdout=1e-6))
 
 
 @given(a_day, st.integers(1, 4))

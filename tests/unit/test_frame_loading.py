@@ -88,6 +88,16 @@ def test_missing_features_are_counted_by_name() -> None:
         loaded(shelf(age=[None, 17, None, 41], place_index=[1, None, 0, 0]))
 
 
+def test_a_feature_that_is_null_in_every_row_is_refused_by_name() -> None:
+    with pytest.raises(FrameRefused, match=r"missing or infinite in rows of the spine \(4 in all\): age in 4"):
+        loaded(shelf(age=pa.array([None] * 4, pa.int64())))
+
+
+def test_a_feature_with_infinite_values_is_refused_by_name() -> None:
+    with pytest.raises(FrameRefused, match=r"missing or infinite in rows of the spine \(4 in all\): age in 2"):
+        loaded(shelf(age=[float("inf"), 17.0, float("-inf"), 41.0]))
+
+
 @pytest.mark.parametrize(
     ("labels", "found"),
     [

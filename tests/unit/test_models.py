@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import skops.io
 from scipy import sparse
+from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
 
@@ -16,7 +18,7 @@ from tests.unit.frames import ENCODER, alternating
 from training.models import FAMILIES, dense
 from training.models.dense import DenseWhereSmall
 from training.models.family import Given, recency_weights
-from training.scoring import PIPELINE, Answering, ArtifactRefused, Scorer
+from training.scoring import PIPELINE, Answering, ArtifactRefused, Scorer, predict
 from training.search.joint import Candidate
 from training.search.space import Choice, Dimension, Float, Int, Params
 from training.search.trial import fit
@@ -116,6 +118,15 @@ def test_a_family_gives_probabilities_that_sum_to_one(family: str, params: Param
     assert pipeline.classes_.tolist() == [0, 1]
     np.testing.assert_allclose(said.sum(axis=1), 1)
     assert said.min() >= 0
+
+
+@pytest.mark.parametrize(("family", "params"), POINTS)
+def test_a_feature_that_is_the_same_in_every_row_is_taken_and_says_nothing(family: str, params: Params) -> None:
+    features = {**ROWS.features, "known": np.full(len(ROWS), 7.0)}
+    rows = replace(ROWS, features=features, x=ENCODER.matrix(features).values)
+    said = predict(fit(Candidate(family, params), rows, 0), "binary", rows.inputs(FAMILIES[family].takes))
+    assert np.isfinite(said).all()
+    assert roc_auc_score(rows.y, said) > 0.8
 
 
 @pytest.mark.parametrize(("family", "params"), POINTS)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from training.encoding import ENCODINGS, Encoder
-from training.report.inputs import categorical, groups, reading
+from training.inputs import groups
+from training.report.inputs import categorical, reading
 
 ENCODINGS_OF_ALL = ENCODINGS.validate_python(
     [

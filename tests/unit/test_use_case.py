@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from training.threshold import Rule
 from training.use_case import FOLDER, UseCaseRefused, load
 
 GOOD = (FOLDER / "term_deposit.yml").read_text(encoding="utf-8")
@@ -67,7 +68,19 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ("client_features}", "client_features, lookback_days: 0}", "features.0.lookback_days"),
         ("labels: {", "label: {", "label: no such key. Did you mean 'labels'?"),
         ("golden_request:", "golden_requests:", "golden_request: Field required"),
-        ("threshold: 0.2", "threshold: 2", "serving.threshold"),
+        ("threshold: 0.2", "threshold: 2", "serving.threshold: Input should be less than 1"),
+        ("threshold: 0.2", "threshold: {maximize: f1}", "threshold.maximize: no such key. Did you mean 'maximise'?"),
+        (
+            "threshold: 0.2",
+            "threshold: {maximise: f1_score}",
+            "no metric of decisions 'f1_score'. Known: accuracy, f1",
+        ),
+        ("threshold: 0.2", "threshold: {cost: {false_positive: 1}}", "serving.threshold.cost.false_negative: Field"),
+        ("threshold: 0.2", "calibration: platt", "serving.calibration: Input should be 'none', 'auto', 'sigmoid' or"),
+        ("method: tpe", "method: tpe\n  leave_out: [[age, age]]", "leave_out names age twice"),
+        ("method: tpe", "method: tpe\n  leave_out: all", "search.leave_out"),
+        ("method: tpe", "method: tpe\n  space: {knn: {weights: []}}", "a Choice needs at least one value"),
+        ("families: [logistic_regression, knn]", "families: []", "search.families"),
         ("endpoint: term-deposit", "endpoint: 'term deposit'", "serving.endpoint"),
         ("task: binary", "task: ranking", "task: Input should be 'binary'"),
         ("name: term_deposit", "name: churn", "name is 'churn', the file's is 'term_deposit'"),
@@ -150,4 +163,27 @@ def test_a_use_case_is_named_and_not_a_path(name: str) -> None:
 
 def test_a_folder_without_use_cases_knows_none(tmp_path: Path) -> None:
     with pytest.raises(UseCaseRefused, match=r"Known: none\.\n.*files in "):
+        load("term_deposit", tmp_path)
+
+
+def test_a_threshold_that_is_tuned_after_the_search_is_none_to_search_by(tmp_path: Path) -> None:
+    tuned = GOOD.replace("threshold: 0.2", "threshold: {maximise: f1}")
+    (tmp_path / "term_deposit.yml").write_text(tuned, encoding="utf-8")
+    use_case = load("term_deposit", tmp_path)
+    assert isinstance(use_case.serving.threshold, Rule)
+    assert use_case.answering.threshold == 0.5
+    by_f1 = tuned.replace("metric: roc_auc\n", "metric: f1\n")
+    (tmp_path / "term_deposit.yml").write_text(by_f1, encoding="utf-8")
+    with pytest.raises(UseCaseRefused, match=r"search\.metric f1 compares decisions"):
+        load("term_deposit", tmp_path)
+
+
+def test_only_binary_labels_have_a_threshold_and_are_calibrated(tmp_path: Path) -> None:
+    (tmp_path / "term_deposit.yml").write_text(
+        GOOD.replace("task: binary", "task: multiclass")
+        .replace("column: subscribed}", "column: subscribed, classes: [a, b, c]}")
+        .replace("threshold: 0.2", "calibration: auto"),
+        encoding="utf-8",
+    )
+    with pytest.raises(UseCaseRefused, match="calibration are of binary labels, and this task is multiclass"):
         load("term_deposit", tmp_path)

@@ -9,6 +9,7 @@ import numpy as np
 from training.evaluation import METRICS, metrics_of
 from training.frame import TrainingFrame
 from training.intervals import Interval
+from training.models.calibrated import like
 from training.provenance import Provenance
 from training.report.environment import Environment
 from training.report.resampling import Outcomes, metric_intervals
@@ -78,14 +79,15 @@ class Evidence:
         return METRICS[self.metric].loss(value)
 
     def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> Outcomes:
-        return Outcomes(frame.y, scorer.predicted(frame.features), self.use_case.serving.threshold)
+        return Outcomes(frame.y, scorer.predicted(frame.features), scorer.answering.threshold)
 
     @cached_property
     def tried(self) -> tuple[Tried, ...]:
         """The winner on each fold, fitted once more: trials keep their metrics, and no predictions."""
         found = []
         for fold in folds(self.data.training, self.use_case.split, self.seed):
-            scorer = replace(self.scorer, pipeline=fit(self.winner.candidate, fold.fit, self.seed))
+            pipeline = like(self.scorer.pipeline, fit(self.winner.candidate, fold.fit, self.seed))
+            scorer = replace(self.scorer, pipeline=pipeline)
             found.append(Tried(fold, scorer, self.outcomes(scorer, fold.validate)))
         return tuple(found)
 
@@ -123,6 +125,6 @@ class Evidence:
             for fit_on, validate in drawn.split(frame.x, frame.y)
         ]
         trial = run_trial(
-            self.winner.number, self.winner.candidate, parts, self.seed, self.use_case.serving.threshold
+            self.winner.number, self.winner.candidate, parts, self.seed, self.scorer.answering.threshold
         )
         return trial.metrics[self.metric]

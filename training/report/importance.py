@@ -11,7 +11,7 @@ import numpy as np
 
 from training.encoding import Columns
 from training.evaluation import METRICS, Floats
-from training.report.inputs import Groups
+from training.inputs import Groups
 from training.report.resampling import Outcomes
 
 ROWS_A_FOLD, ROUNDS = 2000, 5

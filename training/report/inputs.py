@@ -1,6 +1,5 @@
-"""The raw inputs behind feature columns: which columns belong together, and which category a row is of."""
+"""The raw inputs behind feature columns: which category a row is of, and what it says."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
 from itertools import pairwise
@@ -10,10 +9,10 @@ import numpy.typing as npt
 
 from training.encoding import CategoryIndex, Cohort, Columns, Encoder, Encoding, Flag, OneHot, Ordinal, Vocabularies
 from training.evaluation import Floats
+from training.inputs import groups
 
 MOST_CATEGORIES = 20
 UNKNOWN = "unknown"
-Groups = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,6 @@ class Reading:
 
     texts: list[str]
     levels: Floats | None
-
-
-def groups(encoder: Encoder) -> Groups:
-    """The feature columns that come from each raw column, and so change together."""
-    found: dict[str, list[str]] = {}
-    for encoding in encoder.encodings:
-        features = [name for name in encoding.encode([], encoder.vocabularies) if name in encoder.features]
-        found.setdefault(encoding.column, []).extend(features)
-    return {column: tuple(dict.fromkeys(features)) for column, features in found.items() if features}
 
 
 def categorical(encoder: Encoder, features: Columns) -> list[Categories]:

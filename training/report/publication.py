@@ -131,7 +131,7 @@ def gather(run: Run, client: MlflowClient) -> Evidence:
         description=str(version.description),
         provenance=provenance,
         environment=environment.current(client.get_run(str(version.run_id)), run.scorer),
-        rival=rival.find(client, use_case.name, run.data.holdout, provenance, use_case.serving.threshold),
+        rival=rival.find(client, use_case.name, run.data.holdout, provenance),
     )
 
 

@@ -30,15 +30,13 @@ class Rival:
     remark: str = ""
 
 
-def find(
-    client: MlflowClient, name: str, holdout: TrainingFrame, pinned: Provenance, threshold: float
-) -> Rival | None:
+def find(client: MlflowClient, name: str, holdout: TrainingFrame, pinned: Provenance) -> Rival | None:
     """The champion of that name, asked about the holdout; None where none is crowned."""
     champion = version_of(client, name, CHAMPION)
-    return None if champion is None else _asked(champion, holdout, pinned, threshold)
+    return None if champion is None else _asked(champion, holdout, pinned)
 
 
-def _asked(champion: ModelVersion, holdout: TrainingFrame, pinned: Provenance, threshold: float) -> Rival:
+def _asked(champion: ModelVersion, holdout: TrainingFrame, pinned: Provenance) -> Rival:
     version = str(champion.version)
     try:
         model = mlflow.pyfunc.load_model(f"models:/{champion.name}/{version}").unwrap_python_model()
@@ -48,7 +46,7 @@ def _asked(champion: ModelVersion, holdout: TrainingFrame, pinned: Provenance, t
         return Rival(version, None, f"It is a {type(model).__name__} and no scoring model of this project.")
     if missing := sorted(set(model.scorer.encoder.features) - set(holdout.features)):
         return Rival(version, None, f"It needs features that this version's tables lack: {', '.join(missing)}.")
-    outcomes = Outcomes(holdout.y, model.scorer.predicted(holdout.features), threshold)
+    outcomes = Outcomes(holdout.y, model.scorer.predicted(holdout.features), model.scorer.answering.threshold)
     return Rival(version, outcomes, _unfair(champion, pinned))
 
 

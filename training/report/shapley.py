@@ -19,7 +19,7 @@ import numpy as np
 
 from training.encoding import Columns
 from training.evaluation import Floats
-from training.report.inputs import Groups
+from training.inputs import Groups
 
 ROWS, BACKGROUND, ROWS_AT_ONCE = 150, 64, 4
 

@@ -7,6 +7,7 @@ from lakehouse.errors import nearest
 from training.models import FAMILIES
 from training.part import Part
 from training.search.joint import JointSpace
+from training.search.left_out import dimensions
 from training.search.space import Choice, Dimension, Space, SpaceRefused, Value
 
 
@@ -22,15 +23,21 @@ class Range(Part):
 Narrowed = Mapping[str, Range | tuple[Value, ...]]
 
 
-def joint_space(families: Sequence[str], narrowed: Mapping[str, Narrowed]) -> JointSpace:
+def joint_space(
+    families: Sequence[str], narrowed: Mapping[str, Narrowed], leave_out: Sequence[tuple[str, ...]] = ()
+) -> JointSpace:
     """The families' spaces, each with the ranges and values of `narrowed` in place of its own.
+
+    Every family that has a space may also leave out each group of inputs in `leave_out`.
 
     Raises:
         SpaceRefused: it narrows what no family has, or to what cannot be.
     """
     if strange := sorted(set(narrowed) - set(families)):
         raise SpaceRefused(f"it narrows {strange[0]}, which is not searched. {nearest(strange[0], list(families))}")
-    return JointSpace({name: _space(name, FAMILIES[name].space, narrowed.get(name, {})) for name in families})
+    spaces = {name: _space(name, FAMILIES[name].space, narrowed.get(name, {})) for name in families}
+    without = dimensions(leave_out)
+    return JointSpace({name: {**space, **without} if space else space for name, space in spaces.items()})
 
 
 def _space(family: str, space: Space, narrowed: Narrowed) -> Space:

@@ -1,5 +1,6 @@
 """How the hyperparameters are searched, as a use case says it."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -8,6 +9,7 @@ from training.evaluation import METRICS
 from training.models import FAMILIES
 from training.part import Part, known_word
 from training.search.joint import JointSpace
+from training.search.left_out import require_known
 from training.search.methods import Engine, Method
 from training.search.narrowing import Range, joint_space
 
@@ -27,6 +29,8 @@ class Search(Part):
         trial_timeout_s: seconds after which a trial is ended.
         trial_memory_mb: what a trial may take, beside the data that all share.
         space: by family and dimension the range or the values that are searched, in place of the declared ones.
+        leave_out: the raw inputs that a trial may do without, each by itself or a list that goes together; `auto`:
+            every input of the tables.
     """
 
     method: Method = "tpe"
@@ -42,6 +46,7 @@ class Search(Part):
     trial_timeout_s: float | None = Field(default=None, gt=0)
     trial_memory_mb: int | None = Field(default=None, ge=64)
     space: dict[str, dict[str, Range | tuple[int | float | str | bool | None, ...]]] = Field(default_factory=dict)
+    leave_out: Literal["auto"] | tuple[str | tuple[str, ...], ...] = ()
 
     @field_validator("metric")
     @classmethod
@@ -79,12 +84,28 @@ class Search(Part):
         return self
 
     def joint_space(self) -> JointSpace:
-        """The space that is searched.
+        """The space that is searched; of `leave_out: auto` what there is depends on the tables: see `on`.
 
         Raises:
             SpaceRefused: `space` narrows what no family has, or to what cannot be.
         """
-        return joint_space(self.families, self.space)
+        return joint_space(self.families, self.space, self._groups())
+
+    def on(self, inputs: Sequence[str]) -> "Search":
+        """The search of these raw inputs, each that may be left out by its name.
+
+        Raises:
+            SpaceRefused: `leave_out` names an input that is not there.
+        """
+        if self.leave_out == "auto":
+            return self.model_copy(update={"leave_out": tuple(inputs)})
+        require_known(self._groups(), inputs)
+        return self
+
+    def _groups(self) -> list[tuple[str, ...]]:
+        if self.leave_out == "auto":
+            return []
+        return [(group,) if isinstance(group, str) else group for group in self.leave_out]
 
     @property
     def runs_on(self) -> ExecutorName:

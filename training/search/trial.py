@@ -7,12 +7,16 @@ from time import monotonic
 from typing import Literal
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from training.evaluation import METRICS, evaluate
 from training.frame import TrainingFrame
+from training.inputs import without
 from training.models import FAMILIES
+from training.models.kept import KeptColumns
 from training.scoring import predict
 from training.search.joint import Candidate
+from training.search.left_out import left_out
 from training.search.pruning import Bar
 from training.splitting import Fold
 
@@ -117,9 +121,17 @@ def best(trials: Sequence[Trial], metric: str) -> Trial:
     return min(trials, key=lambda trial: (trial.loss(metric), trial.number))
 
 
-def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> object:
-    """The candidate's pipeline, fitted on the whole frame."""
-    return FAMILIES[candidate.family].fit(candidate.params, seed, frame)
+def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
+    """The candidate's pipeline, fitted on the whole frame; it takes whole rows, also where it leaves out inputs.
+
+    Raises:
+        ValueError: it leaves out all of them.
+    """
+    family, gone = FAMILIES[candidate.family], left_out(candidate.params)
+    if not gone:
+        return family.fit(candidate.params, seed, frame)
+    kept, places = without(frame, gone, family.takes)
+    return Pipeline([("kept", KeptColumns(places)), *family.fit(candidate.params, seed, kept).steps])
 
 
 def _nameless(frame: TrainingFrame) -> TrainingFrame:

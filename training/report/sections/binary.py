@@ -19,7 +19,7 @@ Parts = Mapping[str, Outcomes]
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """ROC, precision and recall, calibration, thresholds and confusion."""
     parts = {VALIDATION: evidence.validation, HOLDOUT: evidence.holdout}
-    threshold = evidence.use_case.serving.threshold
+    threshold = evidence.scorer.answering.threshold
     return (
         Words(
             "Blue: all rows of the validation folds together, each scored by a model that had not seen it; thin "
@@ -184,8 +184,8 @@ def _thresholds(rows: Outcomes) -> Figure:
     best = int(np.argmax(found.f1))
     return Figure(
         "The decision threshold",
-        chart(x, y, marks, f"Precision, recall and F1 by threshold. The use case decides at {rows.threshold:g}."),
-        f"Validation folds. The use case decides for 1 from {rows.threshold:g} on (upright line); F1 is highest, "
+        chart(x, y, marks, f"Precision, recall and F1 by threshold. The version decides at {rows.threshold:g}."),
+        f"Validation folds. The version decides for 1 from {rows.threshold:g} on (upright line); F1 is highest, "
         f"{found.f1[best]:.4f}, at {found.thresholds[best]:.4f}.",
         tuple(Key(name, style) for name, (style, _) in curves_drawn.items()),
     )

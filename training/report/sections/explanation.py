@@ -7,10 +7,11 @@ import numpy as np
 
 from training.encoding import Columns
 from training.evaluation import Floats
+from training.inputs import groups
 from training.report.beeswarm import beeswarm
 from training.report.evidence import Evidence
 from training.report.importance import ROUNDS, Importance, permutation_importance, sample
-from training.report.inputs import groups, reading
+from training.report.inputs import reading
 from training.report.page import Block, Column, Figure, Key, Table, Words, drawn, number, words
 from training.report.sections.wording import VALIDATION, said
 from training.report.shapley import BACKGROUND, ROWS, Contributions, contributions

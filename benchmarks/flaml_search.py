@@ -1,0 +1,40 @@
+"""FLAML's search as a script of an environment of its own, which has FLAML and nothing of ours."""
+
+import json
+import sys
+import warnings
+
+import numpy as np
+from flaml import AutoML  # type: ignore[import-not-found]  # it is in an environment of its own
+from scipy import sparse
+
+warnings.filterwarnings("ignore")
+folder, seconds, folds, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+labels = np.load(f"{folder}/labels.npy")
+automl = AutoML()
+automl.fit(
+    sparse.load_npz(f"{folder}/training.npz"),
+    labels,
+    task="classification",
+    metric="roc_auc",
+    time_budget=seconds,
+    eval_method="cv",
+    split_type="time",
+    n_splits=folds,
+    n_jobs=1,
+    seed=seed,
+    verbose=0,
+    log_file_name=f"{folder}/flaml.log",
+    log_type="all",
+)
+with open(f"{folder}/flaml.log", encoding="utf-8") as log:  # noqa: PTH123  (nothing of ours runs here)
+    trials = [line for line in map(json.loads, log) if "validation_loss" in line]
+said = automl.predict_proba(sparse.load_npz(f"{folder}/holdout.npz"))[:, 1]
+print(
+    json.dumps(
+        {
+            "trials": [[line["wall_clock_time"], 1 - line["validation_loss"]] for line in trials],
+            "holdout": said.tolist(),
+        }
+    )
+)

@@ -1,0 +1,136 @@
+"""Our searches beside FLAML at equal wall time: trials a minute, the best so far over time, and the holdout."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import click
+import numpy as np
+from scipy import sparse, stats
+
+from benchmarks.measure import measure, tool
+from lakehouse import console
+from lakehouse.settings import PROJECT, Settings
+from training.dataset import load_frame
+from training.evaluation import METRICS, Floats
+from training.feature_store.home import open_store
+from training.models import FAMILIES
+from training.scoring import predict
+from training.search.loop import Found
+from training.search.running import search
+from training.search.trial import Attempt, Trial, fit
+from training.splitting import Split, folds, split
+from training.use_case import UseCase, load, with_search
+
+OURS = {
+    "grid": {"method": "grid"},
+    "random": {"method": "random"},
+    "TPE": {"method": "tpe"},
+    "TPE, pruned": {"method": "tpe", "prune": True},
+    "Optuna TPE": {"method": "tpe", "engine": "optuna"},
+}
+FLAML = "FLAML 2.7.0"
+PACKAGES = ("--with", "flaml[automl]==2.7.0")
+SHARES = (0.25, 0.5, 1.0)  # of the time, at which the best so far is read
+NO_LIMIT = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search.
+
+    Attributes:
+        trials: when each ended, in seconds since the start, and the metric on the folds; NaN of one without a result.
+        holdout: the metric of its best on the holdout, which it is asked about once.
+    """
+
+    trials: Sequence[tuple[float, float]]
+    holdout: float
+
+    def best_by(self, seconds: float) -> float:
+        """The best metric by then; NaN where no trial had ended."""
+        ended = [value for at, value in self.trials if at <= seconds and np.isfinite(value)]
+        return max(ended, default=float("nan"))
+
+    def cells(self, seconds: float) -> list[float]:
+        last = max((at for at, _ in self.trials), default=seconds)
+        return [len(self.trials) / last * 60, *(self.best_by(seconds * share) for share in SHARES), self.holdout]
+
+
+@click.command()
+@click.option("--use-case", "names", multiple=True, default=("term_deposit", "churn"), show_default=True)
+@click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True, help="What each search gets.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="5 for intervals worth reading.")
+def main(names: tuple[str, ...], seconds: float, seeds: int) -> None:
+    """Search each use case by each method, one after the other, on one core each; metric of both is ROC AUC."""
+    rows = []
+    for name in names:
+        use_case = load(name)
+        data = split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
+        for contender, run in _contenders(use_case, data, seconds):
+            console.stage(f"{name} by {contender}: {seeds} x {seconds:g} s")
+            cells = _summed([run(seed).cells(seconds) for seed in range(seeds)])
+            console.detail(", ".join(cells))
+            rows.append([name, contender, *cells])
+    shares = [f"best after {share:.0%}" for share in SHARES]
+    console.table(["use case", "search", "trials/min", *shares, "holdout"], rows)
+
+
+def _contenders(use_case: UseCase, data: Split, seconds: float) -> Iterator[tuple[str, Callable[[int], Run]]]:
+    for name, said in OURS.items():
+        yield name, lambda seed, said=said: _ours(use_case, data, seconds, {**said, "seed": seed})  # type: ignore[misc]
+    yield FLAML, lambda seed: _flaml(use_case, data, seconds, seed)
+
+
+def _ours(use_case: UseCase, data: Split, seconds: float, said: dict[str, object]) -> Run:
+    plan = with_search(use_case, {**said, "max_evals": NO_LIMIT, "max_minutes": seconds / 60}).search
+    attempt = Attempt(list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.answering.threshold)
+    begin, ended = monotonic(), list[tuple[float, float]]()
+
+    def record(trial: Trial) -> None:
+        ended.append((monotonic() - begin, trial.metrics.get(plan.metric, np.nan)))
+
+    found: Found = search(plan, attempt, record, Settings.from_environment())
+    best = found.best(plan.metric).candidate
+    fitted = fit(best, data.training, plan.seed)
+    said_of = predict(fitted, use_case.task, data.holdout.inputs(FAMILIES[best.family].takes))
+    return Run(ended, _metric(use_case, data, said_of))
+
+
+def _flaml(use_case: UseCase, data: Split, seconds: float, seed: int) -> Run:
+    with tempfile.TemporaryDirectory() as folder:
+        sparse.save_npz(Path(folder) / "training.npz", data.training.x)
+        sparse.save_npz(Path(folder) / "holdout.npz", data.holdout.x)
+        np.save(Path(folder) / "labels.npy", data.training.y)
+        command = [tool("uv"), "run", "--quiet", "--no-project", *PACKAGES, "python", "-W", "ignore"]
+        script = str(PROJECT / "benchmarks" / "flaml_search.py")
+        usage = measure(
+            [*command, script, folder, str(seconds), str(use_case.split.folds), str(seed)], PROJECT, os.environ
+        )
+    said = json.loads(usage.output.splitlines()[-1])
+    return Run([(at, value) for at, value in said["trials"]], _metric(use_case, data, np.asarray(said["holdout"])))
+
+
+def _metric(use_case: UseCase, data: Split, predicted: Floats) -> float:
+    return METRICS[use_case.search.metric].function(data.holdout.y, predicted, use_case.answering.threshold)
+
+
+def _summed(runs: list[list[float]]) -> list[str]:
+    """Of each column the mean over the seeds, and half the width of its 95 % interval where there are several."""
+    columns = np.asarray(runs).T
+    if len(runs) == 1:
+        return [_shown(value) for value in columns[:, 0]]
+    half = stats.t.ppf(0.975, len(runs) - 1) * columns.std(axis=1, ddof=1) / np.sqrt(len(runs))
+    return [f"{_shown(mean)} ± {_shown(width)}" for mean, width in zip(columns.mean(axis=1), half, strict=True)]
+
+
+def _shown(value: float) -> str:
+    return f"{value:.0f}" if value >= 2 else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    console.run_command(main)

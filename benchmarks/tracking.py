@@ -1,0 +1,73 @@
+"""What tracking costs a search: the time it waits for it, and the processor time that is taken beside it."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import mlflow
+from mlflow.tracking import MlflowClient
+
+from lakehouse import console
+from lakehouse.settings import Settings
+from training.dataset import load_frame
+from training.feature_store.home import open_store
+from training.search.running import search
+from training.search.trial import Attempt, Trial
+from training.splitting import folds, split
+from training.tracking import experiment_id, tracking
+from training.tracking.searches import trial_log
+from training.use_case import load, with_search
+
+WRITER = "trials to MLflow"
+
+Searched = Callable[[Callable[[Trial], None]], object]
+
+
+@click.command()
+@click.option("--use-case", "name", default="term_deposit", show_default=True)
+@click.option("--trials", type=click.IntRange(1), default=200, show_default=True)
+def main(name: str, trials: int) -> None:
+    """One search by TPE, each trial logged to a fresh database."""
+    use_case = with_search(load(name), {"max_evals": trials})
+    settings = Settings.from_environment()
+    data = split(load_frame(use_case, open_store(settings)), use_case.split)
+    plan = use_case.search
+    attempt = Attempt(list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.answering.threshold)
+    with tempfile.TemporaryDirectory() as folder:
+        apart = replace(settings, project=Path(folder), tracking_uri=f"sqlite:///{folder}/mlflow.db")
+        with tracking(apart) as client:
+            taken = _taken(client, apart, name, lambda record: search(plan, attempt, record, settings))
+    console.table(
+        ["search", "trials", "in all", "waited for the log", "waited at the end", "processor beside", "share"],
+        [[f"{name} by {plan.method}", str(trials), *taken]],
+    )
+
+
+def _taken(client: MlflowClient, settings: Settings, name: str, searched: Searched) -> list[str]:
+    waited, beside, begin = 0.0, 0.0, time.monotonic()
+    with mlflow.start_run(experiment_id=experiment_id(client, settings, name)) as active:
+        with trial_log(client, client.get_run(active.info.run_id), settings, 0) as log:
+            (writer,) = (thread for thread in threading.enumerate() if thread.name == WRITER)
+            clock = time.pthread_getcpuclockid(int(str(writer.ident)))
+
+            def record(trial: Trial) -> None:
+                nonlocal waited, beside
+                before = time.monotonic()
+                log.add(trial)
+                waited += time.monotonic() - before
+                beside = time.clock_gettime(clock)
+
+            searched(record)
+            ended = time.monotonic()
+        at_end = time.monotonic() - ended
+    # The writer's processor time is counted whole, though it may have had a core of its own.
+    total, cost = ended - begin, waited + at_end + beside
+    return [*(f"{seconds:.2f} s" for seconds in (total, waited, at_end, beside)), f"{cost / total:.1%}"]
+
+
+if __name__ == "__main__":
+    console.run_command(main)
