@@ -24,6 +24,7 @@ from training.feature_store import (
     NameTaken,
     NoFeatureTable,
     Spine,
+    TableTaken,
 )
 
 TIME = pa.timestamp("us", "UTC")
@@ -227,3 +228,16 @@ def test_no_row_sees_what_came_or_became_known_later(
         write_labels(each, *spine)
     lookup = FeatureLookup("gold.features", ("value",), days)
     assert frame(home, lookup) == frame(plain, lookup)
+
+
+def test_a_new_table_is_written_once_and_read_as_it_is(home: Home) -> None:
+    if isinstance(home, DatabricksHome):
+        pytest.skip("the stand-in for a workspace writes nothing: test_databricks_feature_store")
+    write_labels(home, (1, day(1)), (2, day(2)))
+    home.store.create("gold.copy", home.store.rows("gold.labels"))
+    copied = home.store.rows("gold.copy").toArrow().sort_by("client")
+    assert copied["client"].to_pylist() == [1, 2]
+    with pytest.raises(TableTaken, match=r"gold\.copy is there already"):
+        home.store.create("gold.copy", home.store.rows("gold.labels"))
+    with pytest.raises(TableNotFound, match=r"gold\.lables .*Did you mean 'gold\.labels'"):
+        home.store.rows("gold.lables")
