@@ -28,7 +28,14 @@ FIELDS: Mapping[Task, tuple[str, ...]] = {
 }
 
 # What our own families may bring that skops does not trust by itself. Anything else in a file is refused.
-TRUSTED = frozenset({"numpy.arcsinh", "numpy.ufunc", "training.models.dense.DenseWhereSmall"})
+TRUSTED = frozenset(
+    {
+        "numpy.arcsinh",
+        "numpy.ufunc",
+        "scipy.sparse._csr.csr_matrix",  # the rows that nearest neighbours keep, where they are too many to be dense
+        "training.models.dense.DenseWhereSmall",
+    }
+)
 
 
 class ArtifactRefused(LakehouseError):
