@@ -22,14 +22,15 @@ class ScoringModel(PythonModel):
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Answers for a frame of raw columns, one row each."""
-        return pd.DataFrame(self.answer(_records(model_input)))
+        return pd.DataFrame(self.answer(records_of(model_input)))
 
     def answer(self, records: Sequence[Record]) -> list[Answer]:
         """The same for records as JSON brings them, without pandas between."""
         return self.scorer.answer(records)
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as records; whatever pandas has for a missing value is None."""
     columns = {str(name): frame[name].tolist() for name in frame.columns}
     rows = zip(*columns.values(), strict=True)
     return [{name: _or_none(value) for name, value in zip(columns, row, strict=True)} for row in rows]

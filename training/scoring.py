@@ -34,6 +34,7 @@ TRUSTED = frozenset(
     {
         "numpy.arcsinh",
         "numpy.ufunc",
+        "scipy.sparse._csr.csr_matrix",  # the rows that nearest neighbours keep, where they are too many to be dense
         "training.models.calibrated.Calibrated",
         "training.models.dense.DenseWhereSmall",
         "training.models.kept.KeptColumns",

@@ -26,6 +26,7 @@ from training.feature_store import (
     NoFeatureTable,
     Snapshot,
     Spine,
+    TableTaken,
     Versions,
 )
 from training.feature_store.local import LocalFeatureStore
@@ -168,6 +169,14 @@ class PlainHome:
         rows, _, _ = self._at(name, version)
         types = {field.name: SQL_TYPES.get(field.type, "") for field in rows.schema}
         return Snapshot(name, version, name, name, rows.num_rows, types)
+
+    def rows(self, name: str) -> DataFrame:
+        return open_session().createDataFrame(self._at(name, None)[0])
+
+    def create(self, name: str, rows: DataFrame) -> None:
+        if name in self.written:
+            raise TableTaken.named(name)
+        self.write(name, rows.toArrow())
 
     def publish(self, name: str) -> Published:
         raise NotImplementedError("nothing is read online")

@@ -5,15 +5,26 @@ import sys
 import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import create_autospec
 
 import pyarrow as pa
 import pytest
 from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
 
 from lakehouse.settings import SettingRefused, Settings
 from lakehouse.warehouse import TableNotFound
 from tests.contract.unity_catalog import MODULE, RecordedClient, RecordedLookup, Table, Workspace, vendor_client
-from training.feature_store import FeatureLookup, FeatureNotFound, NameTaken, NoFeatureTable, Spine, StaleTable, home
+from training.feature_store import (
+    FeatureLookup,
+    FeatureNotFound,
+    NameTaken,
+    NoFeatureTable,
+    Spine,
+    StaleTable,
+    TableTaken,
+    home,
+)
 from training.feature_store.databricks import (
     DatabricksFeatureStore,
     LookupRefused,
@@ -288,6 +299,15 @@ def test_what_the_client_refuses_names_the_tables(filled: Workspace, error: Exce
 
 
 INSIDE = {"FEATURE_STORE": "databricks", "DATABRICKS_RUNTIME_VERSION": "17.3", "DATABRICKS_CATALOG": "risk"}
+
+
+def test_a_new_table_is_made_in_the_catalog_unless_it_is_there(filled: Workspace) -> None:
+    rows = create_autospec(DataFrame, instance=True)
+    filled.store.create("gold.answers", rows)
+    rows.write.format("delta").saveAsTable.assert_called_once_with("`main`.`gold`.`answers`")
+    with pytest.raises(TableTaken, match=r"gold\.labels is there already"):
+        filled.store.create("gold.labels", rows)
+    assert filled.store.rows("gold.labels").count() > 0
 
 
 def test_the_store_is_local_unless_it_is_named() -> None:

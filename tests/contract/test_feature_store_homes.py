@@ -23,6 +23,7 @@ from training.feature_store import (
     NameTaken,
     NoFeatureTable,
     Spine,
+    TableTaken,
 )
 
 TIME = pa.timestamp("us", "UTC")
@@ -216,3 +217,16 @@ def test_many_histories_are_joined_as_by_the_plainest_store(home: Home) -> None:
         found = frame(home, lookup)
         assert found == frame(plain, lookup)
         assert len({row[-1] for row in found}) > 9
+
+
+def test_a_new_table_is_written_once_and_read_as_it_is(home: Home) -> None:
+    if isinstance(home, DatabricksHome):
+        pytest.skip("the stand-in for a workspace writes nothing: test_databricks_feature_store")
+    write_labels(home, (1, day(1)), (2, day(2)))
+    home.store.create("gold.copy", home.store.rows("gold.labels"))
+    copied = home.store.rows("gold.copy").toArrow().sort_by("client")
+    assert copied["client"].to_pylist() == [1, 2]
+    with pytest.raises(TableTaken, match=r"gold\.copy is there already"):
+        home.store.create("gold.copy", home.store.rows("gold.labels"))
+    with pytest.raises(TableNotFound, match=r"gold\.lables .*Did you mean 'gold\.labels'"):
+        home.store.rows("gold.lables")

@@ -10,6 +10,7 @@ import simulation.run
 import training.features
 import training.publish
 import training.run
+import training.score
 from lakehouse import settings
 from lakehouse.settings import PROJECT
 
@@ -18,7 +19,7 @@ MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 
 
 def commands() -> list[tuple[str, click.Command]]:
-    modules = [training.run, training.features, training.publish, simulation.run]
+    modules = [training.run, training.features, training.publish, training.score, simulation.run]
     single = [(module.__name__, module.main) for module in modules]
     return [*single, *((f"deployment.run {name}", command) for name, command in deployment.run.main.commands.items())]
 

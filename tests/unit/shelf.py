@@ -19,13 +19,13 @@ class Shelf:
     """Answers every frame with the same rows, already joined; remembers which versions were asked for.
 
     Attributes:
-        rows: the spine with its features.
+        joined: the spine with its features.
         declared: the features of each feature table.
         encodings: of the first feature table, as dbt publishes them.
         vocabularies: the categories of each index table.
     """
 
-    rows: pa.Table
+    joined: pa.Table
     declared: Mapping[str, Sequence[str]]
     encodings: Sequence[Mapping[str, Any]] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -49,10 +49,16 @@ class Shelf:
     ) -> tuple[DataFrame, Versions]:
         columns = [*spine.columns, *(f for lookup in lookups for f in lookup.features)]
         read = {name: (versions or {}).get(name, 9) for name in [spine.table, *(lookup.table for lookup in lookups)]}
-        return cast(DataFrame, SimpleNamespace(toArrow=lambda: self.rows.select(columns))), read
+        return cast(DataFrame, SimpleNamespace(toArrow=lambda: self.joined.select(columns))), read
 
     def snapshot(self, name: str, version: int) -> Snapshot:
-        return Snapshot(name, version, f"shelf/{name}", "0", self.rows.num_rows, {"entity": "bigint"})
+        return Snapshot(name, version, f"shelf/{name}", "0", self.joined.num_rows, {"entity": "bigint"})
+
+    def rows(self, name: str) -> DataFrame:
+        raise NotImplementedError("training reads frames")
+
+    def create(self, name: str, rows: DataFrame) -> None:
+        raise NotImplementedError("training writes no table")
 
     def publish(self, name: str) -> Published:
         raise NotImplementedError("training does not publish")

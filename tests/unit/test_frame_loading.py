@@ -141,7 +141,7 @@ def test_a_feature_may_be_any_kind_of_number(heights: pa.Array) -> None:
 def test_a_spine_without_rows_is_refused() -> None:
     empty = shelf()
     with pytest.raises(FrameRefused, match=r"the spine gold\.labels has no rows\n.*dbt build"):
-        loaded(Shelf(empty.rows.slice(0, 0), DECLARED, ENCODINGS, PLACES))
+        loaded(Shelf(empty.joined.slice(0, 0), DECLARED, ENCODINGS, PLACES))
 
 
 def test_an_excluded_feature_that_is_not_there_names_the_nearest() -> None:
@@ -168,7 +168,7 @@ def test_a_row_without_a_time_is_refused() -> None:
 def test_a_feature_of_two_tables_is_refused() -> None:
     both = Shelf(
         pa.Table.from_arrays(
-            [*shelf().rows.columns, pa.array([1.0] * 4)], names=[*shelf().rows.column_names, "height"]
+            [*shelf().joined.columns, pa.array([1.0] * 4)], names=[*shelf().joined.column_names, "height"]
         ),
         DECLARED | {"gold.bodies": ["height"]},
     )

@@ -80,7 +80,7 @@ def test_a_holdout_that_has_changed_is_refused(changed: Shelf) -> None:
 
 
 def test_what_changed_before_the_holdout_does_not_matter() -> None:
-    rows = store().rows.to_pydict()
+    rows = store().joined.to_pydict()
     before = Shelf(pa.table(rows | {"height": [9.0, *rows["height"][1:]]}), {"gold.people": ["height"]})
     assert rebuild(USE_CASE, version("2", pinned()), before).fingerprint == pinned().holdout_fingerprint
 

@@ -74,6 +74,14 @@ def test_rows_stay_sparse_where_dense_ones_would_be_too_large(monkeypatch: pytes
     assert DenseWhereSmall().fit(ROWS.x).transform(ROWS.x) is ROWS.x
 
 
+def test_neighbours_among_sparse_rows_survive_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "LIMIT_BYTES", 100)
+    ours = scorer("knn", next(params for family, params in POINTS if family == "knn"))
+    assert sparse.issparse(ours.pipeline[-1]._fit_X)
+    read = Scorer.load(ours.save(tmp_path))
+    assert np.array_equal(read.predicted(ROWS.features), ours.predicted(ROWS.features))
+
+
 def test_a_file_with_types_of_no_family_is_refused(tmp_path: Path) -> None:
     artifacts = scorer(*POINTS[0]).save(tmp_path)
     skops.io.dump(FunctionTransformer(Path.unlink), artifacts[PIPELINE])

@@ -188,6 +188,14 @@ class NameTaken(LakehouseError):
         )
 
 
+class TableTaken(LakehouseError):
+    """A table of that name is there, and nothing may stand in its place."""
+
+    @classmethod
+    def named(cls, name: str) -> "TableTaken":
+        return cls(f"{name} is there already, and is not written over", hint="Name another table.")
+
+
 class FeatureStore(Protocol):
     """One boundary, one file per home."""
 
@@ -231,6 +239,22 @@ class FeatureStore(Protocol):
 
         Raises:
             TableNotFound: it was not built, or has no such version.
+        """
+        ...
+
+    def rows(self, name: str) -> DataFrame:
+        """Any table as it is now.
+
+        Raises:
+            TableNotFound: it was not built.
+        """
+        ...
+
+    def create(self, name: str, rows: DataFrame) -> None:
+        """Write a new table: all of its rows, or no table.
+
+        Raises:
+            TableTaken: a table of that name is there.
         """
         ...
 

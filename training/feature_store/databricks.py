@@ -174,6 +174,12 @@ class DatabricksFeatureStore:
     def snapshot(self, name: str, version: int) -> Snapshot:
         return self.catalog.snapshot(name, version)
 
+    def rows(self, name: str) -> DataFrame:
+        return self.catalog.read(name, self.catalog.version(name))
+
+    def create(self, name: str, rows: DataFrame) -> None:
+        self.catalog.create(name, rows)
+
     def publish(self, name: str) -> Published:
         """Publish to the online store that ONLINE_STORE names; the platform keeps the newest row of each key.
 

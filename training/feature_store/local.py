@@ -1,6 +1,7 @@
 """The Feature Store on Delta tables in a folder, read through any Spark Connect engine."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.claim import Claim
 from lakehouse.warehouse import TableName, TableNotFound, Warehouse
 from training.feature_store import (
     Feature,
@@ -19,6 +21,7 @@ from training.feature_store import (
     NoFeatureTable,
     Snapshot,
     Spine,
+    TableTaken,
     Versions,
 )
 from training.feature_store.online import Key, OnlineStore, Published, Row
@@ -85,6 +88,28 @@ class LocalFeatureStore:
         location, table_id = str(self.warehouse.location(parsed)), str(log.metadata().id)
         columns = self._read(name, version).dtypes
         return Snapshot(name, version, location, table_id, log.count(), dict(columns))
+
+    def rows(self, name: str) -> DataFrame:
+        return self._read(name, self.warehouse.open(TableName.parse(name)).version())
+
+    def create(self, name: str, rows: DataFrame) -> None:
+        """Write a new table: all of its rows, or no table.
+
+        Raises:
+            TableTaken: a table of that name is there.
+            WarehouseBusy, WarehouseUnwritable: another process writes, or nobody can.
+        """
+        parsed = TableName.parse(name)
+        location = self.warehouse.location(parsed)
+        self.warehouse.require_writable()
+        claim = Claim.on(self.warehouse.root)
+        try:
+            if parsed in self.warehouse.tables(parsed.schema):
+                raise TableTaken.named(name)
+            shutil.rmtree(location, ignore_errors=True)  # files of a write that was cut off
+            rows.write.format("delta").save(str(location))
+        finally:
+            claim.release()
 
     def publish(self, name: str) -> Published:
         table = self.table(name)

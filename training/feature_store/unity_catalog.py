@@ -7,7 +7,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.warehouse import TableName, TableNotFound
-from training.feature_store import FeatureNotFound, Snapshot
+from training.feature_store import FeatureNotFound, Snapshot, TableTaken
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,16 @@ class UnityCatalog:
         except PySparkException as err:
             raise TableNotFound.at_version(name, version, err) from err
         return table
+
+    def create(self, name: str, rows: DataFrame) -> None:
+        """Write a new table.
+
+        Raises:
+            TableTaken: a table of that name is there.
+        """
+        if self.session.catalog.tableExists(self.quoted(name)):
+            raise TableTaken.named(name)
+        rows.write.format("delta").saveAsTable(self.quoted(name))
 
     def columns(self, name: str, version: int, columns: Sequence[str]) -> DataFrame:
         """These columns of the table at a version.
