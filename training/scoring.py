@@ -27,8 +27,31 @@ FIELDS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("value",),
 }
 
-# What our own families may bring that skops does not trust by itself. Anything else in a file is refused.
-TRUSTED = frozenset({"numpy.arcsinh", "numpy.ufunc", "training.models.dense.DenseWhereSmall"})
+# What our own families may bring that skops does not trust by itself. Anything else in a file is refused; of a
+# function with arguments (`functools.partial`) the function too. Boosters are read by the readers of their libraries.
+TRUSTED = frozenset(
+    {
+        "collections.OrderedDict",
+        "functools.partial",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+        "numpy.arcsinh",
+        "numpy.ufunc",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.model_selection._split.KFold",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils.validation.check_array",
+        "training.models.catboost.CatBoost",
+        "training.models.dense.DenseWhereSmall",
+        "training.models.lightgbm.LightGbm",
+        "training.models.xgboost.XgBoost",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRegressor",
+    }
+)
 
 
 class ArtifactRefused(LakehouseError):

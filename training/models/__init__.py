@@ -24,3 +24,4 @@ _DECLARED = (
     CATBOOST,
 )
 FAMILIES: Mapping[str, Family] = {family.name: family for family in _DECLARED}
+SEARCHED = tuple(name for name, family in FAMILIES.items() if family.searched)

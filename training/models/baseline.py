@@ -20,4 +20,5 @@ DUMMY = Family(
     tasks=ALL_TASKS,
     takes="sparse",
     takes_weights=True,
+    searched=False,
 )

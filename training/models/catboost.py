@@ -18,6 +18,8 @@ _MODEL = "model_"
 class CatBoost(BoostedByRounds):
     """CatBoost on dense rows, one thread; kept in CatBoost's own format."""
 
+    library = "catboost"
+
     def _fitted(self, rows: Rows, rounds: int, judges: Rows | None) -> Any:
         from catboost import Pool
 
@@ -41,6 +43,11 @@ class CatBoost(BoostedByRounds):
     def _prepared(self, x: Floats) -> pd.DataFrame:
         # A category must be a whole number or a text, and a frame alone has columns of several types.
         return pd.DataFrame(x).astype(dict.fromkeys(self.categorical, "int64"))
+
+    def _error(self) -> type[Exception]:
+        from catboost import CatBoostError
+
+        return CatBoostError
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -14,6 +14,8 @@ ROUNDS = 300
 class LightGbm(BoostedByRounds):
     """LightGBM on dense rows, one thread, the same trees each time."""
 
+    library = "lightgbm"
+
     def _fitted(self, rows: Rows, rounds: int, judges: Rows | None) -> Any:
         import lightgbm
 
@@ -38,6 +40,11 @@ class LightGbm(BoostedByRounds):
     def _prepared(self, x: Floats) -> Floats:
         return x
 
+    def _error(self) -> type[Exception]:
+        from lightgbm.basic import LightGBMError
+
+        return LightGBMError
+
 
 def _lightgbm(params: Params, seed: int, given: Given) -> Pipeline:
     options = {
@@ -47,9 +54,7 @@ def _lightgbm(params: Params, seed: int, given: Given) -> Pipeline:
     subsample = {"subsample": params["subsample"], "subsample_freq": 1}
     weights = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
     categorical = tuple(given.categories)
-    return Pipeline(
-        [("model", LightGbm(given.task, ROUNDS, {**options, **subsample, **weights}, categorical, seed))]
-    )
+    return Pipeline([("model", LightGbm(given.task, ROUNDS, {**options, **subsample, **weights}, categorical, seed))])
 
 
 LIGHTGBM = Family(

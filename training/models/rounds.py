@@ -1,7 +1,7 @@
 """How many rounds a boosted model takes: found on the newest of its rows, then fitted on all of them."""
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,12 @@ class BoostedByRounds(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
     Where the older rows lack a class, all `rounds` are taken.
 
     Attributes:
+        library: the package that it is of.
         model_: the library's fitted model.
         rounds_: how many rounds it took.
     """
+
+    library: ClassVar[str]
 
     def __init__(
         self, task: Task, rounds: int, options: dict[str, Any], categorical: tuple[int, ...], seed: int
@@ -48,15 +51,29 @@ class BoostedByRounds(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
     def _prepared(self, x: Floats) -> Any:
         """Rows as the library's model takes them."""
 
+    @abstractmethod
+    def _error(self) -> type[Exception]:
+        """What the library raises at rows or options that it cannot learn from."""
+
     def fit(self, x: Floats, y: npt.NDArray[Any], sample_weight: Floats | None = None) -> Self:
-        rows = Rows(x, y, sample_weight)
-        self.classes_ = np.unique(y)
-        older, newest = rows.cut(int(len(y) * (1 - SHARE)))
+        """Find the rounds, then fit on all rows.
+
+        Raises:
+            ValueError: the library cannot learn from these rows; its own errors are of many kinds.
+        """
+        try:
+            self._fit(Rows(x, y, sample_weight))
+        except self._error() as err:
+            raise ValueError(f"{self.library} cannot learn from these rows: {err}") from err
+        return self
+
+    def _fit(self, rows: "Rows") -> None:
+        self.classes_ = np.unique(rows.y)
+        older, newest = rows.cut(int(len(rows.y) * (1 - SHARE)))
         self.rounds_ = self.rounds
         if self.task == "regression" or len(np.unique(older.y)) == len(self.classes_):
             self.rounds_ = max(1, self._rounds_of(self._fitted(older, self.rounds, newest)))
         self.model_ = self._fitted(rows, self.rounds_, None)
-        return self
 
     def predict(self, x: Floats) -> npt.NDArray[Any]:
         return np.asarray(self.model_.predict(self._prepared(x))).ravel()

@@ -15,6 +15,8 @@ ROUNDS = 300
 class XgBoost(BoostedByRounds):
     """XGBoost on dense rows, one thread."""
 
+    library = "xgboost"
+
     def _fitted(self, rows: Rows, rounds: int, judges: Rows | None) -> Any:
         import xgboost
 
@@ -35,6 +37,11 @@ class XgBoost(BoostedByRounds):
 
     def _prepared(self, x: Floats) -> Floats:
         return np.asarray(x)
+
+    def _error(self) -> type[Exception]:
+        from xgboost.core import XGBoostError
+
+        return XGBoostError
 
 
 def _xgboost(params: Params, seed: int, given: Given) -> Pipeline:

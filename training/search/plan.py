@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from training.evaluation import METRICS
-from training.models import FAMILIES
+from training.models import SEARCHED
 from training.part import Part, known_word
 from training.search.joint import JointSpace
 from training.search.methods import Engine, Method
@@ -53,7 +53,7 @@ class Search(Part):
     def _families_are_known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(families)) < len(families):
             raise ValueError(f"named twice in {', '.join(families)}")
-        return tuple(known_word("family", family, list(FAMILIES)) for family in families)
+        return tuple(known_word("family", family, list(SEARCHED)) for family in families)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
