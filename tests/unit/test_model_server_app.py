@@ -100,7 +100,7 @@ class Caller:
 
     async def settled(self, name: str = "e") -> dict[str, Any]:
         """The endpoint, when nothing is loading any more."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 endpoint: dict[str, Any] = (await self("GET", f"{ROOT}/{name}")).body
                 entities = endpoint["config"].get("served_entities", [])
