@@ -43,6 +43,7 @@ TRUSTED = frozenset(
         "sklearn.model_selection._split.StratifiedKFold",
         "sklearn.tree._tree.Tree",
         "sklearn.utils.validation.check_array",
+        "training.models.blend.Blend",
         "training.models.catboost.CatBoost",
         "training.models.dense.DenseWhereSmall",
         "training.models.lightgbm.LightGbm",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from training.models.baseline import DUMMY
+from training.models.blend import BLEND
 from training.models.catboost import CATBOOST
 from training.models.family import Family
 from training.models.lightgbm import LIGHTGBM
@@ -22,6 +23,7 @@ _DECLARED = (
     LIGHTGBM,
     XGBOOST,
     CATBOOST,
+    BLEND,
 )
 FAMILIES: Mapping[str, Family] = {family.name: family for family in _DECLARED}
 SEARCHED = tuple(name for name, family in FAMILIES.items() if family.searched)

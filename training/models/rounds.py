@@ -79,7 +79,8 @@ class BoostedByRounds(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
         return np.asarray(self.model_.predict(self._prepared(x))).ravel()
 
     def predict_proba(self, x: Floats) -> Floats:
-        return np.asarray(self.model_.predict_proba(self._prepared(x)), dtype=np.float64)
+        said = np.asarray(self.model_.predict_proba(self._prepared(x)), dtype=np.float64)
+        return said / said.sum(axis=1, keepdims=True)  # of single precision, they sum to 1 up to its last digits only
 
 
 class Rows:

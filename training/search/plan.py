@@ -26,6 +26,7 @@ class Search(Part):
             else in processes.
         trial_timeout_s: seconds after which a trial is ended.
         trial_memory_mb: what a trial may take, beside the data that all share.
+        blend: of how many of the best trials a blend is tried when the search has ended; 0: of none.
         space: by family and dimension the range or the values that are searched, in place of the declared ones.
     """
 
@@ -37,6 +38,7 @@ class Search(Part):
     families: tuple[str, ...] = Field(min_length=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     prune: bool = False
+    blend: int = Field(default=5, ge=0, le=10)
     parallelism: int = Field(default=1, ge=1, le=128)
     executor: ExecutorName | None = None
     trial_timeout_s: float | None = Field(default=None, gt=0)
