@@ -29,15 +29,33 @@ FIELDS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("value",),
 }
 
-# What our own families may bring that skops does not trust by itself. Anything else in a file is refused.
+# What our own families may bring that skops does not trust by itself. Anything else in a file is refused; of a
+# function with arguments (`functools.partial`) the function too. Boosters are read by the readers of their libraries.
 TRUSTED = frozenset(
     {
+        "collections.OrderedDict",
+        "functools.partial",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
         "numpy.arcsinh",
         "numpy.ufunc",
         "scipy.sparse._csr.csr_matrix",  # the rows that nearest neighbours keep, where they are too many to be dense
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.model_selection._split.KFold",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils.validation.check_array",
+        "training.models.blend.Blend",
         "training.models.calibrated.Calibrated",
+        "training.models.catboost.CatBoost",
         "training.models.dense.DenseWhereSmall",
         "training.models.kept.KeptColumns",
+        "training.models.lightgbm.LightGbm",
+        "training.models.xgboost.XgBoost",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRegressor",
     }
 )
 

@@ -1,6 +1,8 @@
 """The stage of training that searches: its options, what it says, and how it ends."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import nan
 from typing import Any, get_args
 
 import click
@@ -9,14 +11,18 @@ from mlflow.entities import Run
 
 from lakehouse import console
 from lakehouse.settings import Settings
+from training.blending import blend
 from training.frame import TrainingFrame
 from training.inputs import groups
+from training.models import FAMILIES
 from training.progress import SearchProgress
+from training.search.blend import members
+from training.search.joint import Candidate
 from training.search.loop import Found
 from training.search.methods import Engine, Method
 from training.search.plan import ExecutorName, Search
 from training.search.running import search
-from training.search.trial import Attempt, Trial
+from training.search.trial import BASELINE, Attempt, Task, Trial
 from training.splitting import folds
 from training.tracking.trials import TrialLog
 from training.use_case import UseCase, with_search
@@ -65,15 +71,18 @@ def resolved(use_case: UseCase, frame: TrainingFrame) -> UseCase:
 def try_all(
     use_case: UseCase, frame: TrainingFrame, log: TrialLog, settings: Settings, finished: Mapping[int, Trial]
 ) -> Found:
-    """The search, each trial kept as it ends."""
+    """The guess that every model must beat, the search, and a blend of its best; each trial kept as it ends."""
     plan = use_case.search
     parts = list(folds(frame, use_case.split, plan.seed))
     attempt = Attempt(parts, plan.seed, use_case.answering.threshold)
     console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {len(parts)} folds")
     mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED)})
-    if finished:
-        console.detail(f"{len(finished)} trials of run {log.run_id} are taken over")
-    with SearchProgress(plan.metric, _trials(plan), finished.values()) as progress:
+    taken = {number: trial for number, trial in finished.items() if FAMILIES[trial.candidate.family].searched}
+    if taken:
+        console.detail(f"{len(taken)} trials of run {log.run_id} are taken over")
+    guess = _guessed(attempt, log, finished)
+    console.detail(f"guessing reaches {plan.metric} {guess.metrics.get(plan.metric, nan):.4f}")
+    with SearchProgress(plan.metric, _trials(plan), taken.values()) as progress:
 
         def record(trial: Trial) -> None:
             log.add(trial)
@@ -81,11 +90,11 @@ def try_all(
             if warning := log.warning():
                 progress.say(warning)
 
-        found = search(plan, attempt, record, settings, finished)
+        found = search(plan, attempt, record, settings, taken)
     console.detail(progress.standing())
     if found.ended == "out_of_time":
         console.detail(f"the search ends after its {plan.max_minutes:g} minutes")
-    return found
+    return replace(found, trials=(guess, *found.trials, *_blended(found, attempt, plan, log, finished)))
 
 
 def stopped(run: Run) -> KeyboardInterrupt:
@@ -93,6 +102,31 @@ def stopped(run: Run) -> KeyboardInterrupt:
     console.stage("The search was interrupted, and nothing is registered")
     console.detail(f"go on where it stopped: the same command with --resume {run.info.run_id}")
     return KeyboardInterrupt()
+
+
+def _guessed(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) -> Trial:
+    if (before := finished.get(BASELINE)) is not None:
+        return before
+    guess = attempt(Task(BASELINE, Candidate("dummy", {})))
+    log.add(guess)
+    return guess
+
+
+def _blended(
+    found: Found, attempt: Attempt, plan: Search, log: TrialLog, finished: Mapping[int, Trial]
+) -> tuple[Trial, ...]:
+    """The blend of the best, where the search came to its end and there is one."""
+    if found.ended != "complete" or not plan.blend:
+        return ()
+    trial = blend(found.trials, attempt, plan.metric, plan.blend)
+    if trial is None:
+        return ()
+    before = finished.get(trial.number)
+    if before is None or before.candidate != trial.candidate:
+        log.add(trial)
+    shown = " and ".join(sorted({member.family for _, member in members(trial.candidate)}))
+    console.detail(f"trial {trial.number}, a blend of {shown}: {plan.metric} {trial.metrics[plan.metric]:.4f}")
+    return (trial,)
 
 
 def _trials(plan: Search) -> int:

@@ -13,6 +13,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from training.encoding import Cohort, Encoding, Flag, Number
 from training.hooks.fields import Kind
 from training.hooks.source import BROUGHT_ALONG, distributions
+from training.models.rounds import BoostedByRounds
 from training.scoring import Scorer
 
 # What reading a version imports, whatever is in it.
@@ -79,6 +80,8 @@ class _Observer(pickle.Pickler):
 
     def reducer_override(self, met: Any) -> Any:
         self.modules.add(str(getattr(met, "__module__", None) or type(met).__module__))
+        if isinstance(met, BoostedByRounds):  # whose model may be written as bytes, which say nothing
+            self.modules.add(met.library)
         return NotImplemented
 
 

@@ -12,7 +12,7 @@ from training.calibration import Plan as Calibration
 from training.criteria import Promotion
 from training.evaluation import METRICS, Task, metrics_of
 from training.hooks import HookRefused, Hooks
-from training.models import FAMILIES
+from training.models import FAMILIES, SEARCHED
 from training.part import Part, known_word
 from training.scoring import FIELDS, Answering
 from training.search.narrowing import Range
@@ -199,7 +199,7 @@ class UseCase(Part):
             raise ValueError(f"labels.classes are at least 3, each once: {self.labels.classes}; of two, task: binary")
         for metric in (self.search.metric, self.promotion.metric):
             known_word(f"metric of {self.task}", metric, metrics_of(self.task))
-        able = [name for name, family in FAMILIES.items() if self.task in family.tasks]
+        able = [name for name in SEARCHED if self.task in FAMILIES[name].tasks]
         for family in self.search.families:
             known_word(f"family for {self.task}", family, able)
         for field in self.serving.fields or ():

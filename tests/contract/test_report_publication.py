@@ -27,7 +27,13 @@ from training.use_case import UseCase, load
 
 WINNER = Candidate(
     "logistic_regression",
-    {"inverse_regularization": 0.5, "penalty": "l2", "numeric_shape": "as_is", "recency_half_life_days": None},
+    {
+        "inverse_regularization": 0.5,
+        "penalty": "l2",
+        "numeric_shape": "as_is",
+        "class_weight": None,
+        "recency_half_life_days": None,
+    },
 )
 
 

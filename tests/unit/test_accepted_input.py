@@ -9,34 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.frames import ENCODER, alternating
+from tests.unit.points import POINTS
 from training.contracts import ContractViolation
 from training.encoding import ENCODINGS
 from training.models import FAMILIES
 from training.pyfunc import ScoringModel
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
-from training.search.space import Params
 from training.search.trial import fit
 
 ROWS = alternating(80)
-SHAPES = ("as_is", "arcsinh")
-_LINEAR: list[tuple[str, Params]] = [
-    (
-        "logistic_regression",
-        {"inverse_regularization": 1.0, "penalty": "l2", "recency_half_life_days": None, "numeric_shape": shape},
-    )
-    for shape in SHAPES
-]
-_NEIGHBOURS: list[tuple[str, Params]] = [
-    ("knn", {"n_neighbors": 5, "weights": weights, "distance": distance, "numeric_shape": shape})
-    for weights in ("uniform", "distance")
-    for distance in ("euclidean", "cosine")
-    for shape in SHAPES
-]
-POINTS = [*_LINEAR, *_NEIGHBOURS]
+_ABLE = [(family, params) for family, params in POINTS if "binary" in FAMILIES[family].tasks]
 SCORERS = [
-    Scorer(fit(Candidate(family, params), ROWS, 0), ENCODER, Answering(("probability",), 0.5))
-    for family, params in POINTS
+    Scorer(
+        fit(Candidate(family, params), ROWS, 0),
+        ENCODER,
+        Answering(("probability",), 0.5),
+        takes=FAMILIES[family].takes,
+    )
+    for family, params in _ABLE
 ]
 RECORD: dict[str, Any] = {"amount": 0.5, "place": "Bonn", "known": 3}
 
@@ -51,10 +42,6 @@ def refused(record: Mapping[str, Any]) -> bool:
 
 def answered(scorer: Scorer, *records: Mapping[str, Any]) -> bool:
     return all(0 <= answer["probability"] <= 1 for answer in scorer.answer(records))  # NaN is not
-
-
-def test_every_family_is_here() -> None:
-    assert {family for family, _ in POINTS} == set(FAMILIES)
 
 
 ORDINARY = st.fixed_dictionaries(

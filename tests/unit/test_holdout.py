@@ -34,6 +34,7 @@ PARAMS: Params = {
     "inverse_regularization": 0.5,
     "penalty": "l2",
     "numeric_shape": "as_is",
+    "class_weight": None,
     "recency_half_life_days": None,
 }
 

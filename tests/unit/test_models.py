@@ -1,8 +1,11 @@
-"""Families: each fits sparse rows, repeats itself, and survives being written."""
+"""Families: each fits the rows of its tasks, repeats itself, and survives being written."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +17,115 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
 
-from tests.unit.frames import ENCODER, alternating
-from training.models import FAMILIES, dense
+from tests.unit.frames import ENCODER, frame
+from tests.unit.points import POINTS, rows_of
+from training.evaluation import METRICS, Floats, Task
+from training.frame import TrainingFrame
+from training.models import FAMILIES, dense, trees
 from training.models.dense import DenseWhereSmall
 from training.models.family import Given, recency_weights
-from training.scoring import PIPELINE, Answering, ArtifactRefused, Scorer, predict
+from training.scoring import FIELDS, PIPELINE, Answering, ArtifactRefused, Scorer, predict
 from training.search.joint import Candidate
 from training.search.space import Choice, Dimension, Float, Int, Params
 from training.search.trial import fit
+from training.signature import requirements
 
-ROWS = alternating(120)
-_LINEAR: list[tuple[str, Params]] = [
-    ("logistic_regression", {"inverse_regularization": 0.5, "penalty": penalty, "numeric_shape": shape, **recency})
-    for penalty in ("l1", "l2")
-    for shape, recency in (("as_is", {"recency_half_life_days": None}), ("arcsinh", {"recency_half_life_days": 30}))
-]
-_NEIGHBOURS: list[tuple[str, Params]] = [
-    ("knn", {"n_neighbors": 5, "weights": weights, "distance": distance, "numeric_shape": "arcsinh"})
-    for weights in ("uniform", "distance")
-    for distance in ("euclidean", "cosine")
-]
-POINTS = [*_LINEAR, *_NEIGHBOURS]
+ROWS = rows_of("binary")
+LINEAR = next(point for point in POINTS if point[0] == "logistic_regression")
+ABLE = [(family, params, task) for family, params in POINTS for task in sorted(FAMILIES[family].tasks)]
 
 
-def scorer(family: str, params: Params, seed: int = 0) -> Scorer:
-    return Scorer(fit(Candidate(family, params), ROWS, seed), ENCODER, Answering(("label", "probability"), 0.5))
+def scorer(family: str, params: Params, rows: TrainingFrame = ROWS) -> Scorer:
+    answering = Answering(FIELDS[rows.task], 0.5, rows.task, rows.classes)
+    pipeline = fit(Candidate(family, params), rows, 0)
+    return Scorer(pipeline, ENCODER, answering, takes=FAMILIES[family].takes)
 
 
 def test_every_family_is_tried_here() -> None:
-    assert {family for family, _ in POINTS} == set(FAMILIES)
+    assert {family for family, _ in POINTS} == set(FAMILIES) - {"blend"}  # which tests/unit/test_blending.py tries
     for family, params in POINTS:
         assert set(params) == set(FAMILIES[family].space)
 
 
-@pytest.mark.parametrize(("family", "params"), POINTS)
+@pytest.mark.parametrize(("family", "params", "task"), ABLE)
 def test_a_family_learns_repeats_itself_and_survives_being_written(
-    tmp_path: Path, family: str, params: Params
+    tmp_path: Path, family: str, params: Params, task: Task
 ) -> None:
-    first = scorer(family, params)
-    said = first.predicted(ROWS.features)
-    assert said[ROWS.y == 1].mean() > said[ROWS.y == 0].mean() + 0.2
-    np.testing.assert_array_equal(scorer(family, params).predicted(ROWS.features), said)
-    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).predicted(ROWS.features), said)
+    rows = rows_of(task)
+    first = scorer(family, params, rows)
+    said = first.predicted(rows.features)
+    assert is_better_than_guessing(said, rows) is (family != "dummy")
+    np.testing.assert_array_equal(scorer(family, params, rows).predicted(rows.features), said)
+    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).predicted(rows.features), said)
+
+
+def is_better_than_guessing(said: Floats, rows: TrainingFrame) -> bool:
+    metric, bar = ("r2", 0.4) if rows.task == "regression" else ("roc_auc", 0.75)
+    return METRICS[metric].function(rows.y, said, 0.5) > bar
+
+
+@pytest.mark.parametrize(
+    ("family", "package"), [("lightgbm", "lightgbm"), ("xgboost", "xgboost"), ("catboost", "catboost"), ("knn", None)]
+)
+def test_a_version_requires_the_library_of_its_family_and_no_other(family: str, package: str | None) -> None:
+    needed = {line.partition("==")[0] for line in requirements(scorer(family, dict(POINTS)[family]))}
+    assert needed & {"lightgbm", "xgboost", "catboost"} == ({package} - {None})
+
+
+def test_a_library_that_no_family_needs_is_not_imported() -> None:
+    asked = "import sys, training.use_case; print({'lightgbm', 'xgboost', 'catboost'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
+def test_rounds_are_found_on_the_newest_rows_and_fitted_on_all(family: str) -> None:
+    model: Any = scorer(family, dict(POINTS)[family]).pipeline["model"]
+    assert 1 <= model.rounds_ < model.rounds
+    told = {"lightgbm": "n_estimators_", "xgboost": "n_estimators", "catboost": "tree_count_"}[family]
+    assert getattr(model.model_, told) == model.rounds_
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
+def test_rows_of_which_only_the_newest_have_a_class_take_all_rounds(family: str) -> None:
+    late = frame(range(100), [0] * 90 + [1] * 10)
+    model: Any = scorer(family, dict(POINTS)[family], late).pipeline["model"]
+    assert model.rounds_ == model.rounds
+
+
+def test_what_a_library_cannot_learn_from_is_told_as_every_family_does() -> None:
+    constant = {name: np.ones(len(ROWS)) for name in ROWS.features}
+    with pytest.raises(ValueError, match=r"catboost cannot learn from these rows: .*constant"):
+        fit(Candidate("catboost", dict(POINTS)["catboost"]), replace(ROWS, features=constant), 0)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("family", ["random_forest", "gradient_boosting"])
+def test_of_many_categories_trees_learn_means_and_of_few_the_categories(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, task: Task
+) -> None:
+    params, rows = dict(POINTS)[family], rows_of(task)
+    places = set(rows.features["place_index"])
+    assert set(first_column(scorer(family, params, rows), rows)) != places  # the amount
+    monkeypatch.setattr(trees, "ORDERED", 3)
+    monkeypatch.setattr(trees, "MOST_CATEGORIES", 3)
+    by_mean = scorer(family, params, rows)
+    means = set(first_column(by_mean, rows))
+    assert len(means) == len(places)
+    assert means.isdisjoint(places)
+    said = by_mean.predicted(rows.features)
+    assert is_better_than_guessing(said, rows)
+    np.testing.assert_array_equal(Scorer.load(by_mean.save(tmp_path)).predicted(rows.features), said)
+
+
+def first_column(fitted: Scorer, rows: TrainingFrame) -> Floats:
+    """What the model sees first; means of categories come before all else."""
+    columns: Floats = fitted.pipeline["categories"].transform(rows.inputs("dense"))[:, 0]
+    return columns
 
 
 def test_recency_changes_what_is_learned() -> None:
-    family, params = POINTS[0]
+    family, params = LINEAR
     weighted = scorer(family, {**params, "recency_half_life_days": 30}).predicted(ROWS.features)
     assert not np.array_equal(weighted, scorer(family, params).predicted(ROWS.features))
 
@@ -83,10 +149,11 @@ def test_neighbours_among_sparse_rows_survive_being_written(tmp_path: Path, monk
 
 
 def test_a_file_with_types_of_no_family_is_refused(tmp_path: Path) -> None:
-    artifacts = scorer(*POINTS[0]).save(tmp_path)
-    skops.io.dump(FunctionTransformer(Path.unlink), artifacts[PIPELINE])
-    with pytest.raises(ArtifactRefused, match="not trusted: pathlib"):
-        Scorer.load(artifacts)
+    artifacts = scorer(*LINEAR).save(tmp_path)
+    for harm in (Path.unlink, partial(subprocess.call, ["true"])):
+        skops.io.dump(FunctionTransformer(harm), artifacts[PIPELINE])
+        with pytest.raises(ArtifactRefused, match=r"not trusted: (pathlib|subprocess)"):
+            Scorer.load(artifacts)
 
 
 @pytest.mark.parametrize(
@@ -111,19 +178,21 @@ def test_a_weight_halves_with_every_half_life(half_life: int | None, weights: li
     assert recency_weights(np.array([0.0, 30, 60, 15]), half_life).tolist() == pytest.approx(weights)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", dict(POINTS))
 def test_a_family_says_rightly_whether_it_takes_weights(name: str) -> None:
     family, params = FAMILIES[name], dict(POINTS)[name]
-    model = family.build(params, 0, Given("binary", 2, {})).named_steps["model"]
+    task = min(family.tasks)
+    model = family.build(params, 0, Given(task, 2, {})).named_steps["model"]
     assert has_fit_parameter(model, "sample_weight") is family.takes_weights
-    assert ("recency_half_life_days" in family.space) is family.takes_weights
+    assert ("recency_half_life_days" in family.space) is (family.takes_weights and family.searched)
 
 
-@pytest.mark.parametrize(("family", "params"), POINTS)
-def test_a_family_gives_probabilities_that_sum_to_one(family: str, params: Params) -> None:
-    pipeline: Any = fit(Candidate(family, params), ROWS, 0)
-    said = pipeline.predict_proba(ROWS.x)
-    assert pipeline.classes_.tolist() == [0, 1]
+@pytest.mark.parametrize(("family", "params", "task"), [able for able in ABLE if able[2] != "regression"])
+def test_a_family_gives_probabilities_that_sum_to_one(family: str, params: Params, task: Task) -> None:
+    rows = rows_of(task)
+    pipeline: Any = fit(Candidate(family, params), rows, 0)
+    said = pipeline.predict_proba(rows.inputs(FAMILIES[family].takes))
+    assert pipeline.classes_.tolist() == list(range(len(rows.classes)))
     np.testing.assert_allclose(said.sum(axis=1), 1)
     assert said.min() >= 0
 
@@ -137,9 +206,9 @@ def test_a_feature_that_is_the_same_in_every_row_is_taken_and_says_nothing(famil
     assert roc_auc_score(rows.y, said) > 0.8
 
 
-@pytest.mark.parametrize(("family", "params"), POINTS)
-def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params) -> None:
-    rows = alternating(40)
+@pytest.mark.parametrize(("family", "params", "task"), ABLE)
+def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params, task: Task) -> None:
+    rows = rows_of(task, 40)
     before = rows.fingerprint()
     fit(Candidate(family, params), rows, 0)
     assert rows.fingerprint() == before

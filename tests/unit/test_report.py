@@ -31,6 +31,7 @@ PARAMS: Params = {
     "inverse_regularization": 0.5,
     "penalty": "l2",
     "numeric_shape": "as_is",
+    "class_weight": None,
     "recency_half_life_days": None,
 }
 WINNER = Candidate("logistic_regression", PARAMS)

@@ -2,8 +2,28 @@
 
 from collections.abc import Mapping
 
+from training.models.baseline import DUMMY
+from training.models.blend import BLEND
+from training.models.catboost import CATBOOST
 from training.models.family import Family
-from training.models.linear import LOGISTIC_REGRESSION
+from training.models.lightgbm import LIGHTGBM
+from training.models.linear import ELASTIC_NET, LOGISTIC_REGRESSION, RIDGE
 from training.models.neighbours import KNN
+from training.models.trees import GRADIENT_BOOSTING, RANDOM_FOREST
+from training.models.xgboost import XGBOOST
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (LOGISTIC_REGRESSION, KNN)}
+_DECLARED = (
+    DUMMY,
+    LOGISTIC_REGRESSION,
+    RIDGE,
+    ELASTIC_NET,
+    KNN,
+    RANDOM_FOREST,
+    GRADIENT_BOOSTING,
+    LIGHTGBM,
+    XGBOOST,
+    CATBOOST,
+    BLEND,
+)
+FAMILIES: Mapping[str, Family] = {family.name: family for family in _DECLARED}
+SEARCHED = tuple(name for name, family in FAMILIES.items() if family.searched)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from training.encoding import Form
 from training.evaluation import Task
@@ -40,6 +41,7 @@ class Family:
         tasks: what it can predict.
         takes: `sparse`: each index as a block of 0/1 columns; `dense`: the feature columns, an index as its integer.
         takes_weights: whether `model` accepts a weight for each row.
+        searched: whether a use case may search it; the others are tried of themselves.
     """
 
     name: str
@@ -49,17 +51,24 @@ class Family:
     tasks: frozenset[Task]
     takes: Form
     takes_weights: bool
+    searched: bool = True
 
     def fit(self, params: Params, seed: int, frame: TrainingFrame) -> Pipeline:
-        """A fitted pipeline."""
+        """A fitted pipeline.
+
+        One thread fits it: those of OpenMP wait for each other by spinning, and beside other work two of them
+        took 14 times as long as one.
+        """
         options = {}
         if self.takes_weights:
             weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
             options = {"model__sample_weight": weights}
         given = Given(frame.task, len(frame.classes), frame.encoder.categories())
-        return self.build(params, seed, given).fit(frame.inputs(self.takes), frame.y, **options)
+        with threadpool_limits(1, user_api="openmp"):
+            return self.build(params, seed, given).fit(frame.inputs(self.takes), frame.y, **options)
 
 
+ALL_TASKS: frozenset[Task] = frozenset({"binary", "multiclass", "regression"})
 RECENCY = Choice((None, 30, 60, 120, 240, 480))
 NUMERIC_SHAPE = Choice(("as_is", "arcsinh"))
 

@@ -1,6 +1,6 @@
 """Linear models."""
 
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
 from training.models.family import NUMERIC_SHAPE, RECENCY, Family, Given, scaled
@@ -12,9 +12,20 @@ def _logistic_regression(params: Params, seed: int, given: Given) -> Pipeline:
         C=params["inverse_regularization"],
         l1_ratio={"l1": 1.0, "l2": 0.0}[str(params["penalty"])],
         solver="liblinear" if given.classes == 2 else "saga",  # the faster one takes two classes alone
+        class_weight=params["class_weight"],
         max_iter=500,
+        tol=1e-4 if given.classes == 2 else 1e-3,
         random_state=seed,
     )
+    return scaled(params["numeric_shape"], model)
+
+
+def _ridge(params: Params, seed: int, _given: Given) -> Pipeline:
+    return scaled(params["numeric_shape"], Ridge(params["alpha"], solver="lsqr", random_state=seed))
+
+
+def _elastic_net(params: Params, seed: int, _given: Given) -> Pipeline:
+    model = ElasticNet(params["alpha"], l1_ratio=params["l1_ratio"], max_iter=3000, tol=1e-3, random_state=seed)
     return scaled(params["numeric_shape"], model)
 
 
@@ -24,11 +35,41 @@ LOGISTIC_REGRESSION = Family(
     space={
         "inverse_regularization": Float(1e-3, 10, log=True),
         "penalty": Choice(("l1", "l2")),
+        "class_weight": Choice((None, "balanced")),
         "numeric_shape": NUMERIC_SHAPE,
         "recency_half_life_days": RECENCY,
     },
     build=_logistic_regression,
     tasks=frozenset({"binary", "multiclass"}),
+    takes="sparse",
+    takes_weights=True,
+)
+
+RIDGE = Family(
+    name="ridge",
+    title="ridge regression",
+    space={
+        "alpha": Float(1e-2, 1e4, log=True),
+        "numeric_shape": NUMERIC_SHAPE,
+        "recency_half_life_days": RECENCY,
+    },
+    build=_ridge,
+    tasks=frozenset({"regression"}),
+    takes="sparse",
+    takes_weights=True,
+)
+
+ELASTIC_NET = Family(
+    name="elastic_net",
+    title="elastic net",
+    space={
+        "alpha": Float(1e-3, 10, log=True),
+        "l1_ratio": Float(0.1, 1),
+        "numeric_shape": NUMERIC_SHAPE,
+        "recency_half_life_days": RECENCY,
+    },
+    build=_elastic_net,
+    tasks=frozenset({"regression"}),
     takes="sparse",
     takes_weights=True,
 )

@@ -5,7 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
 
 from training.models.dense import DenseWhereSmall
-from training.models.family import NUMERIC_SHAPE, Family, Given, scaled
+from training.models.family import ALL_TASKS, NUMERIC_SHAPE, Family, Given, scaled
 from training.search.space import Choice, Int, Params
 
 
@@ -32,7 +32,7 @@ KNN = Family(
         "numeric_shape": NUMERIC_SHAPE,
     },
     build=_knn,
-    tasks=frozenset({"binary", "multiclass", "regression"}),
+    tasks=ALL_TASKS,
     takes="sparse",
     takes_weights=False,
 )

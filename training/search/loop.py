@@ -12,7 +12,7 @@ from training.search.executors import Executor
 from training.search.joint import Candidate
 from training.search.proposer import Proposer
 from training.search.pruning import MedianRule
-from training.search.trial import Task, Trial, best
+from training.search.trial import BASELINE, Task, Trial, best
 
 Ended = Literal["complete", "out_of_time", "interrupted"]
 Record = Callable[[Trial], None]
@@ -66,8 +66,9 @@ class Found:
         Raises:
             SearchFailed: none came to a result.
         """
-        if not any(np.isfinite(trial.loss(metric)) for trial in self.trials):
-            raise SearchFailed.after(self.trials)
+        learned = tuple(trial for trial in self.trials if trial.number != BASELINE)
+        if not any(np.isfinite(trial.loss(metric)) for trial in learned):
+            raise SearchFailed.after(learned)
         return best(self.trials, metric)
 
 

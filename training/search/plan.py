@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from training.evaluation import METRICS
-from training.models import FAMILIES
+from training.models import SEARCHED
 from training.part import Part, known_word
 from training.search.joint import JointSpace
 from training.search.left_out import require_known
@@ -28,6 +28,7 @@ class Search(Part):
             else in processes.
         trial_timeout_s: seconds after which a trial is ended.
         trial_memory_mb: what a trial may take, beside the data that all share.
+        blend: of how many of the best trials a blend is tried when the search has ended; 0: of none.
         space: by family and dimension the range or the values that are searched, in place of the declared ones.
         leave_out: the raw inputs that a trial may do without, each by itself or a list that goes together; `auto`:
             every input of the tables.
@@ -41,6 +42,7 @@ class Search(Part):
     families: tuple[str, ...] = Field(min_length=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     prune: bool = False
+    blend: int = Field(default=5, ge=0, le=10)
     parallelism: int = Field(default=1, ge=1, le=128)
     executor: ExecutorName | None = None
     trial_timeout_s: float | None = Field(default=None, gt=0)
@@ -58,7 +60,7 @@ class Search(Part):
     def _families_are_known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(families)) < len(families):
             raise ValueError(f"named twice in {', '.join(families)}")
-        return tuple(known_word("family", family, list(FAMILIES)) for family in families)
+        return tuple(known_word("family", family, list(SEARCHED)) for family in families)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

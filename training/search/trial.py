@@ -13,8 +13,10 @@ from training.evaluation import METRICS, evaluate
 from training.frame import TrainingFrame
 from training.inputs import without
 from training.models import FAMILIES
+from training.models.blend import Blend
 from training.models.kept import KeptColumns
 from training.scoring import predict
+from training.search.blend import Members, members
 from training.search.joint import Candidate
 from training.search.left_out import left_out
 from training.search.pruning import Bar
@@ -23,6 +25,7 @@ from training.splitting import Fold
 Metrics = dict[str, float]
 Stopped = Literal["timeout", "out_of_memory", "pruned"]
 Status = Literal["ok", "failed"] | Stopped
+BASELINE = 0  # the number of the trial that guesses; it is no part of a search, and never the best
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,9 @@ def run_trial(number: int, candidate: Candidate, folds: Sequence[Fold], seed: in
 
 
 def best(trials: Sequence[Trial], metric: str) -> Trial:
-    """The trial of least loss; of equal ones the earliest."""
-    return min(trials, key=lambda trial: (trial.loss(metric), trial.number))
+    """The trial of least loss, the one that guesses aside; of equal ones the earliest."""
+    learned = (trial for trial in trials if trial.number != BASELINE)
+    return min(learned, key=lambda trial: (trial.loss(metric), trial.number))
 
 
 def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
@@ -127,11 +131,23 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
     Raises:
         ValueError: it leaves out all of them.
     """
+    if blended := members(candidate):
+        return Pipeline([("model", _blend(blended, frame, seed))])
     family, gone = FAMILIES[candidate.family], left_out(candidate.params)
     if not gone:
         return family.fit(candidate.params, seed, frame)
     kept, places = without(frame, gone, family.takes)
     return Pipeline([("kept", KeptColumns(places)), *family.fit(candidate.params, seed, kept).steps])
+
+
+def _blend(blended: Members, frame: TrainingFrame, seed: int) -> Blend:
+    return Blend(
+        frame.task,
+        [fit(member, frame, seed) for _, member in blended],
+        [FAMILIES[member.family].takes for _, member in blended],
+        [weight for weight, _ in blended],
+        dict(frame.encoder.categories()),
+    )
 
 
 def _nameless(frame: TrainingFrame) -> TrainingFrame:

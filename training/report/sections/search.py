@@ -22,13 +22,15 @@ STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """Leaderboard, history and hyperparameters."""
     plan = evidence.use_case.search
-    ran = [trial for trial in evidence.trials if _finished(trial, evidence.metric)]
-    failed = len(evidence.trials) - len(ran)
+    searched = [trial for trial in evidence.trials if FAMILIES[trial.candidate.family].searched]
+    ran = [trial for trial in searched if _finished(trial, evidence.metric)]
+    failed = len(searched) - len(ran)
     seconds = sum(trial.duration.total_seconds() for trial in evidence.trials)
     told = Words(
-        f"{len(evidence.trials)} trials by {plan.method} over {', '.join(plan.families)}, seed {plan.seed}: "
+        f"{len(searched)} trials by {plan.method} over {', '.join(plan.families)}, seed {plan.seed}: "
         f"{len(ran)} came to a result, {failed} did not; {seconds:,.0f} seconds of trials in all. All numbers are "
-        "means of the validation folds; the holdout had no part in the search."
+        "means of the validation folds; the holdout had no part in the search. Trial 0 guesses, and the last may be "
+        "a blend of the best; the weights that a fold measures were chosen on the other folds."
     )
     return (told, _history(evidence), _leaderboard(evidence), *_mattered(evidence))
 
@@ -49,7 +51,8 @@ def _history(evidence: Evidence) -> Figure:
     metric, called = evidence.metric, said(evidence.metric)
     ran = [trial for trial in evidence.trials if _finished(trial, metric)]
     best = list(accumulate(ran, partial(_better, metric)))
-    x = Axis("trial", 0.5, max(trial.number for trial in evidence.trials) + 0.5)
+    numbers = [trial.number for trial in evidence.trials]
+    x = Axis("trial", min(numbers) - 0.5, max(numbers) + 0.5)
     values = [trial.metrics[metric] for trial in ran]
     y = Axis(called, *span(values))
     steps = [

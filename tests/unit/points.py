@@ -1,0 +1,90 @@
+"""Points of the families' spaces at which each learns from few rows, and rows of every task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tests.unit.frames import alternating
+from training.evaluation import Task
+from training.frame import TrainingFrame
+from training.search.space import Params
+
+_NO_WEIGHTS: Params = {"class_weight": None, "recency_half_life_days": None}
+_LINEAR: list[Params] = [
+    {
+        "inverse_regularization": 0.5,
+        "penalty": penalty,
+        "numeric_shape": shape,
+        "class_weight": class_weight,
+        "recency_half_life_days": half_life,
+    }
+    for penalty in ("l1", "l2")
+    for shape, class_weight, half_life in (("as_is", None, None), ("arcsinh", "balanced", 30))
+]
+_NEIGHBOURS: list[Params] = [
+    {"n_neighbors": 5, "weights": weights, "distance": distance, "numeric_shape": "arcsinh"}
+    for weights in ("uniform", "distance")
+    for distance in ("euclidean", "cosine")
+]
+_BY_FAMILY: Mapping[str, Sequence[Params]] = {
+    "dummy": [{}],
+    "logistic_regression": _LINEAR,
+    "ridge": [{"alpha": 0.1, "numeric_shape": "as_is", "recency_half_life_days": None}],
+    "elastic_net": [{"alpha": 0.01, "l1_ratio": 0.5, "numeric_shape": "arcsinh", "recency_half_life_days": 60}],
+    "knn": _NEIGHBOURS,
+    "random_forest": [
+        {"n_estimators": 30, "max_depth": 6, "min_samples_leaf": 5, "max_features": 0.8, **_NO_WEIGHTS},
+        {"n_estimators": 30, "max_depth": 6, "min_samples_leaf": 5, "max_features": 0.8, **_NO_WEIGHTS}
+        | {"class_weight": "balanced", "recency_half_life_days": 60},
+    ],
+    "gradient_boosting": [
+        {
+            "max_iter": 30,
+            "learning_rate": 0.2,
+            "max_leaf_nodes": 4,
+            "min_samples_leaf": 10,
+            "l2_regularization": 0.1,
+            "max_features": 1.0,
+            **_NO_WEIGHTS,
+        }
+    ],
+    "lightgbm": [
+        {
+            "learning_rate": 0.2,
+            "num_leaves": 4,
+            "min_child_samples": 10,
+            "reg_lambda": 0.1,
+            "colsample_bytree": 1.0,
+            "subsample": 0.9,
+            **_NO_WEIGHTS,
+        }
+    ],
+    "xgboost": [
+        {
+            "learning_rate": 0.2,
+            "max_depth": 3,
+            "min_child_weight": 1.0,
+            "reg_lambda": 0.1,
+            "colsample_bytree": 1.0,
+            "subsample": 0.9,
+            "max_cat_to_onehot": categories,
+            "recency_half_life_days": 240,
+        }
+        for categories in (1, 16)
+    ],
+    "catboost": [{"learning_rate": 0.2, "depth": 3, "l2_leaf_reg": 1.0, "rsm": 1.0, **_NO_WEIGHTS}],
+}
+POINTS: Sequence[tuple[str, Params]] = [(name, params) for name, points in _BY_FAMILY.items() for params in points]
+
+
+def rows_of(task: Task, rows: int = 120) -> TrainingFrame:
+    """Rows from which the task can be learned: their amount carries the label."""
+    frame = alternating(rows)
+    if task == "binary":
+        return frame
+    amount = frame.features["amount"]
+    if task == "regression":
+        return replace(frame, task=task, y=2 * amount + frame.features["known"], classes=())
+    thirds = np.searchsorted(np.quantile(amount, [1 / 3, 2 / 3]), amount)
+    return replace(frame, task=task, y=thirds, classes=("low", "middle", "high"))

@@ -1,0 +1,90 @@
+"""Gradient boosting by CatBoost, which learns what categories are worth row by row, each from the rows before it."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from training.models.family import ALL_TASKS, RECENCY, Family, Given
+from training.models.rounds import PATIENCE, BoostedByRounds, Floats, Rows
+from training.search.space import Choice, Float, Int, Params
+
+ROUNDS = 200
+_MODEL = "model_"
+
+
+class CatBoost(BoostedByRounds):
+    """CatBoost on dense rows, one thread; kept in CatBoost's own format."""
+
+    library = "catboost"
+
+    def _fitted(self, rows: Rows, rounds: int, judges: Rows | None) -> Any:
+        from catboost import Pool
+
+        def pool(part: Rows) -> Any:
+            return Pool(self._prepared(part.x), part.y, weight=part.weights, cat_features=list(self.categorical))
+
+        model = self._empty(
+            iterations=rounds, random_seed=self.seed, thread_count=1, allow_writing_files=False, **self.options
+        )
+        judged = {} if judges is None else {"eval_set": pool(judges), "early_stopping_rounds": PATIENCE}
+        return model.fit(pool(rows), verbose=False, **judged)
+
+    def _empty(self, **options: Any) -> Any:
+        from catboost import CatBoostClassifier, CatBoostRegressor
+
+        return CatBoostRegressor(**options) if self.task == "regression" else CatBoostClassifier(**options)
+
+    def _rounds_of(self, model: Any) -> int:
+        return int(model.get_best_iteration() or 0) + 1
+
+    def _prepared(self, x: Floats) -> pd.DataFrame:
+        # A category must be a whole number or a text, and a frame alone has columns of several types.
+        return pd.DataFrame(x).astype(dict.fromkeys(self.categorical, "int64"))
+
+    def _error(self) -> type[Exception]:
+        from catboost import CatBoostError
+
+        return CatBoostError
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if _MODEL in state:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.cbm"
+                state[_MODEL].save_model(str(path))
+                state[_MODEL] = path.read_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        blob = state.pop(_MODEL, None)
+        super().__setstate__(state)
+        if blob is not None:
+            self.model_ = self._empty().load_model(blob=bytes(blob))
+
+
+def _catboost(params: Params, seed: int, given: Given) -> Pipeline:
+    named = {name: value for name, value in params.items() if name not in {"recency_half_life_days", "class_weight"}}
+    if given.task != "regression" and params["class_weight"]:
+        named["auto_class_weights"] = "Balanced"
+    return Pipeline([("model", CatBoost(given.task, ROUNDS, named, tuple(given.categories), seed))])
+
+
+CATBOOST = Family(
+    name="catboost",
+    title="CatBoost",
+    space={
+        "learning_rate": Float(0.03, 0.3, log=True),
+        "depth": Int(2, 7),
+        "l2_leaf_reg": Float(1, 100, log=True),
+        "rsm": Float(0.3, 1),
+        "class_weight": Choice((None, "balanced")),
+        "recency_half_life_days": RECENCY,
+    },
+    build=_catboost,
+    tasks=ALL_TASKS,
+    takes="dense",
+    takes_weights=True,
+)

@@ -1,0 +1,69 @@
+"""Gradient boosting by XGBoost, which takes categories as they are."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from training.models.family import ALL_TASKS, RECENCY, Family, Given
+from training.models.rounds import PATIENCE, BoostedByRounds, Floats, Rows
+from training.search.space import Choice, Float, Int, Params
+
+ROUNDS = 300
+
+
+class XgBoost(BoostedByRounds):
+    """XGBoost on dense rows, one thread."""
+
+    library = "xgboost"
+
+    def _fitted(self, rows: Rows, rounds: int, judges: Rows | None) -> Any:
+        import xgboost
+
+        kind = xgboost.XGBRegressor if self.task == "regression" else xgboost.XGBClassifier
+        types = ["c" if place in self.categorical else "q" for place in range(rows.x.shape[1])]
+        model = kind(
+            n_estimators=rounds, random_state=self.seed, n_jobs=1, tree_method="hist", feature_types=types,
+            enable_categorical=True, early_stopping_rounds=PATIENCE if judges else None, **self.options,
+        )  # fmt: skip
+        judged = {}
+        if judges is not None:
+            weights = None if judges.weights is None else [judges.weights]
+            judged = {"eval_set": [(judges.x, judges.y)], "sample_weight_eval_set": weights, "verbose": False}
+        return model.fit(rows.x, rows.y, sample_weight=rows.weights, **judged)
+
+    def _rounds_of(self, model: Any) -> int:
+        return int(model.best_iteration) + 1
+
+    def _prepared(self, x: Floats) -> Floats:
+        return np.asarray(x)
+
+    def _error(self) -> type[Exception]:
+        from xgboost.core import XGBoostError
+
+        return XGBoostError
+
+
+def _xgboost(params: Params, seed: int, given: Given) -> Pipeline:
+    named = {name: value for name, value in params.items() if name != "recency_half_life_days"}
+    return Pipeline([("model", XgBoost(given.task, ROUNDS, named, tuple(given.categories), seed))])
+
+
+XGBOOST = Family(
+    name="xgboost",
+    title="XGBoost",
+    space={
+        "learning_rate": Float(0.02, 0.2, log=True),
+        "max_depth": Int(1, 8),
+        "min_child_weight": Float(1, 200, log=True),
+        "reg_lambda": Float(0.1, 100, log=True),
+        "colsample_bytree": Float(0.3, 1),
+        "subsample": Float(0.5, 1),
+        "max_cat_to_onehot": Choice((1, 16)),
+        "recency_half_life_days": RECENCY,
+    },
+    build=_xgboost,
+    tasks=ALL_TASKS,
+    takes="dense",
+    takes_weights=True,
+)

@@ -1,0 +1,42 @@
+"""A blend of candidates as one candidate: as such it is logged, resumed, described, refitted and explained."""
+
+from collections.abc import Sequence
+from itertools import count
+
+from training.search.joint import FAMILY, Candidate
+from training.search.space import Value
+
+BLEND, WEIGHT = "blend", "weight"
+
+Members = Sequence[tuple[float, Candidate]]
+
+
+def blended(members: Members) -> Candidate:
+    """Candidates with their weights as one, each under its number: `1.family`, `1.weight`, `1.learning_rate`."""
+    params: dict[str, Value] = {}
+    for place, (weight, member) in enumerate(members, start=1):
+        said = {FAMILY: member.family, WEIGHT: weight, **member.params}
+        params |= {f"{place}.{name}": value for name, value in said.items()}
+    return Candidate.of(BLEND, params)
+
+
+def members(candidate: Candidate) -> Members:
+    """What `blended` made one of; nothing of another candidate.
+
+    >>> members(blended([(0.75, Candidate("knn", {"n_neighbors": 5})), (0.25, Candidate("dummy", {}))]))
+    [(0.75, Candidate(family='knn', params={'n_neighbors': 5})), (0.25, Candidate(family='dummy', params={}))]
+    """
+    if candidate.family != BLEND:
+        return []
+    found: list[tuple[float, Candidate]] = []
+    for place in count(1):
+        said = {
+            name.removeprefix(f"{place}."): value
+            for name, value in candidate.params.items()
+            if name.startswith(f"{place}.")
+        }
+        if not said:
+            break
+        weight, family = said.pop(WEIGHT), said.pop(FAMILY)
+        found.append((float(str(weight)), Candidate.of(str(family), said)))
+    return found
