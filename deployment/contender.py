@@ -80,7 +80,8 @@ class Contender:
         """
         p99 = self.p99_ms() if limits.max_p99_ms is not None else None
         measured = Measured(p99, self.size / 1e6, self.inputs)
-        return Scores(int(self.version.version), holdout.fingerprint, self._predicted(holdout), measured)
+        threshold = self.scorer.answering.threshold
+        return Scores(int(self.version.version), holdout.fingerprint, self._predicted(holdout), measured, threshold)
 
     def p99_ms(self, clock: Nanoseconds = time.perf_counter_ns) -> float:
         """The 99th percentile of the time that it takes to answer its golden request, in milliseconds.

@@ -22,7 +22,6 @@ class Rows:
         task: which form the labels and the answers have.
         fingerprint: SHA-256 of the rows.
         labels: (rows,) of 0 and 1, codes of classes, or numbers.
-        threshold: from which probability on the decision of a binary task is 1.
         slices: (rows,) of each column whose values are slices.
         excluded: rows of the pinned holdout that are not among these, since the champion was trained on them.
     """
@@ -30,12 +29,11 @@ class Rows:
     task: Task
     fingerprint: str
     labels: npt.NDArray[Any]
-    threshold: float = 0.5
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     excluded: int = 0
 
     def outcomes(self, scores: "Scores") -> Outcomes:
-        return Outcomes(self.labels, scores.predicted, self.threshold)
+        return Outcomes(self.labels, scores.predicted, scores.threshold)
 
 
 @dataclass(frozen=True)
@@ -70,12 +68,14 @@ class Scores:
         holdout: SHA-256 of the rows.
         predicted: (rows,) probabilities of label 1 or numbers, or (rows, classes) probabilities.
         measured: what the guards look at.
+        threshold: from which probability on it decides for label 1, where the task is binary.
     """
 
     version: int
     holdout: str
     predicted: Floats
     measured: Measured = Measured()
+    threshold: float = 0.5
 
 
 @dataclass(frozen=True)

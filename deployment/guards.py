@@ -49,7 +49,7 @@ def _sure(outcomes: Outcomes) -> Outcomes:
 def _changed(rows: Rows, challenger: Scores, champion: Scores) -> float | None:
     if rows.task == "regression":
         return None
-    one, other = (decided(scores.predicted, rows.threshold) for scores in (challenger, champion))
+    one, other = (decided(scores.predicted, scores.threshold) for scores in (challenger, champion))
     return float(np.mean(one != other))
 
 

@@ -69,8 +69,7 @@ class Holdout:
             if column not in features:
                 raise HoldoutRefused.no_slice(column, list(features))
         slices = {column: features[column] for column in columns}
-        threshold = use_case.serving.threshold
-        return Rows(use_case.task, self.fingerprint, self.rows.y, threshold, slices, self.excluded)
+        return Rows(use_case.task, self.fingerprint, self.rows.y, slices, self.excluded)
 
 
 def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) -> Holdout:

@@ -28,6 +28,7 @@ from training.evaluation import evaluate
 from training.feature_store import FeatureStore
 from training.feature_store.local import LocalFeatureStore
 from training.provenance import provenance
+from training.refitting import Refitted
 from training.registry import CHALLENGER, CHAMPION, newest_version, register, version_of
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
@@ -54,6 +55,7 @@ USE_CASE = UseCase.model_validate(
 PARAMS: Params = {
     "inverse_regularization": 0.5,
     "penalty": "l2",
+    "class_weight": None,
     "numeric_shape": "as_is",
     "recency_half_life_days": None,
 }
@@ -89,7 +91,7 @@ def train(client: MlflowClient, store: FeatureStore, muddled: float) -> None:
     scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, Answering(("probability",), 0.5))
     metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), 0.5)
     data = provenance(split, by_time(), newest_version(client, NAME))
-    register(USE_CASE, scorer, Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
+    register(USE_CASE, Refitted(scorer), Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def judged(
     """The decision on version 2 against version 1."""
     challenger = new if isinstance(new, Scores) else scores(2, new)
     champion = old if isinstance(old, Scores) or old is None else scores(1, old)
-    rows = Rows(task, HASH, y, 0.5, slices or {})
+    rows = Rows(task, HASH, y, slices or {})
     return decide(rows, challenger, champion, rule, Standing(2, None if old is None else 1, **standing))
 
 

@@ -83,6 +83,7 @@ def test_a_calibrated_model_is_kept_without_pickle_and_answers_as_before(curve: 
     params: dict[str, Value] = {
         "inverse_regularization": 1.0,
         "penalty": "l2",
+        "class_weight": None,
         "numeric_shape": "as_is",
         "recency_half_life_days": None,
     }

@@ -47,7 +47,8 @@ class CatBoost(BoostedByRounds):
     def _error(self) -> type[Exception]:
         from catboost import CatBoostError
 
-        return CatBoostError
+        found: type[Exception] = CatBoostError
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -80,7 +80,8 @@ class BoostedByRounds(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
 
     def predict_proba(self, x: Floats) -> Floats:
         said = np.asarray(self.model_.predict_proba(self._prepared(x)), dtype=np.float64)
-        return said / said.sum(axis=1, keepdims=True)  # of single precision, they sum to 1 up to its last digits only
+        # Of single precision, they sum to 1 up to its last digits only.
+        return np.asarray(said / said.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 class Rows:
