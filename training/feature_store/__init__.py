@@ -242,7 +242,7 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def rows(self, name: str) -> DataFrame:
+    def rows(self, name: str) -> "DataFrame":
         """Any table as it is now.
 
         Raises:
@@ -250,7 +250,7 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def create(self, name: str, rows: DataFrame) -> None:
+    def create(self, name: str, rows: "DataFrame") -> None:
         """Write a new table: all of its rows, or no table.
 
         Raises:

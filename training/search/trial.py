@@ -18,7 +18,7 @@ from training.models.kept import KeptColumns
 from training.scoring import predict
 from training.search.blend import Members, members
 from training.search.joint import Candidate
-from training.search.left_out import left_out
+from training.search.left_out import left_out, others
 from training.search.pruning import Bar
 from training.splitting import Fold
 
@@ -133,11 +133,11 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
     """
     if blended := members(candidate):
         return Pipeline([("model", _blend(blended, frame, seed))])
-    family, gone = FAMILIES[candidate.family], left_out(candidate.params)
+    family, gone, params = FAMILIES[candidate.family], left_out(candidate.params), others(candidate.params)
     if not gone:
-        return family.fit(candidate.params, seed, frame)
+        return family.fit(params, seed, frame)
     kept, places = without(frame, gone, family.takes)
-    return Pipeline([("kept", KeptColumns(places)), *family.fit(candidate.params, seed, kept).steps])
+    return Pipeline([("kept", KeptColumns(places)), *family.fit(params, seed, kept).steps])
 
 
 def _blend(blended: Members, frame: TrainingFrame, seed: int) -> Blend:
