@@ -91,7 +91,7 @@ def unfreeze(name: str, reason: str) -> None:
 @USE_CASE
 @click.option(
     "--at",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]),
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]),
     metavar="TIME",
     help="Only the change that made the champion of this time, in UTC unless it says otherwise.",
 )

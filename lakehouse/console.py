@@ -14,7 +14,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 OUT = Console(highlight=False)
 if not OUT.is_terminal:
-    OUT.width = 120  # a log has room for a table
+    OUT.width = 160  # a log has room for a table
 ERR = Console(stderr=True, highlight=False)
 
 

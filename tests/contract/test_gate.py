@@ -77,9 +77,7 @@ def test_from_a_first_champion_to_a_rollback_the_history_tells_exactly_that(gate
     ]
     assert entries[-1]["reason"] == "it offers nothing to the young"
     assert all(len(entry["digest"]) == 64 for entry in entries)
-    assert "version 2 was the champion of people: promoted by" in run(
-        "history", "--at", before.isoformat()[:19] + "Z"
-    )
+    assert "version 2 was the champion of people: promoted by" in run("history", "--at", before.isoformat())
     assert "people had no champion" in run("history", "--at", "2020-01-01")
     assert "5 entries, and the registry is as they say" in run("verify")
     assert "rolled_back" in run("history")
