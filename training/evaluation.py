@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 from sklearn import metrics
 
 from training.predictions import Floats, Task, decided
@@ -52,10 +53,23 @@ def _of_predictions(score: Callable[..., float]) -> Function:
 def _roc_auc(labels: Labels, predicted: Floats) -> float:
     """Of several classes the mean over those that have both rows in them and rows outside, each against the rest."""
     if predicted.ndim == 1:
-        return float(metrics.roc_auc_score(labels, predicted))
+        return _area(labels == 1, predicted)
     there = [place for place in range(predicted.shape[1]) if 0 < (labels == place).sum() < len(labels)]
-    areas = [metrics.roc_auc_score(labels == place, predicted[:, place]) for place in there]
+    areas = [_area(labels == place, predicted[:, place]) for place in there]
     return float(np.mean(areas)) if areas else float("nan")
+
+
+def _area(positive: npt.NDArray[np.bool_], predicted: Floats) -> float:
+    """The area under the curve by ranks (Mann & Whitney); NaN where one side has no rows, or a prediction is NaN.
+
+    Blends and bootstraps ask for it a thousand times: scikit-learn's takes six times as long for 7,000 rows.
+    """
+    ones = int(positive.sum())
+    pairs = ones * (len(positive) - ones)
+    if pairs == 0:
+        return float("nan")
+    ordered = rankdata(predicted)[positive].sum() - ones * (ones + 1) / 2
+    return float(ordered / pairs)
 
 
 def _log_loss(labels: Labels, predicted: Floats) -> float:

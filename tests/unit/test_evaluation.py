@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from training.evaluation import METRICS, evaluate, metrics_of
 
@@ -29,6 +30,18 @@ def test_the_threshold_moves_decisions_and_nothing_else() -> None:
     low, high = evaluate("binary", LABELS, PROBABILITIES, 0.3), evaluate("binary", LABELS, PROBABILITIES, 0.95)
     assert (low["recall"], high["recall"], high["precision"]) == (1, 0, 0)
     assert low["roc_auc"] == high["roc_auc"]
+
+
+@pytest.mark.parametrize("digits", [1, 3, 17])
+def test_the_area_under_the_curve_is_the_one_of_scikit_learn_also_where_many_are_equal(digits: int) -> None:
+    draw = np.random.default_rng(0)
+    labels, said = draw.integers(0, 2, 500), draw.random(500).round(digits)
+    assert METRICS["roc_auc"].function(labels, said, 0.5) == pytest.approx(roc_auc_score(labels, said), abs=1e-12)
+
+
+def test_an_area_that_is_not_defined_is_no_number() -> None:
+    for labels, said in (([1, 1], [0.2, 0.3]), ([0, 0], [0.2, 0.3]), ([0, 1], [np.nan, 0.3])):
+        assert np.isnan(METRICS["roc_auc"].function(np.array(labels), np.array(said), 0.5))
 
 
 @pytest.mark.parametrize(("metric", "better", "worse"), [("roc_auc", 0.8, 0.7), ("log_loss", 0.2, 0.3)])

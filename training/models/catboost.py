@@ -27,8 +27,10 @@ class CatBoost(BoostedByRounds):
             return Pool(self._prepared(part.x), part.y, weight=part.weights, cat_features=list(self.categorical))
 
         model = self._empty(
-            iterations=rounds, random_seed=self.seed, thread_count=1, allow_writing_files=False, **self.options
-        )
+            iterations=rounds, random_seed=self.seed, thread_count=1, allow_writing_files=False,
+            leaf_estimation_iterations=1,  # of its ten a leaf: 0.6 of the time, and no worse on the folds
+            **self.options,
+        )  # fmt: skip
         judged = {} if judges is None else {"eval_set": pool(judges), "early_stopping_rounds": PATIENCE}
         return model.fit(pool(rows), verbose=False, **judged)
 
