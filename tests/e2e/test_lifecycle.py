@@ -22,7 +22,7 @@ USE_CASE = ("--use-case", "term_deposit")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A fresh checkout with a short search; what it starts is stopped."""
     fresh = Checkout.below(tmp_path_factory.mktemp("lifecycle"))
-    set_search(fresh, max_evals=3, families="[logistic_regression, knn]")
+    set_search(fresh, max_evals=3, families="[logistic_regression, knn]", parallelism=1, blend=0)
     yield fresh
     fresh.run("deployment.run", "stop")
 

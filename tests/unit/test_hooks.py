@@ -243,7 +243,7 @@ def test_the_packages_of_a_hook_are_those_that_it_imports(package: Path) -> None
 def test_a_use_case_whose_hook_cannot_be_used_is_refused(tmp_path: Path, serving: str, told: str) -> None:
     good = (FOLDER / "churn.yml").read_text(encoding="utf-8")
     (tmp_path / "churn.yml").write_text(
-        good.replace("threshold: 0.3", f"threshold: 0.3, {serving}"), encoding="utf-8"
+        good.replace("  endpoint: churn", f"  endpoint: churn\n  {serving}"), encoding="utf-8"
     )
     with pytest.raises(UseCaseRefused) as refused:
         load("churn", tmp_path)

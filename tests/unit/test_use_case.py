@@ -7,7 +7,41 @@ import pytest
 from training.threshold import Rule
 from training.use_case import FOLDER, UseCaseRefused, load
 
-GOOD = (FOLDER / "term_deposit.yml").read_text(encoding="utf-8")
+# A use case that says little, so that each line of it can be made wrong.
+GOOD = """\
+name: term_deposit
+task: binary
+labels: {table: gold.term_deposit_labels, entity: client_id, timestamp: contacted_at, column: subscribed}
+features:
+  - {table: gold.client_features}
+split: {by: time, holdout: 0.15, folds: 4}
+search:
+  method: tpe
+  max_evals: 40
+  metric: roc_auc
+  families: [logistic_regression, knn]
+  seed: 20100501
+promotion: {metric: roc_auc, minimum: 0.60, margin: 0.005, confidence: 0.95}
+serving:
+  endpoint: term-deposit
+  fields: [label, probability]
+  threshold: 0.2
+  postprocess: training.hooks.probability_band:add_band
+golden_request:
+  age: 41
+  job: technician
+  marital: married
+  education: secondary
+  has_default: false
+  balance: 1270
+  has_housing_loan: true
+  has_personal_loan: false
+  contact_channel: cellular
+  contacts_this_campaign: 1
+  previous_contacts: 1
+  days_since_previous_contact: 92
+  previous_outcome: success
+"""
 
 
 def test_every_use_case_of_the_project_loads() -> None:
