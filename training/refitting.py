@@ -1,16 +1,18 @@
 """The stage of training that makes a version of the winner: fitted on all rows, calibrated, its threshold tuned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+from sklearn.pipeline import Pipeline
 
 from lakehouse import console
 from training.calibration import UNCALIBRATED, Calibration, Validated, calibrate, pooled
+from training.encoding import Form
 from training.frame import TrainingFrame
 from training.models import FAMILIES
 from training.scoring import Scorer, predict
-from training.search.joint import Candidate
 from training.search.trial import Trial, fit
-from training.splitting import folds
+from training.splitting import Fold, folds
 from training.threshold import Rule, tuned
 from training.use_case import UseCase
 
@@ -23,11 +25,13 @@ class Refitted:
         scorer: the winner, fitted on all rows before the holdout.
         told: how it came to its probabilities and decisions, in sentences; empty where it is as the use case says.
         measured: the same as numbers.
+        apart: the winner fitted on each fold's rows alone, uncalibrated; empty where nothing was found on the folds.
     """
 
     scorer: Scorer
     told: tuple[str, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    apart: tuple[Pipeline, ...] = ()
 
 
 def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
@@ -42,7 +46,9 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
     scorer = Scorer(pipeline, frame.encoder, use_case.answering, use_case.hooks(), takes)
     if serving.calibration == "none" and not isinstance(serving.threshold, Rule):
         return Refitted(scorer)
-    parts = out_of_fold(use_case, winner.candidate, frame)
+    cut = list(folds(frame, use_case.split, use_case.search.seed))
+    apart = tuple(fit(winner.candidate, fold.fit, use_case.search.seed) for fold in cut)
+    parts = out_of_fold(apart, cut, takes)
     calibration, told = UNCALIBRATED, list[str]()
     if serving.calibration != "none":
         calibration = calibrate(serving.calibration, parts, in_time=use_case.split.in_time)
@@ -60,18 +66,14 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
         pipeline=calibration.applied(pipeline),
         answering=replace(scorer.answering, threshold=threshold),
     )
-    return Refitted(decided, tuple(told), _measured(calibration, threshold))
+    return Refitted(decided, tuple(told), _measured(calibration, threshold), apart)
 
 
-def out_of_fold(use_case: UseCase, candidate: Candidate, frame: TrainingFrame) -> list[Validated]:
-    """What the candidate says of each fold's validation rows, fitted once more on the fold's other rows."""
-    seed, takes = use_case.search.seed, FAMILIES[candidate.family].takes
+def out_of_fold(apart: Sequence[Pipeline], cut: Sequence[Fold], takes: Form) -> list[Validated]:
+    """What each pipeline says of the validation rows of its fold, whose other rows it was fitted on."""
     return [
-        Validated(
-            fold.validate.y,
-            predict(fit(candidate, fold.fit, seed), use_case.task, fold.validate.inputs(takes)),
-        )
-        for fold in folds(frame, use_case.split, seed)
+        Validated(fold.validate.y, predict(pipeline, fold.validate.task, fold.validate.inputs(takes)))
+        for pipeline, fold in zip(apart, cut, strict=True)
     ]
 
 

@@ -62,7 +62,8 @@ def train(
             refitted = refit(use_case, winner, data.training)
             version = register(use_case, refitted, winner, data)
         # The run is over by then: the version stands, whatever becomes of its report.
-        write_report(report.Run(use_case, found.trials, refitted.scorer, data, version), client, settings)
+        told = report.Run(use_case, found.trials, refitted.scorer, data, version, refitted.apart)
+        write_report(told, client, settings)
     return version
 
 

@@ -240,3 +240,13 @@ def test_a_search_of_one_trial_has_a_page(evidence: Evidence, page: str) -> None
     assert report.failures == {}
     assert "cannot be told" in report.page
     assert "cannot be told" not in page
+
+
+def test_a_winner_that_was_fitted_on_the_folds_is_not_fitted_again(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = evidence.tried
+    monkeypatch.setattr("training.report.evidence.fit", None)
+    again = replace(evidence, apart=[each.scorer.pipeline for each in before]).tried
+    for first, second in zip(before, again, strict=True):
+        np.testing.assert_array_equal(first.outcomes.predicted, second.outcomes.predicted)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from training.evaluation import METRICS, metrics_of
 from training.frame import TrainingFrame
@@ -43,6 +44,7 @@ class Evidence:
         provenance: which data that was.
         environment: what ran.
         rival: the champion on the same holdout; None where there is none.
+        apart: the winner fitted on each fold's rows alone; empty where it must be fitted once more.
     """
 
     use_case: UseCase
@@ -55,6 +57,7 @@ class Evidence:
     provenance: Provenance
     environment: Environment
     rival: Rival | None
+    apart: Sequence[Pipeline] = ()
 
     @property
     def metric(self) -> str:
@@ -83,11 +86,12 @@ class Evidence:
 
     @cached_property
     def tried(self) -> tuple[Tried, ...]:
-        """The winner on each fold, fitted once more: trials keep their metrics, and no predictions."""
+        """The winner on each fold: trials keep their metrics, and no predictions."""
+        cut = list(folds(self.data.training, self.use_case.split, self.seed))
+        apart = self.apart or [fit(self.winner.candidate, fold.fit, self.seed) for fold in cut]
         found = []
-        for fold in folds(self.data.training, self.use_case.split, self.seed):
-            pipeline = like(self.scorer.pipeline, fit(self.winner.candidate, fold.fit, self.seed))
-            scorer = replace(self.scorer, pipeline=pipeline)
+        for fold, pipeline in zip(cut, apart, strict=True):
+            scorer = replace(self.scorer, pipeline=like(self.scorer.pipeline, pipeline))
             found.append(Tried(fold, scorer, self.outcomes(scorer, fold.validate)))
         return tuple(found)
 

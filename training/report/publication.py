@@ -9,6 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests import RequestException
+from sklearn.pipeline import Pipeline
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -49,13 +50,18 @@ class ReportFailed(LakehouseError):
 
 @dataclass(frozen=True)
 class Run:
-    """What a training run came to: every trial, the refitted winner, its data, and the version it became."""
+    """What a training run came to: every trial, the refitted winner, its data, and the version it became.
+
+    Attributes:
+        apart: the winner fitted on each fold's rows alone; empty where it was not.
+    """
 
     use_case: UseCase
     trials: Sequence[Trial]
     scorer: Scorer
     data: Split
     version: ModelVersion
+    apart: Sequence[Pipeline] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,7 @@ def gather(run: Run, client: MlflowClient) -> Evidence:
         provenance=provenance,
         environment=environment.current(client.get_run(str(version.run_id)), run.scorer),
         rival=rival.find(client, use_case.name, run.data.holdout, provenance),
+        apart=run.apart,
     )
 
 
