@@ -33,7 +33,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 def typed(checkout: Checkout, commands: str) -> str:
     """What the commands print, one after the other, with the environment active."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: PLW1510  (the assertion below says more)
         ["bash", "-ec", commands],
         cwd=checkout.root,
         env=checkout.environment | {"PATH": path},
