@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ bench: $(READY)  ## benchmarks, side by side in one run
 format: $(READY)  ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+schema: $(READY)  ## write the JSON schema of use-case files again
+	@$(BIN)/python -m training.use_case_schema
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock again
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --python-version 3.11 --generate-hashes \

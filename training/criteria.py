@@ -58,7 +58,7 @@ class Promotion(Part):
         approval: `manual`: a person must approve the version, after the champion's last change.
     """
 
-    metric: str = "roc_auc"
+    metric: str = Field(default="roc_auc", json_schema_extra={"enum": [*METRICS]})
     minimum: float
     test: Literal["non_inferiority", "superiority"] = "non_inferiority"
     margin: float = Field(default=0.005, ge=0)

@@ -22,6 +22,8 @@ from training.models import FAMILIES
 from training.provenance import Provenance
 from training.refitting import Refitted
 from training.scoring import Scorer
+from training.search.blend import in_words
+from training.search.joint import Candidate
 from training.search.left_out import left_out, others
 from training.search.trial import Trial
 from training.signature import input_example, requirements, signature
@@ -154,8 +156,8 @@ def describe(
     Args:
         told: what else is to be said of it, in sentences.
     """
-    chosen = others(winner.candidate.params)
-    params = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in chosen.items())
+    chosen = Candidate.of(winner.candidate.family, others(winner.candidate.params))
+    params = in_words(chosen, _shown)
     passed_over = left_out(winner.candidate.params)
     without = f"It leaves out {_listed(passed_over)}. " if passed_over else ""
     more = "".join(f"{sentence} " for sentence in told)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation import METRICS
+from training.evaluation import METRICS, metrics_of
 from training.report.resampling import FEWEST_DRAWS, Outcomes, counted, draws, gain_intervals, metric_intervals
 
 RANDOM = np.random.default_rng(8)
@@ -20,6 +20,21 @@ def test_a_metric_by_counts_is_the_metric_of_the_copied_rows(name: str, rows: Ou
         counts = np.bincount(RANDOM.integers(0, 300, 300), minlength=300)
         copied = rows.take(np.repeat(np.arange(300), counts))
         assert by_counts(counts) == pytest.approx(copied.metric(name), abs=1e-12)
+
+
+OF_CLASSES = RANDOM.choice(4, 60, p=[0.4, 0.4, 0.19, 0.01])  # the last is often missing from a resample
+TOLD = RANDOM.dirichlet(np.ones(4), 60) * 0.6 + 0.4 * np.eye(4)[OF_CLASSES]
+
+
+@pytest.mark.parametrize("said", [TOLD, TOLD.round(1)], ids=["fine", "tied"])
+@pytest.mark.parametrize("name", metrics_of("multiclass"))
+def test_a_metric_of_classes_by_counts_is_that_of_the_copied_rows(name: str, said: np.ndarray) -> None:
+    rows = Outcomes(OF_CLASSES, said / said.sum(axis=1, keepdims=True), 0.5)
+    draws_of_rows = [np.bincount(RANDOM.integers(0, 60, 60), minlength=60) for _ in range(5)]
+    expected = [rows.take(np.repeat(np.arange(60), counts)).metric(name) for counts in draws_of_rows]
+    by_counts = counted(name, rows)
+    assert [by_counts(counts) for counts in draws_of_rows] == pytest.approx(expected, abs=1e-12)
+    assert by_counts(np.stack(draws_of_rows)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_an_interval_of_folds_is_around_their_mean() -> None:

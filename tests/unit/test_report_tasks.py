@@ -14,6 +14,7 @@ from training.report.scatter import MOST_POINTS, quantiles_along, sampled
 from training.report.sections import multiclass, regression
 from training.report.tasks import TASKS
 
+NAMES = ("red", "white", "rosé")
 RANDOM = np.random.default_rng(2)
 CLASSES = RANDOM.integers(0, 3, 600)
 LOGITS = RANDOM.normal(size=(600, 3)) + 1.5 * np.eye(3)[CLASSES]
@@ -39,13 +40,14 @@ def table(blocks: Sequence[Block], start: str) -> Grid:
 
 def test_confusion_and_class_metrics_are_those_of_the_rows() -> None:
     parts = both(CLASSES, TOLD)
-    shown = multiclass.drawn(parts)
+    shown = multiclass.drawn(parts, NAMES)
     for name, rows in parts.items():
         decided = rows.predicted.argmax(axis=1)
         cells = table(shown, f"Confusion, {name}").rows
         expected = confusion_matrix(rows.labels, decided)
         assert [[int(value) for value in row[1:4]] for row in cells] == expected.tolist()
         classes = table(shown, f"Classes, {name}")
+        assert [row[0] for row in classes.rows] == [row[0] for row in cells] == [*NAMES]
         f1 = [float(row[4]) for row in classes.rows]
         assert f1 == pytest.approx(f1_score(rows.labels, decided, average=None))
         auc = [roc_auc_score(rows.labels == place, rows.predicted[:, place]) for place in range(3)]
@@ -54,7 +56,7 @@ def test_confusion_and_class_metrics_are_those_of_the_rows() -> None:
 
 def test_a_class_without_rows_has_a_line_and_no_area() -> None:
     rows = Outcomes(np.zeros(20, dtype=np.int64), TOLD[:20], 0.5)
-    classes = table(multiclass.drawn({"validation folds": rows, "holdout": rows}), "Classes, holdout")
+    classes = table(multiclass.drawn({"validation folds": rows, "holdout": rows}, NAMES), "Classes, holdout")
     assert [row[5] for row in classes.rows] == ["", "", ""]
     assert [row[1] for row in classes.rows] == ["20", "0", "0"]
 

@@ -58,7 +58,8 @@ def compiled(scorer: Scorer, holdout: Columns) -> Compilation:
             found = form.many(rows)
             alone = np.asarray([form.one(row) for row in rows[:ALONE].tolist()])
         except Exception as err:  # noqa: BLE001  (every converter says something else of what it cannot convert)
-            reasons.append(f"{name}: {type(err).__name__}: {err}")
+            said = str(err).partition("\n")[0]  # what follows is how converters are written
+            reasons.append(f"{name}: {type(err).__name__}: {said}")
             continue
         apart = max(difference(found, expected), difference(alone, found[:ALONE]))
         if apart <= LIMIT:

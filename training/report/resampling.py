@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation import METRICS, Floats
+from training.evaluation import METRICS, Floats, decided
 from training.intervals import RESAMPLES, Interval, intervals
 from training.intervals import Rows as Places
 
@@ -80,8 +80,9 @@ def draws(rows: int) -> int:
 
 def counted(name: str, rows: Outcomes) -> Counted:
     """The metric as a function of how often each row was drawn; NaN where such rows do not define it."""
-    if name in _COUNTED and rows.predicted.ndim == 1:
-        return _COUNTED[name](rows)
+    known = _COUNTED if rows.predicted.ndim == 1 else _COUNTED_OF_CLASSES
+    if name in known:
+        return known[name](rows)
 
     def copied(counts: Counts) -> Any:
         if counts.ndim == 2:
@@ -158,6 +159,44 @@ def _log_loss(rows: Outcomes) -> Counted:
     return lambda counts: _ratio(counts @ losses, counts.sum(axis=-1))
 
 
+def _right_of_classes(rows: Outcomes) -> Counted:
+    right = (decided(rows.predicted, rows.threshold) == rows.labels).astype(np.float64)
+    return lambda counts: _ratio(counts @ right, counts.sum(axis=-1))
+
+
+def _log_loss_of_classes(rows: Outcomes) -> Counted:
+    eps = np.finfo(np.float64).eps
+    losses = -np.log(rows.predicted[np.arange(len(rows)), rows.labels].clip(eps, 1 - eps))
+    return lambda counts: _ratio(counts @ losses, counts.sum(axis=-1))
+
+
+def _macro_f1(rows: Outcomes) -> Counted:
+    """The mean over the classes that a resample has, in labels or decisions."""
+    classes = np.arange(rows.predicted.shape[1])
+    said = (decided(rows.predicted, rows.threshold)[:, None] == classes).astype(np.float64)
+    true = (rows.labels[:, None] == classes).astype(np.float64)
+
+    def f1(counts: Counts) -> Any:
+        hits, either = counts @ (said * true), counts @ (said + true)
+        return _ratio(_ratio(2 * hits, either, 0.0).sum(axis=-1), (either > 0).sum(axis=-1))
+
+    return f1
+
+
+def _roc_auc_of_classes(rows: Outcomes) -> Counted:
+    """The mean over the classes that have both rows in them and rows outside, each against the rest."""
+    areas_of = [
+        _roc_auc(Outcomes(rows.labels == place, said, rows.threshold)) for place, said in enumerate(rows.predicted.T)
+    ]
+
+    def auc(counts: Counts) -> Any:
+        areas = np.stack([area(counts) for area in areas_of])
+        there = ~np.isnan(areas)
+        return _ratio(np.where(there, areas, 0).sum(axis=0), there.sum(axis=0))
+
+    return auc
+
+
 def _ratio(part: Any, whole: Any, nothing: float = float("nan")) -> Any:
     """The share; `nothing` where the whole is 0."""
     return np.where(whole != 0, part / np.where(whole != 0, whole, 1), nothing)[()]
@@ -171,4 +210,10 @@ _COUNTED: Mapping[str, Callable[[Outcomes], Counted]] = {
     "precision": _of_decisions(lambda tp, fp, _fn, _tn: _ratio(tp, tp + fp, 0.0)),
     "recall": _of_decisions(lambda tp, _fp, fn, _tn: _ratio(tp, tp + fn, 0.0)),
     "f1": _of_decisions(lambda tp, fp, fn, _tn: _ratio(2 * tp, 2 * tp + fp + fn, 0.0)),
+}
+_COUNTED_OF_CLASSES: Mapping[str, Callable[[Outcomes], Counted]] = {
+    "accuracy": _right_of_classes,
+    "log_loss": _log_loss_of_classes,
+    "macro_f1": _macro_f1,
+    "roc_auc": _roc_auc_of_classes,
 }

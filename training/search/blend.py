@@ -1,8 +1,9 @@
 """A blend of candidates as one candidate: as such it is logged, resumed, described, refitted and explained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 
+from training.models import FAMILIES
 from training.search.joint import FAMILY, Candidate
 from training.search.space import Value
 
@@ -40,3 +41,18 @@ def members(candidate: Candidate) -> Members:
         weight, family = said.pop(WEIGHT), said.pop(FAMILY)
         found.append((float(str(weight)), Candidate.of(str(family), said)))
     return found
+
+
+def in_words(candidate: Candidate, shown: Callable[[Value], str]) -> str:
+    """What it was fitted with; of a blend the weight of each member and what that was fitted with.
+
+    >>> half = Candidate("knn", {"n_neighbors": 5})
+    >>> in_words(half, str), in_words(blended([(0.75, half), (0.25, Candidate("dummy", {}))]), str)
+    ('n neighbors 5', "0.75 k nearest neighbours (n neighbors 5), 0.25 the labels' mean")
+    """
+    if parts := members(candidate):
+        told = [(weight, FAMILIES[member.family].title, in_words(member, shown)) for weight, member in parts]
+        return ", ".join(
+            f"{weight:g} {title} ({params})" if params else f"{weight:g} {title}" for weight, title, params in told
+        )
+    return ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in candidate.params.items())

@@ -1,7 +1,7 @@
 """How the hyperparameters are searched, as a use case says it."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,8 +38,8 @@ class Search(Part):
     engine: Engine = "hyperopt"
     max_evals: int = Field(default=40, ge=1)
     max_minutes: float | None = Field(default=None, gt=0)
-    metric: str = "roc_auc"
-    families: tuple[str, ...] = Field(min_length=1)
+    metric: str = Field(default="roc_auc", json_schema_extra={"enum": [*METRICS]})
+    families: tuple[Annotated[str, Field(json_schema_extra={"enum": [*SEARCHED]})], ...] = Field(min_length=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     prune: bool = False
     blend: int = Field(default=5, ge=0, le=10)

@@ -20,11 +20,7 @@ def tiles(evidence: Evidence) -> Tiles:
         (
             Tile(f"{called}, mean of the folds", f"{of_folds.value:.4f}", f"{bounds(of_folds)} at 95 %"),
             Tile(f"{called}, holdout", f"{of_holdout.value:.4f}", f"{bounds(of_holdout)} at 95 %"),
-            Tile(
-                f"{called}, random folds",
-                f"{evidence.on_random_folds:.4f}",
-                "what a split that ignores time would have promised",
-            ),
+            *_if_time_were_ignored(evidence),
             _against(evidence),
             Tile(
                 "Trials",
@@ -38,6 +34,13 @@ def tiles(evidence: Evidence) -> Tiles:
             ),
         )
     )
+
+
+def _if_time_were_ignored(evidence: Evidence) -> list[Tile]:
+    if not evidence.use_case.split.in_time:
+        return []  # the folds are such already
+    name, told = f"{said(evidence.metric)}, random folds", "what a split that ignores time would have promised"
+    return [Tile(name, f"{evidence.on_random_folds:.4f}", told)]
 
 
 def _against(evidence: Evidence) -> Tile:

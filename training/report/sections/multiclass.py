@@ -20,26 +20,33 @@ STYLES = {VALIDATION: "s1", HOLDOUT: "s2 dashed"}
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """Confusion, the metrics of each class, and how sure the version may be."""
-    return drawn({VALIDATION: evidence.validation, HOLDOUT: evidence.holdout})
+    return drawn(
+        {VALIDATION: evidence.validation, HOLDOUT: evidence.holdout},
+        [str(each) for each in evidence.use_case.classes],
+    )
 
 
-def drawn(parts: Parts) -> Sequence[Block]:
-    """The same of any rows; labels are the places of the classes in the predictions."""
+def drawn(parts: Parts, called: Sequence[str]) -> Sequence[Block]:
+    """The same of any rows; labels are the places of the classes, which `called` names."""
     told = Words("Each row is taken for its most probable class. Validation: rows that the model had not seen.")
-    tables = [table for name, rows in parts.items() for table in (_confusion(name, rows), _classes(name, rows))]
+    tables = [
+        table
+        for name, rows in parts.items()
+        for table in (_confusion(name, rows, called), _classes(name, rows, called))
+    ]
     return (told, *tables, Figures((_confidence(parts),)))
 
 
-def _confusion(name: str, rows: Outcomes) -> Table:
+def _confusion(name: str, rows: Outcomes, called: Sequence[str]) -> Table:
     classes = rows.predicted.shape[1]
     decided = rows.predicted.argmax(axis=1)
     cells = np.bincount(classes * rows.labels.astype(np.int64) + decided, minlength=classes**2)
     cells = cells.reshape(classes, classes)
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
-    columns = (Column("Is", "words"), *(Column(f"taken for {place}") for place in range(classes)), Column("Rows"))
+    columns = (Column("Is", "words"), *(Column(f"taken for {each}") for each in called), Column("Rows"))
     lines = [
         (
-            words(str(place)),
+            words(called[place]),
             *(_shaded(int(count), float(share)) for count, share in zip(cells[place], shares[place], strict=True)),
             number(int(cells[place].sum()), ",d"),
         )
@@ -53,7 +60,7 @@ def _shaded(count: int, share: float) -> Cell:
     return Cell(shown.format(100 * share, share, count), count, "number")
 
 
-def _classes(name: str, rows: Outcomes) -> Table:
+def _classes(name: str, rows: Outcomes, called: Sequence[str]) -> Table:
     classes = np.arange(rows.predicted.shape[1])
     decided = rows.predicted.argmax(axis=1)
     found = precision_recall_fscore_support(rows.labels, decided, labels=classes, zero_division=0)
@@ -61,7 +68,7 @@ def _classes(name: str, rows: Outcomes) -> Table:
     columns = ("Class", "Rows", "Precision", "Recall", "F1", "ROC AUC against the rest", "Average precision")
     lines = [
         (
-            words(str(place)),
+            words(called[int(place)]),
             number(int(support[place]), ",d"),
             *(number(float(values[place])) for values in (precision, recall, f1)),
             *(number(value) for value in _against_the_rest(rows.labels == place, rows.predicted[:, place])),

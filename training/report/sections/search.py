@@ -14,6 +14,7 @@ from training.report.page import Block, Cell, Column, Figure, Folded, Key, Table
 from training.report.parallel import parallel_coordinates
 from training.report.sections.wording import said, value
 from training.report.sparks import Scale, bar, strip
+from training.search.blend import in_words
 from training.search.trial import Trial
 
 STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
@@ -108,7 +109,7 @@ def _leaderboard(evidence: Evidence) -> Table:
 
 def _line(evidence: Evidence, trial: Trial, scale: Scale) -> tuple[Cell, ...]:
     metric = evidence.metric
-    params = ", ".join(f"{name.replace('_', ' ')} {value(param)}" for name, param in trial.candidate.params.items())
+    params = in_words(trial.candidate, value)
     told = (number(trial.number, "d"), words(FAMILIES[trial.candidate.family].title))
     about = (number(trial.duration.total_seconds(), ".2f"), words(trial.status), long(f"{params}{_error(trial)}"))
     nothing = number(float("nan"))

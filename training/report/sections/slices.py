@@ -28,6 +28,8 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
                 found = metric_intervals([evidence.metric], [rows])[evidence.metric]
                 judged.append((categories.column, name, rows, found))
     what = said(evidence.metric)
+    if not judged and not small:
+        return [Words("No input is a category, by which rows could be told apart.")]
     shown: list[Block] = [
         Words(
             f"{what} on parts of the {VALIDATION}, all folds together, the worst first; all rows together reach "

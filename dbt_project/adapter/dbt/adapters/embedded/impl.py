@@ -26,6 +26,7 @@ from deltalake.schema import Field, PrimitiveType
 from pyspark.errors import PySparkException
 
 from lakehouse.errors import LakehouseError
+from lakehouse.landing import read_delimited
 from lakehouse.warehouse import TableName
 
 Helpers = dict[str, type[PythonJobHelper]]
@@ -93,6 +94,15 @@ class EmbeddedAdapter(SailAdapter):
     def drop_temporary_view(self, relation: BaseRelation) -> None:
         """Forget the rows of an incremental model or snapshot."""
         self._session().catalog.dropTempView(str(relation.identifier))
+
+    @available.parse_none
+    def landing_view(self, model: str, path: str, columns: list[str], delimiter: str) -> str:
+        """Name a view of this process that has the rows of a delimited file, its path below the project."""
+        name = f"landing_of_{model}"
+        with _told_as_dbt_tells():
+            rows = read_delimited(Path(self._credentials.project_root) / path, columns, delimiter)
+            self._session().createDataFrame(rows).createOrReplaceTempView(name)
+        return name
 
     @available.parse_list
     def valid_incremental_strategies(self) -> list[str]:

@@ -1,0 +1,84 @@
+"""The page "Bring your own data": its files are written as they stand there, and its commands run, in a checkout."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_wine
+
+from lakehouse.settings import PROJECT
+from tests.checkout import Checkout
+
+PAGE = (PROJECT / "docs" / "bring_your_own_data.md").read_text(encoding="utf-8")
+# A file is its path on a line of its own and then its text; `bash` is what a person types.
+BLOCK = re.compile(r"(?:^`(?P<path>[\w./]+)`\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = list(BLOCK.finditer(PAGE))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    fresh = Checkout.below(tmp_path)
+    shutil.copytree(PROJECT / "docs" / "wine", fresh.root / "docs" / "wine")
+    yield fresh
+    fresh.run("deployment.run", "stop")
+
+
+def typed(checkout: Checkout, commands: str) -> str:
+    """What the commands print, one after the other, with the environment active."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(  # noqa: PLW1510  (the assertion below says more)
+        ["bash", "-ec", commands],
+        cwd=checkout.root,
+        env=checkout.environment | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{commands}exited with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+def test_the_page_leads_from_a_file_to_an_answer(checkout: Checkout) -> None:
+    printed = ""
+    for block in BLOCKS:
+        if block["path"]:
+            (checkout.root / block["path"]).write_text(block["text"], encoding="utf-8")
+        elif block["kind"] == "bash":
+            printed += typed(checkout, block["text"])
+    assert "gold.wine_features" in printed
+    assert "version 1 is the challenger" in printed
+    assert "Version 1 is the champion" in printed
+    answer = json.loads(printed.partition("> The endpoint answers\n")[2].partition("\n> ")[0])["predictions"][0]
+    shown = next(json.loads(block["text"]) for block in BLOCKS if block["kind"] == "json")
+    assert answer.pop("label") == shown.pop("label") == "class_0"
+    assert answer == pytest.approx(shown, abs=0.0006)
+    assert (checkout.root / "reports" / "wine" / "version-1.html").is_file()
+    assert checkout.run("deployment.run", "status").count("wine") == 0
+
+
+def test_nobody_writes_python() -> None:
+    kinds = [block["kind"] for block in BLOCKS]
+    assert len(kinds) > 10
+    assert set(kinds) == {"bash", "sql", "yaml", "json"}
+
+
+def test_the_wine_is_that_of_scikit_learn() -> None:
+    wine = load_wine()
+    with (PROJECT / "docs" / "wine" / "wine.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == [
+        *(name.partition("/")[0] for name in wine.feature_names[:11]),
+        "od280_od315",
+        "proline",
+        "cultivar",
+    ]
+    assert [[float(value) for value in row[:-1]] for row in rows] == wine.data.tolist()
+    assert [row[-1] for row in rows] == [wine.target_names[target] for target in wine.target]
