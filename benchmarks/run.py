@@ -10,7 +10,7 @@ import click
 
 from lakehouse import console
 
-BENCHMARKS = ("dbt_build", "scale", "point_in_time", "online_store", "generated_requests")
+BENCHMARKS = ("dbt_build", "scale", "point_in_time", "online_store", "generated_requests", "serving")
 
 
 @click.command()

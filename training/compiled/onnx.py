@@ -49,11 +49,17 @@ class Onnx:
         # Of a classifier the last output is the probabilities, after the labels.
         names = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
         means = [(place, np.asarray(table, dtype=np.float64)) for place, table in about.means]
-        self.__dict__.update(_session=session, _names=names, _column=about.column, _means=means)  # frozen from here on
+        self.__dict__.update(
+            _session=session, _names=names, _column=about.column, _means=means
+        )  # frozen from here on
 
     @property
     def kind(self) -> str:
         return "onnx"
+
+    @property
+    def quick_rows(self) -> int:
+        return 128
 
     @property
     def packages(self) -> frozenset[str]:
