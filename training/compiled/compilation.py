@@ -7,6 +7,7 @@ import numpy as np
 
 from training.compiled import LIMIT, Compiled, difference
 from training.compiled.linear import Linear
+from training.compiled.neighbours import Neighbours
 from training.encoding import Columns
 from training.scoring import Scorer
 
@@ -69,7 +70,10 @@ def compiled(scorer: Scorer, holdout: Columns) -> Compilation:
 
 def _forms(scorer: Scorer) -> Iterator[tuple[str, Callable[[], Compiled]]]:
     """The forms to try, the fastest one first; conversion is imported only where it is tried."""
-    if hasattr(scorer.pipeline.steps[-1][1], "coef_"):
+    model = scorer.pipeline.steps[-1][1]
+    if hasattr(model, "n_neighbors"):
+        yield "neighbours", lambda: Neighbours.of(scorer.pipeline, scorer.encoder)
+    elif hasattr(model, "coef_"):
         yield "linear", lambda: Linear.of(scorer.pipeline, scorer.encoder, scorer.takes)
     elif scorer.takes == "dense":
         from training.compiled.conversion import onnx_of

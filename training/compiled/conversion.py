@@ -46,9 +46,7 @@ def _means(before: list[tuple[str, Any]], sizes: Mapping[int, int]) -> Means:
     if len(steps) > 1 or not hasattr(steps[0], "transformers_"):
         raise ValueError(f"steps that a graph cannot have: {', '.join(type(step).__name__ for step in steps)}")
     (_, encoder, places), *rest = steps[0].transformers_
-    if any(step != "passthrough" for _, step, _ in rest) and not all(
-        hasattr(step, "transform") for _, step, _ in rest
-    ):
+    if any(isinstance(step, str) and step == "drop" for _, step, _ in rest) or len(rest) > 1:
         raise ValueError("a column transformer of more than target means")
     return [(place, _table(encoder, at, sizes[place])) for at, place in enumerate(places)]
 
