@@ -33,6 +33,7 @@ from lakehouse.settings import PROJECT, Settings
 from tests.ports import free_port
 from training import run
 from training.models import FAMILIES
+from training.refitting import refit
 from training.search.joint import Candidate, JointSpace
 from training.search.trial import Trial
 from training.tracking import experiment_id, tracking
@@ -113,9 +114,9 @@ def _registered(here: Settings, families: Sequence[str]) -> list[Version]:
                 if use_case.task not in FAMILIES[family].tasks or (use_case.name, family) == ("churn", "knn"):
                     continue
                 winner = Trial(0, _middle(family), {use_case.search.metric: 0.0}, (), timedelta(0))
-                scorer = run.refit(use_case, winner, data.training)
+                refitted = refit(use_case, winner, data.training)
                 with mlflow.start_run():
-                    version = run.register(use_case, scorer, winner, data)
+                    version = run.register(use_case, refitted, winner, data)
                 versions.append(Version(use_case, family, str(version.version), version.tags["compiled"]))
     return versions
 

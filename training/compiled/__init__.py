@@ -68,6 +68,14 @@ def difference(found: Floats, expected: Floats) -> float:
 
 def form_of(artifacts: Mapping[str, str]) -> Compiled | None:
     """The compiled form among a version's files, if there is one."""
+    if "around.json" in artifacts:
+        from training.compiled.around import Around
+
+        return Around.load(artifacts)
+    if "blended.json" in artifacts:
+        from training.compiled.blended import Blended
+
+        return Blended.load(artifacts)
     if "linear.json" in artifacts:
         from training.compiled.linear import Linear
 
