@@ -20,6 +20,7 @@ BENCHMARKS = (
     "memory",
     "promotion",
     "generated_requests",
+    "serving",
 )
 
 

@@ -12,7 +12,7 @@ from deployment.comparison import gain, shown
 from deployment.decision import Decision, Reason, Rows, Scores, Standing, approval_of
 from deployment.guards import guards
 from training.criteria import Promotion
-from training.evaluation import METRICS, Floats
+from training.evaluation import METRICS, Floats, decided
 
 SUM_TOLERANCE = 1e-6  # by how much the probabilities of a row's classes may miss 1: single precision
 
@@ -56,6 +56,8 @@ def _valid(rows: Rows, scores: Scores | None, version: int | None) -> Reason:
     if scores is None or scores.version != version:
         found = "none" if scores is None else f"those of version {scores.version}"
         return Reason(name, required, found, passed=False)
+    if rows.task == "binary" and not 0 <= scores.threshold <= 1:
+        return Reason(name, f"{required}, by a threshold in [0, 1]", f"by {scores.threshold:g}", passed=False)
     good, all_ = _good_rows(rows, scores.predicted), len(rows.labels)
     return Reason(name, required, f"{good} of {len(scores.predicted)}", good == all_ == len(scores.predicted) > 0)
 
@@ -83,7 +85,7 @@ def _good_enough(rows: Rows, challenger: Scores, champion: Scores | None, policy
     yield _enough_rows(rows, policy)
     yield _minimum(rows, challenger, policy)
     if champion is not None:
-        yield _different(challenger, champion)
+        yield _different(rows, challenger, champion)
         yield _gain(rows, challenger, champion, policy)
 
 
@@ -113,12 +115,16 @@ def _minimum(rows: Rows, challenger: Scores, policy: Promotion) -> Reason:
     )
 
 
-def _different(challenger: Scores, champion: Scores) -> Reason:
-    if challenger.predicted.shape != champion.predicted.shape:
-        changed = len(challenger.predicted)
-    else:
+def _different(rows: Rows, challenger: Scores, champion: Scores) -> Reason:
+    """Whether any row is answered otherwise: by another prediction, or by another decision on the same one."""
+    changed = len(rows.labels)
+    if challenger.predicted.shape == champion.predicted.shape:
         unequal = challenger.predicted != champion.predicted
-        changed = int(np.sum(unequal if unequal.ndim == 1 else unequal.any(axis=1)))
+        other = unequal if unequal.ndim == 1 else unequal.any(axis=1)
+        if rows.task != "regression":
+            one, two = (decided(scores.predicted, scores.threshold) for scores in (challenger, champion))
+            other = other | (one != two)
+        changed = int(np.sum(other))
     name = f"answers differ from version {champion.version}"
     return Reason(name, "at least 1 row", f"{changed} rows", changed > 0, {"rows": changed}, 1)
 

@@ -8,7 +8,6 @@ import click
 from deployment.model_server import process
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
-from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
 NOT_PROMOTED = 3
@@ -126,14 +125,9 @@ def serve(name: str | None, detach: bool, port: int | None) -> None:
 
         command.serve_detached(name, settings, port)
         return
-    if name:
-        raise LakehouseError(
-            "--use-case needs --detach: a server in the foreground ends with its command",
-            hint=f"python -m deployment.run serve --use-case {name} --detach",
-        )
     from deployment.commands import foreground
 
-    foreground.serve(ServerSettings.of(settings, port))
+    foreground.serve(ServerSettings.of(settings, port), name)
 
 
 @main.command()

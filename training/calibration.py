@@ -9,9 +9,10 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from training.curve import EDGE, Curve, along
 from training.evaluation import Floats, Labels
 from training.intervals import Interval, Rows, intervals
-from training.models.calibrated import EDGE, Calibrated, Curve, along
+from training.models.calibrated import Calibrated
 
 Plan = Literal["none", "auto", "sigmoid", "isotonic"]
 CURVES: tuple[Curve, ...] = get_args(Curve)

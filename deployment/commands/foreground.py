@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import requests
@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rich.live import Live
 from rich.text import Text
 
+from deployment.commands.deploying import deployed
 from deployment.model_server import process
 from deployment.model_server.auth import Tokens
 from deployment.model_server.settings import ServerSettings
@@ -21,18 +22,23 @@ from lakehouse import console
 SECONDS = 1.0
 
 
-def serve(settings: ServerSettings) -> None:
+def serve(settings: ServerSettings, name: str | None = None) -> None:
     """Serve until Ctrl-C. Where nobody watches, the log goes to standard error, for whoever collects it.
 
+    Args:
+        name: of the use case whose champion is served as soon as the server answers.
+
     Raises:
-        LakehouseError: the server cannot start.
+        LakehouseError: the server cannot start, or the champion is not served.
     """
-    if not console.OUT.is_terminal:
-        process.serve(settings)
-        return
-    console.stage(f"Serving at {settings.url}; Ctrl-C stops it. Its log: {settings.log_file}")
-    with _watched(settings):
-        process.serve(settings, to_file=True)
+    watched = console.OUT.is_terminal
+    with ExitStack() as around:
+        if name:
+            around.enter_context(deployed(settings, name))
+        if watched:
+            console.stage(f"Serving at {settings.url}; Ctrl-C stops it. Its log: {settings.log_file}")
+            around.enter_context(_watched(settings))
+        process.serve(settings, to_file=watched)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,16 @@ def serve_detached(name: str | None, settings: Settings, port: int | None) -> No
         deploy(server, use_case, version)
 
 
+def deploy_champion(name: str, settings: Settings) -> None:
+    """Let the use case's endpoint serve its champion, on the server that runs.
+
+    Raises:
+        LakehouseError: there is no champion, no server, or it did not come up.
+    """
+    use_case = load(name)
+    deploy(running(settings), use_case, _champion_of(use_case, settings))
+
+
 def deploy(server: process.ServerInfo, use_case: UseCase, version: int) -> None:
     """Let the use case's endpoint serve the version."""
     state = serving.deploy(client_of(server), use_case.serving.endpoint, use_case.name, version)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-QUICK_ROWS = 128  # by a compiled form they take some 2 ms; beyond that, other requests would wait too long
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -154,7 +153,8 @@ class Registry:
         artifacts = {name: str(folder / about["path"]) for name, about in flavor.get("artifacts", {}).items()}
         if {PIPELINE, SCORER} <= artifacts.keys():  # one of ours needs no MLflow to be read
             scorer = Scorer.load(artifacts)
-            quick, described = QUICK_ROWS if scorer.compiled else 0, about.of_scorer(scorer, registered, example)
+            quick = scorer.compiled.quick_rows if scorer.compiled else 0
+            described = about.of_scorer(scorer, registered, example)
             answer: Answer = scorer.answer
             if said_of_keys := metadata.get("lookup"):
                 lookup = KeyLookup.of(said_of_keys)

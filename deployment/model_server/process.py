@@ -101,7 +101,7 @@ def serve_detached(settings: ServerSettings, *, seconds: float = 60.0, clock: Cl
         if (code := child.poll()) is not None:
             raise ServerFailed.with_log(f"the model server ended with {code} at its start:", settings.log_file)
         server = running(settings)
-        if server and server.pid == child.pid and _healthy(server):
+        if server and server.pid == child.pid and healthy(server):
             return server
         clock.sleep(TICK)
     child.kill()
@@ -195,7 +195,8 @@ def _recorded(settings: ServerSettings) -> ServerInfo | None:
         return None
 
 
-def _healthy(server: ServerInfo) -> bool:
+def healthy(server: ServerInfo) -> bool:
+    """Whether it answers."""
     # An opener of its own: a proxy has no part in a conversation with this machine.
     context = ssl.create_default_context(cafile=server.authority) if server.authority else None
     secure = [urllib.request.HTTPSHandler(context=context)] if context else []

@@ -81,6 +81,11 @@ def write_tables(root: Path) -> None:
     DeltaTable(root / "gold/bodies").alter.set_table_properties(published, raise_if_not_exists=False)
 
 
+def threshold_of(muddled: float) -> float:
+    """From which probability on a version decides for label 1: each has its own."""
+    return 0.5 - muddled / 10
+
+
 def train(client: MlflowClient, store: FeatureStore, muddled: float) -> None:
     """One version more, the challenger; muddled above 1 has learned the opposite."""
     split = splitting.split(load_frame(USE_CASE, store), by_time(holdout=USE_CASE.split.holdout))
@@ -88,8 +93,9 @@ def train(client: MlflowClient, store: FeatureStore, muddled: float) -> None:
     wrong = np.random.default_rng(1).random(len(split.training)) < muddled
     y = np.where(wrong, split.training.features["noise"] > 0, split.training.y).astype(np.int64)
     learned = replace(split.training, y=1 - y if muddled > 1 else y)
-    scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, Answering(("probability",), 0.5))
-    metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), 0.5)
+    answering = Answering(("probability",), threshold_of(muddled))
+    scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, answering)
+    metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), answering.threshold)
     data = provenance(split, by_time(), newest_version(client, NAME))
     register(USE_CASE, Refitted(scorer), Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from deltalake import write_deltalake
 from mlflow.artifacts import load_text
 
-from deployment import verdict
+from deployment import holdout, verdict
 from deployment.audit import audit
 from deployment.commands import gates
 from deployment.contender import Contender, VersionBroken
@@ -21,7 +22,17 @@ from deployment.holdout import HoldoutRefused
 from deployment.model_server import process
 from deployment.run import main
 from lakehouse.errors import LakehouseError
-from tests.contract.people import NAME, USE_CASE, Place, actions, champion, let_challenge, opened
+from tests.contract.people import (
+    MUDDLED,
+    NAME,
+    USE_CASE,
+    Place,
+    actions,
+    champion,
+    let_challenge,
+    opened,
+    threshold_of,
+)
 from training.use_case import UseCase
 
 Run = Callable[..., str]
@@ -98,6 +109,25 @@ def test_a_dry_run_shows_the_verdict_and_changes_nothing(gate: Gate, run: Run, p
     let_challenge(gate, 3)
     assert "A dry run: nothing was changed" in run("promote", "--dry-run", exits=3)
     assert actions(gate) == [("promoted", None, 1)]
+
+
+def test_each_version_is_judged_by_the_threshold_that_it_was_registered_with(place: Place) -> None:
+    with opened(place, metric="accuracy", guards={"max_changed_decisions": 1}) as gate:
+        let_challenge(gate, 1)
+        gate.apply(gate.judge())
+        let_challenge(gate, 2)
+        reasons = {reason.criterion: reason for reason in gate.judge().reasons}
+        pinned = holdout.rebuild(gate.use_case, gate.client.get_model_version(NAME, "2"), gate.store())
+        loaded = {number: Contender.load(gate.client.get_model_version(NAME, str(number))) for number in (1, 2)}
+    assert [each.scorer.answering.threshold for each in loaded.values()] == [0.47, 0.5]
+    decisions = {
+        number: each.scorer.predicted(pinned.rows.features) >= threshold_of(MUDDLED[number])
+        for number, each in loaded.items()
+    }
+    expected = {f"version {number}": np.mean(said == pinned.rows.y) for number, said in decisions.items()}
+    assert reasons["gain in accuracy over version 1"].values == pytest.approx(expected)
+    changed = reasons["share of changed decisions"].values["version 2"]
+    assert changed == pytest.approx(np.mean(decisions[1] != decisions[2]))
 
 
 def test_a_past_verdict_is_shown_as_it_was(gate: Gate, run: Run) -> None:

@@ -184,3 +184,19 @@ def test_a_rollback_is_one_command_and_the_history_tells_all(checkout: Checkout,
     assert "4 entries, and the registry is as they say" in checkout.run("deployment.run", "verify", *USE_CASE)
     assert "minimum roc_auc" in checkout.run("deployment.run", "promote", *USE_CASE, "--explain", "3")
     assert int(client.get_model_version_by_alias("term_deposit", "champion").version) == 1
+
+
+def test_a_server_in_the_foreground_serves_the_champion_until_it_is_interrupted(checkout: Checkout) -> None:
+    checkout.run("deployment.run", "stop")
+    refused = checkout.run("deployment.run", "serve", "--use-case", "churn", exits=1)
+    assert "churn has no champion to serve" in refused
+    assert "promote --use-case churn" in refused
+    server = checkout.start("deployment.run", "serve", *USE_CASE)
+    assert server.stdout is not None
+    said = next(line for line in server.stdout if "serves version" in line)
+    assert said.strip() == "Endpoint term-deposit serves version 1 (100 %)"
+    assert '"probability"' in checkout.run("deployment.run", "ask", *USE_CASE)
+    server.send_signal(signal.SIGINT)
+    output, _ = server.communicate(timeout=60)
+    assert server.returncode == 0, output
+    assert status(checkout)["host"] is None

@@ -32,8 +32,10 @@ def said(y: Labels, signal: float, seed: int, noise: float = 1.0) -> Floats:
     return np.asarray(1 / (1 + np.exp(-(y - 0.5) * signal - drawn)), dtype=np.float64)
 
 
-def scores(version: int, predicted: Floats, holdout: str = HASH, measured: Measured = MEASURED) -> Scores:
-    return Scores(version, holdout, predicted, measured)
+def scores(
+    version: int, predicted: Floats, holdout: str = HASH, measured: Measured = MEASURED, threshold: float = 0.5
+) -> Scores:
+    return Scores(version, holdout, predicted, measured, threshold)
 
 
 def policy(metric: str = "roc_auc", minimum: float | None = None, **said_: Any) -> Promotion:

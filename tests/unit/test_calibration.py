@@ -7,8 +7,9 @@ from scipy.special import expit, logit
 
 from tests.unit.frames import alternating
 from training.calibration import CURVES, Validated, calibrate, fitted
+from training.curve import Curve, along
 from training.evaluation import METRICS
-from training.models.calibrated import Calibrated, Curve, along, like
+from training.models.calibrated import Calibrated, like
 from training.scoring import TRUSTED
 from training.search.joint import Candidate
 from training.search.space import Value

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
 from deployment.decision import Decision, Reason, Scores
 from tests.unit import contests
@@ -29,6 +29,7 @@ LABELS = (DRAW.random(400) < 0.4).astype(np.int64)
 GOOD, WEAK = (said(LABELS, signal, seed) for signal, seed in ((4.0, 1), (0.5, 2)))
 SURE = 0.7 + 0.3 * GOOD  # the same order, and far too sure of label 1
 COHORT = np.arange(400) % 2
+CHANGING = policy("f1", guards={"max_changed_decisions": 1})
 # Good, but for one cohort, of which it knows nothing.
 UNEVEN = np.where(COHORT == 1, said(LABELS, 0.0, 3), said(LABELS, 5.0, 4))
 ANSWERS = {
@@ -67,8 +68,10 @@ def fewer_draws() -> Iterator[None]:
 
 
 def of(version: int, kind: str, found: str = "") -> Scores:
-    holdout = OTHER_HASH if kind == "elsewhere" else HASH
-    return scores(version, ANSWERS[kind], holdout, contests.measured(**MEASURED[found]))
+    """A version by its answers; `good at 0.9` decides by another threshold than 0.5."""
+    answers, _, threshold = kind.partition(" at ")
+    holdout = OTHER_HASH if answers == "elsewhere" else HASH
+    return scores(version, ANSWERS[answers], holdout, contests.measured(**MEASURED[found]), float(threshold or 0.5))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["case"]))
@@ -123,6 +126,32 @@ def test_a_champion_that_was_not_scored_promotes_nothing_and_neither_does_one_th
     assert failed(missing) == ["valid answers of version 1"]
     stranger = decide(rows, scores(2, GOOD), scores(1, WEAK), policy(), Standing(2, None))
     assert failed(stranger) == ["valid answers of version None"]
+
+
+@settings(max_examples=10)
+@given(thresholds=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_each_version_is_measured_by_its_own_threshold(thresholds: tuple[float, float]) -> None:
+    new, old = (scores(version, GOOD, threshold=each) for version, each in zip((2, 1), thresholds, strict=True))
+    by_threshold = [each <= GOOD for each in thresholds]
+    reasons = {each.criterion: each for each in judged(LABELS, new, old, CHANGING).reasons}
+    gain, changed = reasons["gain in f1 over version 1"], reasons["share of changed decisions"]
+    expected = [f1_score(LABELS, said, zero_division=0) for said in by_threshold]
+    assert [gain.values["version 2"], gain.values["version 1"]] == pytest.approx(expected)
+    share = float(np.mean(by_threshold[0] != by_threshold[1]))
+    assert changed.values["version 2"] == pytest.approx(share)
+    assert reasons["answers differ from version 1"].passed is (share > 0)
+
+
+@settings(max_examples=10)
+@given(
+    threshold=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]),
+    metric=st.sampled_from(sorted(metrics_of("binary"))),
+)
+def test_a_threshold_that_is_no_probability_promotes_nothing(threshold: float, metric: str) -> None:
+    broken, rule = scores(2, GOOD, threshold=threshold), policy(metric, margin=1)
+    assert failed(judged(LABELS, broken, WEAK, rule)) == ["valid answers of version 2"]
+    assert failed(judged(LABELS, broken, None, rule)) == ["valid answers of version 2"]
+    assert failed(judged(LABELS, GOOD, replace(broken, version=1), rule)) == ["valid answers of version 1"]
 
 
 def test_a_decision_repeats_itself_and_its_digest_names_it() -> None:

@@ -32,6 +32,11 @@ class Compiled(Protocol):
         """What it runs on beside numpy."""
         ...
 
+    @property
+    def quick_rows(self) -> int:
+        """So many rows take less time than would pass until another thread has begun with them."""
+        ...
+
     def one(self, row: Row) -> float | list[float]:
         """What is predicted of one row of features: a number, or a probability for each class."""
         ...
@@ -63,6 +68,14 @@ def difference(found: Floats, expected: Floats) -> float:
 
 def form_of(artifacts: Mapping[str, str]) -> Compiled | None:
     """The compiled form among a version's files, if there is one."""
+    if "around.json" in artifacts:
+        from training.compiled.around import Around
+
+        return Around.load(artifacts)
+    if "blended.json" in artifacts:
+        from training.compiled.blended import Blended
+
+        return Blended.load(artifacts)
     if "linear.json" in artifacts:
         from training.compiled.linear import Linear
 
@@ -71,4 +84,8 @@ def form_of(artifacts: Mapping[str, str]) -> Compiled | None:
         from training.compiled.onnx import Onnx
 
         return Onnx.load(artifacts)
+    if "neighbours.npz" in artifacts:
+        from training.compiled.neighbours import Neighbours
+
+        return Neighbours.load(artifacts)
     return None

@@ -1,15 +1,27 @@
 """Which compiled form of a fitted pipeline is kept: the first that answers the whole holdout as the pipeline does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from training.compiled import LIMIT, Compiled, difference
+from training.compiled.around import Around
+from training.compiled.blended import Blended
 from training.compiled.linear import Linear
-from training.encoding import Columns
+from training.compiled.neighbours import Neighbours
+from training.encoding import Columns, Encoder, Form
+from training.inputs import Places
+from training.models.blend import Blend
+from training.models.calibrated import Calibrated
+from training.models.kept import KeptColumns
 from training.scoring import Scorer
 
+LONGEST = 200  # characters of what a converter says; some print the whole graph
 ALONE = 200  # rows that are also predicted one by one: an answer must not depend on the rows beside it
 
 
@@ -59,7 +71,7 @@ def compiled(scorer: Scorer, holdout: Columns) -> Compilation:
             alone = np.asarray([form.one(row) for row in rows[:ALONE].tolist()])
         except Exception as err:  # noqa: BLE001  (every converter says something else of what it cannot convert)
             said = str(err).partition("\n")[0]  # what follows is how converters are written
-            reasons.append(f"{name}: {type(err).__name__}: {said}")
+            reasons.append(f"{name}: {type(err).__name__}: {said[:LONGEST]}")
             continue
         apart = max(difference(found, expected), difference(alone, found[:ALONE]))
         if apart <= LIMIT:
@@ -70,9 +82,57 @@ def compiled(scorer: Scorer, holdout: Columns) -> Compilation:
 
 def _forms(scorer: Scorer) -> Iterator[tuple[str, Callable[[], Compiled]]]:
     """The forms to try, the fastest one first; conversion is imported only where it is tried."""
-    if hasattr(scorer.pipeline.steps[-1][1], "coef_"):
-        yield "linear", lambda: Linear.of(scorer.pipeline, scorer.encoder, scorer.takes)
+    pipeline = scorer.pipeline
+    if isinstance(pipeline, Calibrated):
+        curve = {"curve": pipeline.curve, "numbers": pipeline.numbers}
+        yield from _around(replace(scorer, pipeline=pipeline.model), **curve)
+        return
+    first, model = pipeline.steps[0][1], pipeline.steps[-1][1]
+    if isinstance(first, KeptColumns):
+        places = _features(scorer.encoder, scorer.takes, first.places)
+        encoder = replace(scorer.encoder, features=tuple(scorer.encoder.features[place] for place in places))
+        inner = replace(scorer, pipeline=Pipeline(pipeline.steps[1:]), encoder=encoder)
+        yield from _around(inner, places=places)
+    elif isinstance(model, Blend):
+        yield "blend", lambda: _blended(scorer, model)
+    elif hasattr(model, "n_neighbors"):
+        yield "neighbours", lambda: Neighbours.of(pipeline, scorer.encoder)
+    elif hasattr(model, "coef_"):
+        yield "linear", lambda: Linear.of(pipeline, scorer.encoder, scorer.takes)
     elif scorer.takes == "dense":
         from training.compiled.conversion import onnx_of
 
-        yield "onnx", lambda: onnx_of(scorer.pipeline, scorer.encoder, scorer.answering.task)
+        yield "onnx", lambda: onnx_of(pipeline, scorer.encoder, scorer.answering.task)
+
+
+def _around(inner: Scorer, **around: Any) -> Iterator[tuple[str, Callable[[], Compiled]]]:
+    for name, make in _forms(inner):
+        yield name, partial(_surrounded, make, around)
+
+
+def _surrounded(make: Callable[[], Compiled], around: Mapping[str, Any]) -> Compiled:
+    form = make()
+    return replace(form, **around) if isinstance(form, Around) else Around(form, **around)
+
+
+def _features(encoder: Encoder, takes: Form, columns: Places) -> list[int]:
+    """The places of the features whose columns these are; of a block of 0/1 columns all are kept, or none is."""
+    sizes = encoder.categories() if takes == "sparse" else {}
+    widths = [sizes.get(place, 1) for place in range(len(encoder.features))]
+    kept = set(columns.tolist())
+    return [place for place, end in enumerate(accumulate(widths)) if end - 1 in kept]
+
+
+def _blended(scorer: Scorer, blend: Blend) -> Compiled:
+    """Each member in its fastest form.
+
+    Raises:
+        ValueError: one of them has none.
+    """
+    forms: list[Compiled] = []
+    for number, (member, takes) in enumerate(zip(blend.members, blend.takes, strict=True)):
+        form = next(_forms(replace(scorer, pipeline=member, takes=takes)), None)
+        if form is None:
+            raise ValueError(f"member {number} has no form that is faster")
+        forms.append(form[1]())
+    return Blended(forms, [float(weight) for weight in blend.weights])

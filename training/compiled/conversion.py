@@ -15,6 +15,7 @@ from training.predictions import Task
 
 _OPSET = {"": 17, "ai.onnx.ml": 3}  # the newest that every converter writes
 _COLUMN = {"binary": 1, "regression": 0}
+_NO_CATEGORIES = frozenset({"sklearn", "catboost"})  # skl2onnx would take their codes for numbers
 Means = list[tuple[int, list[list[float]]]]
 
 
@@ -26,6 +27,8 @@ def onnx_of(pipeline: Any, encoder: Encoder, task: Task) -> Onnx:
     """
     *before, (_, model) = pipeline.steps
     fitted = getattr(model, "model_", model)  # our own boosters keep the library's
+    if _library(fitted) in _NO_CATEGORIES and _categorical(model):
+        raise ValueError(f"the converter of {_library(fitted)} knows no categories, and the model splits by them")
     means = _means(before, encoder.categories())
     columns = len(encoder.features) - len(means) + sum(len(table[0]) for _, table in means)
     graph = _of_catboost(fitted) if _library(fitted) == "catboost" else _converted(fitted, columns)
@@ -46,9 +49,7 @@ def _means(before: list[tuple[str, Any]], sizes: Mapping[int, int]) -> Means:
     if len(steps) > 1 or not hasattr(steps[0], "transformers_"):
         raise ValueError(f"steps that a graph cannot have: {', '.join(type(step).__name__ for step in steps)}")
     (_, encoder, places), *rest = steps[0].transformers_
-    if any(step != "passthrough" for _, step, _ in rest) and not all(
-        hasattr(step, "transform") for _, step, _ in rest
-    ):
+    if any(isinstance(step, str) and step == "drop" for _, step, _ in rest) or len(rest) > 1:
         raise ValueError("a column transformer of more than target means")
     return [(place, _table(encoder, at, sizes[place])) for at, place in enumerate(places)]
 
@@ -61,6 +62,12 @@ def _table(encoder: Any, at: int, size: int) -> list[list[float]]:
     for column in range(len(overall)):
         table[known, column] = encoder.encodings_[at * len(overall) + column]
     return [[float(value) for value in row] for row in table]
+
+
+def _categorical(model: Any) -> bool:
+    """Whether a model takes columns as categories and not as numbers."""
+    by_histogram = getattr(model, "is_categorical_", None)
+    return bool(getattr(model, "categorical", ())) or (by_histogram is not None and bool(by_histogram.any()))
 
 
 def _library(model: Any) -> str:

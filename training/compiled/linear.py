@@ -35,6 +35,10 @@ class Linear:
         return "linear"
 
     @property
+    def quick_rows(self) -> int:
+        return 128
+
+    @property
     def packages(self) -> frozenset[str]:
         return frozenset()
 

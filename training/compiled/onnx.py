@@ -58,6 +58,10 @@ class Onnx:
         return "onnx"
 
     @property
+    def quick_rows(self) -> int:
+        return 128
+
+    @property
     def packages(self) -> frozenset[str]:
         return frozenset({"onnxruntime"})
 

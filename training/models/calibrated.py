@@ -1,17 +1,13 @@
 """A classifier of two labels whose probabilities pass through a curve."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-Floats = npt.NDArray[np.float64]
-Curve = Literal["sigmoid", "isotonic"]
-
-EDGE = 1e-9  # how near to 0 and 1 log-odds are taken
-RISE = 0.01  # what the probability itself adds to a curve of steps
+from training.curve import Curve, along
+from training.predictions import Floats
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -19,8 +15,7 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     Attributes:
         model: what says the probabilities.
-        curve: which form the curve has.
-        numbers: of a sigmoid, slope and intercept over the log-odds; of an isotonic curve (2, n), its points.
+        curve, numbers: the curve; see `training.curve`.
     """
 
     def __init__(self, model: Any, curve: Curve, numbers: Floats) -> None:
@@ -48,12 +43,3 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 def like(calibrated: Any, model: Any) -> Any:
     """Another fitted model, through the curve that the first one has, if it has one."""
     return Calibrated(model, calibrated.curve, calibrated.numbers) if isinstance(calibrated, Calibrated) else model
-
-
-def along(curve: Curve, numbers: Floats, probabilities: Floats) -> Floats:
-    """(n,) what the curve makes of probabilities."""
-    if curve == "sigmoid":
-        slope, intercept = numbers
-        return np.asarray(expit(slope * logit(probabilities.clip(EDGE, 1 - EDGE)) + intercept), dtype=np.float64)
-    steps = np.interp(probabilities, numbers[0], numbers[1])
-    return np.asarray((1 - RISE) * steps + RISE * probabilities, dtype=np.float64)
