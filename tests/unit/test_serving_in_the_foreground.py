@@ -1,5 +1,6 @@
 """A server in the foreground whose champion another process deploys."""
 
+import queue
 import signal
 import sys
 import threading
@@ -36,12 +37,11 @@ def another_process(patch: pytest.MonkeyPatch, code: str) -> None:
 
 
 def test_what_is_served_is_told_once_it_is(settings: ServerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    told, words = threading.Event(), list[str]()
-    monkeypatch.setattr(console, "detail", lambda text: (words.append(text), told.set()))
+    words = queue.SimpleQueue[str]()
+    monkeypatch.setattr(console, "detail", words.put)
     another_process(monkeypatch, "import sys; print(f'{sys.argv[1]} serves version 1')")
     with deployed(settings, "churn"):
-        assert told.wait(30)
-    assert words == ["churn serves version 1"]
+        assert words.get(timeout=30) == "churn serves version 1"
 
 
 def test_a_champion_that_cannot_be_served_ends_the_server_and_says_why(
