@@ -56,6 +56,6 @@ class Checkout:
     def run(self, *command: str, exits: int = 0) -> str:
         """Run a command to its end; its output, after checking how it exited."""
         process = self.start(*command)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=900)
         assert process.returncode == exits, f"{command} exited with {process.returncode}:\n{output}"
         return output

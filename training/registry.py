@@ -156,7 +156,7 @@ def describe(
     Args:
         told: what else is to be said of it, in sentences.
     """
-    chosen = Candidate.of(winner.candidate.family, others(winner.candidate.params))
+    chosen = Candidate(winner.candidate.family, others(winner.candidate.params))
     params = in_words(chosen, _shown)
     passed_over = left_out(winner.candidate.params)
     without = f"It leaves out {_listed(passed_over)}. " if passed_over else ""

@@ -265,7 +265,7 @@ def test_dbt_databricks_publishes_what_it_has_built_and_refuses_another_key(tmp_
     """The adapter itself, on a warehouse that takes its statements; it replaces the table in each run."""
     checkout = Checkout.below(tmp_path)
     command = [sys.executable, "-m", "tests.dbt.sql_warehouse", str(checkout.root)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     first, second, other_key = json.loads(done.stdout.splitlines()[-1])
     assert (first["success"], second["success"], other_key["success"]) == (True, True, False)
