@@ -13,7 +13,7 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.checkout import Checkout
+from tests.checkout import Checkout, ended
 
 USE_CASE = ("--use-case", "term_deposit")
 
@@ -135,12 +135,12 @@ def test_an_interrupted_training_loses_nothing(checkout: Checkout, client: Mlflo
     experiment = client.get_experiment_by_name("term_deposit")
     assert experiment is not None
     before = len(client.search_runs([experiment.experiment_id]))
-    process = checkout.start("training.run", *USE_CASE)
-    deadline = time.monotonic() + 120
-    while len(client.search_runs([experiment.experiment_id])) < before + 4 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with ended(checkout.start("training.run", *USE_CASE)) as process:
+        deadline = time.monotonic() + 120
+        while len(client.search_runs([experiment.experiment_id])) < before + 4 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "Interrupted" in output
     assert "Traceback" not in output
