@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +57,17 @@ class Checkout:
 
     def run(self, *command: str, exits: int = 0) -> str:
         """Run a command to its end; its output, after checking how it exited."""
-        process = self.start(*command)
-        output, _ = process.communicate(timeout=900)
+        with ended(self.start(*command)) as process:
+            output, _ = process.communicate(timeout=900)
         assert process.returncode == exits, f"{command} exited with {process.returncode}:\n{output}"
         return output
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process, which ends with the block: a test that fails leaves nothing behind that slows the others."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()

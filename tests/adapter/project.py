@@ -14,6 +14,7 @@ from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
 
 from lakehouse.warehouse import TableName, Warehouse
+from tests.checkout import ended
 
 MODELS = {"+materialized": "table"}
 
@@ -80,8 +81,8 @@ class Project:
 
     def process(self, *arguments: str, exits: int = 0, cwd: Path | None = None) -> str:
         """Run a command in a process of its own; what it printed."""
-        process = self.start(*arguments, cwd=cwd)
-        output, _ = process.communicate(timeout=200)
+        with ended(self.start(*arguments, cwd=cwd)) as process:
+            output, _ = process.communicate(timeout=200)
         assert process.returncode == exits, f"dbt {arguments} exited with {process.returncode}:\n{output}"
         return output
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapter.project import Project
+from tests.checkout import ended
 
 # A model that says that it runs, and then waits until it may go on.
 WAITING = """
@@ -42,11 +43,10 @@ def waiting(tmp_path: Path) -> Iterator[Waiting]:
     project.dbt("run")  # in this process, which lets go at the end
     running.unlink()
     go_on.unlink()
-    with project.start("run") as process:
+    with ended(project.start("run")) as process:
         while not running.exists() and process.poll() is None:
             time.sleep(0.01)
         yield Waiting(project, process, go_on)
-        process.kill()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

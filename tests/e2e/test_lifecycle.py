@@ -13,7 +13,7 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.checkout import Checkout
+from tests.checkout import Checkout, ended
 
 USE_CASE = ("--use-case", "term_deposit")
 
@@ -136,12 +136,12 @@ def test_an_interrupted_training_loses_nothing(checkout: Checkout, client: Mlflo
     experiment = client.get_experiment_by_name("term_deposit")
     assert experiment is not None
     before = len(client.search_runs([experiment.experiment_id]))
-    process = checkout.start("training.run", *USE_CASE)
-    deadline = time.monotonic() + 120
-    while len(client.search_runs([experiment.experiment_id])) < before + 4 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with ended(checkout.start("training.run", *USE_CASE)) as process:
+        deadline = time.monotonic() + 120
+        while len(client.search_runs([experiment.experiment_id])) < before + 4 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "Interrupted" in output
     assert "Traceback" not in output
@@ -191,12 +191,12 @@ def test_a_server_in_the_foreground_serves_the_champion_until_it_is_interrupted(
     refused = checkout.run("deployment.run", "serve", "--use-case", "churn", exits=1)
     assert "churn has no champion to serve" in refused
     assert "promote --use-case churn" in refused
-    server = checkout.start("deployment.run", "serve", *USE_CASE)
-    assert server.stdout is not None
-    said = next(line for line in server.stdout if "serves version" in line)
-    assert said.strip() == "Endpoint term-deposit serves version 1 (100 %)"
-    assert '"probability"' in checkout.run("deployment.run", "ask", *USE_CASE)
-    server.send_signal(signal.SIGINT)
-    output, _ = server.communicate(timeout=60)
+    with ended(checkout.start("deployment.run", "serve", *USE_CASE)) as server:
+        assert server.stdout is not None
+        said = next(line for line in server.stdout if "serves version" in line)
+        assert said.strip() == "Endpoint term-deposit serves version 1 (100 %)"
+        assert '"probability"' in checkout.run("deployment.run", "ask", *USE_CASE)
+        server.send_signal(signal.SIGINT)
+        output, _ = server.communicate(timeout=60)
     assert server.returncode == 0, output
     assert status(checkout)["host"] is None
