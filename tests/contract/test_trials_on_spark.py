@@ -77,8 +77,11 @@ def test_spark_trials_go_on_with_no_earlier_trials() -> None:
         running.search(plan(executor="spark_trials"), ATTEMPT, lambda _trial: None, SETTINGS, finished)
 
 
-# A process of its own, as a training is: a JVM stays with the process that started it.
+# A process of its own, since a JVM stays with the process that started it; as in a training, a Spark Connect session
+# was open before.
 SCRIPT = """
+from lakehouse.session import open_session
+open_session()
 from tests.contract import test_trials_on_spark as here
 from training.search import record
 for trial in here.searched(here.plan(executor="spark_trials", space=here.LARGE, max_evals=3)):
