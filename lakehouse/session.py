@@ -5,7 +5,8 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from lakehouse.errors import LakehouseError
 
 DEFAULT_PORT = 15002  # Spark Connect's own
 CONNECT_SECONDS = 10
+CONNECT = ("SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE")  # what says that a process speaks Spark Connect
 
 
 class EngineUnreachable(LakehouseError):
@@ -67,8 +69,12 @@ def workspace_session() -> SparkSession:
     return session
 
 
-def classic_session(master: str) -> SparkSession:
+@contextmanager
+def classic_session(master: str) -> Iterator[SparkSession]:
     """The classic session of this process, on the JVM, beside the Spark Connect one; `master` as Spark spells it.
+
+    Within the block nothing says that this process speaks Spark Connect: PySpark would begin the threads of classic
+    jobs as those of a Connect client, and they would end before their jobs begin.
 
     Raises:
         JavaNeeded: there is no Java on the PATH.
@@ -78,16 +84,13 @@ def classic_session(master: str) -> SparkSession:
     if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    # Each would make this one a client of a Spark Connect server too.
-    hidden = {
-        name: os.environ.pop(name) for name in ("SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE") if name in os.environ
-    }
+    hidden = {name: os.environ.pop(name) for name in CONNECT if name in os.environ}
     try:
         from pyspark.sql.session import SparkSession as ClassicSession
 
         builder = ClassicSession.builder.master(master).config("spark.ui.enabled", "false")
         builder = builder.config("spark.ui.showConsoleProgress", "false")
-        return builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
+        yield builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
     finally:
         os.environ.update(hidden)
 

@@ -14,6 +14,7 @@ from lakehouse.settings import Settings
 from training.blending import blend
 from training.frame import TrainingFrame
 from training.inputs import groups
+from training.memory import require_room
 from training.models import FAMILIES
 from training.progress import SearchProgress
 from training.search.blend import members
@@ -71,11 +72,17 @@ def resolved(use_case: UseCase, frame: TrainingFrame) -> UseCase:
 def try_all(
     use_case: UseCase, frame: TrainingFrame, log: TrialLog, settings: Settings, finished: Mapping[int, Trial]
 ) -> Found:
-    """The guess that every model must beat, the search, and a blend of its best; each trial kept as it ends."""
+    """The guess that every model must beat, the search, and a blend of its best; each trial kept as it ends.
+
+    Raises:
+        RowsTooLarge: a family's dense rows would not fit into memory.
+    """
     plan = use_case.search
     parts = list(folds(frame, use_case.split, plan.seed))
     attempt = Attempt(parts, plan.seed, use_case.answering.threshold)
     console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {len(parts)} folds")
+    if told := require_room(plan, frame):
+        console.detail(told)
     mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED)})
     taken = {number: trial for number, trial in finished.items() if FAMILIES[trial.candidate.family].searched}
     if taken:

@@ -62,7 +62,9 @@ class Rule(Part):
 
     @field_validator("maximise")
     @classmethod
-    def _has_a_best(cls, metric: str) -> str:
+    def _has_a_best(cls, metric: str | None) -> str | None:
+        if metric is None:  # as a rule by cost is written out
+            return None
         if metric in ONE_SIDED:
             raise ValueError(f"{metric} is best where every decision is the same: say f1, accuracy or a cost")
         return known_word("metric of decisions", metric, list(MAXIMISED))

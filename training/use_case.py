@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from lakehouse.errors import LakehouseError, nearest
-from training.calibration import Plan as Calibration
 from training.criteria import Promotion
+from training.endpoint import Serving
 from training.evaluation import METRICS, Task, metrics_of
 from training.hooks import HookRefused, Hooks
 from training.models import FAMILIES, SEARCHED
@@ -17,7 +17,7 @@ from training.part import Part, known_word
 from training.scoring import FIELDS, Answering
 from training.search.narrowing import Range
 from training.search.plan import Search
-from training.threshold import UNTUNED, Rule
+from training.threshold import Rule
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -31,7 +31,6 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 FOLDER = Path(__file__).parent / "use_cases"
-HOOK = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"  # package.module:function
 
 
 class UseCaseRefused(LakehouseError):
@@ -115,60 +114,6 @@ class Split(Part):
             "group": "that share no entity",
             "stratified": "drawn by label",
         }[self.by]
-
-
-class RequestLogging(Part):
-    """Where an endpoint logs its requests: the share of them, and the columns whose values are never written."""
-
-    sampling: float = Field(default=1.0, gt=0, le=1)
-    redact: tuple[str, ...] = ()
-
-
-class Keys(Part):
-    """The entity's keys suffice; features come from the online tables, and what a request says itself is taken first.
-
-    A key that a table does not have is refused, or answered as `defaults` say: raw columns, null where not named.
-    """
-
-    unknown: Literal["refuse", "defaults"] = "refuse"
-    defaults: dict[str, Any] = Field(default_factory=dict)
-
-
-class Serving(Part):
-    """The endpoint, what an answer is made of, and the use case's own code before and after the model.
-
-    A hook is a function of one module: `preprocess` makes of a caller's record the columns that the model reads,
-    `postprocess` of an answer and that record what the caller gets.
-
-    Attributes:
-        threshold: from which probability on the label is 1: a number, or how it is tuned on validation rows.
-        calibration: the curve that probabilities pass through; `auto`: one that helps on validation rows, or none.
-    """
-
-    endpoint: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$", max_length=63)
-    fields: tuple[str, ...] | None = Field(default=None, min_length=1)
-    threshold: Annotated[
-        Annotated[float, Field(gt=0, lt=1), Tag("number")] | Annotated[Rule, Tag("rule")],
-        Discriminator(lambda said: "rule" if isinstance(said, Mapping | Rule) else "number"),
-    ] = UNTUNED
-    calibration: Calibration = "none"
-    preprocess: str | None = Field(default=None, pattern=HOOK)
-    postprocess: str | None = Field(default=None, pattern=HOOK)
-    lookup: Keys | None = None
-    request_log: RequestLogging = RequestLogging()
-
-    @model_validator(mode="after")
-    def _keys_reach_the_lookup(self) -> Self:
-        if self.lookup and self.preprocess:
-            raise ValueError("lookup and preprocess exclude each other: a hook would not get the features")
-        if self.lookup and self.lookup.defaults and self.lookup.unknown == "refuse":
-            raise ValueError("lookup.defaults are used where lookup.unknown is defaults")
-        return self
-
-    @property
-    def before_tuning(self) -> float:
-        """The threshold that trials decide by."""
-        return UNTUNED if isinstance(self.threshold, Rule) else self.threshold
 
 
 class UseCase(Part):

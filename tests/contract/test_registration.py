@@ -16,16 +16,23 @@ from lakehouse.settings import Settings
 from tests.contract import clean_environment
 from tests.contract.people import mlflow_as_before
 from tests.unit.frames import alternating, by_time
+from tests.unit.points import POINTS, rows_of
 from tests.unit.shelf import use_case
 from tests.unit.test_scoring import PARAMS, RECORDS
 from training import splitting
+from training.compiled.compilation import compiled
+from training.evaluation import Task, metrics_of
+from training.frame import TrainingFrame
 from training.intervals import Interval
+from training.models import FAMILIES
 from training.provenance import provenance
-from training.refitting import Refitted
+from training.refitting import Refitted, refit
 from training.registry import VersionDamaged, newest_version, register, version_of
 from training.scoring import Scorer
+from training.search.blend import blended
 from training.search.joint import Candidate
-from training.search.trial import Trial, fit
+from training.search.trial import Attempt, Trial, fit
+from training.search.trial import Task as SearchTask
 from training.splitting import Split
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase
@@ -94,6 +101,54 @@ def test_a_version_brings_its_signature_its_example_and_the_code_of_its_hooks(ve
     assert json.loads((files / "serving_input_example.json").read_text(encoding="utf-8")).keys() == {
         "dataframe_split"
     }
+
+
+# Of each family one task that it fits; together they are all there are.
+FITTING = [
+    (family.name, sorted(family.tasks)[place % len(family.tasks)]) for place, family in enumerate(FAMILIES.values())
+]
+
+
+def suiting(task: Task, name: str) -> UseCase:
+    plain = use_case("gold.people").model_dump() | {"name": name, "golden_request": RECORDS[0], "task": task}
+    metric = metrics_of(task)[-1]
+    labels = plain["labels"] | {"classes": rows_of(task).classes if task == "multiclass" else ()}
+    said = {"labels": labels, "split": {"folds": 2}, "serving": {"endpoint": name}}
+    searched = {"families": ["knn"], "metric": metric}
+    return UseCase.model_validate(plain | said | {"search": searched, "promotion": {"metric": metric, "minimum": 0}})
+
+
+def candidate_of(family: str) -> Candidate:
+    if family != "blend":
+        return Candidate(family, dict(POINTS)[family])
+    return blended([(0.25, candidate_of("knn")), (0.75, candidate_of("catboost"))])
+
+
+@pytest.mark.parametrize(("family", "task"), FITTING)
+def test_a_family_is_trained_registered_and_read_back_and_scores_as_before(
+    client: MlflowClient, family: str, task: Task
+) -> None:
+    case = suiting(task, f"{family}_of_people")
+    data = splitting.split(rows_of(task), case.split)
+    parts = list(splitting.folds(data.training, case.split, 0))
+    winner = Attempt(parts, case.search.seed, case.answering.threshold)(SearchTask(1, candidate_of(family)))
+    assert winner.status == "ok", winner.error
+    scorer = refit(case, winner, data.training).scorer
+    ours = compiled(scorer, data.holdout.features).within(scorer)
+    with mlflow.start_run():
+        source = provenance(data, case.split, None)
+        version = register(case, Refitted(ours), winner, source, {})
+    read = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}").unwrap_python_model()
+    assert version.tags["family"] == family
+    records = [*RECORDS, *in_records(data.holdout)]
+    assert read.answer(records) == ours.answer(records)
+
+
+def in_records(rows: TrainingFrame) -> list[dict[str, Any]]:
+    """The raw values of rows, as a caller sends them."""
+    places = rows.encoder.vocabularies["gold.place_index"]
+    columns = (rows.features[name].tolist() for name in ("amount", "place_index", "known"))
+    return [{"amount": a, "place": places[int(p)] or None, "known": k} for a, p, k in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The gold tables of bank marketing, as `dbt build` leaves them."""
+"""The gold tables as `dbt build` leaves them."""
 
 import csv
 from pathlib import Path
@@ -9,10 +9,12 @@ import pytest
 
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableName, Warehouse
+from simulation import effects
 from tests.checkout import Checkout
+from tests.unit.regressions import estimates
 from training.contracts import check
 from training.dataset import load_frame
-from training.encoding import Encoder, index_tables
+from training.encoding import Encoder, index_tables, slug
 from training.feature_store.local import LocalFeatureStore
 from training.use_case import load
 
@@ -102,3 +104,29 @@ def test_the_profile_has_a_row_for_each_feature(store: LocalFeatureStore) -> Non
     profile = {r["feature"]: r for r in store.session.read.format("delta").load(location).toArrow().to_pylist()}
     assert set(profile) == {feature.name for feature in store.table("gold.client_features").features}
     assert (profile["age"]["minimum"], profile["age"]["maximum"], profile["age"]["row_count"]) == (18, 95, 45_211)
+
+
+def test_what_churn_was_made_of_is_found_again_in_the_training_frame(store: LocalFeatureStore) -> None:
+    """Every planted effect is within its interval of 99.9 %; complaints, orders and states are not to be missed."""
+    rows = load_frame(load("churn"), store)
+    cohort, orders = rows.features["age_cohort"], rows.features["orders_90d"]
+    of_state = [
+        effect * rows.features[f"state_{slug(state)}"]
+        for state, effect in zip(effects.STATES, effects.CHURN.state, strict=True)
+    ]
+    cohorts = [cohort == place for place in (1, 2, 4, 0)]  # beside those of 50 to 64; 0 is unknown
+    behaved = [np.log1p(orders), rows.features["complaints_90d"] > 0]
+    x = np.column_stack([np.ones(len(rows)), *behaved, sum(of_state), *cohorts])
+    found = estimates("labels", x, rows.y.astype(np.float64))
+    of = effects.CHURN
+    true = [
+        of.intercept,
+        effects.CHURN_PER_LOG_ORDERS,
+        effects.CHURN_AFTER_COMPLAINT,
+        1,
+        *of.cohort[:2],
+        of.cohort[3],
+    ]
+    assert found.hold([*true, 0])[:7] == [True] * 7
+    assert found.high[1] < 0 < found.low[2]
+    assert found.low[3] > 0

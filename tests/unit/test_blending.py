@@ -20,6 +20,7 @@ from training import splitting
 from training.blending import Judge, Judged, blend, chosen
 from training.encoding import Columns
 from training.evaluation import Task, evaluate
+from training.memory import RowsTooLarge
 from training.models import FAMILIES
 from training.models.blend import averaged, in_blocks
 from training.scoring import FIELDS, Answering, Scorer
@@ -250,6 +251,14 @@ def test_a_resumed_search_tries_neither_the_guess_nor_the_blend_twice() -> None:
     kept, resumed = search(plan(), {trial.number: trial for trial in whole})
     assert kept.trials == []
     assert [trial.metrics for trial in resumed] == [trial.metrics for trial in whole]
+
+
+def test_a_search_without_room_for_its_rows_is_refused_before_the_first_trial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.memory.available", lambda: 0)
+    with pytest.raises(RowsTooLarge, match=r"dense rows \(blend\) take up to"):
+        try_all(plan(), rows_of("binary"), cast(TrialLog, None), SETTINGS, {})
 
 
 def test_a_use_case_cannot_search_what_is_tried_of_itself() -> None:

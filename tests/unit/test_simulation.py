@@ -17,6 +17,7 @@ from simulation.behaviour import COMPLAINT, QUARTERS, Events, behave
 from simulation.people import People
 from simulation.places import Places
 from simulation.run import KOMMUNEN, SAMPLE, TABLES, OutputTaken, Sample, deliver
+from tests.unit.regressions import estimates
 
 BEGIN, CUT, END = (datetime(year, month, 1, tzinfo=UTC) for year, month in ((2021, 1), (2024, 6), (2025, 2)))
 SMALL = Sample(1_000, 1)
@@ -120,6 +121,40 @@ def test_a_regression_on_the_truth_recovers_the_planted_churn() -> None:
     expected += [effects.CHURN_PER_LOG_ORDERS, effects.CHURN_AFTER_COMPLAINT]
     assert fitted.intercept_[0] == pytest.approx(of.intercept, abs=0.05)
     assert fitted.coef_[0] == pytest.approx(expected, abs=0.08)
+
+
+def test_regressions_on_the_truth_recover_what_orders_and_amounts_are_made_of() -> None:
+    """Each effect within its interval of 99.9 %, and no interval so wide that it says nothing."""
+    places, random = Places.read(KOMMUNEN), np.random.default_rng(5)
+    people = People.draw(random, 1, 60_000, places)
+    orders = behave(random, people, places).orders
+    counts, draws = in_quarters(orders, len(people)), effects.place_draws(len(places))
+
+    def explained(who: npt.NDArray[np.int64], begin: np.datetime64, what: str) -> npt.NDArray[np.float64]:
+        home, cohort = people.home_at(begin)[who], effects.cohort_of(people.age_at(begin)[who])
+        state = np.asarray(getattr(effects, what).state)[places.states[home]]
+        ones = np.ones(len(who))
+        return np.column_stack([ones, cohort == 0, cohort == 1, cohort == 3, state, draws[what.lower()][home]])
+
+    many_x, many, much_x, much = [], [], [], []
+    for number in range(1, 7):
+        begin = QUARTERS[number]
+        # All of them order in the quarter after they signed up: nobody who orders less has left.
+        new = np.flatnonzero((people.signed_up_at >= QUARTERS[number - 1]) & (people.signed_up_at < begin))
+        many_x.append(explained(new, begin, "ORDERS"))
+        many.append(counts[new, number] - 1)
+        inside = (orders.at >= begin) & (orders.at < QUARTERS[number + 1])
+        much_x.append(explained(orders.person[inside], begin, "AMOUNT"))
+        much.append(np.log(orders.value[inside]))
+    for kind, of, x, y in (("counts", effects.ORDERS, many_x, many), ("numbers", effects.AMOUNT, much_x, much)):
+        found = estimates(kind, np.concatenate(x), np.concatenate(y).astype(np.float64))  # type: ignore[arg-type]
+        # What customers differ by for good raises the mean of their orders.
+        spread = effects.ORDERS_PER_PERSON_SPREAD**2 / 2 if of is effects.ORDERS else 0
+        first, second, base, last = of.cohort
+        true = [of.intercept + base + spread, first - base, second - base, last - base, 1, of.place_spread]
+        assert found.hold(true) == [True] * 6, (kind, found, true)
+        widths = (found.high - found.low)[[1, 2, 3, 5]]
+        assert widths.max() < 0.3
 
 
 def test_the_page_tells_every_effect_at_its_true_size() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from training.searching import overridden
 from training.threshold import Rule
-from training.use_case import FOLDER, UseCaseRefused, load
+from training.use_case import FOLDER, UseCaseRefused, load, load_all, with_search
 
 # A use case that says little, so that each line of it can be made wrong.
 GOOD = """\
@@ -47,6 +48,29 @@ golden_request:
 def test_every_use_case_of_the_project_loads() -> None:
     for file in FOLDER.glob("*.yml"):
         assert load(file.stem).name == file.stem
+
+
+def test_every_use_case_of_the_project_can_be_searched_otherwise() -> None:
+    for use_case in load_all():
+        otherwise = with_search(use_case, {"max_evals": 3})
+        assert otherwise.search.max_evals == 3
+        assert with_search(otherwise, {"max_evals": use_case.search.max_evals}) == use_case
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"families": "knn, logistic_regresion"}, "search.families: no family 'logistic_regresion'. Did you mean"),
+        ({"families": "ridge"}, "no family for binary 'ridge'"),
+        ({"families": "knn,knn"}, "search.families: named twice in knn, knn"),
+        ({"executor": "in_process", "parallelism": 2}, "in_process runs one trial at a time"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_with_the_nearest_word(said: dict[str, object], told: str) -> None:
+    with pytest.raises(UseCaseRefused, match="the options cannot be") as refused:
+        overridden(load("term_deposit"), said)
+    assert told in str(refused.value)
+    assert "python -m training.run --help" in str(refused.value)
 
 
 def test_an_unknown_use_case_names_the_nearest() -> None:

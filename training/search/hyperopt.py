@@ -131,7 +131,7 @@ class _Heard:
     def take(self, trials: Trials) -> None:
         for document in list(trials._dynamic_trials):
             number = document["tid"] + 1
-            if number not in self.trials and document["state"] in {JOB_STATE_DONE, JOB_STATE_ERROR}:
+            if number not in self.trials and _is_told(document):
                 self.trials[number] = self._read(number, document)
                 self._record(self.trials[number])
 
@@ -147,6 +147,13 @@ class _Heard:
         tried = point(space_eval(self._space, spec_from_misc(document["misc"])))
         error = ": ".join(map(str, document["misc"]["error"])).strip()
         return Trial(number, tried, {}, (), timedelta(0), error)
+
+
+def _is_told(document: Mapping[str, Any]) -> bool:
+    """Whether a trial ended and all of it is written: hyperopt writes how it ended before what came of it."""
+    if document["state"] == JOB_STATE_DONE:
+        return "trial" in document["result"]
+    return document["state"] == JOB_STATE_ERROR and "error" in document["misc"]
 
 
 def expression(space: JointSpace) -> Any:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from lakehouse.session import classic_session, workspace_session
@@ -54,6 +55,6 @@ def search(
 def _by_spark_trials(plan: Search, attempt: Callable[[Task], Trial], record: Record, settings: Settings) -> Found:
     from training.search.hyperopt import fmin_on_spark
 
-    session = workspace_session() if settings.in_workspace else classic_session(settings.master)
-    with tempfile.TemporaryDirectory(prefix="search-") as folder:
+    opened = nullcontext(workspace_session()) if settings.in_workspace else classic_session(settings.master)
+    with opened as session, tempfile.TemporaryDirectory(prefix="search-") as folder:
         return fmin_on_spark(plan, Parcel.packed(attempt, Path(folder) / "attempt"), session, record)

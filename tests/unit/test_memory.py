@@ -1,0 +1,58 @@
+"""Dense rows: what they take is said, and refused before anything swaps."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.frames import alternating
+from training import memory
+from training.memory import RowsTooLarge, available, require_room
+from training.search.plan import Search
+
+ROWS = alternating(1024)  # of 4 columns: 32 KiB dense
+
+
+def plan(*families: str, **said: Any) -> Search:
+    return Search.model_validate({"families": families, "blend": 0, **said})
+
+
+@pytest.mark.parametrize(
+    ("searched", "matrices"),
+    [
+        (plan("lightgbm", "knn"), 1),
+        (plan("lightgbm", parallelism=4), 4),
+        (plan("lightgbm", parallelism=4, executor="spark_connect"), 1),
+        (plan("knn", blend=3), 1),
+    ],
+)
+def test_rows_are_refused_where_one_byte_is_missing(
+    monkeypatch: pytest.MonkeyPatch, searched: Search, matrices: int
+) -> None:
+    needed = 1024 * 4 * 8 * 3 * matrices
+    monkeypatch.setattr(memory, "available", lambda: needed)
+    assert str(require_room(searched, ROWS)).startswith("dense rows (")
+    monkeypatch.setattr(memory, "available", lambda: needed - 1)
+    with pytest.raises(RowsTooLarge, match=r"for 1,024 rows x 4 columns, and 0 MiB are free\n.*logistic_regression"):
+        require_room(searched, ROWS)
+
+
+def test_sparse_rows_need_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 0)
+    assert require_room(plan("knn", "logistic_regression"), ROWS) is None
+
+
+def test_an_estimate_names_the_families_and_the_size() -> None:
+    wide = replace(ROWS, encoder=replace(ROWS.encoder, features=ROWS.encoder.features * 64))
+    assert (
+        require_room(plan("knn", "lightgbm", "catboost"), wide) == "dense rows (lightgbm, catboost) take up to 6 MiB"
+    )
+
+
+def test_what_is_free_is_read_or_all_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal:  100 kB\nMemAvailable:  40 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", told)
+    assert available() == 40 * 1024
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
+    assert available() > 2**28
