@@ -1,7 +1,6 @@
 """Deploying through `deployment.serving`: against a real server, swaps and failures under load included."""
 
-import threading
-import time
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 
+from benchmarks.changes import changes, check, once
+from benchmarks.load import count
 from deployment import serving
 from deployment.model_server import process
 from deployment.model_server.auth import read_token
@@ -31,41 +32,14 @@ def test_deploy_creates_then_updates_and_tells_what_is_served(client: WorkspaceC
     assert answered == {1, 2}
 
 
-def test_no_request_fails_while_versions_swap(client: WorkspaceClient) -> None:
-    serving.deploy(client, "swap", "term_deposit", 1)
-    seen: list[int] = []
-    failures: list[BaseException] = []
-    done = threading.Event()
-
-    def hammer() -> None:
-        while not done.is_set():
-            try:
-                seen.append(serving.answer(client, "swap", ROWS)[0]["version"])
-            except Exception as err:  # noqa: BLE001 - whatever fails is what the test looks for
-                failures.append(err)
-
-    threads = [threading.Thread(target=hammer) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    told: list[bool] = []
-    try:
-        for version in (1, 2, 1, 2):
-            serving.deploy(client, "swap", "term_deposit", version)
-            told.append(becomes(lambda: failures or seen[-1:] == [version]))  # noqa: B023 - called at once
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    assert failures == []
-    assert told == [True] * 4
-
-
-def becomes(condition: Callable[[], object], seconds: float = 60) -> bool:
-    """Whether it holds before the time is up."""
-    deadline = time.monotonic() + seconds
-    while not (held := bool(condition())) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    return held
+def test_no_request_fails_while_an_endpoint_changes(client: WorkspaceClient, server: ServerSettings) -> None:
+    serving.deploy(client, "changing", "term_deposit", 1)
+    url = f"{server.url}/serving-endpoints/changing/invocations"
+    headers = {"authorization": f"Bearer {read_token(server.data_token_file)}"}
+    steps = changes(client, "changing", "term_deposit", 1, 2)
+    found = asyncio.run(once(steps, lambda turns: count(url, headers, {"dataframe_records": ROWS}, turns, 4)))
+    check(found, ["term_deposit-1", "term_deposit-2"])
+    assert serving.served_versions(client, "changing") == {1: 100}
 
 
 @pytest.mark.parametrize(
