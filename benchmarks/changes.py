@@ -31,35 +31,40 @@ def _scale(client: WorkspaceClient, endpoint: str, model: str, version: int, siz
     client.serving_endpoints.update_config_and_wait(endpoint, served_entities=[entity])
 
 
-async def once(steps: Sequence[Change], load: Callable[[Iterator[int]], Awaitable[Found]]) -> Found:
-    """Requests until every change was made."""
-    done = asyncio.Event()
+async def while_changing(
+    steps: Sequence[Change], load: Callable[[Iterator[int]], Awaitable[Found]], at_least: int = 1
+) -> tuple[Found, Counter[str]]:
+    """Changes, over and over, while at least so many requests come and until each change was made.
 
-    def until_done() -> Iterator[int]:
-        number = 0
-        while not done.is_set():
-            yield number
-            number += 1
+    Args:
+        steps: what happens to the endpoint, in this order.
+        load: sends a request for each number that it takes, and counts the answers.
 
-    async def change() -> None:
-        try:
-            for _, step in steps:
-                await asyncio.to_thread(step)
-        finally:
-            done.set()
+    Returns:
+        The answers, and how often each change was made.
+    """
+    made, sent, failed = Counter[str](), 0, False
 
-    found, _ = await asyncio.gather(load(until_done()), change())
-    return found
+    def going() -> bool:
+        return not failed and (sent < at_least or len(made) < len(steps))
 
+    def turns() -> Iterator[int]:
+        nonlocal sent
+        while going():
+            yield sent
+            sent += 1
 
-async def while_loaded(steps: Sequence[Change], load: Awaitable[Found]) -> tuple[Found, Counter[str]]:
-    """Changes, over and over, until the requests have ended; how often each was made."""
-    loading, made = asyncio.ensure_future(load), Counter[str]()
-    for name, step in cycle(steps):
-        if loading.done():
-            break
-        await asyncio.to_thread(step)
-        made[name] += 1
+    loading = asyncio.ensure_future(load(turns()))
+    try:
+        for name, step in cycle(steps):
+            if loading.done() or not going():
+                break
+            await asyncio.to_thread(step)
+            made[name] += 1
+    except BaseException:
+        failed = True
+        await asyncio.gather(loading, return_exceptions=True)
+        raise
     return await loading, made
 
 
