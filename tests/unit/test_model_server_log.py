@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
+from prometheus_client import CollectorRegistry
 
 from deployment.model_server.ai_gateway import InferenceTable
+from deployment.model_server.metrics import Logged
 from deployment.model_server.models import ContractModel
 from deployment.model_server.payload_table import LARGEST, NO_RULE, Exchange, LogRule
 from deployment.model_server.request_log import ROWS, RequestLog
@@ -88,11 +90,14 @@ def test_beyond_its_bound_the_log_loses_rows_and_counts_them() -> None:
     log = RequestLog(Path("w"), lambda: 0.5, seconds=0.01, append=rows.append)
     for number in range(ROWS + 7):
         log.offer(TABLE, exchange(number), NO_RULE)
-    assert log.lost == 7
+    told = CollectorRegistry()
+    told.register(Logged(log))
+    assert told.get_sample_value("model_server_log_rows_waiting") == ROWS
+    assert told.get_sample_value("model_server_log_rows_lost_total") == 7
     assert rows.refused.wait(10)
     rows.reachable.set()
     log.close()
-    assert len(rows.rows) == ROWS
+    assert (len(rows.rows), told.get_sample_value("model_server_log_rows_waiting")) == (ROWS, 0)
 
 
 def test_a_share_of_the_requests_is_logged() -> None:
