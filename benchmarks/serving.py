@@ -56,7 +56,7 @@ class Measured:
 @click.option("--versions", default=VERSIONS, show_default=True, help="USE_CASE:FAMILY, comma-separated.")
 @click.option("--peers", default=",".join(PEERS), show_default=True)
 @click.option("--loads", default=LOADS, show_default=True, help="Rows of a request x connections.")
-@click.option("--seconds", default=4, show_default=True, help="Of each load.")
+@click.option("--seconds", default=3, show_default=True, help="Of each load.")
 @click.option("--requests", default=100_000, show_default=True, help="While the endpoint changes.")
 def main(versions: str, peers: str, loads: str, seconds: int, requests: int) -> None:
     """Load each server in turn; two of ours at once; and ours while its endpoint changes."""
