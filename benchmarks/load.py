@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,14 @@ def _milliseconds(said: str, percentile: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-async def count(url: str, headers: Mapping[str, str], body: Any, total: int, connections: int) -> Counter[Any]:
-    """Post one body so often, and count the answers by status, `served-model-name` and body.
+async def count(
+    url: str, headers: Mapping[str, str], body: Any, turns: Iterable[int], connections: int
+) -> Counter[Any]:
+    """Post one body for each turn, and count the answers by status, `served-model-name` and body.
 
     Each connection sends its next request when it has the answer to the last; one that breaks ends the count.
     """
-    left, found = iter(range(total)), Counter[Any]()
+    left, found = iter(turns), Counter[Any]()
     asked = _request(url, headers, json.dumps(body).encode())
 
     async def client() -> None:

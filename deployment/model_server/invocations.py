@@ -32,7 +32,7 @@ class Invocations:
         self._fleet = fleet
         self._settings = settings
         self._draw = draw
-        self._log = RequestLog(settings.tables, draw)
+        self.log = RequestLog(settings.tables, draw)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answer")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +48,7 @@ class Invocations:
             raise
         finally:
             if table is not None and exchange is not None:
-                self._log.offer(table, exchange, self._fleet.log_rule(scope["path_params"]["name"]))
+                self.log.offer(table, exchange, self._fleet.log_rule(scope["path_params"]["name"]))
 
     async def _read(
         self, scope: Scope, receive: Receive, exchange: Exchange | None
@@ -85,7 +85,7 @@ class Invocations:
 
     def close(self) -> None:
         """Write what is still to be logged."""
-        self._log.close()
+        self.log.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _served(self, name: str, traffic: Traffic, request: ScoringRequest, entity: str | None) -> str:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +14,7 @@ from deployment.model_server.endpoints import Endpoint
 from deployment.model_server.errors import ApiError
 from deployment.model_server.export import AsDatabricks
 from deployment.model_server.fleet import Fleet
+from deployment.model_server.request_log import RequestLog
 
 OPENMETRICS = CONTENT_TYPE_LATEST
 AboutVersion = Callable[[str, str], About | None]
@@ -24,7 +25,7 @@ _NAME = b"served-model-name"
 class Metrics:
     """The numbers of one server; nothing is global, so that servers of one process do not mix."""
 
-    def __init__(self, fleet: Fleet, about: AboutVersion, now: Callable[[], float]) -> None:
+    def __init__(self, fleet: Fleet, log: RequestLog, about: AboutVersion, now: Callable[[], float]) -> None:
         self._fleet = fleet
         self._registry = CollectorRegistry()
         self._seconds = Histogram(
@@ -41,6 +42,7 @@ class Metrics:
             registry=self._registry,
         )
         self._registry.register(_Endpoints(fleet, about, now))
+        self._registry.register(Logged(log))
 
     def exposition(self) -> bytes:
         """Everything, in the OpenMetrics text format."""
@@ -131,3 +133,18 @@ class _Endpoints(Collector):
                     labels = [endpoint.name, entity.name, entity.entity_version]
                     age.add_metric(labels, self._now() - about.registered)
         yield from (ready, age)
+
+
+class Logged(Collector):
+    """How the request log stands."""
+
+    def __init__(self, log: RequestLog) -> None:
+        self._log = log
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "model_server_log_rows_waiting", "Of the request log, to be written.", value=self._log.waiting
+        )
+        yield CounterMetricFamily(
+            "model_server_log_rows_lost", "Of the request log, for want of room.", value=self._log.lost
+        )

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ TICK = 0.05
 LOG_BYTES = 10 * 1024 * 1024
 SECRET = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
 RECORDED = ("url", "pid", "started", "token_file", "log_file")
+Run = Callable[[Callable[[], int]], int]
 _children: list[subprocess.Popen[bytes]] = []  # kept, so that a child that ended can be reaped
 
 
@@ -64,8 +65,11 @@ class ServerInfo:
     authority: Path | None = None
 
 
-def serve(settings: ServerSettings, *, to_file: bool = False) -> None:
+def serve(settings: ServerSettings, *, to_file: bool = False, run: Run = lambda listening: listening()) -> int:
     """Serve in this process until SIGINT or SIGTERM; the log goes to standard error, or to the log file.
+
+    Args:
+        run: runs what serves, and passes its exit code on; see `keeper`.
 
     Raises:
         AlreadyServing: a server with this state folder runs.
@@ -73,17 +77,22 @@ def serve(settings: ServerSettings, *, to_file: bool = False) -> None:
         LakehouseError: the token or the stored endpoints are unusable.
     """
     _check_startable(settings)
-    from deployment.model_server.listener import listen
-
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(settings):
         info = _this_process(settings)
         log_as_json(settings, settings.log_file if to_file else None)
         replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED}))
         try:
-            listen(settings)
+            return run(lambda: _listen(settings))
         finally:
             settings.process_file.unlink(missing_ok=True)
+
+
+def _listen(settings: ServerSettings) -> int:
+    from deployment.model_server.listener import listen
+
+    listen(settings)
+    return 0
 
 
 def serve_detached(settings: ServerSettings, *, seconds: float = 60.0, clock: Clock = SYSTEM) -> ServerInfo:
@@ -104,7 +113,7 @@ def serve_detached(settings: ServerSettings, *, seconds: float = 60.0, clock: Cl
         if server and server.pid == child.pid and healthy(server):
             return server
         clock.sleep(TICK)
-    child.kill()
+    _kill(child.pid)
     child.wait()
     raise ServerFailed.with_log(f"the model server did not answer within {seconds:g} s:", settings.log_file)
 
@@ -133,9 +142,17 @@ def _end(server: ServerInfo, seconds: float, clock: Clock) -> None:
     deadline = clock.time() + seconds
     while started_at(server.pid) == server.started:
         if clock.time() >= deadline:
-            os.kill(server.pid, signal.SIGKILL)
+            _kill(server.pid)
             deadline = float("inf")
         clock.sleep(TICK)
+
+
+def _kill(pid: int) -> None:
+    """End a process by force, and of a detached server also what it keeps running."""
+    if os.getpgid(pid) == pid:
+        os.killpg(pid, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _check_startable(settings: ServerSettings) -> None:

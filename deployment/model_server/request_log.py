@@ -43,6 +43,11 @@ class RequestLog:
         self._rows = self._bytes = self.lost = 0
         self._writer: threading.Thread | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Rows that are to be written."""
+        return self._rows
+
     def offer(self, table: InferenceTable, exchange: Exchange, rule: LogRule) -> None:
         """Log an exchange, if the sampling rate chooses it and there is room."""
         if rule.sampling < 1 and self._draw() >= rule.sampling:

@@ -1,6 +1,8 @@
 """Deploying through `deployment.serving`: against a real server, swaps and failures under load included."""
 
-import threading
+import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +11,12 @@ import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 
+from benchmarks.changes import changes, check, while_changing
+from benchmarks.load import count
 from deployment import serving
 from deployment.model_server import process
 from deployment.model_server.auth import read_token
+from deployment.model_server.ports import started_at
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 from tests.ports import free_port
@@ -31,41 +36,16 @@ def test_deploy_creates_then_updates_and_tells_what_is_served(client: WorkspaceC
     assert answered == {1, 2}
 
 
-def test_no_request_fails_while_versions_swap(client: WorkspaceClient) -> None:
-    serving.deploy(client, "swap", "term_deposit", 1)
-    seen: list[int] = []
-    failures: list[BaseException] = []
-    done = threading.Event()
-
-    def hammer() -> None:
-        while not done.is_set():
-            try:
-                seen.append(serving.answer(client, "swap", ROWS)[0]["version"])
-            except Exception as err:  # noqa: BLE001 - whatever fails is what the test looks for
-                failures.append(err)
-
-    threads = [threading.Thread(target=hammer) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    told: list[bool] = []
-    try:
-        for version in (1, 2, 1, 2):
-            serving.deploy(client, "swap", "term_deposit", version)
-            told.append(becomes(lambda: failures or seen[-1:] == [version]))  # noqa: B023 - called at once
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    assert failures == []
-    assert told == [True] * 4
-
-
-def becomes(condition: Callable[[], object], seconds: float = 60) -> bool:
-    """Whether it holds before the time is up."""
-    deadline = time.monotonic() + seconds
-    while not (held := bool(condition())) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    return held
+def test_no_request_fails_while_an_endpoint_changes(client: WorkspaceClient, server: ServerSettings) -> None:
+    serving.deploy(client, "changing", "term_deposit", 1)
+    url = f"{server.url}/serving-endpoints/changing/invocations"
+    headers = {"authorization": f"Bearer {read_token(server.data_token_file)}"}
+    steps = changes(client, "changing", "term_deposit", 1, 2)
+    asked = {"dataframe_records": ROWS}
+    found, made = asyncio.run(while_changing(steps, lambda turns: count(url, headers, asked, turns, 4)))
+    check(found, ["term_deposit-1", "term_deposit-2"])
+    assert made == dict.fromkeys(["canary", "shift", "swap", "scale", "rollback"], 1)
+    assert serving.served_versions(client, "changing") == {1: 100}
 
 
 @pytest.mark.parametrize(
@@ -115,6 +95,34 @@ def test_a_restart_restores_the_endpoints(start: Callable[[], ServerSettings]) -
     assert serving.served_versions(client, "kept") == {2: 100}
 
 
+def test_a_server_that_crashes_is_started_again(start: Callable[[], ServerSettings]) -> None:
+    settings = start()
+    client = serving.connect(settings.url, read_token(settings.token_file))
+    serving.deploy(client, "crashing", "term_deposit", 2)
+    kept = process.running(settings)
+    assert kept
+    os.kill(worker_of(kept.pid), signal.SIGKILL)
+    assert serving.answer(client, "crashing", ROWS) == [{"version": 2, "probability": 0.5}], "the SDK waits"
+    assert process.running(settings) == kept
+    assert "died of signal 9, and is started again" in settings.log_file.read_text()
+    worker = worker_of(kept.pid)
+    os.kill(kept.pid, signal.SIGKILL)
+    assert becomes(lambda: started_at(worker) is None), "nothing outlives its keeper"
+
+
+def worker_of(pid: int) -> int:
+    """The process that a detached server serves with."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
+
+def becomes(condition: Callable[[], object], seconds: float = 60) -> bool:
+    """Whether it holds before the time is up."""
+    deadline = time.monotonic() + seconds
+    while not (held := bool(condition())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return held
+
+
 def test_a_detached_server_is_found_and_refuses_a_second(server: ServerSettings, tmp_path: Path) -> None:
     found = process.running(server)
     assert found and found.url == server.url and found.log_file.is_file()
@@ -123,7 +131,7 @@ def test_a_detached_server_is_found_and_refuses_a_second(server: ServerSettings,
     with pytest.raises(process.AlreadyServing, match=f"process {found.pid}"):
         process.serve_detached(server)
     elsewhere = ServerSettings(server.project, tmp_path, server.tracking_uri, port=server.port)
-    with pytest.raises(LakehouseError, match=f"process {found.pid} .*holds the port"):
+    with pytest.raises(LakehouseError, match=r"process \d+ .*holds the port"):
         process.serve_detached(elsewhere)
 
 

@@ -1,0 +1,91 @@
+"""Keys in place of features: what is found, what is sent instead, how old it may be, and who is known to nobody."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from training.contracts import ContractViolation
+from training.encoding import ENCODINGS, Encoder
+from training.lookup import DAY, KeyedRows, KeyLookup, Online
+
+ENCODER = Encoder(
+    ENCODINGS.validate_python(
+        [
+            {"column": "age", "as": "cohort", "bounds": [18, 50]},
+            {"column": "place", "as": "category_index", "index": "gold.i"},
+            {"column": "n", "as": "number", "type": "double"},
+        ]
+    ),
+    {"gold.i": ("", "a", "b")},
+    ("n", "age_cohort", "place_index"),
+)
+NOW = 1_700_000_000.0
+KNOWN = {"n": 0.5, "age_cohort": 2.0, "place_index": 1.0}
+
+
+@dataclass(frozen=True)
+class Stored:
+    as_of: int
+    features: dict[str, float | None]
+
+
+def keyed(features: dict[str, float | None] | None = None, days_old: int = 1, **said: Any) -> KeyedRows:
+    """The rows of a model whose one online table knows the client 7."""
+    stored = Stored(int(NOW * 1e6) - days_old * DAY, dict(KNOWN) if features is None else features)
+    online: Online = lambda table, key: stored if (table, key) == ("gold.t", (7,)) else None  # noqa: E731
+    lookup = KeyLookup.of({"keys": ["client"], "tables": {"gold.t": []}} | said)
+    return KeyedRows(lookup, ENCODER, online, lambda: NOW)
+
+
+def test_a_key_alone_suffices() -> None:
+    assert keyed().rows([{"client": 7}]) == [[0.5, 2.0, 1.0]]
+
+
+def test_what_is_sent_wins() -> None:
+    assert keyed().rows([{"client": 7, "place": "b"}, {"client": 7, "age": 17, "n": 3}]) == [
+        [0.5, 2.0, 2.0],
+        [3.0, 1.0, 1.0],
+    ]
+
+
+def test_a_record_without_a_key_says_all_itself() -> None:
+    whole = {"age": 60, "place": "a", "n": 1.5}
+    assert keyed().rows([whole, {"client": 7}]) == [[1.5, 3.0, 1.0], [0.5, 2.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "expected"),
+    [
+        ({"client": 8}, "client", "a key of gold.t"),
+        ({"client": 1.5}, "client", "a whole number or text"),
+        ({"client": True}, "client", "a whole number or text"),
+        ({"client": None}, "client", "a whole number or text"),
+        ({"client": 7, "plcae": "b"}, "plcae", "no such field. Did you mean 'place'"),
+        ({"client": 7, "n": "3"}, "n", "double"),
+        ({"place": "b"}, "age", "a number or null"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_row(record: dict[str, Any], field: str, expected: str) -> None:
+    with pytest.raises(ContractViolation) as refused:
+        keyed().rows([{"client": 7}, record])
+    problem = refused.value.problems[0]
+    assert (problem.row, problem.field) == (1, field) and expected in problem.expected
+
+
+def test_of_nobody_the_defaults_are_taken_where_the_use_case_says_so() -> None:
+    rows = keyed(unknown="defaults", defaults={"n": 9.0, "place": "b"})
+    assert rows.rows([{"client": 8}, {"client": 8, "n": 1}]) == [[9.0, 0.0, 2.0], [1.0, 0.0, 2.0]]
+
+
+def test_a_row_that_is_too_old_is_nobodys() -> None:
+    assert keyed(days_old=2, lookback_days={"gold.t": 3}).rows([{"client": 7}])
+    with pytest.raises(ContractViolation, match=r"a key of gold\.t"):
+        keyed(days_old=4, lookback_days={"gold.t": 3}).rows([{"client": 7}])
+
+
+def test_a_feature_that_no_table_has_is_no_zero() -> None:
+    with pytest.raises(ContractViolation, match=r"a key with a value for 'n' in gold\.t"):
+        keyed(KNOWN | {"n": None}).rows([{"client": 7}])
+    with pytest.raises(ContractViolation, match=r"a key with a value for 'n' in gold\.t"):
+        keyed(tables={"gold.t": ["n"]}).rows([{"client": 7}])
