@@ -159,14 +159,17 @@ def damaged(gate: Gate) -> Iterator[Callable[[int, str], None]]:
         (file,) = folder.rglob("pipeline.skops")
         content = file.read_bytes()
         undo.append(lambda: file.write_bytes(content))
-        file.write_bytes(content[: len(content) // 2] if how == "cut off" else b"\0" * len(content))
+        (good,) = files_of(gate, 1).rglob("pipeline.skops")
+        zeroes = b"\0" * len(content)
+        ways = {"cut off": content[: len(content) // 2], "zeroed": zeroes, "another's": good.read_bytes()}
+        file.write_bytes(ways[how])
 
     yield damage
     for each in undo:
         each()
 
 
-@pytest.mark.parametrize("how", ["gone", "cut off", "zeroed"])
+@pytest.mark.parametrize("how", ["gone", "cut off", "zeroed", "another's"])
 @pytest.mark.parametrize("version", [2, 4])
 def test_files_of_champion_or_challenger_are(gate: Gate, damaged: Any, version: int, how: str) -> None:
     damaged(version, how)
