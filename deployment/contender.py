@@ -114,6 +114,8 @@ class Contender:
             found = self.scorer.answer([self.metadata[REQUEST]])[0]
         except LakehouseError as err:
             raise VersionBroken.of(self.version, f"it refuses its golden request: {err.failed}") from err
+        except (ValueError, TypeError, IndexError) as err:
+            raise VersionBroken.of(self.version, f"it does not answer its golden request: {err}") from err
         if not agree(found, self.metadata[ANSWER]):
             problem = (
                 f"it answers its golden request with {found}, and answered {self.metadata[ANSWER]} when registered"

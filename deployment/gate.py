@@ -108,8 +108,8 @@ class Gate:
             pinned = holdout.unseen(pinned, contest.champion, contest.challenger, self.use_case.promotion.overlap)
         limits = self.use_case.promotion.guards
         loaded = Contender.load(contest.challenger)
-        loaded.replay()  # an endpoint refuses what does not
         challenger = loaded.scores(pinned, limits)
+        loaded.replay()  # an endpoint refuses what answers it differently
         champion = Contender.load(contest.champion).scores(pinned, limits) if contest.champion else None
         approved = history.approval(int(contest.challenger.version))
         standing = Standing(

@@ -256,6 +256,15 @@ def test_a_version_without_a_golden_request_and_answer_is_not_gone_back_to(metad
         Contender(version("7", pinned()), scorer, 0, None, metadata).replay()
 
 
+def test_a_version_that_fails_at_its_golden_request_is_told_so() -> None:
+    def fail(_records: object) -> object:
+        raise ValueError("X has 2 features, but is expecting 3")
+
+    scorer = cast(Scorer, SimpleNamespace(answer=fail))
+    with pytest.raises(VersionBroken, match="does not answer its golden request: X has 2 features"):
+        Contender(version("7", pinned()), scorer, 0, None, {"golden_request": {}, "golden_answer": {}}).replay()
+
+
 def test_a_version_that_another_tool_registered_is_refused() -> None:
     strange = cast(ModelVersion, SimpleNamespace(name="people", version="7", tags={}))
     with pytest.raises(HoldoutRefused, match="version 7"):
