@@ -16,7 +16,7 @@ from deployment import stages
 from deployment.history import History
 from deployment.ledger import Entry, Ledger, LedgerBroken, PromotionBusy
 from lakehouse.errors import LakehouseError
-from training.registry import CHAMPION, version_of
+from training.registry import CHAMPION, model_of, version_of
 
 PENDING, HEAD = "ledger_pending", "ledger_head"
 
@@ -184,12 +184,8 @@ class Succession:
             raise LedgerBroken.at(self.name, problem) from err
 
     def _tags(self) -> dict[str, str]:
-        try:
-            return dict(self.client.get_registered_model(self.name).tags)
-        except MlflowException as err:
-            if err.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return {}
-            raise
+        model = model_of(self.client, self.name)
+        return {} if model is None else dict(model.tags)
 
 
 def _named(version: int | None) -> str:
