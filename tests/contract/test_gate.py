@@ -152,6 +152,15 @@ def test_a_verdict_is_kept_as_json_and_as_a_page(gate: Gate) -> None:
         verdict.find(gate.client, NAME, 1, "0" * 64)
 
 
+def test_a_history_whose_end_was_cut_off_is_not_told(gate: Gate, run: Run, place: Place) -> None:
+    for version in (1, 2):
+        let_challenge(gate, version)
+        run("promote")
+    max((place.warehouse / "deployment").glob("*/_delta_log/*.json")).unlink()
+    assert "the registry knows" in run("history", exits=1)
+    assert "the registry knows" in run("history", "--at", "2020-01-01", exits=1)
+
+
 def test_a_freeze_stops_promotion_and_leaves_the_way_back_open(gate: Gate, run: Run) -> None:
     for version in (1, 2):
         let_challenge(gate, version)
