@@ -6,7 +6,7 @@ from deployment import stages, verdict
 from deployment.history import History
 from deployment.succession import HEAD, PENDING
 from lakehouse.errors import LakehouseError
-from training.registry import CHAMPION, version_of
+from training.registry import CHAMPION, version_of, versions_of
 
 
 def audit(client: MlflowClient, name: str, history: History) -> list[str]:
@@ -38,7 +38,7 @@ def _aliases(client: MlflowClient, name: str, history: History) -> list[str]:
 
 
 def _stages(client: MlflowClient, name: str, history: History) -> list[str]:
-    found = client.search_model_versions(f"name = '{name}'")
+    found = versions_of(client, name)
     produces = sorted(int(version.version) for version in found if version.tags.get("stage") == "Production")
     expected = [] if history.champion is None else [history.champion]
     return [] if produces == expected else [f"the stage is Production of versions {produces}, and not {expected}"]

@@ -1,5 +1,6 @@
 """A registered version, loaded: what it says about a holdout, what it takes, whether it answers as it once did."""
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from mlflow.types import ColSpec
 from deployment.decision import Input, Measured, Scores
 from deployment.holdout import Holdout
 from deployment.model_server.golden import ANSWER, REQUEST, agree
+from deployment.model_server.vouched import fetch
 from lakehouse.errors import LakehouseError
 from training.criteria import Guards
 from training.evaluation import Floats
+from training.frame import Classes
 from training.pyfunc import ScoringModel
 from training.scoring import Scorer
 
@@ -56,21 +59,22 @@ class Contender:
 
     @classmethod
     def load(cls, version: ModelVersion) -> "Contender":
-        """Read a version from the registry.
+        """Read a version from the registry, which must vouch for its files: what is judged is what will be served.
 
         Raises:
-            VersionBroken: its files are gone or damaged, or are no scoring model of this project.
+            VersionBroken: its files are gone, damaged or exchanged, or are no scoring model of this project.
         """
-        uri = f"models:/{version.name}/{version.version}"
-        try:
-            folder = Path(mlflow.artifacts.download_artifacts(uri))
-            loaded = mlflow.pyfunc.load_model(str(folder))
-            model = loaded.unwrap_python_model()
-        except Exception as err:  # of damaged files, every reader says something else
-            raise VersionBroken.of(version, err) from err
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                folder = fetch(version, Path(place), unvouched=False)
+                size = _size(folder)
+                loaded = mlflow.pyfunc.load_model(str(folder))
+                model = loaded.unwrap_python_model()
+            except Exception as err:  # of damaged files, every reader says something else
+                raise VersionBroken.of(version, err) from err
         if not isinstance(model, ScoringModel):
             raise VersionBroken.of(version, f"it is a {type(model).__name__} and no scoring model of this project")
-        return cls(version, model.scorer, _size(folder), _inputs(loaded.metadata), loaded.metadata.metadata or {})
+        return cls(version, model.scorer, size, _inputs(loaded.metadata), loaded.metadata.metadata or {})
 
     def scores(self, holdout: Holdout, limits: Guards) -> Scores:
         """What it says about the rows, and what the guards look at.
@@ -78,10 +82,11 @@ class Contender:
         Raises:
             VersionBroken: it does not answer.
         """
+        predicted = self._predicted(holdout)
         p99 = self.p99_ms() if limits.max_p99_ms is not None else None
         measured = Measured(p99, self.size / 1e6, self.inputs)
         threshold = self.scorer.answering.threshold
-        return Scores(int(self.version.version), holdout.fingerprint, self._predicted(holdout), measured, threshold)
+        return Scores(int(self.version.version), holdout.fingerprint, predicted, measured, threshold)
 
     def p99_ms(self, clock: Nanoseconds = time.perf_counter_ns) -> float:
         """The 99th percentile of the time that it takes to answer its golden request, in milliseconds.
@@ -109,6 +114,8 @@ class Contender:
             found = self.scorer.answer([self.metadata[REQUEST]])[0]
         except LakehouseError as err:
             raise VersionBroken.of(self.version, f"it refuses its golden request: {err.failed}") from err
+        except (ValueError, TypeError, IndexError) as err:
+            raise VersionBroken.of(self.version, f"it does not answer its golden request: {err}") from err
         if not agree(found, self.metadata[ANSWER]):
             problem = (
                 f"it answers its golden request with {found}, and answered {self.metadata[ANSWER]} when registered"
@@ -118,10 +125,29 @@ class Contender:
     def _predicted(self, holdout: Holdout) -> Floats:
         if missing := sorted(set(self.scorer.encoder.features) - set(holdout.rows.features)):
             raise VersionBroken.of(self.version, f"it needs features that the tables lack: {', '.join(missing)}")
+        answering, rows = self.scorer.answering, holdout.rows
+        if answering.task != rows.task:
+            raise VersionBroken.of(self.version, f"it answers a {answering.task} task, and this is {rows.task}")
         try:
-            return self.scorer.predicted(holdout.rows.features)
+            predicted = self.scorer.predicted(rows.features)
         except (ValueError, TypeError, IndexError) as err:
             raise VersionBroken.of(self.version, f"it does not score the holdout: {err}") from err
+        return placed(predicted, answering.classes, rows.classes) if rows.task == "multiclass" else predicted
+
+
+def placed(predicted: Floats, said: Classes, wanted: Classes) -> Floats:
+    """Probabilities of the `said` classes in the order of the `wanted` ones; 0 of a class that nobody said.
+
+    The use case may have named its classes in another order when a version was trained, or fewer of them. What a
+    version gives to a class that there is no more is lost, and its rows no longer sum to 1: it is not compared.
+
+    >>> placed(np.asarray([[0.7, 0.2, 0.1]]), ("a", "b", "c"), ("c", "a", "b", "d")).tolist()
+    [[0.1, 0.7, 0.2, 0.0]]
+    """
+    if said == wanted or predicted.ndim != 2 or predicted.shape[1] != len(said):
+        return predicted
+    nothing = np.zeros(len(predicted))
+    return np.stack([predicted[:, said.index(each)] if each in said else nothing for each in wanted], axis=1)
 
 
 def _size(folder: Path) -> int:

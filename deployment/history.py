@@ -81,6 +81,11 @@ class History:
         """Whether anybody approved the version at any time."""
         return any(entry.action == "approved" and entry.version == version for entry in self.entries)
 
+    def overtook(self, entry: Entry) -> bool:
+        """Whether another entry has the place in the chain that this one was meant for."""
+        place = self.entries[entry.number - 1 : entry.number]
+        return any(each.digest != entry.digest for each in place)
+
     def at(self, time: datetime) -> Entry | None:
         """The change that made the champion of that time; None where there was none yet."""
         return next((entry for entry in reversed(self.entries) if entry.moved and entry.at <= time), None)

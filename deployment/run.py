@@ -13,6 +13,11 @@ from lakehouse.settings import Settings
 NOT_PROMOTED = 3
 USE_CASE = click.option("--use-case", "name", required=True, help="A file in training/use_cases, without its ending.")
 
+MODEL = click.option(
+    "--model", metavar="CATALOG.SCHEMA.NAME", help="Instead of --use-case, or to hold it to: its registered model."
+)
+NAMED = click.option("--use-case", "name", help="A file in training/use_cases, without its ending.")
+
 REASON = click.option("--reason", required=True, help="Why, in a sentence; the ledger keeps it.")
 
 VERSION = click.option("--version", type=click.IntRange(0), help="Only if the challenger is this one; 0 is any.")
@@ -23,36 +28,48 @@ def main() -> None:
     """Test, promote and serve models. Exit codes: 0 done, 1 error, 2 wrong usage, 3 not promoted."""
 
 
+def _of_model(name: str | None, model: str | None) -> str:
+    """The use case that is named, or whose model is; a deployment job gives both, and either may be empty."""
+    own = (model or "").rpartition(".")[2]
+    if not (name or own):
+        raise click.UsageError("say --use-case, or --model")
+    if name and own and name != own:
+        raise click.UsageError(f"--use-case is {name}, and --model is {model}")
+    return name or own
+
+
 @main.command()
-@USE_CASE
+@NAMED
+@MODEL
 @VERSION
 @click.option("--dry-run", is_flag=True, help="Show the verdict; change and record nothing.")
 @click.option(
     "--explain", type=click.IntRange(1), metavar="VERSION", help="Show the last verdict on a version instead."
 )
-def promote(name: str, version: int | None, dry_run: bool, explain: int | None) -> None:
+def promote(name: str | None, model: str | None, version: int | None, dry_run: bool, explain: int | None) -> None:
     """Judge the challenger; promote it if it meets every criterion. Exits with 3 if it does not."""
     from deployment.commands import promote as command
 
-    settings = Settings.from_environment()
+    settings, use_case = Settings.from_environment(), _of_model(name, model)
     if explain is not None:
-        command.explain(name, explain, settings)
-    elif not command.promote(name, settings, version or None, dry_run=dry_run):
+        command.explain(use_case, explain, settings)
+    elif not command.promote(use_case, settings, version or None, dry_run=dry_run):
         sys.exit(NOT_PROMOTED)
 
 
 @main.command()
-@USE_CASE
+@NAMED
+@MODEL
 @VERSION
 @click.option("--reason", help="Why, in a sentence; the ledger keeps it.")
 @click.option("--by-tag", is_flag=True, help="Instead: a person has set the version's tag approval to Approved.")
-def approve(name: str, version: int | None, reason: str | None, by_tag: bool) -> None:
+def approve(name: str | None, model: str | None, version: int | None, reason: str | None, by_tag: bool) -> None:
     """Say that a person wants the challenger, where the use case asks for that; good until the champion changes."""
     from deployment.commands import people as command
 
     if by_tag == (reason is not None):
         raise click.UsageError("say --reason, or --by-tag")
-    command.approve(name, Settings.from_environment(), version or None, reason)
+    command.approve(_of_model(name, model), Settings.from_environment(), version or None, reason)
 
 
 @main.command()

@@ -6,7 +6,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
-from training.registry import CHALLENGER, CHAMPION, version_of
+from training.registry import CHALLENGER, CHAMPION, model_of, version_of, versions_of
 
 PREVIOUS = "previous"
 APPROVAL, APPROVED = "approval", "Approved"  # the tag that a deployment job of Databricks asks for
@@ -109,7 +109,7 @@ def settle(client: MlflowClient, name: str, previous: int | None) -> None:
     champ = version_of(client, name, CHAMPION)
     if champ is None:
         return
-    for version in client.search_model_versions(f"name = '{name}'"):
+    for version in versions_of(client, name):
         stage = version.tags.get("stage")
         if _same(version, champ):
             wanted = "Production"
@@ -139,7 +139,7 @@ def require_model(client: MlflowClient, name: str) -> None:
     Raises:
         NoModel: nothing was ever registered.
     """
-    if not client.search_registered_models(f"name = '{name}'"):
+    if model_of(client, name) is None:
         raise NoModel.of(name)
 
 
@@ -156,7 +156,7 @@ def version(client: MlflowClient, name: str, number: int) -> ModelVersion:
 
 def exists(client: MlflowClient, name: str, version: int) -> bool:
     """Whether the registry has the version, or has it no more."""
-    return any(int(each.version) == version for each in client.search_model_versions(f"name = '{name}'"))
+    return any(int(each.version) == version for each in versions_of(client, name))
 
 
 def _same(one: ModelVersion, other: ModelVersion) -> bool:

@@ -14,9 +14,9 @@ from requests import RequestException
 
 from deployment import stages
 from deployment.history import History
-from deployment.ledger import Entry, Ledger, LedgerBroken
+from deployment.ledger import Entry, Ledger, LedgerBroken, PromotionBusy
 from lakehouse.errors import LakehouseError
-from training.registry import CHAMPION, version_of
+from training.registry import CHAMPION, model_of, version_of
 
 PENDING, HEAD = "ledger_pending", "ledger_head"
 
@@ -89,6 +89,7 @@ class Succession:
 
         Raises:
             ChampionMoved: it is not the entry's `from_version` any more; nothing was changed.
+            PromotionBusy: another command was first to write to the ledger, and the alias follows that one.
             ChangeUnfinished: it moved, and the rest is left to `repair`.
         """
         if (found := self.champion()) != entry.from_version:
@@ -96,9 +97,11 @@ class Succession:
         self.client.set_registered_model_tag(self.name, PENDING, entry.to_json())
         self.client.set_registered_model_alias(self.name, CHAMPION, str(entry.to_version))
         try:
-            self.record(entry)
+            self._record_or_yield(entry)
             self.client.delete_registered_model_tag(self.name, PENDING)
             self.settle(History(self.ledger.entries(self.name)))
+        except PromotionBusy:
+            raise
         except (MlflowException, RequestException, LakehouseError, OSError) as err:
             raise ChangeUnfinished.of(entry, err) from err
 
@@ -132,9 +135,23 @@ class Succession:
         before = [version for version in history.reign[:-1] if stages.exists(self.client, self.name, version)]
         stages.settle(self.client, self.name, before[-1] if before else None)
 
+    def _record_or_yield(self, entry: Entry) -> None:
+        try:
+            self.record(entry)
+        except (LedgerBroken, PromotionBusy) as err:
+            history = History(self.ledger.entries(self.name))
+            if not history.overtook(entry):
+                raise
+            self._finish(entry, history)
+            raise PromotionBusy.by("it wrote the same entry of the ledger") from err
+
     def _finish(self, pending: Entry, history: History) -> None:
-        moved = self.champion() == pending.to_version
-        if moved and pending.digest != history.head and pending.previous == history.head:
+        """Record a change whose alias has moved; where another command recorded first, let the alias follow that."""
+        if self.champion() != pending.to_version:
+            return
+        if history.overtook(pending) and history.champion is not None:
+            self.client.set_registered_model_alias(self.name, CHAMPION, str(history.champion))
+        elif pending.previous == history.head:
             self.ledger.append(pending)
 
     def _find_lost(self, lost: int, history: History, entry: Callable[[History, int | None, str], Entry]) -> None:
@@ -147,9 +164,12 @@ class Succession:
         self.record(entry(history, None, f"version {lost} was deleted, and so was every champion before it"))
 
     def _require_end(self, history: History) -> None:
-        known = self._tags().get(HEAD, "")
-        # A command that was cut off may have written the entry, and not yet its hash.
-        if known not in {history.head, history.entries[-1].previous if history.entries else ""}:
+        tags = self._tags()
+        known, last = tags.get(HEAD, ""), history.entries[-1] if history.entries else None
+        # A command that was cut off may have written the entry, and not yet its hash. The tag `ledger_pending` stands
+        # until both of a promotion or rollback are written: without it, the model was deleted and made anew.
+        cut_off = last is not None and (last.action not in {"promoted", "rolled_back"} or PENDING in tags)
+        if known not in {history.head, last.previous if last is not None and cut_off else history.head}:
             problem = (
                 f"it ends with {history.head[:12] or 'nothing'}, and the registry knows {known[:12] or 'nothing'}"
                 f" (its tag {HEAD}) as the end"
@@ -164,12 +184,8 @@ class Succession:
             raise LedgerBroken.at(self.name, problem) from err
 
     def _tags(self) -> dict[str, str]:
-        try:
-            return dict(self.client.get_registered_model(self.name).tags)
-        except MlflowException as err:
-            if err.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return {}
-            raise
+        model = model_of(self.client, self.name)
+        return {} if model is None else dict(model.tags)
 
 
 def _named(version: int | None) -> str:

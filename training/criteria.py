@@ -52,7 +52,7 @@ class Promotion(Part):
         minimum: what the challenger must reach in any case; for a loss, what it must not exceed.
         test: `non_inferiority`: not worse than the champion by `margin`; `superiority`: better by more than it.
         margin: in units of the metric.
-        confidence: of the one-sided interval that must lie beyond the margin.
+        confidence: of the one-sided interval that must lie beyond the margin; 500 draws cannot say more than 0.995.
         min_rows: a holdout of fewer rows decides nothing.
         overlap: what becomes of holdout rows that the champion was trained on.
         approval: `manual`: a person must approve the version, after the champion's last change.
@@ -62,7 +62,7 @@ class Promotion(Part):
     minimum: float
     test: Literal["non_inferiority", "superiority"] = "non_inferiority"
     margin: float = Field(default=0.005, ge=0)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, le=0.995)
     min_rows: int = Field(default=100, ge=1)
     overlap: Literal["exclude", "refuse"] = "exclude"
     approval: Literal["none", "manual"] = "none"

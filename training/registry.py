@@ -9,7 +9,8 @@ from typing import Any
 
 import mlflow
 import mlflow.artifacts
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry.model_version_search import ModelVersionSearch
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
@@ -44,10 +45,34 @@ class VersionDamaged(LakehouseError):
         )
 
 
+def model_of(client: MlflowClient, name: str) -> RegisteredModel | None:
+    """The registered model, or None. Unity Catalog has no search by name."""
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as err:
+        if err.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Every version with its tags; none of a model that there is not.
+
+    Unity Catalog searches by the full name alone, which the model tells, and finds versions without their tags.
+    """
+    model = model_of(client, name)
+    if model is None:
+        return []
+    found = list(client.search_model_versions(f"name = '{model.name}'"))
+    return [
+        client.get_model_version(name, str(each.version)) if isinstance(each, ModelVersionSearch) else each
+        for each in found
+    ]
+
+
 def newest_version(client: MlflowClient, name: str) -> ModelVersion | None:
     """The last registered version, or None."""
-    versions = client.search_model_versions(f"name = '{name}'")
-    return max(versions, key=lambda version: int(version.version), default=None)
+    return max(versions_of(client, name), key=lambda version: int(version.version), default=None)
 
 
 def version_of(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
@@ -78,7 +103,7 @@ def register(
     """
     client = MlflowClient()
     logged = _write(use_case, refitted.scorer)
-    if not client.search_registered_models(f"name = '{use_case.name}'"):
+    if model_of(client, use_case.name) is None:
         client.create_registered_model(use_case.name)
     version = client.create_model_version(
         use_case.name,

@@ -165,7 +165,7 @@ def find_version(client: MlflowClient, name: str, said: str | None) -> ModelVers
         if champion is None:
             raise ScoreRefused.no_champion(name)
         return champion
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = registry.versions_of(client, name)
     found = next((version for version in versions if str(version.version) == said), None)
     found = found or (None if said.isdigit() else registry.version_of(client, name, said))
     if found is None:

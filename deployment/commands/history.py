@@ -8,9 +8,11 @@ from deployment.commands.gates import gate_of
 from deployment.history import History
 from deployment.ledger import Entry
 from deployment.ledger.home import open_ledger
+from deployment.succession import Succession
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
+from training.tracking import tracking
 
 
 class LedgerDiffers(LakehouseError):
@@ -25,8 +27,13 @@ class LedgerDiffers(LakehouseError):
 
 
 def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool) -> None:
-    """Print the entries of a use case, or the one that made the champion of a time."""
-    found = History(open_ledger(settings).entries(name))
+    """Print the entries of a use case, or the one that made the champion of a time.
+
+    Raises:
+        LedgerBroken: entries were changed, or the last of them are gone.
+    """
+    with tracking(settings) as client:
+        found = Succession(name, client, open_ledger(settings)).history()
     entries = list(found.entries)
     if at is not None:
         made = found.at(at)

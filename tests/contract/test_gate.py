@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from deltalake import write_deltalake
 from mlflow.artifacts import load_text
 
-from deployment import holdout, verdict
+from deployment import contender, holdout, verdict
 from deployment.audit import audit
 from deployment.commands import gates
 from deployment.contender import Contender, VersionBroken
@@ -152,6 +152,15 @@ def test_a_verdict_is_kept_as_json_and_as_a_page(gate: Gate) -> None:
         verdict.find(gate.client, NAME, 1, "0" * 64)
 
 
+def test_a_history_whose_end_was_cut_off_is_not_told(gate: Gate, run: Run, place: Place) -> None:
+    for version in (1, 2):
+        let_challenge(gate, version)
+        run("promote")
+    max((place.warehouse / "deployment").glob("*/_delta_log/*.json")).unlink()
+    assert "the registry knows" in run("history", exits=1)
+    assert "the registry knows" in run("history", "--at", "2020-01-01", exits=1)
+
+
 def test_a_freeze_stops_promotion_and_leaves_the_way_back_open(gate: Gate, run: Run) -> None:
     for version in (1, 2):
         let_challenge(gate, version)
@@ -269,6 +278,16 @@ def test_a_rollback_refuses_what_answers_differently_from_when_it_was_registered
     with pytest.raises(VersionBroken, match=r"and answered \{'probability': 0\.123\} when registered"):
         gate.rollback(None, "no")
     assert champion(gate) == 2
+
+
+def test_a_challenger_that_answers_differently_from_when_it_was_registered_is_not_judged(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_challenge(gate, 1)
+    monkeypatch.setattr(contender, "agree", lambda _found, _expected: False)
+    with pytest.raises(VersionBroken, match="version 1 of people cannot be used: it answers its golden request with"):
+        gate.promote()
+    assert (champion(gate), gate.ledger.entries(NAME)) == (None, [])
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 301])

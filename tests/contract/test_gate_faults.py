@@ -159,14 +159,17 @@ def damaged(gate: Gate) -> Iterator[Callable[[int, str], None]]:
         (file,) = folder.rglob("pipeline.skops")
         content = file.read_bytes()
         undo.append(lambda: file.write_bytes(content))
-        file.write_bytes(content[: len(content) // 2] if how == "cut off" else b"\0" * len(content))
+        (good,) = files_of(gate, 1).rglob("pipeline.skops")
+        zeroes = b"\0" * len(content)
+        ways = {"cut off": content[: len(content) // 2], "zeroed": zeroes, "another's": good.read_bytes()}
+        file.write_bytes(ways[how])
 
     yield damage
     for each in undo:
         each()
 
 
-@pytest.mark.parametrize("how", ["gone", "cut off", "zeroed"])
+@pytest.mark.parametrize("how", ["gone", "cut off", "zeroed", "another's"])
 @pytest.mark.parametrize("version", [2, 4])
 def test_files_of_champion_or_challenger_are(gate: Gate, damaged: Any, version: int, how: str) -> None:
     damaged(version, how)
@@ -185,9 +188,13 @@ def test_files_of_the_version_to_go_back_to_are_gone(gate: Gate, damaged: Any) -
 
 def test_a_version_answers_with_no_number(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     said = Scorer.predicted
-    monkeypatch.setattr(
-        Scorer, "predicted", lambda *given: np.where(np.arange(len(said(*given))), said(*given), np.nan)
-    )
+
+    def broken(*given: Any) -> Any:
+        """Of the holdout's rows; the golden request is one row alone."""
+        found = said(*given)
+        return np.where(np.arange(len(found)), found, np.nan) if len(found) > 1 else found
+
+    monkeypatch.setattr(Scorer, "predicted", broken)
     assert not gate.promote().promote
     assert actions(gate) == [*BEFORE, ("refused", 2, 2)]
     require_sound(gate, 2)
@@ -291,6 +298,61 @@ def test_two_promotions_at_once(place: Place, gate: Gate) -> None:
     assert set(told) - {None} <= {PromotionBusy, ChampionMoved}
     require_sound(gate, 3, 4)
     assert [action for action, _, _ in actions(gate)] == ["promoted"] * 3
+
+
+class Overtaking:
+    """Another machine promotes version 3, unseen by the lock, just before this command says what it will write."""
+
+    def __init__(self, gate: Gate, then: striking.Blow) -> None:
+        self.gate, self.then, self.done = gate, then, False
+
+    def __call__(self, write: str) -> None:
+        if not self.done:
+            self.done = True
+            self.gate.apply(promoting(3, 2))
+        else:
+            self.then(write)
+
+
+BEFORE_PENDING = 4  # two files of the verdict and its two tags
+
+
+def test_a_command_that_was_overtaken_in_the_ledger_takes_its_champion_back(gate: Gate) -> None:
+    writes = striking.Writes(BEFORE_PENDING, Overtaking(gate, lambda _write: None))
+    with pytest.raises(PromotionBusy, match="it wrote the same entry of the ledger"):
+        striking.struck(gate, writes).apply(promoting(4, 2))
+    assert champion(gate) == 3
+    require_sound(gate, 3)
+    assert actions(gate) == [*BEFORE, ("promoted", 2, 3)]
+
+
+def test_a_command_that_was_overtaken_and_killed_leaves_the_champion_of_the_ledger(gate: Gate) -> None:
+    class Killed(Exception):
+        pass
+
+    def dies(write: str) -> None:
+        if gate.client.get_model_version_by_alias(NAME, "champion").version in {4, "4"}:
+            raise Killed(write)
+
+    writes = striking.Writes(BEFORE_PENDING, Overtaking(gate, dies))
+    with pytest.raises(Killed):
+        striking.struck(gate, writes).apply(promoting(4, 2))
+    with gate.alone():
+        pass
+    require_sound(gate, 3)
+    assert actions(gate) == [*BEFORE, ("promoted", 2, 3)]
+
+
+def test_another_model_of_the_same_name_does_not_inherit_the_champion(template: Place, tmp_path: Path) -> None:
+    with opened(template.copied(tmp_path)) as gate:
+        with gate.alone():
+            gate.apply(promoting(2, None))
+        gate.client.delete_registered_model_alias(NAME, "champion")  # as of a model that was deleted and made anew
+        gate.client.delete_registered_model_tag(NAME, succession.HEAD)
+        let_challenge(gate, 4)
+        with pytest.raises(LedgerBroken, match="the registry knows nothing"):
+            gate.promote()
+        assert champion(gate) is None
 
 
 def test_another_registry_client_moves_the_champion_meanwhile(gate: Gate) -> None:

@@ -1,5 +1,6 @@
 """The rows that two versions are judged on: the pinned ones, unseen by both, or none."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from deployment.holdout import Holdout, HoldoutRefused, rebuild, unseen
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.shelf import Shelf, use_case
 from training import splitting
+from training.artifacts import DIGEST, digest
 from training.criteria import Guards
 from training.dataset import load_frame
 from training.provenance import Provenance, provenance
@@ -153,14 +155,19 @@ def registered(monkeypatch: pytest.MonkeyPatch, folder: Path, model: object) -> 
     asked: list[str] = []
     metadata = SimpleNamespace(get_input_schema=lambda: None, metadata=None)
 
-    def download(uri: str) -> str:
-        asked.append(uri)
-        return str(folder)
+    def download(artifact_uri: str, dst_path: str) -> str:
+        asked.append(artifact_uri)
+        return shutil.copytree(folder, dst_path, dirs_exist_ok=True)
 
     loaded = SimpleNamespace(unwrap_python_model=lambda: model, metadata=metadata)
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
     monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda _path: loaded)
     return asked
+
+
+def vouched(number: str, folder: Path) -> ModelVersion:
+    """A version whose files are those in the folder."""
+    return cast(ModelVersion, SimpleNamespace(name="people", version=number, tags={DIGEST: digest(folder)}))
 
 
 def test_a_version_scores_the_features_of_the_holdout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -171,7 +178,7 @@ def test_a_version_scores_the_features_of_the_holdout(monkeypatch: pytest.Monkey
     (tmp_path / "code" / "run.py").write_text("not counted")
     (tmp_path / "model").write_bytes(bytes(2_500_000))
     asked = registered(monkeypatch, tmp_path, model)
-    scores = Contender.load(version("7", pinned())).scores(Holdout(rows, "hash"), Guards())
+    scores = Contender.load(vouched("7", tmp_path)).scores(Holdout(rows, "hash"), Guards())
     assert (scores.version, scores.holdout, asked) == (7, "hash", ["models:/people/7"])
     assert (scores.measured.size_mb, scores.measured.p99_ms, scores.measured.inputs) == (2.5, None, None)
     np.testing.assert_array_equal(scores.predicted, model.scorer.predicted(rows.features))
@@ -195,7 +202,16 @@ def test_the_time_of_an_answer_is_the_99th_percentile_after_a_warm_up() -> None:
 def test_a_model_of_another_kind_is_not_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     registered(monkeypatch, tmp_path, object())
     with pytest.raises(VersionBroken, match=r"version 7 .* is a object and no scoring model.*\n.*training\.run"):
-        Contender.load(version("7", pinned()))
+        Contender.load(vouched("7", tmp_path))
+
+
+@pytest.mark.parametrize("tags", [{}, {DIGEST: "0" * 64}])
+def test_files_that_the_registry_does_not_vouch_for_are_not_compared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tags: dict[str, str]
+) -> None:
+    registered(monkeypatch, tmp_path, ScoringModel())
+    with pytest.raises(VersionBroken, match=r"vouches for"):
+        Contender.load(cast(ModelVersion, SimpleNamespace(name="people", version="7", tags=tags)))
 
 
 def test_a_version_that_needs_other_features_is_not_compared() -> None:
@@ -204,11 +220,49 @@ def test_a_version_that_needs_other_features_is_not_compared() -> None:
         Contender(version("7", pinned()), scorer, 0, None, {}).scores(Holdout(alternating(20), "hash"), Guards())
 
 
+def of_classes(*classes: str) -> Contender:
+    """A version that knows these classes, and is as sure of each as its letter says."""
+    sure = np.asarray([{"a": 0.7, "b": 0.2, "c": 0.1}[each] for each in classes])
+    scorer = SimpleNamespace(
+        encoder=SimpleNamespace(features=("amount",)),
+        answering=Answering(("label",), 0.5, "multiclass", classes),
+        predicted=lambda features: np.tile(sure, (len(features["amount"]), 1)),
+    )
+    return Contender(version("7", pinned()), cast(Scorer, scorer), 0, None, {})
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "c"), ("c", "a", "b"), ("b", "a", "c")])
+def test_classes_that_were_named_in_another_order_are_compared_by_their_names(classes: tuple[str, ...]) -> None:
+    rows = replace(alternating(20), task="multiclass", classes=("a", "b", "c", "d"))
+    scores = of_classes(*classes).scores(Holdout(rows, "hash"), Guards())
+    assert scores.predicted.tolist() == [[0.7, 0.2, 0.1, 0.0]] * 20
+
+
+def test_a_class_that_there_is_no_more_keeps_what_it_had() -> None:
+    rows = replace(alternating(20), task="multiclass", classes=("a", "b", "d"))
+    scores = of_classes("a", "b", "c").scores(Holdout(rows, "hash"), Guards())
+    np.testing.assert_allclose(scores.predicted.sum(axis=1), 0.9)
+
+
+def test_a_version_of_another_task_is_not_compared() -> None:
+    with pytest.raises(VersionBroken, match="it answers a multiclass task, and this is binary"):
+        of_classes("a", "b", "c").scores(Holdout(alternating(20), "hash"), Guards())
+
+
 @pytest.mark.parametrize("metadata", [{}, {"golden_request": {}}])
 def test_a_version_without_a_golden_request_and_answer_is_not_gone_back_to(metadata: dict[str, Any]) -> None:
     scorer = cast(Scorer, SimpleNamespace(answer=lambda _records: [{"label": 1}]))
     with pytest.raises(VersionBroken, match="brings no golden request and answer along"):
         Contender(version("7", pinned()), scorer, 0, None, metadata).replay()
+
+
+def test_a_version_that_fails_at_its_golden_request_is_told_so() -> None:
+    def fail(_records: object) -> object:
+        raise ValueError("X has 2 features, but is expecting 3")
+
+    scorer = cast(Scorer, SimpleNamespace(answer=fail))
+    with pytest.raises(VersionBroken, match="does not answer its golden request: X has 2 features"):
+        Contender(version("7", pinned()), scorer, 0, None, {"golden_request": {}, "golden_answer": {}}).replay()
 
 
 def test_a_version_that_another_tool_registered_is_refused() -> None:

@@ -117,7 +117,11 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ("folds: 4", "folds: 4, fold: 3", "split.fold: no such key. Did you mean 'folds'?"),
         ("metric: roc_auc, ", "metrik: roc_auc, ", "promotion.metrik: no such key. Did you mean 'metric'?"),
         ("metric: roc_auc, ", "metric: auc, ", "promotion.metric: no metric 'auc'. Did you mean 'roc_auc'?"),
-        ("confidence: 0.95", "confidence: 1", "promotion.confidence: Input should be less than 1 (got 1)"),
+        (
+            "confidence: 0.95",
+            "confidence: 1",
+            "promotion.confidence: Input should be less than or equal to 0.995 (got 1)",
+        ),
         ("margin: 0.005", "margin: -0.1", "promotion.margin"),
         ("margin: 0.005", "margin: .nan", "promotion.margin"),
         ("fields: [label, probability]", "fields: [label, odds]", "no field of an answer to binary 'odds'"),
