@@ -1,6 +1,7 @@
 """A verdict as it is kept with the version: JSON for programs, a page for people, tags for a glance."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jinja2
 from mlflow.entities.model_registry import ModelVersion
@@ -98,4 +99,5 @@ def page(use_case: str, decision: Decision) -> str:
 
 
 def _read(client: MlflowClient, run_id: str, digest: str) -> str:
-    return Path(client.download_artifacts(run_id, file_of(digest, "json"))).read_text(encoding="utf-8")
+    with TemporaryDirectory() as folder:  # unsaid, MLflow downloads to one that nobody deletes
+        return Path(client.download_artifacts(run_id, file_of(digest, "json"), folder)).read_text(encoding="utf-8")

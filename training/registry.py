@@ -113,7 +113,7 @@ def register(
         tags={
             "stage": "Development",
             "family": winner.candidate.family,
-            DIGEST: digest(Path(mlflow.artifacts.download_artifacts(logged.model_uri))),
+            DIGEST: _digest(logged.model_uri),
             "left_out": ", ".join(left_out(winner.candidate.params)),
             **{f"holdout.{name}": str(interval) for name, interval in holdout.items()},
             **data.tags(),
@@ -122,6 +122,11 @@ def register(
     )
     client.set_registered_model_alias(use_case.name, CHALLENGER, version.version)
     return version
+
+
+def _digest(uri: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return digest(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
 
 
 def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:

@@ -139,7 +139,11 @@ def test_a_past_verdict_is_shown_as_it_was(gate: Gate, run: Run) -> None:
     assert "version 4 of people was never judged" in run("promote", "--explain", "4", exits=1)
 
 
-def test_a_verdict_is_kept_as_json_and_as_a_page(gate: Gate) -> None:
+def test_a_verdict_is_kept_as_json_and_as_a_page_and_leaves_nothing_else(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (scratch := tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
     decision = let_challenge(gate, 1).promote()
     version = gate.client.get_model_version(NAME, "1")
     assert version.tags[verdict.DIGEST] == decision.digest()
@@ -150,6 +154,7 @@ def test_a_verdict_is_kept_as_json_and_as_a_page(gate: Gate) -> None:
     assert all(reason.criterion in page for reason in decision.reasons)
     with pytest.raises(verdict.VerdictLost):
         verdict.find(gate.client, NAME, 1, "0" * 64)
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_history_whose_end_was_cut_off_is_not_told(gate: Gate, run: Run, place: Place) -> None:
