@@ -145,7 +145,15 @@ def _catalog(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _promise(node: Mapping[str, Any]) -> Promise:
     catalog, meta = _catalog(node), node["config"]["meta"]
-    entity = [catalog["entity"]] if isinstance(catalog["entity"], str) else catalog["entity"]
-    key = [name for name in (*entity, catalog.get("timestamp_column"), meta.get("known_at_column")) if name]
+    entity = catalog.get("entity") or []
+    key = [
+        name
+        for name in (
+            *([entity] if isinstance(entity, str) else entity),
+            catalog.get("timestamp_column"),
+            meta.get("known_at_column"),
+        )
+        if name
+    ]
     features = {name: column["data_type"] for name, column in node["columns"].items() if name not in key}
     return Promise(tuple(key), features)

@@ -87,6 +87,16 @@ def test_a_manifest_declares_its_feature_tables(tmp_path: Path) -> None:
     assert declared(file) == {"gold.t": Promise(("id", "at", "arrived_at"), {"age": "int"})}
 
 
+def test_a_key_that_is_declared_no_more_breaks_its_promise(tmp_path: Path) -> None:
+    known = manifest()
+    del known["nodes"]["model.t"]["config"]["meta"]["feature_catalog"]["entity"]
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps(known), encoding="utf-8")
+    before = {"gold.t": Promise(("id", "at", "arrived_at"), {"age": "int"})}
+    with pytest.raises(PromiseBroken, match=r"the key \(id, at, arrived_at\) becomes \(at, arrived_at\)"):
+        require_kept(before, declared(file), [])
+
+
 def test_the_catalogue_says_which_use_cases_read_a_feature_and_of_what_kind_it_is() -> None:
     known, tables = (
         manifest(),

@@ -22,6 +22,7 @@
     {%- call statement('create_new_rows', language=language) -%}
       {{ create_table_as(True, new_rows, compiled_code, language) }}
     {%- endcall -%}
+    {%- do adapter.require_publishable(target_relation, new_rows, model) -%}
     {%- set dest_columns = process_schema_changes(on_schema_change, new_rows, existing_relation)
           or adapter.get_columns_in_relation(existing_relation) -%}
     {%- call statement('main') -%}
