@@ -146,14 +146,8 @@ def _catalog(node: Mapping[str, Any]) -> Mapping[str, Any]:
 def _promise(node: Mapping[str, Any]) -> Promise:
     catalog, meta = _catalog(node), node["config"]["meta"]
     entity = catalog.get("entity") or []
-    key = [
-        name
-        for name in (
-            *([entity] if isinstance(entity, str) else entity),
-            catalog.get("timestamp_column"),
-            meta.get("known_at_column"),
-        )
-        if name
-    ]
+    entities = [entity] if isinstance(entity, str) else entity
+    times = (catalog.get("timestamp_column"), meta.get("known_at_column"))
+    key = [name for name in (*entities, *times) if name]
     features = {name: column["data_type"] for name, column in node["columns"].items() if name not in key}
     return Promise(tuple(key), features)
