@@ -20,7 +20,7 @@ class PromiseBroken(LakehouseError):
     @classmethod
     def by(cls, changes: Sequence["Change"], users: Mapping["Change", Sequence[str]]) -> "PromiseBroken":
         told = "\n  ".join(
-            f"{change.told()}, which {' and '.join(users[change]) or 'no use case'} uses" for change in changes
+            f"{change.told()}, used by {' and '.join(users[change]) or 'no use case'}" for change in changes
         )
         return cls(
             f"feature tables would change under who reads them:\n  {told}",

@@ -50,11 +50,9 @@ def test_only_a_changed_or_missing_promise_breaks(after: dict[str, Promise], cha
 def test_a_broken_promise_names_the_use_cases_that_read_it() -> None:
     reads, excludes = use_case("gold.t"), use_case({"table": "gold.t", "exclude": ["height"]})
     other = excludes.model_copy(update={"name": "other"})
-    with pytest.raises(
-        PromiseBroken, match=r"gold\.t\.height: double becomes no feature, which shelf uses\n.*--record"
-    ):
+    with pytest.raises(PromiseBroken, match=r"gold\.t\.height: double becomes no feature, used by shelf\n.*--record"):
         require_kept(BEFORE, now(age="int"), [reads, other])
-    with pytest.raises(PromiseBroken, match=r"the key .* which shelf and other uses"):
+    with pytest.raises(PromiseBroken, match=r"the key .* used by shelf and other"):
         require_kept(BEFORE, now(("id",)), [reads, other])
 
 
