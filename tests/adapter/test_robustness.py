@@ -251,6 +251,32 @@ def test_a_feature_table_is_built_as_it_is_declared_or_not_at_all(tmp_path: Path
     assert len(project.rows("gold.one")) == 1
 
 
+def test_a_new_feature_of_an_incremental_table_is_in_it_or_refused(tmp_path: Path) -> None:
+    def files(on_schema_change: str, features: str) -> dict[str, str]:
+        feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
+        config = {
+            "materialized": "incremental",
+            "incremental_strategy": "append",
+            "meta": {"feature_catalog": feature},
+        }
+        columns = [{"name": name} for name in ("id", "at", *features.split())]
+        about = {"name": "one", "config": config | {"on_schema_change": on_schema_change}, "columns": columns}
+        select = ", ".join(["1 as id", "current_timestamp() as at", *(f"2 as {name}" for name in features.split())])
+        return {"models/one.sql": f"select {select}", "models/one.yml": yaml.safe_dump({"models": [about]})}
+
+    project = Project.below(tmp_path, files("ignore", "age"))
+    project.dbt("run")
+    before = project.rows("gold.one")
+    project.write(files("ignore", "age visits"))
+    told = project.dbt("run", exits=1)
+    assert "'visits' is declared and missing" in told
+    assert "append_new_columns" in told
+    assert project.rows("gold.one") == before
+    project.write(files("append_new_columns", "age visits"))
+    project.dbt("run")
+    assert sorted(row["visits"] or 0 for row in project.rows("gold.one")) == [0, 2]
+
+
 @pytest.mark.parametrize("key", ["id", "at"])
 def test_a_key_without_a_value_is_refused_also_from_python(tmp_path: Path, key: str) -> None:
     feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}

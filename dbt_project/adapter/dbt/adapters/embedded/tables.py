@@ -50,7 +50,8 @@ class ColumnsDiffer(LakehouseError):
     def of(cls, name: TableName, differences: Sequence[str]) -> "ColumnsDiffer":
         return cls(
             f"the feature table {name} is declared otherwise than it is built: {'; '.join(differences)}",
-            hint=f"Correct the columns in {name.table}.yml, or the model.",
+            hint=f"Correct the columns in {name.table}.yml, or the model. An incremental model takes new ones by "
+            "on_schema_change: append_new_columns, or in a build with --full-refresh.",
         )
 
 
