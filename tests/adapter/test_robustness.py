@@ -274,7 +274,7 @@ def test_a_new_feature_of_an_incremental_table_is_in_it_or_refused(tmp_path: Pat
     assert project.rows("gold.one") == before
     project.write(files("append_new_columns", "age visits"))
     project.dbt("run")
-    assert sorted(row["visits"] or 0 for row in project.rows("gold.one")) == [0, 2]
+    assert sorted(str(row["visits"]) for row in project.rows("gold.one")) == ["2", "None"]
 
 
 @pytest.mark.parametrize("key", ["id", "at"])
