@@ -31,6 +31,7 @@ class Shelf:
     encodings: Sequence[Mapping[str, Any]] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     asked: dict[str, int | None] = field(default_factory=dict)
+    spines: list[str] = field(default_factory=list)  # those of the frames that were read
     max_age: timedelta | None = None  # of every table, whose newest row is of 2020
 
     def tables(self) -> list[FeatureTable]:
@@ -60,7 +61,7 @@ class Shelf:
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
     ) -> tuple[DataFrame, Versions]:
-        self.asked[spine.table] = (versions or {}).get(spine.table)
+        self.spines.append(spine.table)
         columns = [*spine.columns, *(f for lookup in lookups for f in lookup.features)]
         read = {name: (versions or {}).get(name, 9) for name in [spine.table, *(lookup.table for lookup in lookups)]}
         return cast(DataFrame, SimpleNamespace(toArrow=lambda: self.joined.select(columns))), read
