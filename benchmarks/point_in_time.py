@@ -105,6 +105,7 @@ def main(spine: int, features: int, runs: int) -> None:
     ours = best["Sail, in process"].seconds
     rows = [[name, *usage.cells, f"{usage.seconds / ours:.2f} x"] for name, usage in best.items()]
     console.table(["engine", "time", "cores' time", "peak memory", "of ours"], rows)
+    console.detail(f"the fastest: {min(best, key=lambda name: best[name].seconds)}")
 
 
 def _commands(folder: str, remote: str | None) -> dict[str, list[str]]:

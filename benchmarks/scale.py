@@ -10,17 +10,19 @@ from pathlib import Path
 import click
 
 from benchmarks.measure import Usage, measure, mebibytes, tool
+from benchmarks.targets import BUILD, FRAME, GENERATE, INCREMENT, PUBLISH, Measured, verdicts
 from lakehouse import console
 from lakehouse.settings import PROJECT
 from simulation.run import SAMPLE, TABLES
 
-SIZES = (100_000, 1_000_000, 5_000_000)
+# Of the second, the frame has a million rows.
+SIZES = (100_000, 320_000, 1_000_000, 5_000_000)
 COPIED = ("dbt_project", "dbt_project.yml", "profiles.yml", "lakehouse", "training", "simulation")
 LANDING = Path("dbt_project/landing/german_customers")
 # 1 % of the orders become known between the last two.
 BEGIN, CUT, END = "2021-01-01", "2025-01-17", "2025-02-01"
-BUILD = ("--quiet", "build", "--select", "tag:german_customers")
-FRAME = """
+COMMAND = ("--quiet", "build", "--select", "tag:german_customers")
+FRAME_CODE = """
 from lakehouse.settings import Settings
 from training.dataset import load_frame
 from training.feature_store.home import open_store
@@ -29,7 +31,7 @@ from training.use_case import load
 frame = load_frame(load("churn"), open_store(Settings.from_environment()))
 x = frame.x
 size = x.data.nbytes + x.indices.nbytes + x.indptr.nbytes
-print(f"{x.shape[0]:,} x {x.shape[1]:,}", size)
+print(*x.shape, size)
 """
 
 
@@ -37,17 +39,21 @@ print(f"{x.shape[0]:,} x {x.shape[1]:,}", size)
 @click.option("--customers", type=click.IntRange(1_000), multiple=True, default=SIZES, show_default=True)
 def main(customers: tuple[int, ...]) -> None:
     """Generate, build, build 1 % more, join and assemble; every step a process of its own."""
-    rows = []
+    measured, rows = list[Measured](), []
     for count in customers:
         console.stage(f"{count:,} customers")
         with tempfile.TemporaryDirectory() as folder:
-            for step, usage, size in _steps(Path(folder) / "project", count):
-                console.detail(f"{step}: {', '.join(usage.cells)}  {size}")
-                rows.append([f"{count:,}", step, *usage.cells, size])
+            for step, left in _steps(Path(folder) / "project", count):
+                console.detail(f"{step.step}: {', '.join(step.usage.cells)}  {left}")
+                measured.append(step)
+                rows.append([f"{count:,}", step.step, *step.usage.cells, left])
     console.table(["customers", "step", "time", "cores' time", "peak memory", "size"], rows)
+    held = [[target, found, "yes" if kept else "no"] for target, found, kept in verdicts(measured)]
+    console.table(["target", "found", "kept"], held)
 
 
-def _steps(project: Path, customers: int) -> Iterator[tuple[str, Usage, str]]:
+def _steps(project: Path, customers: int) -> Iterator[tuple[Measured, str]]:
+    """Every step at one size, and what it has left, in words."""
     project.mkdir()
     for name in COPIED:
         (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, project / name)
@@ -66,18 +72,20 @@ def _steps(project: Path, customers: int) -> Iterator[tuple[str, Usage, str]]:
         places = ("--output", str(LANDING), "--from", begin, "--until", end)
         return run(sys.executable, "-m", "simulation.run", "--customers", str(customers), *places)
 
-    yield "generate", deliver(BEGIN, CUT), _size(project / LANDING)
-    yield "dbt build", run(tool("dbt"), *BUILD), _size(project / "warehouse")
+    def files(step: str, usage: Usage, folder: Path) -> tuple[Measured, str]:
+        # Blocks, and not lengths: the file of the online tables is sparse.
+        size = sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+        return Measured(customers, step, usage, size=size), mebibytes(size)
+
+    yield files(GENERATE, deliver(BEGIN, CUT), project / LANDING)
+    yield files(BUILD, run(tool("dbt"), *COMMAND), project / "warehouse")
     deliver(CUT, END)
-    yield "dbt build, 1 % more", run(tool("dbt"), *BUILD), _size(project / "warehouse")
-    frame = run(sys.executable, "-c", FRAME)
-    shape, _, size = frame.output.strip().rpartition(" ")
-    yield "frame and CSR", frame, f"{shape}, {mebibytes(int(size))}"
-    yield "publish --online", run(sys.executable, "-m", "training.publish", "--online"), ""
-
-
-def _size(folder: Path) -> str:
-    return mebibytes(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+    yield files(INCREMENT, run(tool("dbt"), *COMMAND), project / "warehouse")
+    frame = run(sys.executable, "-c", FRAME_CODE)
+    rows, columns, size = map(int, frame.output.split()[-3:])
+    yield Measured(customers, FRAME, frame, rows, size), f"{rows:,} x {columns:,}, {mebibytes(size)}"
+    online = run(sys.executable, "-m", "training.publish", "--online")
+    yield files(PUBLISH, online, project / "warehouse" / ".online")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
@@ -91,12 +92,11 @@ def require_order(file: Path, loaded_until: datetime | None, now: datetime) -> N
     """Make sure that a file tells nothing of a time whose rows were taken for complete, and nothing of the future.
 
     Raises:
-        LandingFileRefused: a row became known no later than the last that is loaded, or later than now.
+        LandingFileRefused: a row became known no later than the last that is loaded, later than now, or at no time.
     """
-    footer = pq.read_metadata(file)
-    column = footer.schema.to_arrow_schema().get_field_index(KNOWN_AT)
-    groups = [footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups)]
-    times = [time for group in groups if group is not None and group.has_min_max for time in (group.min, group.max)]
+    times, without = _known(file)
+    if without:
+        raise LandingFileRefused.without_a_time(file, without)
     if not times:
         return
     first, last = min(times), max(times)
@@ -105,6 +105,20 @@ def require_order(file: Path, loaded_until: datetime | None, now: datetime) -> N
         raise LandingFileRefused.out_of_order(file, first, until)
     if last > now:
         raise LandingFileRefused.from_the_future(file, last, now)
+
+
+def _known(file: Path) -> tuple[list[datetime], int]:
+    """Times among which are the first and the last at which a row became known, and how many rows have none."""
+    footer = pq.read_metadata(file)
+    column = footer.schema.to_arrow_schema().get_field_index(KNOWN_AT)
+    groups = [footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups)]
+    if all(group is not None and group.has_min_max and group.has_null_count for group in groups):
+        return [time for group in groups for time in (group.min, group.max)], sum(
+            group.null_count for group in groups
+        )
+    # Some writers leave statistics out, and where every value is missing there are none.
+    known = pq.read_table(file, columns=[KNOWN_AT])[KNOWN_AT]
+    return [time for time in pc.min_max(known).as_py().values() if time is not None], known.null_count
 
 
 def _rows(session: SparkSession, columns: Mapping[str, str], delivery: str, files: list[Path]) -> DataFrame:

@@ -84,6 +84,13 @@ class LandingFileRefused(LakehouseError):
         )
 
     @classmethod
+    def without_a_time(cls, path: Path, rows: int) -> "LandingFileRefused":
+        return cls(
+            f"{rows} row(s) of the landing file {path} have no `known_at`, by which deliveries are in order",
+            hint="Say when each row became known, and deliver it again.",
+        )
+
+    @classmethod
     def from_the_future(cls, path: Path, last: datetime, now: datetime) -> "LandingFileRefused":
         return cls(
             f"the landing file {path} has rows known at {last:%Y-%m-%d %H:%M:%S} UTC, "

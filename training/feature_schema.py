@@ -20,7 +20,7 @@ class PromiseBroken(LakehouseError):
     @classmethod
     def by(cls, changes: Sequence["Change"], users: Mapping["Change", Sequence[str]]) -> "PromiseBroken":
         told = "\n  ".join(
-            f"{change.told()}, which {' and '.join(users[change]) or 'no use case'} uses" for change in changes
+            f"{change.told()}, used by {' and '.join(users[change]) or 'no use case'}" for change in changes
         )
         return cls(
             f"feature tables would change under who reads them:\n  {told}",
@@ -145,7 +145,9 @@ def _catalog(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _promise(node: Mapping[str, Any]) -> Promise:
     catalog, meta = _catalog(node), node["config"]["meta"]
-    entity = [catalog["entity"]] if isinstance(catalog["entity"], str) else catalog["entity"]
-    key = [name for name in (*entity, catalog.get("timestamp_column"), meta.get("known_at_column")) if name]
+    entity = catalog.get("entity") or []
+    entities = [entity] if isinstance(entity, str) else entity
+    times = (catalog.get("timestamp_column"), meta.get("known_at_column"))
+    key = [name for name in (*entities, *times) if name]
     features = {name: column["data_type"] for name, column in node["columns"].items() if name not in key}
     return Promise(tuple(key), features)

@@ -47,6 +47,10 @@ def test_a_table_that_is_new_rewritten_or_untouched_is_in_question_as_a_whole(tm
     assert condition(tmp_path, LONG_AGO) is None
 
 
+def test_the_docs_of_a_table_that_is_not_built_are_written(tmp_path: Path) -> None:
+    assert condition(tmp_path, LONG_AGO) is None
+
+
 MODEL = "{{ config(materialized='incremental', incremental_strategy='append') }} "
 ROWS = "select 1L as client, timestamp'2024-05-0{} 00:00:00' as at"
 COPIED = {"tests/generic/unique_key.sql": "data_tests/generic", "macros/appended_beyond.sql": "macros"}

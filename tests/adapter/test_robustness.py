@@ -179,10 +179,12 @@ def test_published_properties_are_whole_and_brought_up_to_date(tmp_path: Path, k
         assert project.properties("gold.one")["feature_table.description"] == text
 
 
-def test_a_changed_key_is_refused_and_the_table_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["table", "incremental"])
+def test_a_changed_key_is_refused_and_the_table_stays(tmp_path: Path, kind: str) -> None:
     def keyed(entity: str) -> str:
         feature = {"is_feature_table": True, "entity": entity, "timestamp_column": "at"}
-        return yaml.safe_dump({"models": [{"name": "one", "config": {"meta": {"feature_catalog": feature}}}]})
+        config = {"materialized": kind, "meta": {"feature_catalog": feature}}
+        return yaml.safe_dump({"models": [{"name": "one", "config": config}]})
 
     model = "select 1 as id, 2 as other, timestamp'2024-05-01 00:00:00' as at"
     project = Project.below(tmp_path, {"models/one.sql": model, "models/one.yml": keyed("id")})
@@ -191,6 +193,33 @@ def test_a_changed_key_is_refused_and_the_table_stays(tmp_path: Path) -> None:
     project.write({"models/one.yml": keyed("other"), "models/one.sql": model.replace("1 as id", "3 as id")})
     told = project.dbt("run", exits=1)
     assert 'is ["id"], and its model declares ["other"]' in told
+    assert project.rows("gold.one") == before
+    assert project.properties("gold.one")["feature_table.primary_keys"] == '["id"]'
+
+
+@pytest.mark.parametrize(
+    ("catalog", "told"),
+    [
+        ({"timestamp_column": "at"}, "the feature table one declares no entity"),
+        ({"entity": [], "timestamp_column": "at"}, "the feature table one declares no entity"),
+        ({"entity": "id"}, "the feature table one declares no timestamp_column"),
+        ({"entity": "idd", "timestamp_column": "at"}, "'idd' is declared and missing"),
+    ],
+)
+def test_a_feature_table_without_a_key_is_refused_and_the_table_stays(
+    tmp_path: Path, catalog: dict[str, object], told: str
+) -> None:
+    project = Project.below(tmp_path, {"models/one.sql": "select 1 as id, timestamp'2024-05-01 00:00:00' as at"})
+    project.dbt("run")
+    before = project.rows("gold.one")
+    meta = {"feature_catalog": {"is_feature_table": True, **catalog}}
+    project.write(
+        {
+            "models/one.sql": "select 2 as id, timestamp'2024-05-01 00:00:00' as at",
+            "models/one.yml": yaml.safe_dump({"models": [{"name": "one", "config": {"meta": meta}}]}),
+        }
+    )
+    assert told in project.dbt("run", exits=1)
     assert project.rows("gold.one") == before
 
 
@@ -220,6 +249,32 @@ def test_a_feature_table_is_built_as_it_is_declared_or_not_at_all(tmp_path: Path
     project.write(model("2L as visits, 'red' as colour"))
     project.dbt("run")
     assert len(project.rows("gold.one")) == 1
+
+
+def test_a_new_feature_of_an_incremental_table_is_in_it_or_refused(tmp_path: Path) -> None:
+    def files(on_schema_change: str, features: str) -> dict[str, str]:
+        feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
+        config = {
+            "materialized": "incremental",
+            "incremental_strategy": "append",
+            "meta": {"feature_catalog": feature},
+        }
+        columns = [{"name": name} for name in ("id", "at", *features.split())]
+        about = {"name": "one", "config": config | {"on_schema_change": on_schema_change}, "columns": columns}
+        select = ", ".join(["1 as id", "current_timestamp() as at", *(f"2 as {name}" for name in features.split())])
+        return {"models/one.sql": f"select {select}", "models/one.yml": yaml.safe_dump({"models": [about]})}
+
+    project = Project.below(tmp_path, files("ignore", "age"))
+    project.dbt("run")
+    before = project.rows("gold.one")
+    project.write(files("ignore", "age visits"))
+    told = project.dbt("run", exits=1)
+    assert "'visits' is declared and missing" in told
+    assert "append_new_columns" in told
+    assert project.rows("gold.one") == before
+    project.write(files("append_new_columns", "age visits"))
+    project.dbt("run")
+    assert sorted(str(row["visits"]) for row in project.rows("gold.one")) == ["2", "None"]
 
 
 @pytest.mark.parametrize("key", ["id", "at"])

@@ -1,6 +1,7 @@
 """Online tables: the newest row of each key, whole or as it was, on real tables and the real engine."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.session import open_session
 from lakehouse.warehouse import Warehouse
@@ -81,6 +82,27 @@ def test_a_replaced_table_is_published_anew(store: LocalFeatureStore) -> None:
     append(store, [(2, day(1), 7, 7)], mode="overwrite")
     assert store.publish(NAME).rows == 1
     assert online(store, 1, 2) == [None, (day(1), {"sum": 7, "count": 7})]
+
+
+def test_a_table_that_was_deleted_and_built_again_is_published_anew(store: LocalFeatureStore) -> None:
+    """Its versions begin again, so that the same number stands for other rows."""
+    before = store.publish(NAME)
+    shutil.rmtree(store.warehouse.root / "gold" / "orders")
+    write(store, "orders", "client known_at sum count", [(2, day(1), 7, 7)], keys=["client"])
+    after = store.publish(NAME)
+    assert (after.version, after.rows) == (before.version, 1)
+    assert online(store, 1, 2) == [None, (day(1), {"sum": 7, "count": 7})]
+
+
+def test_a_partitioned_table_is_published_with_the_columns_that_its_folders_say(store: LocalFeatureStore) -> None:
+    location = store.warehouse.root / "gold" / "orders"
+    properties, rows = DeltaTable(location).metadata().configuration, DeltaTable(location).to_pyarrow_table()
+    write_deltalake(location, rows, mode="overwrite", partition_by=["client"], schema_mode="overwrite")
+    DeltaTable(location).alter.set_table_properties(properties, raise_if_not_exists=False)
+    store.publish(NAME)
+    append(store, [(3, day(9), 9, 9)])
+    assert store.publish(NAME).rows == 3
+    assert online(store, 3) == [(day(9), {"sum": 9, "count": 9})]
 
 
 def test_two_newest_rows_of_a_key_are_refused_and_harm_nothing(store: LocalFeatureStore) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ class Shelf:
     encodings: Sequence[Mapping[str, Any]] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     asked: dict[str, int | None] = field(default_factory=dict)
+    spines: list[str] = field(default_factory=list)  # those of the frames that were read
+    max_age: timedelta | None = None  # of every table, whose newest row is of 2020
 
     def tables(self) -> list[FeatureTable]:
         return [self.table(name) for name in self.declared]
@@ -38,7 +41,18 @@ class Shelf:
         self.asked[name] = version
         features = tuple(Feature(feature, "double", "") for feature in self.declared[name])
         encodings = ENCODINGS.validate_python(self.encodings if name == next(iter(self.declared)) else ())
-        return FeatureTable(name, version or 9, "", ("entity",), "known_at", features, encodings)
+        newest = datetime(2020, 1, 1, tzinfo=UTC)
+        return FeatureTable(
+            name,
+            version or 9,
+            "",
+            ("entity",),
+            "known_at",
+            features,
+            encodings,
+            max_age=self.max_age,
+            newest=newest,
+        )
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
         self.asked[index_table] = version
@@ -47,6 +61,7 @@ class Shelf:
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
     ) -> tuple[DataFrame, Versions]:
+        self.spines.append(spine.table)
         columns = [*spine.columns, *(f for lookup in lookups for f in lookup.features)]
         read = {name: (versions or {}).get(name, 9) for name in [spine.table, *(lookup.table for lookup in lookups)]}
         return cast(DataFrame, SimpleNamespace(toArrow=lambda: self.joined.select(columns))), read

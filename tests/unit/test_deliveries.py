@@ -105,3 +105,23 @@ def test_rows_of_the_future_are_refused(tmp_path: Path) -> None:
     require_order(file, None, datetime(2024, 5, 6, tzinfo=UTC))
     with pytest.raises(LandingFileRefused, match=r"known at 2024-05-06 00:00:00 UTC, and now is 2024-05-05 23:59:59"):
         require_order(file, None, datetime(2024, 5, 5, 23, 59, 59, tzinfo=UTC))
+
+
+def test_a_row_that_became_known_at_no_time_is_refused(tmp_path: Path) -> None:
+    whole = pq.read_table(delivered(tmp_path, "a-1.parquet", 4, 5))
+    for known in ([datetime(2024, 5, 4, tzinfo=UTC), None], [None, None]):
+        file = tmp_path / f"b-{len([time for time in known if time])}.parquet"
+        pq.write_table(whole.set_column(2, SCHEMA.field(2), pa.array(known, SCHEMA.field(2).type)), file)
+        with pytest.raises(LandingFileRefused, match=rf"^{known.count(None)} row\(s\) .* have no `known_at`"):
+            require_order(file, None, datetime(2024, 6, 1, tzinfo=UTC))
+
+
+def test_a_file_whose_writer_left_statistics_out_is_held_to_the_order_too(tmp_path: Path) -> None:
+    whole = pq.read_table(delivered(tmp_path, "a-1.parquet", 4, 6))
+    pq.write_table(whole, tmp_path / "b-1.parquet", write_statistics=False)
+    may_5, june = datetime(2024, 5, 5, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
+    require_order(tmp_path / "b-1.parquet", datetime(2024, 5, 3, tzinfo=UTC), june)
+    with pytest.raises(LandingFileRefused, match="is loaded already"):
+        require_order(tmp_path / "b-1.parquet", may_5, june)
+    with pytest.raises(LandingFileRefused, match="and now is"):
+        require_order(tmp_path / "b-1.parquet", None, may_5)

@@ -50,11 +50,9 @@ def test_only_a_changed_or_missing_promise_breaks(after: dict[str, Promise], cha
 def test_a_broken_promise_names_the_use_cases_that_read_it() -> None:
     reads, excludes = use_case("gold.t"), use_case({"table": "gold.t", "exclude": ["height"]})
     other = excludes.model_copy(update={"name": "other"})
-    with pytest.raises(
-        PromiseBroken, match=r"gold\.t\.height: double becomes no feature, which shelf uses\n.*--record"
-    ):
+    with pytest.raises(PromiseBroken, match=r"gold\.t\.height: double becomes no feature, used by shelf\n.*--record"):
         require_kept(BEFORE, now(age="int"), [reads, other])
-    with pytest.raises(PromiseBroken, match=r"the key .* which shelf and other uses"):
+    with pytest.raises(PromiseBroken, match=r"the key .* used by shelf and other"):
         require_kept(BEFORE, now(("id",)), [reads, other])
 
 
@@ -85,6 +83,16 @@ def test_a_manifest_declares_its_feature_tables(tmp_path: Path) -> None:
     known["nodes"].pop("test.v")
     file.write_text(json.dumps(known), encoding="utf-8")
     assert declared(file) == {"gold.t": Promise(("id", "at", "arrived_at"), {"age": "int"})}
+
+
+def test_a_key_that_is_declared_no_more_breaks_its_promise(tmp_path: Path) -> None:
+    known = manifest()
+    del known["nodes"]["model.t"]["config"]["meta"]["feature_catalog"]["entity"]
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps(known), encoding="utf-8")
+    before = {"gold.t": Promise(("id", "at", "arrived_at"), {"age": "int"})}
+    with pytest.raises(PromiseBroken, match=r"the key \(id, at, arrived_at\) becomes \(at, arrived_at\)"):
+        require_kept(before, declared(file), [])
 
 
 def test_the_catalogue_says_which_use_cases_read_a_feature_and_of_what_kind_it_is() -> None:

@@ -1,5 +1,6 @@
 """From what a store answers to a checked frame."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tests.unit.shelf import Shelf, use_case
 from training.dataset import load_frame
-from training.feature_store import FeatureNotFound
+from training.feature_store import FeatureNotFound, StaleTable
 from training.frame import FrameRefused, TrainingFrame
 from training.use_case import UseCase
 
@@ -81,6 +82,15 @@ def test_pinned_versions_are_asked_for_version_zero_included() -> None:
         "gold.labels": 4,
         "gold.people": 3,
     }
+
+
+def test_a_stale_table_is_named_before_any_frame_is_read() -> None:
+    stale = replace(shelf(), max_age=timedelta(days=2))
+    with pytest.raises(StaleTable, match=r"gold\.people ends at 2020-01-01 00:00 UTC, and may be 2 days"):
+        load_frame(use_case("gold.people"), stale, now=START + timedelta(days=3))
+    assert stale.spines == []
+    load_frame(use_case("gold.people"), stale, now=START + timedelta(days=2))
+    assert stale.spines == ["gold.labels"]
 
 
 def test_missing_features_are_counted_by_name() -> None:

@@ -30,6 +30,7 @@ from training.feature_store.reading import Properties, categories, newest_time
 
 _KEYS = "feature_table.primary_keys"
 ONLINE = ".online"  # below the warehouse
+_BATCH = 65_536  # rows published at a time
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,18 @@ class LocalFeatureStore:
 
     def publish(self, name: str) -> Published:
         table = self.table(name)
-        names = [feature.name for feature in table.features]
+        names = tuple(feature.name for feature in table.features)
+        table_id = str(self.warehouse.open(TableName.parse(name), table.version).metadata().id)
         with OnlineStore(self.warehouse.root / ONLINE) as online:
             there = online.published(name)
-            if there and (there.version, there.features) == (table.version, tuple(names)):
+            if there and (there.table_id, there.features) != (table_id, names):
+                there = None  # of another table
+            if there and there.version == table.version:
                 return there
             since = self._appended(name, there.version, table.version) if there else None
-            anew = since is None or there is None or there.features != tuple(names)
-            rows = self._read(name, table.version) if anew or since is None else since
+            rows = self._read(name, table.version) if since is None else since
             newest = newest_rows(table, rows).select(*table.keys, to_micros(table.timestamp), *names)
-            with online.publication(name, names, table.version, anew=anew) as publication:
+            with online.publication(name, names, table.version, anew=since is None, table_id=table_id) as publication:
                 publication.put(_online_rows(newest, len(table.keys)))
             published = online.published(name)
         assert published is not None  # noqa: S101  (it was just committed)
@@ -131,9 +134,12 @@ class LocalFeatureStore:
     def _appended(self, name: str, before: int, now: int) -> DataFrame | None:
         """The rows that were appended between two versions; None where rows were also taken away."""
         try:
-            old, new = (set(self.warehouse.open(TableName.parse(name), v).file_uris()) for v in (before, now))
+            logs = [self.warehouse.open(TableName.parse(name), version) for version in (before, now)]
         except TableNotFound:
             return None
+        if logs[-1].metadata().partition_columns:
+            return None  # they stand in the names of the files alone
+        old, new = (set(log.file_uris()) for log in logs)
         added = sorted(new - old)
         if not old <= new:
             return None
@@ -160,11 +166,15 @@ class LocalFeatureStore:
 
 
 def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[Key, int, Row]]:
-    columns = newest.toArrow().columns
-    # NULL becomes NaN.
-    features = np.column_stack([column.cast(pa.float64()).to_numpy() for column in columns[keys + 1 :]])
-    names = zip(*(column.to_pylist() for column in columns[:keys]), strict=True)
-    return zip(names, columns[keys].to_pylist(), features, strict=True)
+    """The rows as they are stored; a few at a time are in the form that Python takes."""
+    for rows in newest.toArrow().to_batches(max_chunksize=_BATCH):
+        columns = rows.columns
+        # NULL becomes NaN.
+        features = np.column_stack(
+            [column.cast(pa.float64()).to_numpy(zero_copy_only=False) for column in columns[keys + 1 :]]
+        )
+        names = zip(*(column.to_pylist() for column in columns[:keys]), strict=True)
+        yield from zip(names, columns[keys].to_pylist(), features, strict=True)
 
 
 def _conforms(store: LocalFeatureStore) -> FeatureStore:

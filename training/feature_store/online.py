@@ -51,12 +51,14 @@ class Published:
         features: in the order in which they are stored.
         rows: keys in the table; None where the platform does not say.
         published_at: ISO 8601, UTC.
+        table_id: the feature table's own; one that was deleted and built again has another, and counts anew.
     """
 
     version: int
     features: tuple[str, ...]
     rows: int | None
     published_at: str
+    table_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class OnlineStore:
             return _unpacked(stored, about.features) if stored else None
 
     @contextmanager
-    def publication(self, name: str, features: Sequence[str], version: int, *, anew: bool) -> Iterator["Publication"]:
+    def publication(
+        self, name: str, features: Sequence[str], version: int, *, anew: bool, table_id: str = ""
+    ) -> Iterator["Publication"]:
         """A transaction that brings a table to a version; nothing of it is seen if it fails.
 
         Args:
@@ -115,6 +119,7 @@ class OnlineStore:
             features: the features in the order in which rows bring them.
             version: its Delta version.
             anew: whether the rows are all that there will be, and not those that came since the last publication.
+            table_id: the feature table's own.
         """
         with self._environment.begin(write=True) as transaction:
             before = _about(transaction, name)
@@ -124,7 +129,7 @@ class OnlineStore:
             yield publication
             rows = publication.added + ((before.rows or 0) if before and not anew else 0)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            about = Published(version, tuple(features), rows, now)
+            about = Published(version, tuple(features), rows, now, table_id)
             transaction.put(_ABOUT + name.encode(), json.dumps(asdict(about)).encode())
 
 

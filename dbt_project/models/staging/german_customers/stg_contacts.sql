@@ -3,9 +3,42 @@
 with landed as (
 
   select * from {{ ref('raw_contacts') }}
-  {% if is_incremental() -%}
-  where known_at > (select max(known_at) from {{ this }})
-  {%- endif %}
+  where contact_id is not null and customer_id is not null and contacted_at is not null
+    {% if is_incremental() -%}
+    and known_at > (select max(known_at) from {{ this }})
+    {%- endif %}
+
+),
+
+{%- if is_incremental() %}
+earlier as (
+
+  select distinct contact_id
+  from {{ this }}
+  where contact_id in (select contact_id from landed)
+
+),
+{% endif %}
+doubled as (
+
+  select contact_id from landed group by contact_id having count(*) > 1
+
+),
+
+numbered as (
+
+  -- Only what came twice is sorted.
+  select
+    *,
+    row_number() over (partition by contact_id order by known_at, contacted_at, customer_id, kind) as occurrence
+  from landed
+  where contact_id in (select contact_id from doubled)
+
+  union all
+
+  select *, 1 as occurrence
+  from landed
+  where contact_id not in (select contact_id from doubled)
 
 ),
 
@@ -17,7 +50,11 @@ final as (
     contacted_at,
     {{ unknown_to_null('kind') }} as kind,
     known_at
-  from landed
+  from numbered
+  where occurrence = 1
+    {% if is_incremental() -%}
+    and contact_id not in (select contact_id from earlier)
+    {%- endif %}
 
 )
 

@@ -1,6 +1,7 @@
 with landed as (
 
   select * from {{ ref('raw_customers') }}
+  where customer_id is not null and signed_up_at is not null
 
 ),
 

@@ -7,16 +7,20 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.warehouse import TableName, TableNotFound, Warehouse
 
 
 def appended_beyond(warehouse: Warehouse, name: TableName, key: Sequence[str], since: datetime) -> str | None:
     """A SQL condition that holds for every row that was appended since a time, and for no key of the rows before.
 
     There is one where the new files begin beyond the end of all earlier ones in a time of the key. None where the
-    table is new, was rewritten or not written to, or where the times overlap: then every row is in question.
+    table is new, was rewritten or not written to, or where the times overlap: then every row is in question. So they
+    are of a table that is not built, which dbt asks for too when it writes its docs.
     """
-    table = warehouse.open(name)
+    try:
+        table = warehouse.open(name)
+    except TableNotFound:
+        return None
     until = since.timestamp() * 1000
     earlier = (commit["version"] for commit in table.history() if commit.get("timestamp", until) < until)
     before = max(earlier, default=None)

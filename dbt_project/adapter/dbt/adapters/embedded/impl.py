@@ -80,6 +80,13 @@ class EmbeddedAdapter(SailAdapter):
         self._write(relation, seed_frame(self._session(), rows, types), model)
 
     @available.parse_none
+    def require_publishable(self, relation: BaseRelation, new_rows: BaseRelation, model: Mapping[str, Any]) -> None:
+        """Make sure that rows may be added to the relation: its key stays, and they have the declared columns."""
+        with _told_as_dbt_tells():
+            rows = self._session().table(new_rows.render())
+            self._writer().require_publishable(rows, _name(relation), table_spec(model))
+
+    @available.parse_none
     def publish(self, relation: BaseRelation, model: Mapping[str, Any]) -> None:
         """Bring the CHECKs and properties of a table up to date that was not rewritten."""
         with _told_as_dbt_tells():

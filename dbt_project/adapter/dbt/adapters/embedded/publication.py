@@ -7,13 +7,31 @@ from typing import Any
 
 from dbt.adapters.embedded.tables import TableSpec
 
+from lakehouse.errors import LakehouseError
+
 Model = Mapping[str, Any]
 
 
+class KeyUndeclared(LakehouseError):
+    """A feature table would have nothing by which it could be looked up."""
+
+    @classmethod
+    def of(cls, model: str, missing: str) -> "KeyUndeclared":
+        return cls(
+            f"the feature table {model} declares no {missing} in its meta.feature_catalog, and is looked up by it",
+            hint=f"Declare it in {model}.yml; or let is_feature_table go.",
+        )
+
+
 def table_spec(model: Model) -> TableSpec:
-    """The spec of a model, seed or snapshot, from its node in the manifest."""
+    """The spec of a model, seed or snapshot, from its node in the manifest.
+
+    Raises:
+        KeyUndeclared: it is a feature table without an entity or a timestamp.
+    """
     config = model["config"]
     enforced = bool((config.get("contract") or {}).get("enforced"))
+    _require_key(model)
     keys, times = feature_key(model)
     partition_by = config.get("partition_by") or []
     return TableSpec(
@@ -22,6 +40,7 @@ def table_spec(model: Model) -> TableSpec:
         properties={**(config.get("tblproperties") or {}), **feature_properties(model)},
         partition_by=(partition_by,) if isinstance(partition_by, str) else tuple(partition_by),
         declared=_declared(model) if _feature_catalog(model) else {},
+        key=(*keys, *times),
     )
 
 
@@ -55,6 +74,13 @@ def feature_properties(model: Model) -> dict[str, str]:
         "encodings": json.dumps(meta.get("encodings", [])),
     }
     return {f"feature_table.{name}": value for name, value in published.items() if value is not None}
+
+
+def _require_key(model: Model) -> None:
+    catalog = _feature_catalog(model)
+    for part in ("entity", "timestamp_column") if catalog else ():
+        if not catalog.get(part):
+            raise KeyUndeclared.of(model["name"], part)
 
 
 def _feature_catalog(model: Model) -> Mapping[str, Any]:

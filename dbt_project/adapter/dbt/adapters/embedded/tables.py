@@ -50,7 +50,8 @@ class ColumnsDiffer(LakehouseError):
     def of(cls, name: TableName, differences: Sequence[str]) -> "ColumnsDiffer":
         return cls(
             f"the feature table {name} is declared otherwise than it is built: {'; '.join(differences)}",
-            hint=f"Correct the columns in {name.table}.yml, or the model.",
+            hint=f"Correct the columns in {name.table}.yml, or the model. An incremental model takes new ones by "
+            "on_schema_change: append_new_columns, or in a build with --full-refresh.",
         )
 
 
@@ -65,6 +66,7 @@ class TableSpec:
         partition_by: columns.
         declared: the SQL type of each column of a feature table, or None where only its name is declared; empty where
             nothing is.
+        key: the columns by which a feature table is looked up, its times included.
     """
 
     not_null: frozenset[str]
@@ -72,6 +74,7 @@ class TableSpec:
     properties: Mapping[str, str]
     partition_by: tuple[str, ...]
     declared: Mapping[str, str | None] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
 
     def require_declared(self, name: TableName, columns: Sequence[StructField]) -> None:
         """Make sure that a feature table is built as it is declared: readers go by the declaration.
@@ -80,7 +83,8 @@ class TableSpec:
             ColumnsDiffer: a column is missing, is not declared, or has another type.
         """
         built = {column.name: column.dataType.simpleString() for column in columns}
-        differences = [f"'{column}' is declared and missing" for column in self.declared if column not in built]
+        expected = dict.fromkeys((*self.declared, *self.key))
+        differences = [f"'{column}' is declared and missing" for column in expected if column not in built]
         for column, kind in built.items() if self.declared else ():
             said = self.declared.get(column)
             if column not in self.declared:
@@ -109,8 +113,7 @@ class TableWriter:
             ColumnsDiffer: the table is a feature table, and declared otherwise.
             PySparkException: a row breaks a constraint, or the rows cannot be computed.
         """
-        self._require_same_key(name, spec)
-        spec.require_declared(name, rows.schema.fields)
+        self.require_publishable(rows, name, spec)
         staged = f"rows_{_digest(name)}"
         rows.createOrReplaceTempView(staged)
         try:
@@ -122,6 +125,15 @@ class TableWriter:
         finally:
             self.session.catalog.dropTempView(staged)
         self.publish(name, spec)
+
+    def require_publishable(self, rows: DataFrame, name: TableName, spec: TableSpec) -> None:
+        """Make sure, before anything is written, that a feature table keeps its key and is what its model declares.
+
+        Raises:
+            KeyChanged, ColumnsDiffer: it does not, or is not.
+        """
+        self._require_same_key(name, spec)
+        spec.require_declared(name, rows.schema.fields)
 
     def drop(self, name: TableName) -> None:
         """Remove the table from the catalogue and its files from the folder."""

@@ -22,8 +22,11 @@
     {%- call statement('create_new_rows', language=language) -%}
       {{ create_table_as(True, new_rows, compiled_code, language) }}
     {%- endcall -%}
+    {%- do adapter.require_publishable(target_relation, new_rows, model) -%}
     {%- set dest_columns = process_schema_changes(on_schema_change, new_rows, existing_relation)
           or adapter.get_columns_in_relation(existing_relation) -%}
+    {#- Readers of a feature table go by the declaration, and the table may have been left without a new column. -#}
+    {%- do adapter.require_publishable(target_relation, target_relation, model) -%}
     {%- call statement('main') -%}
       {{ strategy_sql({
         'target_relation': target_relation, 'temp_relation': new_rows, 'unique_key': config.get('unique_key'),
