@@ -25,7 +25,7 @@ demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
 	$(call show,python -m deployment.run ask --use-case term_deposit)
 
 test: $(READY)  ## every test this machine can run
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # files with few tests are the slow ones
 
 features: $(READY)  ## dbt docs and the feature catalogue, as pages
 	@$(BIN)/dbt --quiet docs generate --static

@@ -219,7 +219,11 @@ def registry(**aliases: int) -> MlflowClient:
             raise MlflowException(f"{name} has no {alias}", RESOURCE_DOES_NOT_EXIST)
         return versions[aliases[alias] - 1]
 
-    client = SimpleNamespace(search_model_versions=lambda _: versions, get_model_version_by_alias=by_alias)
+    client = SimpleNamespace(
+        get_registered_model=lambda name: SimpleNamespace(name=name),
+        search_model_versions=lambda _: versions,
+        get_model_version_by_alias=by_alias,
+    )
     return cast(MlflowClient, client)
 
 
