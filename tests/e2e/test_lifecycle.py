@@ -57,6 +57,10 @@ def post(checkout: Checkout, body: object) -> tuple[int, dict[str, Any]]:
         return refusal.code, json.load(refusal)
 
 
+def stages(client: MlflowClient) -> dict[str, str]:
+    return {str(each.version): each.tags["stage"] for each in client.search_model_versions("name = 'term_deposit'")}
+
+
 @pytest.fixture(scope="module")
 def client(checkout: Checkout) -> MlflowClient:
     return MlflowClient(f"sqlite:///{checkout.root / 'mlflow.db'}")
@@ -147,43 +151,47 @@ def test_an_interrupted_training_loses_nothing(checkout: Checkout, client: Mlflo
     assert "Traceback" not in output
     assert len(client.search_runs([experiment.experiment_id])) >= before + 4
     assert str(client.get_model_version_by_alias("term_deposit", "champion").version) == "1"
-    assert len(client.search_model_versions("name = 'term_deposit'")) == 1
-
-
-def test_the_same_training_again_is_compared_and_keeps_the_champion(checkout: Checkout) -> None:
-    set_search(checkout, max_evals=3)
-    assert "version 2 is the challenger" in checkout.run("training.run", *USE_CASE)
-    output = checkout.run("deployment.run", "promote", *USE_CASE, exits=3)
-    assert "answers differ from version 1" in output
-    assert "version 1 stays the champion" in output
-    assert status(checkout)["endpoints"][0]["versions"] == {"1": 100}
+    assert stages(client) == {"1": "Production"}
 
 
 def test_a_better_version_is_promoted_and_served(checkout: Checkout, client: MlflowClient) -> None:
     set_search(checkout, max_evals=12)
-    assert "version 3 is the challenger" in checkout.run("training.run", *USE_CASE)
+    assert "version 2 is the challenger" in checkout.run("training.run", *USE_CASE)
     output = checkout.run("deployment.run", "promote", *USE_CASE)
-    assert "Version 3 is the champion" in output
-    assert "serves version 3 (100 %)" in output
-    stages = {str(v.version): v.tags["stage"] for v in client.search_model_versions("name = 'term_deposit'")}
-    assert stages == {"1": "Archived", "2": "Development", "3": "Production"}
+    assert "Version 2 is the champion" in output
+    assert "serves version 2 (100 %)" in output
+    assert stages(client) == {"1": "Archived", "2": "Production"}
+
+
+def test_a_worse_version_is_refused(checkout: Checkout, client: MlflowClient) -> None:
+    worse = ("--families", "knn", "--method", "random", "--max-evals", "1")
+    assert "version 3 is the challenger" in checkout.run("training.run", *USE_CASE, *worse)
+    output = checkout.run("deployment.run", "promote", *USE_CASE, exits=3)
+    assert "gain in roc_auc over version 2" in output
+    assert "version 2 stays the champion" in output
+    assert status(checkout)["endpoints"][0]["versions"] == {"2": 100}
+    assert stages(client) == {"1": "Archived", "2": "Production", "3": "Development"}
 
 
 def test_a_rollback_is_one_command_and_the_history_tells_all(checkout: Checkout, client: MlflowClient) -> None:
+    as_good = ("--families", "logistic_regression", "--max-evals", "8")
+    assert "version 4 is the challenger" in checkout.run("training.run", *USE_CASE, *as_good)
+    assert "Version 4 is the champion" in checkout.run("deployment.run", "promote", *USE_CASE)
     output = checkout.run("deployment.run", "rollback", *USE_CASE, "--reason", "complaints from the branches")
-    assert "Version 1 is the champion" in output
-    assert "serves version 1 (100 %)" in output
-    assert status(checkout)["endpoints"][0]["versions"] == {"1": 100}
+    assert "Version 2 is the champion" in output
+    assert "serves version 2 (100 %)" in output
+    assert status(checkout)["endpoints"][0]["versions"] == {"2": 100}
     entries = json.loads(checkout.run("deployment.run", "history", *USE_CASE, "--json"))
     assert [(entry["action"], entry["version"], entry["to_version"]) for entry in entries] == [
         ("promoted", 1, 1),
-        ("refused", 2, 1),
-        ("promoted", 3, 3),
-        ("rolled_back", 1, 1),
+        ("promoted", 2, 2),
+        ("refused", 3, 2),
+        ("promoted", 4, 4),
+        ("rolled_back", 2, 2),
     ]
-    assert "4 entries, and the registry is as they say" in checkout.run("deployment.run", "verify", *USE_CASE)
+    assert "5 entries, and the registry is as they say" in checkout.run("deployment.run", "verify", *USE_CASE)
     assert "minimum roc_auc" in checkout.run("deployment.run", "promote", *USE_CASE, "--explain", "3")
-    assert int(client.get_model_version_by_alias("term_deposit", "champion").version) == 1
+    assert int(client.get_model_version_by_alias("term_deposit", "champion").version) == 2
 
 
 def test_a_server_in_the_foreground_serves_the_champion_until_it_is_interrupted(checkout: Checkout) -> None:
@@ -194,7 +202,7 @@ def test_a_server_in_the_foreground_serves_the_champion_until_it_is_interrupted(
     with ended(checkout.start("deployment.run", "serve", *USE_CASE)) as server:
         assert server.stdout is not None
         said = next(line for line in server.stdout if "serves version" in line)
-        assert said.strip() == "Endpoint term-deposit serves version 1 (100 %)"
+        assert said.strip() == "Endpoint term-deposit serves version 2 (100 %)"
         assert '"probability"' in checkout.run("deployment.run", "ask", *USE_CASE)
         server.send_signal(signal.SIGINT)
         output, _ = server.communicate(timeout=60)

@@ -8,16 +8,24 @@ from training.search.space import Choice, Float, Params
 
 
 def _logistic_regression(params: Params, seed: int, given: Given) -> Pipeline:
+    penalty = str(params["penalty"])
     model = LogisticRegression(
         C=params["inverse_regularization"],
-        l1_ratio={"l1": 1.0, "l2": 0.0}[str(params["penalty"])],
+        l1_ratio={"l1": 1.0, "l2": 0.0}[penalty],
         solver="liblinear" if given.classes == 2 else "saga",  # the faster one takes two classes alone
         class_weight=params["class_weight"],
         max_iter=500,
-        tol=1e-4 if given.classes == 2 else 1e-3,
+        tol=_tolerance(penalty, given.classes),
         random_state=seed,
     )
     return scaled(params["numeric_shape"], model)
+
+
+def _tolerance(penalty: str, classes: int) -> float:
+    """Where a fit stops. By l1, where liblinear itself does: 1e-3 is ten times the work for the same ROC AUC."""
+    if classes > 2:
+        return 1e-3
+    return 1e-2 if penalty == "l1" else 1e-4
 
 
 def _ridge(params: Params, seed: int, _given: Given) -> Pipeline:
