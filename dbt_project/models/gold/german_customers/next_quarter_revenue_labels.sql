@@ -14,9 +14,10 @@ quarters as (
 
 ),
 
+-- In one row: a join of millions by `<` takes them for the smaller side, and fails where memory is short.
 starts as (
 
-  select distinct quarter as as_of
+  select collect_set(quarter) as every_start
   from quarters
   {% if is_incremental() -%}
   where quarter > (select max(as_of) from {{ this }})
@@ -24,16 +25,24 @@ starts as (
 
 ),
 
+possible as (
+
+  select sign_ups.customer_id, sign_ups.known_at, explode(starts.every_start) as as_of
+  from sign_ups
+  cross join starts
+
+),
+
 final as (
 
   select
-    sign_ups.customer_id,
-    starts.as_of,
+    possible.customer_id,
+    possible.as_of,
     cast(coalesce(quarters.revenue_cents, 0) / 100 as double) as revenue
-  from sign_ups
-  inner join starts on sign_ups.known_at < starts.as_of
+  from possible
   left join quarters
-    on sign_ups.customer_id = quarters.customer_id and starts.as_of = quarters.quarter
+    on possible.customer_id = quarters.customer_id and possible.as_of = quarters.quarter
+  where possible.known_at < possible.as_of
 
 )
 
