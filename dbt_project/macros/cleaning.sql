@@ -45,3 +45,29 @@
 {% macro settled_at(time) -%}
   {{ time }} + interval 30 days
 {%- endmacro %}
+
+{#
+  The CTE `numbered`: the rows of another, each with its place among those of its key in `occurrence`, from 1. Only what
+  came twice is sorted: to number every row would take most of the time of a model. A row without a key has place 1.
+#}
+{% macro numbered_arrivals(rows, key, order_by) -%}
+doubled as (
+
+  select {{ key }} from {{ rows }} group by {{ key }} having count(*) > 1
+
+),
+
+numbered as (
+
+  select *, row_number() over (partition by {{ key }} order by {{ order_by }}) as occurrence
+  from {{ rows }}
+  where {{ key }} in (select {{ key }} from doubled)
+
+  union all
+
+  select *, 1 as occurrence
+  from {{ rows }}
+  where {{ key }} is null or {{ key }} not in (select {{ key }} from doubled where {{ key }} is not null)
+
+)
+{%- endmacro %}

@@ -19,28 +19,7 @@ earlier as (
 
 ),
 {% endif %}
-doubled as (
-
-  select contact_id from landed group by contact_id having count(*) > 1
-
-),
-
-numbered as (
-
-  -- Only what came twice is sorted.
-  select
-    *,
-    row_number() over (partition by contact_id order by known_at, contacted_at, customer_id, kind) as occurrence
-  from landed
-  where contact_id in (select contact_id from doubled)
-
-  union all
-
-  select *, 1 as occurrence
-  from landed
-  where contact_id not in (select contact_id from doubled)
-
-),
+{{ numbered_arrivals('landed', key='contact_id', order_by='known_at, contacted_at, customer_id, kind') }},
 
 final as (
 

@@ -26,28 +26,7 @@ earlier as (
 
 ),
 {% endif %}
-doubled as (
-
-  select order_id from landed group by order_id having count(*) > 1
-
-),
-
-numbered as (
-
-  -- Only what came twice is sorted: to number every order would take most of the time of this model.
-  select
-    *,
-    row_number() over (partition by order_id order by known_at, ordered_at, customer_id, amount) as occurrence
-  from landed
-  where order_id in (select order_id from doubled)
-
-  union all
-
-  select *, 1 as occurrence
-  from landed
-  where order_id is null or order_id not in (select order_id from doubled where order_id is not null)
-
-),
+{{ numbered_arrivals('landed', key='order_id', order_by='known_at, ordered_at, customer_id, amount') }},
 
 final as (
 
