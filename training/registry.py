@@ -195,7 +195,7 @@ def describe(
     sure = ", ".join(f"{name} {interval}" for name, interval in holdout.items())
     confidence = next((f"{interval.confidence:.0%}" for interval in holdout.values()), "")
     return (
-        f"{FAMILIES[winner.candidate.family].title.capitalize()} with {params}. {without}"
+        f"{FAMILIES[winner.candidate.family].heading} with {params}. {without}"
         f"{use_case.search.metric} {winner.metrics[use_case.search.metric]:.4f} "
         f"as the mean of {len(winner.per_fold)} folds {use_case.split.told}, "
         f"the best of {use_case.search.max_evals} trials. "

@@ -58,6 +58,12 @@ def test_a_description_tells_the_model_its_metric_and_its_data_in_words() -> Non
     )
 
 
+@pytest.mark.parametrize(("family", "begins"), [("catboost", "CatBoost with"), ("xgboost", "XGBoost with")])
+def test_a_description_begins_with_a_name_as_it_is_written(family: str, begins: str) -> None:
+    winner = replace(WINNER, candidate=Candidate(family, {"learning_rate": 0.1}))
+    assert describe(winner, load("term_deposit"), DATA, SURE).startswith(begins)
+
+
 @pytest.mark.parametrize(("new_rows", "told"), [(0, "(0 rows newer than"), (1234, "(1,234 rows newer than")])
 def test_a_description_tells_how_many_rows_are_new(new_rows: int, told: str) -> None:
     assert told in describe(WINNER, load("term_deposit"), replace(DATA, new_rows=new_rows), SURE)

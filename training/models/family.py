@@ -36,7 +36,8 @@ class Family:
     Attributes:
         name: as use cases spell it.
         title: as a sentence spells it.
-        space: the hyperparameters; `recency_half_life_days` and `numeric_shape` are the project's own.
+        space: the hyperparameters; `recency_half_life_days` and `numeric_shape` are the project's own. A
+            regression is searched without `class_weight`.
         build: an unfitted pipeline whose last step is called `model`, from hyperparameters, a seed and the data.
         tasks: what it can predict.
         takes: `sparse`: each index as a block of 0/1 columns; `dense`: the feature columns, an index as its integer.
@@ -52,6 +53,11 @@ class Family:
     takes: Form
     takes_weights: bool
     searched: bool = True
+
+    @property
+    def heading(self) -> str:
+        """The title as a sentence begins with it: names keep the capitals that they have."""
+        return self.title[:1].upper() + self.title[1:]
 
     def fit(self, params: Params, seed: int, frame: TrainingFrame) -> Pipeline:
         """A fitted pipeline.
@@ -70,6 +76,7 @@ class Family:
 
 ALL_TASKS: frozenset[Task] = frozenset({"binary", "multiclass", "regression"})
 RECENCY = Choice((None, 30, 60, 120, 240, 480))
+CLASS_WEIGHT = Choice((None, "balanced"))
 NUMERIC_SHAPE = Choice(("as_is", "arcsinh"))
 
 

@@ -69,9 +69,10 @@ def _history(evidence: Evidence) -> Figure:
     for place, family in enumerate(_families(evidence)):
         mine = [trial for trial in ran if trial.candidate.family == family]
         style, shape = f"{STYLES[place % len(STYLES)]} soft", SHAPES[place % len(SHAPES)]
-        tips = [f"trial {trial.number}, {family}: {called} {trial.metrics[metric]:.4f}" for trial in mine]
+        title = FAMILIES[family].title
+        tips = [f"trial {trial.number}, {title}: {called} {trial.metrics[metric]:.4f}" for trial in mine]
         marks.append(Dots([(float(trial.number), trial.metrics[metric]) for trial in mine], style, tips, shape, 4))
-        keys.append(Key(FAMILIES[family].title, style, shape))
+        keys.append(Key(title, style, shape))
     drawing = chart(
         x,
         y,
@@ -149,11 +150,7 @@ def _mattered(evidence: Evidence) -> list[Block]:
         if found is None:
             continue
         inside = (*_shares(found, evidence), _parallel(evidence, mine))
-        blocks += (
-            inside
-            if family == evidence.winner.candidate.family
-            else [Folded(f"{FAMILIES[family].title.capitalize()}", inside)]
-        )
+        blocks += inside if family == evidence.winner.candidate.family else [Folded(FAMILIES[family].heading, inside)]
     if not blocks:
         blocks.append(
             Words(f"Which hyperparameters mattered cannot be told: no family has {FEWEST_TRIALS} trials that differ.")
