@@ -69,9 +69,10 @@ _BY_FAMILY: Mapping[str, Sequence[Params]] = {
             "colsample_bytree": 1.0,
             "subsample": 0.9,
             "max_cat_to_onehot": categories,
+            "class_weight": class_weight,
             "recency_half_life_days": 240,
         }
-        for categories in (1, 16)
+        for categories, class_weight in ((1, None), (16, "balanced"))
     ],
     "catboost": [{"learning_rate": 0.2, "depth": 3, "l2_leaf_reg": 1.0, "rsm": 1.0, **_NO_WEIGHTS}],
 }

@@ -74,6 +74,8 @@ def require_served(scorer: Scorer, rows: TrainingFrame, folder: Path) -> Compila
         assert read.pipeline is None
         every = {**rows.features, "place_index": np.arange(len(rows)) % 6.0}
         assert difference(read.predicted(every), scorer.predicted(every)) <= LIMIT
+        if rows.task == "multiclass":
+            np.testing.assert_allclose(read.predicted(every).sum(axis=1), 1, rtol=1e-12)
         alone = np.asarray([read.compiled.one(row) for row in scorer.encoder.dense(every).tolist()[:40]])
         assert difference(alone, scorer.predicted(every)[:40]) <= LIMIT
     answers = json.loads(ContractModel(read.answer).predictions(ScoringRequest(RECORDS)))["predictions"]

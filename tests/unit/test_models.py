@@ -130,6 +130,29 @@ def test_recency_changes_what_is_learned() -> None:
     assert not np.array_equal(weighted, scorer(family, params).predicted(ROWS.features))
 
 
+WEIGHS_CLASSES = [name for name, family in FAMILIES.items() if "class_weight" in family.space]
+
+
+def test_every_family_that_takes_weights_weighs_classes() -> None:
+    able = {name for name, family in FAMILIES.items() if family.searched and family.takes_weights}
+    assert {name for name in able if "binary" in FAMILIES[name].tasks} == set(WEIGHS_CLASSES)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@pytest.mark.parametrize("family", WEIGHS_CLASSES)
+def test_balanced_classes_make_a_rare_one_more_probable(family: str, task: Task) -> None:
+    rows = rows_of(task)
+    rare = len(rows.classes) - 1
+    rows = replace(rows, y=np.where((rows.y == rare) & (np.arange(len(rows)) % 3 > 0), 0, rows.y))
+
+    def probable(class_weight: str | None) -> float:
+        params = {**dict(POINTS)[family], "class_weight": class_weight}
+        pipeline: Any = fit(Candidate(family, params), rows, 0)
+        return float(pipeline.predict_proba(rows.inputs(FAMILIES[family].takes))[:, rare].mean())
+
+    assert probable("balanced") > 1.2 * probable(None)
+
+
 def test_without_a_half_life_all_rows_weigh_the_same() -> None:
     assert recency_weights(np.array([0.0, 500.0]), None).tolist() == [1, 1]
 

@@ -12,6 +12,7 @@ from training.search.hyperopt import expression, point, result
 from training.search.joint import Candidate, JointSpace
 from training.search.methods import Engine, Method, proposer
 from training.search.narrowing import Range, joint_space
+from training.search.plan import Search
 from training.search.space import Choice, Dimension, Float, Int, SpaceRefused, When, check, present
 
 SPACE = JointSpace(
@@ -173,6 +174,16 @@ def test_a_use_case_narrows_ranges_and_values() -> None:
     knn = space.families["knn"]
     assert (knn["n_neighbors"], knn["weights"]) == (Int(5, 50, log=True, points=2), Choice(("uniform",)))
     assert {name for name in knn if knn[name] != FAMILIES["knn"].space[name]} == {"n_neighbors", "weights"}
+
+
+def test_where_there_are_no_classes_none_is_weighted() -> None:
+    families = ["random_forest", "lightgbm", "xgboost"]
+    for metric, weighs in (("mse", False), ("roc_auc", True)):
+        spaces = Search.model_validate({"families": families, "metric": metric}).joint_space().families
+        assert [("class_weight" in spaces[name]) for name in families] == [weighs] * 3
+    narrowed = {"families": families, "metric": "mse", "space": {"xgboost": {"class_weight": [None]}}}
+    with pytest.raises(ValueError, match="has no dimension 'class_weight'"):
+        Search.model_validate(narrowed)
 
 
 def test_what_can_no_longer_be_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

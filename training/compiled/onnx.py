@@ -72,7 +72,11 @@ class Onnx:
     def many(self, rows: Floats) -> Floats:
         taken, out = self._names
         (found,) = self._session.run(out, {taken: self._prepared(rows).astype(np.float32)})
-        return np.asarray(found if self._column is None else found[:, self._column], dtype=np.float64)
+        if self._column is not None:
+            return np.asarray(found[:, self._column], dtype=np.float64)
+        # Of single precision, probabilities sum to 1 up to its last digits only.
+        said = found.astype(np.float64)
+        return np.asarray(said / said.sum(axis=1, keepdims=True))
 
     def _prepared(self, rows: Floats) -> Floats:
         if not self._means:

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from training.models.family import ALL_TASKS, RECENCY, Family, Given
+from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
 from training.models.rounds import PATIENCE, BoostedByRounds, Floats, Rows
-from training.search.space import Choice, Float, Int, Params
+from training.search.space import Float, Int, Params
 
 ROUNDS = 200
 _MODEL = "model_"
@@ -83,7 +83,7 @@ CATBOOST = Family(
         "depth": Int(2, 7),
         "l2_leaf_reg": Float(1, 100, log=True),
         "rsm": Float(0.3, 1),
-        "class_weight": Choice((None, "balanced")),
+        "class_weight": CLASS_WEIGHT,
         "recency_half_life_days": RECENCY,
     },
     build=_catboost,

@@ -4,9 +4,9 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from training.models.family import ALL_TASKS, RECENCY, Family, Given
+from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
 from training.models.rounds import PATIENCE, BoostedByRounds, Floats, Rows
-from training.search.space import Choice, Float, Int, Params
+from training.search.space import Float, Int, Params
 
 ROUNDS = 300
 
@@ -67,7 +67,7 @@ LIGHTGBM = Family(
         "reg_lambda": Float(0.1, 100, log=True),
         "colsample_bytree": Float(0.3, 1),
         "subsample": Float(0.5, 1),
-        "class_weight": Choice((None, "balanced")),
+        "class_weight": CLASS_WEIGHT,
         "recency_half_life_days": RECENCY,
     },
     build=_lightgbm,

@@ -3,7 +3,7 @@
 from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
-from training.models.family import NUMERIC_SHAPE, RECENCY, Family, Given, scaled
+from training.models.family import CLASS_WEIGHT, NUMERIC_SHAPE, RECENCY, Family, Given, scaled
 from training.search.space import Choice, Float, Params
 
 
@@ -43,7 +43,7 @@ LOGISTIC_REGRESSION = Family(
     space={
         "inverse_regularization": Float(1e-3, 10, log=True),
         "penalty": Choice(("l1", "l2")),
-        "class_weight": Choice((None, "balanced")),
+        "class_weight": CLASS_WEIGHT,
         "numeric_shape": NUMERIC_SHAPE,
         "recency_half_life_days": RECENCY,
     },

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
+from sklearn.utils.class_weight import compute_sample_weight
 
 from training.evaluation import Task
 
@@ -89,6 +90,11 @@ class Rows:
 
     def __init__(self, x: Floats, y: npt.NDArray[Any], weights: Floats | None) -> None:
         self.x, self.y, self.weights = x, y, weights
+
+    def balanced(self) -> "Rows":
+        """The rows with weights by which every class counts the same, times those that they have."""
+        weights = compute_sample_weight("balanced", self.y)
+        return Rows(self.x, self.y, weights if self.weights is None else weights * self.weights)
 
     def cut(self, place: int) -> "tuple[Rows, Rows]":
         """The rows before a place, and those from it on."""

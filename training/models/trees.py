@@ -9,8 +9,8 @@ from sklearn.ensemble import (
 from sklearn.pipeline import Pipeline
 
 from training.models.categories import by_target, kept_places
-from training.models.family import ALL_TASKS, RECENCY, Family, Given
-from training.search.space import Choice, Float, Int, Params
+from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
+from training.search.space import Float, Int, Params
 
 # Of more categories than this the order of their integers would be all that a tree of a forest could cut.
 ORDERED = 8
@@ -61,7 +61,7 @@ RANDOM_FOREST = Family(
         "max_depth": Int(3, 16),
         "min_samples_leaf": Int(5, 300, log=True),
         "max_features": Float(0.1, 0.8),
-        "class_weight": Choice((None, "balanced")),
+        "class_weight": CLASS_WEIGHT,
         "recency_half_life_days": RECENCY,
     },
     build=_random_forest,
@@ -80,7 +80,7 @@ GRADIENT_BOOSTING = Family(
         "min_samples_leaf": Int(20, 1000, log=True),
         "l2_regularization": Float(0.1, 100, log=True),
         "max_features": Float(0.3, 1),
-        "class_weight": Choice((None, "balanced")),
+        "class_weight": CLASS_WEIGHT,
         "recency_half_life_days": RECENCY,
     },
     build=_gradient_boosting,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from training.models.family import ALL_TASKS, RECENCY, Family, Given
+from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
 from training.models.rounds import PATIENCE, BoostedByRounds, Floats, Rows
 from training.search.space import Choice, Float, Int, Params
 
@@ -13,18 +13,26 @@ ROUNDS = 300
 
 
 class XgBoost(BoostedByRounds):
-    """XGBoost on dense rows, one thread."""
+    """XGBoost on dense rows, one thread.
+
+    Attributes:
+        options: as the library takes them, and `class_weight`, which it knows for two classes alone: rows carry it.
+    """
 
     library = "xgboost"
+
+    def _fit(self, rows: Rows) -> None:
+        super()._fit(rows.balanced() if self.options.get("class_weight") else rows)
 
     def _fitted(self, rows: Rows, rounds: int, judges: Rows | None) -> Any:
         import xgboost
 
         kind = xgboost.XGBRegressor if self.task == "regression" else xgboost.XGBClassifier
+        options = {name: value for name, value in self.options.items() if name != "class_weight"}
         types = ["c" if place in self.categorical else "q" for place in range(rows.x.shape[1])]
         model = kind(
             n_estimators=rounds, random_state=self.seed, n_jobs=1, tree_method="hist", feature_types=types,
-            enable_categorical=True, early_stopping_rounds=PATIENCE if judges else None, **self.options,
+            enable_categorical=True, early_stopping_rounds=PATIENCE if judges else None, **options,
         )  # fmt: skip
         judged = {}
         if judges is not None:
@@ -45,7 +53,8 @@ class XgBoost(BoostedByRounds):
 
 
 def _xgboost(params: Params, seed: int, given: Given) -> Pipeline:
-    named = {name: value for name, value in params.items() if name != "recency_half_life_days"}
+    of_rows = {"recency_half_life_days"} if given.task != "regression" else {"recency_half_life_days", "class_weight"}
+    named = {name: value for name, value in params.items() if name not in of_rows}
     return Pipeline([("model", XgBoost(given.task, ROUNDS, named, tuple(given.categories), seed))])
 
 
@@ -60,6 +69,7 @@ XGBOOST = Family(
         "colsample_bytree": Float(0.3, 1),
         "subsample": Float(0.5, 1),
         "max_cat_to_onehot": Choice((1, 16)),
+        "class_weight": CLASS_WEIGHT,
         "recency_half_life_days": RECENCY,
     },
     build=_xgboost,

@@ -20,22 +20,33 @@ class Range(Part):
     points: int | None = None
 
 
+OF_CLASSES = frozenset({"class_weight"})
 Narrowed = Mapping[str, Range | tuple[Value, ...]]
 
 
 def joint_space(
-    families: Sequence[str], narrowed: Mapping[str, Narrowed], leave_out: Sequence[tuple[str, ...]] = ()
+    families: Sequence[str],
+    narrowed: Mapping[str, Narrowed],
+    leave_out: Sequence[tuple[str, ...]] = (),
+    *,
+    of_classes: bool = True,
 ) -> JointSpace:
     """The families' spaces, each with the ranges and values of `narrowed` in place of its own.
 
-    Every family that has a space may also leave out each group of inputs in `leave_out`.
+    Every family that has a space may also leave out each group of inputs in `leave_out`. Where there are no classes,
+    none has a weight.
 
     Raises:
         SpaceRefused: it narrows what no family has, or to what cannot be.
     """
     if strange := sorted(set(narrowed) - set(families)):
         raise SpaceRefused(f"it narrows {strange[0]}, which is not searched. {nearest(strange[0], list(families))}")
-    spaces = {name: _space(name, FAMILIES[name].space, narrowed.get(name, {})) for name in families}
+    gone = frozenset() if of_classes else OF_CLASSES
+    declared = {
+        name: {each: dimension for each, dimension in FAMILIES[name].space.items() if each not in gone}
+        for name in families
+    }
+    spaces = {name: _space(name, space, narrowed.get(name, {})) for name, space in declared.items()}
     without = dimensions(leave_out)
     return JointSpace({name: {**space, **without} if space else space for name, space in spaces.items()})
 

@@ -91,7 +91,8 @@ class Search(Part):
         Raises:
             SpaceRefused: `space` narrows what no family has, or to what cannot be.
         """
-        return joint_space(self.families, self.space, self._groups())
+        of_classes = METRICS[self.metric].tasks != {"regression"}
+        return joint_space(self.families, self.space, self._groups(), of_classes=of_classes)
 
     def on(self, inputs: Sequence[str]) -> "Search":
         """The search of these raw inputs, each that may be left out by its name.
