@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableName, Warehouse
 from simulation import effects
+from simulation.places import Places
+from simulation.run import KOMMUNEN
 from tests.checkout import Checkout
-from tests.unit.regressions import estimates
+from tests.unit.regressions import Floats, estimates
 from training.contracts import check
 from training.dataset import load_frame
 from training.encoding import Encoder, index_tables, slug
@@ -130,3 +133,37 @@ def test_what_churn_was_made_of_is_found_again_in_the_training_frame(store: Loca
     assert found.hold([*true, 0])[:7] == [True] * 7
     assert found.high[1] < 0 < found.low[2]
     assert found.low[3] > 0
+
+
+def test_what_revenue_was_made_of_is_found_again_in_the_training_frame(store: LocalFeatureStore) -> None:
+    """Of who ordered last quarter, each part of what the next one should bring has its true size: a share of 1."""
+    rows, places = load_frame(load("next_quarter_revenue"), store), Places.read(KOMMUNEN)
+    number = {code: place for place, code in enumerate(places.codes)}
+    known = np.asarray([number.get(code, -1) for code in rows.encoder.vocabularies["gold.kommune_index"]])
+    home, cohort = known[rows.features["kommune_index"]], rows.features["age_cohort"] - 1
+    taken = (home >= 0) & (cohort >= 0) & (rows.features["orders_90d"] > 0)
+    home, cohort, orders = home[taken], cohort[taken], rows.features["orders_90d"][taken]
+    draws, state = effects.place_draws(len(places)), places.states[home]
+    churn = effects.CHURN.of(cohort, state, draws["churn"][home]) + effects.CHURN_PER_LOG_ORDERS * np.log1p(orders)
+    churn += effects.CHURN_AFTER_COMPLAINT * rows.features["complaints_90d"][taken]
+    further = expected_further_orders(effects.ORDERS.of(cohort, state, draws["orders"][home]), orders)
+    of = effects.AMOUNT
+    parts = [
+        np.log(1 - expit(churn)),
+        np.log1p(further),
+        np.asarray(of.cohort)[cohort],
+        np.asarray(of.state)[state],
+        of.place_spread * draws["amount"][home],
+    ]
+    one_order = np.exp(of.intercept + effects.AMOUNT_SPREAD**2 / 2)
+    found = estimates("counts", np.column_stack([np.ones(len(home)), *parts]), rows.y[taken] / one_order)
+    assert found.hold([0, 1, 1, 1, 1, 1]) == [True] * 6, found
+    assert found.low[1:].min() > 0.5
+
+
+def expected_further_orders(log_rate: Floats, orders: Floats) -> Floats:
+    """How many orders beyond the first the next quarter has after one with `orders`: who ordered much, will again."""
+    spread, weight = np.polynomial.hermite_e.hermegauss(21)
+    rates = np.exp(log_rate[:, None] + effects.ORDERS_PER_PERSON_SPREAD * spread)
+    likely = weight * np.exp(-rates) * rates ** (orders[:, None] - 1)
+    return np.asarray((likely * rates).sum(axis=1) / likely.sum(axis=1), dtype=np.float64)
