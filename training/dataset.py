@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from training import labels
-from training.encoding import Encoder, Encoding, Number, Values, index_tables
+from training.encoder import Encoder
+from training.encoding import Encoding, Number, Values, index_tables
 from training.feature_store import FeatureLookup, FeatureStore, FeatureTable, Spine, Versions
 from training.frame import FrameRefused, TrainingFrame
 from training.use_case import Lookup, UseCase

@@ -1,4 +1,4 @@
-"""From raw values to feature columns to one sparse matrix: the twin of `encodings.sql`.
+"""From raw values to feature columns: the twin of `encodings.sql`.
 
 A feature table declares its encodings once, in `meta.encodings` of its dbt model. SQL builds the gold table from
 that declaration; this module builds the same columns from the records of a request. A test holds the two equal on
@@ -6,17 +6,13 @@ every row of the data.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from re import sub
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
-
-if TYPE_CHECKING:
-    from scipy import sparse
 
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 LARGEST = 1e15  # beyond it, doubles skip whole numbers, and squares leave what single precision holds
@@ -24,7 +20,6 @@ LARGEST = 1e15  # beyond it, doubles skip whole numbers, and squares leave what 
 Values = npt.NDArray[np.number[Any]]  # of a request float64; of a table as narrow as the table has them
 Columns = Mapping[str, Values]
 Vocabularies = Mapping[str, Sequence[str]]
-Form = Literal["sparse", "dense"]  # what a learner takes: `Encoder.matrix`, or `Encoder.dense`
 
 
 class _Encoding(BaseModel):
@@ -197,93 +192,6 @@ class CategoryIndex(_Encoding):
 
 Encoding = Annotated[Number | Flag | Cohort | OneHot | Ordinal | CategoryIndex, Field(discriminator="kind")]
 ENCODINGS: TypeAdapter[tuple[Encoding, ...]] = TypeAdapter(tuple[Encoding, ...])
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A sparse matrix of (rows, columns) float64, and the name of each column."""
-
-    values: "sparse.csr_matrix"
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """The encodings of a use case with the vocabularies they need, frozen at training.
-
-    Attributes:
-        encodings: in the order of the feature table.
-        vocabularies: for each index table the categories by their integer; place 0 stands for unknown.
-        features: the feature columns that the model takes, in matrix order.
-    """
-
-    encodings: tuple[Encoding, ...]
-    vocabularies: Vocabularies
-    features: tuple[str, ...]
-
-    def features_of(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Values]:
-        """The feature columns of raw records that have been checked before."""
-        columns: dict[str, Values] = {}
-        for encoding in self.encodings:
-            columns |= encoding.encode([record[encoding.column] for record in records], self.vocabularies)
-        return {name: columns[name] for name in self.features}
-
-    def matrix(self, columns: Columns) -> Matrix:
-        """Feature columns side by side; an index of n categories as n + 1 columns of 0/1 in sparse form.
-
-        Nothing is widened: an index column of any cardinality costs one stored value a row. The arrays of the result
-        are filled in place, so that nothing of their size exists beside them.
-        """
-        from scipy import sparse  # whoever answers by a compiled form does without
-
-        sizes = self._index_sizes()
-        rows = len(columns[self.features[0]]) if self.features else 0
-        row_ends = np.zeros(rows + 1, dtype=np.int64)
-        for feature in self.features:
-            row_ends[1:] += 1 if feature in sizes else columns[feature] != 0
-        np.cumsum(row_ends, out=row_ends)
-        data = np.empty(row_ends[-1])
-        indices = np.empty(row_ends[-1], dtype=np.int32 if row_ends[-1] < 2**31 else np.int64)
-        free, names = row_ends[:-1].copy(), list[str]()
-        for feature in self.features:
-            values = columns[feature]
-            if feature in sizes:
-                # A category that is newer than the vocabulary is unknown to the model.
-                indices[free] = len(names) + np.where(values < sizes[feature], values, 0)
-                data[free] = 1
-                free += 1
-                names += [f"{feature}={i}" for i in range(sizes[feature])]
-            else:
-                filled = np.flatnonzero(values)
-                indices[free[filled]] = len(names)
-                data[free[filled]] = values[filled]
-                free[filled] += 1
-                names.append(feature)
-        row_ends = row_ends.astype(indices.dtype)
-        return Matrix(sparse.csr_matrix((data, indices, row_ends), shape=(rows, len(names))), tuple(names))
-
-    def dense(self, columns: Columns) -> npt.NDArray[np.float64]:
-        """(rows, features) feature columns side by side; an index newer than the vocabulary is 0, unknown."""
-        sizes = self._index_sizes()
-        rows = len(columns[self.features[0]]) if self.features else 0
-        values = np.empty((rows, len(self.features)))
-        for place, feature in enumerate(self.features):
-            column = columns[feature]
-            values[:, place] = np.where(column < sizes[feature], column, 0) if feature in sizes else column
-        return values
-
-    def inputs(self, form: Form, columns: Columns) -> Any:
-        """Feature columns in the form that a learner takes."""
-        return self.matrix(columns).values if form == "sparse" else self.dense(columns)
-
-    def categories(self) -> Mapping[int, int]:
-        """Of each feature that is an index, by its place in `dense`, how many categories it has, unknown included."""
-        sizes = self._index_sizes()
-        return {place: sizes[feature] for place, feature in enumerate(self.features) if feature in sizes}
-
-    def _index_sizes(self) -> dict[str, int]:
-        sizes = {e.feature: len(self.vocabularies[e.index]) for e in self.encodings if isinstance(e, CategoryIndex)}
-        return sizes | {e.feature: len(e.bounds) + 2 for e in self.encodings if isinstance(e, Cohort)}
 
 
 def index_tables(encodings: Iterable[Encoding]) -> list[str]:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from lakehouse.errors import LakehouseError
-from training.encoding import Columns, Encoder, Form
+from training.encoder import Encoder, Form
+from training.encoding import Columns
 from training.evaluation import Task
 from training.feature_store import Versions
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from training.encoding import Encoder, Form
+from training.encoder import Encoder, Form
 from training.frame import TrainingFrame
 
 Groups = Mapping[str, tuple[str, ...]]

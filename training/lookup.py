@@ -7,7 +7,8 @@ from typing import Any, Literal, Protocol
 
 from lakehouse.errors import nearest
 from training.contracts import ContractViolation, Problem, check
-from training.encoding import Encoder, Encoding
+from training.encoder import Encoder
+from training.encoding import Encoding
 from training.hooks import Record
 from training.rows import Row, RowReader, places
 

@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 
 from lakehouse import console
 from training.calibration import UNCALIBRATED, Calibration, Validated, calibrate, pooled
-from training.encoding import Form
+from training.encoder import Form
 from training.frame import TrainingFrame
 from training.models import FAMILIES
 from training.scoring import Scorer, predict

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from training.contracts import check
-from training.encoding import LARGEST, CategoryIndex, Cohort, Encoder, Encoding, Flag, Number, OneHot, Ordinal
+from training.encoder import Encoder
+from training.encoding import LARGEST, CategoryIndex, Cohort, Encoding, Flag, Number, OneHot, Ordinal
 
 Row = list[float]
 Filled = Sequence[tuple[int, float]]  # places of a row and what they hold; the others of the encoding are 0

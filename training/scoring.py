@@ -12,7 +12,8 @@ import numpy as np
 from lakehouse.errors import LakehouseError
 from training.compiled import Compiled, form_of
 from training.contracts import ContractViolation
-from training.encoding import ENCODINGS, Columns, Encoder, Form
+from training.encoder import Encoder, Form
+from training.encoding import ENCODINGS, Columns
 from training.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
 from training.hooks.fields import fields_of
 from training.predictions import Floats, Task, decided

@@ -18,7 +18,8 @@ from lakehouse.warehouse import TableName, Warehouse
 from simulation.run import Sample, deliver
 from tests.checkout import Checkout
 from training.contracts import check
-from training.encoding import Encoder, index_tables
+from training.encoder import Encoder
+from training.encoding import index_tables
 from training.feature_store.local import LocalFeatureStore
 
 BEGIN = datetime(2021, 1, 1, tzinfo=UTC)

@@ -17,7 +17,8 @@ from tests.checkout import Checkout
 from tests.unit.regressions import Floats, estimates
 from training.contracts import check
 from training.dataset import load_frame
-from training.encoding import Encoder, index_tables, slug
+from training.encoder import Encoder
+from training.encoding import index_tables, slug
 from training.feature_store.local import LocalFeatureStore
 from training.use_case import load
 

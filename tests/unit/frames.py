@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.encoding import ENCODINGS, Encoder
+from training.encoder import Encoder
+from training.encoding import ENCODINGS
 from training.frame import TrainingFrame
 from training.use_case import Split
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from training.encoding import ENCODINGS, Encoder, Encoding, index_tables, slug
+from training.encoder import Encoder
+from training.encoding import ENCODINGS, Encoding, index_tables, slug
 
 INF, NAN = float("inf"), float("nan")
 

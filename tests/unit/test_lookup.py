@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from training.contracts import ContractViolation
-from training.encoding import ENCODINGS, Encoder
+from training.encoder import Encoder
+from training.encoding import ENCODINGS
 from training.lookup import DAY, KeyedRows, KeyLookup, Online
 
 ENCODER = Encoder(

@@ -18,7 +18,8 @@ from tests.unit.frames import ENCODER
 from tests.unit.generated_requests import NOISE, Generated, requests_of, row_schema
 from tests.unit.test_model_server_app import ROOT, SCORE, Answer, Caller, creating, with_lifespan
 from tests.unit.test_scoring import PIPELINE, RECORDS
-from training.encoding import ENCODINGS, Encoder
+from training.encoder import Encoder
+from training.encoding import ENCODINGS
 from training.scoring import Answering, Scorer
 
 EVERY_KIND = [

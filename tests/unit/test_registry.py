@@ -16,7 +16,8 @@ from sklearn.pipeline import Pipeline
 
 from tests.unit.frames import ENCODER, alternating, by_time
 from training import splitting
-from training.encoding import ENCODINGS, Encoder
+from training.encoder import Encoder
+from training.encoding import ENCODINGS
 from training.hooks import Hooks
 from training.intervals import Interval
 from training.provenance import Provenance, provenance

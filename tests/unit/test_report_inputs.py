@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.encoding import ENCODINGS, Encoder
+from training.encoder import Encoder
+from training.encoding import ENCODINGS
 from training.inputs import groups
 from training.report.inputs import categorical, reading
 

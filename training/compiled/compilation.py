@@ -14,7 +14,8 @@ from training.compiled.around import Around
 from training.compiled.blended import Blended
 from training.compiled.linear import Linear
 from training.compiled.neighbours import Neighbours
-from training.encoding import Columns, Encoder, Form
+from training.encoder import Encoder, Form
+from training.encoding import Columns
 from training.inputs import Places
 from training.models.blend import Blend
 from training.models.calibrated import Calibrated

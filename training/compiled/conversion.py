@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from training.compiled.onnx import ABOUT, About, Onnx
-from training.encoding import Encoder
+from training.encoder import Encoder
 from training.predictions import Task
 
 _OPSET = {"": 17, "ai.onnx.ml": 3}  # the newest that every converter writes

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from training.compiled import Floats, Row
-from training.encoding import Encoder, Form
+from training.encoder import Encoder, Form
 
 FILE = "linear.json"
 Link = Literal["logistic", "softmax", "identity"]

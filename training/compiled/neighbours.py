@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.compiled import Floats, Row
-from training.encoding import Encoder
+from training.encoder import Encoder
 
 FILE = "neighbours.npz"
 SPARE = 64  # rows more than asked for that are measured again

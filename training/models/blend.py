@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from training.encoding import Form
+from training.encoder import Form
 from training.evaluation import Floats, Task
 from training.models.family import ALL_TASKS, Family, Given
 from training.search.space import Params

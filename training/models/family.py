@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from training.encoding import Form
+from training.encoder import Form
 from training.evaluation import Task
 from training.frame import TrainingFrame
 from training.search.space import Choice, Params, Space

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from training.encoding import CategoryIndex, Cohort, Columns, Encoder, Encoding, Flag, OneHot, Ordinal, Vocabularies
+from training.encoder import Encoder
+from training.encoding import CategoryIndex, Cohort, Columns, Encoding, Flag, OneHot, Ordinal, Vocabularies
 from training.evaluation import Floats
 from training.inputs import groups
 
