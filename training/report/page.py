@@ -138,9 +138,26 @@ def render(title: str, lead: str, head: Sequence[Block], sections: Sequence[Sect
     )
 
 
-def number(value: float, form: str = ".4f") -> Cell:
-    """A number that sorts by its value; what is no number is a dash."""
-    return Cell(format(value, form), value, "number") if isfinite(value) else Cell("-", "", "number")
+def shown(value: float, sign: str = "") -> str:
+    """A measured number: four digits after the point, of larger numbers fewer.
+
+    >>> shown(0.58253), shown(81.2389, "+"), shown(6605.0437)
+    ('0.5825', '+81.24', '6,605')
+    """
+    size = abs(value)
+    return format(value, f"{sign},.{4 if size < 10 else 2 if size < 1000 else 0}f")
+
+
+def number(value: float, form: str = "") -> Cell:
+    """A number that sorts by its value, in a form or as `shown`; what is no number is a dash."""
+    if not isfinite(value):
+        return Cell("-", "", "number")
+    return Cell(format(value, form) if form else shown(value), value, "number")
+
+
+def gained(value: float) -> Cell:
+    """A measured difference, with its sign."""
+    return Cell(shown(value, "+"), value, "number") if isfinite(value) else number(value)
 
 
 def words(text: object) -> Cell:

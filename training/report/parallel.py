@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from training.report.drawing import WIDE, round_ticks, span, svg, text, title
 from training.report.hyperparameters import Dimension
+from training.report.page import shown
 from training.report.sections.wording import value
 from training.search.trial import Trial
 
@@ -26,16 +27,16 @@ def parallel_coordinates(trials: Sequence[Trial], axes: Sequence[Dimension], met
         ups = [_up(axis, number) for axis, number in zip([*axes, metric_axis], numbers, strict=True)]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(places, ups, strict=True))
         params = "\n".join(f"{name} {value(param)}" for name, param in trial.candidate.params.items())
-        tip = f"trial {trial.number}: {called} {trial.metrics[metric]:.4f}\n{params}"
+        tip = f"trial {trial.number}: {called} {shown(trial.metrics[metric])}\n{params}"
         style, weight = ("best", 1.0) if rank == len(ranked) else ("s1", 0.08 + 0.72 * (rank / len(ranked)) ** 2)
         parts.append(
             Markup('<path class="line {}" opacity="{:.2f}" d="M{}">{}</path>').format(style, weight, path, title(tip))
         )
     parts += [_axis(float(x), axis) for x, axis in zip(places, [*axes, metric_axis], strict=True)]
-    best = ranked[-1]
+    best, reached = ranked[-1], shown(ranked[-1].metrics[metric])
     return svg(
         Markup("").join(parts),
-        f"{len(trials)} trials in parallel coordinates. Best is {best.number}: {called} {best.metrics[metric]:.4f}.",
+        f"{len(trials)} trials in parallel coordinates. Best is {best.number}: {called} {reached}.",
         width=WIDE,
         height=HEIGHT,
     )
@@ -61,5 +62,9 @@ def _labels(axis: Dimension) -> list[tuple[float, str]]:
     if axis.names:
         return [(float(place), "none" if name == "None" else name) for place, name in enumerate(axis.names)]
     if axis.log:
-        return [(number, f"{10**number:.2g}") for number in np.linspace(axis.low, axis.high, 5)]
+        return [(number, _short(10**number)) for number in np.linspace(axis.low, axis.high, 5)]
     return round_ticks(axis.low, axis.high)
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 10 else f"{number:.2g}"

@@ -47,11 +47,11 @@ def whisker(scale: Scale, low: float, value: float, high: float, reference: floa
 def strip(scale: Scale, values: Sequence[float]) -> Markup:
     """One point for each value, and their mean as an upright line."""
     marks = [
-        dot((scale.place(value), MIDDLE), "circle", 3, "s1 soft", f"fold {number}: {value:.4f}")
+        dot((scale.place(value), MIDDLE), "circle", 3, "s1 soft", f"fold {number}: {value:.4g}")
         for number, value in enumerate(values, start=1)
     ]
     mean = sum(values) / len(values)
-    return _small([_upright(scale.place(mean)), *marks], ", ".join(f"{value:.4f}" for value in values))
+    return _small([_upright(scale.place(mean)), *marks], ", ".join(f"{value:.4g}" for value in values))
 
 
 def bar(scale: Scale, value: float, low: float | None = None, high: float | None = None) -> Markup:

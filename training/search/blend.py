@@ -53,6 +53,7 @@ def in_words(candidate: Candidate, shown: Callable[[Value], str]) -> str:
     if parts := members(candidate):
         told = [(weight, FAMILIES[member.family].title, in_words(member, shown)) for weight, member in parts]
         return ", ".join(
-            f"{weight:g} {title} ({params})" if params else f"{weight:g} {title}" for weight, title, params in told
+            f"{weight:.3g} {title} ({params})" if params else f"{weight:.3g} {title}"
+            for weight, title, params in told
         )
     return ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in candidate.params.items())

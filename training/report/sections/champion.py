@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from training.report.evidence import Evidence
-from training.report.page import Block, Column, Table, Warning, Words, drawn, number, words
+from training.report.page import Block, Column, Table, Warning, Words, drawn, gained, number, words
 from training.report.resampling import Outcomes, draws, gain_intervals
 from training.report.rival import Rival
 from training.report.sections.wording import HOLDOUT, bounds_cell, said
@@ -39,8 +39,8 @@ def _table(evidence: Evidence, rival: Rival, old: Outcomes) -> Table:
             words(said(name)),
             number(evidence.holdout.metric(name)),
             number(old.metric(name)),
-            number(gains[name].value, "+.4f"),
-            bounds_cell(gains[name], "+.4f"),
+            gained(gains[name].value),
+            bounds_cell(gains[name], "+"),
             drawn(
                 whisker(
                     Scale.of([gains[name].low, gains[name].high, 0.0]),

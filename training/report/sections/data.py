@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from training.report.evidence import Evidence
-from training.report.page import Block, Column, Folded, Table, number, words
+from training.report.page import Block, Column, Folded, Table, long, number, words
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
@@ -35,7 +35,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
         Table(
             "Rows, code and seed",
             (Column("What", "words"), Column("Value", "prose")),
-            [(words(a), words(b)) for a, b in facts],
+            [(words(a), long(b)) for a, b in facts],
         ),
         Folded(
             "Packages",

@@ -12,7 +12,7 @@ from training.report.beeswarm import beeswarm
 from training.report.evidence import Evidence
 from training.report.importance import ROUNDS, Importance, permutation_importance, sample
 from training.report.inputs import reading
-from training.report.page import Block, Column, Figure, Key, Table, Words, drawn, number, words
+from training.report.page import Block, Column, Figure, Key, Table, Words, drawn, gained, number, words
 from training.report.sections.wording import VALIDATION, said
 from training.report.shapley import BACKGROUND, ROWS, Contributions, contributions
 from training.report.sparks import Scale, bar
@@ -47,10 +47,10 @@ def _losses(evidence: Evidence, found: Importance) -> Table:
     rows = [
         (
             words(loss.column),
-            number(loss.mean, "+.4f"),
+            gained(loss.mean),
             drawn(bar(scale, loss.mean, loss.low, loss.high), loss.mean),
-            number(loss.low, "+.4f"),
-            number(loss.high, "+.4f"),
+            gained(loss.low),
+            gained(loss.high),
         )
         for loss in found.losses
     ]
@@ -117,7 +117,7 @@ def _sizes(found: Contributions) -> Table:
     means = dict(zip(found.columns, found.values.mean(axis=(0, 2)).tolist(), strict=True))
     scale = Scale.of([*sizes.values(), 0.0], start=0.0)
     rows = [
-        (words(column), number(size), drawn(bar(scale, size), size), number(means[column], "+.4f"))
+        (words(column), number(size), drawn(bar(scale, size), size), gained(means[column]))
         for column, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
     ]
     columns = (Column("Input", "words"), Column("Mean size"), Column("Size", "drawn"), Column("Mean"))

@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 
 from training.report.evidence import Evidence
-from training.report.page import Tile, Tiles
+from training.report.page import Tile, Tiles, shown
 from training.report.resampling import gain_intervals
 from training.report.sections.wording import bounds, said
 
@@ -18,8 +18,8 @@ def tiles(evidence: Evidence) -> Tiles:
     failed = sum(not np.isfinite(trial.loss(metric)) for trial in evidence.trials)
     return Tiles(
         (
-            Tile(f"{called}, mean of the folds", f"{of_folds.value:.4f}", f"{bounds(of_folds)} at 95 %"),
-            Tile(f"{called}, holdout", f"{of_holdout.value:.4f}", f"{bounds(of_holdout)} at 95 %"),
+            Tile(f"{called}, mean of the folds", shown(of_folds.value), f"{bounds(of_folds)} at 95 %"),
+            Tile(f"{called}, holdout", shown(of_holdout.value), f"{bounds(of_holdout)} at 95 %"),
             *_if_time_were_ignored(evidence),
             _against(evidence),
             Tile(
@@ -40,7 +40,7 @@ def _if_time_were_ignored(evidence: Evidence) -> list[Tile]:
     if not evidence.use_case.split.in_time:
         return []  # the folds are such already
     name, told = f"{said(evidence.metric)}, random folds", "what a split that ignores time would have promised"
-    return [Tile(name, f"{evidence.on_random_folds:.4f}", told)]
+    return [Tile(name, shown(evidence.on_random_folds), told)]
 
 
 def _against(evidence: Evidence) -> Tile:
@@ -54,5 +54,5 @@ def _against(evidence: Evidence) -> Tile:
     gain = gain_intervals([evidence.metric], evidence.holdout, rival.outcomes)[evidence.metric]
     remark = "; not a fair comparison" if rival.remark else ""
     return Tile(
-        f"Gain over version {rival.version}", f"{gain.value:+.4f}", f"{bounds(gain, '+.4f')} at 95 %, holdout{remark}"
+        f"Gain over version {rival.version}", shown(gain.value, "+"), f"{bounds(gain, '+')} at 95 %, holdout{remark}"
     )

@@ -10,7 +10,21 @@ from training.models import FAMILIES
 from training.report.drawing import SHAPES, WIDE, Axis, Dots, Line, Mark, chart, span
 from training.report.evidence import Evidence
 from training.report.hyperparameters import FEWEST_TRIALS, Shares, dimensions, shares
-from training.report.page import Block, Cell, Column, Figure, Folded, Key, Table, Words, drawn, long, number, words
+from training.report.page import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Folded,
+    Key,
+    Table,
+    Words,
+    drawn,
+    long,
+    number,
+    shown,
+    words,
+)
 from training.report.parallel import parallel_coordinates
 from training.report.sections.wording import said, value
 from training.report.sparks import Scale, bar, strip
@@ -27,8 +41,10 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     ran = [trial for trial in searched if _finished(trial, evidence.metric)]
     failed = len(searched) - len(ran)
     seconds = sum(trial.duration.total_seconds() for trial in evidence.trials)
+    method = "TPE" if plan.method == "tpe" else plan.method
+    families = ", ".join(FAMILIES[name].title for name in plan.families)
     told = Words(
-        f"{len(searched)} trials by {plan.method} over {', '.join(plan.families)}, seed {plan.seed}: "
+        f"{len(searched)} trials by {method} over {families}, seed {plan.seed}: "
         f"{len(ran)} came to a result, {failed} did not; {seconds:,.0f} seconds of trials in all. All numbers are "
         "means of the validation folds; the holdout had no part in the search. Trial 0 guesses, and the last may be "
         "a blend of the best; the weights that a fold measures were chosen on the other folds."
@@ -70,14 +86,14 @@ def _history(evidence: Evidence) -> Figure:
         mine = [trial for trial in ran if trial.candidate.family == family]
         style, shape = f"{STYLES[place % len(STYLES)]} soft", SHAPES[place % len(SHAPES)]
         title = FAMILIES[family].title
-        tips = [f"trial {trial.number}, {title}: {called} {trial.metrics[metric]:.4f}" for trial in mine]
+        tips = [f"trial {trial.number}, {title}: {called} {shown(trial.metrics[metric])}" for trial in mine]
         marks.append(Dots([(float(trial.number), trial.metrics[metric]) for trial in mine], style, tips, shape, 4))
         keys.append(Key(title, style, shape))
     drawing = chart(
         x,
         y,
         marks,
-        f"{called} of {len(ran)} trials; the best reaches {evidence.winner.metrics[metric]:.4f}.",
+        f"{called} of {len(ran)} trials; the best reaches {shown(evidence.winner.metrics[metric])}.",
         width=WIDE,
         height=280,
         left=52,
@@ -180,7 +196,7 @@ def _shares(found: Shares, evidence: Evidence) -> tuple[Block, ...]:
         ),
         Table(
             f"Importance of hyperparameters, {title}",
-            (Column("Hyperparameter", "words"), Column("Explains alone"), Column("", "drawn")),
+            (Column("Hyperparameter", "words"), Column("Explains alone"), Column("Share", "drawn")),
             rows,
         ),
     )

@@ -7,7 +7,7 @@ import numpy as np
 from training.intervals import Interval
 from training.report.evidence import Evidence
 from training.report.inputs import Categories, categorical
-from training.report.page import Block, Cell, Column, Table, Words, drawn, number, words
+from training.report.page import Block, Cell, Column, Table, Words, drawn, number, shown, words
 from training.report.resampling import Outcomes, metric_intervals
 from training.report.sections.wording import VALIDATION, bounds_cell, said
 from training.report.sparks import Scale, whisker
@@ -30,22 +30,22 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     what = said(evidence.metric)
     if not judged and not small:
         return [Words("No input is a category, by which rows could be told apart.")]
-    shown: list[Block] = [
+    told: list[Block] = [
         Words(
             f"{what} on parts of the {VALIDATION}, all folds together, the worst first; all rows together reach "
-            f"{overall:.4f} (the upright line). Many slices are looked at: some are low by chance, and an interval "
-            "that holds the line is no finding."
+            f"{shown(overall)} (the upright line). Many slices are looked at: some are low by chance, and an "
+            "interval that holds the line is no finding."
         ),
         _table(evidence, judged, overall),
     ]
     if small:
-        shown.append(
+        told.append(
             Words(
                 f"Too small to judge (fewer than {FEWEST_ROWS} rows, or {FEWEST_OF_A_LABEL} of a label): "
                 f"{', '.join(small)}."
             )
         )
-    return shown
+    return told
 
 
 def _inputs(evidence: Evidence) -> list[Categories]:

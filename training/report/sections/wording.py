@@ -1,10 +1,19 @@
 """How the page says what several sections show."""
 
 from training.intervals import Interval
-from training.report.page import Cell
+from training.report.page import Cell, shown
 
 VALIDATION = "validation folds"
 HOLDOUT = "holdout"
+NAMES = {
+    "roc_auc": "ROC AUC",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "mse": "MSE",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+}
 
 
 def said(metric: str) -> str:
@@ -13,19 +22,17 @@ def said(metric: str) -> str:
     >>> said("average_precision")
     'average precision'
     """
-    return {"roc_auc": "ROC AUC", "f1": "F1", "mse": "MSE", "mae": "MAE", "rmse": "RMSE", "r2": "R²"}.get(
-        metric, metric.replace("_", " ")
-    )
+    return NAMES.get(metric, metric.replace("_", " "))
 
 
-def bounds(interval: Interval, form: str = ".4f") -> str:
+def bounds(interval: Interval, sign: str = "") -> str:
     """The bounds as a range."""
-    return f"{interval.low:{form}} to {interval.high:{form}}"
+    return f"{shown(interval.low, sign)} to {shown(interval.high, sign)}"
 
 
-def bounds_cell(interval: Interval, form: str = ".4f") -> Cell:
+def bounds_cell(interval: Interval, sign: str = "") -> Cell:
     """The bounds in a table, sorted by the lower one."""
-    return Cell(bounds(interval, form), interval.low, "number")
+    return Cell(bounds(interval, sign), interval.low, "number")
 
 
 def value(params_value: object) -> str:
