@@ -53,6 +53,7 @@ TRUSTED = frozenset(
         "training.models.kept.KeptColumns",
         "training.models.lightgbm.LightGbm",
         "training.models.xgboost.XgBoost",
+        "training.nearness.by_distance",
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",
         "xgboost.sklearn.XGBRegressor",
