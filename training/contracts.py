@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lakehouse.errors import LakehouseError, nearest
+from training.encoder import Encoder
 from training.encoding import Encoding
 
 
@@ -36,19 +37,22 @@ class ContractViolation(LakehouseError):
         )
 
 
-def check(records: Sequence[Mapping[str, Any]], encodings: Sequence[Encoding]) -> None:
-    """Hold every record to the encodings: each field there, nothing else, each value one that they take.
+def check(
+    records: Sequence[Mapping[str, Any]], encoder: Encoder, encodings: Sequence[Encoding] | None = None
+) -> None:
+    """Hold every record to the encoder, or to some of its encodings: each field, no other, and values that it takes.
 
     A field that may be null must still be there: a forgotten field is no statement that the value is unknown.
 
     Raises:
         ContractViolation: with every value that is wrong.
     """
+    encodings = encoder.encodings if encodings is None else encodings
     known = {encoding.column for encoding in encodings}
     problems = [
         problem
         for row, record in enumerate(records)
-        for problem in [*_fields(row, record, known), *_values(row, record, encodings)]
+        for problem in [*_fields(row, record, known), *_values(row, record, encoder, encodings)]
     ]
     if problems:
         raise ContractViolation(problems)
@@ -62,13 +66,13 @@ def _fields(row: int, record: Mapping[str, Any], known: set[str]) -> list[Proble
     ]
 
 
-def _values(row: int, record: Mapping[str, Any], encodings: Sequence[Encoding]) -> list[Problem]:
+def _values(row: int, record: Mapping[str, Any], encoder: Encoder, encodings: Sequence[Encoding]) -> list[Problem]:
     problems: dict[str, Problem] = {}
     for encoding in encodings:
         if encoding.column not in record:
-            problem = Problem(row, encoding.column, encoding.expected(), "nothing: the field is missing")
-        elif not encoding.accepts(record[encoding.column]):
-            problem = Problem(row, encoding.column, encoding.expected(), _shown(record[encoding.column]))
+            problem = Problem(row, encoding.column, encoder.expected(encoding), "nothing: the field is missing")
+        elif not encoder.accepts(encoding, record[encoding.column]):
+            problem = Problem(row, encoding.column, encoder.expected(encoding), _shown(record[encoding.column]))
         else:
             continue
         problems.setdefault(encoding.column, problem)

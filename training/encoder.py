@@ -2,16 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from training.encoding import CategoryIndex, Cohort, Columns, Encoding, Values, Vocabularies
+from training.encoding import (
+    Categorical,
+    CategoryIndex,
+    Cohort,
+    Columns,
+    Encoding,
+    OneHot,
+    Ordinal,
+    Values,
+    Vocabularies,
+)
 
 if TYPE_CHECKING:
     from scipy import sparse
 
+FEW = 30  # categories that a refusal lists
+Unknown = Literal["refuse", "missing"]  # what becomes of a category that nobody listed
 Form = Literal["sparse", "dense"]  # what a learner takes: `Encoder.matrix`, or `Encoder.dense`
 
 
@@ -31,17 +44,42 @@ class Encoder:
         encodings: in the order of the feature table.
         vocabularies: for each index table the categories by their integer; place 0 stands for unknown.
         features: the feature columns that the model takes, in matrix order.
+        unknown_categories: of records; in feature columns an index newer than the vocabulary is always 0.
     """
 
     encodings: tuple[Encoding, ...]
     vocabularies: Vocabularies
     features: tuple[str, ...]
+    unknown_categories: Unknown = "refuse"
+
+    def accepts(self, encoding: Encoding, value: object) -> bool:
+        """Whether a record may have the value: as the encoding says, and of an index a category that it has."""
+        if self.unknown_categories == "missing" and isinstance(encoding, Categorical):
+            return value is None or isinstance(value, str)
+        if isinstance(encoding, CategoryIndex) and isinstance(value, str):
+            return value in self._listed[encoding.index]
+        return encoding.accepts(value)
+
+    def expected(self, encoding: Encoding) -> str:
+        """The same in words."""
+        if isinstance(encoding, Categorical) and self.unknown_categories == "missing":
+            return "text or null"
+        if not isinstance(encoding, CategoryIndex):
+            return encoding.expected()
+        categories = self.categories_of(encoding)
+        few = len(categories) <= FEW
+        return (f"one of {', '.join(categories)}" if few else f"a category of {encoding.index}") + " or null"
+
+    def categories_of(self, encoding: OneHot | Ordinal | CategoryIndex) -> Sequence[str]:
+        """The categories that an encoding lists."""
+        return self.vocabularies[encoding.index][1:] if isinstance(encoding, CategoryIndex) else encoding.categories
 
     def features_of(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Values]:
         """The feature columns of raw records that have been checked before."""
         columns: dict[str, Values] = {}
         for encoding in self.encodings:
-            columns |= encoding.encode([record[encoding.column] for record in records], self.vocabularies)
+            values = [self._read(encoding, record[encoding.column]) for record in records]
+            columns |= encoding.encode(values, self.vocabularies)
         return {name: columns[name] for name in self.features}
 
     def matrix(self, columns: Columns) -> Matrix:
@@ -96,6 +134,15 @@ class Encoder:
         """Of each feature that is an index, by its place in `dense`, how many categories it has, unknown included."""
         sizes = self._index_sizes()
         return {place: sizes[feature] for place, feature in enumerate(self.features) if feature in sizes}
+
+    def _read(self, encoding: Encoding, value: Any) -> Any:
+        """A category that nobody listed as a missing one; anything else as it is."""
+        unlisted = isinstance(encoding, OneHot | Ordinal) and value not in encoding.categories
+        return None if unlisted else value
+
+    @cached_property
+    def _listed(self) -> Mapping[str, frozenset[str]]:
+        return {index: frozenset(words[1:]) for index, words in self.vocabularies.items()}
 
     def _index_sizes(self) -> dict[str, int]:
         sizes = {e.feature: len(self.vocabularies[e.index]) for e in self.encodings if isinstance(e, CategoryIndex)}

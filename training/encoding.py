@@ -170,7 +170,7 @@ class Ordinal(_Encoding):
 
 
 class CategoryIndex(_Encoding):
-    """The category's integer in its index table; a missing category and one never seen are 0."""
+    """The category's integer in its index table; a missing category is 0, and one that it does not have."""
 
     kind: Literal["category_index"] = Field(alias="as")
     index: str
@@ -191,6 +191,7 @@ class CategoryIndex(_Encoding):
 
 
 Encoding = Annotated[Number | Flag | Cohort | OneHot | Ordinal | CategoryIndex, Field(discriminator="kind")]
+Categorical = OneHot | Ordinal | CategoryIndex
 ENCODINGS: TypeAdapter[tuple[Encoding, ...]] = TypeAdapter(tuple[Encoding, ...])
 
 

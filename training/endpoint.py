@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from training.calibration import Plan as Calibration
+from training.encoder import Unknown
 from training.part import Part
 from training.threshold import UNTUNED, Rule
 
@@ -37,6 +38,7 @@ class Serving(Part):
 
     Attributes:
         threshold: from which probability on the label is 1: a number, or how it is tuned on validation rows.
+        unknown_categories: of a request's field of any encoding: `refuse` them, or take them as `missing`.
         calibration: the curve that probabilities pass through; `auto`: one that helps on validation rows, or none.
     """
 
@@ -50,6 +52,7 @@ class Serving(Part):
     preprocess: str | None = Field(default=None, pattern=HOOK)
     postprocess: str | None = Field(default=None, pattern=HOOK)
     lookup: Keys | None = None
+    unknown_categories: Unknown = "refuse"
     request_log: RequestLogging = RequestLogging()
 
     @model_validator(mode="after")

@@ -63,6 +63,7 @@ class KeyedRows:
         self._lookup = lookup
         self._online = online
         self._now = now
+        self._encoder = encoder
         self._reader = RowReader(encoder)
         self._places = {name: place for place, name in enumerate(encoder.features)}
         self._by_column: dict[str, list[tuple[Encoding, list[int]]]] = {}
@@ -113,7 +114,7 @@ class KeyedRows:
         ]
         if problems:
             raise ContractViolation(problems)
-        check([sent], [encoding for name in sent for encoding, _ in self._by_column[name]])
+        check([sent], self._encoder, [encoding for name in sent for encoding, _ in self._by_column[name]])
 
     def _found(self, key: tuple[Any, ...]) -> Row:
         row: list[float | None] = [None] * len(self._places)

@@ -43,7 +43,8 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
     console.stage(f"Refitting trial {winner.number} ({winner.candidate.family}) on all {len(frame):,} training rows")
     serving, takes = use_case.serving, FAMILIES[winner.candidate.family].takes
     pipeline = fit(winner.candidate, frame, use_case.search.seed)
-    scorer = Scorer(pipeline, frame.encoder, use_case.answering, use_case.hooks(), takes)
+    encoder = replace(frame.encoder, unknown_categories=serving.unknown_categories)
+    scorer = Scorer(pipeline, encoder, use_case.answering, use_case.hooks(), takes)
     if serving.calibration == "none" and not isinstance(serving.threshold, Rule):
         return Refitted(scorer)
     cut = list(folds(frame, use_case.split, use_case.search.seed))

@@ -36,7 +36,7 @@ class RowReader:
         rows = [self._empty.copy() for _ in records]
         if all(map(self._read, records, rows)):
             return rows
-        check(records, self._encoder.encodings)
+        check(records, self._encoder)
         # The check knows more than the quick look, say of numbers that are no plain int or float.
         columns = self._encoder.features_of(records)
         return [list(map(float, row)) for row in zip(*columns.values(), strict=True)]
@@ -114,22 +114,20 @@ def _cohort(encoding: Cohort, encoder: Encoder) -> Fill:
 
 def _index(encoding: CategoryIndex, encoder: Encoder) -> Fill:
     words = encoder.vocabularies[encoding.index]
-    known = _filled(encoding, encoder, [None, *words[1:]])
-    unknown = known[None]
-
-    def fill(value: Any, row: Row) -> bool:
-        return (value is None or type(value) is str) and _write(known.get(value, unknown), row)
-
-    return fill
+    return _among([None, *words[1:]], encoding, encoder)
 
 
 def _choice(encoding: Flag | OneHot | Ordinal, encoder: Encoder) -> Fill:
-    values = (True, False) if isinstance(encoding, Flag) else (None, *encoding.categories)
+    return _among((True, False) if isinstance(encoding, Flag) else (None, *encoding.categories), encoding, encoder)
+
+
+def _among(values: Sequence[Any], encoding: Encoding, encoder: Encoder) -> Fill:
     known = _filled(encoding, encoder, values)
     kinds = {type(value) for value in values}  # 1 is not True here
+    taken_for = known.get(None) if encoder.unknown_categories == "missing" else None
 
     def fill(value: Any, row: Row) -> bool:
-        filled = known.get(value)
+        filled = known.get(value, taken_for)
         return filled is not None and type(value) in kinds and _write(filled, row)
 
     return fill

@@ -54,6 +54,7 @@ TRUSTED = frozenset(
         "training.models.kept.KeptColumns",
         "training.models.lightgbm.LightGbm",
         "training.models.xgboost.XgBoost",
+        "training.nearness.by_distance",
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",
         "xgboost.sklearn.XGBRegressor",
@@ -210,6 +211,7 @@ class Scorer:
         skops.io.dump(self.pipeline, folder / PIPELINE)
         about = {
             "encodings": ENCODINGS.dump_python(self.encoder.encodings, mode="json", by_alias=True),
+            "unknown_categories": self.encoder.unknown_categories,
             "vocabularies": {name: list(words) for name, words in self.encoder.vocabularies.items()},
             "features": list(self.encoder.features),
             "fields": list(self.answering.fields),
@@ -233,7 +235,10 @@ class Scorer:
         """
         about = json.loads(Path(artifacts[SCORER]).read_text(encoding="utf-8"))
         encoder = Encoder(
-            ENCODINGS.validate_python(about["encodings"]), about["vocabularies"], tuple(about["features"])
+            ENCODINGS.validate_python(about["encodings"]),
+            about["vocabularies"],
+            tuple(about["features"]),
+            about.get("unknown_categories", "refuse"),
         )
         answering = Answering(tuple(about["fields"]), about["threshold"], about["task"], tuple(about["classes"]))
         form = form_of(artifacts)

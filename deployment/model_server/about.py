@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from training.encoding import LARGEST, CategoryIndex, Cohort, Encoding, Flag, Number
+from training.encoder import Encoder
+from training.encoding import LARGEST, Cohort, Encoding, Flag, Number
 from training.hooks import Fields
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 JsonSchema = dict[str, Any]
 ANYTHING: JsonSchema = {}
+LISTED = 1000  # categories of a field; of one that has more the document says where they stand
 _JSON_TYPES = {
     "boolean": "boolean", "integer": "integer", "long": "integer", "float": "number", "double": "number",
     "string": "string", "binary": "string", "datetime": "string",
@@ -45,7 +47,7 @@ class About:
 def of_scorer(scorer: "Scorer", registered: float, example: Mapping[str, Any] | None) -> About:
     """A version of this project: its encodings are its contract, or what its hook takes."""
     hooks = scorer.hooks
-    fields = by_kind(hooks.takes, nullable=True) if hooks.preprocess else by_column(scorer.encoder.encodings)
+    fields = by_kind(hooks.takes, nullable=True) if hooks.preprocess else by_column(scorer.encoder)
     answer = by_kind(scorer.fields(), nullable=False)
     return About(registered, closed(fields), closed(answer), example=example)
 
@@ -67,12 +69,12 @@ def of_signature(metadata: "Metadata", registered: float, example: Mapping[str, 
     return About(registered, row, answer, named, _params(signature.params), example)
 
 
-def by_column(encodings: Sequence[Encoding]) -> dict[str, JsonSchema]:
+def by_column(encoder: Encoder) -> dict[str, JsonSchema]:
     """The schema of each raw column. A cohort takes what the number of the same column takes."""
     columns: dict[str, list[Encoding]] = {}
-    for encoding in encodings:
+    for encoding in encoder.encodings:
         columns.setdefault(encoding.column, []).append(encoding)
-    return {column: _all_of(of_column) for column, of_column in columns.items()}
+    return {column: _all_of(of_column, encoder) for column, of_column in columns.items()}
 
 
 def by_kind(fields: Fields, *, nullable: bool) -> dict[str, JsonSchema]:
@@ -87,13 +89,13 @@ def closed(properties: Mapping[str, JsonSchema], required: Sequence[str] | None 
     return {"type": "object", "properties": dict(properties), "required": names, "additionalProperties": False}
 
 
-def _all_of(encodings: Sequence[Encoding]) -> JsonSchema:
+def _all_of(encodings: Sequence[Encoding], encoder: Encoder) -> JsonSchema:
     strict = [encoding for encoding in encodings if not isinstance(encoding, Cohort)] or encodings
-    schemas = [_schema(encoding) for encoding in strict]
+    schemas = [_schema(encoding, encoder) for encoding in strict]
     return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
 
 
-def _schema(encoding: Encoding) -> JsonSchema:
+def _schema(encoding: Encoding, encoder: Encoder) -> JsonSchema:
     if isinstance(encoding, Number):
         kind = "integer" if encoding.type == "integer" else "number"
         low = -LARGEST if encoding.minimum is None else encoding.minimum
@@ -103,9 +105,13 @@ def _schema(encoding: Encoding) -> JsonSchema:
         return {"type": "boolean"}
     if isinstance(encoding, Cohort):
         return {"type": ["number", "null"], "minimum": -LARGEST, "maximum": LARGEST}
-    if isinstance(encoding, CategoryIndex):
-        return {"type": ["string", "null"]}
-    return {"type": ["string", "null"], "enum": [*encoding.categories, None]}
+    text: JsonSchema = {"type": ["string", "null"]}
+    if encoder.unknown_categories == "missing":
+        return text
+    categories = encoder.categories_of(encoding)
+    if len(categories) > LISTED:
+        return text | {"description": encoder.expected(encoding)}
+    return text | {"enum": [*categories, None]}
 
 
 def _rows(schema: "Schema | None") -> tuple[JsonSchema, bool]:

@@ -1,8 +1,8 @@
-"""The files of a model version, fetched by a process that ends.
+"""The files of a model version, fetched from the registry into the state folder.
 
-MLflow takes 120 MiB and two seconds to say where a version lies; a server that answers by compiled forms needs
-neither. What was fetched stays in the state folder, so that a restart serves what was served before, at once and
-whether the registry answers or not.
+MLflow takes 120 MiB and three seconds to say where a version lies; a server that answers by compiled forms needs
+neither. So it is asked in a process that ends, and not at all where the registry is a file here. What was fetched
+stays, so that a restart serves what was served before, at once and whether the registry answers or not.
 """
 
 import json
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from deployment.model_server import local_registry
+from deployment.model_server.vouched import NotVouched, checked, digest_in, fetch
 from training.artifacts import digest
 
 LOG = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class Copies:
         neighbour = Path(tempfile.mkdtemp(prefix="fetching-", dir=self.folder))
         there = self._place(name, version)
         try:
-            files = self._download(name, version, neighbour)
+            files = self._copy(name, version, neighbour) or self._download(name, version, neighbour)
             shutil.rmtree(there, ignore_errors=True)
             files.rename(there)
             _note_of(files).replace(_note_of(there))
@@ -82,6 +84,18 @@ class Copies:
     def _place(self, name: str, version: str) -> Path:
         return self.folder / f"{quote(name, safe='')}@{quote(version, safe='')}"
 
+    def _copy(self, name: str, version: str, folder: Path) -> Path | None:
+        found = local_registry.find(self.registry_uri, name, version)
+        if found is None:
+            return None
+        try:
+            expected = digest_in(found.tags, unvouched=self.unvouched)
+            files = checked(Path(shutil.copytree(found.files, folder / FILES)), expected)
+        except (NotVouched, OSError) as err:
+            raise FetchFailed(str(err)) from err
+        _write_note(files, found.registered)
+        return files
+
     def _download(self, name: str, version: str, folder: Path) -> Path:
         # Through a pipe: a tracking URI can hold a password, and arguments are for all to see.
         asked = {
@@ -104,14 +118,17 @@ def _note_of(files: Path) -> Path:
     return files.with_name(f"{files.name}.json")
 
 
+def _write_note(files: Path, registered: float) -> None:
+    note = {"registered": registered, "digest": digest(files)}
+    _note_of(files).write_text(json.dumps(note), encoding="utf-8")
+
+
 def main() -> None:
     """Fetch what standard input asks for; the last line of standard error says why not."""
     asked = json.load(sys.stdin)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
     from mlflow.tracking import MlflowClient
-
-    from deployment.model_server.vouched import NotVouched, fetch
 
     for use, uri in zip((mlflow.set_tracking_uri, mlflow.set_registry_uri), asked["uris"], strict=True):
         use(uri)
@@ -124,8 +141,7 @@ def main() -> None:
         sys.exit(str(err))
     if found != files:
         raise FetchFailed(f"MLflow copied to {found}, and not to {files}")
-    note = {"registered": version.creation_timestamp / 1000, "digest": digest(files)}
-    _note_of(files).write_text(json.dumps(note), encoding="utf-8")
+    _write_note(files, version.creation_timestamp / 1000)
 
 
 if __name__ == "__main__":

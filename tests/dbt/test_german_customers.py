@@ -127,7 +127,7 @@ def test_requests_are_encoded_as_the_gold_table_is(store: LocalFeatureStore, ste
     customers = rows(step_by_step, "staging.stg_customers")
     records = [{**row, "age": age(row["birth_date"], row["known_at"])} for row in customers]
     records = [{name: row[name] for name in ("age", "state", "kommune", "channel")} for row in records]
-    check(records, table.encodings)
+    check(records, encoder)
     encoded = encoder.features_of(records)
     expected = [gold[row["customer_id"], row["known_at"]] for row in customers]
     for name in encoder.features:

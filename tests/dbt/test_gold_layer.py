@@ -80,7 +80,7 @@ def test_requests_are_encoded_as_the_gold_table_is(store: LocalFeatureStore) -> 
     raw = {encoding.column for encoding in table.encodings}
     contacts = rows_of(store, "staging.stg_bank_contacts")
     records = [{name: row[name] for name in raw} for row in contacts]
-    check(records, table.encodings)
+    check(records, encoder)
     encoded = encoder.features_of(records)
     gold = rows_of(store, "gold.client_features")
     for name in encoder.features:

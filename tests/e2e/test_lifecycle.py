@@ -109,9 +109,7 @@ def test_the_report_and_the_trials_are_tracked(checkout: Checkout, client: Mlflo
 def test_the_endpoint_answers_as_the_registered_model_does(checkout: Checkout, golden: dict[str, Any]) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{checkout.root / 'mlflow.db'}")
     model = mlflow.pyfunc.load_model("models:/term_deposit/1").unwrap_python_model()
-    records = [
-        golden | {"age": age, "job": job} for age in (18, 49, 50, 95) for job in ("student", None, "astronaut")
-    ]
+    records = [golden | {"age": age, "job": job} for age in (18, 49, 50, 95) for job in ("student", None)]
     code, answer = post(checkout, {"dataframe_records": records})
     assert code == 200
     assert answer["predictions"] == model.answer(records)
@@ -123,6 +121,7 @@ def test_the_endpoint_answers_as_the_registered_model_does(checkout: Checkout, g
         ({"age": "old"}, "age", "'old'"),
         ({"age": 15}, "age", "15"),
         ({"marital": "Married"}, "marital", "'Married'"),
+        ({"job": "astronaut"}, "job", "'astronaut'"),
         ({"balance": None}, "balance", "null"),
         ({"jobs": "student"}, "jobs", "'student'"),
     ],

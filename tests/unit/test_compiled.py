@@ -39,7 +39,7 @@ KINDS = {
     "gradient_boosting": "none",
     "lightgbm": "onnx",
     "xgboost": "onnx",
-    "catboost": "none",
+    "catboost": "catboost",
 }
 ABLE = [(family, task) for family in KINDS for task in sorted(FAMILIES[family].tasks)]
 BY_TASK = {task: rows_of(task, 200) for task in TASKS}
@@ -94,7 +94,7 @@ def test_every_family_is_served_and_a_form_that_is_kept_answers_as_it_was_fitted
     found = require_served(scorer_of(Candidate(family, PARAMS[family]), rows), rows, tmp_path)
     tags = found.tags()
     assert tags["compiled"] == KINDS[family]
-    if family in {"gradient_boosting", "catboost"}:
+    if family == "gradient_boosting":
         assert "knows no categories" in tags["compiled.reason"]
     elif found.compiled is not None:
         assert float(tags["compiled.max_difference"]) <= float(tags["compiled.limit"]) == LIMIT
@@ -145,12 +145,20 @@ def test_a_blend_is_served_by_the_forms_of_its_members(tmp_path: Path, task: Tas
     assert found.tags()["compiled"] == "blend of neighbours, onnx, linear"
 
 
+def test_a_blend_with_a_model_that_no_graph_can_be_keeps_the_forms_of_the_others(tmp_path: Path) -> None:
+    assert _of_two("catboost", tmp_path).tags()["compiled"] == "blend of linear, catboost"
+
+
 def test_a_blend_with_a_member_that_has_no_form_is_served_as_it_was_fitted(tmp_path: Path) -> None:
-    rows = where_places_count("binary")
-    parts = [(0.5, Candidate.of(family, PARAMS[family])) for family in ("logistic_regression", "catboost")]
-    found = require_served(scorer_of(blended(parts), rows), rows, tmp_path)
+    found = _of_two("gradient_boosting", tmp_path)
     assert found.compiled is None
-    assert "catboost knows no categories" in found.reason
+    assert "onnx: the converter of sklearn knows no categories" in found.reason
+
+
+def _of_two(family: str, folder: Path) -> Compilation:
+    rows = where_places_count("binary")
+    parts = [(0.5, Candidate.of(each, PARAMS[each])) for each in ("logistic_regression", family)]
+    return require_served(scorer_of(blended(parts), rows), rows, folder)
 
 
 def test_means_of_many_categories_are_part_of_the_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,23 @@
 """The input contract: every breach by row and field."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from training.contracts import ContractViolation, check
+from training.encoder import Encoder
 from training.encoding import ENCODINGS
+from training.rows import RowReader
 
-CONTRACT = ENCODINGS.validate_python(
+ENCODED = ENCODINGS.validate_python(
     [
         {"column": "age", "as": "number", "minimum": 16, "maximum": 120},
         {"column": "age", "as": "cohort", "bounds": [18]},
         {"column": "job", "as": "category_index", "index": "gold.job_index"},
     ]
 )
+CONTRACT = Encoder(ENCODED, {"gold.job_index": ("", "student", "x")}, ())
 GOOD = {"age": 30, "job": None}
 
 
@@ -24,12 +28,13 @@ def test_good_records_pass() -> None:
 @pytest.mark.parametrize(
     ("record", "field", "expected", "got"),
     [
-        ({"age": 30}, "job", "text or null", "nothing: the field is missing"),
+        ({"age": 30}, "job", "one of student, x or null", "nothing: the field is missing"),
         (GOOD | {"jobs": 1}, "jobs", "no such field. Did you mean 'job'?", "1"),
         (GOOD | {"age": 15}, "age", "integer at least 16 at most 120", "15"),
         (GOOD | {"age": None}, "age", "integer at least 16 at most 120", "null"),
-        (GOOD | {"job": 3}, "job", "text or null", "3"),
-        (GOOD | {"job": ["x" * 90]}, "job", "text or null", "['" + "x" * 55 + "..."),
+        (GOOD | {"job": "astronaut"}, "job", "one of student, x or null", "'astronaut'"),
+        (GOOD | {"job": 3}, "job", "one of student, x or null", "3"),
+        (GOOD | {"job": ["x" * 90]}, "job", "one of student, x or null", "['" + "x" * 55 + "..."),
     ],
 )
 def test_a_breach_says_row_field_expected_and_got(
@@ -93,3 +98,45 @@ def test_no_more_than_the_cap_is_shown_and_all_are_counted(breaches: int, shown:
 
 def test_no_records_break_no_contract() -> None:
     check([], CONTRACT)
+
+
+CATEGORIES = ENCODINGS.validate_python(
+    [
+        {"column": "job", "as": "category_index", "index": "gold.job_index"},
+        {"column": "channel", "as": "one_hot", "categories": ["cellular", "telephone"]},
+        {"column": "education", "as": "ordinal", "categories": ["primary", "secondary"], "impute": "secondary"},
+    ]
+)
+LISTED = Encoder(
+    CATEGORIES,
+    CONTRACT.vocabularies,
+    ("job_index", "channel_cellular", "channel_telephone", "education_level", "education_is_missing"),
+)
+KNOWN = {"job": "x", "channel": "telephone", "education": "primary"}
+
+
+@pytest.mark.parametrize("column", KNOWN)
+def test_a_category_that_nobody_listed_is_refused_whatever_the_encoding(column: str) -> None:
+    with pytest.raises(ContractViolation) as refused:
+        RowReader(LISTED).rows([KNOWN, KNOWN | {column: "Atlantis"}])
+    (problem,) = refused.value.problems
+    assert (problem.row, problem.field, problem.got) == (1, column, "'Atlantis'")
+    assert problem.expected.startswith("one of ")
+
+
+@pytest.mark.parametrize("column", KNOWN)
+def test_where_the_use_case_says_so_it_is_a_missing_one(column: str) -> None:
+    reader = RowReader(replace(LISTED, unknown_categories="missing"))
+    quick = reader.rows([KNOWN | {column: "Atlantis"}])
+    assert quick == reader.rows([KNOWN | {column: None}]) != reader.rows([KNOWN])
+    encoder = replace(LISTED, unknown_categories="missing")
+    slow = encoder.features_of([KNOWN | {column: "Atlantis"}])
+    assert [values.tolist() for values in slow.values()] == [[value] for value in quick[0]]
+    with pytest.raises(ContractViolation, match="expected text or null, got 7"):
+        reader.rows([KNOWN | {column: 7}])
+
+
+def test_of_many_categories_a_refusal_says_where_they_stand() -> None:
+    many = replace(LISTED, vocabularies={"gold.job_index": ("", *map(str, range(31)))})
+    with pytest.raises(ContractViolation, match=r"expected a category of gold\.job_index or null, got 'x'"):
+        RowReader(many).rows([KNOWN])

@@ -39,7 +39,7 @@ def worded(answer, record):
 """
 SENT: list[dict[str, Any]] = [
     {"theAmount": 1.5, "town": "Bonn", "known": 4},
-    {"theAmount": -1.0, "town": "Atlantis", "known": None},
+    {"theAmount": -1.0, "town": "Aachen", "known": None},
     {"theAmount": 0.4, "town": "Celle", "known": 0},
 ]
 

@@ -1,10 +1,11 @@
 """A fitted pipeline in the form that answers fastest, kept where it answers as the pipeline does.
 
 One file for each kind. Compiling knows scikit-learn and its like; loading needs only what the kind runs on: numpy,
-or the ONNX runtime. All take the row of feature columns that the gold table has, an index as its integer.
+the ONNX runtime, or CatBoost. All take the row of feature columns that the gold table has, an index as its integer.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,17 @@ Row = Sequence[float]
 # The largest `difference` from the pipeline. Rounding to single precision stays below 1e-6 in the forests measured; a
 # row that takes another branch of a tree is further away than this.
 LIMIT = 1e-5
+
+
+# What holds other forms comes first. Each is imported where a version has it: some run on large packages.
+_FORMS = {
+    "around.json": ("around", "Around"),
+    "blended.json": ("blended", "Blended"),
+    "linear.json": ("linear", "Linear"),
+    "model.onnx": ("onnx", "Onnx"),
+    "model.cbm": ("catboost", "CatBoosted"),
+    "neighbours.npz": ("neighbours", "Neighbours"),
+}
 
 
 class Compiled(Protocol):
@@ -68,24 +80,8 @@ def difference(found: Floats, expected: Floats) -> float:
 
 def form_of(artifacts: Mapping[str, str]) -> Compiled | None:
     """The compiled form among a version's files, if there is one."""
-    if "around.json" in artifacts:
-        from training.compiled.around import Around
-
-        return Around.load(artifacts)
-    if "blended.json" in artifacts:
-        from training.compiled.blended import Blended
-
-        return Blended.load(artifacts)
-    if "linear.json" in artifacts:
-        from training.compiled.linear import Linear
-
-        return Linear.load(artifacts)
-    if "model.onnx" in artifacts:
-        from training.compiled.onnx import Onnx
-
-        return Onnx.load(artifacts)
-    if "neighbours.npz" in artifacts:
-        from training.compiled.neighbours import Neighbours
-
-        return Neighbours.load(artifacts)
+    for name, (module, form) in _FORMS.items():
+        if name in artifacts:
+            loaded: Compiled = getattr(import_module(f"training.compiled.{module}"), form).load(artifacts)
+            return loaded
     return None

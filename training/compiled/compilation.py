@@ -19,6 +19,7 @@ from training.encoding import Columns
 from training.inputs import Places
 from training.models.blend import Blend
 from training.models.calibrated import Calibrated
+from training.models.catboost import CatBoost
 from training.models.kept import KeptColumns
 from training.scoring import Scorer
 
@@ -104,6 +105,14 @@ def _forms(scorer: Scorer) -> Iterator[tuple[str, Callable[[], Compiled]]]:
         from training.compiled.conversion import onnx_of
 
         yield "onnx", lambda: onnx_of(pipeline, scorer.encoder, scorer.answering.task)
+        if isinstance(model, CatBoost):
+            yield "catboost", lambda: _catboosted(pipeline)
+
+
+def _catboosted(pipeline: Pipeline) -> Compiled:
+    from training.compiled.catboost import CatBoosted
+
+    return CatBoosted.of(pipeline)
 
 
 def _around(inner: Scorer, **around: Any) -> Iterator[tuple[str, Callable[[], Compiled]]]:
@@ -130,10 +139,16 @@ def _blended(scorer: Scorer, blend: Blend) -> Compiled:
     Raises:
         ValueError: one of them has none.
     """
-    forms: list[Compiled] = []
-    for number, (member, takes) in enumerate(zip(blend.members, blend.takes, strict=True)):
-        form = next(_forms(replace(scorer, pipeline=member, takes=takes)), None)
-        if form is None:
-            raise ValueError(f"member {number} has no form that is faster")
-        forms.append(form[1]())
+    members = zip(blend.members, blend.takes, strict=True)
+    forms = [_first_made(replace(scorer, pipeline=member, takes=takes)) for member, takes in members]
     return Blended(forms, [float(weight) for weight in blend.weights])
+
+
+def _first_made(scorer: Scorer) -> Compiled:
+    reasons = []
+    for name, make in _forms(scorer):
+        try:
+            return make()
+        except Exception as err:  # noqa: BLE001  (as in `compiled`)
+            reasons.append(f"{name}: {err}")
+    raise ValueError("; ".join(reasons) or "a member has no form that is faster")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from training.compiled import Floats, Row
 from training.encoder import Encoder
+from training.nearness import by_distance
 
 FILE = "neighbours.npz"
 SPARE = 64  # rows more than asked for that are measured again
@@ -77,21 +78,23 @@ class Neighbours:
             places[place] = at, sizes.get(place, 0)
             at += sizes.get(place, 1)
         classes = len(model.classes_) if hasattr(model, "classes_") else 0
-        flags = steps["shape"] != "passthrough", "normalizer" in steps, model.weights == "distance"
+        if model.weights not in ("uniform", by_distance):
+            raise ValueError(f"neighbours weighted by {model.weights}")
+        flags = steps["shape"] != "passthrough", "normalizer" in steps, model.weights is by_distance
         options = np.asarray([model.n_neighbors, classes, *flags], dtype=np.int64)
         labels = np.asarray(model._y, dtype=np.float64).reshape(-1)
         columns = np.ascontiguousarray(np.asarray(model._fit_X, dtype=np.float32).T)
         return cls(columns, labels, 1 / steps["scale"].scale_, places, options)
 
     def one(self, row: Row) -> float | list[float]:
-        wanted, classes, _, _, by_distance = self.options.tolist()
+        wanted, classes, _, _, weighted = self.options.tolist()
         asked = self._scaled(row)
         near = self._nearest(asked, min(wanted + SPARE, len(self.labels)))
         filled = np.flatnonzero(asked)
         products = (self.columns[np.ix_(filled, near)] * asked[filled, None]).sum(axis=0)
         squares = np.maximum(self._squares[near] - 2 * products + (asked * asked).sum(), 0)
         nearest = np.argsort(squares, kind="stable")[:wanted]
-        weights = _weights(np.sqrt(squares[nearest])) if by_distance else np.ones(len(nearest))
+        weights = by_distance(np.sqrt(squares[nearest])) if weighted else np.ones(len(nearest))
         labels = self.labels[near[nearest]]
         if classes > 2:
             shares: list[float] = (np.bincount(labels.astype(np.intp), weights, classes) / weights.sum()).tolist()
@@ -133,9 +136,3 @@ class Neighbours:
     def load(cls, artifacts: Mapping[str, str]) -> Self:
         with np.load(artifacts[FILE], allow_pickle=False) as parts:
             return cls(*(parts[f"arr_{number}"] for number in range(5)))
-
-
-def _weights(distances: Floats) -> Floats:
-    """The inverse of each distance; rows at distance 0, if there are any, count alone."""
-    same = distances == 0
-    return same.astype(np.float64) if same.any() else 1 / distances

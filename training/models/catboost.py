@@ -52,13 +52,17 @@ class CatBoost(BoostedByRounds):
         found: type[Exception] = CatBoostError
         return found
 
+    def saved(self) -> bytes:
+        """The fitted model in CatBoost's own format."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.cbm"
+            self.model_.save_model(str(path))
+            return path.read_bytes()
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if _MODEL in state:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "model.cbm"
-                state[_MODEL].save_model(str(path))
-                state[_MODEL] = path.read_bytes()
+            state[_MODEL] = self.saved()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

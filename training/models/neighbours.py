@@ -6,6 +6,7 @@ from sklearn.preprocessing import Normalizer
 
 from training.models.dense import DenseWhereSmall
 from training.models.family import ALL_TASKS, NUMERIC_SHAPE, Family, Given, scaled
+from training.nearness import by_distance
 from training.search.space import Choice, Int, Params
 
 
@@ -13,7 +14,7 @@ def _knn(params: Params, _seed: int, given: Given) -> Pipeline:
     neighbours = KNeighborsRegressor if given.task == "regression" else KNeighborsClassifier
     model = neighbours(
         n_neighbors=params["n_neighbors"],
-        weights=params["weights"],
+        weights=by_distance if params["weights"] == "distance" else params["weights"],
         metric="euclidean",
         algorithm="brute",  # trees do not pay above some 15 columns, and take no sparse rows
     )
