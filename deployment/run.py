@@ -76,7 +76,7 @@ def approve(name: str | None, model: str | None, version: int | None, reason: st
 @click.option("--to", type=click.IntRange(1), metavar="VERSION", help="Instead of the champion before this one.")
 @REASON
 def rollback(name: str, to: int | None, reason: str) -> None:
-    """Let an earlier champion be it again, once it has answered its golden request; the endpoint follows."""
+    """Let an earlier champion be it again, once it has answered its golden rows; the endpoint follows."""
     from deployment.commands import people as command
 
     command.rollback(name, Settings.from_environment(), to, reason)

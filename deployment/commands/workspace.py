@@ -13,12 +13,14 @@ def serve(name: str, settings: Settings) -> None:
 
     Raises:
         NoChampion: there is nothing to serve.
-        LakehouseError: the endpoint did not come up.
+        LakehouseError: the endpoint did not come up, or serves another model.
     """
     endpoint = load(name).serving.endpoint
     with tracking(settings) as client:
         version = int(stages.champion(client, name).version)
-    console.detail(str(serving.deploy(serving.workspace(), endpoint, _model(name, settings), version)))
+    client, model = serving.workspace(), _model(name, settings)
+    followed = serving.follow(client, endpoint, model, version)
+    console.detail(str(followed or serving.deploy(client, endpoint, model, version)))
 
 
 def follow(use_case: UseCase, version: int, settings: Settings) -> None:

@@ -36,6 +36,11 @@ def set_search(checkout: Checkout, **settings: int | str) -> None:
     file.write_text("\n".join(lines) + "\n")
 
 
+def train(checkout: Checkout, *search: str) -> str:
+    """One version more, the challenger, by a search of its own."""
+    return checkout.run("training.run", *USE_CASE, *search)
+
+
 def status(checkout: Checkout) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(checkout.run("deployment.run", "status", "--json"))
     return found
@@ -80,7 +85,7 @@ def test_commands_out_of_order_name_the_next_one(checkout: Checkout) -> None:
 def test_from_raw_rows_to_an_answer(checkout: Checkout, client: MlflowClient) -> None:
     checkout.run("dbt", "build")
     assert "gold.client_features" in checkout.run("training.features")
-    assert "version 1 is the challenger" in checkout.run("training.run", *USE_CASE)
+    assert "version 1 is the challenger" in train(checkout)
     assert "Version 1 is the champion" in checkout.run("deployment.run", "promote", *USE_CASE)
     checkout.run("deployment.run", "serve", *USE_CASE, "--detach")
     shown = checkout.run("deployment.run", "ask", *USE_CASE)
@@ -155,11 +160,6 @@ def test_an_interrupted_training_loses_nothing(checkout: Checkout, client: Mlflo
     assert stages(client) == {"1": "Production"}
 
 
-def train(checkout: Checkout, *search: str) -> str:
-    """One version more, the challenger, by a search of its own."""
-    return checkout.run("training.run", *USE_CASE, *search)
-
-
 def test_a_better_version_is_promoted_and_served(checkout: Checkout, client: MlflowClient) -> None:
     assert "version 2 is the challenger" in train(checkout, *LINEAR, "--max-evals", "3")
     output = checkout.run("deployment.run", "promote", *USE_CASE)
@@ -169,8 +169,7 @@ def test_a_better_version_is_promoted_and_served(checkout: Checkout, client: Mlf
 
 
 def test_a_worse_version_is_refused(checkout: Checkout, client: MlflowClient) -> None:
-    worse = ("--families", "knn", "--method", "random", "--max-evals", "1")
-    assert "version 3 is the challenger" in train(checkout, *worse)
+    assert "version 3 is the challenger" in train(checkout, *LINEAR, "--method", "random", "--max-evals", "1")
     output = checkout.run("deployment.run", "promote", *USE_CASE, exits=3)
     assert "gain in roc_auc over version 2" in output
     assert "version 2 stays the champion" in output
