@@ -18,9 +18,9 @@ def serve(name: str, settings: Settings) -> None:
     endpoint = load(name).serving.endpoint
     with tracking(settings) as client:
         version = int(stages.champion(client, name).version)
-    client, model = serving.workspace(), _model(name, settings)
-    followed = serving.follow(client, endpoint, model, version)
-    console.detail(str(followed or serving.deploy(client, endpoint, model, version)))
+    ours, model = serving.workspace(), _model(name, settings)
+    followed = serving.follow(ours, endpoint, model, version)
+    console.detail(str(followed or serving.deploy(ours, endpoint, model, version)))
 
 
 def follow(use_case: UseCase, version: int, settings: Settings) -> None:
