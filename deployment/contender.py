@@ -14,7 +14,7 @@ from mlflow.types import ColSpec
 
 from deployment.decision import Input, Measured, Scores
 from deployment.holdout import Holdout
-from deployment.model_server.golden import ANSWER, REQUEST, agree
+from deployment.model_server.golden import ANSWER, REQUEST, agree, rows_of
 from deployment.model_server.vouched import fetch
 from lakehouse.errors import LakehouseError
 from training.criteria import Guards
@@ -76,14 +76,14 @@ class Contender:
             raise VersionBroken.of(version, f"it is a {type(model).__name__} and no scoring model of this project")
         return cls(version, model.scorer, size, _inputs(loaded.metadata), loaded.metadata.metadata or {})
 
-    def scores(self, holdout: Holdout, limits: Guards) -> Scores:
-        """What it says about the rows, and what the guards look at.
+    def scores(self, holdout: Holdout, limits: Guards | None = None) -> Scores:
+        """What it says about the rows, and what the guards look at; without limits, its time is not taken.
 
         Raises:
             VersionBroken: it does not answer.
         """
         predicted = self._predicted(holdout)
-        p99 = self.p99_ms() if limits.max_p99_ms is not None else None
+        p99 = self.p99_ms() if limits and limits.max_p99_ms is not None else None
         measured = Measured(p99, self.size / 1e6, self.inputs)
         threshold = self.scorer.answering.threshold
         return Scores(int(self.version.version), holdout.fingerprint, predicted, measured, threshold)
@@ -95,7 +95,7 @@ class Contender:
             VersionBroken: it does not answer it.
         """
         self.replay()
-        request, taken = self.metadata[REQUEST], []
+        request, taken = rows_of(self.metadata[REQUEST])[0], []
         for _ in range(WARM_UP + ANSWERS):
             begin = clock()
             self.scorer.answer([request])
@@ -103,24 +103,27 @@ class Contender:
         return float(np.quantile(taken[WARM_UP:], 0.99)) / 1e6
 
     def replay(self) -> None:
-        """Let it answer its golden request.
+        """Let it answer its golden request: one row or several, as it was registered.
 
         Raises:
             VersionBroken: it has none, refuses it, or answers differently from when it was registered.
         """
         if REQUEST not in self.metadata or ANSWER not in self.metadata:
             raise VersionBroken.of(self.version, "it brings no golden request and answer along")
+        rows, answers = rows_of(self.metadata[REQUEST]), rows_of(self.metadata[ANSWER])
+        if not 0 < len(rows) == len(answers):
+            problem = f"it brings {len(rows)} golden rows and {len(answers)} answers along"
+            raise VersionBroken.of(self.version, problem)
         try:
-            found = self.scorer.answer([self.metadata[REQUEST]])[0]
+            found = self.scorer.answer(rows)
         except LakehouseError as err:
             raise VersionBroken.of(self.version, f"it refuses its golden request: {err.failed}") from err
         except (ValueError, TypeError, IndexError) as err:
             raise VersionBroken.of(self.version, f"it does not answer its golden request: {err}") from err
-        if not agree(found, self.metadata[ANSWER]):
-            problem = (
-                f"it answers its golden request with {found}, and answered {self.metadata[ANSWER]} when registered"
-            )
-            raise VersionBroken.of(self.version, problem)
+        for now, then in zip(found, answers, strict=True):
+            if not agree(now, then):
+                problem = f"it answers its golden request with {now}, and answered {then} when registered"
+                raise VersionBroken.of(self.version, problem)
 
     def _predicted(self, holdout: Holdout) -> Floats:
         if missing := sorted(set(self.scorer.encoder.features) - set(holdout.rows.features)):

@@ -110,7 +110,7 @@ class Gate:
         loaded = Contender.load(contest.challenger)
         challenger = loaded.scores(pinned, limits)
         loaded.replay()  # an endpoint refuses what answers it differently
-        champion = Contender.load(contest.champion).scores(pinned, limits) if contest.champion else None
+        champion = Contender.load(contest.champion).scores(pinned) if contest.champion else None
         approved = history.approval(int(contest.challenger.version))
         standing = Standing(
             int(contest.challenger.version),
@@ -139,7 +139,7 @@ class Gate:
             self._succession.record(entry)
 
     def rollback(self, to: int | None, reason: str) -> int:
-        """Let an earlier champion be it again, after it has loaded and answered its golden request; which one.
+        """Let an earlier champion be it again, after it has loaded and answered its golden rows; which one.
 
         Raises:
             RollbackRefused: there is none before, or `to` was never champion.

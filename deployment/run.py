@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 
@@ -11,15 +12,13 @@ from lakehouse import console
 from lakehouse.settings import Settings
 
 NOT_PROMOTED = 3
-USE_CASE = click.option("--use-case", "name", required=True, help="A file in training/use_cases, without its ending.")
-
+_NAMED = partial(click.option, "--use-case", "name", help="A file in training/use_cases, without its ending.")
+USE_CASE, NAMED = _NAMED(required=True), _NAMED()
 MODEL = click.option(
     "--model", metavar="CATALOG.SCHEMA.NAME", help="Instead of --use-case, or to hold it to: its registered model."
 )
-NAMED = click.option("--use-case", "name", help="A file in training/use_cases, without its ending.")
-
-REASON = click.option("--reason", required=True, help="Why, in a sentence; the ledger keeps it.")
-
+_REASON = partial(click.option, "--reason", help="Why, in a sentence; the ledger keeps it.")
+REASON, REASON_OR_TAG = _REASON(required=True), _REASON()
 VERSION = click.option("--version", type=click.IntRange(0), help="Only if the challenger is this one; 0 is any.")
 
 
@@ -61,7 +60,7 @@ def promote(name: str | None, model: str | None, version: int | None, dry_run: b
 @NAMED
 @MODEL
 @VERSION
-@click.option("--reason", help="Why, in a sentence; the ledger keeps it.")
+@REASON_OR_TAG
 @click.option("--by-tag", is_flag=True, help="Instead: a person has set the version's tag approval to Approved.")
 def approve(name: str | None, model: str | None, version: int | None, reason: str | None, by_tag: bool) -> None:
     """Say that a person wants the challenger, where the use case asks for that; good until the champion changes."""
@@ -77,7 +76,7 @@ def approve(name: str | None, model: str | None, version: int | None, reason: st
 @click.option("--to", type=click.IntRange(1), metavar="VERSION", help="Instead of the champion before this one.")
 @REASON
 def rollback(name: str, to: int | None, reason: str) -> None:
-    """Let an earlier champion be it again, once it has answered its golden request; the endpoint follows."""
+    """Let an earlier champion be it again, once it has answered its golden rows; the endpoint follows."""
     from deployment.commands import people as command
 
     command.rollback(name, Settings.from_environment(), to, reason)
@@ -131,12 +130,19 @@ def verify(name: str, repair: bool) -> None:
 
 
 @main.command()
-@click.option("--use-case", "name", help="Serve its champion at its endpoint; without it, the server alone.")
+@click.option("--use-case", "name", help="Let its endpoint serve its champion; without it, the server alone.")
 @click.option("--detach", is_flag=True, help="Return as soon as it answers.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Instead of the port of MODEL_SERVER.")
 def serve(name: str | None, detach: bool, port: int | None) -> None:
-    """Start the model server; with --use-case, let its endpoint serve the champion."""
+    """Start the model server; with --use-case, let its endpoint serve the champion. A workspace has its server."""
     settings = Settings.from_environment()
+    if settings.feature_store == "databricks":
+        from deployment.commands import workspace
+
+        if name is None:
+            raise click.UsageError("say --use-case: the workspace runs the server")
+        workspace.serve(name, settings)
+        return
     if detach:
         from deployment.commands import serve as command
 

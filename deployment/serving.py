@@ -29,6 +29,12 @@ from lakehouse.errors import LakehouseError
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 RETRY_SECONDS = 20  # our server is on this machine or near it: what fails for longer is down
+SIZE = {"workload_size": "Small", "scale_to_zero_enabled": False}  # of an endpoint that is made here
+# What whoever runs an endpoint may have set for its entity, and an update must not take back.
+KEPT = (
+    "workload_size", "workload_type", "scale_to_zero_enabled", "min_provisioned_concurrency",
+    "max_provisioned_concurrency", "burst_scaling_enabled", "environment_vars", "instance_profile_arn",
+)  # fmt: skip
 Record = dict[str, Any]
 
 
@@ -49,6 +55,17 @@ class ServingRefused(LakehouseError):
     """The serving API refused a request; the message is its own."""
 
 
+class EndpointOfAnother(LakehouseError):
+    """An endpoint serves a model that is not the use case's."""
+
+    @classmethod
+    def of(cls, endpoint: str, served: list[str], model: str) -> "EndpointOfAnother":
+        return cls(
+            f"the endpoint '{endpoint}' serves {', '.join(served)}, and not {model} alone",
+            hint="Give the use case an endpoint of its own: serving.endpoint in its file.",
+        )
+
+
 class DeploymentFailed(LakehouseError):
     """A version was not brought to serve; what served before still does."""
 
@@ -60,6 +77,15 @@ class EndpointState:
     name: str
     config_version: int
     traffic: dict[int, int]
+
+    def __str__(self) -> str:
+        """As commands tell it.
+
+        >>> str(EndpointState("churn", 3, {2: 100}))
+        'Endpoint churn serves version 2 (100 %)'
+        """
+        served = ", ".join(f"version {version} ({share} %)" for version, share in self.traffic.items())
+        return f"Endpoint {self.name} serves {served}"
 
 
 def connect(host: str, token: str | None = None, authority: Path | None = None) -> WorkspaceClient:
@@ -89,6 +115,18 @@ def connect(host: str, token: str | None = None, authority: Path | None = None) 
     return client
 
 
+def workspace() -> WorkspaceClient:
+    """A client of the workspace that the SDK finds: that of the job it runs in, or of a profile.
+
+    Raises:
+        ServingRefused: it finds none.
+    """
+    try:
+        return WorkspaceClient()
+    except ValueError as err:
+        raise ServingRefused(str(err), hint="Set DATABRICKS_HOST and DATABRICKS_TOKEN, or a profile.") from err
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to wait for an endpoint, by which clock."""
@@ -116,13 +154,31 @@ def shift(
     with _translated(client, endpoint):
         current = _at_rest(client, endpoint, patience)
         if current is None:
-            client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic))
-        elif not _settled(current) or _state(current).traffic != dict(traffic) or _model(current) != model:
-            config = _config(endpoint, model, traffic)
+            client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic, SIZE))
+        elif not _settled(current) or _state(current).traffic != dict(traffic) or _models(current) != [model]:
+            config = _config(endpoint, model, traffic, _size(current))
             client.serving_endpoints.update_config(
                 endpoint, served_entities=config.served_entities, traffic_config=config.traffic_config
             )
         return _wait(client, endpoint, patience)
+
+
+def follow(
+    client: WorkspaceClient, endpoint: str, model: str, version: int, patience: Patience = Patience()
+) -> EndpointState | None:
+    """Give one version all the traffic of an endpoint that serves the model already; None where there is no endpoint.
+
+    Raises:
+        EndpointOfAnother: it serves another model, and is left alone.
+        DeploymentFailed, ServingRefused: as `deploy` says.
+    """
+    with _translated(client, endpoint):
+        found = _find(client, endpoint)
+    if found is None:
+        return None
+    if (served := _models(found)) not in ([model], []):
+        raise EndpointOfAnother.of(endpoint, served, model)
+    return deploy(client, endpoint, model, version, patience)
 
 
 def served_versions(client: WorkspaceClient, endpoint: str) -> dict[int, int]:
@@ -150,16 +206,12 @@ class _OurServer(Config):
         """Our server is no account's workspace: there is nothing to find out."""
 
 
-def _config(endpoint: str, model: str, traffic: Mapping[int, int]) -> EndpointCoreConfigInput:
+def _config(
+    endpoint: str, model: str, traffic: Mapping[int, int], size: Mapping[str, Any]
+) -> EndpointCoreConfigInput:
     names = {version: f"{model.rpartition('.')[2]}-{version}" for version in traffic}
     entities = [
-        ServedEntityInput(
-            name=name,
-            entity_name=model,
-            entity_version=str(version),
-            workload_size="Small",
-            scale_to_zero_enabled=False,
-        )
+        ServedEntityInput(name=name, entity_name=model, entity_version=str(version), **size)
         for version, name in names.items()
     ]
     routes = [Route(served_model_name=names[version], traffic_percentage=share) for version, share in traffic.items()]
@@ -240,9 +292,18 @@ def _state(found: ServingEndpointDetailed) -> EndpointState:
     return EndpointState(found.name or "", (config and config.config_version) or 0, traffic)
 
 
-def _model(found: ServingEndpointDetailed) -> str | None:
-    names = {entity.entity_name for entity in (found.config and found.config.served_entities) or []}
-    return names.pop() if len(names) == 1 else None
+def _size(found: ServingEndpointDetailed) -> dict[str, Any]:
+    """What the first entity of an endpoint has been given to run on; `SIZE` where it says nothing of it."""
+    entities = (found.config and found.config.served_entities) or []
+    said = {name: getattr(entities[0], name) for name in KEPT} if entities else {}
+    return {name: value for name, value in said.items() if value is not None} or SIZE
+
+
+def _models(found: ServingEndpointDetailed) -> list[str]:
+    """Whose versions an endpoint serves, or is about to when it is new; one without a name is no registered model."""
+    config = found.config or found.pending_config
+    entities = (config and config.served_entities) or []
+    return sorted({entity.entity_name or "an external model" for entity in entities})
 
 
 def _reasons(found: ServingEndpointDetailed) -> str:

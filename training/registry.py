@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
 from training.artifacts import DIGEST, digest
+from training.golden import golden_rows
 from training.intervals import Interval
 from training.lookup import KeyedRows, KeyLookup
 from training.models import FAMILIES
@@ -99,7 +100,7 @@ def register(
     the challenger.
 
     Raises:
-        VersionDamaged: what was written does not answer the golden request as the scorer does.
+        VersionDamaged: what was written does not answer the golden rows as the scorer does.
     """
     client = MlflowClient()
     logged = _write(use_case, refitted.scorer)
@@ -130,9 +131,9 @@ def _digest(uri: str) -> str:
 
 
 def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
-    """The scorer's files in MLflow, after they have answered the golden request."""
-    golden, answer = use_case.golden_request, scorer.answer([use_case.golden_request])[0]
-    passes = signature(scorer)
+    """The scorer's files in MLflow, after they have answered the golden rows."""
+    golden = golden_rows(use_case.golden_request, scorer)
+    answers, passes = scorer.answer(golden), signature(scorer)
     with tempfile.TemporaryDirectory() as folder:
         # The requirements are given, or MLflow would run the model for seconds to find them.
         logged: ModelInfo = mlflow.pyfunc.log_model(
@@ -141,16 +142,16 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
             artifacts=scorer.save(Path(folder)),
             code_paths=[str(PACKAGE), str(PACKAGE.parent / "lakehouse")],
             signature=passes,
-            input_example=input_example(golden, passes.inputs),
+            input_example=input_example(use_case.golden_request, passes.inputs),
             pip_requirements=requirements(scorer),
-            metadata={"golden_request": golden, "golden_answer": answer, **_serving(use_case, scorer)},
+            metadata={"golden_request": golden, "golden_answer": answers, **_serving(use_case, scorer)},
         )
     try:
-        found = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().answer([golden])
+        found = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().answer(golden)
     except Exception as err:  # of damaged files, every reader says something else
         raise VersionDamaged.of(use_case.name, err) from err
-    if found != [answer]:
-        raise VersionDamaged.of(use_case.name, f"they answer {found}, and not {[answer]}")
+    if found != answers:
+        raise VersionDamaged.of(use_case.name, f"they answer {found}, and not {answers}")
     return logged
 
 

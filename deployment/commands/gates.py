@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deployment.commands.serve import deploy
 from deployment.gate import Gate
 from deployment.ledger.home import open_ledger
 from deployment.model_server import process
@@ -21,7 +20,8 @@ class EndpointBehind(LakehouseError):
     @classmethod
     def of(cls, use_case: UseCase, version: int, reason: LakehouseError) -> "EndpointBehind":
         return cls(
-            f"version {version} is the champion, and its endpoint serves another: {reason.failed}",
+            f"version {version} is the champion, and the endpoint '{use_case.serving.endpoint}' still serves what it"
+            f" served before: {reason.failed}",
             hint=f"Let it follow: python -m deployment.run serve --use-case {use_case.name} --detach",
         )
 
@@ -35,15 +35,19 @@ def gate_of(name: str, settings: Settings) -> Iterator[Gate]:
 
 
 def follow(use_case: UseCase, version: int, settings: Settings) -> None:
-    """Let the use case's endpoint serve the version, if a server runs.
+    """Let the use case's endpoint serve the version, on the model server that runs or in the workspace.
 
     Raises:
         EndpointBehind: it does not load there; what served before still does.
     """
-    server = process.running(ServerSettings.of(settings))
-    if server is None:
-        return
     try:
-        deploy(server, use_case, version)
+        if settings.feature_store == "databricks":
+            from deployment.commands import workspace
+
+            workspace.follow(use_case, version, settings)
+        elif (server := process.running(ServerSettings.of(settings))) is not None:
+            from deployment.commands.serve import deploy
+
+            deploy(server, use_case, version)
     except LakehouseError as err:
         raise EndpointBehind.of(use_case, version, err) from err

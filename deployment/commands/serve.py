@@ -40,9 +40,7 @@ def deploy_champion(name: str, settings: Settings) -> None:
 
 def deploy(server: process.ServerInfo, use_case: UseCase, version: int) -> None:
     """Let the use case's endpoint serve the version."""
-    state = serving.deploy(client_of(server), use_case.serving.endpoint, use_case.name, version)
-    served = ", ".join(f"version {version} ({share} %)" for version, share in state.traffic.items())
-    console.detail(f"Endpoint {state.name} serves {served}")
+    console.detail(str(serving.deploy(client_of(server), use_case.serving.endpoint, use_case.name, version)))
 
 
 def running(settings: Settings) -> process.ServerInfo:

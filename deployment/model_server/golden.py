@@ -33,8 +33,17 @@ def check(metadata: Mapping[str, Any], predictions: Any) -> None:
     except ApiError as err:
         raise GoldenMismatch(f"it refuses its own golden request: {err.failed}") from err
     expected = metadata.get(ANSWER)
-    if expected is not None and not agree(found, expected if isinstance(expected, list) else [expected]):
+    if expected is not None and not agree(found, rows_of(expected)):
         raise GoldenMismatch(f"it answers its golden request with {found}, and answered {expected} when registered")
+
+
+def rows_of(said: Any) -> list[Any]:
+    """What a version brings along as rows; one that brings a single row says it without a list.
+
+    >>> rows_of({"age": 41}), rows_of([{"age": 41}, {"age": None}])
+    ([{'age': 41}], [{'age': 41}, {'age': None}])
+    """
+    return said if isinstance(said, list) else [said]
 
 
 def agree(found: Any, expected: Any) -> bool:

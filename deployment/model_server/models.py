@@ -154,7 +154,8 @@ class Registry:
         if {PIPELINE, SCORER} <= artifacts.keys():  # one of ours needs no MLflow to be read
             scorer = Scorer.load(artifacts)
             quick = scorer.compiled.quick_rows if scorer.compiled else 0
-            described = about.of_scorer(scorer, registered, example)
+            first = golden.rows_of(example)[0] if example else None
+            described = about.of_scorer(scorer, registered, first)
             answer: Answer = scorer.answer
             if said_of_keys := metadata.get("lookup"):
                 lookup = KeyLookup.of(said_of_keys)

@@ -276,7 +276,8 @@ def test_a_rollback_refuses_what_answers_differently_from_when_it_was_registered
 
     def drifted(version: object) -> Contender:
         found = loaded(version)  # type: ignore[arg-type]
-        metadata = {**found.metadata, "golden_answer": {"probability": 0.123}}
+        *answers, _ = found.metadata["golden_answer"]
+        metadata = {**found.metadata, "golden_answer": [*answers, {"probability": 0.123}]}
         return Contender(found.version, found.scorer, found.size, found.inputs, metadata)
 
     monkeypatch.setattr(Contender, "load", drifted)
