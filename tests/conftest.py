@@ -1,5 +1,7 @@
 """What every test shares: drawn examples that repeat themselves; the project, built once for those that read it."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -12,6 +14,9 @@ settings.register_profile(
 )
 settings.register_profile("exploring", settings.get_profile("repeated"), derandomize=False)
 settings.load_profile("repeated")
+
+# A JVM here runs for a minute or two: compiling for longer runs took more than a third of its processor time.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 @pytest.fixture(scope="session")
