@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from training.encoding import CategoryIndex, Encoder, OneHot, Ordinal
+from training.encoder import Encoder
+from training.encoding import Categorical
 from training.hooks.hook import Record
 from training.scoring import Refused, Scorer
 
 DRAWN, MOST = 100, 4  # rows to choose from, and how many of them are taken
+LISTED = 30  # categories of one column that are drawn from
 
 
 def golden_rows(request: Record, scorer: Scorer) -> list[Record]:
@@ -38,8 +40,6 @@ def _values(column: str, value: Any, encoder: Encoder) -> list[Any]:
     if isinstance(value, int | float) and not isinstance(value, bool):
         others += [0, 2 * value]
     for encoding in encodings:
-        if isinstance(encoding, OneHot | Ordinal):
-            others += encoding.categories
-        elif isinstance(encoding, CategoryIndex):
-            others += encoder.vocabularies[encoding.index][1:MOST]
-    return [value, *(each for each in others if all(encoding.accepts(each) for encoding in encodings))]
+        if isinstance(encoding, Categorical):
+            others += encoder.categories_of(encoding)[:LISTED]
+    return [value, *(each for each in others if all(encoder.accepts(encoding, each) for encoding in encodings))]

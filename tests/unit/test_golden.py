@@ -22,7 +22,7 @@ def test_the_request_comes_first_then_it_without_what_may_be_missing_then_the_ex
     rows = golden_rows(RECORDS[0], SCORER)
     assert rows[:2] == [RECORDS[0], {"amount": 1.5, "place": None, "known": None}]
     assert len(rows) == 4
-    check(rows, SCORER.encoder.encodings)
+    check(rows, SCORER.encoder)
     said = [answer["probability"] for answer in SCORER.answer(rows)]
     assert said[2] == min(said)
     assert said[3] == max(said)
