@@ -12,6 +12,8 @@ from pathlib import Path
 from lakehouse.settings import PROJECT
 from tests.ports import free_port
 
+# MLflow sets its own two for whoever is asked for another store in this process.
+ELSEWHERE = {"SPARK_REMOTE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
 COPIED = ["dbt_project", "lakehouse", "training", "deployment", "dbt_project.yml", "profiles.yml"]
 
 
@@ -36,9 +38,7 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = {
-            name: value for name, value in os.environ.items() if name not in {"SPARK_REMOTE", "MLFLOW_TRACKING_URI"}
-        }
+        ours = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
         # Before the editable install, which points at the project that the tests run in.
         path = os.pathsep.join([str(self.root), str(self.root / "dbt_project" / "adapter")])
         return {**ours, "PYTHONPATH": path, "NO_COLOR": "1", **self.variables}

@@ -47,7 +47,7 @@ def answered(scorer: Scorer, *records: Mapping[str, Any]) -> bool:
 ORDINARY = st.fixed_dictionaries(
     {
         "amount": st.floats(-1e9, 1e9) | st.integers(-(10**9), 10**9),
-        "place": st.none() | st.text(max_size=5) | st.sampled_from(["Aachen", "Bonn", "Celle"]),
+        "place": st.none() | st.sampled_from(["Aachen", "Bonn", "Celle"]),
         "known": st.none() | st.integers(-(10**9), 10**9),
     }
 )
