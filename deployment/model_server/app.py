@@ -133,6 +133,8 @@ class Gate:
                 if refusal.status != TOO_SLOW:
                     await incoming.discard(self._body_seconds)
                 await send_json(send, refusal.status, serialise(refusal.body()), refusal.headers)
+            # Its traceback holds this frame, which would hold it and the request: a connection to close stays open.
+            del refusal
 
 
 def refusal_of(err: Exception, method: str, path: str) -> ApiError:
