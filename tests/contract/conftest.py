@@ -9,11 +9,12 @@ import pytest
 from databricks.sdk import WorkspaceClient
 
 from deployment import serving
+from deployment.gate import Gate
 from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
-from tests.contract.people import Place
+from tests.contract.people import Place, opened
 from tests.ports import free_port
 from training.artifacts import DIGEST, digest
 
@@ -82,23 +83,23 @@ mlflow.models.set_model(Plain())
 
 
 @pytest.fixture(scope="session")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def awaited(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file that `slow` version 1 waits for when it is loaded."""
     return tmp_path_factory.mktemp("gate") / "open"
 
 
 @pytest.fixture(scope="session")
-def tracking_uri(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> str:
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory, awaited: Path) -> str:
     """A registry with `term_deposit` 1 to 3, of which 3 fails to load, and a version 1 of each other model."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     with warnings.catch_warnings(record=True):  # a registry is made here, not tested
         warnings.simplefilter("always")
-        _register(uri, folder, gate)
+        _register(uri, folder, awaited)
     return uri
 
 
-def _register(uri: str, folder: Path, gate: Path) -> None:
+def _register(uri: str, folder: Path, awaited: Path) -> None:
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
@@ -120,9 +121,9 @@ def _register(uri: str, folder: Path, gate: Path) -> None:
         ("term_deposit", BROKEN.replace("VERSION", "3"), None, None),
         ("refusing", STRICT.replace("VERSION", "1"), refusing, None),
         ("drifted", STRICT.replace("VERSION", "2"), golden[0], None),
-        ("slow", SLOW.replace("VERSION", "1").replace("GATE", repr(str(gate))), None, None),
+        ("slow", SLOW.replace("VERSION", "1").replace("GATE", repr(str(awaited))), None, None),
         ("plain", PLAIN, None, signature),
-        ("waiting", WAITING.replace("VERSION", "1").replace("GATE", repr(str(gate) + ".answer")), None, None),
+        ("waiting", WAITING.replace("VERSION", "1").replace("GATE", repr(str(awaited) + ".answer")), None, None),
         ("scaled", SCALED, None, ModelSignature(inputs=signature.inputs, params=factor)),
     ]
     for number, (name, code, metadata, given) in enumerate(models):
@@ -142,6 +143,17 @@ def _register(uri: str, folder: Path, gate: Path) -> None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Tables, and a registry with four versions of `people`; each test takes a copy."""
     return Place.built(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture
+def place(template: Place, tmp_path: Path) -> Place:
+    return template.copied(tmp_path)
+
+
+@pytest.fixture
+def gate(place: Place) -> Iterator[Gate]:
+    with opened(place) as found:
+        yield found
 
 
 Start = Callable[[], ServerSettings]

@@ -12,12 +12,15 @@ import mlflow
 import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 from mlflow.tracking import MlflowClient
 
 from deployment.gate import Gate
 from deployment.ledger import Ledger
 from deployment.ledger.folder import FolderLedger
+from deployment.run import main
+from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
@@ -161,6 +164,15 @@ def opened(place: Place, **use_case: object) -> Iterator[Gate]:
 def let_challenge(gate: Gate, version: int) -> Gate:
     gate.client.set_registered_model_alias(NAME, CHALLENGER, str(version))
     return gate
+
+
+def command(*arguments: str, exits: int = 0) -> str:
+    """Run a command of `deployment.run` for `people`; its output, after checking how it exited."""
+    result = CliRunner().invoke(main, [*arguments, "--use-case", NAME])
+    code = 1 if isinstance(result.exception, LakehouseError) else result.exit_code
+    output = f"{result.output}{result.exception or ''}"
+    assert code == exits, output
+    return output
 
 
 def champion(gate: Gate) -> int | None:

@@ -1,14 +1,13 @@
 """The gate on real versions: models in a real registry, judged on real Delta tables, by its commands."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from click.testing import CliRunner
 from deltalake import write_deltalake
 from mlflow.artifacts import load_text
 
@@ -20,8 +19,6 @@ from deployment.gate import Gate, ReasonRefused, RollbackRefused
 from deployment.history import History
 from deployment.holdout import HoldoutRefused
 from deployment.model_server import process
-from deployment.run import main
-from lakehouse.errors import LakehouseError
 from tests.contract.people import (
     MUDDLED,
     NAME,
@@ -29,6 +26,7 @@ from tests.contract.people import (
     Place,
     actions,
     champion,
+    command,
     let_challenge,
     opened,
     threshold_of,
@@ -39,31 +37,12 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def place(template: Place, tmp_path: Path) -> Place:
-    return template.copied(tmp_path)
-
-
-@pytest.fixture
-def gate(place: Place) -> Iterator[Gate]:
-    with opened(place) as found:
-        yield found
-
-
-@pytest.fixture
 def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command of `deployment.run` here; its output, after checking how it exited."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.settings.tracking_uri)
     monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(place.warehouse))
     monkeypatch.setattr(gates, "load", lambda _name: USE_CASE)
     monkeypatch.setattr(process, "running", lambda _settings: None)
-
-    def command(*arguments: str, exits: int = 0) -> str:
-        result = CliRunner().invoke(main, [*arguments, "--use-case", NAME])
-        code = 1 if isinstance(result.exception, LakehouseError) else result.exit_code
-        output = f"{result.output}{result.exception or ''}"
-        assert code == exits, output
-        return output
-
     return command
 
 

@@ -58,12 +58,6 @@ def place(crowned: Place, tmp_path: Path) -> Place:
     return crowned.copied(tmp_path)
 
 
-@pytest.fixture
-def gate(place: Place) -> Iterator[Gate]:
-    with opened(place) as found:
-        yield found
-
-
 BEFORE = [("promoted", None, 1), ("promoted", 1, 2)]
 
 

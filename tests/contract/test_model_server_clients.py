@@ -106,11 +106,11 @@ def test_errors_are_the_classes_that_the_sdk_knows(client: WorkspaceClient, serv
         list(stranger.serving_endpoints.list())
 
 
-def test_one_update_at_a_time(client: WorkspaceClient, gate: Path) -> None:
+def test_one_update_at_a_time(client: WorkspaceClient, awaited: Path) -> None:
     endpoints = client.serving_endpoints
     config = EndpointCoreConfigInput(name="busy", served_entities=[entity(1)])
     endpoints.create_and_wait("busy", config=config)
-    gate.unlink(missing_ok=True)
+    awaited.unlink(missing_ok=True)
     waiter = endpoints.update_config("busy", served_entities=[entity(1, "slow")])
     try:
         with pytest.raises(ResourceConflict, match="one update at a time"):
@@ -120,7 +120,7 @@ def test_one_update_at_a_time(client: WorkspaceClient, gate: Path) -> None:
         assert found.pending_config and found.pending_config.start_time
         assert endpoints.query("busy", dataframe_records=ROWS).served_model_name == "term_deposit-1"
     finally:
-        gate.touch()
+        awaited.touch()
     assert waiter.result(timeout=timedelta(seconds=30)).config
     assert endpoints.query("busy", dataframe_records=ROWS).served_model_name == "slow-1"
 

@@ -96,10 +96,10 @@ def test_a_chunk_that_is_none_is_refused(hasty: ServerSettings) -> None:
 
 
 def test_what_was_accepted_is_answered_before_the_server_ends(
-    start: Callable[[], ServerSettings], gate: Path
+    start: Callable[[], ServerSettings], awaited: Path
 ) -> None:
     settings = start()
-    answering = gate.with_name(gate.name + ".answer")
+    answering = awaited.with_name(awaited.name + ".answer")
     asked = answering.with_name(answering.name + ".asked")
     client = serving.connect(settings.url, read_token(settings.token_file))
     serving.deploy(client, "e", "waiting", 1)

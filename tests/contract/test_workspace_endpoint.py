@@ -1,6 +1,6 @@
 """The endpoint of a workspace follows the champion: the commands, against the real client's signatures."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import create_autospec
@@ -19,10 +19,9 @@ from deployment.gate import Gate
 from deployment.ledger import Ledger
 from deployment.ledger.folder import FolderLedger
 from deployment.run import main
-from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
-from tests.contract.people import NAME, USE_CASE, Place, champion, let_challenge, opened
+from tests.contract.people import NAME, USE_CASE, Place, champion, command, let_challenge
 from training.registry import CHAMPION
 
 Run = Callable[..., str]
@@ -67,17 +66,6 @@ class Workspace:
 
 
 @pytest.fixture
-def place(template: Place, tmp_path: Path) -> Place:
-    return template.copied(tmp_path)
-
-
-@pytest.fixture
-def gate(place: Place) -> Iterator[Gate]:
-    with opened(place) as found:
-        yield found
-
-
-@pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Workspace:
     found = Workspace()
     monkeypatch.setattr(serving, "WorkspaceClient", lambda: found.client)
@@ -93,14 +81,6 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(gates, "open_ledger", lambda _settings: Ledger(FolderLedger(Warehouse(place.warehouse))))
     monkeypatch.setattr(gates, "load", lambda _name: USE_CASE)
     monkeypatch.setattr(workspace, "load", lambda _name: USE_CASE)
-
-    def command(*arguments: str, exits: int = 0) -> str:
-        result = CliRunner().invoke(main, [*arguments, "--use-case", NAME])
-        code = 1 if isinstance(result.exception, LakehouseError) else result.exit_code
-        output = f"{result.output}{result.exception or ''}"
-        assert code == exits, output
-        return output
-
     return command
 
 
