@@ -15,26 +15,19 @@ from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service.serving import (
     EndpointCoreConfigInput,
     EndpointStateConfigUpdate,
-    EndpointStateReady,
     Route,
     ServedEntityInput,
-    ServedModelStateDeployment,
     ServingEndpointDetailed,
     TrafficConfig,
 )
 
+from deployment.endpoint_state import SIZE, EndpointState, models, reasons, settled, size, state, under_way, update
 from deployment.model_server.clock import SYSTEM, Clock
 from lakehouse.errors import LakehouseError
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 RETRY_SECONDS = 20  # our server is on this machine or near it: what fails for longer is down
-SIZE = {"workload_size": "Small", "scale_to_zero_enabled": False}  # of an endpoint that is made here
-# What whoever runs an endpoint may have set for its entity, and an update must not take back.
-KEPT = (
-    "workload_size", "workload_type", "scale_to_zero_enabled", "min_provisioned_concurrency",
-    "max_provisioned_concurrency", "burst_scaling_enabled", "environment_vars", "instance_profile_arn",
-)  # fmt: skip
 Record = dict[str, Any]
 
 
@@ -68,24 +61,6 @@ class EndpointOfAnother(LakehouseError):
 
 class DeploymentFailed(LakehouseError):
     """A version was not brought to serve; what served before still does."""
-
-
-@dataclass(frozen=True)
-class EndpointState:
-    """An endpoint that answers: its config version and the per cent of traffic by model version."""
-
-    name: str
-    config_version: int
-    traffic: dict[int, int]
-
-    def __str__(self) -> str:
-        """As commands tell it.
-
-        >>> str(EndpointState("churn", 3, {2: 100}))
-        'Endpoint churn serves version 2 (100 %)'
-        """
-        served = ", ".join(f"version {version} ({share} %)" for version, share in self.traffic.items())
-        return f"Endpoint {self.name} serves {served}"
 
 
 def connect(host: str, token: str | None = None, authority: Path | None = None) -> WorkspaceClient:
@@ -155,8 +130,8 @@ def shift(
         current = _at_rest(client, endpoint, patience)
         if current is None:
             client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic, SIZE))
-        elif not _settled(current) or _state(current).traffic != dict(traffic) or _models(current) != [model]:
-            config = _config(endpoint, model, traffic, _size(current))
+        elif not settled(current) or state(current).traffic != dict(traffic) or models(current) != [model]:
+            config = _config(endpoint, model, traffic, size(current))
             client.serving_endpoints.update_config(
                 endpoint, served_entities=config.served_entities, traffic_config=config.traffic_config
             )
@@ -176,7 +151,7 @@ def follow(
         found = _find(client, endpoint)
     if found is None:
         return None
-    if (served := _models(found)) not in ([model], []):
+    if (served := models(found)) not in ([model], []):
         raise EndpointOfAnother.of(endpoint, served, model)
     return deploy(client, endpoint, model, version, patience)
 
@@ -188,7 +163,7 @@ def served_versions(client: WorkspaceClient, endpoint: str) -> dict[int, int]:
         ServingRefused: there is no such endpoint.
     """
     with _translated(client, endpoint):
-        return _state(client.serving_endpoints.get(endpoint)).traffic
+        return state(client.serving_endpoints.get(endpoint)).traffic
 
 
 def answer(client: WorkspaceClient, endpoint: str, records: list[Record]) -> list[Any]:
@@ -234,10 +209,10 @@ def _at_rest(client: WorkspaceClient, endpoint: str, patience: Patience) -> Serv
     """
     deadline = patience.clock.time() + patience.seconds
     found = _find(client, endpoint)
-    while found is not None and _under_way(found):
+    while found is not None and under_way(found):
         if patience.clock.time() >= deadline:
             raise DeploymentFailed(
-                f"the endpoint '{endpoint}' is still busy with an earlier update: {_reasons(found)}",
+                f"the endpoint '{endpoint}' is still busy with an earlier update: {reasons(found)}",
                 hint="See what it does: python -m deployment.run status",
             )
         patience.clock.sleep(FIRST_PAUSE)
@@ -245,76 +220,25 @@ def _at_rest(client: WorkspaceClient, endpoint: str, patience: Patience) -> Serv
     return found
 
 
-def _under_way(found: ServingEndpointDetailed) -> bool:
-    entities = (found.config and found.config.served_entities) or []
-    states = [entity.state.deployment for entity in entities if entity.state]
-    recovering = ServedModelStateDeployment.DEPLOYMENT_RECOVERING in states
-    return recovering or _update(found) is EndpointStateConfigUpdate.IN_PROGRESS
-
-
 def _wait(client: WorkspaceClient, endpoint: str, patience: Patience) -> EndpointState:
     clock, pause = patience.clock, FIRST_PAUSE
     deadline = clock.time() + patience.seconds
     while True:
         found = client.serving_endpoints.get(endpoint)
-        if _settled(found):
-            return _state(found)
-        if _update(found) in {EndpointStateConfigUpdate.UPDATE_FAILED, EndpointStateConfigUpdate.UPDATE_CANCELED}:
+        if settled(found):
+            return state(found)
+        if update(found) in {EndpointStateConfigUpdate.UPDATE_FAILED, EndpointStateConfigUpdate.UPDATE_CANCELED}:
             raise DeploymentFailed(
-                f"the endpoint '{endpoint}' could not be updated: {_reasons(found)}",
+                f"the endpoint '{endpoint}' could not be updated: {reasons(found)}",
                 hint="What it served before it still serves. Correct the model and deploy again.",
             )
         if clock.time() >= deadline:
             raise DeploymentFailed(
-                f"the endpoint '{endpoint}' was not ready in time: {_update(found)}, {_reasons(found)}",
+                f"the endpoint '{endpoint}' was not ready in time: {update(found)}, {reasons(found)}",
                 hint="It may still become ready: python -m deployment.run status",
             )
         clock.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
-
-
-def _update(found: ServingEndpointDetailed) -> EndpointStateConfigUpdate | None:
-    return found.state.config_update if found.state else None
-
-
-def _settled(found: ServingEndpointDetailed) -> bool:
-    ready = found.state is not None and found.state.ready is EndpointStateReady.READY
-    return ready and _update(found) is EndpointStateConfigUpdate.NOT_UPDATING
-
-
-def _state(found: ServingEndpointDetailed) -> EndpointState:
-    config = found.config
-    versions = {entity.name: int(entity.entity_version or 0) for entity in (config and config.served_entities) or []}
-    routes = (config and config.traffic_config and config.traffic_config.routes) or []
-    traffic = {
-        versions[route.served_model_name or route.served_entity_name]: route.traffic_percentage for route in routes
-    }
-    return EndpointState(found.name or "", (config and config.config_version) or 0, traffic)
-
-
-def _size(found: ServingEndpointDetailed) -> dict[str, Any]:
-    """What the first entity of an endpoint has been given to run on; `SIZE` where it says nothing of it."""
-    entities = (found.config and found.config.served_entities) or []
-    said = {name: getattr(entities[0], name) for name in KEPT} if entities else {}
-    return {name: value for name, value in said.items() if value is not None} or SIZE
-
-
-def _models(found: ServingEndpointDetailed) -> list[str]:
-    """Whose versions an endpoint serves, or is about to when it is new; one without a name is no registered model."""
-    config = found.config or found.pending_config
-    entities = (config and config.served_entities) or []
-    return sorted({entity.entity_name or "an external model" for entity in entities})
-
-
-def _reasons(found: ServingEndpointDetailed) -> str:
-    config = found.pending_config or found.config
-    states = [(entity.name, entity.state) for entity in (config and config.served_entities) or []]
-    told = [
-        f"{name}: {state.deployment_state_message}"
-        for name, state in states
-        if state and state.deployment_state_message
-    ]
-    return "; ".join(told) or "the server gives no reason"
 
 
 def _is_ours(host: str) -> bool:

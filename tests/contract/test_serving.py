@@ -14,6 +14,7 @@ from databricks.sdk.core import Config
 from benchmarks.changes import changes, check, while_changing
 from benchmarks.load import count
 from deployment import serving
+from deployment.endpoint_state import EndpointState
 from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.ports import started_at
@@ -26,7 +27,7 @@ ROWS = [{"age": 50}]
 
 def test_deploy_creates_then_updates_and_tells_what_is_served(client: WorkspaceClient) -> None:
     first = serving.deploy(client, "deploy", "term_deposit", 1)
-    assert first == serving.EndpointState("deploy", 1, {1: 100})
+    assert first == EndpointState("deploy", 1, {1: 100})
     assert serving.deploy(client, "deploy", "term_deposit", 1) == first, "what is served already is not loaded again"
     assert serving.deploy(client, "deploy", "term_deposit", 2).traffic == {2: 100}
     assert serving.answer(client, "deploy", ROWS) == [{"version": 2, "probability": 0.5}]

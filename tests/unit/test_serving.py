@@ -10,6 +10,7 @@ from databricks.sdk.errors import NotFound, ResourceConflict
 from databricks.sdk.service.serving import ServingEndpointDetailed
 
 from deployment import serving
+from deployment.endpoint_state import EndpointState
 
 
 class FakeClock:
@@ -69,8 +70,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def deploy(clock: FakeClock) -> Callable[..., serving.EndpointState]:
-    def run(endpoints: Endpoints, version: int) -> serving.EndpointState:
+def deploy(clock: FakeClock) -> Callable[..., EndpointState]:
+    def run(endpoints: Endpoints, version: int) -> EndpointState:
         config = SimpleNamespace(host="http://127.0.0.1:8080")
         client = cast(WorkspaceClient, SimpleNamespace(serving_endpoints=endpoints, config=config))
         return serving.deploy(client, "e", "main.risk.m", version, serving.Patience(60, clock))
@@ -80,7 +81,7 @@ def deploy(clock: FakeClock) -> Callable[..., serving.EndpointState]:
 
 def test_a_missing_endpoint_is_created(deploy: Any) -> None:
     endpoints = Endpoints(NotFound("no such endpoint"), LOADING, LOADING, READY)
-    assert deploy(endpoints, 1) == serving.EndpointState("e", 1, {1: 100})
+    assert deploy(endpoints, 1) == EndpointState("e", 1, {1: 100})
     assert endpoints.asked == ["create 1"]
 
 
