@@ -1,9 +1,8 @@
 """What a neighbour counts for by its distance: for whoever fits and for whoever only answers."""
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from training.predictions import Floats
 
 NEARLY_SAME = 1e-3  # of scaled columns, or of rows of length one
 

@@ -1,5 +1,7 @@
 """The endpoint of a use case in a workspace, where Databricks runs the server and the catalog names the model."""
 
+from mlflow.tracking import MlflowClient
+
 from deployment import serving, stages
 from lakehouse import console
 from lakehouse.settings import Settings
@@ -17,8 +19,8 @@ def serve(name: str, settings: Settings) -> None:
     """
     endpoint = load(name).serving.endpoint
     with tracking(settings) as client:
-        version = int(stages.champion(client, name).version)
-    ours, model = serving.workspace(), _model(name, settings)
+        version, model = int(stages.champion(client, name).version), _model(client, name)
+    ours = serving.workspace()
     followed = serving.follow(ours, endpoint, model, version)
     console.detail(str(followed or serving.deploy(ours, endpoint, model, version)))
 
@@ -29,7 +31,9 @@ def follow(use_case: UseCase, version: int, settings: Settings) -> None:
     Raises:
         LakehouseError: it does not serve it; what served before still does.
     """
-    endpoint, model = use_case.serving.endpoint, _model(use_case.name, settings)
+    endpoint = use_case.serving.endpoint
+    with tracking(settings) as client:
+        model = _model(client, use_case.name)
     state = serving.follow(serving.workspace(), endpoint, model, version)
     if state is None:
         console.detail(f"The workspace has no endpoint '{endpoint}' that could follow.")
@@ -38,14 +42,13 @@ def follow(use_case: UseCase, version: int, settings: Settings) -> None:
         console.detail(str(state))
 
 
-def _model(name: str, settings: Settings) -> str:
+def _model(client: MlflowClient, name: str) -> str:
     """The model as the registry has it: in Unity Catalog with its catalog and schema.
 
     Raises:
         NoModel: it was deleted.
     """
-    with tracking(settings) as client:
-        found = model_of(client, name)
+    found = model_of(client, name)
     if found is None:
         raise stages.NoModel.of(name)
     return str(found.name)

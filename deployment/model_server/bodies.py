@@ -3,10 +3,9 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from math import isfinite
 from typing import Any
 
@@ -91,8 +90,10 @@ def _decode_slowly(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
         value = _DECODER.decode(text)
-        for broken in islice(_broken(value, ""), 1):
-            raise ApiError.bad_request(f"The body is no strict JSON: {broken}")
+        if broken := _broken(value):
+            why, where = broken
+            place = where.removeprefix(".")[:200] or "its top"
+            raise ApiError.bad_request(f"The body is no strict JSON: {why}, at {place}")
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError as err:
@@ -114,16 +115,20 @@ class _Broken:
     why: str
 
 
-def _broken(value: Any, path: str) -> Iterator[str]:
-    """What is wrong in a decoded body, each with its place: `dataframe_records[3].age`."""
+def _broken(value: Any) -> tuple[str, str] | None:
+    """Why and where a decoded body has a value that JSON has not, the first of them: `.dataframe_records[3].age`."""
     if isinstance(value, _Broken):
-        yield f"{value.why}, at {path[:200] or 'its top'}"
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from _broken(each, f"{path}.{key[:100]}".removeprefix("."))
+        return value.why, ""
+    inside: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, dict):
+        inside = value.items()
     elif isinstance(value, list):
-        for place, each in enumerate(value):
-            yield from _broken(each, f"{path}[{place}]")
+        inside = enumerate(value)
+    for step, each in inside:
+        if found := _broken(each):
+            why, where = found
+            return why, (f".{step[:100]}" if isinstance(step, str) else f"[{step}]") + where
+    return None
 
 
 def _check_type(headers: Mapping[bytes, bytes]) -> None:
