@@ -79,7 +79,8 @@ class Terms:
     Attributes:
         metric: what trials are compared by.
         trials: how many there are at most.
-        seconds: after which no trial begins, and none that runs is waited for; None: no limit.
+        seconds: after which no trial begins, and none that runs is waited for unless it runs in this process; None:
+            no limit.
         ahead: how many trials are asked for beyond the last that was told. What is proposed depends on it, and on
             nothing that differs from run to run: trials are told in order of their numbers, however they end.
         prune: whether poor trials are stopped early.
