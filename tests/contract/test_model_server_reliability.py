@@ -24,6 +24,7 @@ from deployment.model_server.models import ModelNotLoaded, Registry
 from deployment.model_server.settings import ServerSettings
 from deployment.model_server.vouched import NotVouched, fetch
 from lakehouse.settings import PROJECT, Serving
+from tests.contract.people import mlflow_as_before
 from tests.ports import free_port
 from training.artifacts import DIGEST, digest
 
@@ -189,12 +190,10 @@ def _signed_itself(folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def registry(tracking_uri: str) -> Iterator[mlflow.MlflowClient]:
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_registry_uri(tracking_uri)
-    yield mlflow.MlflowClient()
-    mlflow.set_tracking_uri(before)
-    mlflow.set_registry_uri(before)
+    with mlflow_as_before():
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_registry_uri(tracking_uri)
+        yield mlflow.MlflowClient()
 
 
 def copied(registry: mlflow.MlflowClient, name: str, **tags: str) -> ModelVersion:

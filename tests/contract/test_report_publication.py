@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
+from tests.contract.people import mlflow_as_before
 from tests.unit.frames import ENCODER, alternating, by_time
 from training import registry, report, splitting
 from training.frame import TrainingFrame
@@ -47,11 +48,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def client(settings: Settings) -> Iterator[MlflowClient]:
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    with tracking(settings) as ours:
+    with mlflow_as_before(), tracking(settings) as ours:
         yield ours
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
 
 
 @pytest.fixture(scope="module")

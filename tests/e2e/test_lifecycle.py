@@ -14,6 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.checkout import Checkout, ended
+from tests.contract.people import mlflow_as_before
 
 USE_CASE = ("--use-case", "term_deposit")
 LINEAR = ("--families", "logistic_regression")  # a trial of it takes a fraction of a second
@@ -69,7 +70,8 @@ def stages(client: MlflowClient) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def client(checkout: Checkout) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{checkout.root / 'mlflow.db'}")
+    uri = f"sqlite:///{checkout.root / 'mlflow.db'}"
+    return MlflowClient(uri, uri)
 
 
 def test_commands_out_of_order_name_the_next_one(checkout: Checkout) -> None:
@@ -113,8 +115,9 @@ def test_the_report_and_the_trials_are_tracked(checkout: Checkout, client: Mlflo
 
 
 def test_the_endpoint_answers_as_the_registered_model_does(checkout: Checkout, golden: dict[str, Any]) -> None:
-    mlflow.set_tracking_uri(f"sqlite:///{checkout.root / 'mlflow.db'}")
-    model = mlflow.pyfunc.load_model("models:/term_deposit/1").unwrap_python_model()
+    with mlflow_as_before():
+        mlflow.set_tracking_uri(f"sqlite:///{checkout.root / 'mlflow.db'}")
+        model = mlflow.pyfunc.load_model("models:/term_deposit/1").unwrap_python_model()
     records = [golden | {"age": age, "job": job} for age in (18, 49, 50, 95) for job in ("student", None)]
     code, answer = post(checkout, {"dataframe_records": records})
     assert code == 200
