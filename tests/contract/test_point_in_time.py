@@ -102,6 +102,13 @@ def test_a_row_of_the_spine_without_a_key_stays_and_finds_nothing(store: LocalFe
     assert sorted((str(row["client"]), row["sum"]) for row in found) == [("1", 10), ("None", None)]
 
 
+def test_a_row_of_the_spine_without_a_time_stays_and_finds_nothing(store: LocalFeatureStore) -> None:
+    write(store, "labels", "client at label", [(1, None, 1), (1, day(5), 0)])
+    write(store, "orders", "client known_at sum", [(1, day(1), 10), (1, None, 20)], keys=["client"])
+    found = joined(store, FeatureLookup("gold.orders", ("sum",)))
+    assert [(row["at"], row["sum"]) for row in found] == [(None, None), (day(5), 10)]
+
+
 @pytest.mark.parametrize(
     ("kind", "time"),
     [(pa.date32(), date(2020, 1, 5)), (pa.timestamp("us"), datetime(2020, 1, 5)), (TIME, day(5))],  # noqa: DTZ001
@@ -113,7 +120,8 @@ def test_a_spine_of_dates_or_of_local_times_means_utc(
     write(store, "labels", "client at label", [(1, time, 1)], types={"at": kind})
     late = day(5) + timedelta(seconds=1)
     write(store, "orders", "client known_at sum", [(1, day(4), 10), (1, late, 20)], keys=["client"])
-    assert [row["sum"] for row in joined(store, FeatureLookup("gold.orders", ("sum",), lookback))] == [10]
+    found = joined(store, FeatureLookup("gold.orders", ("sum",), lookback))
+    assert [(row["at"], row["sum"]) for row in found] == [(time, 10)]
 
 
 def test_features_may_bear_the_names_that_a_spine_bears(store: LocalFeatureStore) -> None:

@@ -100,29 +100,41 @@ def require_unique(table: FeatureTable, rows: DataFrame) -> None:
 
 
 def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataFrame:
-    """The frame, and for each row the time of the newest features that were known at its time."""
-    keys = side.table.keys
-    carried = [field for field in frame.schema if field.name not in keys]
-    newness = _newness(side.table)
-    known = F.greatest(*(to_micros(time) for time in (side.table.timestamp, *side.table.times)))
-    sides = frame.select(
+    """The frame, and for each row the time of the newest features that were known at its time.
+
+    The sort carries as few columns as it can, for a table has many times the rows of a frame: `_order` is twice a
+    time, and one more of the frame, for what is known at a time counts at that time. It tells the frame's time again,
+    and of a table with one time also the newness.
+    """
+    keys, table = side.table.keys, side.table
+    types = {field.name: field.dataType for field in frame.schema}
+    carried = [column for column in frame.columns if column not in (*keys, spine.timestamp)]
+    known = F.greatest(*(to_micros(time) for time in (table.timestamp, *table.times)))
+    looked_up = [
         *keys,
-        *(F.col(field.name).alias(f"_{field.name}") for field in carried),
-        # Twice the time, and one more on this side: what is known at a time counts at that time.
         (to_micros(spine.timestamp) * 2 + 1).alias("_order"),
-        F.lit(None).cast(side.rows.select(newness).schema[0].dataType).alias("_newness"),
-    ).unionAll(
-        side.rows.select(
-            *keys,
-            *(F.lit(None).cast(field.dataType).alias(f"_{field.name}") for field in carried),
-            (known * 2).alias("_order"),
-            newness.alias("_newness"),
-        )
-    )
+        *(F.col(column).alias(f"_{column}") for column in carried),
+    ]
+    found = [
+        *keys,
+        (known * 2).alias("_order"),
+        *(F.lit(None).cast(types[column]).alias(f"_{column}") for column in carried),
+    ]
+    newness = F.when(F.col("_order") % 2 == 0, _half("_order"))
+    if table.known_at:
+        newness = F.col("_newness")
+        kind = side.rows.select(_newness(table)).schema[0].dataType
+        looked_up.append(F.lit(None).cast(kind).alias("_newness"))
+        found.append(_newness(table).alias("_newness"))
+    sides = frame.select(*looked_up).unionAll(side.rows.where(known.isNotNull()).select(*found))
     until_now = Window.partitionBy(*keys).orderBy("_order").rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    newest = sides.withColumn("_newness", F.max("_newness").over(until_now)).where(F.col("_order") % 2 != 0)
-    back = [F.col(c if c in keys else f"_{c}").alias(c) for c in frame.columns]
-    return newest.select(*back, F.col("_newness").alias(name))
+    newest = sides.withColumn(name, F.max(newness).over(until_now)).where(
+        # A row of a spine that has no time stays in the frame, where it is seen.
+        F.col("_order").isNull() | (F.col("_order") % 2 != 0)
+    )
+    time = F.timestamp_micros(_half("_order")).cast(types[spine.timestamp])
+    back = {spine.timestamp: time} | {key: F.col(key) for key in keys} | {c: F.col(f"_{c}") for c in carried}
+    return newest.select(*(back[column].alias(column) for column in frame.columns), name)
 
 
 def _with_features(frame: DataFrame, spine: Spine, side: Side, newest: str) -> DataFrame:
@@ -150,3 +162,7 @@ def _newness(table: FeatureTable) -> Column:
 def to_micros(time: str) -> Column:
     """A time as whole microseconds since 1970."""
     return F.unix_micros(F.col(time).cast("timestamp"))
+
+
+def _half(order: str) -> Column:
+    return F.shiftright(order, 1)
