@@ -34,7 +34,7 @@ def joint_space(
     """The families' spaces, each with the ranges and values of `narrowed` in place of its own.
 
     Every family that has a space may also leave out each group of inputs in `leave_out`. Where there are no classes,
-    none has a weight.
+    none has a weight. Known are the defaults of the families, the cheapest first.
 
     Raises:
         SpaceRefused: it narrows what no family has, or to what cannot be.
@@ -48,7 +48,9 @@ def joint_space(
     }
     spaces = {name: _space(name, space, narrowed.get(name, {})) for name, space in declared.items()}
     without = dimensions(leave_out)
-    return JointSpace({name: {**space, **without} if space else space for name, space in spaces.items()})
+    space = JointSpace({name: {**space, **without} if space else space for name, space in spaces.items()})
+    cheap_first = sorted(families, key=lambda name: FAMILIES[name].cost)
+    return replace(space, known=tuple(space.default(name) for name in cheap_first))
 
 
 def _space(family: str, space: Space, narrowed: Narrowed) -> Space:
