@@ -58,7 +58,7 @@ class Hyperopt:
     def ask(self, number: int) -> Candidate | None:
         ids = self._trials.new_trial_ids(1)
         self._trials.refresh()
-        asked = self._algorithm(ids, self._domain, self._trials, self._draws.integers(SEEDS))
+        asked = self._algorithm(ids, self._domain, self._trials, int(self._draws.integers(SEEDS)))
         self._places[number] = len(self._trials._dynamic_trials)
         self._trials.insert_trial_docs(asked)
         self._trials.refresh()
