@@ -10,6 +10,7 @@ from lakehouse.settings import Settings
 from tests.contract.people import NAME, USE_CASE, mlflow_as_before, write_tables
 from training.registry import newest_version
 from training.run import train
+from training.search.space import SpaceRefused
 from training.search.trial import Attempt, Task, Trial
 from training.tracking import tracking
 from training.use_case import with_search
@@ -86,3 +87,11 @@ def test_the_size_of_a_grid_is_told_before_it_starts(
     with pytest.raises(KeyboardInterrupt):
         train(case, settings)
     assert "Searching knn by grid: 4 points on 4 folds" in capsys.readouterr().out
+
+
+def test_a_grid_that_is_too_large_leaves_no_run_behind(settings: Settings, client: MlflowClient) -> None:
+    experiment = client.create_experiment("too large")
+    case = with_search(USE_CASE, SEARCH | {"method": "grid", "families": ["knn"], "max_evals": 1, "space": ONE_BY_ONE})
+    with pytest.raises(SpaceRefused, match="the grid has 4 points"):
+        train(case.model_copy(update={"name": "too large"}), settings)
+    assert client.search_runs([experiment]) == []
