@@ -239,6 +239,12 @@ def test_a_use_case_narrows_ranges_and_values() -> None:
     assert {name for name in knn if knn[name] != FAMILIES["knn"].space[name]} == {"n_neighbors", "weights"}
 
 
+def test_a_list_may_have_other_numbers_than_the_declared_ones() -> None:
+    listed = {"recency_half_life_days": (None, 90, 0.5), "inverse_regularization": (20, 0.5, None)}
+    space = joint_space(("logistic_regression",), {"logistic_regression": listed}).families["logistic_regression"]
+    assert {name: space[name] for name in listed} == {name: Choice(values) for name, values in listed.items()}
+
+
 def test_where_there_are_no_classes_none_is_weighted() -> None:
     families = ["random_forest", "lightgbm", "xgboost"]
     for metric, weighs in (("mse", False), ("roc_auc", True)):

@@ -104,6 +104,13 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
             "method: tpe\n  space: {knn: {n_neighbors: {low: 9, high: 3}}}",
             "bound 9 is not below the upper",
         ),
+        (
+            "method: tpe",
+            "method: tpe\n  space: {knn: {n_neighbors: [5, many]}}",
+            "n_neighbors cannot be 'many': it is a",
+        ),
+        ("method: tpe", "method: tpe\n  space: {knn: {n_neighbors: [5.5]}}", "cannot be 5.5: it is a whole number"),
+        ("method: tpe", "method: tpe\n  space: {knn: {weights: [even]}}", "'even': it is one of uniform, distance"),
         ("method: tpe", "method: tpe\n  space: {knn: {n_neighbors: {lo: 9}}}", "no such key. Did you mean 'low'?"),
         ("method: tpe", "method: tpe\n  trial_timeout_s: 3\n  executor: in_process", "need executor: processes"),
         (
