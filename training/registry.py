@@ -110,6 +110,7 @@ def register(
         use_case.name,
         source=logged.model_uri,
         run_id=logged.run_id,
+        model_id=logged.model_id,  # by which a server trusts the source
         description=describe(winner, use_case, data, holdout, refitted.told),
         tags={
             "stage": "Development",

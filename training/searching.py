@@ -22,7 +22,7 @@ from training.search.joint import Candidate
 from training.search.loop import Found
 from training.search.methods import Engine, Method
 from training.search.plan import ExecutorName, Search
-from training.search.running import search
+from training.search.running import proposed, search
 from training.search.trial import BASELINE, Attempt, Task, Trial
 from training.splitting import folds
 from training.tracking.trials import TrialLog
@@ -64,9 +64,12 @@ def resolved(use_case: UseCase, frame: TrainingFrame) -> UseCase:
     """The use case with every input by its name that its search may leave out.
 
     Raises:
-        SpaceRefused: it names one that the tables do not have.
+        SpaceRefused: it names one that the tables do not have, or the grid is larger than `max_evals`.
+        EngineMissing: the engine is an extra that is not installed.
     """
-    return use_case.model_copy(update={"search": use_case.search.on(list(groups(frame.encoder)))})
+    plan = use_case.search.on(list(groups(frame.encoder)))
+    proposed(plan)  # what cannot be searched leaves no run behind that --resume would take for an interrupted one
+    return use_case.model_copy(update={"search": plan})
 
 
 def try_all(

@@ -223,7 +223,7 @@ def with_search(use_case: UseCase, changes: Mapping[str, object]) -> UseCase:
     try:
         return UseCase.model_validate({**said, "search": {**said["search"], **changes}})
     except ValidationError as err:
-        raise UseCaseRefused.options([_problem(error) for error in err.errors()]) from err
+        raise UseCaseRefused.options([_problem(error, "the use case") for error in err.errors()]) from err
 
 
 def load_all(folder: Path = FOLDER) -> list[UseCase]:
@@ -235,11 +235,13 @@ def load_all(folder: Path = FOLDER) -> list[UseCase]:
     return [load(file.stem, folder) for file in sorted(folder.glob("*.yml"))]
 
 
-def _problem(error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"] if part not in TAGS) or "the file"
+def _problem(error: Any, whole: str = "the file") -> str:
+    path = ".".join(str(part) for part in error["loc"] if part not in TAGS) or whole
     if error["type"] == "extra_forbidden":
         return f"{path}: no such key. {nearest(str(error['loc'][-1]), _keys_beside(error['loc']))}"
-    return f"{path}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+    told = f"{path}: {error['msg'].removeprefix('Value error, ')}"
+    # What is missing, or does not fit together, has all of its neighbours for its value.
+    return told if isinstance(error["input"], Mapping) else f"{told} (got {error['input']!r})"
 
 
 # What pydantic calls the alternatives of a value, in the path to an error.

@@ -256,7 +256,7 @@ def test_a_server_that_is_down_from_the_start_is_told_with_its_address(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     address = f"http://127.0.0.1:{free_port()}"
     away = replace(settings, project=tmp_path, tracking_uri=address, registry_uri=address)
-    refused = pytest.raises(TrackingFailed, match=rf"MLflow at {address} failed")
+    refused = pytest.raises(TrackingFailed, match=rf"MLflow at {address} does not answer: Connection refused\n")
     with mlflow_as_before(), refused as told, tracking(away) as client:
         experiment_id(client, away, "people")
     assert isinstance(told.value.__cause__, MlflowException)

@@ -1,15 +1,26 @@
 """`training.run` from tables to a version: interrupted, resumed, and registered only if asked."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
+import requests
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
 from tests.contract.people import NAME, USE_CASE, mlflow_as_before, write_tables
-from training.registry import newest_version
+from tests.ports import free_port
+from training.registry import CHALLENGER, newest_version, version_of
 from training.run import train
+from training.search.space import SpaceRefused
 from training.search.trial import Attempt, Task, Trial
 from training.tracking import tracking
 from training.use_case import with_search
@@ -86,3 +97,59 @@ def test_the_size_of_a_grid_is_told_before_it_starts(
     with pytest.raises(KeyboardInterrupt):
         train(case, settings)
     assert "Searching knn by grid: 4 points on 4 folds" in capsys.readouterr().out
+
+
+def test_a_grid_that_is_too_large_leaves_no_run_behind(settings: Settings, client: MlflowClient) -> None:
+    experiment = client.create_experiment("too large")
+    case = with_search(
+        USE_CASE, SEARCH | {"method": "grid", "families": ["knn"], "max_evals": 1, "space": ONE_BY_ONE}
+    )
+    with pytest.raises(SpaceRefused, match="the grid has 4 points"):
+        train(case.model_copy(update={"name": "too large"}), settings)
+    assert client.search_runs([experiment]) == []
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """The address of MLflow's own server, which keeps runs in a database and serves the files of models."""
+    port = free_port()
+    places = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/server.db",
+        "--artifacts-destination",
+        str(folder / "files"),
+    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen([*command, *places], stdout=log, stderr=log, start_new_session=True)
+        try:
+            address, deadline = f"http://127.0.0.1:{port}", monotonic() + 120
+            while not answers(address):
+                assert process.poll() is None, (folder / "server.log").read_text()
+                assert monotonic() < deadline, (folder / "server.log").read_text()
+                sleep(0.2)
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # asked to end, it waits for connections that MLflow keeps open
+            process.wait(60)
+
+
+def answers(address: str) -> bool:
+    try:
+        return requests.get(f"{address}/health", timeout=5).ok
+    except requests.RequestException:  # on a busy machine it takes a while
+        return False
+
+
+def test_a_server_of_mlflow_takes_runs_and_version_and_nothing_is_said_of_each_trial(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("training.run.write_report", lambda *_: None)
+    with mlflow_server(tmp_path) as address, mlflow_as_before():
+        there = replace(settings, tracking_uri=address, registry_uri=address)
+        version = train(CASE, there)
+        with tracking(there) as client:
+            assert version_of(client, NAME, CHALLENGER) == client.get_model_version(NAME, version.version)
+            nested = f"tags.mlflow.parentRunId = '{version.run_id}'"
+            assert len(client.search_runs([client.get_run(str(version.run_id)).info.experiment_id], nested)) == 6
+    assert address not in capsys.readouterr().out

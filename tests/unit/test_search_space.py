@@ -1,14 +1,15 @@
 """One space for all engines: conditions hold, values have their types, a grid is counted before it is walked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import log10
 
 import hyperopt
 import numpy as np
 import pytest
 
-from training.models import FAMILIES
-from training.search.hyperopt import expression, point, result
+from training.models import FAMILIES, SEARCHED
+from training.search.hyperopt import algorithm, expression, point, result
 from training.search.joint import Candidate, JointSpace
 from training.search.methods import Engine, Method, proposer
 from training.search.narrowing import Range, joint_space
@@ -32,6 +33,7 @@ SPACE = JointSpace(
         },
     }
 )
+DEFAULTS = [SPACE.default("tree"), SPACE.default("line")]
 LEARNING: list[tuple[Engine, Method]] = [
     ("hyperopt", "tpe"),
     ("hyperopt", "random"),
@@ -46,8 +48,11 @@ def loss(candidate: Candidate) -> float:
     return abs(log10(float(str(candidate.params["strength"])))) + (candidate.params["penalty"] != "l2")
 
 
-def asked(engine: Engine, method: Method, trials: int, seed: int = 5) -> list[Candidate]:
-    told = proposer(SPACE, method=method, engine=engine, max_evals=500, seed=seed)
+def asked(
+    engine: Engine, method: Method, trials: int, seed: int = 5, known: Sequence[Candidate] = DEFAULTS
+) -> list[Candidate]:
+    space = replace(SPACE, known=tuple(known))
+    told = proposer(space, method=method, engine=engine, max_evals=500, seed=seed)
     candidates = []
     for number in range(1, trials + 1):
         candidate = told.ask(number)
@@ -100,7 +105,7 @@ def test_hyperopt_proposes_what_its_fmin_does(method: Method) -> None:
     hyperopt.fmin(
         objective,
         expression(SPACE),
-        algo={"tpe": hyperopt.tpe.suggest, "random": hyperopt.rand.suggest}[method],
+        algo=algorithm(replace(SPACE, known=tuple(DEFAULTS)), method),
         max_evals=45,
         rstate=np.random.default_rng(5),
         show_progressbar=False,
@@ -108,6 +113,64 @@ def test_hyperopt_proposes_what_its_fmin_does(method: Method) -> None:
         verbose=False,
     )
     assert asked("hyperopt", method, 45) == tried
+
+
+def test_without_known_points_it_is_the_method_of_hyperopt() -> None:
+    tried: list[Candidate] = []
+
+    def objective(drawn: dict[str, object]) -> dict[str, object]:
+        tried.append(point(drawn))
+        return result(loss(tried[-1]))
+
+    hyperopt.fmin(
+        objective,
+        expression(SPACE),
+        algo=hyperopt.tpe.suggest,
+        max_evals=45,
+        rstate=np.random.default_rng(5),
+        show_progressbar=False,
+        return_argmin=False,
+        verbose=False,
+    )
+    assert asked("hyperopt", "tpe", 45, known=[]) == tried
+
+
+@pytest.mark.parametrize(("engine", "method"), LEARNING)
+def test_known_points_are_proposed_first_and_by_every_seed(engine: Engine, method: Method) -> None:
+    far = Candidate("tree", {"depth": 4, "bagging": False})
+    for seed in (5, 6):
+        first, second, third, *_ = asked(engine, method, 4, seed, [*DEFAULTS, far])
+        assert [(c.family, c.params) for c in (first, second, third)] == [
+            (c.family, c.params) for c in (*DEFAULTS, far)
+        ]
+
+
+@pytest.mark.parametrize("engine", ["hyperopt", "optuna"])
+def test_tpe_learns_from_the_known_points(engine: Engine) -> None:
+    """Of them those by l2 are the better ones: it is what is proposed from then on."""
+    points = [("l2", 1.0), ("l1", 10.0)] * 15
+    known = [Candidate("line", {"penalty": penalty, "strength": c, "width": 9}) for penalty, c in points]
+    learned = [c.params.get("penalty") for c in asked(engine, "tpe", 50, known=known)[30:]]
+    assert learned.count("l2") > 2 * learned.count("l1") + 5
+
+
+def test_a_default_is_the_first_value_and_the_middle_and_inside_of_what_was_narrowed() -> None:
+    assert [dict(SPACE.default(family).params) for family in ("line", "tree")] == [
+        {"penalty": "l1", "strength": 0.1, "width": 32},
+        {"bagging": True, "depth": 3, "draws": None, "rows": 0.75},
+    ]
+    said = {"knn": {"n_neighbors": {"high": 50}, "weights": ["distance"]}}
+    search = Search.model_validate({"families": ["lightgbm", "knn"], "space": said, "leave_out": ["age"]})
+    lightgbm, knn = search.joint_space().known
+    assert (lightgbm.family, knn.params["n_neighbors"], knn.params["weights"]) == ("lightgbm", 16, "distance")
+    assert (lightgbm.params["learning_rate"], lightgbm.params["without.age"]) == (0.0632, False)
+    assert (Float(0.12341, 0.12342).default, Float(1, 2).default) == (0.12341, 1.5)
+
+
+def test_the_cheap_families_are_tried_before_the_dear_ones() -> None:
+    plan = Search.model_validate({"families": ["catboost", "knn", "logistic_regression", "lightgbm"]})
+    assert [c.family for c in plan.joint_space().known] == ["logistic_regression", "lightgbm", "knn", "catboost"]
+    assert all(FAMILIES[name].cost > 0 for name in SEARCHED)
 
 
 def test_a_grid_is_counted_as_it_is_walked() -> None:
@@ -176,6 +239,12 @@ def test_a_use_case_narrows_ranges_and_values() -> None:
     assert {name for name in knn if knn[name] != FAMILIES["knn"].space[name]} == {"n_neighbors", "weights"}
 
 
+def test_a_list_may_have_other_numbers_than_the_declared_ones() -> None:
+    listed = {"recency_half_life_days": (None, 90, 0.5), "inverse_regularization": (20, 0.5, None)}
+    space = joint_space(("logistic_regression",), {"logistic_regression": listed}).families["logistic_regression"]
+    assert {name: space[name] for name in listed} == {name: Choice(values) for name, values in listed.items()}
+
+
 def test_where_there_are_no_classes_none_is_weighted() -> None:
     families = ["random_forest", "lightgbm", "xgboost"]
     for metric, weighs in (("mse", False), ("roc_auc", True)):
@@ -187,10 +256,8 @@ def test_where_there_are_no_classes_none_is_weighted() -> None:
 
 
 def test_what_can_no_longer_be_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Tree:
-        space = SPACE.families["tree"]
-
-    monkeypatch.setattr("training.search.narrowing.FAMILIES", {"tree": Tree})
+    tree = replace(FAMILIES["random_forest"], name="tree", space=SPACE.families["tree"])
+    monkeypatch.setattr("training.search.narrowing.FAMILIES", {"tree": tree})
     assert list(joint_space(("tree",), {"tree": {"bagging": (False,)}}).families["tree"]) == ["depth", "bagging"]
     kept = joint_space(("tree",), {"tree": {"draws": ("with", None)}}).families["tree"]
     assert kept["extra"].when == When("draws", ("with",))
@@ -202,3 +269,4 @@ def test_spaces_have_one_fingerprint_if_and_only_if_they_are_equal() -> None:
     for changed in (Int(2, 5), Int(2, 4, log=True), Int(2, 4, points=2), Float(2, 4)):
         other = JointSpace({**SPACE.families, "tree": {**SPACE.families["tree"], "depth": changed}})
         assert other.fingerprint() != SPACE.fingerprint()
+    assert replace(SPACE, known=tuple(DEFAULTS)).fingerprint() != SPACE.fingerprint()

@@ -61,7 +61,7 @@ def test_every_use_case_of_the_project_can_be_searched_otherwise() -> None:
     ("said", "told"),
     [
         ({"families": "knn, logistic_regresion"}, "search.families: no family 'logistic_regresion'. Did you mean"),
-        ({"families": "ridge"}, "no family for binary 'ridge'"),
+        ({"families": "ridge"}, "the use case: no family for binary 'ridge'"),
         ({"families": "knn,knn"}, "search.families: named twice in knn, knn"),
         ({"executor": "in_process", "parallelism": 2}, "in_process runs one trial at a time"),
     ],
@@ -71,6 +71,7 @@ def test_an_option_that_cannot_be_is_told_with_the_nearest_word(said: dict[str, 
         overridden(load("term_deposit"), said)
     assert told in str(refused.value)
     assert "python -m training.run --help" in str(refused.value)
+    assert max(map(len, str(refused.value).splitlines())) < 200
 
 
 def test_an_unknown_use_case_names_the_nearest() -> None:
@@ -103,6 +104,13 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
             "method: tpe\n  space: {knn: {n_neighbors: {low: 9, high: 3}}}",
             "bound 9 is not below the upper",
         ),
+        (
+            "method: tpe",
+            "method: tpe\n  space: {knn: {n_neighbors: [5, many]}}",
+            "n_neighbors cannot be 'many': it is a",
+        ),
+        ("method: tpe", "method: tpe\n  space: {knn: {n_neighbors: [5.5]}}", "cannot be 5.5: it is a whole number"),
+        ("method: tpe", "method: tpe\n  space: {knn: {weights: [even]}}", "'even': it is one of uniform, distance"),
         ("method: tpe", "method: tpe\n  space: {knn: {n_neighbors: {lo: 9}}}", "no such key. Did you mean 'low'?"),
         ("method: tpe", "method: tpe\n  trial_timeout_s: 3\n  executor: in_process", "need executor: processes"),
         (

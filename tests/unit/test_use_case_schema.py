@@ -70,5 +70,7 @@ def test_what_no_use_case_can_say_is_refused(changes: dict[str, Any]) -> None:
 
 def test_an_editor_shows_what_a_key_means() -> None:
     shown = SCHEMA["$defs"]["Search"]["properties"]
-    assert shown["max_minutes"]["description"] == "after which no trial begins, and none that runs is waited for."
+    assert shown["max_minutes"]["description"] == (
+        "after which no trial begins, and none that runs is waited for; in process, the one that runs ends first."
+    )
     assert "Attributes" not in PUBLISHED.read_text(encoding="utf-8")

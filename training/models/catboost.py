@@ -94,4 +94,5 @@ CATBOOST = Family(
     tasks=ALL_TASKS,
     takes="dense",
     takes_weights=True,
+    cost=13,
 )

@@ -42,6 +42,7 @@ class Family:
         tasks: what it can predict.
         takes: `sparse`: each index as a block of 0/1 columns; `dense`: the feature columns, an index as its integer.
         takes_weights: whether `model` accepts a weight for each row.
+        cost: how long its default takes, where logistic regression takes 1; a search begins with the cheap ones.
         searched: whether a use case may search it; the others are tried of themselves.
     """
 
@@ -52,6 +53,7 @@ class Family:
     tasks: frozenset[Task]
     takes: Form
     takes_weights: bool
+    cost: float = 0
     searched: bool = True
 
     @property

@@ -74,4 +74,5 @@ LIGHTGBM = Family(
     tasks=ALL_TASKS,
     takes="dense",
     takes_weights=True,
+    cost=4,
 )

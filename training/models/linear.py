@@ -51,6 +51,7 @@ LOGISTIC_REGRESSION = Family(
     tasks=frozenset({"binary", "multiclass"}),
     takes="sparse",
     takes_weights=True,
+    cost=1,
 )
 
 RIDGE = Family(
@@ -65,6 +66,7 @@ RIDGE = Family(
     tasks=frozenset({"regression"}),
     takes="sparse",
     takes_weights=True,
+    cost=1,
 )
 
 ELASTIC_NET = Family(
@@ -80,4 +82,5 @@ ELASTIC_NET = Family(
     tasks=frozenset({"regression"}),
     takes="sparse",
     takes_weights=True,
+    cost=2,
 )

@@ -36,4 +36,5 @@ KNN = Family(
     tasks=ALL_TASKS,
     takes="sparse",
     takes_weights=False,
+    cost=12,
 )

@@ -68,6 +68,7 @@ RANDOM_FOREST = Family(
     tasks=ALL_TASKS,
     takes="dense",
     takes_weights=True,
+    cost=12,
 )
 
 GRADIENT_BOOSTING = Family(
@@ -87,4 +88,5 @@ GRADIENT_BOOSTING = Family(
     tasks=ALL_TASKS,
     takes="dense",
     takes_weights=True,
+    cost=10,
 )

@@ -76,4 +76,5 @@ XGBOOST = Family(
     tasks=ALL_TASKS,
     takes="dense",
     takes_weights=True,
+    cost=5,
 )

@@ -1,7 +1,7 @@
 """The search by hyperopt: the only module that knows it."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,22 +32,24 @@ from training.search.loop import Ended, Found, Record
 from training.search.plan import Search
 from training.search.proposer import Proposer
 from training.search.record import read
-from training.search.space import Choice, Float, Int, Params, Space, Value
+from training.search.space import Choice, Dimension, Float, Int, Params, Space, Value
 from training.search.trial import Task, Trial
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-ALGORITHMS = {"tpe": tpe.suggest, "random": rand.suggest}
+Documents = list[dict[str, Any]]
+Algorithm = Callable[[Sequence[int], Domain, Trials, int], Documents]
+ALGORITHMS: Mapping[str, Algorithm] = {"tpe": tpe.suggest, "random": rand.suggest}
 SEEDS = 2**31 - 1  # as fmin draws one for each proposal
 
 
 class Hyperopt:
-    """hyperopt's algorithms, asked and told; the proposals are those of its `fmin` for the same seed and losses."""
+    """`algorithm`, asked and told; the proposals are those of hyperopt's `fmin` for the same seed and losses."""
 
     def __init__(self, space: JointSpace, method: str, seed: int) -> None:
         self._space = expression(space)
-        self._algorithm = ALGORITHMS[method]
+        self._algorithm = algorithm(space, method)
         self._domain = Domain(lambda _point: 0.0, self._space)
         self._trials = Trials()
         self._draws = np.random.default_rng(seed)
@@ -56,7 +58,7 @@ class Hyperopt:
     def ask(self, number: int) -> Candidate | None:
         ids = self._trials.new_trial_ids(1)
         self._trials.refresh()
-        asked = self._algorithm(ids, self._domain, self._trials, self._draws.integers(SEEDS))
+        asked = self._algorithm(ids, self._domain, self._trials, int(self._draws.integers(SEEDS)))
         self._places[number] = len(self._trials._dynamic_trials)
         self._trials.insert_trial_docs(asked)
         self._trials.refresh()
@@ -77,7 +79,8 @@ def fmin_on_spark(plan: Search, parcel: Parcel, session: "SparkSession", record:
     Raises:
         ParcelRefused: the workers do not see the data, and it is too large to travel.
     """
-    metric, space = plan.metric, expression(plan.joint_space())
+    metric, joint = plan.metric, plan.joint_space()
+    space = expression(joint)
     if not session.sparkContext.parallelize([0], 1).map(lambda _row: parcel.seen()).first():
         parcel = parcel.with_bytes()
 
@@ -95,7 +98,7 @@ def fmin_on_spark(plan: Search, parcel: Parcel, session: "SparkSession", record:
             fmin(
                 objective,
                 space,
-                algo=ALGORITHMS[plan.method],
+                algo=algorithm(joint, plan.method),
                 max_evals=plan.max_evals,
                 trials=trials,
                 rstate=np.random.default_rng(plan.seed),
@@ -154,6 +157,45 @@ def _is_told(document: Mapping[str, Any]) -> bool:
     if document["state"] == JOB_STATE_DONE:
         return "trial" in document["result"]
     return document["state"] == JOB_STATE_ERROR and "error" in document["misc"]
+
+
+def algorithm(space: JointSpace, method: str) -> Algorithm:
+    """The method, after the points of the space that are known; it is asked for one trial at a time, as `fmin` does.
+
+    hyperopt's own `points_to_evaluate` is neither for `SparkTrials` nor for those who ask and tell.
+    """
+    points = [_drawn(space, candidate) for candidate in space.known]
+
+    def suggest(ids: Sequence[int], domain: Domain, trials: Trials, seed: int) -> Documents:
+        (number,) = ids
+        if number < len(points):
+            return _document(number, points[number], domain, trials)
+        return ALGORITHMS[method](ids, domain, trials, seed)
+
+    return suggest
+
+
+def _drawn(space: JointSpace, candidate: Candidate) -> dict[str, Any]:
+    """The candidate as if hyperopt had drawn it from `expression`: of a choice it draws the place."""
+    return {name: _place(dimension, value) for name, dimension, value in space.chosen(candidate)}
+
+
+def _place(dimension: Dimension, value: Value) -> Value:
+    if not isinstance(dimension, Choice):
+        return value
+    return [(type(each), each) for each in dimension.values].index((type(value), value))
+
+
+def _document(number: int, drawn: Mapping[str, Any], domain: Domain, trials: Trials) -> Documents:
+    misc = {
+        "tid": number,
+        "cmd": domain.cmd,
+        "workdir": domain.workdir,
+        "idxs": {name: [number] if name in drawn else [] for name in domain.params},
+        "vals": {name: [drawn[name]] if name in drawn else [] for name in domain.params},
+    }
+    documents: Documents = trials.new_trial_docs([number], [None], [domain.new_result()], [misc])
+    return documents
 
 
 def expression(space: JointSpace) -> Any:

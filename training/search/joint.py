@@ -31,9 +31,11 @@ class JointSpace:
 
     Attributes:
         families: each family's own dimensions, in the order they are chosen.
+        known: points that a method which draws proposes first, in this order.
     """
 
     families: Mapping[str, Space]
+    known: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
         for space in self.families.values():
@@ -48,11 +50,22 @@ class JointSpace:
                 params[name] = pick(label(family, name), dimension)
         return Candidate.of(family, params)
 
+    def default(self, family: str) -> Candidate:
+        """The family with the default of each dimension that is there."""
+        return self.draw(lambda label, dimension: family if label == FAMILY else dimension.default)
+
     def grid(self) -> Iterator[Candidate]:
         """Every point of the grid, in an order that repeats itself."""
         for family, space in self.families.items():
             for params in _points(space, list(space), {}):
                 yield Candidate.of(family, params)
+
+    def chosen(self, candidate: Candidate) -> Iterator[tuple[str, Dimension, Value]]:
+        """What a method picks to come to the candidate: labels, their dimensions and values."""
+        family = candidate.family
+        yield FAMILY, Choice(tuple(self.families)), family
+        for name, value in candidate.params.items():
+            yield label(family, name), self.families[family][name], value
 
     def size(self, family: str) -> int:
         """How many points the grid has in the family, counted without walking it."""
@@ -60,12 +73,13 @@ class JointSpace:
         return prod(_count(space, name) for name, dimension in space.items() if dimension.when is None)
 
     def fingerprint(self) -> str:
-        """SHA-256 over families, dimensions, bounds and conditions: equal if and only if the spaces are."""
+        """SHA-256 over families, dimensions, conditions and known points: equal if and only if the spaces are."""
         said = [
             (family, [(name, type(dimension).__name__, asdict(dimension)) for name, dimension in space.items()])
             for family, space in self.families.items()
         ]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        known = [asdict(candidate) for candidate in self.known]
+        return hashlib.sha256(json.dumps([said, known]).encode()).hexdigest()
 
 
 def label(family: str, name: str) -> str:

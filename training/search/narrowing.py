@@ -8,7 +8,7 @@ from training.models import FAMILIES
 from training.part import Part
 from training.search.joint import JointSpace
 from training.search.left_out import dimensions
-from training.search.space import Choice, Dimension, Space, SpaceRefused, Value
+from training.search.space import Choice, Dimension, Float, Space, SpaceRefused, Value
 
 
 class Range(Part):
@@ -34,7 +34,7 @@ def joint_space(
     """The families' spaces, each with the ranges and values of `narrowed` in place of its own.
 
     Every family that has a space may also leave out each group of inputs in `leave_out`. Where there are no classes,
-    none has a weight.
+    none has a weight. Known are the defaults of the families, the cheapest first.
 
     Raises:
         SpaceRefused: it narrows what no family has, or to what cannot be.
@@ -48,7 +48,9 @@ def joint_space(
     }
     spaces = {name: _space(name, space, narrowed.get(name, {})) for name, space in declared.items()}
     without = dimensions(leave_out)
-    return JointSpace({name: {**space, **without} if space else space for name, space in spaces.items()})
+    space = JointSpace({name: {**space, **without} if space else space for name, space in spaces.items()})
+    cheap_first = sorted(families, key=lambda name: FAMILIES[name].cost)
+    return replace(space, known=tuple(space.default(name) for name in cheap_first))
 
 
 def _space(family: str, space: Space, narrowed: Narrowed) -> Space:
@@ -63,10 +65,29 @@ def _dimension(family: str, name: str, old: Dimension, said: Range | tuple[Value
         return old
     if isinstance(said, Range) and isinstance(old, Choice):
         raise SpaceRefused(f"{family}.{name} is one of {', '.join(map(str, old.values))}: list those to search")
+    if not isinstance(said, Range) and (strange := [value for value in said if not _fits(old, value)]):
+        raise SpaceRefused(f"{family}.{name} cannot be {strange[0]!r}: {_told(old)}")
     try:
         return _ranged(old, said) if isinstance(said, Range) else Choice(said, old.when)
     except SpaceRefused as err:
         raise SpaceRefused(f"{family}.{name}: {err.failed}", hint=err.hint) from err
+
+
+def _fits(old: Dimension, value: Value) -> bool:
+    """Whether a listed value is of the kind that the dimension has; other numbers than the declared ones are."""
+    if isinstance(old, Choice):
+        return value in old.values or (_is_number(value) and any(map(_is_number, old.values)))
+    return value is None or (_is_number(value) and (isinstance(old, Float) or isinstance(value, int)))
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _told(old: Dimension) -> str:
+    if isinstance(old, Choice):
+        return f"it is one of {', '.join(map(str, old.values))}"
+    return "it is a number" if isinstance(old, Float) else "it is a whole number"
 
 
 def _ranged(old: Dimension, said: Range) -> Dimension:

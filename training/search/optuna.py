@@ -22,7 +22,7 @@ class EngineMissing(LakehouseError):
 
 
 class Optuna:
-    """Optuna's samplers, asked and told.
+    """Optuna's samplers, asked and told, after the points of the space that are known.
 
     Raises:
         EngineMissing: Optuna is not installed.
@@ -37,6 +37,8 @@ class Optuna:
         samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
         self._space = space
         self._study = optuna.create_study(sampler=samplers[method](seed=seed))
+        for candidate in space.known:
+            self._study.enqueue_trial({name: value for name, _, value in space.chosen(candidate)})
         self._open: dict[int, optuna.Trial] = {}
 
     def ask(self, number: int) -> Candidate | None:

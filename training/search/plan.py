@@ -21,7 +21,8 @@ class Search(Part):
 
     Attributes:
         max_evals: how many trials; of a grid, how many points it may have.
-        max_minutes: after which no trial begins, and none that runs is waited for.
+        max_minutes: after which no trial begins, and none that runs is waited for; in process, the one that runs ends
+            first.
         prune: stops a trial that is behind the median of those before it over the same folds.
         parallelism: how many trials run at once.
         executor: where they run; unsaid, in this process where one runs at a time and has no limits of its own, and

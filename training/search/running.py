@@ -12,6 +12,7 @@ from training.search.executors.parcel import Parcel
 from training.search.loop import Found, Loop, Record, ResumeRefused, Terms
 from training.search.methods import proposer
 from training.search.plan import Search
+from training.search.proposer import Proposer
 from training.search.trial import Task, Trial
 
 
@@ -39,9 +40,6 @@ def search(
         if finished:
             raise ResumeRefused.unordered(len(finished))
         return _by_spark_trials(plan, attempt, record, settings)
-    method = proposer(
-        plan.joint_space(), method=plan.method, engine=plan.engine, max_evals=plan.max_evals, seed=plan.seed
-    )
     terms = Terms(
         plan.metric,
         trials=plan.max_evals,
@@ -49,7 +47,19 @@ def search(
         ahead=plan.ahead,
         prune=plan.prune,
     )
-    return Loop(method, executor(attempt, plan, settings), terms, record, finished).run()
+    return Loop(proposed(plan), executor(attempt, plan, settings), terms, record, finished).run()
+
+
+def proposed(plan: Search) -> Proposer:
+    """What the plan tries.
+
+    Raises:
+        SpaceRefused: the grid is larger than `max_evals`.
+        EngineMissing: the engine is an extra that is not installed.
+    """
+    return proposer(
+        plan.joint_space(), method=plan.method, engine=plan.engine, max_evals=plan.max_evals, seed=plan.seed
+    )
 
 
 def _by_spark_trials(plan: Search, attempt: Callable[[Task], Trial], record: Record, settings: Settings) -> Found:

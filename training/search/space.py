@@ -51,10 +51,10 @@ class When:
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number from `low` to `high`, both included.
+    """A whole number from `low` to `high`, both included; its default is the middle.
 
     Attributes:
-        log: spreads the search evenly over magnitudes.
+        log: spreads the search evenly over magnitudes; the middle is one of magnitudes then.
         points: how many values a grid takes of the range, its ends included; fewer where it has fewer.
         when: the dimension is there only where this holds.
     """
@@ -69,6 +69,10 @@ class Int:
         _require_range(self.low, self.high, self.points, log=self.log)
 
     @property
+    def default(self) -> Value:
+        return round(_between(self.low, self.high, 0.5, log=self.log))
+
+    @property
     def grid(self) -> tuple[Value, ...]:
         return tuple(dict.fromkeys(round(value) for value in _spread(self.low, self.high, self.points, log=self.log)))
 
@@ -79,7 +83,7 @@ class Int:
 
 @dataclass(frozen=True)
 class Float:
-    """A number from `low` to `high`; `log`, `points` and `when` as for `Int`."""
+    """A number from `low` to `high`, and its default to three digits; `log`, `points` and `when` as for `Int`."""
 
     low: float
     high: float
@@ -89,6 +93,11 @@ class Float:
 
     def __post_init__(self) -> None:
         _require_range(self.low, self.high, self.points, log=self.log)
+
+    @property
+    def default(self) -> Value:
+        middle = _between(self.low, self.high, 0.5, log=self.log)
+        return min(max(float(f"{middle:.3g}"), float(self.low)), float(self.high))
 
     @property
     def grid(self) -> tuple[Value, ...]:
@@ -101,7 +110,7 @@ class Float:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the values; a grid takes each."""
+    """One of the values, of which the first is its default; a grid takes each."""
 
     values: tuple[Value, ...]
     when: When | None = None
@@ -111,6 +120,10 @@ class Choice:
             raise SpaceRefused.empty()
         if len({(type(value), value) for value in self.values}) < len(self.values):
             raise SpaceRefused.doubled(self.values)
+
+    @property
+    def default(self) -> Value:
+        return self.values[0]
 
     @property
     def grid(self) -> tuple[Value, ...]:
@@ -156,8 +169,11 @@ def _require_possible(name: str, when: When, asked: Dimension | None) -> None:
 
 def _spread(low: float, high: float, points: int, *, log: bool) -> list[float]:
     shares = [step / (points - 1) for step in range(1, points - 1)]
-    inner = [low * (high / low) ** share if log else low + (high - low) * share for share in shares]
-    return [low, *inner, high]
+    return [low, *(_between(low, high, share, log=log) for share in shares), high]
+
+
+def _between(low: float, high: float, share: float, *, log: bool) -> float:
+    return low * (high / low) ** share if log else low + (high - low) * share
 
 
 def _require_range(low: float, high: float, points: int, *, log: bool) -> None:

@@ -3,9 +3,14 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gaierror
 
 import mlflow
-from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_HTTP_REQUEST_MAX_RETRIES
+from mlflow.environment_variables import (
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests import RequestException
@@ -22,10 +27,20 @@ class TrackingFailed(LakehouseError):
     @classmethod
     def at(cls, uri: str, reason: Exception) -> "TrackingFailed":
         return cls(
-            f"MLflow at {uri} failed: {reason}",
+            f"MLflow at {uri} {_told(reason)}",
             hint="Start it or correct MLFLOW_TRACKING_URI. Trials that were run are kept: the next training logs them"
             " and --resume latest goes on.",
         )
+
+
+def _told(reason: BaseException) -> str:
+    """What went wrong in words; of a connection what the system says, and not the three layers around it."""
+    deepest = reason
+    while (inner := deepest.__cause__ or deepest.__context__) is not None:
+        deepest = inner
+    if isinstance(deepest, ConnectionError | gaierror) and deepest.strerror:
+        return f"does not answer: {deepest.strerror}"
+    return f"failed: {reason}"
 
 
 @contextmanager
@@ -46,10 +61,12 @@ def tracking(settings: Settings) -> Iterator[MlflowClient]:
 
 
 def _quiet() -> None:
-    # What is left is what a person must know: no line for each table of a new database, no bar for each file.
+    # What is left is what a person must know: no line for each table of a new database, no bar for each file, no
+    # address for each trial.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # type: ignore[no-untyped-call]
     if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():  # type: ignore[no-untyped-call]
         # Its own 7, each after twice the time of the one before, are two minutes in which nothing is said.
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)  # type: ignore[no-untyped-call]
