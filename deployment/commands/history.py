@@ -13,6 +13,7 @@ from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.tracking import tracking
+from training.use_case import load
 
 
 class LedgerDiffers(LakehouseError):
@@ -31,10 +32,13 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
 
     Raises:
         LedgerBroken: entries were changed, or the last of them are gone.
+        UseCaseRefused: there are none, and no such use case either.
     """
     with tracking(settings) as client:
         found = Succession(name, client, open_ledger(settings)).history()
     entries = list(found.entries)
+    if not entries:
+        load(name)  # of one that is no more the history is told; of one that never was there is none
     if at is not None:
         made = found.at(at)
         entries = [] if made is None else [made]
@@ -44,6 +48,8 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
         )
     elif at is not None:
         console.detail(_champion_at(name, at, entries))
+    elif not entries:
+        console.detail(f"Nothing has happened to {name} yet: no version was judged, promoted or rolled back.")
     else:
         header = ["no.", "time, UTC", "actor", "action", "version", "champion", "reason", "commit"]
         console.table(header, [_row(entry) for entry in entries])
@@ -74,7 +80,7 @@ def _champion_at(name: str, at: datetime, entries: list[Entry]) -> str:
     entry = entries[0]
     return (
         f"At {at:%Y-%m-%d %H:%M:%S} UTC, version {entry.to_version} was the champion of {name}:"
-        f" {entry.action} by {entry.actor} at {entry.at:%Y-%m-%d %H:%M:%S} UTC, since {entry.reason}"
+        f" {entry.action} by {entry.actor} at {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.reason}"
     )
 
 

@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+import click
+
 from lakehouse.errors import LakehouseError
 
-Action = Literal["promoted", "refused", "rolled_back", "approved", "frozen", "unfrozen", "repaired"]
-MOVES: frozenset[str] = frozenset({"promoted", "rolled_back", "repaired"})  # what may change the champion
+Action = Literal["promoted", "refused", "rolled_back", "approved", "frozen", "unfrozen", "repaired", "begun_anew"]
+MOVES: frozenset[str] = frozenset({"promoted", "rolled_back", "repaired", "begun_anew"})  # may change the champion
 LONGEST_REASON = 300  # characters; a registry's tag, which holds an entry for a moment, has no room for more
 
 
@@ -41,7 +43,8 @@ class Entry:
         number: its place in the chain of its use case, from 1.
         at: when, UTC; never before the entry before it, whatever the clock said.
         actor: who ran the command.
-        action: what was done; `repaired` where the alias had moved and no command of ours said so.
+        action: what was done; `repaired` where the alias had moved and no command of ours said so, `begun_anew` where
+            the registered model is another than that of the entries before.
         use_case: of which model.
         version: whom it is about; None where it is about none.
         from_version: the champion before, None where there was none.
@@ -95,8 +98,8 @@ class LedgerHome(Protocol):
         """
         ...
 
-    def claim(self) -> AbstractContextManager[None]:
-        """The right to change a champion, which one process has at a time.
+    def claim(self, use_case: str) -> AbstractContextManager[None]:
+        """The right to change the champion of a use case, which one process has at a time.
 
         Raises:
             PromotionBusy: another one has it.
@@ -108,17 +111,33 @@ class LedgerHome(Protocol):
         ...
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add one row, whole or not at all."""
+        """Add one row, whole or not at all.
+
+        Raises:
+            LakehouseError: it was not added.
+        """
         ...
 
 
+class EntryUnwritten(LakehouseError):
+    """The ledger could not be added to."""
+
+    @classmethod
+    def of(cls, use_case: str, reason: Exception) -> "EntryUnwritten":
+        told = " ".join(click.unstyle(str(reason)).split())
+        return cls(
+            f"no entry could be added to the ledger of {use_case}: {told}",
+            hint="Free space or correct the permissions of the table deployment.ledger, then run the command again.",
+        )
+
+
 class PromotionBusy(LakehouseError):
-    """Another command is at work on a champion."""
+    """Another command is at work on the champion."""
 
     @classmethod
     def by(cls, who: str) -> "PromotionBusy":
         return cls(
-            f"another command is changing a champion: {who}",
+            f"another command is changing this champion: {who}",
             hint="Nothing was changed by this one. Wait until the other has ended, then run it again.",
         )
 
