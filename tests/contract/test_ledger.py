@@ -219,7 +219,7 @@ def history(*moves: tuple[Action, int | None]) -> History:
     entries: list[Entry] = []
     champion: int | None = None
     for hour, (action, version) in enumerate(moves):
-        after = version if action in {"promoted", "rolled_back", "repaired"} else champion
+        after = version if action in {"promoted", "rolled_back", "repaired", "begun_anew"} else champion
         entry = replace(
             FIRST,
             at=NOON + timedelta(hours=hour),
