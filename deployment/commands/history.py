@@ -5,7 +5,6 @@ from datetime import datetime
 
 from deployment.audit import audit
 from deployment.commands.gates import gate_of
-from deployment.history import History
 from deployment.ledger import Entry
 from deployment.ledger.home import open_ledger
 from deployment.succession import Succession
@@ -63,15 +62,22 @@ def verify(name: str, settings: Settings, *, repair: bool) -> None:
         LedgerDiffers: the registry is not as it says.
     """
     with gate_of(name, settings) as gate:
+        found = Succession(name, gate.client, gate.ledger)
+        problems = audit(gate.client, name, found.history())
         if repair:
             with gate.alone():
-                pass
-        entries = gate.ledger.entries(name)
-        problems = audit(gate.client, name, History(entries))
+                _tell_repaired(problems)
+            problems = audit(gate.client, name, found.history())
+        entries = found.history().entries
     if problems:
         raise LedgerDiffers.in_points(name, problems)
     end = entries[-1].digest if entries else "nothing"
     console.detail(f"{len(entries)} entries, and the registry is as they say. The chain ends with {end}.")
+
+
+def _tell_repaired(problems: list[str]) -> None:
+    for problem in problems:
+        console.detail(f"Found, and put right where a command can: {problem}")
 
 
 def _champion_at(name: str, at: datetime, entries: list[Entry]) -> str:

@@ -20,6 +20,7 @@ from lakehouse.errors import LakehouseError
 
 Action = Literal["promoted", "refused", "rolled_back", "approved", "frozen", "unfrozen", "repaired", "begun_anew"]
 MOVES: frozenset[str] = frozenset({"promoted", "rolled_back", "repaired", "begun_anew"})  # may change the champion
+ALWAYS = ("number", "at", "actor", "action", "use_case", "verdict", "reason", "commit", "previous", "digest")
 LONGEST_REASON = 300  # characters; a registry's tag, which holds an entry for a moment, has no room for more
 
 
@@ -33,6 +34,10 @@ class LedgerBroken(LakehouseError):
             hint="Nothing is changed while that is so. Put the table deployment.ledger back from a backup, then look:"
             f" python -m deployment.run verify --use-case {use_case}",
         )
+
+    @classmethod
+    def unreadable(cls, use_case: str, reason: Exception) -> "LedgerBroken":
+        return cls.at(use_case, f"its table cannot be read: {_in_a_line(reason)}")
 
 
 @dataclass(frozen=True)
@@ -124,9 +129,8 @@ class EntryUnwritten(LakehouseError):
 
     @classmethod
     def of(cls, use_case: str, reason: Exception) -> "EntryUnwritten":
-        told = " ".join(click.unstyle(str(reason)).split())
         return cls(
-            f"no entry could be added to the ledger of {use_case}: {told}",
+            f"no entry could be added to the ledger of {use_case}: {_in_a_line(reason)}",
             hint="Free space or correct the permissions of the table deployment.ledger, then run the command again.",
         )
 
@@ -156,6 +160,8 @@ class Ledger:
         """
         entries: list[Entry] = []
         for row in self.home.rows(use_case):
+            if missing := [name for name in ALWAYS if row[name] is None]:
+                raise LedgerBroken.at(use_case, f"entry {row['number']} has no {', '.join(missing)}")
             said = row.pop("digest")
             entry = Entry(**row | {"at": row["at"].astimezone(UTC)})
             _require_linked(entry, entries, said)
@@ -191,3 +197,9 @@ def _require_linked(entry: Entry, before: Sequence[Entry], said: str) -> None:
             f" and entry {expected[0] - 1} is {expected[1][:12] or 'none'}"
         )
         raise LedgerBroken.at(entry.use_case, problem)
+
+
+def _in_a_line(reason: Exception) -> str:
+    """What a reader or writer of Delta says, without its colours and its own stack."""
+    text = click.unstyle(str(reason)).partition("\n   0: ")[0]
+    return " ".join(text.split())

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from deployment.ledger import EntryUnwritten, LedgerHome, PromotionBusy
+from deployment.ledger import EntryUnwritten, LedgerBroken, LedgerHome, PromotionBusy
 from lakehouse.claim import Claim, WarehouseBusy
 from lakehouse.warehouse import TableName, Warehouse
 
@@ -62,7 +62,10 @@ class FolderLedger:
     def rows(self, use_case: str) -> list[dict[str, Any]]:
         if TABLE not in self.warehouse.tables(TABLE.schema):
             return []
-        written = DeltaTable(self.warehouse.location(TABLE)).to_pyarrow_table()
+        try:
+            written = DeltaTable(self.warehouse.location(TABLE)).to_pyarrow_table()
+        except (DeltaError, pa.ArrowInvalid, OSError) as err:
+            raise LedgerBroken.unreadable(use_case, err) from err
         found: pa.Table = written.filter(pc.equal(written["use_case"], use_case)).select(SCHEMA.names)
         rows: list[dict[str, Any]] = found.sort_by("number").to_pylist()
         return rows

@@ -97,6 +97,7 @@ def test_a_history_whose_end_was_cut_off_is_not_told(gate: Gate, run: Run, place
         let_challenge(gate, version)
         run("promote")
     max((place.warehouse / "deployment").glob("*/_delta_log/*.json")).unlink()
+    assert "Put the table deployment.ledger back" in run("verify", exits=1)
     assert "the registry knows" in run("history", exits=1)
     assert "the registry knows" in run("history", "--at", "2020-01-01", exits=1)
 
@@ -177,13 +178,13 @@ def test_a_reason_says_something_and_not_too_much(gate: Gate, reason: str) -> No
     assert gate.ledger.entries(NAME) == []
 
 
-def test_what_moved_without_a_command_is_found_and_recorded_once(gate: Gate) -> None:
+def test_what_moved_without_a_command_is_found_and_recorded_once(gate: Gate, run: Run) -> None:
     let_challenge(gate, 1).promote()
     gate.client.set_registered_model_alias(NAME, "champion", "2")
-    history = History(gate.ledger.entries(NAME))
-    assert "the alias champion is at version 2, and by the ledger at version 1" in audit(gate.client, NAME, history)
-    for _ in range(2):
-        with gate.alone():
-            pass
+    moved = "the alias champion is at version 2, and by the ledger at version 1"
+    assert moved in audit(gate.client, NAME, History(gate.ledger.entries(NAME)))
+    assert moved in run("verify", exits=1)
+    assert moved in run("verify", "--repair")
+    assert moved not in run("verify", "--repair")
     assert actions(gate) == [("promoted", None, 1), ("repaired", 1, 2)]
     assert audit(gate.client, NAME, History(gate.ledger.entries(NAME))) == []

@@ -2,7 +2,7 @@
 none where there was one, and the next command repairs it or names the repair.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,6 +168,33 @@ def test_the_ledger_is_gone(gate: Gate, place: Place) -> None:
     (place.warehouse / "away").rename(place.warehouse / "deployment" / TABLE.table)
     promote(gate)
     require_sound(gate, 4)
+
+
+def newest(files: Iterable[Path]) -> Path:
+    return max(files, key=lambda file: file.stat().st_mtime_ns)
+
+
+def half_a_file(ledger: Path) -> None:
+    file = newest(ledger.glob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def a_file_less(ledger: Path) -> None:
+    newest(ledger.glob("*.parquet")).unlink()
+
+
+def half_a_commit(ledger: Path) -> None:
+    file = newest(ledger.glob("_delta_log/*.json"))
+    file.write_text(file.read_text()[:100])
+
+
+@pytest.mark.parametrize("damage", [half_a_file, a_file_less, half_a_commit])
+def test_a_table_of_the_ledger_that_cannot_be_read(gate: Gate, place: Place, damage: Callable[[Path], None]) -> None:
+    damage(place.warehouse / "deployment" / TABLE.table)
+    for each in (promote, lambda found: found.promote(), lambda found: found.rollback(None, "no")):
+        with pytest.raises(LedgerBroken, match=r"its table cannot be read: .*\n.*from a backup"):
+            each(gate)
+    assert champion(gate) == 2
 
 
 def test_the_registrys_memory_of_the_ledger_is_gone_or_unreadable(gate: Gate) -> None:

@@ -142,6 +142,7 @@ FORGERIES: dict[str, Callable[[list[dict[str, object]]], list[dict[str, object]]
     "two of one number": lambda rows: [*rows, rows[2]],
     "another order": lambda rows: [rows[0], rows[1] | {"number": 3}, rows[2] | {"number": 2}],
     "an entry more": lambda rows: [*rows, rows[2] | {"number": 4}],
+    "an entry of no time and no hash": lambda rows: [*rows, rows[2] | {"number": 4, "at": None, "digest": None}],
 }
 
 
