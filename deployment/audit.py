@@ -41,13 +41,19 @@ def _stages(client: MlflowClient, name: str, history: History) -> list[str]:
     found = versions_of(client, name)
     produces = sorted(int(version.version) for version in found if version.tags.get("stage") == "Production")
     expected = [] if history.champion is None else [history.champion]
-    return [] if produces == expected else [f"the stage is Production of versions {produces}, and not {expected}"]
+    problems = [] if produces == expected else [f"the stage is Production of versions {produces}, and not {expected}"]
+    stage_of = {int(version.version): version.tags.get("stage") for version in found}
+    return problems + [
+        f"the stage of version {number}, once the champion, is {stage} and not Archived"
+        for number, stage in stage_of.items()
+        if number in history.former and number != history.champion and stage not in {"Archived", "Production"}
+    ]
 
 
 def _verdicts(client: MlflowClient, name: str, history: History) -> list[str]:
     """Those of the versions that are still there."""
     problems = []
-    for entry in history.entries:
+    for entry in history.of_this_model:
         if entry.verdict and entry.version is not None and stages.exists(client, name, entry.version):
             try:
                 verdict.find(client, name, entry.version, entry.verdict)

@@ -29,9 +29,10 @@ class RollbackRefused(LakehouseError):
 
     @classmethod
     def nowhere(cls, name: str, former: list[int]) -> "RollbackRefused":
+        look = f"python -m deployment.run history --use-case {name}"
         return cls(
             f"{name} has no champion before this one to go back to; once champions: {_listed(former)}",
-            hint=f"Name one of those with --to, or look: python -m deployment.run history --use-case {name}",
+            hint=f"Name one of those with --to, or look: {look}" if former else f"See what was done: {look}",
         )
 
     @classmethod
@@ -154,6 +155,19 @@ class Gate:
                 self._succession.move(self._entry("rolled_back", target, (now, target), reason))
             return target
 
+    def begin_anew(self, reason: str) -> None:
+        """Record that the registered model was deleted and made anew, or that the ledger was lost.
+
+        Raises:
+            NotAnew: model and ledger belong together.
+        """
+        self.ledger.home.require_writable()
+        stages.require_model(self.client, self.use_case.name)
+        with self.ledger.home.claim(self.use_case.name):
+            history = self._succession.require_strangers()
+            self._succession.record(self._entry("begun_anew", None, (history.champion, None), reason))
+            self.repair()
+
     def approve(self, version: int | None, reason: str) -> int:
         """Record that a person approves the challenger; which one it is.
 
@@ -208,7 +222,7 @@ class Gate:
         """
         self.ledger.home.require_writable()
         stages.require_model(self.client, self.use_case.name)
-        with self.ledger.home.claim():
+        with self.ledger.home.claim(self.use_case.name):
             if lost is None or self._succession.champion() is not None:
                 self.repair()
             yield

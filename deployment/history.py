@@ -31,7 +31,7 @@ class History:
         back never leads to a version that was rolled back from.
         """
         stack: list[int] = []
-        for entry in self.entries:
+        for entry in self.of_this_model:
             if not entry.moved:
                 continue
             if entry.to_version is None:
@@ -51,10 +51,16 @@ class History:
         return self.reign[-2] if len(self.reign) > 1 else None
 
     @property
+    def of_this_model(self) -> Sequence[Entry]:
+        """The entries about the versions that the registered model has now: those before are about another's."""
+        begun = [entry.number for entry in self.entries if entry.action == "begun_anew"]
+        return self.entries[begun[-1] :] if begun else self.entries
+
+    @property
     def former(self) -> list[int]:
         """Every version that was ever champion, the latest first."""
         latest = reversed(
-            [entry.to_version for entry in self.entries if entry.moved and entry.to_version is not None]
+            [entry.to_version for entry in self.of_this_model if entry.moved and entry.to_version is not None]
         )
         return list(dict.fromkeys(latest))
 
@@ -70,7 +76,7 @@ class History:
 
     def approval(self, version: int) -> str:
         """Who approved the version after the champion's last change; empty where nobody did."""
-        for entry in reversed(self.entries):
+        for entry in reversed(self.of_this_model):
             if entry.moved:
                 return ""
             if entry.action == "approved" and entry.version == version:
@@ -79,7 +85,7 @@ class History:
 
     def ever_approved(self, version: int) -> bool:
         """Whether anybody approved the version at any time."""
-        return any(entry.action == "approved" and entry.version == version for entry in self.entries)
+        return any(entry.action == "approved" and entry.version == version for entry in self.of_this_model)
 
     def overtook(self, entry: Entry) -> bool:
         """Whether another entry has the place in the chain that this one was meant for."""
@@ -92,7 +98,7 @@ class History:
 
     def verdict_on(self, version: int) -> Entry | None:
         """The last decision about a version."""
-        judged = (entry for entry in reversed(self.entries) if entry.version == version and entry.verdict)
+        judged = (each for each in reversed(self.of_this_model) if each.version == version and each.verdict)
         return next(judged, None)
 
 

@@ -37,6 +37,18 @@ def _of_model(name: str | None, model: str | None) -> str:
     return name or own
 
 
+def _moment(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    """The time that a person names, as the history shows it or by ISO 8601."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as err:
+        told = f"'{text}' is no time: say a day (2026-11-27), or 2026-11-27 15:00, or 2026-11-27T15:00:00+01:00"
+        raise click.BadParameter(told) from err
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 @main.command()
 @NAMED
 @MODEL
@@ -85,6 +97,16 @@ def rollback(name: str, to: int | None, reason: str) -> None:
 @main.command()
 @USE_CASE
 @REASON
+def anew(name: str, reason: str) -> None:
+    """Say that the model was deleted and trained anew, or the ledger lost; what was said before counts no more."""
+    from deployment.commands import people as command
+
+    command.anew(name, Settings.from_environment(), reason)
+
+
+@main.command()
+@USE_CASE
+@REASON
 def freeze(name: str, reason: str) -> None:
     """Let nothing be promoted until `unfreeze`; a rollback stays possible."""
     from deployment.commands import people as command
@@ -106,7 +128,7 @@ def unfreeze(name: str, reason: str) -> None:
 @USE_CASE
 @click.option(
     "--at",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]),
+    callback=_moment,
     metavar="TIME",
     help="Only the change that made the champion of this time, in UTC unless it says otherwise.",
 )
@@ -115,8 +137,7 @@ def history(name: str, at: datetime | None, as_json: bool) -> None:
     """Show which version was in production when, who changed it and why."""
     from deployment.commands import history as command
 
-    moment = at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
-    command.history(name, Settings.from_environment(), moment, as_json=as_json)
+    command.history(name, Settings.from_environment(), at, as_json=as_json)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """The aliases and tags that say which version is what. The alias `champion` is the truth; all others follow it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mlflow.entities.model_registry import ModelVersion
@@ -27,7 +28,7 @@ class NoChallenger(LakehouseError):
     def is_another(cls, use_case: str, asked: int, found: str) -> "NoChallenger":
         return cls(
             f"version {asked} is not the challenger of {use_case}: version {found} is",
-            hint="Name that one, or none. A version that was refused is trained again.",
+            hint=f"Name that one, or none. To have version {asked} judged, give it the alias {CHALLENGER}.",
         )
 
 
@@ -98,13 +99,14 @@ def champion(client: MlflowClient, name: str) -> ModelVersion:
     return found
 
 
-def settle(client: MlflowClient, name: str, previous: int | None) -> None:
+def settle(client: MlflowClient, name: str, previous: int | None, former: Collection[int] = ()) -> None:
     """Let every tag and the other aliases follow the alias `champion`, also after a command that was cut off.
 
     Args:
         client: of the registry.
         name: of the model.
         previous: the version that a rollback goes back to, as the ledger says.
+        former: every version that was champion, as the ledger says.
     """
     champ = version_of(client, name, CHAMPION)
     if champ is None:
@@ -113,7 +115,7 @@ def settle(client: MlflowClient, name: str, previous: int | None) -> None:
         stage = version.tags.get("stage")
         if _same(version, champ):
             wanted = "Production"
-        elif stage == "Production":
+        elif stage == "Production" or int(version.version) in former:
             wanted = "Archived"
         else:
             continue

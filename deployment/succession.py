@@ -44,6 +44,38 @@ class ChampionLost(LakehouseError):
         )
 
 
+class Strangers(LedgerBroken):
+    """The registered model and its ledger know nothing of each other."""
+
+    @classmethod
+    def of_model(cls, name: str, head: str) -> "Strangers":
+        return cls(
+            f"the ledger of {name} ends with {head[:12]}, and the registry knows nothing of it (no tag {HEAD})",
+            hint="Nothing is changed while that is so. If the model was deleted and trained anew, say so, and what"
+            f" was recorded of the old one counts no more:\n  {_anew(name)}\n"
+            "  If not, the tag was deleted: put it back, with the hash that ends the ledger.",
+        )
+
+    @classmethod
+    def of_ledger(cls, name: str, head: str) -> "Strangers":
+        return cls(
+            f"the ledger of {name} is lost: it ends with nothing, and the registry knows {head[:12]} (tag {HEAD})",
+            hint="Nothing is changed while that is so. Put the table deployment.ledger back from a backup. If there"
+            f" is none, say so, and another begins:\n  {_anew(name)}",
+        )
+
+
+class NotAnew(LakehouseError):
+    """Ledger and registered model belong together."""
+
+    @classmethod
+    def of(cls, name: str) -> "NotAnew":
+        return cls(
+            f"the ledger and the registered model of {name} know each other, or nothing yet: nothing is begun anew",
+            hint=f"See what differs: python -m deployment.run verify --use-case {name}",
+        )
+
+
 class ChangeUnfinished(LakehouseError):
     """The champion has changed, and what follows from it could not be written."""
 
@@ -130,10 +162,27 @@ class Succession:
             self.record(entry(history, self.champion(), reason))
         self.settle(History(self.ledger.entries(self.name)))
 
+    def require_strangers(self) -> History:
+        """What the ledger says, where it and the registered model know nothing of each other.
+
+        Raises:
+            LedgerBroken: the ledger is not what was written.
+            NotAnew: they do.
+        """
+        history = History(self.ledger.entries(self.name))
+        try:
+            self._require_end(history)
+        except LedgerBroken as err:
+            begun = bool(history.entries) and history.entries[-1].action == "begun_anew"  # and then cut off
+            if begun or isinstance(err, Strangers):
+                return history
+            raise
+        raise NotAnew.of(self.name)
+
     def settle(self, history: History) -> None:
         """Let tags and the other aliases follow the champion."""
         before = [version for version in history.reign[:-1] if stages.exists(self.client, self.name, version)]
-        stages.settle(self.client, self.name, before[-1] if before else None)
+        stages.settle(self.client, self.name, before[-1] if before else None, history.former)
 
     def _record_or_yield(self, entry: Entry) -> None:
         try:
@@ -170,6 +219,10 @@ class Succession:
         # until both of a promotion or rollback are written: without it, the model was deleted and made anew.
         cut_off = last is not None and (last.action not in {"promoted", "rolled_back"} or PENDING in tags)
         if known not in {history.head, last.previous if last is not None and cut_off else history.head}:
+            if not known:
+                raise Strangers.of_model(self.name, history.head)
+            if last is None:
+                raise Strangers.of_ledger(self.name, known)
             problem = (
                 f"it ends with {history.head[:12] or 'nothing'}, and the registry knows {known[:12] or 'nothing'}"
                 f" (its tag {HEAD}) as the end"
@@ -190,3 +243,7 @@ class Succession:
 
 def _named(version: int | None) -> str:
     return "none" if version is None else f"version {version}"
+
+
+def _anew(name: str) -> str:
+    return f'python -m deployment.run anew --use-case {name} --reason "..."'

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lakehouse.errors import LakehouseError
 
@@ -20,7 +21,7 @@ ERR = Console(stderr=True, highlight=False)
 
 def stage(text: str) -> None:
     """Announce the next stage."""
-    OUT.print(f"[bold]>[/] {text}")
+    OUT.print(f"[bold]>[/] {escape(text)}")
 
 
 def detail(text: str) -> None:
@@ -29,12 +30,12 @@ def detail(text: str) -> None:
 
 
 def table(header: list[str], rows: list[list[str]]) -> None:
-    """Print a table; numbers are the caller's to format."""
+    """Print a table; numbers are the caller's to format, and nothing in a cell is read as markup."""
     drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
     for name in header:
         drawn.add_column(name, header_style="dim")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, row))
     OUT.print(drawn)
 
 

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from deployment.audit import audit
 from deployment.commands.gates import gate_of
-from deployment.history import History
 from deployment.ledger import Entry
 from deployment.ledger.home import open_ledger
 from deployment.succession import Succession
@@ -13,6 +12,7 @@ from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.tracking import tracking
+from training.use_case import load
 
 
 class LedgerDiffers(LakehouseError):
@@ -31,10 +31,13 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
 
     Raises:
         LedgerBroken: entries were changed, or the last of them are gone.
+        UseCaseRefused: there are none, and no such use case either.
     """
     with tracking(settings) as client:
         found = Succession(name, client, open_ledger(settings)).history()
     entries = list(found.entries)
+    if not entries:
+        load(name)  # of one that is no more the history is told; of one that never was there is none
     if at is not None:
         made = found.at(at)
         entries = [] if made is None else [made]
@@ -44,6 +47,8 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
         )
     elif at is not None:
         console.detail(_champion_at(name, at, entries))
+    elif not entries:
+        console.detail(f"Nothing has happened to {name} yet: no version was judged, promoted or rolled back.")
     else:
         header = ["no.", "time, UTC", "actor", "action", "version", "champion", "reason", "commit"]
         console.table(header, [_row(entry) for entry in entries])
@@ -57,15 +62,22 @@ def verify(name: str, settings: Settings, *, repair: bool) -> None:
         LedgerDiffers: the registry is not as it says.
     """
     with gate_of(name, settings) as gate:
+        found = Succession(name, gate.client, gate.ledger)
+        problems = audit(gate.client, name, found.history())
         if repair:
             with gate.alone():
-                pass
-        entries = gate.ledger.entries(name)
-        problems = audit(gate.client, name, History(entries))
+                _tell_repaired(problems)
+            problems = audit(gate.client, name, found.history())
+        entries = found.history().entries
     if problems:
         raise LedgerDiffers.in_points(name, problems)
     end = entries[-1].digest if entries else "nothing"
     console.detail(f"{len(entries)} entries, and the registry is as they say. The chain ends with {end}.")
+
+
+def _tell_repaired(problems: list[str]) -> None:
+    for problem in problems:
+        console.detail(f"Found, and put right where a command can: {problem}")
 
 
 def _champion_at(name: str, at: datetime, entries: list[Entry]) -> str:
@@ -74,7 +86,7 @@ def _champion_at(name: str, at: datetime, entries: list[Entry]) -> str:
     entry = entries[0]
     return (
         f"At {at:%Y-%m-%d %H:%M:%S} UTC, version {entry.to_version} was the champion of {name}:"
-        f" {entry.action} by {entry.actor} at {entry.at:%Y-%m-%d %H:%M:%S} UTC, since {entry.reason}"
+        f" {entry.action} by {entry.actor} at {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.reason}"
     )
 
 

@@ -3,14 +3,24 @@
 from deployment.commands.gates import follow, gate_of
 from lakehouse import console
 from lakehouse.settings import Settings
+from training.registry import CHAMPION, version_of
 
 
 def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None:
     """Let an earlier champion be it again, and its endpoint follow."""
     with gate_of(name, settings) as gate:
+        before = version_of(gate.client, name, CHAMPION)
         version = gate.rollback(to, reason)
-    console.detail(f"Version {version} is the champion.")
+    again = before is not None and int(before.version) == version
+    console.detail(f"Version {version} is the champion{' already: nothing was changed' if again else ''}.")
     follow(gate.use_case, version, settings)
+
+
+def anew(name: str, settings: Settings, reason: str) -> None:
+    """Let the ledger go on with another registered model, or the model with another ledger."""
+    with gate_of(name, settings) as gate:
+        gate.begin_anew(reason)
+    console.detail(f"The ledger of {name} goes on with the registered model as it is now.")
 
 
 def freeze(name: str, settings: Settings, reason: str) -> None:

@@ -14,10 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+import click
+
 from lakehouse.errors import LakehouseError
 
-Action = Literal["promoted", "refused", "rolled_back", "approved", "frozen", "unfrozen", "repaired"]
-MOVES: frozenset[str] = frozenset({"promoted", "rolled_back", "repaired"})  # what may change the champion
+Action = Literal["promoted", "refused", "rolled_back", "approved", "frozen", "unfrozen", "repaired", "begun_anew"]
+MOVES: frozenset[str] = frozenset({"promoted", "rolled_back", "repaired", "begun_anew"})  # may change the champion
+ALWAYS = ("number", "at", "actor", "action", "use_case", "verdict", "reason", "commit", "previous", "digest")
 LONGEST_REASON = 300  # characters; a registry's tag, which holds an entry for a moment, has no room for more
 
 
@@ -32,6 +35,10 @@ class LedgerBroken(LakehouseError):
             f" python -m deployment.run verify --use-case {use_case}",
         )
 
+    @classmethod
+    def unreadable(cls, use_case: str, reason: Exception) -> "LedgerBroken":
+        return cls.at(use_case, f"its table cannot be read: {_in_a_line(reason)}")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -41,7 +48,8 @@ class Entry:
         number: its place in the chain of its use case, from 1.
         at: when, UTC; never before the entry before it, whatever the clock said.
         actor: who ran the command.
-        action: what was done; `repaired` where the alias had moved and no command of ours said so.
+        action: what was done; `repaired` where the alias had moved and no command of ours said so, `begun_anew` where
+            the registered model is another than that of the entries before.
         use_case: of which model.
         version: whom it is about; None where it is about none.
         from_version: the champion before, None where there was none.
@@ -95,8 +103,8 @@ class LedgerHome(Protocol):
         """
         ...
 
-    def claim(self) -> AbstractContextManager[None]:
-        """The right to change a champion, which one process has at a time.
+    def claim(self, use_case: str) -> AbstractContextManager[None]:
+        """The right to change the champion of a use case, which one process has at a time.
 
         Raises:
             PromotionBusy: another one has it.
@@ -108,17 +116,32 @@ class LedgerHome(Protocol):
         ...
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add one row, whole or not at all."""
+        """Add one row, whole or not at all.
+
+        Raises:
+            LakehouseError: it was not added.
+        """
         ...
 
 
+class EntryUnwritten(LakehouseError):
+    """The ledger could not be added to."""
+
+    @classmethod
+    def of(cls, use_case: str, reason: Exception) -> "EntryUnwritten":
+        return cls(
+            f"no entry could be added to the ledger of {use_case}: {_in_a_line(reason)}",
+            hint="Free space or correct the permissions of the table deployment.ledger, then run the command again.",
+        )
+
+
 class PromotionBusy(LakehouseError):
-    """Another command is at work on a champion."""
+    """Another command is at work on the champion."""
 
     @classmethod
     def by(cls, who: str) -> "PromotionBusy":
         return cls(
-            f"another command is changing a champion: {who}",
+            f"another command is changing this champion: {who}",
             hint="Nothing was changed by this one. Wait until the other has ended, then run it again.",
         )
 
@@ -137,6 +160,8 @@ class Ledger:
         """
         entries: list[Entry] = []
         for row in self.home.rows(use_case):
+            if missing := [name for name in ALWAYS if row[name] is None]:
+                raise LedgerBroken.at(use_case, f"entry {row['number']} has no {', '.join(missing)}")
             said = row.pop("digest")
             entry = Entry(**row | {"at": row["at"].astimezone(UTC)})
             _require_linked(entry, entries, said)
@@ -172,3 +197,9 @@ def _require_linked(entry: Entry, before: Sequence[Entry], said: str) -> None:
             f" and entry {expected[0] - 1} is {expected[1][:12] or 'none'}"
         )
         raise LedgerBroken.at(entry.use_case, problem)
+
+
+def _in_a_line(reason: Exception) -> str:
+    """What a reader or writer of Delta says, without its colours and its own stack."""
+    text = click.unstyle(str(reason)).partition("\n   0: ")[0]
+    return " ".join(text.split())

@@ -42,7 +42,7 @@ class CatalogLedger:
             raise CatalogRefused.at(self.table, err) from err
 
     @contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self, use_case: str) -> Iterator[None]:
         """No process is kept out beforehand: of two, `add` tells the second."""
         yield
 

@@ -8,12 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from deployment.ledger import LedgerHome, PromotionBusy
+from deployment.ledger import EntryUnwritten, LedgerBroken, LedgerHome, PromotionBusy
 from lakehouse.claim import Claim, WarehouseBusy
 from lakehouse.warehouse import TableName, Warehouse
 
 TABLE = TableName("deployment", "ledger")
+CLAIMS = ".claims"  # beside the table
 SCHEMA = pa.schema(
     [
         ("number", pa.int64()),
@@ -44,9 +46,9 @@ class FolderLedger:
         self.warehouse.require_writable()
 
     @contextmanager
-    def claim(self) -> Iterator[None]:
-        # Of its own folder: a long dbt build must not stand in the way of a rollback.
-        folder = self.warehouse.folder(TABLE.schema)
+    def claim(self, use_case: str) -> Iterator[None]:
+        # Of its own folder: neither a long dbt build nor another model's promotion stands in the way of a rollback.
+        folder = self.warehouse.folder(TABLE.schema) / CLAIMS / use_case
         folder.mkdir(parents=True, exist_ok=True)
         try:
             claim = Claim.on(folder)
@@ -60,13 +62,25 @@ class FolderLedger:
     def rows(self, use_case: str) -> list[dict[str, Any]]:
         if TABLE not in self.warehouse.tables(TABLE.schema):
             return []
-        written = DeltaTable(self.warehouse.location(TABLE)).to_pyarrow_table()
+        try:
+            written = DeltaTable(self.warehouse.location(TABLE)).to_pyarrow_table()
+        except (DeltaError, pa.ArrowInvalid, OSError) as err:
+            raise LedgerBroken.unreadable(use_case, err) from err
         found: pa.Table = written.filter(pc.equal(written["use_case"], use_case)).select(SCHEMA.names)
         rows: list[dict[str, Any]] = found.sort_by("number").to_pylist()
         return rows
 
     def add(self, row: Mapping[str, Any]) -> None:
         table = pa.Table.from_pylist([dict(row)], SCHEMA)
+        try:
+            try:
+                self._append(table)
+            except CommitFailedError:  # another use case made the table meanwhile; now that it is there, both may add
+                self._append(table)
+        except (DeltaError, OSError) as err:
+            raise EntryUnwritten.of(str(row["use_case"]), err) from err
+
+    def _append(self, table: pa.Table) -> None:
         write_deltalake(self.warehouse.location(TABLE), table, mode="append", configuration=_ONLY_ADDED)
 
 

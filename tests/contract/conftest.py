@@ -14,7 +14,8 @@ from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
-from tests.contract.people import Place, opened
+from tests.contract.commands import promoting
+from tests.contract.people import Place, let_challenge, opened
 from tests.ports import free_port
 from training.artifacts import DIGEST, digest
 
@@ -143,6 +144,18 @@ def _register(uri: str, folder: Path, awaited: Path) -> None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Tables, and a registry with four versions of `people`; each test takes a copy."""
     return Place.built(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="session")
+def crowned(template: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Version 2 is the champion after version 1, and 4 is the challenger."""
+    place = template.copied(tmp_path_factory.mktemp("crowned"))
+    with opened(place) as gate:
+        for version, before in ((1, None), (2, 1)):
+            with gate.alone():
+                gate.apply(promoting(version, before))
+        let_challenge(gate, 4)
+    return place
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
-"""The gate on real versions: models in a real registry, judged on real Delta tables, by its commands."""
+"""What the gate finds of real versions: models in a real registry, judged on real Delta tables."""
 
-import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,82 +10,20 @@ from deltalake import write_deltalake
 from mlflow.artifacts import load_text
 
 from deployment import contender, holdout, verdict
-from deployment.audit import audit
-from deployment.commands import gates
 from deployment.contender import Contender, VersionBroken
-from deployment.gate import Gate, ReasonRefused, RollbackRefused
-from deployment.history import History
+from deployment.gate import Gate
 from deployment.holdout import HoldoutRefused
-from deployment.model_server import process
 from tests.contract.people import (
     MUDDLED,
     NAME,
     USE_CASE,
     Place,
-    actions,
     champion,
-    command,
     let_challenge,
     opened,
     threshold_of,
 )
 from training.use_case import UseCase
-
-Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command of `deployment.run` here; its output, after checking how it exited."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.settings.tracking_uri)
-    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(place.warehouse))
-    monkeypatch.setattr(gates, "load", lambda _name: USE_CASE)
-    monkeypatch.setattr(process, "running", lambda _settings: None)
-    return command
-
-
-def test_from_a_first_champion_to_a_rollback_the_history_tells_exactly_that(gate: Gate, run: Run) -> None:
-    let_challenge(gate, 1)
-    assert "Version 1 is the champion." in run("promote")
-    let_challenge(gate, 2)
-    assert "Version 2 is the champion." in run("promote", "--version", "2")
-    let_challenge(gate, 3)
-    assert "Version 3 is not promoted; version 2 stays the champion." in run("promote", exits=3)
-    let_challenge(gate, 4)
-    before = datetime.now(UTC)
-    assert "Version 4 is the champion." in run("promote")
-    assert "Version 2 is the champion." in run("rollback", "--reason", "it offers nothing to the young")
-    entries = json.loads(run("history", "--json"))
-    assert [(e["action"], e["version"], e["from_version"], e["to_version"]) for e in entries] == [
-        ("promoted", 1, None, 1),
-        ("promoted", 2, 1, 2),
-        ("refused", 3, 2, 2),
-        ("promoted", 4, 2, 4),
-        ("rolled_back", 2, 4, 2),
-    ]
-    assert entries[-1]["reason"] == "it offers nothing to the young"
-    assert all(len(entry["digest"]) == 64 for entry in entries)
-    assert "version 2 was the champion of people: promoted by" in run("history", "--at", before.isoformat())
-    assert "people had no champion" in run("history", "--at", "2020-01-01")
-    assert "5 entries, and the registry is as they say" in run("verify")
-    assert "rolled_back" in run("history")
-    aliases = {alias: int(version) for alias, version in gate.client.get_registered_model(NAME).aliases.items()}
-    assert aliases == {"champion": 2, "previous": 1}
-    stages = {int(v.version): v.tags["stage"] for v in gate.client.search_model_versions(f"name = '{NAME}'")}
-    assert stages == {1: "Archived", 2: "Production", 3: "Development", 4: "Archived"}
-
-
-def test_a_dry_run_shows_the_verdict_and_changes_nothing(gate: Gate, run: Run, place: Place) -> None:
-    let_challenge(gate, 1)
-    files = sorted(place.warehouse.rglob("*"))
-    tags = gate.client.get_model_version(NAME, "1").tags
-    assert "meets every criterion" in run("promote", "--dry-run")
-    assert (champion(gate), gate.ledger.entries(NAME)) == (None, [])
-    assert (sorted(place.warehouse.rglob("*")), gate.client.get_model_version(NAME, "1").tags) == (files, tags)
-    run("promote")
-    let_challenge(gate, 3)
-    assert "A dry run: nothing was changed" in run("promote", "--dry-run", exits=3)
-    assert actions(gate) == [("promoted", None, 1)]
 
 
 def test_each_version_is_judged_by_the_threshold_that_it_was_registered_with(place: Place) -> None:
@@ -109,15 +45,6 @@ def test_each_version_is_judged_by_the_threshold_that_it_was_registered_with(pla
     assert changed == pytest.approx(np.mean(decisions[1] != decisions[2]))
 
 
-def test_a_past_verdict_is_shown_as_it_was(gate: Gate, run: Run) -> None:
-    let_challenge(gate, 3)
-    run("promote", exits=3 if not gate.judge().promote else 0)
-    shown = run("promote", "--explain", "3")
-    assert "minimum roc_auc" in shown
-    assert "Judged by" in shown
-    assert "version 4 of people was never judged" in run("promote", "--explain", "4", exits=1)
-
-
 def test_a_verdict_is_kept_as_json_and_as_a_page_and_leaves_nothing_else(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -134,44 +61,6 @@ def test_a_verdict_is_kept_as_json_and_as_a_page_and_leaves_nothing_else(
     with pytest.raises(verdict.VerdictLost):
         verdict.find(gate.client, NAME, 1, "0" * 64)
     assert list(scratch.iterdir()) == []
-
-
-def test_a_history_whose_end_was_cut_off_is_not_told(gate: Gate, run: Run, place: Place) -> None:
-    for version in (1, 2):
-        let_challenge(gate, version)
-        run("promote")
-    max((place.warehouse / "deployment").glob("*/_delta_log/*.json")).unlink()
-    assert "the registry knows" in run("history", exits=1)
-    assert "the registry knows" in run("history", "--at", "2020-01-01", exits=1)
-
-
-def test_a_freeze_stops_promotion_and_leaves_the_way_back_open(gate: Gate, run: Run) -> None:
-    for version in (1, 2):
-        let_challenge(gate, version)
-        run("promote")
-    run("freeze", "--reason", "holidays")
-    let_challenge(gate, 4)
-    assert "holidays" in run("promote", exits=3)
-    run("rollback", "--reason", "complaints")
-    assert champion(gate) == 1
-    run("unfreeze", "--reason", "back")
-    run("promote")
-    assert champion(gate) == 4
-
-
-def test_a_manual_approval_counts_until_the_champion_changes(place: Place) -> None:
-    with opened(place, approval="manual") as gate:
-        let_challenge(gate, 1)
-        assert not gate.promote().promote
-        gate.approve(1, "seen")
-        assert gate.promote().promote
-        let_challenge(gate, 2)
-        gate.approve(2, "seen too")
-        assert gate.client.get_model_version(NAME, "2").tags["approval"] == "Approved"
-        assert gate.promote().promote
-        gate.rollback(None, "no")
-        let_challenge(gate, 2)
-        assert not gate.promote().promote
 
 
 def test_guards_are_measured_on_the_version_itself(place: Place) -> None:
@@ -236,35 +125,6 @@ def test_an_overlap_is_refused_where_it_is_to_be_or_leaves_no_rows(place: Place,
             gate.promote()
 
 
-def test_a_rollback_goes_only_where_a_champion_was(gate: Gate) -> None:
-    let_challenge(gate, 1).promote()
-    with pytest.raises(RollbackRefused, match="no champion before this one to go back to; once champions: 1"):
-        gate.rollback(None, "no")
-    with pytest.raises(RollbackRefused, match="version 3 of people was never its champion; once champions: 1"):
-        gate.rollback(3, "no")
-    assert gate.rollback(1, "again") == 1
-    assert actions(gate) == [("promoted", None, 1)]
-
-
-def test_a_rollback_refuses_what_answers_differently_from_when_it_was_registered(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for version in (1, 2):
-        let_challenge(gate, version).promote()
-    loaded = Contender.load
-
-    def drifted(version: object) -> Contender:
-        found = loaded(version)  # type: ignore[arg-type]
-        *answers, _ = found.metadata["golden_answer"]
-        metadata = {**found.metadata, "golden_answer": [*answers, {"probability": 0.123}]}
-        return Contender(found.version, found.scorer, found.size, found.inputs, metadata)
-
-    monkeypatch.setattr(Contender, "load", drifted)
-    with pytest.raises(VersionBroken, match=r"and answered \{'probability': 0\.123\} when registered"):
-        gate.rollback(None, "no")
-    assert champion(gate) == 2
-
-
 def test_a_challenger_that_answers_differently_from_when_it_was_registered_is_not_judged(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,25 +133,6 @@ def test_a_challenger_that_answers_differently_from_when_it_was_registered_is_no
     with pytest.raises(VersionBroken, match="version 1 of people cannot be used: it answers its golden request with"):
         gate.promote()
     assert (champion(gate), gate.ledger.entries(NAME)) == (None, [])
-
-
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 301])
-def test_a_reason_says_something_and_not_too_much(gate: Gate, reason: str) -> None:
-    with pytest.raises(ReasonRefused, match="a reason has 1 to 300 characters"):
-        gate.freeze(reason)
-    assert gate.ledger.entries(NAME) == []
-
-
-def test_what_moved_without_a_command_is_found_and_recorded_once(gate: Gate) -> None:
-    let_challenge(gate, 1).promote()
-    gate.client.set_registered_model_alias(NAME, "champion", "2")
-    history = History(gate.ledger.entries(NAME))
-    assert "the alias champion is at version 2, and by the ledger at version 1" in audit(gate.client, NAME, history)
-    for _ in range(2):
-        with gate.alone():
-            pass
-    assert actions(gate) == [("promoted", None, 1), ("repaired", 1, 2)]
-    assert audit(gate.client, NAME, History(gate.ledger.entries(NAME))) == []
 
 
 def test_a_guard_that_a_task_can_never_be_held_to_is_refused_with_the_use_case() -> None:

@@ -1,6 +1,7 @@
 """The ledger in each of its homes: a chain that is added to, and that shows when anything else was done to it."""
 
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,8 +15,9 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from deployment.history import History
-from deployment.ledger import Action, Entry, Ledger, LedgerBroken, PromotionBusy, following
+from deployment.ledger import Action, Entry, EntryUnwritten, Ledger, LedgerBroken, PromotionBusy, following
 from deployment.ledger.folder import SCHEMA, TABLE, FolderLedger
+from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.warehouse import Warehouse, WarehouseUnwritable
 
@@ -140,6 +142,7 @@ FORGERIES: dict[str, Callable[[list[dict[str, object]]], list[dict[str, object]]
     "two of one number": lambda rows: [*rows, rows[2]],
     "another order": lambda rows: [rows[0], rows[1] | {"number": 3}, rows[2] | {"number": 2}],
     "an entry more": lambda rows: [*rows, rows[2] | {"number": 4}],
+    "an entry of no time and no hash": lambda rows: [*rows, rows[2] | {"number": 4, "at": None, "digest": None}],
 }
 
 
@@ -160,13 +163,45 @@ def test_the_engine_reads_what_was_written(ledger: Ledger) -> None:
 
 def test_one_at_a_time_changes_champions_and_the_other_is_told_who(ledger: Ledger) -> None:
     with (
-        ledger.home.claim(),
-        pytest.raises(PromotionBusy, match=r"another command is changing a champion: process \d+"),
-        ledger.home.claim(),
+        ledger.home.claim("churn"),
+        pytest.raises(PromotionBusy, match=r"another command is changing this champion: process \d+"),
+        ledger.home.claim("churn"),
     ):
         pass
-    with ledger.home.claim():
+    with ledger.home.claim("churn"), ledger.home.claim("term_deposit"):
         assert ledger.entries("term_deposit") == []
+
+
+def test_two_models_have_their_first_entries_at_once(ledger: Ledger) -> None:
+    names, begin, failed = [f"model_{number}" for number in range(4)], threading.Barrier(4), []
+
+    def first(name: str) -> None:
+        begin.wait()
+        try:
+            ledger.append(replace(FIRST, use_case=name))
+        except LakehouseError as err:
+            failed.append(err)
+
+    threads = [threading.Thread(target=first, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [len(ledger.entries(name)) for name in names] == [1, 1, 1, 1]
+
+
+def test_an_entry_that_the_disk_has_no_room_for_is_told_in_one_line(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("Generic LocalFileSystem error\n   \x1b[31m↳\x1b[0m No space left on device (os error 28)\n")
+
+    monkeypatch.setattr("deployment.ledger.folder.write_deltalake", full)
+    told = r"ledger of term_deposit: Generic LocalFileSystem error ↳ No space left on device \(os error 28\)\n  Free"
+    with pytest.raises(EntryUnwritten, match=told):
+        ledger.append(FIRST)
+    assert ledger.entries("term_deposit") == []
 
 
 def test_a_place_that_takes_no_files_is_told_beforehand(tmp_path: Path) -> None:
@@ -185,7 +220,7 @@ def history(*moves: tuple[Action, int | None]) -> History:
     entries: list[Entry] = []
     champion: int | None = None
     for hour, (action, version) in enumerate(moves):
-        after = version if action in {"promoted", "rolled_back", "repaired"} else champion
+        after = version if action in {"promoted", "rolled_back", "repaired", "begun_anew"} else champion
         entry = replace(
             FIRST,
             at=NOON + timedelta(hours=hour),
@@ -229,6 +264,17 @@ def test_history_tells_who_was_champion_when() -> None:
     hours = [-1.0, 0.0, 1.5, 2.0, 2.9, 3.0, 99.0]
     at = [found.at(NOON + timedelta(hours=hour)) for hour in hours]
     assert [None if entry is None else entry.to_version for entry in at] == [None, 1, 1, 3, 3, 1, 1]
+
+
+def test_what_was_said_of_another_model_counts_no_more_but_for_a_freeze() -> None:
+    found = history(("approved", 2), ("promoted", 1), ("frozen", None), ("begun_anew", None), ("promoted", 2))
+    assert (found.champion, found.former, found.previous) == (2, [2], None)
+    assert (found.ever_approved(2), found.verdict_on(1)) == (False, None)
+    assert found.frozen
+    assert [entry.action for entry in found.of_this_model] == ["promoted"]
+    at = found.at(NOON + timedelta(hours=3))
+    assert at is not None
+    assert at.to_version is None
 
 
 def test_a_freeze_lasts_until_it_is_lifted_whatever_happens_between() -> None:

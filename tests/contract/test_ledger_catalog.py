@@ -38,7 +38,7 @@ def test_entries_come_back_in_order_by_use_case(home: CatalogLedger) -> None:
     ledger.append(replace(FIRST, use_case="churn"))
     assert ledger.entries("term_deposit") == written
     assert len(ledger.entries("churn")) == 1
-    with home.claim(), pytest.raises(LedgerBroken):
+    with home.claim("term_deposit"), pytest.raises(LedgerBroken):
         ledger.append(written[-1])
 
 

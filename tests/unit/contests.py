@@ -76,3 +76,7 @@ def few_draws(draws: int = 40) -> Any:
     patch = MonkeyPatch()
     patch.setattr(comparison, "DRAWS", draws)
     return patch
+
+
+LABELS = (np.random.default_rng(5).random(400) < 0.4).astype(np.int64)
+GOOD, WEAK = (said(LABELS, signal, seed) for signal, seed in ((4.0, 1), (0.5, 2)))

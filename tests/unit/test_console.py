@@ -100,3 +100,14 @@ def test_a_detail_is_shown_to_the_letter(
     monkeypatch.setattr("training.progress.OUT", Console(highlight=False, width=120))
     console.detail(text)
     assert capsys.readouterr().out.strip() == text
+
+
+def test_what_people_wrote_is_shown_as_they_wrote_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "OUT", Console(highlight=False, width=200))
+    said = "see [jira-7] and [/tmp]"
+    console.table(["reason"], [[said]])
+    console.stage(said)
+    console.detail(said)
+    assert [line.strip(" >") for line in capsys.readouterr().out.splitlines()] == ["reason", said, said, said]
