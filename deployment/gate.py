@@ -18,8 +18,8 @@ from deployment.promotion import decide
 from deployment.succession import Succession
 from lakehouse.errors import LakehouseError
 from training.feature_store import FeatureStore
-from training.registry import CHAMPION, version_of
 from training.use_case import UseCase
+from training.versions import CHAMPION, version_of
 
 Between = tuple[int | None, int | None]  # the champion before and after
 

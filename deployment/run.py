@@ -145,7 +145,7 @@ def history(name: str, at: datetime | None, as_json: bool) -> None:
 @click.option("--repair", is_flag=True, help="First finish what a command left open.")
 def verify(name: str, repair: bool) -> None:
     """Check that the ledger is what was written, and that the registry is as it says."""
-    from deployment.commands import history as command
+    from deployment.commands import verify as command
 
     command.verify(name, Settings.from_environment(), repair=repair)
 

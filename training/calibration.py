@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from training.curve import EDGE, Curve, along
+from training.curve import EDGE, Curve, Plan, along
 from training.evaluation import Floats, Labels
 from training.intervals import Interval, Rows, intervals
 from training.models.calibrated import Calibrated
 
-Plan = Literal["none", "auto", "sigmoid", "isotonic"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 FLATTEST = 0.01  # the slope of a sigmoid that would turn the order round
 

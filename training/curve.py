@@ -7,6 +7,7 @@ import numpy as np
 from training.predictions import Floats
 
 Curve = Literal["sigmoid", "isotonic"]
+Plan = Literal["none", "auto", "sigmoid", "isotonic"]  # what a use case asks for
 
 EDGE = 1e-9  # how near to 0 and 1 log-odds are taken
 RISE = 0.01  # what the probability itself adds to a curve of steps

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from training.calibration import Plan as Calibration
+from training.curve import Plan as Calibration
 from training.encoder import Unknown
 from training.part import Part
 from training.threshold import UNTUNED, Rule

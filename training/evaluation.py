@@ -1,4 +1,8 @@
-"""How good predictions are: the metrics of each task. Labels of classes are their places, 0 to classes - 1."""
+"""How good predictions are: the metrics of each task. Labels of classes are their places, 0 to classes - 1.
+
+Commands that measure nothing read the names of metrics here: scikit-learn and SciPy, which take more than a second to
+be imported, come with the first measurement.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
-from sklearn import metrics
 
 from training.predictions import Floats, Task, decided
 
@@ -42,15 +44,24 @@ class Metric:
         return self.loss(over) - self.loss(value)
 
 
-def _of_decisions(score: Callable[..., float], **options: object) -> Function:
-    return lambda labels, predicted, threshold: float(score(labels, decided(predicted, threshold), **options))
+def _of_decisions(name: str, **options: object) -> Function:
+    return lambda labels, predicted, threshold: float(
+        _of_sklearn(name)(labels, decided(predicted, threshold), **options)
+    )
 
 
-def _of_predictions(score: Callable[..., float]) -> Function:
-    return lambda labels, predicted, _threshold: float(score(labels, predicted))
+def _of_predictions(name: str) -> Function:
+    return lambda labels, predicted, _threshold: float(_of_sklearn(name)(labels, predicted))
 
 
-def _roc_auc(labels: Labels, predicted: Floats) -> float:
+def _of_sklearn(name: str) -> Callable[..., float]:
+    from sklearn import metrics
+
+    score: Callable[..., float] = getattr(metrics, name)
+    return score
+
+
+def _roc_auc(labels: Labels, predicted: Floats, _threshold: float) -> float:
     """Of several classes the mean over those that have both rows in them and rows outside, each against the rest."""
     if predicted.ndim == 1:
         return _area(labels == 1, predicted)
@@ -64,6 +75,8 @@ def _area(positive: npt.NDArray[np.bool_], predicted: Floats) -> float:
 
     Blends and bootstraps ask for it a thousand times: scikit-learn's takes six times as long for 7,000 rows.
     """
+    from scipy.stats import rankdata
+
     ones = int(positive.sum())
     pairs = ones * (len(positive) - ones)
     if pairs == 0:
@@ -72,37 +85,33 @@ def _area(positive: npt.NDArray[np.bool_], predicted: Floats) -> float:
     return float(ordered / pairs)
 
 
-def _log_loss(labels: Labels, predicted: Floats) -> float:
+def _log_loss(labels: Labels, predicted: Floats, _threshold: float) -> float:
     classes = range(predicted.shape[1]) if predicted.ndim > 1 else (0, 1)
-    return float(metrics.log_loss(labels, predicted, labels=list(classes)))
+    return float(_of_sklearn("log_loss")(labels, predicted, labels=list(classes)))
 
 
 METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric(_of_decisions(metrics.accuracy_score), greater_is_better=True, tasks=_CLASSES, decides=True),
+    "accuracy": Metric(_of_decisions("accuracy_score"), greater_is_better=True, tasks=_CLASSES, decides=True),
     "precision": Metric(
-        _of_decisions(metrics.precision_score, zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True
+        _of_decisions("precision_score", zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True
     ),
     "recall": Metric(
-        _of_decisions(metrics.recall_score, zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True
+        _of_decisions("recall_score", zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True
     ),
-    "f1": Metric(
-        _of_decisions(metrics.f1_score, zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True
-    ),
+    "f1": Metric(_of_decisions("f1_score", zero_division=0), greater_is_better=True, tasks=_BINARY, decides=True),
     "macro_f1": Metric(
-        _of_decisions(metrics.f1_score, average="macro", zero_division=0),
+        _of_decisions("f1_score", average="macro", zero_division=0),
         greater_is_better=True,
         tasks=frozenset({"multiclass"}),
         decides=True,
     ),
-    "roc_auc": Metric(_of_predictions(_roc_auc), greater_is_better=True, tasks=_CLASSES),
-    "average_precision": Metric(
-        _of_predictions(metrics.average_precision_score), greater_is_better=True, tasks=_BINARY
-    ),
-    "log_loss": Metric(_of_predictions(_log_loss), greater_is_better=False, tasks=_CLASSES),
-    "mse": Metric(_of_predictions(metrics.mean_squared_error), greater_is_better=False, tasks=_NUMBERS),
-    "rmse": Metric(_of_predictions(metrics.root_mean_squared_error), greater_is_better=False, tasks=_NUMBERS),
-    "mae": Metric(_of_predictions(metrics.mean_absolute_error), greater_is_better=False, tasks=_NUMBERS),
-    "r2": Metric(_of_predictions(metrics.r2_score), greater_is_better=True, tasks=_NUMBERS),
+    "roc_auc": Metric(_roc_auc, greater_is_better=True, tasks=_CLASSES),
+    "average_precision": Metric(_of_predictions("average_precision_score"), greater_is_better=True, tasks=_BINARY),
+    "log_loss": Metric(_log_loss, greater_is_better=False, tasks=_CLASSES),
+    "mse": Metric(_of_predictions("mean_squared_error"), greater_is_better=False, tasks=_NUMBERS),
+    "rmse": Metric(_of_predictions("root_mean_squared_error"), greater_is_better=False, tasks=_NUMBERS),
+    "mae": Metric(_of_predictions("mean_absolute_error"), greater_is_better=False, tasks=_NUMBERS),
+    "r2": Metric(_of_predictions("r2_score"), greater_is_better=True, tasks=_NUMBERS),
 }
 
 

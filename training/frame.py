@@ -4,17 +4,19 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from lakehouse.errors import LakehouseError
 from training.encoder import Encoder, Form
 from training.encoding import Columns
 from training.evaluation import Task
 from training.feature_store import Versions
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Times = npt.NDArray[np.datetime64]
 Classes = tuple[int | str, ...]
@@ -93,7 +95,7 @@ class TrainingFrame:
     """
 
     task: Task
-    x: sparse.csr_matrix
+    x: "sparse.csr_matrix"
     columns: tuple[str, ...]
     features: Columns
     y: npt.NDArray[Any]

@@ -33,6 +33,7 @@ from training.tracking.searches import (
     unfinished,
 )
 from training.use_case import UseCase, load
+from training.versions import newest_version
 
 
 def train(
@@ -85,7 +86,7 @@ def read(use_case: UseCase, settings: Settings) -> Split:
 def register(use_case: UseCase, refitted: Refitted, winner: Trial, data: Split) -> ModelVersion:
     """The refitted winner as the new challenger, with what it scores on the holdout."""
     console.stage(f"Registering {use_case.name}")
-    before = registry.newest_version(MlflowClient(), use_case.name)
+    before = newest_version(MlflowClient(), use_case.name)
     compilation = compiled(refitted.scorer, data.holdout.features)
     console.detail(compilation.told())
     refitted = replace(refitted, scorer=compilation.within(refitted.scorer))

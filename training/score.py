@@ -20,7 +20,6 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 from lakehouse import console
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.settings import Settings
-from training import registry
 from training.batch import REASON, Packed, answered_features, answered_records
 from training.feature_store import FeatureLookup, FeatureStore, Spine
 from training.feature_store.home import open_store
@@ -28,6 +27,7 @@ from training.pyfunc import ScoringModel
 from training.scoring import Scorer
 from training.tracking import tracking
 from training.use_case import UseCase, load
+from training.versions import CHAMPION, version_of, versions_of
 
 VERSION, SCORED_AT = "model_version", "scored_at"
 SHOWN = 5
@@ -161,13 +161,13 @@ def find_version(client: MlflowClient, name: str, said: str | None) -> ModelVers
         ScoreRefused: there is none.
     """
     if said is None:
-        champion = registry.version_of(client, name, registry.CHAMPION)
+        champion = version_of(client, name, CHAMPION)
         if champion is None:
             raise ScoreRefused.no_champion(name)
         return champion
-    versions = registry.versions_of(client, name)
+    versions = versions_of(client, name)
     found = next((version for version in versions if str(version.version) == said), None)
-    found = found or (None if said.isdigit() else registry.version_of(client, name, said))
+    found = found or (None if said.isdigit() else version_of(client, name, said))
     if found is None:
         raise ScoreRefused.no_version(name, said, [str(version.version) for version in versions])
     return found

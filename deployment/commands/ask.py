@@ -3,7 +3,8 @@
 import json
 
 from deployment import serving
-from deployment.commands.serve import client_of, running
+from deployment.commands.endpoints import client_of
+from deployment.commands.serve import running
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.use_case import load

@@ -1,29 +1,15 @@
-"""`history` and `verify`: which version was in production when, who changed it and why, and whether that is true."""
+"""`history`: which version was in production when, who changed it and why."""
 
 import json
 from datetime import datetime
 
-from deployment.audit import audit
-from deployment.commands.gates import gate_of
 from deployment.ledger import Entry
 from deployment.ledger.home import open_ledger
 from deployment.succession import Succession
 from lakehouse import console
-from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.tracking import tracking
 from training.use_case import load
-
-
-class LedgerDiffers(LakehouseError):
-    """Ledger and registry do not say the same."""
-
-    @classmethod
-    def in_points(cls, name: str, problems: list[str]) -> "LedgerDiffers":
-        return cls(
-            f"the ledger of {name} and the registry differ:\n  " + "\n  ".join(problems),
-            hint=f"Finish what a command left open: python -m deployment.run verify --use-case {name} --repair",
-        )
 
 
 def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool) -> None:
@@ -52,32 +38,6 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
     else:
         header = ["no.", "time, UTC", "actor", "action", "version", "champion", "reason", "commit"]
         console.table(header, [_row(entry) for entry in entries])
-
-
-def verify(name: str, settings: Settings, *, repair: bool) -> None:
-    """Check the chain, and that the registry is as it says.
-
-    Raises:
-        LedgerBroken: the chain is not what was written.
-        LedgerDiffers: the registry is not as it says.
-    """
-    with gate_of(name, settings) as gate:
-        found = Succession(name, gate.client, gate.ledger)
-        problems = audit(gate.client, name, found.history())
-        if repair:
-            with gate.alone():
-                _tell_repaired(problems)
-            problems = audit(gate.client, name, found.history())
-        entries = found.history().entries
-    if problems:
-        raise LedgerDiffers.in_points(name, problems)
-    end = entries[-1].digest if entries else "nothing"
-    console.detail(f"{len(entries)} entries, and the registry is as they say. The chain ends with {end}.")
-
-
-def _tell_repaired(problems: list[str]) -> None:
-    for problem in problems:
-        console.detail(f"Found, and put right where a command can: {problem}")
 
 
 def _champion_at(name: str, at: datetime, entries: list[Entry]) -> str:

@@ -3,7 +3,7 @@
 from deployment.commands.gates import follow, gate_of
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.registry import CHAMPION, version_of
+from training.versions import CHAMPION, version_of
 
 
 def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None:

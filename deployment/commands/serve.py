@@ -1,10 +1,8 @@
 """`serve`: a model server, and an endpoint on it that answers with the champion."""
 
-from databricks.sdk import WorkspaceClient
-
 from deployment import serving
+from deployment.commands.endpoints import client_of
 from deployment.model_server import process
-from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.errors import LakehouseError
@@ -55,11 +53,6 @@ def running(settings: Settings) -> process.ServerInfo:
             "no model server runs here", hint="Start one: python -m deployment.run serve --use-case NAME --detach"
         )
     return server
-
-
-def client_of(server: process.ServerInfo) -> WorkspaceClient:
-    """A client with the server's control token."""
-    return serving.connect(server.url, server.token or read_token(server.token_file), server.authority)
 
 
 def _champion_of(use_case: UseCase, settings: Settings) -> int:

@@ -3,10 +3,6 @@
 import json
 from dataclasses import asdict, dataclass
 
-from databricks.sdk import WorkspaceClient
-
-from deployment import serving
-from deployment.commands.serve import client_of
 from deployment.model_server import process
 from deployment.model_server.process import ServerInfo
 from deployment.model_server.settings import ServerSettings
@@ -43,21 +39,10 @@ class Status:
         return json.dumps(asdict(self), indent=2)
 
 
-def endpoints_of(client: WorkspaceClient) -> list[Endpoint]:
-    """Every endpoint of a server, ordered by name."""
-    found = []
-    for endpoint in client.serving_endpoints.list():
-        name, state = endpoint.name or "", endpoint.state
-        ready = state.ready.value if state and state.ready else "UNKNOWN"
-        update = state.config_update.value if state and state.config_update else "UNKNOWN"
-        found.append(Endpoint(name, ready, update, serving.served_versions(client, name)))
-    return sorted(found, key=lambda endpoint: endpoint.name)
-
-
 def show(settings: Settings, *, as_json: bool) -> None:
     """Print the status, as a table or as JSON."""
     server = process.running(ServerSettings.of(settings))
-    found = Status.of(server, endpoints_of(client_of(server)) if server else [])
+    found = Status.of(server, _endpoints_of(server) if server else [])
     if as_json:
         console.verbatim(found.to_json())
     elif server is None:
@@ -66,6 +51,12 @@ def show(settings: Settings, *, as_json: bool) -> None:
         console.detail(f"{server.url}  process {server.pid}  token in {server.token_file}")
         rows = [[e.name, e.ready, e.update, _traffic(e.versions)] for e in found.endpoints]
         console.table(["endpoint", "ready", "update", "versions"], rows)
+
+
+def _endpoints_of(server: ServerInfo) -> list[Endpoint]:
+    from deployment.commands import endpoints  # where no server runs, nobody waits for the SDK
+
+    return endpoints.endpoints_of(endpoints.client_of(server))
 
 
 def _traffic(versions: dict[int, int]) -> str:

@@ -15,6 +15,7 @@ from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
 from tests.contract.commands import promoting
+from tests.contract.databases import new_database
 from tests.contract.people import Place, let_challenge, opened
 from tests.ports import free_port
 from training.artifacts import DIGEST, digest
@@ -93,7 +94,7 @@ def awaited(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory, awaited: Path) -> str:
     """A registry with `term_deposit` 1 to 3, of which 3 fails to load, and a version 1 of each other model."""
     folder = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = new_database(folder)
     with warnings.catch_warnings(record=True):  # a registry is made here, not tested
         warnings.simplefilter("always")
         _register(uri, folder, awaited)

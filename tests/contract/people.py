@@ -32,13 +32,14 @@ from training.feature_store import FeatureStore
 from training.feature_store.local import LocalFeatureStore
 from training.provenance import provenance
 from training.refitting import Refitted
-from training.registry import CHALLENGER, CHAMPION, newest_version, register, version_of
+from training.registry import register
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
 from training.search.trial import Trial, fit
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase
+from training.versions import CHALLENGER, CHAMPION, newest_version, version_of
 
 NAME = "people"
 ROWS = 400

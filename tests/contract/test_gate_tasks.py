@@ -27,12 +27,13 @@ from training.frame import TrainingFrame
 from training.models.blend import Blend
 from training.provenance import provenance
 from training.refitting import Refitted
-from training.registry import newest_version, register
+from training.registry import register
 from training.scoring import Scorer
 from training.search.joint import Candidate
 from training.search.trial import Trial, fit
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase
+from training.versions import newest_version
 
 RIDGE = Candidate("ridge", {"alpha": 1.0, "numeric_shape": "as_is", "recency_half_life_days": None})
 LOGISTIC = Candidate("logistic_regression", PARAMS)

@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import TableNotFound, Warehouse
+from tests.contract.databases import new_database
 from tests.contract.people import mlflow_as_before
 from tests.contract.test_feature_store import write
 from tests.unit.frames import by_time
@@ -53,7 +54,7 @@ def store(tmp_path: Path) -> LocalFeatureStore:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[MlflowClient]:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = new_database(tmp_path)
     with mlflow_as_before(), tracking(Settings(tmp_path, tmp_path, None, uri, uri, "")) as ours:
         yield ours
 

@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from deployment.model_server.golden import agree
 from lakehouse.settings import Settings
 from tests.contract import clean_environment
+from tests.contract.databases import new_database
 from tests.contract.people import mlflow_as_before
 from tests.unit.frames import alternating, by_time
 from tests.unit.points import POINTS, rows_of
@@ -28,7 +29,7 @@ from training.intervals import Interval
 from training.models import FAMILIES
 from training.provenance import provenance
 from training.refitting import Refitted, refit
-from training.registry import VersionDamaged, newest_version, register, version_of
+from training.registry import VersionDamaged, register
 from training.scoring import Scorer
 from training.search.blend import blended
 from training.search.joint import Candidate
@@ -37,6 +38,7 @@ from training.search.trial import Task as SearchTask
 from training.splitting import Split
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase
+from training.versions import newest_version, version_of
 
 CANDIDATE = Candidate("logistic_regression", PARAMS)
 METRICS = {"roc_auc": 0.7}
@@ -60,7 +62,7 @@ def scorer_of(case: UseCase) -> Scorer:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowClient]:
     folder = tmp_path_factory.mktemp("registration")
-    uri = f"sqlite:///{folder}/mlflow.db"
+    uri = new_database(folder)
     settings = Settings(folder, folder, None, uri, uri, "")
     with mlflow_as_before(), tracking(settings) as ours:
         mlflow.set_experiment(experiment_id=experiment_id(ours, settings, "people"))

@@ -10,13 +10,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
+from tests.contract.databases import new_database
 from tests.contract.people import mlflow_as_before
 from tests.unit.frames import ENCODER, alternating, by_time
 from training import registry, report, splitting
 from training.frame import TrainingFrame
 from training.provenance import Provenance, provenance
 from training.refitting import Refitted
-from training.registry import CHAMPION
 from training.report.publication import ReportFailed
 from training.report.rival import find
 from training.scoring import Answering, Scorer
@@ -25,6 +25,7 @@ from training.search.trial import Trial, fit, run_trial
 from training.splitting import Split
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase, load
+from training.versions import CHAMPION
 
 WINNER = Candidate(
     "logistic_regression",
@@ -41,9 +42,7 @@ WINNER = Candidate(
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("project")
-    return replace(
-        Settings.from_environment({"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}), project=folder
-    )
+    return replace(Settings.from_environment({"MLFLOW_TRACKING_URI": new_database(folder)}), project=folder)
 
 
 @pytest.fixture(scope="module")

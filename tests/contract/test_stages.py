@@ -7,14 +7,15 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from deployment import stages
-from training.registry import CHALLENGER, CHAMPION, newest_version, version_of
+from tests.contract.databases import new_database
+from training.versions import CHALLENGER, CHAMPION, newest_version, version_of
 
 NAME = "term_deposit"
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db"
+    return new_database(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from requests import ConnectionError as Unreachable
 
 from lakehouse.settings import Settings
+from tests.contract.databases import new_database
 from tests.contract.people import mlflow_as_before
 from tests.ports import free_port
 from tests.unit.attempts import scored, smooth
@@ -42,7 +43,7 @@ ABOUT = {"space": PLAN.joint_space().fingerprint(), "rows": "those"}
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("tracking")
-    uri = f"sqlite:///{folder}/mlflow.db"
+    uri = new_database(folder)
     return Settings(folder, folder, None, uri, uri, "")
 
 

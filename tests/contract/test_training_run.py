@@ -16,14 +16,15 @@ import requests
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
+from tests.contract.databases import new_database
 from tests.contract.people import NAME, USE_CASE, mlflow_as_before, write_tables
 from tests.ports import free_port
-from training.registry import CHALLENGER, newest_version, version_of
 from training.run import train
 from training.search.space import SpaceRefused
 from training.search.trial import Attempt, Task, Trial
 from training.tracking import tracking
 from training.use_case import with_search
+from training.versions import CHALLENGER, newest_version, version_of
 
 SEARCH: dict[str, Any] = {"families": ["logistic_regression", "knn"], "max_evals": 5, "blend": 0, "seed": 4}
 CASE = with_search(USE_CASE, SEARCH | {"space": {"knn": {"n_neighbors": [5, 9]}}})
@@ -34,7 +35,7 @@ ONE_BY_ONE = {"knn": {"n_neighbors": [5, 9], "weights": ["uniform"], "distance":
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("training")
     write_tables(folder)
-    uri = f"sqlite:///{folder}/mlflow.db"
+    uri = new_database(folder)
     return Settings(folder, folder, None, uri, uri, "")
 
 

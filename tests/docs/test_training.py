@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.settings import PROJECT
 from tests.unit.points import POINTS
-from training import calibration
+from training import curve
 from training.models import FAMILIES
 from training.models.family import Family, Given
 from training.models.rounds import BoostedByRounds
@@ -59,7 +59,7 @@ def test_every_key_of_a_search_is_on_the_page() -> None:
 
 @pytest.mark.parametrize(
     "choices",
-    [Method, Engine, ExecutorName, calibration.Plan, Split.model_fields["by"].annotation],
+    [Method, Engine, ExecutorName, curve.Plan, Split.model_fields["by"].annotation],
     ids=["method", "engine", "executor", "calibration", "split"],
 )
 def test_every_choice_is_on_the_page(choices: object) -> None:

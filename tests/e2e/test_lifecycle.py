@@ -47,8 +47,13 @@ def status(checkout: Checkout) -> dict[str, Any]:
     return found
 
 
-def post(checkout: Checkout, body: object) -> tuple[int, dict[str, Any]]:
-    server = status(checkout)
+@pytest.fixture(scope="module")
+def server(checkout: Checkout) -> dict[str, Any]:
+    """Where the server of the checkout answers, and the file of its token, once it was started."""
+    return status(checkout)
+
+
+def post(server: dict[str, Any], body: object) -> tuple[int, dict[str, Any]]:
     request = urllib.request.Request(
         f"{server['host']}/serving-endpoints/term-deposit/invocations",
         json.dumps(body).encode(),
@@ -114,12 +119,14 @@ def test_the_report_and_the_trials_are_tracked(checkout: Checkout, client: Mlflo
     assert [file.path for file in client.list_artifacts(run.info.run_id, "report")] == ["report/version-1.html"]
 
 
-def test_the_endpoint_answers_as_the_registered_model_does(checkout: Checkout, golden: dict[str, Any]) -> None:
+def test_the_endpoint_answers_as_the_registered_model_does(
+    checkout: Checkout, server: dict[str, Any], golden: dict[str, Any]
+) -> None:
     with mlflow_as_before():
         mlflow.set_tracking_uri(f"sqlite:///{checkout.root / 'mlflow.db'}")
         model = mlflow.pyfunc.load_model("models:/term_deposit/1").unwrap_python_model()
     records = [golden | {"age": age, "job": job} for age in (18, 49, 50, 95) for job in ("student", None)]
-    code, answer = post(checkout, {"dataframe_records": records})
+    code, answer = post(server, {"dataframe_records": records})
     assert code == 200
     assert answer["predictions"] == model.answer(records)
 
@@ -136,9 +143,9 @@ def test_the_endpoint_answers_as_the_registered_model_does(checkout: Checkout, g
     ],
 )
 def test_wrong_input_is_refused_by_row_and_field(
-    checkout: Checkout, golden: dict[str, Any], change: dict[str, Any], field: str, got: str
+    server: dict[str, Any], golden: dict[str, Any], change: dict[str, Any], field: str, got: str
 ) -> None:
-    code, answer = post(checkout, {"dataframe_records": [golden, golden | change]})
+    code, answer = post(server, {"dataframe_records": [golden, golden | change]})
     assert code == 400
     assert [(p["row"], p["field"], p["got"]) for p in answer["problems"]] == [(1, field, got)]
 

@@ -111,12 +111,12 @@ def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataF
     carried = [column for column in frame.columns if column not in (*keys, spine.timestamp)]
     known = F.greatest(*(to_micros(time) for time in (table.timestamp, *table.times)))
     looked_up = [
-        *keys,
+        *map(F.col, keys),
         (to_micros(spine.timestamp) * 2 + 1).alias("_order"),
         *(F.col(column).alias(f"_{column}") for column in carried),
     ]
     found = [
-        *keys,
+        *map(F.col, keys),
         (known * 2).alias("_order"),
         *(F.lit(None).cast(types[column]).alias(f"_{column}") for column in carried),
     ]

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 
-from training.models.baseline import DUMMY
-from training.models.blend import BLEND
-from training.models.catboost import CATBOOST
+from training.models.baseline import BLEND, DUMMY
+from training.models.boosted import CATBOOST, LIGHTGBM, XGBOOST
 from training.models.family import Family
-from training.models.lightgbm import LIGHTGBM
 from training.models.linear import ELASTIC_NET, LOGISTIC_REGRESSION, RIDGE
 from training.models.neighbours import KNN
 from training.models.trees import GRADIENT_BOOSTING, RANDOM_FOREST
-from training.models.xgboost import XGBOOST
 
 _DECLARED = (
     DUMMY,

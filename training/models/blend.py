@@ -7,12 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
 
 from training.encoder import Form
 from training.evaluation import Floats, Task
-from training.models.family import ALL_TASKS, Family, Given
-from training.search.space import Params
 
 
 class Blend(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -86,19 +83,3 @@ def in_blocks(x: Floats, sizes: Mapping[int, int]) -> sparse.csr_matrix:
     matrix = sparse.csr_matrix((np.where(is_index, 1.0, x).ravel(), places.astype(np.int64).ravel(), ends), shape)
     matrix.eliminate_zeros()
     return matrix
-
-
-def _unfitted(_params: Params, _seed: int, _given: Given) -> Pipeline:
-    raise NotImplementedError("a blend is made of fitted pipelines: training.search.trial.fit")
-
-
-BLEND = Family(
-    name="blend",
-    title="a blend of the best",
-    space={},
-    build=_unfitted,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
-    searched=False,
-)

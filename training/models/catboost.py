@@ -5,13 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
-from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
 from training.models.rounds import PATIENCE, BoostedByRounds, Floats, Rows
-from training.search.space import Float, Int, Params
 
-ROUNDS = 200
 _MODEL = "model_"
 
 
@@ -70,29 +66,3 @@ class CatBoost(BoostedByRounds):
         super().__setstate__(state)
         if blob is not None:
             self.model_ = self._empty().load_model(blob=bytes(blob))
-
-
-def _catboost(params: Params, seed: int, given: Given) -> Pipeline:
-    named = {name: value for name, value in params.items() if name not in {"recency_half_life_days", "class_weight"}}
-    if given.task != "regression" and params["class_weight"]:
-        named["auto_class_weights"] = "Balanced"
-    return Pipeline([("model", CatBoost(given.task, ROUNDS, named, tuple(given.categories), seed))])
-
-
-CATBOOST = Family(
-    name="catboost",
-    title="CatBoost",
-    space={
-        "learning_rate": Float(0.03, 0.3, log=True),
-        "depth": Int(2, 7),
-        "l2_leaf_reg": Float(1, 100, log=True),
-        "rsm": Float(0.3, 1),
-        "class_weight": CLASS_WEIGHT,
-        "recency_half_life_days": RECENCY,
-    },
-    build=_catboost,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
-    cost=13,
-)

@@ -1,18 +1,23 @@
-"""What a model family declares about itself."""
+"""What a model family declares about itself.
+
+A use case is checked by what families declare. The learners, which take seconds to be imported, come with the first
+pipeline that is built.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from threadpoolctl import threadpool_limits
 
 from training.encoder import Form
 from training.evaluation import Task
 from training.frame import TrainingFrame
 from training.search.space import Choice, Params, Space
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Family:
     name: str
     title: str
     space: Space
-    build: Callable[[Params, int, Given], Pipeline]
+    build: "Callable[[Params, int, Given], Pipeline]"
     tasks: frozenset[Task]
     takes: Form
     takes_weights: bool
@@ -61,12 +66,14 @@ class Family:
         """The title as a sentence begins with it: names keep the capitals that they have."""
         return self.title[:1].upper() + self.title[1:]
 
-    def fit(self, params: Params, seed: int, frame: TrainingFrame) -> Pipeline:
+    def fit(self, params: Params, seed: int, frame: TrainingFrame) -> "Pipeline":
         """A fitted pipeline.
 
         One thread fits it: those of OpenMP wait for each other by spinning, and beside other work two of them
         took 14 times as long as one.
         """
+        from threadpoolctl import threadpool_limits
+
         options = {}
         if self.takes_weights:
             weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
@@ -82,12 +89,15 @@ CLASS_WEIGHT = Choice((None, "balanced"))
 NUMERIC_SHAPE = Choice(("as_is", "arcsinh"))
 
 
-def scaled(shape: object, model: object, *between: object) -> Pipeline:
+def scaled(shape: object, model: object, *between: object) -> "Pipeline":
     """A pipeline of scaling, the steps in `between` and the model; scaling keeps sparse input sparse.
 
     The inverse hyperbolic sine is a logarithm that takes zero and negative numbers (an overdrawn balance), and
     leaves zeros zero.
     """
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
     reshape = FunctionTransformer(np.arcsinh, accept_sparse=True) if shape == "arcsinh" else "passthrough"
     steps = [("shape", reshape), ("scale", StandardScaler(with_mean=False))]
     steps += [(type(step).__name__.lower(), step) for step in between]

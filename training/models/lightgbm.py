@@ -2,13 +2,7 @@
 
 from typing import Any
 
-from sklearn.pipeline import Pipeline
-
-from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
 from training.models.rounds import PATIENCE, BoostedByRounds, Floats, Rows
-from training.search.space import Float, Int, Params
-
-ROUNDS = 300
 
 
 class LightGbm(BoostedByRounds):
@@ -44,35 +38,3 @@ class LightGbm(BoostedByRounds):
         from lightgbm.basic import LightGBMError
 
         return LightGBMError
-
-
-def _lightgbm(params: Params, seed: int, given: Given) -> Pipeline:
-    options = {
-        name: params[name]
-        for name in ("learning_rate", "num_leaves", "min_child_samples", "reg_lambda", "colsample_bytree")
-    }
-    subsample = {"subsample": params["subsample"], "subsample_freq": 1}
-    weights = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
-    categorical = tuple(given.categories)
-    return Pipeline([("model", LightGbm(given.task, ROUNDS, {**options, **subsample, **weights}, categorical, seed))])
-
-
-LIGHTGBM = Family(
-    name="lightgbm",
-    title="LightGBM",
-    space={
-        "learning_rate": Float(0.02, 0.2, log=True),
-        "num_leaves": Int(3, 63, log=True),
-        "min_child_samples": Int(20, 1000, log=True),
-        "reg_lambda": Float(0.1, 100, log=True),
-        "colsample_bytree": Float(0.3, 1),
-        "subsample": Float(0.5, 1),
-        "class_weight": CLASS_WEIGHT,
-        "recency_half_life_days": RECENCY,
-    },
-    build=_lightgbm,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
-    cost=4,
-)

@@ -1,16 +1,21 @@
 """Nearest neighbours."""
 
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import Normalizer
+from typing import TYPE_CHECKING
 
-from training.models.dense import DenseWhereSmall
 from training.models.family import ALL_TASKS, NUMERIC_SHAPE, Family, Given, scaled
 from training.nearness import by_distance
 from training.search.space import Choice, Int, Params
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
-def _knn(params: Params, _seed: int, given: Given) -> Pipeline:
+
+def _knn(params: Params, _seed: int, given: Given) -> "Pipeline":
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+    from sklearn.preprocessing import Normalizer
+
+    from training.models.dense import DenseWhereSmall
+
     neighbours = KNeighborsRegressor if given.task == "regression" else KNeighborsClassifier
     model = neighbours(
         n_neighbors=params["n_neighbors"],

@@ -1,16 +1,12 @@
 """Trees of scikit-learn: random forests, and gradient boosting on histograms."""
 
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.pipeline import Pipeline
+from typing import TYPE_CHECKING
 
-from training.models.categories import by_target, kept_places
 from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
 from training.search.space import Float, Int, Params
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 # Of more categories than this the order of their integers would be all that a tree of a forest could cut.
 ORDERED = 8
@@ -18,7 +14,12 @@ MOST_CATEGORIES = 254  # that a histogram has bins for, unknown included
 ROUNDS = 150
 
 
-def _random_forest(params: Params, seed: int, given: Given) -> Pipeline:
+def _random_forest(params: Params, seed: int, given: Given) -> "Pipeline":
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.pipeline import Pipeline
+
+    from training.models.categories import by_target
+
     options = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
     forest = RandomForestRegressor if given.task == "regression" else RandomForestClassifier
     model = forest(
@@ -34,7 +35,12 @@ def _random_forest(params: Params, seed: int, given: Given) -> Pipeline:
     return Pipeline([("categories", by_target(given, seed, ORDERED)[0]), ("model", model)])
 
 
-def _gradient_boosting(params: Params, seed: int, given: Given) -> Pipeline:
+def _gradient_boosting(params: Params, seed: int, given: Given) -> "Pipeline":
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.pipeline import Pipeline
+
+    from training.models.categories import by_target, kept_places
+
     options = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
     boosting = HistGradientBoostingRegressor if given.task == "regression" else HistGradientBoostingClassifier
     step, first = by_target(given, seed, MOST_CATEGORIES)

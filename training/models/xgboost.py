@@ -3,13 +3,8 @@
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
-from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
 from training.models.rounds import PATIENCE, BoostedByRounds, Floats, Rows
-from training.search.space import Choice, Float, Int, Params
-
-ROUNDS = 300
 
 
 class XgBoost(BoostedByRounds):
@@ -50,31 +45,3 @@ class XgBoost(BoostedByRounds):
         from xgboost.core import XGBoostError
 
         return XGBoostError
-
-
-def _xgboost(params: Params, seed: int, given: Given) -> Pipeline:
-    of_rows = {"recency_half_life_days"} if given.task != "regression" else {"recency_half_life_days", "class_weight"}
-    named = {name: value for name, value in params.items() if name not in of_rows}
-    return Pipeline([("model", XgBoost(given.task, ROUNDS, named, tuple(given.categories), seed))])
-
-
-XGBOOST = Family(
-    name="xgboost",
-    title="XGBoost",
-    space={
-        "learning_rate": Float(0.02, 0.2, log=True),
-        "max_depth": Int(1, 8),
-        "min_child_weight": Float(1, 200, log=True),
-        "reg_lambda": Float(0.1, 100, log=True),
-        "colsample_bytree": Float(0.3, 1),
-        "subsample": Float(0.5, 1),
-        "max_cat_to_onehot": Choice((1, 16)),
-        "class_weight": CLASS_WEIGHT,
-        "recency_half_life_days": RECENCY,
-    },
-    build=_xgboost,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
-    cost=5,
-)

@@ -11,8 +11,8 @@ from lakehouse.errors import LakehouseError
 from training.frame import TrainingFrame
 from training.provenance import NoProvenance, Provenance
 from training.pyfunc import ScoringModel
-from training.registry import CHAMPION, version_of
 from training.report.resampling import Outcomes
+from training.versions import CHAMPION, version_of
 
 
 @dataclass(frozen=True)

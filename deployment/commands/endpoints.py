@@ -1,0 +1,24 @@
+"""What the endpoints of a server say. The SDK that asks them takes a second to be imported."""
+
+from databricks.sdk import WorkspaceClient
+
+from deployment import serving
+from deployment.commands.status import Endpoint
+from deployment.model_server.auth import read_token
+from deployment.model_server.process import ServerInfo
+
+
+def client_of(server: ServerInfo) -> WorkspaceClient:
+    """A client with the server's control token."""
+    return serving.connect(server.url, server.token or read_token(server.token_file), server.authority)
+
+
+def endpoints_of(client: WorkspaceClient) -> list[Endpoint]:
+    """Every endpoint of a server, ordered by name."""
+    found = []
+    for endpoint in client.serving_endpoints.list():
+        name, state = endpoint.name or "", endpoint.state
+        ready = state.ready.value if state and state.ready else "UNKNOWN"
+        update = state.config_update.value if state and state.config_update else "UNKNOWN"
+        found.append(Endpoint(name, ready, update, serving.served_versions(client, name)))
+    return sorted(found, key=lambda endpoint: endpoint.name)
