@@ -153,8 +153,10 @@ def test_a_server_that_runs_is_used_again_but_at_no_other_port(
 def test_a_server_that_cannot_start_shows_its_log(server: ServerSettings, tmp_path: Path) -> None:
     damaged = ServerSettings(server.project, tmp_path, server.tracking_uri, port=free_port())
     damaged.endpoints_file.write_text("{")
-    with pytest.raises(process.ServerFailed, match=r"endpoints\.json cannot be read"):
+    damaged.log_file.write_text("of an earlier server\n")
+    with pytest.raises(process.ServerFailed, match=r"endpoints\.json cannot be read") as failed:
         process.serve_detached(damaged)
+    assert "earlier" not in str(failed.value)
     assert process.running(damaged) is None
 
 
