@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -252,17 +252,15 @@ def probability(checkout: Checkout, record: dict[str, Any]) -> float:
 
 
 def complain(checkout: Checkout, customer: int) -> None:
-    """A delivery with three complaints and an order of one customer."""
-    moment = datetime(2025, 2, 10, tzinfo=UTC)
-    contact = {"customer_id": customer, "contacted_at": moment, "kind": "complaint", "known_at": moment}
-    order = {
-        "order_id": 9_000_000,
-        "customer_id": customer,
-        "ordered_at": moment,
-        "amount": 500.0,
-        "known_at": moment,
-    }
-    rows = {"contacts": [contact | {"contact_id": 9_000_000 + number} for number in range(3)], "orders": [order]}
+    """A delivery with three complaints of one customer on a day, which is over: there are orders of the next."""
+    day = datetime(2025, 2, 10, tzinfo=UTC)
+    contact = {"customer_id": customer, "contacted_at": day, "kind": "complaint", "known_at": day}
+    order = {"customer_id": customer, "amount": 500.0}
+    ordered = [
+        order | {"order_id": 9_000_000 + number, "ordered_at": at, "known_at": at}
+        for number, at in enumerate((day, day + timedelta(days=1)))
+    ]
+    rows = {"contacts": [contact | {"contact_id": 9_000_000 + number} for number in range(3)], "orders": ordered}
     for kind, delivered in rows.items():
         folder = checkout.root / "dbt_project" / "landing" / "german_customers" / kind
         schema = parquet.read_schema(next(folder.glob("*.parquet")))
