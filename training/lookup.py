@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -76,19 +77,35 @@ class KeyedRows:
         """One row for each record; one without a key is held to the contract in full.
 
         Raises:
-            ContractViolation: with what is wrong.
+            ContractViolation: with what is wrong with each of them.
         """
-        keyed = [any(key in record for key in self._lookup.keys) for record in records]
-        if not any(keyed):
-            return self._reader.rows(records)
-        pairs = enumerate(zip(records, keyed, strict=True))
-        return [self._row(number, record, named) for number, (record, named) in pairs]
+        if not any(self._names(record) for record in records):
+            with suppress(ContractViolation):  # it is told below
+                return self._reader.rows(records)
+        rows, problems = list[Row](), list[Problem]()
+        for number, record in enumerate(records):
+            try:
+                rows.append(self._keyed(record) if self._names(record) else self._reader.rows([record])[0])
+            except ContractViolation as err:
+                found = err.problems if self._names(record) else [*self._without_key(record), *err.problems]
+                problems += [replace(problem, row=number) for problem in found]
+        if problems:
+            raise ContractViolation(problems)
+        return rows
 
-    def _row(self, number: int, record: Record, named: bool) -> Row:
-        try:
-            return self._keyed(record) if named else self._reader.rows([record])[0]
-        except ContractViolation as err:
-            raise ContractViolation([replace(problem, row=number) for problem in err.problems]) from err
+    def _names(self, record: Record) -> bool:
+        """Whether a record names an entity."""
+        return any(key in record for key in self._lookup.keys)
+
+    def _without_key(self, record: Record) -> list[Problem]:
+        """What a record may have forgotten that names no entity and does not say all itself."""
+        if self._by_column.keys() <= record.keys():
+            return []
+        forgotten = "nothing: the field is missing"
+        return [
+            Problem(0, key, "a whole number or text, or else every other field", forgotten)
+            for key in self._lookup.keys
+        ]
 
     def _keyed(self, record: Record) -> Row:
         sent = {name: value for name, value in record.items() if name not in self._lookup.keys}
@@ -141,5 +158,5 @@ class KeyedRows:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = "null" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,10 +1,13 @@
 """`ask`: send the golden request to the endpoint, show both sides, and say what to try next."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 from deployment import serving
 from deployment.commands.endpoints import client_of
 from deployment.commands.serve import running
+from deployment.model_server.process import ServerInfo
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.use_case import load
@@ -27,16 +30,28 @@ def ask(name: str, settings: Settings) -> None:
     console.data(json.dumps({"predictions": answers}))
     version = max(serving.served_versions(client, endpoint))
     report = settings.reports / use_case.name / f"version-{version}.html"
-    token = server.token_file.relative_to(settings.project)
     store = settings.tracking_uri.replace(f"sqlite:///{settings.project}/", "sqlite:///")
     console.stage("Go on")
     console.verbatim(
         "  call the endpoint:",
-        f"    curl -s {url} \\",
-        f'      -H "Authorization: Bearer $(cat {token})" -H "Content-Type: application/json" \\',
-        f"      -d '{body}'",
-        f"  open the report:     {report.relative_to(settings.project)}",
+        *("    " + line for line in curl(server, url, body, settings.project)),
+        f"  open the report:     {_short(report, settings.project)}",
         f"  open the MLflow UI:  .venv/bin/mlflow ui --backend-store-uri {store} --port 5000",
         "  see what serves:     .venv/bin/python -m deployment.run status",
         "  stop the server:     .venv/bin/python -m deployment.run stop",
     )
+
+
+def curl(server: ServerInfo, url: str, body: str, project: Path) -> Sequence[str]:
+    """The lines of a command that asks the server from a shell in the project, with its token wherever that is."""
+    token = "$MODEL_SERVER_TOKEN" if server.token else f"$(cat {_short(server.token_file, project)})"
+    trusting = f" --cacert {_short(server.authority, project)}" if server.authority else ""
+    return (
+        f"curl -s{trusting} {url} \\",
+        f'  -H "Authorization: Bearer {token}" -H "Content-Type: application/json" \\',
+        f"  -d '{body}'",
+    )
+
+
+def _short(path: Path, project: Path) -> Path:
+    return path.relative_to(project) if path.is_relative_to(project) else path

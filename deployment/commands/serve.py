@@ -15,12 +15,15 @@ def serve_detached(name: str | None, settings: Settings, port: int | None) -> No
 
     Raises:
         NoChampion: there is nothing to serve; no server is started then.
+        AlreadyServing: one runs at another port than is asked for.
         LakehouseError: the server or the endpoint did not come up.
     """
     use_case = load(name) if name else None
     version = _champion_of(use_case, settings) if use_case else 0
     server_settings = ServerSettings.of(settings, port)
     server = process.running(server_settings) or process.serve_detached(server_settings)
+    if port is not None and server.url != server_settings.url:
+        raise process.AlreadyServing.at(server)
     console.stage(f"The model server answers at {server.url} (process {server.pid})")
     if use_case:
         deploy(server, use_case, version)

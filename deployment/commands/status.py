@@ -22,7 +22,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Status:
-    """The server of a checkout; the first three are None where none runs."""
+    """The server of a checkout; the first three are None where none runs, and the file where it holds no token."""
 
     host: str | None
     token_file: str | None
@@ -33,7 +33,8 @@ class Status:
     def of(cls, server: ServerInfo | None, endpoints: list[Endpoint]) -> "Status":
         if server is None:
             return cls(None, None, None, ())
-        return cls(server.url, str(server.token_file), server.pid, tuple(endpoints))
+        token_file = None if server.token else str(server.token_file)
+        return cls(server.url, token_file, server.pid, tuple(endpoints))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
@@ -48,7 +49,8 @@ def show(settings: Settings, *, as_json: bool) -> None:
     elif server is None:
         console.detail("no model server runs")
     else:
-        console.detail(f"{server.url}  process {server.pid}  token in {server.token_file}")
+        token = found.token_file or "MODEL_SERVER_TOKEN"
+        console.detail(f"{server.url}  process {server.pid}  token in {token}")
         rows = [[e.name, e.ready, e.update, _traffic(e.versions)] for e in found.endpoints]
         console.table(["endpoint", "ready", "update", "versions"], rows)
 

@@ -64,7 +64,7 @@ def create_app(
     journal = Journal(load, now)
     fleet = Fleet(store, journal, now)
     invocations = Invocations(fleet, settings, draw)
-    metrics = Metrics(fleet, invocations.log, about, now)
+    metrics = Metrics(fleet, invocations.log, invocations.batches, about, now)
     data_plane = metrics.observed(Admission(invocations, settings.max_in_flight, settings.answer_seconds))
 
     @asynccontextmanager

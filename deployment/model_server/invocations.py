@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from prometheus_client import Histogram
 from starlette.types import Receive, Scope, Send
 
 from deployment.model_server.answers import send_json, serialise
@@ -15,6 +16,7 @@ from deployment.model_server.bodies import decode, read
 from deployment.model_server.endpoints import choose
 from deployment.model_server.errors import ApiError
 from deployment.model_server.fleet import Fleet, Traffic
+from deployment.model_server.gathering import Gathering
 from deployment.model_server.models import ContractModel, Model
 from deployment.model_server.payload_table import Exchange
 from deployment.model_server.request_log import RequestLog
@@ -33,22 +35,27 @@ class Invocations:
         self._settings = settings
         self._draw = draw
         self.log = RequestLog(settings.tables, draw)
+        self._gathering = Gathering()
+        self._under_way = 0
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answer")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        table = self._fleet.inference_table(scope["path_params"]["name"])
+        name = scope["path_params"]["name"]
+        table = self._fleet.inference_table(name)
         exchange = None if table is None else Exchange(str(uuid.uuid4()), time.time(), scope.get("level"))
+        self._under_way += 1
         try:
             served, model, request = await self._read(scope, receive, exchange)
-            answer = await self._answer(served, model, request, exchange)
+            answer = await self._answer(name, served, model, request, exchange)
             await send_json(send, 200, answer, {"served-model-name": served})
         except ApiError as err:
             if exchange is not None:
                 exchange.status, exchange.response = err.status, serialise(err.body())
             raise
         finally:
+            self._under_way -= 1
             if table is not None and exchange is not None:
-                self.log.offer(table, exchange, self._fleet.log_rule(scope["path_params"]["name"]))
+                self.log.offer(table, exchange, self._fleet.log_rule(name))
 
     async def _read(
         self, scope: Scope, receive: Receive, exchange: Exchange | None
@@ -65,14 +72,12 @@ class Invocations:
             exchange.client_request_id, exchange.served = request.client_request_id, served
         return served, traffic.models[served], request
 
-    async def _answer(self, served: str, model: Model, request: ScoringRequest, exchange: Exchange | None) -> bytes:
+    async def _answer(
+        self, name: str, served: str, model: Model, request: ScoringRequest, exchange: Exchange | None
+    ) -> bytes:
         started = time.perf_counter()
         try:
-            if isinstance(model, ContractModel) and request.size <= model.quick_rows:
-                answer = model.predictions(request)
-            else:
-                loop = asyncio.get_running_loop()
-                answer = await loop.run_in_executor(self._threads, model.predictions, request)
+            answer = await self._predictions(name, model, request)
         except ApiError as err:
             err.headers["served-model-name"] = served  # which version refused
             raise
@@ -82,6 +87,20 @@ class Invocations:
         if exchange is not None:
             exchange.status, exchange.response = 200, answer
         return answer
+
+    async def _predictions(self, name: str, model: Model, request: ScoringRequest) -> bytes:
+        quick = isinstance(model, ContractModel) and request.size <= model.quick_rows
+        if isinstance(model, ContractModel) and quick and self._under_way > 1:
+            return await self._gathering.answer(name, model, request)
+        self.batches.labels(name).observe(1)
+        if quick:
+            return model.predictions(request)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, model.predictions, request)
+
+    @property
+    def batches(self) -> Histogram:
+        """How many requests were answered by one run of a model, by endpoint."""
+        return self._gathering.sizes
 
     def close(self) -> None:
         """Write what is still to be logged."""

@@ -5,6 +5,7 @@ import logging
 import signal
 from typing import Any
 
+import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
@@ -20,7 +21,8 @@ BACKLOG = 1024
 
 def listen(settings: ServerSettings) -> None:
     """Serve until SIGINT or SIGTERM; requests that are being answered are finished first."""
-    asyncio.run(_listen(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_listen(settings))
 
 
 async def _listen(settings: ServerSettings) -> None:

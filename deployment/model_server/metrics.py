@@ -25,7 +25,9 @@ _NAME = b"served-model-name"
 class Metrics:
     """The numbers of one server; nothing is global, so that servers of one process do not mix."""
 
-    def __init__(self, fleet: Fleet, log: RequestLog, about: AboutVersion, now: Callable[[], float]) -> None:
+    def __init__(
+        self, fleet: Fleet, log: RequestLog, batches: Histogram, about: AboutVersion, now: Callable[[], float]
+    ) -> None:
         self._fleet = fleet
         self._registry = CollectorRegistry()
         self._seconds = Histogram(
@@ -41,6 +43,7 @@ class Metrics:
             ["endpoint"],
             registry=self._registry,
         )
+        self._registry.register(batches)
         self._registry.register(_Endpoints(fleet, about, now))
         self._registry.register(Logged(log))
 

@@ -47,8 +47,10 @@ class ServerFailed(LakehouseError):
     """The detached server ended, or does not answer."""
 
     @classmethod
-    def with_log(cls, failed: str, log: Path) -> "ServerFailed":
-        lines = log.read_text("utf-8", errors="replace").splitlines()[-15:] if log.exists() else []
+    def with_log(cls, failed: str, log: Path, since: int) -> "ServerFailed":
+        """With the end of what was logged after the first `since` bytes, which an earlier server wrote."""
+        said = log.read_bytes()[since:].decode("utf-8", errors="replace") if log.exists() else ""
+        lines = said.splitlines()[-15:]
         return cls("\n    ".join([failed, *map(told, lines)]), hint=f"Its whole log: {log}")
 
 
@@ -104,18 +106,19 @@ def serve_detached(settings: ServerSettings, *, seconds: float = 60.0, clock: Cl
         ServerFailed: it ended or did not answer within `seconds`; the end of its log is in the message.
     """
     _check_startable(settings)
-    child = _spawn(settings)
+    child, logged = _spawn(settings)
     deadline = clock.time() + seconds
     while clock.time() < deadline:
         if (code := child.poll()) is not None:
-            raise ServerFailed.with_log(f"the model server ended with {code} at its start:", settings.log_file)
+            failed = f"the model server ended with {code} at its start:"
+            raise ServerFailed.with_log(failed, settings.log_file, logged)
         server = running(settings)
         if server and server.pid == child.pid and healthy(server):
             return server
         clock.sleep(TICK)
     _kill(child.pid)
     child.wait()
-    raise ServerFailed.with_log(f"the model server did not answer within {seconds:g} s:", settings.log_file)
+    raise ServerFailed.with_log(f"the model server did not answer within {seconds:g} s:", settings.log_file, logged)
 
 
 def running(settings: ServerSettings) -> ServerInfo | None:
@@ -180,11 +183,13 @@ def _rotate(log: Path) -> None:
         log.replace(log.with_suffix(".old.log"))
 
 
-def _spawn(settings: ServerSettings) -> subprocess.Popen[bytes]:
+def _spawn(settings: ServerSettings) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, and how many bytes its log had before."""
     # The settings go through a pipe: a tracking URI can hold a password, and arguments are for all to see.
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     _rotate(settings.log_file)
     with settings.log_file.open("ab") as log:
+        logged = log.tell()
         settings.log_file.chmod(0o600)
         child = subprocess.Popen(
             [sys.executable, "-m", "deployment.model_server"],
@@ -195,7 +200,7 @@ def _spawn(settings: ServerSettings) -> subprocess.Popen[bytes]:
     if child.stdin:
         child.stdin.write(json.dumps(settings.as_json()).encode())
         child.stdin.close()
-    return child
+    return child, logged
 
 
 def _this_process(settings: ServerSettings) -> ServerInfo:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from databricks.sdk.core import Config
 from benchmarks.changes import changes, check, while_changing
 from benchmarks.load import count
 from deployment import serving
+from deployment.commands.serve import serve_detached
 from deployment.endpoint_state import EndpointState
 from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.ports import started_at
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
 from tests.ports import free_port
 
 ROWS = [{"age": 50}]
@@ -136,11 +139,24 @@ def test_a_detached_server_is_found_and_refuses_a_second(server: ServerSettings,
         process.serve_detached(elsewhere)
 
 
+def test_a_server_that_runs_is_used_again_but_at_no_other_port(
+    server: ServerSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(Settings.from_environment(), project=server.state.parent)
+    for port in (None, server.port):
+        serve_detached(None, settings, port)
+        assert f"answers at {server.url}" in capsys.readouterr().out
+    with pytest.raises(process.AlreadyServing, match=f"at {server.url}"):
+        serve_detached(None, settings, free_port())
+
+
 def test_a_server_that_cannot_start_shows_its_log(server: ServerSettings, tmp_path: Path) -> None:
     damaged = ServerSettings(server.project, tmp_path, server.tracking_uri, port=free_port())
     damaged.endpoints_file.write_text("{")
-    with pytest.raises(process.ServerFailed, match=r"endpoints\.json cannot be read"):
+    damaged.log_file.write_text("of an earlier server\n")
+    with pytest.raises(process.ServerFailed, match=r"endpoints\.json cannot be read") as failed:
         process.serve_detached(damaged)
+    assert "earlier" not in str(failed.value)
     assert process.running(damaged) is None
 
 

@@ -6,12 +6,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import pyarrow as pa
 import pytest
 from mlflow.tracking import MlflowClient
+from pyarrow import parquet
 
 from tests.checkout import Checkout, ended
 from tests.contract.people import mlflow_as_before
@@ -29,8 +32,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     fresh.run("deployment.run", "stop")
 
 
-def set_search(checkout: Checkout, **settings: int | str) -> None:
-    file = checkout.root / "training" / "use_cases" / "term_deposit.yml"
+def set_search(checkout: Checkout, use_case: str = "term_deposit", **settings: int | str) -> None:
+    file = checkout.root / "training" / "use_cases" / f"{use_case}.yml"
     lines = file.read_text().splitlines()
     for name, value in settings.items():
         lines = [f"  {name}: {value}" if line.startswith(f"  {name}:") else line for line in lines]
@@ -53,9 +56,9 @@ def server(checkout: Checkout) -> dict[str, Any]:
     return status(checkout)
 
 
-def post(server: dict[str, Any], body: object) -> tuple[int, dict[str, Any]]:
+def post(server: dict[str, Any], body: object, endpoint: str = "term-deposit") -> tuple[int, dict[str, Any]]:
     request = urllib.request.Request(
-        f"{server['host']}/serving-endpoints/term-deposit/invocations",
+        f"{server['host']}/serving-endpoints/{endpoint}/invocations",
         json.dumps(body).encode(),
         {
             "Authorization": f"Bearer {Path(server['token_file']).read_text().strip()}",
@@ -225,3 +228,48 @@ def test_a_server_in_the_foreground_serves_the_champion_until_it_is_interrupted(
         output, _ = server.communicate(timeout=60)
     assert server.returncode == 0, output
     assert status(checkout)["host"] is None
+
+
+def test_a_key_alone_is_answered_by_the_newest_features(checkout: Checkout) -> None:
+    file = checkout.root / "training" / "use_cases" / "churn.yml"
+    file.write_text(file.read_text().replace("serving:\n", "serving:\n  lookup: {unknown: refuse}\n"))
+    set_search(checkout, "churn", max_evals=1, families="[logistic_regression]", parallelism=1, blend=0)
+    checkout.run("training.publish", "--online")
+    churn = ("--use-case", "churn")
+    checkout.run("training.run", *churn)
+    assert "is the champion" in checkout.run("deployment.run", "promote", *churn)
+    checkout.run("deployment.run", "serve", *churn, "--detach")
+    server = status(checkout)
+    before = probability(server, {"customer_id": 7})
+    assert probability(server, {"customer_id": 7, "orders_90d": 50, "complaints_90d": 0}) != before
+    code, refused = post(server, {"dataframe_records": [{"customer_id": 7}, {"customer_id": 10**9}]}, "churn")
+    assert (code, refused["problems"][0]["row"], refused["problems"][0]["field"]) == (400, 1, "customer_id")
+
+    complain(checkout, customer=7)
+    checkout.run("dbt", "build", "--select", "+customer_activity_features", "--exclude", "test_type:unit")
+    assert probability(server, {"customer_id": 7}) == before, "what is not published is not served"
+    checkout.run("training.publish", "--online", "gold.customer_activity_features")
+    assert probability(server, {"customer_id": 7}) != before
+    assert status(checkout)["pid"] == server["pid"]
+
+
+def probability(server: dict[str, Any], record: dict[str, Any]) -> float:
+    code, answer = post(server, {"dataframe_records": [record]}, "churn")
+    assert code == 200, answer
+    return float(answer["predictions"][0]["probability"])
+
+
+def complain(checkout: Checkout, customer: int) -> None:
+    """A delivery with three complaints of one customer on a day, which is over: there are orders of the next."""
+    day = datetime(2025, 2, 10, tzinfo=UTC)
+    contact = {"customer_id": customer, "contacted_at": day, "kind": "complaint", "known_at": day}
+    order = {"customer_id": customer, "amount": 500.0}
+    ordered = [
+        order | {"order_id": 9_000_000 + number, "ordered_at": at, "known_at": at}
+        for number, at in enumerate((day, day + timedelta(days=1)))
+    ]
+    rows = {"contacts": [contact | {"contact_id": 9_000_000 + number} for number in range(3)], "orders": ordered}
+    for kind, delivered in rows.items():
+        folder = checkout.root / "dbt_project" / "landing" / "german_customers" / kind
+        schema = parquet.read_schema(next(folder.glob("*.parquet")))
+        parquet.write_table(pa.Table.from_pylist(delivered, schema), folder / "20250201-20250301-00000.parquet")

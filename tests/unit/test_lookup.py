@@ -64,7 +64,9 @@ def test_a_record_without_a_key_says_all_itself() -> None:
         ({"client": None}, "client", "a whole number or text"),
         ({"client": 7, "plcae": "b"}, "plcae", "no such field. Did you mean 'place'"),
         ({"client": 7, "n": "3"}, "n", "double"),
-        ({"place": "b"}, "age", "a number or null"),
+        ({"place": "b"}, "client", "or else every other field"),
+        ({"cleint": 7}, "client", "or else every other field"),
+        ({"place": "b", "age": "x", "n": 1}, "age", "a number or null"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_row(record: dict[str, Any], field: str, expected: str) -> None:
@@ -72,6 +74,13 @@ def test_what_is_wrong_is_told_with_its_row(record: dict[str, Any], field: str, 
         keyed().rows([{"client": 7}, record])
     problem = refused.value.problems[0]
     assert (problem.row, problem.field) == (1, field) and expected in problem.expected
+
+
+def test_what_is_wrong_with_several_records_is_told_at_once() -> None:
+    with pytest.raises(ContractViolation) as refused:
+        keyed().rows([{"client": 8}, {"client": 7}, {"client": 9, "n": 1}, {"client": None}])
+    told = [(problem.row, problem.field, problem.got) for problem in refused.value.problems]
+    assert told == [(0, "client", "8"), (2, "client", "9"), (3, "client", "null")]
 
 
 def test_of_nobody_the_defaults_are_taken_where_the_use_case_says_so() -> None:

@@ -85,6 +85,7 @@ class Caller:
         sent: list[Message] = []
 
         async def receive() -> Message:
+            await asyncio.sleep(0)  # a server's own gives others their turn
             if (message := next(incoming, None)) is None:
                 await asyncio.Event().wait()
             return message or {}
