@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mlflow.tracking import MlflowClient
+
 from deployment.gate import Gate
 from deployment.ledger.home import open_ledger
 from deployment.model_server import process
@@ -10,7 +12,7 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.feature_store.home import open_store
-from training.tracking import tracking
+from training.tracking import TrackingFailed, tracking
 from training.use_case import UseCase, load
 
 
@@ -27,10 +29,25 @@ class EndpointBehind(LakehouseError):
 
 
 @contextmanager
+def registry(settings: Settings) -> Iterator[MlflowClient]:
+    """The registry, its failures told with what becomes of a command that met one.
+
+    Raises:
+        TrackingFailed: it cannot be reached or refuses.
+    """
+    try:
+        with tracking(settings) as client:
+            yield client
+    except TrackingFailed as err:
+        hint = "Start it or correct MLFLOW_TRACKING_URI, then run the command again: it finishes what was begun."
+        raise TrackingFailed(err.failed, hint=hint) from err
+
+
+@contextmanager
 def gate_of(name: str, settings: Settings) -> Iterator[Gate]:
     """The gate of a use case, in the registry and ledger of the settings."""
     use_case = load(name)
-    with tracking(settings) as client:
+    with registry(settings) as client:
         yield Gate(use_case, client, lambda: open_store(settings), open_ledger(settings))
 
 
