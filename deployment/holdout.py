@@ -22,17 +22,18 @@ class HoldoutRefused(LakehouseError):
     """The challenger and the champion cannot be compared fairly."""
 
     @classmethod
-    def changed(cls, version: str, expected: str, found: str) -> "HoldoutRefused":
+    def changed(cls, version: ModelVersion, expected: str, found: str) -> "HoldoutRefused":
         return cls(
-            f"the holdout of version {version} has changed: its rows hash to {found[:12]}, not {expected[:12]}",
-            hint="Train again on the tables as they are: python -m training.run --use-case ...",
+            f"the holdout of version {version.version} has changed: its rows hash to {found[:12]},"
+            f" not {expected[:12]}",
+            hint=f"Train again on the tables as they are: {_training(version)}",
         )
 
     @classmethod
-    def unreadable(cls, version: str, reason: Exception) -> "HoldoutRefused":
+    def unreadable(cls, version: ModelVersion, reason: Exception) -> "HoldoutRefused":
         return cls(
-            f"the holdout of version {version} cannot be read any more: {reason}",
-            hint="Train again on the tables as they are: python -m training.run --use-case ...",
+            f"the holdout of version {version.version} cannot be read any more: {reason}",
+            hint=f"Train again on the tables as they are: {_training(version)}",
         )
 
     @classmethod
@@ -84,11 +85,11 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) ->
     try:
         frame = load_frame(use_case, store, pinned.sources)
     except (PySparkException, OSError) as err:
-        raise HoldoutRefused.unreadable(str(challenger.version), err) from err
+        raise HoldoutRefused.unreadable(challenger, err) from err
     rows = split(frame, use_case.split).holdout
     fingerprint = rows.fingerprint()
     if fingerprint != pinned.holdout_fingerprint:
-        raise HoldoutRefused.changed(str(challenger.version), pinned.holdout_fingerprint, fingerprint)
+        raise HoldoutRefused.changed(challenger, pinned.holdout_fingerprint, fingerprint)
     return Holdout(rows, fingerprint)
 
 
@@ -125,5 +126,10 @@ def _provenance(version: ModelVersion) -> Provenance:
     except NoProvenance as err:
         raise HoldoutRefused(
             f"version {version.version} was not registered by this project: {err}",
-            hint="Train a version: python -m training.run --use-case ...",
+            hint=f"Train a version: {_training(version)}",
         ) from err
+
+
+def _training(version: ModelVersion) -> str:
+    """The command that trains another one; of a model of Unity Catalog the last part names the use case."""
+    return f"python -m training.run --use-case {version.name.rpartition('.')[2]}"

@@ -30,10 +30,10 @@ class VerdictLost(LakehouseError):
     """A past verdict is not there, or is not the one that the ledger knows."""
 
     @classmethod
-    def of(cls, version: int, problem: object) -> "VerdictLost":
+    def of(cls, name: str, version: int, problem: object) -> "VerdictLost":
         return cls(
-            f"the verdict on version {version} cannot be shown: {problem}",
-            hint="What the ledger says of it: python -m deployment.run history",
+            f"the verdict on version {version} of {name} cannot be shown: {problem}",
+            hint=f"What the ledger says of it: python -m deployment.run history --use-case {name}",
         )
 
 
@@ -69,9 +69,11 @@ def find(client: MlflowClient, name: str, version: int, digest: str) -> Decision
         run = client.get_model_version(name, str(version)).run_id
         decision = Decision.from_json(_read(client, str(run), digest))
     except (MlflowException, OSError, ValueError, TypeError, KeyError) as err:
-        raise VerdictLost.of(version, err) from err
+        raise VerdictLost.of(name, version, err) from err
     if decision.digest() != digest:
-        raise VerdictLost.of(version, f"it hashes to {decision.digest()[:12]}, and the ledger knows {digest[:12]}")
+        raise VerdictLost.of(
+            name, version, f"it hashes to {decision.digest()[:12]}, and the ledger knows {digest[:12]}"
+        )
     return decision
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from deployment.commands.registry import registry
 from deployment.gate import Gate
 from deployment.ledger.home import open_ledger
 from deployment.model_server import process
@@ -10,7 +11,6 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.feature_store.home import open_store
-from training.tracking import tracking
 from training.use_case import UseCase, load
 
 
@@ -30,7 +30,7 @@ class EndpointBehind(LakehouseError):
 def gate_of(name: str, settings: Settings) -> Iterator[Gate]:
     """The gate of a use case, in the registry and ledger of the settings."""
     use_case = load(name)
-    with tracking(settings) as client:
+    with registry(settings) as client:
         yield Gate(use_case, client, lambda: open_store(settings), open_ledger(settings))
 
 

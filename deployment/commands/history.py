@@ -3,12 +3,12 @@
 import json
 from datetime import datetime
 
+from deployment.commands.registry import registry
 from deployment.ledger import Entry
 from deployment.ledger.home import open_ledger
 from deployment.succession import Succession
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.tracking import tracking
 from training.use_case import load
 
 
@@ -19,7 +19,7 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
         LedgerBroken: entries were changed, or the last of them are gone.
         UseCaseRefused: there are none, and no such use case either.
     """
-    with tracking(settings) as client:
+    with registry(settings) as client:
         found = Succession(name, client, open_ledger(settings)).history()
     entries = list(found.entries)
     if not entries:

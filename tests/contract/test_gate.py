@@ -58,6 +58,8 @@ def test_a_verdict_is_kept_as_json_and_as_a_page_and_leaves_nothing_else(
     page = load_text(f"runs:/{version.run_id}/{verdict.file_of(decision.digest(), 'html')}")
     assert page.startswith("<!doctype html>")
     assert all(reason.criterion in page for reason in decision.reasons)
+    # On a telephone the columns to the right are out of sight.
+    assert '<th scope="row">minimum roc_auc</th><td class="yes">yes</td>' in page
     with pytest.raises(verdict.VerdictLost):
         verdict.find(gate.client, NAME, 1, "0" * 64)
     assert list(scratch.iterdir()) == []

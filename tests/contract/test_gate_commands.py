@@ -22,6 +22,7 @@ from tests.contract.people import (
     let_challenge,
     opened,
 )
+from tests.ports import free_port
 from training.use_case import load
 
 Run = Callable[..., str]
@@ -109,6 +110,18 @@ def test_a_history_of_nothing_says_so_and_one_of_no_use_case_is_refused(place: P
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.contract.people.NAME", "churns")
         assert "Did you mean 'churn'?" in run("history", exits=1)
+
+
+@pytest.mark.parametrize("command", [("promote",), ("rollback", "--reason", "x"), ("history",), ("verify",)])
+def test_a_registry_that_is_down_is_told_with_what_becomes_of_the_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    told = run(*command, exits=1)
+    assert "Connection refused" in told
+    assert "then run the command again: it finishes what was begun" in told
+    assert "training" not in told
 
 
 def test_a_freeze_stops_promotion_and_leaves_the_way_back_open(gate: Gate, run: Run) -> None:

@@ -140,7 +140,7 @@ def the_challenger_was_trained_on_its_holdout(gate: Gate, place: Place) -> None:
 )
 def test_a_holdout_that_cannot_be_trusted(gate: Gate, place: Place, fault: Callable[[Gate, Place], None]) -> None:
     fault(gate, place)
-    with pytest.raises(HoldoutRefused):
+    with pytest.raises(HoldoutRefused, match=r"\n.*(training\.run --use-case people|on newer data)"):
         gate.promote()
     assert actions(gate) == BEFORE
     require_sound(gate, 2)
