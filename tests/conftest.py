@@ -4,10 +4,12 @@ import fcntl
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from benchmarks.jvm_spark import jvm_spark_connect
 from tests.checkout import Checkout
 
 # The same examples in each run, and as much time as a loaded machine needs. To look for new ones:
@@ -46,3 +48,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         checkout.run("dbt", "build")
         (folder / "done").touch()
         return checkout
+
+
+@pytest.fixture(scope="session")
+def jvm_spark() -> Iterator[str]:
+    """The address of JVM Spark. It takes longer to start than most tests that need it, and answers them all."""
+    with jvm_spark_connect() as remote:
+        yield remote
