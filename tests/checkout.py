@@ -27,14 +27,20 @@ class Checkout:
     @classmethod
     def below(cls, folder: Path) -> "Checkout":
         """Copy what the commands need, and nothing that they have made."""
-        root = folder / "project"
+        checkout = cls.at(folder)
+        root = checkout.root
         for name in COPIED:
             source = PROJECT / name
             if source.is_dir():
                 shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, root / name)
-        return cls(root, {"MODEL_SERVER": f"http://127.0.0.1:{free_port()}"})
+        return checkout
+
+    @classmethod
+    def at(cls, folder: Path) -> "Checkout":
+        """The checkout of a folder, with a port of its own for its server."""
+        return cls(folder / "project", {"MODEL_SERVER": f"http://127.0.0.1:{free_port()}"})
 
     @property
     def environment(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.jvm_spark import available, jvm_spark_connect
+from benchmarks.jvm_spark import available
 from tests.adapter.project import Project
 
 pytestmark = [pytest.mark.jvm, pytest.mark.skipif(not available(), reason="no java on the PATH")]
@@ -28,7 +28,7 @@ select id, said from {{ ref('words') }}
 """
 
 
-def test_a_project_builds_twice_on_jvm_spark(tmp_path: Path) -> None:
+def test_a_project_builds_twice_on_jvm_spark(jvm_spark: str, tmp_path: Path) -> None:
     files = {
         "seeds/words.csv": "id,said\n1,one\n2,two\n3,\n",
         "models/held.sql": "select id from {{ ref('words') }}",
@@ -36,12 +36,11 @@ def test_a_project_builds_twice_on_jvm_spark(tmp_path: Path) -> None:
         "models/merged.sql": MERGED,
         "models/from_spark.py": "def model(dbt, session):\n    return dbt.ref('words').where('said is not null')\n",
     }
-    with jvm_spark_connect() as remote:
-        project = Project.below(tmp_path, files, remote)
-        project.process("build")
-        project.process("build")
-        project.write({"models/held.sql": "select -id as id from {{ ref('words') }}"})
-        project.process("build", "--select", "held", exits=1)
+    project = Project.below(tmp_path, files, jvm_spark)
+    project.process("build")
+    project.process("build")
+    project.write({"models/held.sql": "select -id as id from {{ ref('words') }}"})
+    project.process("build", "--select", "held", exits=1)
     assert [row["said"] for row in project.rows("gold.merged")] == ["one", "two!", None]
     assert project.rows("gold.held") == [{"id": 1}, {"id": 2}, {"id": 3}]
     assert len(project.rows("gold.from_spark")) == 2

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from benchmarks.jvm_spark import available, jvm_spark_connect
+from benchmarks.jvm_spark import available
 from lakehouse.session import new_session, open_session
 from lakehouse.warehouse import TableNotFound
 from tests.contract.feature_store_homes import DatabricksHome, Declared, Home, LocalHome, PlainHome
@@ -35,11 +35,10 @@ NO_JAVA = pytest.mark.skipif(not available(), reason="no java on the PATH")
 
 
 @pytest.fixture(scope="module")
-def jvm() -> Iterator[Any]:
-    with jvm_spark_connect() as remote:
-        session = new_session(remote)
-        yield session
-        session.stop()
+def jvm(jvm_spark: str) -> Iterator[Any]:
+    session = new_session(jvm_spark)
+    yield session
+    session.stop()
 
 
 @pytest.fixture(params=["sail", pytest.param("jvm", marks=[NO_JAVA, pytest.mark.jvm]), "databricks", "plain"])
