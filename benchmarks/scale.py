@@ -16,7 +16,7 @@ from lakehouse.settings import PROJECT
 from simulation.run import SAMPLE, TABLES
 
 # Of the second, the frame has a million rows.
-SIZES = (100_000, 320_000, 1_000_000, 5_000_000)
+SIZES = (100_000, 325_000, 1_000_000, 5_000_000)
 COPIED = ("dbt_project", "dbt_project.yml", "profiles.yml", "lakehouse", "training", "simulation")
 LANDING = Path("dbt_project/landing/german_customers")
 # 1 % of the orders become known between the last two.

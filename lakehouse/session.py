@@ -50,6 +50,9 @@ def open_session(remote: str | None = None) -> SparkSession:
     Raises:
         EngineUnreachable: nothing answers at `remote`.
     """
+    # Who reads a frame has learners beside the engine, and they need what it has freed; its allocator would keep it.
+    # dbt builds, which open a session of their own each, are a fifth faster without.
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
     return _in_utc(remote, lambda builder: builder.getOrCreate())
 
 
@@ -126,10 +129,11 @@ def _require_listener(remote: str) -> None:
 @cache
 def _embedded_engine() -> str:
     # Sail reads its settings when it is imported. It logs each start and stop at INFO unless told otherwise, and
-    # takes any memory there is unless told to share a pool: then sorts and aggregates spill to disk, as fast.
+    # takes any memory there is unless told to share a pool: then sorts and aggregates spill to disk, as fast. A join
+    # cannot, so the pool has room for one of some 20 million rows.
     os.environ.setdefault("RUST_LOG", "error")
     os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__TYPE", "fair")
-    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE", str(max(_memory() // 8, 2**30)))
+    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE", str(max(_memory() // 4, 2**30)))
     from pysail.spark import SparkConnectServer
 
     logging.getLogger("sail").setLevel(logging.ERROR)

@@ -15,7 +15,8 @@ class LedgerDiffers(LakehouseError):
     def in_points(cls, name: str, problems: list[str]) -> "LedgerDiffers":
         return cls(
             f"the ledger of {name} and the registry differ:\n  " + "\n  ".join(problems),
-            hint=f"Finish what a command left open: python -m deployment.run verify --use-case {name} --repair",
+            hint=f"Finish what a command left open: python -m deployment.run verify --use-case {name} --repair\n"
+            "  What is still named then, put back from a backup.",
         )
 
 

@@ -1,7 +1,7 @@
 """What people say and ask: promote, roll back, freeze, approve, history and verify, on real versions."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +20,7 @@ from tests.contract.people import (
     champion,
     command,
     let_challenge,
+    mlflow_as_before,
     opened,
 )
 from tests.ports import free_port
@@ -29,14 +30,15 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(place: Place) -> Iterator[Run]:
     """Runs a command of `deployment.run` here; its output, after checking how it exited."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.settings.tracking_uri)
-    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(place.warehouse))
-    monkeypatch.setattr(gates, "load", lambda _name: USE_CASE)
-    monkeypatch.setattr(history, "load", lambda name: USE_CASE if name == NAME else load(name))
-    monkeypatch.setattr(process, "running", lambda _settings: None)
-    return command
+    with mlflow_as_before(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", place.settings.tracking_uri)
+        patch.setenv("LAKEHOUSE_WAREHOUSE", str(place.warehouse))
+        patch.setattr(gates, "load", lambda _name: USE_CASE)
+        patch.setattr(history, "load", lambda name: USE_CASE if name == NAME else load(name))
+        patch.setattr(process, "running", lambda _settings: None)
+        yield command
 
 
 def test_from_a_first_champion_to_a_rollback_the_history_tells_exactly_that(gate: Gate, run: Run) -> None:
