@@ -8,7 +8,7 @@ import sysconfig
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -166,20 +166,35 @@ def _peer(
 ) -> Iterator[Server]:
     log = here.project / "peer.log"
     began = time.monotonic()
-    given = {**os.environ, "MLFLOW_TRACKING_URI": here.tracking_uri, **environment}
+    # `mlflow models serve` looks for uvicorn on the PATH, where an environment that is not activated has none.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    given = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": here.tracking_uri, **environment}
     with ExitStack() as stack:
         said = stack.enter_context(log.open("w"))
         child = subprocess.Popen(command, env=given, stdout=said, stderr=said, start_new_session=True)
         stack.callback(child.wait)
-        stack.callback(os.killpg, child.pid, 15)
+        stack.callback(_end, child)
         url = f"http://127.0.0.1:{port}/invocations"
-        _until_answered(url, {}, version)
+        _until_answered(url, {}, version, lambda: _require_running(child, log))
         yield Server(url, {}, child.pid, time.monotonic() - began)
 
 
-def _until_answered(url: str, headers: Mapping[str, str], version: Version) -> None:
+def _end(child: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):  # it has ended, and all that it started
+        os.killpg(child.pid, 15)
+
+
+def _require_running(child: subprocess.Popen[bytes], log: Path) -> None:
+    if (code := child.poll()) is not None:
+        raise LoadFailed(f"the server ended with {code}: {log.read_text(errors='replace')[-300:]}")
+
+
+def _until_answered(
+    url: str, headers: Mapping[str, str], version: Version, require: Callable[[], None] = lambda: None
+) -> None:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
+        require()
         try:
             found = asyncio.run(count(url, headers, version.body(1), range(1), 1))
         except (OSError, asyncio.IncompleteReadError, IndexError):
