@@ -28,11 +28,12 @@ class RollbackRefused(LakehouseError):
     """There is no way back to that version."""
 
     @classmethod
-    def nowhere(cls, name: str, former: list[int]) -> "RollbackRefused":
+    def nowhere(cls, name: str, others: list[int]) -> "RollbackRefused":
         look = f"python -m deployment.run history --use-case {name}"
+        known = f"; once champions: {_listed(others)}" if others else ""
         return cls(
-            f"{name} has no champion before this one to go back to; once champions: {_listed(former)}",
-            hint=f"Name one of those with --to, or look: {look}" if former else f"See what was done: {look}",
+            f"{name} has no champion before this one to go back to{known}",
+            hint=f"Name one of those with --to, or look: {look}" if others else f"See what was done: {look}",
         )
 
     @classmethod
@@ -239,7 +240,8 @@ class Gate:
         name = self.use_case.name
         if to is None:
             if history.previous is None:
-                raise RollbackRefused.nowhere(name, history.former)
+                others = [version for version in history.former if version != history.champion]
+                raise RollbackRefused.nowhere(name, others)
             return history.previous
         if to not in history.former:
             raise RollbackRefused.never_champion(name, to, history.former)

@@ -158,7 +158,7 @@ def test_a_manual_approval_counts_until_the_champion_changes(place: Place) -> No
 
 def test_a_rollback_goes_only_where_a_champion_was(gate: Gate, run: Run) -> None:
     let_challenge(gate, 1).promote()
-    with pytest.raises(RollbackRefused, match="no champion before this one to go back to; once champions: 1"):
+    with pytest.raises(RollbackRefused, match="people has no champion before this one to go back to\n"):
         gate.rollback(None, "no")
     with pytest.raises(RollbackRefused, match="version 3 of people was never its champion; once champions: 1"):
         gate.rollback(3, "no")
