@@ -28,17 +28,20 @@ def verify(name: str, settings: Settings, *, repair: bool) -> None:
         LedgerDiffers: the registry is not as it says.
     """
     with gate_of(name, settings) as gate:
-        found = Succession(name, gate.client, gate.ledger)
-        problems = audit(gate.client, name, found.history())
+        succession = Succession(name, gate.client, gate.ledger)
+        history = succession.history()
+        problems = audit(gate.client, name, history)
         if repair:
             with gate.alone():
                 _tell_repaired(problems)
-            problems = audit(gate.client, name, found.history())
-        entries = found.history().entries
+            history = succession.history()
+            problems = audit(gate.client, name, history)
     if problems:
         raise LedgerDiffers.in_points(name, problems)
-    end = entries[-1].digest if entries else "nothing"
-    console.detail(f"{len(entries)} entries, and the registry is as they say. The chain ends with {end}.")
+    console.detail(
+        f"{len(history.entries)} entries, and the registry is as they say. The chain ends with"
+        f" {history.head or 'nothing'}."
+    )
 
 
 def _tell_repaired(problems: list[str]) -> None:
