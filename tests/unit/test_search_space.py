@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.models import FAMILIES, SEARCHED
-from training.search.hyperopt import algorithm, expression, point, result
+from training.search.hyperopt import Algorithm, algorithm, expression, point, result
 from training.search.joint import Candidate, JointSpace
 from training.search.methods import Engine, Method, proposer
 from training.search.narrowing import Range, joint_space
@@ -94,8 +94,7 @@ def test_tpe_learns_and_random_does_not(engine: Engine) -> None:
     assert np.median(late) < np.median(drawn)
 
 
-@pytest.mark.parametrize("method", ["tpe", "random"])
-def test_hyperopt_proposes_what_its_fmin_does(method: Method) -> None:
+def tried_by_fmin(algo: Algorithm) -> list[Candidate]:
     tried: list[Candidate] = []
 
     def objective(drawn: dict[str, object]) -> dict[str, object]:
@@ -105,34 +104,24 @@ def test_hyperopt_proposes_what_its_fmin_does(method: Method) -> None:
     hyperopt.fmin(
         objective,
         expression(SPACE),
-        algo=algorithm(replace(SPACE, known=tuple(DEFAULTS)), method),
+        algo=algo,
         max_evals=45,
         rstate=np.random.default_rng(5),
         show_progressbar=False,
         return_argmin=False,
         verbose=False,
     )
+    return tried
+
+
+@pytest.mark.parametrize("method", ["tpe", "random"])
+def test_hyperopt_proposes_what_its_fmin_does(method: Method) -> None:
+    tried = tried_by_fmin(algorithm(replace(SPACE, known=tuple(DEFAULTS)), method))
     assert asked("hyperopt", method, 45) == tried
 
 
 def test_without_known_points_it_is_the_method_of_hyperopt() -> None:
-    tried: list[Candidate] = []
-
-    def objective(drawn: dict[str, object]) -> dict[str, object]:
-        tried.append(point(drawn))
-        return result(loss(tried[-1]))
-
-    hyperopt.fmin(
-        objective,
-        expression(SPACE),
-        algo=hyperopt.tpe.suggest,
-        max_evals=45,
-        rstate=np.random.default_rng(5),
-        show_progressbar=False,
-        return_argmin=False,
-        verbose=False,
-    )
-    assert asked("hyperopt", "tpe", 45, known=[]) == tried
+    assert asked("hyperopt", "tpe", 45, known=[]) == tried_by_fmin(hyperopt.tpe.suggest)
 
 
 @pytest.mark.parametrize(("engine", "method"), LEARNING)
