@@ -30,7 +30,7 @@ OURS = {
     "grid": {"method": "grid"},
     "random": {"method": "random"},
     "TPE, our default": {"method": "tpe"},
-    "TPE, pruned": {"method": "tpe", "prune": True},
+    "TPE, not pruned": {"method": "tpe", "prune": False},
     "Optuna TPE": {"method": "tpe", "engine": "optuna"},
 }
 FLAML = "FLAML 2.7.0"

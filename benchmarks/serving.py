@@ -31,6 +31,7 @@ from training import run
 from training.models import FAMILIES
 from training.refitting import refit
 from training.search.joint import Candidate, JointSpace
+from training.search.loop import Found
 from training.search.trial import Trial
 from training.tracking import experiment_id, tracking
 from training.use_case import load
@@ -81,10 +82,10 @@ def _registered(here: Settings, wanted: Sequence[tuple[str, ...]]) -> list[Versi
             mlflow.set_experiment(experiment_id=experiment_id(client, here, name))
             data = run.read(use_case, here)
             for family in [family for other, family in wanted if other == name]:
-                winner = Trial(0, _middle(family), {use_case.search.metric: 0.0}, (), timedelta(0))
+                winner = Trial(1, _middle(family), {use_case.search.metric: 0.0}, (), timedelta(0))
                 refitted = refit(use_case, winner, data.training)
                 with mlflow.start_run():
-                    version = run.register(use_case, refitted, winner, data)
+                    version = run.register(use_case, refitted, Found((winner,), "complete"), data)
                 versions.append(Version(use_case, family, str(version.version), version.tags["compiled"]))
     return versions
 

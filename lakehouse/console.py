@@ -29,6 +29,11 @@ def detail(text: str) -> None:
     OUT.print(f"  {text}", soft_wrap=True, markup=False)
 
 
+def number_of(noun: str, count: int) -> str:
+    """So many of a thing, in words: 1 trial, 1,200 trials."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def table(header: list[str], rows: list[list[str]]) -> None:
     """Print a table; numbers are the caller's to format, and nothing in a cell is read as markup."""
     drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
@@ -71,6 +76,8 @@ def run_command(command: click.Command) -> None:
         hint = "Free space or correct the permissions, then run the command again."
         ERR.print(f"[bold red]Error:[/] {escape(str(err))}\n  {hint}", soft_wrap=True)
         sys.exit(1)
-    except click.Abort:
-        ERR.print("[bold red]Interrupted.[/] What was written so far is kept; the same command begins anew.")
+    except click.Abort as err:
+        # Raised by click for a Ctrl-C, which may carry what the command has to say.
+        said = str(err.__cause__ or "") or "What was written so far is kept; the same command begins anew."
+        ERR.print(f"[bold red]Interrupted.[/] {escape(said)}", soft_wrap=True)
         sys.exit(130)

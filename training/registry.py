@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 
+from lakehouse.console import number_of
 from lakehouse.errors import LakehouseError
 from training.artifacts import DIGEST, digest
 from training.golden import golden_rows
@@ -25,7 +26,7 @@ from training.scoring import Scorer
 from training.search.blend import in_words
 from training.search.joint import Candidate
 from training.search.left_out import left_out, others
-from training.search.trial import Trial
+from training.search.loop import Found
 from training.signature import input_example, requirements, signature
 from training.use_case import UseCase
 from training.versions import CHALLENGER, model_of
@@ -47,12 +48,12 @@ class VersionDamaged(LakehouseError):
 def register(
     use_case: UseCase,
     refitted: Refitted,
-    winner: Trial,
+    found: Found,
     data: Provenance,
     holdout: Mapping[str, Interval],
     **tags: str,
 ) -> ModelVersion:
-    """Log the refitted winner to the active run, and register it as the challenger, with `tags` beside its own.
+    """Log the refitted best of a search to the active run; register it as the challenger, with `tags` beside its own.
 
     The files are read back before there is a version, and the alias comes last: what was not written whole is never
     the challenger.
@@ -60,7 +61,7 @@ def register(
     Raises:
         VersionDamaged: what was written does not answer the golden rows as the scorer does.
     """
-    client = MlflowClient()
+    client, winner = MlflowClient(), found.best(use_case.search.metric)
     logged = _write(use_case, refitted.scorer)
     if model_of(client, use_case.name) is None:
         client.create_registered_model(use_case.name)
@@ -69,7 +70,7 @@ def register(
         source=logged.model_uri,
         run_id=logged.run_id,
         model_id=logged.model_id,  # by which a server trusts the source
-        description=describe(winner, use_case, data, holdout, refitted.told),
+        description=describe(found, use_case, data, holdout, refitted.told),
         tags={
             "stage": "Development",
             "family": winner.candidate.family,
@@ -135,7 +136,7 @@ def _serving(use_case: UseCase, scorer: Scorer) -> dict[str, Any]:
 
 
 def describe(
-    winner: Trial,
+    found: Found,
     use_case: UseCase,
     data: Provenance,
     holdout: Mapping[str, Interval],
@@ -146,6 +147,7 @@ def describe(
     Args:
         told: what else is to be said of it, in sentences.
     """
+    winner = found.best(use_case.search.metric)
     chosen = Candidate(winner.candidate.family, others(winner.candidate.params))
     params = in_words(chosen, _shown)
     passed_over = left_out(winner.candidate.params)
@@ -158,7 +160,7 @@ def describe(
         f"{FAMILIES[winner.candidate.family].heading} with {params}. {without}"
         f"{use_case.search.metric} {winner.metrics[use_case.search.metric]:.4f} "
         f"as the mean of {len(winner.per_fold)} folds {use_case.split.told}, "
-        f"the best of {use_case.search.max_evals} trials. "
+        f"the best of {number_of('trial', len(found.tried))}. "
         f"On the {data.holdout_rows:,} rows of the holdout {sure}, with bounds of {confidence} confidence. {more}"
         f"Trained on {data.rows:,} rows from {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d} ({_news(data)}). "
         f"Read from {tables}."

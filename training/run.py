@@ -19,7 +19,7 @@ from training.frame import TrainingFrame
 from training.intervals import Interval, Rows, intervals
 from training.provenance import provenance
 from training.refitting import Refitted, refit
-from training.search.trial import Trial
+from training.search.loop import Found
 from training.searching import resolved, stopped, try_all
 from training.splitting import Split, split
 from training.tracking import experiment_id, tracking
@@ -61,7 +61,7 @@ def train(
                 raise stopped(run)
             winner = found.best(use_case.search.metric)
             refitted = refit(use_case, winner, data.training)
-            version = register(use_case, refitted, winner, data)
+            version = register(use_case, refitted, found, data)
         # The run is over by then: the version stands, whatever becomes of its report.
         told = report.Run(use_case, found.trials, refitted.scorer, data, version, refitted.apart)
         write_report(told, client, settings)
@@ -83,9 +83,10 @@ def read(use_case: UseCase, settings: Settings) -> Split:
     return data
 
 
-def register(use_case: UseCase, refitted: Refitted, winner: Trial, data: Split) -> ModelVersion:
-    """The refitted winner as the new challenger, with what it scores on the holdout."""
+def register(use_case: UseCase, refitted: Refitted, found: Found, data: Split) -> ModelVersion:
+    """The refitted best of what was found as the new challenger, with what it scores on the holdout."""
     console.stage(f"Registering {use_case.name}")
+    winner = found.best(use_case.search.metric)
     before = newest_version(MlflowClient(), use_case.name)
     compilation = compiled(refitted.scorer, data.holdout.features)
     console.detail(compilation.told())
@@ -98,7 +99,7 @@ def register(use_case: UseCase, refitted: Refitted, winner: Trial, data: Split) 
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
     sure = certainty(use_case, data.holdout, predicted, threshold)
     source = provenance(data, use_case.split, before)
-    version = registry.register(use_case, refitted, winner, source, sure, **compilation.tags())
+    version = registry.register(use_case, refitted, found, source, sure, **compilation.tags())
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     console.detail(str(version.description))
     return version

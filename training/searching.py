@@ -38,7 +38,7 @@ OPTIONS = (
     click.option("--executor", type=click.Choice(get_args(ExecutorName)), help="Where trials run."),
     click.option("--seed", type=click.IntRange(0), help="What repeats a search."),
 )
-LOGGED = {"method", "engine", "families", "metric", "seed", "prune", "parallelism"}
+LOGGED = {"method", "engine", "families", "metric", "seed", "parallelism"}
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,10 +86,10 @@ def try_all(
     console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {len(parts)} folds")
     if told := require_room(plan, frame):
         console.detail(told)
-    mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED)})
+    mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED), "prune": plan.prunes})
     taken = {number: trial for number, trial in finished.items() if FAMILIES[trial.candidate.family].searched}
     if taken:
-        console.detail(f"{len(taken)} trials of run {log.run_id} are taken over")
+        console.detail(f"{console.number_of('trial', len(taken))} of run {log.run_id} taken over")
     guess = _guessed(attempt, log, finished)
     console.detail(f"guessing reaches {plan.metric} {guess.metrics.get(plan.metric, nan):.4f}")
     with SearchProgress(plan.metric, _trials(plan), taken.values()) as progress:
@@ -108,10 +108,8 @@ def try_all(
 
 
 def stopped(run: Run) -> KeyboardInterrupt:
-    """Ctrl-C, after saying how to go on."""
-    console.stage("The search was interrupted, and nothing is registered")
-    console.detail(f"go on where it stopped: the same command with --resume {run.info.run_id}")
-    return KeyboardInterrupt()
+    """Ctrl-C, and how to go on."""
+    return KeyboardInterrupt(f"Nothing is registered; the same command with --resume {run.info.run_id} goes on.")
 
 
 def _guessed(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) -> Trial:
@@ -145,7 +143,7 @@ def _trials(plan: Search) -> int:
 
 
 def _told(plan: Search) -> str:
-    trials = f"{_trials(plan):,} {'points' if plan.method == 'grid' else 'trials'}"
+    trials = console.number_of("point" if plan.method == "grid" else "trial", _trials(plan))
     at_once = f", {plan.parallelism} at once" if plan.parallelism > 1 else ""
     minutes = "" if plan.max_minutes is None else f", at most {plan.max_minutes:g} minutes"
     return f"{trials}{at_once}{minutes}"

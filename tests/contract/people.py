@@ -35,6 +35,7 @@ from training.refitting import Refitted
 from training.registry import register
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
+from training.search.loop import Found
 from training.search.space import Params
 from training.search.trial import Trial, fit
 from training.tracking import experiment_id, tracking
@@ -101,7 +102,8 @@ def train(client: MlflowClient, store: FeatureStore, muddled: float) -> None:
     scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, answering)
     metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), answering.threshold)
     data = provenance(split, by_time(), newest_version(client, NAME))
-    register(USE_CASE, Refitted(scorer), Trial(1, candidate, metrics, (metrics,), timedelta(0)), data, {})
+    trial = Trial(1, candidate, metrics, (metrics,), timedelta(0))
+    register(USE_CASE, Refitted(scorer), Found((trial,), "complete"), data, {})
 
 
 @dataclass(frozen=True)

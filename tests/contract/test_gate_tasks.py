@@ -30,6 +30,7 @@ from training.refitting import Refitted
 from training.registry import register
 from training.scoring import Scorer
 from training.search.joint import Candidate
+from training.search.loop import Found
 from training.search.trial import Trial, fit
 from training.tracking import experiment_id, tracking
 from training.use_case import UseCase
@@ -73,7 +74,7 @@ class Trainer:
         trial = Trial(1, candidate, {case.search.metric: 0.0}, ({},), timedelta(0))
         data = provenance(split, case.split, newest_version(self.client, NAME))
         with mlflow.start_run(experiment_id=experiment_id(self.client, self.place.settings, NAME)):
-            register(case, Refitted(made(learned)), trial, data, {})
+            register(case, Refitted(made(learned)), Found((trial,), "complete"), data, {})
         return self.gate(case).promote()
 
 

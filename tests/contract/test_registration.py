@@ -33,6 +33,7 @@ from training.registry import VersionDamaged, register
 from training.scoring import Scorer
 from training.search.blend import blended
 from training.search.joint import Candidate
+from training.search.loop import Found
 from training.search.trial import Attempt, Trial, fit
 from training.search.trial import Task as SearchTask
 from training.splitting import Split
@@ -43,6 +44,7 @@ from training.versions import newest_version, version_of
 CANDIDATE = Candidate("logistic_regression", PARAMS)
 METRICS = {"roc_auc": 0.7}
 WINNER = Trial(1, CANDIDATE, METRICS, (METRICS,), timedelta(0))
+FOUND = Found((WINNER,), "complete")
 SURE = {"roc_auc": Interval(0.7, 0.6, 0.8)}
 SPLIT: Split = splitting.split(alternating(100), by_time(holdout=0.2))
 
@@ -77,7 +79,7 @@ def version(client: MlflowClient) -> ModelVersion:
 def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None) -> ModelVersion:
     data = provenance(SPLIT, by_time(), newest_version(client, case.name))
     with mlflow.start_run():
-        return register(case, Refitted(scorer or scorer_of(case)), WINNER, data, SURE)
+        return register(case, Refitted(scorer or scorer_of(case)), FOUND, data, SURE)
 
 
 def test_a_version_says_what_it_is_made_of(client: MlflowClient, version: ModelVersion) -> None:
@@ -140,7 +142,7 @@ def test_a_family_is_trained_registered_and_read_back_and_scores_as_before(
     ours = compiled(scorer, data.holdout.features).within(scorer)
     with mlflow.start_run():
         source = provenance(data, case.split, None)
-        version = register(case, Refitted(ours), winner, source, {})
+        version = register(case, Refitted(ours), Found((winner,), "complete"), source, {})
     read = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}").unwrap_python_model()
     assert version.tags["family"] == family
     records = [*RECORDS, *in_records(data.holdout)]

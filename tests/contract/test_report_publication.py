@@ -21,6 +21,7 @@ from training.report.publication import ReportFailed
 from training.report.rival import find
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
+from training.search.loop import Found
 from training.search.trial import Trial, fit, run_trial
 from training.splitting import Split
 from training.tracking import experiment_id, tracking
@@ -73,7 +74,7 @@ def registered(use_case: UseCase, data: Split, trial: Trial, settings: Settings,
     scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, Answering(("label", "probability"), 0.2))
     with mlflow.start_run(experiment_id=experiment_id(client, settings, use_case.name)):
         about = provenance(data, by_time(), None)
-        version = registry.register(use_case, Refitted(scorer), trial, about, {})
+        version = registry.register(use_case, Refitted(scorer), Found((trial,), "complete"), about, {})
     return report.Run(use_case, [trial], scorer, data, version)
 
 

@@ -43,6 +43,7 @@ def raises(error: BaseException) -> Callable[[], object]:
         pytest.param(OSError(errno.ENOSPC, "No space left"), 1, "No space left\n  Free space", id="full disk"),
         pytest.param(PermissionError(errno.EACCES, "Denied", "/x"), 1, "'/x'\n  Free space", id="not allowed"),
         pytest.param(click.UsageError("no such option"), 2, "no such option", id="usage"),
+        pytest.param(KeyboardInterrupt("Go on."), 130, "Interrupted. Go on.", id="Ctrl-C with a word"),
         pytest.param(KeyboardInterrupt(), 130, "Interrupted. What was written so far is kept", id="Ctrl-C"),
     ],
 )

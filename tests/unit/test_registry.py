@@ -24,6 +24,7 @@ from training.provenance import Provenance, provenance
 from training.registry import describe
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
+from training.search.loop import Found
 from training.search.trial import Trial
 from training.signature import input_example, requirements, signature
 from training.use_case import load
@@ -40,6 +41,8 @@ WINNER = Trial(
     ({"roc_auc": 0.7}, {"roc_auc": 0.72478}),
     timedelta(seconds=1),
 )
+FAILED = Trial(4, WINNER.candidate, {}, (), timedelta(seconds=1), error="it did not converge")
+FOUND = Found((WINNER, FAILED), "complete")
 
 
 def version(**tags: str) -> ModelVersion:
@@ -47,12 +50,10 @@ def version(**tags: str) -> ModelVersion:
 
 
 def test_a_description_tells_the_model_its_metric_and_its_data_in_words() -> None:
-    assert describe(WINNER, load("term_deposit"), DATA, SURE).startswith(
+    assert describe(FOUND, load("term_deposit"), DATA, SURE) == (
         "Logistic regression with inverse regularization 0.1235, penalty l1, half life None. "
-        "roc_auc 0.7124 as the mean of 2 folds in order of time, the best of "
-    )
-    assert describe(WINNER, load("term_deposit"), DATA, SURE).endswith(
-        " trials. On the 4 rows of the holdout roc_auc 0.6739 (0.6600 to 0.6800), "
+        "roc_auc 0.7124 as the mean of 2 folds in order of time, the best of 2 trials. "
+        "On the 4 rows of the holdout roc_auc 0.6739 (0.6600 to 0.6800), "
         "log_loss 0.5000 (0.4000 to 0.6000), with bounds of 95% confidence. "
         "Trained on 38,429 rows from 2026-01-01 to 2026-01-04 (the first version). "
         "Read from gold.clients (version 12), gold.places (version 0)."
@@ -62,12 +63,12 @@ def test_a_description_tells_the_model_its_metric_and_its_data_in_words() -> Non
 @pytest.mark.parametrize(("family", "begins"), [("catboost", "CatBoost with"), ("xgboost", "XGBoost with")])
 def test_a_description_begins_with_a_name_as_it_is_written(family: str, begins: str) -> None:
     winner = replace(WINNER, candidate=Candidate(family, {"learning_rate": 0.1}))
-    assert describe(winner, load("term_deposit"), DATA, SURE).startswith(begins)
+    assert describe(Found((winner,), "complete"), load("term_deposit"), DATA, SURE).startswith(begins)
 
 
 @pytest.mark.parametrize(("new_rows", "told"), [(0, "(0 rows newer than"), (1234, "(1,234 rows newer than")])
 def test_a_description_tells_how_many_rows_are_new(new_rows: int, told: str) -> None:
-    assert told in describe(WINNER, load("term_deposit"), replace(DATA, new_rows=new_rows), SURE)
+    assert told in describe(FOUND, load("term_deposit"), replace(DATA, new_rows=new_rows), SURE)
 
 
 @pytest.mark.parametrize(

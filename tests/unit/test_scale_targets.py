@@ -31,7 +31,7 @@ def test_what_is_beyond_its_bound_is_told() -> None:
         step(1_000_000, BUILD, 101, 4_001),
         step(100_000, INCREMENT, 2.6, 500),
         step(1_000_000, INCREMENT, 20, 500),
-        step(1_000_000, FRAME, 9, 1_500, rows=2_000_000, csr=400),
+        step(1_000_000, FRAME, 9, 1_500, rows=1_500_000, csr=300),
         step(5_000_000, FRAME, 40, 9_000, rows=9_000_000, csr=1_000),
     )
     assert {told for told, held in found.items() if not held} == {
@@ -39,5 +39,5 @@ def test_what_is_beyond_its_bound_is_told() -> None:
         "1,000,000 customers build in 120 s and 4,000 MB: 101.0 s, 4,001 MB",
         "1 % more in 25% of a build: 26% at 100,000",
         "CSR of a million rows below 200 MB: 200 MB at 1,000,000",
-        "assembly of a million rows below 1,500 MB: 1,500 MB for 2,000,000 rows",
+        "assembly of a million rows below 1,500 MB: 1,500 MB for 1,500,000 rows",
     }

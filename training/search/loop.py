@@ -60,15 +60,19 @@ class Found:
     trials: tuple[Trial, ...]
     ended: Ended
 
+    @property
+    def tried(self) -> tuple[Trial, ...]:
+        """All but the one that guesses."""
+        return tuple(trial for trial in self.trials if trial.number != BASELINE)
+
     def best(self, metric: str) -> Trial:
         """The trial of least loss.
 
         Raises:
             SearchFailed: none came to a result.
         """
-        learned = tuple(trial for trial in self.trials if trial.number != BASELINE)
-        if not any(np.isfinite(trial.loss(metric)) for trial in learned):
-            raise SearchFailed.after(learned)
+        if not any(np.isfinite(trial.loss(metric)) for trial in self.tried):
+            raise SearchFailed.after(self.tried)
         return best(self.trials, metric)
 
 

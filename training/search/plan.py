@@ -23,7 +23,8 @@ class Search(Part):
         max_evals: how many trials; of a grid, how many points it may have.
         max_minutes: after which no trial begins, and none that runs is waited for; in process, the one that runs ends
             first.
-        prune: stops a trial that is behind the median of those before it over the same folds.
+        prune: stops a trial that is behind the median of those before it over the same folds; unsaid, wherever trials
+            have an order, but no point of a grid.
         parallelism: how many trials run at once.
         executor: where they run; unsaid, in this process where one runs at a time and has no limits of its own, and
             else in processes.
@@ -42,7 +43,7 @@ class Search(Part):
     metric: str = Field(default="roc_auc", json_schema_extra={"enum": [*METRICS]})
     families: tuple[Annotated[str, Field(json_schema_extra={"enum": [*SEARCHED]})], ...] = Field(min_length=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
-    prune: bool = False
+    prune: bool | None = None
     blend: int = Field(default=5, ge=0, le=10)
     parallelism: int = Field(default=1, ge=1, le=128)
     executor: ExecutorName | None = None
@@ -78,7 +79,7 @@ class Search(Part):
                 on_spark_trials and (self.engine != "hyperopt" or self.method == "grid")
             ),
             "spark_trials has no order in which a trial could be compared with earlier ones: leave out prune": (
-                on_spark_trials and self.prune
+                on_spark_trials and self.prunes
             ),
         }
         if found := [problem for problem, is_there in problems.items() if is_there]:
@@ -118,6 +119,13 @@ class Search(Part):
             return self.executor
         alone = self.parallelism == 1 and self.trial_timeout_s is None and self.trial_memory_mb is None
         return "in_process" if alone else "processes"
+
+    @property
+    def prunes(self) -> bool:
+        """Whether poor trials are stopped early."""
+        if self.prune is not None:
+            return self.prune
+        return self.method != "grid" and self.executor != "spark_trials"
 
     @property
     def ahead(self) -> int:

@@ -45,7 +45,7 @@ def search(
         trials=plan.max_evals,
         seconds=None if plan.max_minutes is None else plan.max_minutes * 60,
         ahead=plan.ahead,
-        prune=plan.prune,
+        prune=plan.prunes,
     )
     return Loop(proposed(plan), executor(attempt, plan, settings), terms, record, finished).run()
 

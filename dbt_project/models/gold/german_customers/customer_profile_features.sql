@@ -38,14 +38,31 @@ written as (
 
 ),
 
+-- Only who has several records is sorted: to sort them all took most of a run with few new ones.
+recorded_again as (
+
+  select customer_id from records group by customer_id having count(*) > 1
+
+),
+
+followed as (
+
+  select *, lead(known_at) over (partition by customer_id order by known_at) as next_known_at
+  from records
+  where customer_id in (select customer_id from recorded_again)
+
+  union all
+
+  select *, cast(null as timestamp) as next_known_at
+  from records
+  where customer_id not in (select customer_id from recorded_again)
+
+),
+
 versions as (
 
-  select
-    records.*,
-    written.written_until,
-    delivered.known_until,
-    lead(records.known_at) over (partition by records.customer_id order by records.known_at) as next_known_at
-  from records
+  select followed.*, written.written_until, delivered.known_until
+  from followed
   cross join delivered
   cross join written
 

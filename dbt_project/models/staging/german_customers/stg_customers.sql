@@ -1,7 +1,12 @@
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
 with landed as (
 
   select * from {{ ref('raw_customers') }}
   where customer_id is not null and signed_up_at is not null
+    {% if is_incremental() -%}
+    and known_at > (select max(known_at) from {{ this }})
+    {%- endif %}
 
 ),
 

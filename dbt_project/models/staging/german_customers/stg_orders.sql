@@ -13,6 +13,9 @@ sign_ups as (
 
   select customer_id, min(signed_up_at) as signed_up_at, min(known_at) as known_at
   from {{ ref('stg_customers') }}
+  {% if is_incremental() -%}
+  where customer_id in (select customer_id from landed)
+  {%- endif %}
   group by customer_id
 
 ),
