@@ -59,8 +59,8 @@ def main(rows: int, columns: int, dense_rows: int) -> None:
             taken = _taken(learner, route, count, columns)
             console.detail(f"{name}, {route}, {count:,} rows: {', '.join(taken)}")
             table.append([name, route, f"{count:,}", *taken])
-    table.append(["the rows alone", "dense", f"{rows:,}", "-", f"{mebibytes(rows * columns * 8)}, computed"])
-    console.table(["learner", "route", "rows", "time", "peak memory"], table)
+    table.append(["the rows alone", "dense", f"{rows:,}", "-", "-", f"{mebibytes(rows * columns * 8)}, computed"])
+    console.table(["learner", "route", "rows", "time", "cores' time", "peak memory"], table)
 
 
 def _taken(learner: str, route: str, rows: int, columns: int) -> list[str]:
