@@ -14,7 +14,7 @@ from deployment.model_server.scoring_request import ScoringRequest
 from tests.unit.points import POINTS, rows_of
 from tests.unit.test_scoring import RECORDS
 from training.calibration import Validated, fitted
-from training.compiled import LIMIT, difference
+from training.compiled import LIMIT, conversion, difference
 from training.compiled.compilation import Compilation, compiled
 from training.curve import Curve
 from training.evaluation import METRICS, Task
@@ -153,6 +153,16 @@ def test_a_blend_with_a_member_that_has_no_form_is_served_as_it_was_fitted(tmp_p
     found = _of_two("gradient_boosting", tmp_path)
     assert found.compiled is None
     assert "onnx: the converter of sklearn knows no categories" in found.reason
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_xgboost_answers_itself_where_a_graph_would_compare_many_categories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Task
+) -> None:
+    monkeypatch.setattr(conversion, "MOST_COMPARED", 3)
+    rows = where_places_count(task)
+    found = require_served(scorer_of(Candidate("xgboost", PARAMS["xgboost"]), rows), rows, tmp_path)
+    assert found.tags()["compiled"] == "xgboost"
 
 
 def _of_two(family: str, folder: Path) -> Compilation:

@@ -1,7 +1,8 @@
 """A fitted pipeline in the form that answers fastest, kept where it answers as the pipeline does.
 
 One file for each kind. Compiling knows scikit-learn and its like; loading needs only what the kind runs on: numpy,
-the ONNX runtime, or CatBoost. All take the row of feature columns that the gold table has, an index as its integer.
+the ONNX runtime, CatBoost or XGBoost. All take the row of feature columns that the gold table has, an index as its
+integer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ _FORMS = {
     "linear.json": ("linear", "Linear"),
     "model.onnx": ("onnx", "Onnx"),
     "model.cbm": ("catboost", "CatBoosted"),
+    "model.ubj": ("xgboost", "XgBoosted"),
     "neighbours.npz": ("neighbours", "Neighbours"),
 }
 

@@ -21,6 +21,7 @@ from training.models.blend import Blend
 from training.models.calibrated import Calibrated
 from training.models.catboost import CatBoost
 from training.models.kept import KeptColumns
+from training.models.xgboost import XgBoost
 from training.scoring import Scorer
 
 LONGEST = 200  # characters of what a converter says; some print the whole graph
@@ -107,12 +108,20 @@ def _forms(scorer: Scorer) -> Iterator[tuple[str, Callable[[], Compiled]]]:
         yield "onnx", lambda: onnx_of(pipeline, scorer.encoder, scorer.answering.task)
         if isinstance(model, CatBoost):
             yield "catboost", lambda: _catboosted(pipeline)
+        if isinstance(model, XgBoost):
+            yield "xgboost", lambda: _xgboosted(pipeline)
 
 
 def _catboosted(pipeline: Pipeline) -> Compiled:
     from training.compiled.catboost import CatBoosted
 
     return CatBoosted.of(pipeline)
+
+
+def _xgboosted(pipeline: Pipeline) -> Compiled:
+    from training.compiled.xgboost import XgBoosted
+
+    return XgBoosted.of(pipeline)
 
 
 def _around(inner: Scorer, **around: Any) -> Iterator[tuple[str, Callable[[], Compiled]]]:

@@ -16,6 +16,9 @@ from training.predictions import Task
 _OPSET = {"": 17, "ai.onnx.ml": 3}  # the newest that every converter writes
 _COLUMN = {"binary": 1, "regression": 0}
 _NO_CATEGORIES = frozenset({"sklearn", "catboost"})  # skl2onnx would take their codes for numbers
+# Of a split by categories the converter makes a comparison each, which it walks once for every way through the tree:
+# of hundreds it does not come to an end (onnxmltools, issue 792).
+MOST_COMPARED = 16
 Means = list[tuple[int, list[list[float]]]]
 
 
@@ -29,7 +32,11 @@ def onnx_of(pipeline: Any, encoder: Encoder, task: Task) -> Onnx:
     fitted = getattr(model, "model_", model)  # our own boosters keep the library's
     if _library(fitted) in _NO_CATEGORIES and _categorical(model):
         raise ValueError(f"the converter of {_library(fitted)} knows no categories, and the model splits by them")
-    means = _means(before, encoder.categories())
+    sizes = encoder.categories()
+    most = max((sizes.get(place, 0) for place in getattr(model, "categorical", ())), default=0)
+    if _library(fitted) == "xgboost" and most > MOST_COMPARED:
+        raise ValueError(f"the model splits by {most:,} categories, and a graph is made of {MOST_COMPARED} at most")
+    means = _means(before, sizes)
     columns = len(encoder.features) - len(means) + sum(len(table[0]) for _, table in means)
     graph = _of_catboost(fitted) if _library(fitted) == "catboost" else _converted(fitted, columns)
     about = About(_COLUMN.get(task), means)
