@@ -148,18 +148,21 @@ class Blocks:
 
         Both are (wanted,), the nearest one first.
         """
-        at_least = self._at_least(asked.astype(np.float32))
+        rounded = asked.astype(np.float32)
+        at_least = self._at_least(rounded)
         order = at_least.argsort()
         first = int(self._sizes[order].cumsum().searchsorted(wanted)) + 1
-        places, squares = self._measured(asked, order[:first])
-        limit = np.partition(squares, wanted - 1)[wanted - 1] * (1 + SLACK)
-        # What single precision cannot hold is infinite there, and reached.
-        limit = np.float32(limit) if limit < LARGEST / 2 else np.float32(np.inf)
+        rows, squares = self._measured(rounded, order[:first])
+        limit = _reach(squares, wanted)
         if (reached := int(at_least[order].searchsorted(limit, side="right"))) > first:
-            more = self._measured(asked, order[first:reached])
-            places, squares = np.concatenate([places, more[0]]), np.concatenate([squares, more[1]])
-        best = np.lexsort((places, squares))[:wanted]
-        return places[best], squares[best]
+            more = self._measured(rounded, order[first:reached])
+            rows, squares = np.concatenate([rows, more[0]]), np.concatenate([squares, more[1]])
+            limit = _reach(squares, wanted)
+        near = rows[squares <= limit]  # few: to measure and sort them all exactly took half of an answer
+        apart = self._rows[near] - asked
+        exact, places = np.einsum("rc,rc->r", apart, apart), self._places[near]
+        best = np.lexsort((places, exact))[:wanted]
+        return places[best], exact[best]
 
     def _at_least(self, asked: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(blocks,) the squared distance that no row of a block falls short of, up to rounding."""
@@ -168,12 +171,20 @@ class Blocks:
             apart -= asked[:, None]
             return np.asarray(np.einsum("cb,cb->b", apart, apart))
 
-    def _measured(self, asked: Floats, blocks: Places) -> tuple[Places, Floats]:
-        """The places of the rows of some blocks, and their squared distances."""
+    def _measured(self, asked: npt.NDArray[np.float32], blocks: Places) -> tuple[Places, npt.NDArray[np.float32]]:
+        """Where the rows of some blocks stand, and their squared distances, up to rounding."""
         sizes, ends = self._sizes[blocks], self._ends[blocks]
         which = np.arange(sizes.sum()) + np.repeat(ends - sizes.cumsum(), sizes)
-        apart = self._rows[which] - asked
-        return self._places[which], np.einsum("rc,rc->r", apart, apart)
+        with np.errstate(over="ignore"):
+            apart = self._rows.take(which, axis=0)
+            apart -= asked
+            return which, np.asarray(np.einsum("rc,rc->r", apart, apart))
+
+
+def _reach(squares: npt.NDArray[np.float32], wanted: int) -> np.float32:
+    """What the squared distance of no wanted row is beyond; infinite where single precision may not hold it."""
+    limit = float(np.partition(squares, wanted - 1)[wanted - 1]) * (1 + SLACK)
+    return np.float32(limit if limit < LARGEST / 2 else np.inf)
 
 
 def _split(rows: npt.NDArray[np.float32]) -> list[Places]:
