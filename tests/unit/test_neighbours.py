@@ -1,5 +1,7 @@
 """The nearest rows, found in blocks, are those that measuring every row finds."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def test_few_of_many_rows_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks, measured = Blocks(ROWS["mixed"].astype(np.float32)), list[int]()
     measure = blocks._measured
 
-    def counted(asked: Floats, of: Places) -> tuple[Places, Floats]:
+    def counted(asked: Any, of: Places) -> tuple[Places, Any]:
         found = measure(asked, of)
         measured.append(len(found[0]))
         return found
