@@ -11,7 +11,7 @@ import pytest
 
 from training.encoding import Columns
 from training.evaluation import Floats
-from training.report.hyperparameters import Dimension, shares
+from training.report.hyperparameters import Dimension, judged, shares
 from training.report.importance import Shuffled, permutation_importance
 from training.report.resampling import Outcomes
 from training.report.shapley import Contributions, contributions
@@ -207,3 +207,21 @@ def test_few_trials_or_trials_without_a_difference_tell_nothing() -> None:
 )
 def test_values_become_magnitudes_numbers_or_places(values: list[Value], expected: Dimension) -> None:
     assert Dimension.of("x", values) == expected
+
+
+def test_a_trial_that_was_stopped_early_stands_as_far_behind_the_median_as_it_was() -> None:
+    """Medians of the three that came to their end: 0.6 after a fold, 0.65 after both."""
+    folds = [
+        ({"roc_auc": 0.5}, {"roc_auc": 0.6}),
+        ({"roc_auc": 0.6}, {"roc_auc": 0.7}),
+        ({"roc_auc": 0.8}, {"roc_auc": 0.6}),
+    ]
+    means = [{"roc_auc": 0.55}, {"roc_auc": 0.65}, {"roc_auc": 0.7}]
+    candidate = Candidate("lightgbm", {})
+    ended = [Trial(number, candidate, means[number], folds[number], timedelta(0)) for number in range(3)]
+    failed = Trial(8, candidate, {}, (), timedelta(0), error="no")
+    pruned = Trial(9, candidate, {}, ({"roc_auc": 0.52},), timedelta(0), "behind", "pruned")
+    found = judged([*ended, failed, pruned], "roc_auc")
+    assert found[:3] == ended
+    assert [each.number for each in found[3:]] == [9]
+    assert found[3].metrics["roc_auc"] == pytest.approx(0.65 - 0.08)

@@ -9,13 +9,15 @@ Monte Carlo in place of its partitions.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import RandomForestRegressor
 
-from training.evaluation import Floats
+from training.evaluation import METRICS, Floats
+from training.models import FAMILIES
+from training.search.pruning import MedianRule
 from training.search.space import Params, Value
 from training.search.trial import Trial
 
@@ -60,12 +62,31 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Shares:
-    """How much each hyperparameter explains alone, the most first, and how well the forest predicts unseen trials."""
+    """What hyperparameters explain of the trials of a family, some of which were stopped early.
+
+    Attributes:
+        shares: how much each one explains alone, the most first.
+        fit: how well the forest predicts unseen trials.
+    """
 
     family: str
     trials: int
+    stopped: int
     shares: Mapping[str, float]
     fit: float
+
+
+def judged(trials: Sequence[Trial], metric: str) -> list[Trial]:
+    """The trials that have the metric, and those that were stopped early with what the search took it for."""
+    ended = [trial for trial in trials if np.isfinite(trial.loss(metric))]
+    rule = MedianRule(metric)
+    for trial in ended:
+        if FAMILIES[trial.candidate.family].searched:
+            rule.learn(trial.fold_losses(metric))
+    stopped = [trial for trial in trials if trial.status == "pruned"]
+    told = [METRICS[metric].loss(rule.estimate(trial.fold_losses(metric))) for trial in stopped]
+    estimated = [replace(trial, metrics={metric: value}) for trial, value in zip(stopped, told, strict=True)]
+    return sorted([*ended, *estimated], key=lambda trial: trial.number)
 
 
 def dimensions(trials: Sequence[Trial]) -> list[Dimension]:
@@ -77,15 +98,14 @@ def dimensions(trials: Sequence[Trial]) -> list[Dimension]:
 
 
 def shares(trials: Sequence[Trial], metric: str, seed: int) -> Shares | None:
-    """The shares among one family's trials that came to a result; None of too few, or if they do not differ."""
-    ran = [trial for trial in trials if np.isfinite(trial.loss(metric))]
-    if len(ran) < FEWEST_TRIALS:
+    """The shares among trials of one family that have the metric; None of too few, or if they do not differ."""
+    if len(trials) < FEWEST_TRIALS:
         return None
-    axes = dimensions(ran)
-    y = np.array([trial.metrics[metric] for trial in ran])
+    axes = dimensions(trials)
+    y = np.array([trial.metrics[metric] for trial in trials])
     if not axes or np.ptp(y) == 0:
         return None
-    x = np.array([[axis.number(trial.candidate.params) for axis in axes] for trial in ran])
+    x = np.array([[axis.number(trial.candidate.params) for axis in axes] for trial in trials])
     forest = RandomForestRegressor(TREES, min_samples_leaf=2, oob_score=True, random_state=seed).fit(x, y)
     random = np.random.default_rng(seed)
     points = np.stack([_evenly(axis, random) for axis in axes], axis=1)
@@ -93,7 +113,8 @@ def shares(trials: Sequence[Trial], metric: str, seed: int) -> Shares | None:
     explained = {axis.name: _alone(forest, points, place, axis.spread(GRID)) for place, axis in enumerate(axes)}
     ordered = sorted(explained.items(), key=lambda item: (-item[1], item[0]))
     found = {name: variance / total if total > 0 else 0.0 for name, variance in ordered}
-    return Shares(ran[0].candidate.family, len(ran), found, float(forest.oob_score_))
+    stopped = sum(trial.status == "pruned" for trial in trials)
+    return Shares(trials[0].candidate.family, len(trials), stopped, found, float(forest.oob_score_))
 
 
 def _alone(forest: RandomForestRegressor, points: Floats, place: int, values: npt.NDArray[np.float64]) -> float:

@@ -28,9 +28,12 @@ def parallel_coordinates(trials: Sequence[Trial], axes: Sequence[Dimension], met
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(places, ups, strict=True))
         params = "\n".join(f"{name} {value(param)}" for name, param in trial.candidate.params.items())
         tip = f"trial {trial.number}: {called} {shown(trial.metrics[metric])}\n{params}"
+        dashed = " dashed" if trial.status == "pruned" else ""
         style, weight = ("best", 1.0) if rank == len(ranked) else ("s1", 0.08 + 0.72 * (rank / len(ranked)) ** 2)
         parts.append(
-            Markup('<path class="line {}" opacity="{:.2f}" d="M{}">{}</path>').format(style, weight, path, title(tip))
+            Markup('<path class="line {}" opacity="{:.2f}" d="M{}">{}</path>').format(
+                f"{style}{dashed}", weight, path, title(tip)
+            )
         )
     parts += [_axis(float(x), axis) for x, axis in zip(places, [*axes, metric_axis], strict=True)]
     best, reached = ranked[-1], shown(ranked[-1].metrics[metric])

@@ -15,7 +15,8 @@ def tiles(evidence: Evidence) -> Tiles:
     metric, called = evidence.metric, said(evidence.metric)
     of_folds, of_holdout = evidence.fold_metrics[metric], evidence.holdout_metrics[metric]
     spent = sum((trial.duration for trial in evidence.trials), timedelta())
-    failed = sum(not np.isfinite(trial.loss(metric)) for trial in evidence.trials)
+    stopped = sum(trial.status == "pruned" for trial in evidence.trials)
+    failed = sum(not np.isfinite(trial.loss(metric)) for trial in evidence.trials) - stopped
     return Tiles(
         (
             Tile(f"{called}, mean of the folds", shown(of_folds.value), f"{bounds(of_folds)} at 95 %"),
@@ -25,7 +26,7 @@ def tiles(evidence: Evidence) -> Tiles:
             Tile(
                 "Trials",
                 f"{len(evidence.trials)}",
-                f"{failed} without a result; {spent.total_seconds():,.0f} s in all",
+                f"{stopped} stopped early, {failed} failed; {spent.total_seconds():,.0f} s in all",
             ),
             Tile(
                 "Training rows",

@@ -6,10 +6,11 @@ from itertools import accumulate
 
 import numpy as np
 
+from lakehouse.console import number_of
 from training.models import FAMILIES
 from training.report.drawing import SHAPES, WIDE, Axis, Dots, Line, Mark, chart, span
 from training.report.evidence import Evidence
-from training.report.hyperparameters import FEWEST_TRIALS, Shares, dimensions, shares
+from training.report.hyperparameters import FEWEST_TRIALS, Shares, dimensions, judged, shares
 from training.report.page import (
     Block,
     Cell,
@@ -39,13 +40,14 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     plan = evidence.use_case.search
     searched = [trial for trial in evidence.trials if FAMILIES[trial.candidate.family].searched]
     ran = [trial for trial in searched if _finished(trial, evidence.metric)]
-    failed = len(searched) - len(ran)
+    stopped = sum(trial.status == "pruned" for trial in searched)
     seconds = sum(trial.duration.total_seconds() for trial in evidence.trials)
     method = "TPE" if plan.method == "tpe" else plan.method
     families = ", ".join(FAMILIES[name].title for name in plan.families)
     told = Words(
         f"{len(searched)} trials by {method} over {families}, seed {plan.seed}: "
-        f"{len(ran)} came to a result, {failed} did not; {seconds:,.0f} seconds of trials in all. All numbers are "
+        f"{len(ran)} came to their end, {stopped} were stopped early, {len(searched) - len(ran) - stopped} failed; "
+        f"{seconds:,.0f} seconds of trials in all. All numbers are "
         "means of the validation folds; the holdout had no part in the search. Trial 0 guesses, and the last may be "
         "a blend of the best; the weights that a fold measures were chosen on the other folds."
     )
@@ -156,12 +158,9 @@ def _error(trial: Trial) -> str:
 def _mattered(evidence: Evidence) -> list[Block]:
     blocks: list[Block] = []
     families = sorted(_families(evidence), key=lambda family: (family != evidence.winner.candidate.family, family))
+    trials = judged(evidence.trials, evidence.metric)
     for family in families:
-        mine = [
-            trial
-            for trial in evidence.trials
-            if trial.candidate.family == family and _finished(trial, evidence.metric)
-        ]
+        mine = [trial for trial in trials if trial.candidate.family == family]
         found = shares(mine, evidence.metric, evidence.seed)
         if found is None:
             continue
@@ -192,7 +191,7 @@ def _shares(found: Shares, evidence: Evidence) -> tuple[Block, ...]:
             f"What mattered in {title}: the share of the differences in {called} that each hyperparameter explains "
             "alone, over the ranges that were tried (functional ANOVA of a random forest on "
             f"{found.trials} trials; R² on trials left out {found.fit:.2f}).{doubt} The remaining "
-            f"{rest:.0%} is joint effects."
+            f"{rest:.0%} is joint effects.{_of_stopped(found.stopped)}"
         ),
         Table(
             f"Importance of hyperparameters, {title}",
@@ -202,12 +201,18 @@ def _shares(found: Shares, evidence: Evidence) -> tuple[Block, ...]:
     )
 
 
+def _of_stopped(trials: int) -> str:
+    if not trials:
+        return ""
+    return f" {number_of('trial', trials)} stopped early: as far behind the median at the end as when stopped."
+
+
 def _parallel(evidence: Evidence, trials: list[Trial]) -> Figure:
     title = FAMILIES[trials[0].candidate.family].title
     return Figure(
         f"Trials of {title} through their hyperparameters",
         parallel_coordinates(trials, dimensions(trials), evidence.metric, said(evidence.metric)),
         "Each line is a trial; the better it is, the stronger its line, and the best is drawn in ink. A trial "
-        "without a hyperparameter passes through the middle of its axis.",
+        "without a hyperparameter passes through the middle of its axis; dashed, it was stopped early.",
         wide=True,
     )
