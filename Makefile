@@ -15,7 +15,7 @@ help:  ## list the targets
 # Each command as a person would type it with the environment active.
 show = @printf '\n\033[1m$$ %s\033[0m\n' '$(1)'; PATH="$(abspath $(BIN)):$$PATH" $(1)
 
-demo: $(READY)  ## raw rows to an answering endpoint (about three minutes)
+demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
 	$(call show,dbt build) | grep -vE ' (START|PASS) '
 	$(call show,python -m training.features)
 	$(call show,python -m training.publish --online)

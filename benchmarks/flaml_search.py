@@ -9,7 +9,8 @@ from flaml import AutoML  # type: ignore[import-not-found]  # it is in an enviro
 from scipy import sparse
 
 warnings.filterwarnings("ignore")
-folder, seconds, folds, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+folder, seconds = sys.argv[1], float(sys.argv[2])
+folds, seed, jobs = map(int, sys.argv[3:6])
 labels = np.load(f"{folder}/labels.npy")
 automl = AutoML()
 automl.fit(
@@ -21,7 +22,7 @@ automl.fit(
     eval_method="cv",
     split_type="time",
     n_splits=folds,
-    n_jobs=1,
+    n_jobs=jobs,
     seed=seed,
     verbose=0,
     log_file_name=f"{folder}/flaml.log",

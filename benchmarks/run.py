@@ -16,6 +16,7 @@ BENCHMARKS = (
     "point_in_time",
     "online_store",
     "search",
+    "holdout",
     "tracking",
     "memory",
     "promotion",

@@ -109,17 +109,24 @@ def _ours(use_case: UseCase, data: Split, seconds: float, said: dict[str, object
 
 
 def _flaml(use_case: UseCase, data: Split, seconds: float, seed: int) -> Run:
+    trials, predicted = flaml(use_case, data, seconds, seed)
+    return Run(trials, _metric(use_case, data, predicted))
+
+
+def flaml(
+    use_case: UseCase, data: Split, seconds: float, seed: int, jobs: int = 1
+) -> tuple[list[tuple[float, float]], Floats]:
+    """FLAML's trials, each with when it ended and its metric on the folds, and what its best says of the holdout."""
     with tempfile.TemporaryDirectory() as folder:
         sparse.save_npz(Path(folder) / "training.npz", data.training.x)
         sparse.save_npz(Path(folder) / "holdout.npz", data.holdout.x)
         np.save(Path(folder) / "labels.npy", data.training.y)
         command = [tool("uv"), "run", "--quiet", "--no-project", *PACKAGES, "python", "-W", "ignore"]
         script = str(PROJECT / "benchmarks" / "flaml_search.py")
-        usage = measure(
-            [*command, script, folder, str(seconds), str(use_case.split.folds), str(seed)], PROJECT, os.environ
-        )
-    said = json.loads(usage.output.splitlines()[-1])
-    return Run([(at, value) for at, value in said["trials"]], _metric(use_case, data, np.asarray(said["holdout"])))
+        said = [folder, str(seconds), str(use_case.split.folds), str(seed), str(jobs)]
+        usage = measure([*command, script, *said], PROJECT, os.environ)
+    found = json.loads(usage.output.splitlines()[-1])
+    return [(at, value) for at, value in found["trials"]], np.asarray(found["holdout"])
 
 
 def _metric(use_case: UseCase, data: Split, predicted: Floats) -> float:

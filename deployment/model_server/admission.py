@@ -1,11 +1,19 @@
 """How many requests are under way at most, and how long one may take: more are turned away, later ones are told."""
 
 import asyncio
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployment.model_server.answers import send_json, serialise
 from deployment.model_server.errors import ApiError
+
+
+@dataclass
+class UnderWay:
+    """The requests that have been let through and not ended."""
+
+    count: int = 0
 
 
 class Admission:
@@ -15,11 +23,11 @@ class Admission:
     until the model has ended: models that hang fill the places, and never the memory.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, under_way: UnderWay, limit: int, seconds: float) -> None:
         self._app = app
+        self._under_way = under_way
         self._limit = limit
         self._seconds = seconds
-        self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request.
@@ -27,7 +35,7 @@ class Admission:
         Raises:
             ApiError: too many are under way (429).
         """
-        if self.in_flight >= self._limit:
+        if self._under_way.count >= self._limit:
             raise ApiError.overloaded(self._limit)
         deadline = _Deadline(send, self._seconds)
 
@@ -37,12 +45,12 @@ class Admission:
                 deadline.begin()
             return message
 
-        self.in_flight += 1
+        self._under_way.count += 1
         try:
             await self._app(scope, last_of_body, deadline.send)
         finally:
             deadline.end()
-            self.in_flight -= 1
+            self._under_way.count -= 1
 
 
 class _Deadline:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployment.model_server.admission import Admission
+from deployment.model_server.admission import Admission, UnderWay
 from deployment.model_server.answers import send_json, serialise
 from deployment.model_server.api import control_routes
 from deployment.model_server.auth import Tokens, check_allowed
@@ -63,9 +63,11 @@ def create_app(
         about = registry.about
     journal = Journal(load, now)
     fleet = Fleet(store, journal, now)
-    invocations = Invocations(fleet, settings, draw)
+    under_way = UnderWay()
+    invocations = Invocations(fleet, settings, under_way, draw)
     metrics = Metrics(fleet, invocations.log, invocations.batches, about, now)
-    data_plane = metrics.observed(Admission(invocations, settings.max_in_flight, settings.answer_seconds))
+    admission = Admission(invocations, under_way, settings.max_in_flight, settings.answer_seconds)
+    data_plane = metrics.observed(admission)
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from prometheus_client import Histogram
 from starlette.types import Receive, Scope, Send
 
+from deployment.model_server.admission import UnderWay
 from deployment.model_server.answers import send_json, serialise
 from deployment.model_server.bodies import decode, read
 from deployment.model_server.endpoints import choose
@@ -29,21 +30,22 @@ THREADS = 4  # as many requests at once as the workload size Small has on Databr
 class Invocations:
     """Answers `POST /serving-endpoints/NAME[/served-models/ENTITY]/invocations`."""
 
-    def __init__(self, fleet: Fleet, settings: ServerSettings, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, fleet: Fleet, settings: ServerSettings, under_way: UnderWay, draw: Callable[[], float] = random.random
+    ) -> None:
         """`draw` returns a number from [0, 1) for each request that brings no id of its own."""
         self._fleet = fleet
         self._settings = settings
         self._draw = draw
         self.log = RequestLog(settings.tables, draw)
         self._gathering = Gathering()
-        self._under_way = 0
+        self._under_way = under_way
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answer")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"]["name"]
         table = self._fleet.inference_table(name)
         exchange = None if table is None else Exchange(str(uuid.uuid4()), time.time(), scope.get("level"))
-        self._under_way += 1
         try:
             served, model, request = await self._read(scope, receive, exchange)
             answer = await self._answer(name, served, model, request, exchange)
@@ -53,7 +55,6 @@ class Invocations:
                 exchange.status, exchange.response = err.status, serialise(err.body())
             raise
         finally:
-            self._under_way -= 1
             if table is not None and exchange is not None:
                 self.log.offer(table, exchange, self._fleet.log_rule(name))
 
@@ -90,7 +91,7 @@ class Invocations:
 
     async def _predictions(self, name: str, model: Model, request: ScoringRequest) -> bytes:
         quick = isinstance(model, ContractModel) and request.size <= model.quick_rows
-        if isinstance(model, ContractModel) and quick and self._under_way > 1:
+        if isinstance(model, ContractModel) and quick and self._under_way.count > 1:
             return await self._gathering.answer(name, model, request)
         self.batches.labels(name).observe(1)
         if quick:

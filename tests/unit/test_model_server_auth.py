@@ -12,8 +12,8 @@ from deployment.model_server.auth import Tokens, TokenUnusable
 from deployment.model_server.json_log import JsonLines, log_as_json, secrets_of, told
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import Serving, Settings
-from tests.unit import test_model_server_app as scenes
-from tests.unit.test_model_server_app import ONE, ROOT, SCORE, Caller, creating
+from tests.unit import scenes
+from tests.unit.scenes import ONE, ROOT, SCORE, Caller, creating
 
 play, shelf = scenes.play, scenes.shelf
 CONTROL, DATA = "c" * 20, "d" * 20

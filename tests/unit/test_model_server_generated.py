@@ -16,7 +16,7 @@ from deployment.model_server.models import ContractModel, Model
 from deployment.model_server.settings import ServerSettings
 from tests.unit.frames import ENCODER
 from tests.unit.generated_requests import NOISE, Generated, requests_of, row_schema
-from tests.unit.test_model_server_app import ROOT, SCORE, Answer, Caller, creating, with_lifespan
+from tests.unit.scenes import ROOT, SCORE, Answer, Caller, creating, with_lifespan
 from tests.unit.test_scoring import PIPELINE, RECORDS
 from training.encoder import Encoder
 from training.encoding import ENCODINGS

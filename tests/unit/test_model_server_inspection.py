@@ -10,8 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from deployment.commands.foreground import Numbers
 from deployment.model_server.try_page import _HTML
 from lakehouse.settings import Serving
-from tests.unit import test_model_server_app as scenes
-from tests.unit.test_model_server_app import ONE, ROOT, SCORE, Caller, Shelf, config, creating
+from tests.unit import scenes
+from tests.unit.scenes import ONE, ROOT, SCORE, Caller, Shelf, config, creating
 
 play, shelf = scenes.play, scenes.shelf
 TABLE = {"catalog_name": "main", "schema_name": "logs", "table_name_prefix": "e", "enabled": True}

@@ -11,8 +11,8 @@ import pytest
 from deployment.model_server.answers import serialise
 from deployment.model_server.models import Model
 from deployment.model_server.scoring_request import ScoringRequest
-from tests.unit import test_model_server_app as scenes
-from tests.unit.test_model_server_app import ONE, ROOT, SCORE, Caller, Shelf, creating
+from tests.unit import scenes
+from tests.unit.scenes import ONE, ROOT, SCORE, Caller, Shelf, creating
 
 play = scenes.play
 

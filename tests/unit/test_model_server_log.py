@@ -15,7 +15,7 @@ from deployment.model_server.metrics import Logged
 from deployment.model_server.models import ContractModel
 from deployment.model_server.payload_table import LARGEST, NO_RULE, Exchange, LogRule
 from deployment.model_server.request_log import ROWS, RequestLog
-from tests.unit.test_model_server_app import ONE, ROOT, SCORE, Caller, creating, play, shelf
+from tests.unit.scenes import ONE, ROOT, SCORE, Caller, creating, play, shelf
 
 __all__ = ["play", "shelf"]  # fixtures
 TABLE = InferenceTable("main", "logs", "e")

@@ -6,7 +6,6 @@ from itertools import accumulate
 
 import numpy as np
 
-from lakehouse.console import number_of
 from training.models import FAMILIES
 from training.report.drawing import SHAPES, WIDE, Axis, Dots, Line, Mark, chart, span
 from training.report.evidence import Evidence
@@ -204,7 +203,7 @@ def _shares(found: Shares, evidence: Evidence) -> tuple[Block, ...]:
 def _of_stopped(trials: int) -> str:
     if not trials:
         return ""
-    return f" {number_of('trial', trials)} stopped early: as far behind the median at the end as when stopped."
+    return f" {trials} of the trials were stopped early, and are taken to end as far behind the median as they were."
 
 
 def _parallel(evidence: Evidence, trials: list[Trial]) -> Figure:

@@ -1,0 +1,72 @@
+"""The holdout, looked at once by each: our search as the use case says it, a LightGBM of its defaults, and FLAML."""
+
+from collections.abc import Callable
+from time import monotonic
+
+import click
+import lightgbm
+import numpy as np
+
+from benchmarks.search import FLAML, flaml
+from lakehouse import console
+from lakehouse.settings import Settings
+from training.blending import blend
+from training.dataset import load_frame
+from training.evaluation import METRICS, Floats
+from training.feature_store.home import open_store
+from training.intervals import Rows, intervals
+from training.refitting import refit
+from training.search.running import search
+from training.search.trial import Attempt, best
+from training.splitting import Split, folds, split
+from training.use_case import UseCase, load
+
+SAID = ("roc_auc", "average_precision", "log_loss")
+
+
+@click.command()
+@click.option("--use-case", "name", default="term_deposit", show_default=True)
+def main(name: str) -> None:
+    """Ours first: FLAML gets the time that it took, on as many cores. The folds alone choose."""
+    use_case = load(name)
+    data = split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
+    rows, seconds = [], 0.0
+    contenders: dict[str, Callable[[], Floats]] = {
+        "our search": lambda: _ours(use_case, data),
+        "LightGBM, default": lambda: _default(data),
+        FLAML: lambda: flaml(use_case, data, seconds, use_case.search.seed, use_case.search.parallelism)[1],
+    }
+    for contender, run in contenders.items():
+        console.stage(contender)
+        begin = monotonic()
+        predicted = run()
+        took = monotonic() - begin
+        seconds = seconds or took
+        rows.append([contender, f"{took:.0f} s", *_cells(data, predicted)])
+    console.table(["contender", "time", *SAID], rows)
+
+
+def _ours(use_case: UseCase, data: Split) -> Floats:
+    plan = use_case.search
+    attempt = Attempt(list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.answering.threshold)
+    found = search(plan, attempt, lambda _trial: None, Settings.from_environment()).trials
+    blended = blend(found, attempt, plan.metric, plan.blend) if plan.blend else None
+    winner = best([*found, blended] if blended else found, plan.metric)
+    return refit(use_case, winner, data.training).scorer.predicted(data.holdout.features)
+
+
+def _default(data: Split) -> Floats:
+    """One 0/1 column for each category, as most begin."""
+    model = lightgbm.LGBMClassifier(verbosity=-1).fit(data.training.x, data.training.y)
+    return np.asarray(model.predict_proba(data.holdout.x))[:, 1]
+
+
+def _cells(data: Split, predicted: Floats) -> list[str]:
+    def metrics(rows: Rows) -> dict[str, float]:
+        return {name: METRICS[name].function(data.holdout.y[rows], predicted[rows], 0.5) for name in SAID}
+
+    return [str(interval) for interval in intervals(metrics, len(data.holdout)).values()]
+
+
+if __name__ == "__main__":
+    console.run_command(main)
