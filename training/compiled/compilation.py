@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from itertools import accumulate
 from typing import Any
 
@@ -26,6 +27,8 @@ from training.scoring import Scorer
 
 LONGEST = 200  # characters of what a converter says; some print the whole graph
 ALONE = 200  # rows that are also predicted one by one: an answer must not depend on the rows beside it
+# Forms that import a library, by module and name.
+_NATIVE = {CatBoost: ("catboost", "CatBoosted"), XgBoost: ("xgboost", "XgBoosted")}
 
 
 @dataclass(frozen=True)
@@ -106,22 +109,13 @@ def _forms(scorer: Scorer) -> Iterator[tuple[str, Callable[[], Compiled]]]:
         from training.compiled.conversion import onnx_of
 
         yield "onnx", lambda: onnx_of(pipeline, scorer.encoder, scorer.answering.task)
-        if isinstance(model, CatBoost):
-            yield "catboost", lambda: _catboosted(pipeline)
-        if isinstance(model, XgBoost):
-            yield "xgboost", lambda: _xgboosted(pipeline)
+        if native := _NATIVE.get(type(model)):
+            yield native[0], lambda: _native(pipeline, *native)
 
 
-def _catboosted(pipeline: Pipeline) -> Compiled:
-    from training.compiled.catboost import CatBoosted
-
-    return CatBoosted.of(pipeline)
-
-
-def _xgboosted(pipeline: Pipeline) -> Compiled:
-    from training.compiled.xgboost import XgBoosted
-
-    return XgBoosted.of(pipeline)
+def _native(pipeline: Pipeline, module: str, form: str) -> Compiled:
+    made: Compiled = getattr(import_module(f"training.compiled.{module}"), form).of(pipeline)
+    return made
 
 
 def _around(inner: Scorer, **around: Any) -> Iterator[tuple[str, Callable[[], Compiled]]]:

@@ -41,6 +41,10 @@ class XgBoost(BoostedByRounds):
     def _prepared(self, x: Floats) -> Floats:
         return np.asarray(x)
 
+    def saved(self) -> bytes:
+        """The library's model in its own format."""
+        return bytes(self.model_.get_booster().save_raw("ubj"))
+
     def _error(self) -> type[Exception]:
         from xgboost.core import XGBoostError
 
