@@ -1,10 +1,11 @@
 """Deliveries of Parquet files as they land: each file's columns checked, and each delivery loaded once.
 
-A delivery is all files of one folder whose names differ only behind the last dash: `20250101-20250201-00007.parquet`
-belongs to `20250101-20250201`.
+A delivery is one file, or several of one folder whose names differ only in a last dash and five digits:
+`20250101-20250201-00007.parquet` belongs to `20250101-20250201`, and `shop-2025-01-31.parquet` is one by itself.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
@@ -20,6 +21,7 @@ from lakehouse.landing import LandingFileMissing, LandingFileRefused
 from lakehouse.settings import PROJECT
 
 DELIVERY, KNOWN_AT = "delivery", "known_at"
+_PART = re.compile(r"-\d{5}$")
 _SQL_TYPES = {
     pa.int64(): "bigint",
     pa.int32(): "int",
@@ -38,24 +40,29 @@ def new_rows(dbt: Any, session: SparkSession, landing: Mapping[str, Any]) -> Dat
     Args:
         dbt: what dbt hands to the model.
         session: the same.
-        landing: the model's `meta.landing_files`: the folder's `path`, and the SQL type of each of its `columns`.
+        landing: the model's `meta.landing_files`: the folder's `path`, the SQL type of each of its `columns`, and the
+            folders beside it that each delivery is in too, `together`.
 
     Raises:
         LandingFileMissing: the folder has no Parquet file.
-        LandingFileRefused: a new file has other columns than declared, comes out of order or from the future, or
-            cannot be read.
+        LandingFileRefused: a new file has other columns than declared, comes out of order, alone or from the future,
+            or cannot be read; or a delivery that is loaded has other rows now.
     """
-    found = deliveries(PROJECT / landing["path"])
-    loaded: dict[str, datetime] = {}
+    folder = PROJECT / landing["path"]
+    found, until = deliveries(folder), None
     if dbt.is_incremental:
         table = session.table(str(dbt.this))
-        loaded = {row[0]: row[1] for row in table.groupBy(DELIVERY).agg(F.max(KNOWN_AT)).collect()}
-        found = {name: files for name, files in found.items() if name not in loaded}
+        loaded = table.groupBy(DELIVERY).agg(F.count(F.lit(1)), F.max(KNOWN_AT)).collect()
+        until = max((row[2] for row in loaded), default=None)
+        for name, rows, _ in loaded:
+            require_unchanged(name, found.pop(name, []), rows)
         if not found:
             return table.limit(0)
     for file in (file for files in found.values() for file in files):
         require_columns(file, landing["columns"])
-        require_order(file, max(loaded.values(), default=None), datetime.now(UTC))
+        require_order(file, until, datetime.now(UTC))
+    for beside in landing.get("together", ()):
+        require_beside(folder.parent / beside, found)
     return reduce(DataFrame.unionAll, [_rows(session, landing["columns"], *each) for each in found.items()])
 
 
@@ -67,7 +74,7 @@ def deliveries(folder: Path) -> dict[str, list[Path]]:
     """
     found: dict[str, list[Path]] = {}
     for file in sorted(folder.glob("[!.]*.parquet")):
-        found.setdefault(file.stem.rpartition("-")[0] or file.stem, []).append(file)
+        found.setdefault(_PART.sub("", file.stem), []).append(file)
     if not found:
         raise LandingFileMissing.at(folder / "*.parquet")
     return found
@@ -105,6 +112,32 @@ def require_order(file: Path, loaded_until: datetime | None, now: datetime) -> N
         raise LandingFileRefused.out_of_order(file, first, until)
     if last > now:
         raise LandingFileRefused.from_the_future(file, last, now)
+
+
+def require_unchanged(delivery: str, files: Sequence[Path], loaded: int) -> None:
+    """Make sure that the files of a delivery, where they are still there, have the rows that were loaded.
+
+    Raises:
+        LandingFileRefused: they have more or fewer.
+    """
+    there = sum(pq.read_metadata(file).num_rows for file in files)
+    if files and there != loaded:
+        raise LandingFileRefused.changed(files[-1], delivery, there, loaded)
+
+
+def require_beside(folder: Path, found: Mapping[str, Sequence[Path]]) -> None:
+    """Make sure that each delivery is in another folder too.
+
+    An order that is loaded before its customer is refused for good.
+
+    Raises:
+        LandingFileMissing: there is none.
+        LandingFileRefused: one is not there.
+    """
+    there = deliveries(folder)
+    for delivery, files in found.items():
+        if delivery not in there:
+            raise LandingFileRefused.alone(files[0], delivery, folder)
 
 
 def _known(file: Path) -> tuple[list[datetime], int]:

@@ -84,6 +84,20 @@ class LandingFileRefused(LakehouseError):
         )
 
     @classmethod
+    def changed(cls, path: Path, delivery: str, there: int, loaded: int) -> "LandingFileRefused":
+        return cls(
+            f"the delivery {delivery}, of which {path} is a file, has {there:,} row(s), and {loaded:,} are loaded",
+            hint="Deliver what is new under a name of its own, or load everything again: dbt build --full-refresh",
+        )
+
+    @classmethod
+    def alone(cls, path: Path, delivery: str, folder: Path) -> "LandingFileRefused":
+        return cls(
+            f"the landing file {path} came alone: {folder} has no delivery {delivery}",
+            hint="Deliver both under one name, without rows where there are none, and build again.",
+        )
+
+    @classmethod
     def without_a_time(cls, path: Path, rows: int) -> "LandingFileRefused":
         return cls(
             f"{rows} row(s) of the landing file {path} have no `known_at`, by which deliveries are in order",

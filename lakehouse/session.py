@@ -99,6 +99,9 @@ def classic_session(master: str) -> Iterator[SparkSession]:
 
 
 def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSession]) -> SparkSession:
+    # After a fork gRPC begins its threads anew in the child, and aborts it where the child closes their files before
+    # another program takes its place: so did 2 to 13 of 300 children beside an open session, once Spark's gateway.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if remote is not None:
         _require_listener(remote)
     with interrupts.kept():

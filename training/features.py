@@ -19,6 +19,8 @@ PROMISES = PROJECT / "dbt_project" / "feature_tables.json"
 @click.option("--manifest", default="target/manifest.json", show_default=True, help="What `dbt parse` wrote.")
 def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
     """List the feature tables, or the features of the table NAME (schema.table)."""
+    if check and record:
+        raise click.UsageError("--check holds models to what --record would change: say one of them.")
     if check or record:
         _promises(manifest, record=record)
         return
@@ -31,12 +33,14 @@ def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
 
 def _promises(manifest: str, *, record: bool) -> None:
     declared, before = feature_schema.declared(PROJECT / manifest), feature_schema.recorded(PROMISES)
+    more = sum(len(promise.features) for promise in declared.values())
+    told = f"{len(declared)} feature tables with {more} features"
     if record:
         feature_schema.record(declared, PROMISES)
+        console.detail(f"{told} are promised from now on")
     else:
         feature_schema.require_kept(before, declared, load_all())
-    more = sum(len(promise.features) for promise in declared.values())
-    console.detail(f"{len(declared)} feature tables with {more} features keep what they promised")
+        console.detail(f"{told} keep what they promised")
 
 
 def _features(store: FeatureStore, name: str) -> None:

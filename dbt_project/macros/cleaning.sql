@@ -23,6 +23,11 @@
   end
 {%- endmacro %}
 
+{# An amount that can be: a finite number below a million millions. #}
+{% macro possible_amount(column) -%}
+  case when not isnan({{ column }}) and abs({{ column }}) < 1e12 then {{ column }} end
+{%- endmacro %}
+
 {# A day of birth that a customer can have: at the sign-up 14 to 110 years ago. #}
 {% macro possible_birth_date(column, signed_up_at) -%}
   case when {{ years_between(column, signed_up_at) }} between 14 and 110 then {{ column }} end
@@ -44,6 +49,23 @@
 {# When what happened before a time is settled: orders may arrive 30 days late, and later ones no longer count. #}
 {% macro settled_at(time) -%}
   {{ time }} + interval 30 days
+{%- endmacro %}
+
+{#
+  The CTE `sign_ups`: when each customer signed up, by the first record of it, and when that arrived. What a later record
+  says was not known when orders were judged. Of a run, those customers alone that rows of another CTE are of.
+#}
+{% macro sign_ups(of) -%}
+sign_ups as (
+
+  select customer_id, min_by(signed_up_at, known_at) as signed_up_at, min(known_at) as known_at
+  from {{ ref('stg_customers') }}
+  {% if is_incremental() -%}
+  where customer_id in (select customer_id from {{ of }})
+  {%- endif %}
+  group by customer_id
+
+)
 {%- endmacro %}
 
 {#

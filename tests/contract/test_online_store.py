@@ -114,6 +114,19 @@ def test_two_newest_rows_of_a_key_are_refused_and_harm_nothing(store: LocalFeatu
     assert online(store, 1, 2) == before
 
 
+def test_of_two_rows_of_one_time_the_one_known_later_counts_whenever_it_came(store: LocalFeatureStore) -> None:
+    columns = "client known_at arrived_at sum"
+    write(store, "late", columns, [(1, day(3), day(5), 222)], keys=["client"], arrival="arrived_at")
+    store.publish("gold.late")
+    location = store.warehouse.root / "gold" / "late"
+    earlier = pa.table([[1], [day(3)], [day(4)], [444]], schema=DeltaTable(location).to_pyarrow_table().schema)
+    write_deltalake(location, earlier, mode="append")
+    store.publish("gold.late")
+    with OnlineStore(store.warehouse.root / ONLINE) as tables:
+        row = tables.row("gold.late", (1,))
+    assert row and dict(row.features) == {"sum": 222}
+
+
 def test_tables_do_not_meet(store: LocalFeatureStore) -> None:
     write(store, "orders_by_web", "client known_at sum", [(1, day(1), 5)], keys=["client"])
     store.publish("gold.orders_by_web")

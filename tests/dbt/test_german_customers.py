@@ -23,7 +23,14 @@ from training.encoding import index_tables
 from training.feature_store.local import LocalFeatureStore
 
 BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
-CUTS = [BEGIN.replace(2024, 2, 10), BEGIN.replace(2024, 5, 1), BEGIN.replace(2024, 8, 15, 13)]
+# Before the first no order was known; before the second no quarter was settled.
+CUTS = [
+    BEGIN.replace(2021, 3),
+    BEGIN.replace(2023, 4, 15),
+    BEGIN.replace(2024, 2, 10),
+    BEGIN.replace(2024, 5, 1),
+    BEGIN.replace(2024, 8, 15, 13),
+]
 TABLES = {
     "gold.customer_activity_features": ["customer_id", "as_of"],
     "gold.customer_profile_features": ["customer_id", "as_of"],
@@ -32,6 +39,8 @@ TABLES = {
     "gold.kommune_index": ["kommune"],
     "staging.stg_orders": ["order_id", "known_at"],
     "staging.stg_customers": ["customer_id", "known_at"],
+    "staging.stg_contacts": ["contact_id"],
+    "staging.customer_quarters": ["customer_id", "quarter"],
 }
 BUILD = ("dbt", "build", "--select", "tag:german_customers")
 
@@ -53,7 +62,7 @@ def emptied(folder: Path) -> Checkout:
 
 @pytest.fixture(scope="module")
 def step_by_step(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Built after each of three deliveries."""
+    """Built after each of five deliveries."""
     checkout = emptied(tmp_path_factory.mktemp("steps"))
     for begin, end in zip([BEGIN, *CUTS], CUTS, strict=False):
         deliver(Sample(1_000, 4), landing(checkout), begin, end)

@@ -26,12 +26,13 @@ def delivered(folder: Path, name: str, *days: int, schema: pa.Schema = SCHEMA) -
     return folder / name
 
 
-def test_the_files_of_a_delivery_differ_behind_the_last_dash(tmp_path: Path) -> None:
+def test_the_files_of_a_delivery_differ_by_their_last_five_digits(tmp_path: Path) -> None:
     files = [
-        delivered(tmp_path, name, 1) for name in ("a-b-1.parquet", "a-b-2.parquet", "a-c-1.parquet", "d.parquet")
+        delivered(tmp_path, name, 1)
+        for name in ("a-b-00001.parquet", "a-b-00002.parquet", "a-c-2024-05-01.parquet", "a-c-2024-05-02.parquet")
     ]
     delivered(tmp_path, ".e-1.parquet.unfinished", 1)
-    assert deliveries(tmp_path) == {"a-b": files[:2], "a-c": files[2:3], "d": files[3:]}
+    assert deliveries(tmp_path) == {"a-b": files[:2], "a-c-2024-05-01": files[2:3], "a-c-2024-05-02": files[3:]}
 
 
 def test_a_folder_without_a_file_is_told(tmp_path: Path) -> None:
@@ -49,26 +50,26 @@ def test_a_folder_without_a_file_is_told(tmp_path: Path) -> None:
 )
 def test_other_columns_are_refused_by_name_and_type(tmp_path: Path, schema: pa.Schema, told: str) -> None:
     with pytest.raises(LandingFileRefused, match=told):
-        require_columns(delivered(tmp_path, "a-1.parquet", 1, schema=schema), COLUMNS)
+        require_columns(delivered(tmp_path, "a-00001.parquet", 1, schema=schema), COLUMNS)
 
 
 def test_an_extra_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LandingFileRefused, match="at is not declared"):
-        require_columns(delivered(tmp_path, "a-1.parquet", 1), {"id": "bigint", "known_at": "timestamp"})
+        require_columns(delivered(tmp_path, "a-00001.parquet", 1), {"id": "bigint", "known_at": "timestamp"})
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a-1.parquet").write_bytes(b"half a file")
+    (tmp_path / "a-00001.parquet").write_bytes(b"half a file")
     with pytest.raises(LandingFileRefused, match="cannot be read"):
-        require_columns(tmp_path / "a-1.parquet", COLUMNS)
+        require_columns(tmp_path / "a-00001.parquet", COLUMNS)
 
 
 class Run:
     """One run of a model over a landing folder; what it appended stays."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **landing: Any) -> None:
         self.session = new_session()
-        self.landing = {"path": str(folder), "columns": COLUMNS}
+        self.landing = {"path": str(folder), "columns": COLUMNS, **landing}
         self.appended: list[Any] = []
 
     def __call__(self) -> list[int]:
@@ -82,33 +83,59 @@ class Run:
 
 def test_each_delivery_is_loaded_once(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    delivered(tmp_path, "a-1.parquet", 1, 2)
-    delivered(tmp_path, "a-2.parquet", 3)
+    delivered(tmp_path, "a-00001.parquet", 1, 2)
+    delivered(tmp_path, "a-00002.parquet", 3)
     assert run() == [1, 2, 3]
     assert run() == []
-    delivered(tmp_path, "b-1.parquet", 4, 5)
+    delivered(tmp_path, "b-00001.parquet", 4, 5)
     assert run() == [4, 5]
     assert set(run.appended[-1]["delivery"].to_pylist()) == {"b"}
 
 
+def test_a_part_that_comes_after_its_delivery_was_loaded_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    first = delivered(tmp_path, "a-00001.parquet", 1, 2)
+    assert run() == [1, 2]
+    second = delivered(tmp_path, "a-00002.parquet", 3)
+    with pytest.raises(LandingFileRefused, match=r"delivery a, .* has 3 row\(s\), and 2 are loaded"):
+        run()
+    second.unlink()
+    assert run() == []
+    delivered(tmp_path, "b-00001.parquet", 4)
+    first.unlink()  # what was loaded may be put away
+    assert run() == [4]
+
+
+def test_a_delivery_that_lacks_the_tables_beside_it_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path / "orders", together=["customers"])
+    delivered(tmp_path / "customers", "a-00001.parquet", 1)
+    delivered(tmp_path / "orders", "a-00001.parquet", 1)
+    assert run() == [1]
+    delivered(tmp_path / "orders", "b-00001.parquet", 2)
+    with pytest.raises(LandingFileRefused, match=r"came alone: .*customers has no delivery b"):
+        run()
+    delivered(tmp_path / "customers", "b-00001.parquet")
+    assert run() == [2]
+
+
 def test_rows_of_a_time_that_was_complete_are_refused(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    delivered(tmp_path, "b-1.parquet", 5)
+    delivered(tmp_path, "b-00001.parquet", 5)
     assert run() == [5]
-    delivered(tmp_path, "a-1.parquet", 4)
+    delivered(tmp_path, "a-00001.parquet", 4)
     with pytest.raises(LandingFileRefused, match=r"rows known at 2024-05-04 .* until 2024-05-05"):
         run()
 
 
 def test_rows_of_the_future_are_refused(tmp_path: Path) -> None:
-    file = delivered(tmp_path, "a-1.parquet", 4, 6)
+    file = delivered(tmp_path, "a-00001.parquet", 4, 6)
     require_order(file, None, datetime(2024, 5, 6, tzinfo=UTC))
     with pytest.raises(LandingFileRefused, match=r"known at 2024-05-06 00:00:00 UTC, and now is 2024-05-05 23:59:59"):
         require_order(file, None, datetime(2024, 5, 5, 23, 59, 59, tzinfo=UTC))
 
 
 def test_a_row_that_became_known_at_no_time_is_refused(tmp_path: Path) -> None:
-    whole = pq.read_table(delivered(tmp_path, "a-1.parquet", 4, 5))
+    whole = pq.read_table(delivered(tmp_path, "a-00001.parquet", 4, 5))
     for known in ([datetime(2024, 5, 4, tzinfo=UTC), None], [None, None]):
         file = tmp_path / f"b-{len([time for time in known if time])}.parquet"
         pq.write_table(whole.set_column(2, SCHEMA.field(2), pa.array(known, SCHEMA.field(2).type)), file)
@@ -117,11 +144,11 @@ def test_a_row_that_became_known_at_no_time_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_writer_left_statistics_out_is_held_to_the_order_too(tmp_path: Path) -> None:
-    whole = pq.read_table(delivered(tmp_path, "a-1.parquet", 4, 6))
-    pq.write_table(whole, tmp_path / "b-1.parquet", write_statistics=False)
+    whole = pq.read_table(delivered(tmp_path, "a-00001.parquet", 4, 6))
+    pq.write_table(whole, tmp_path / "b-00001.parquet", write_statistics=False)
     may_5, june = datetime(2024, 5, 5, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
-    require_order(tmp_path / "b-1.parquet", datetime(2024, 5, 3, tzinfo=UTC), june)
+    require_order(tmp_path / "b-00001.parquet", datetime(2024, 5, 3, tzinfo=UTC), june)
     with pytest.raises(LandingFileRefused, match="is loaded already"):
-        require_order(tmp_path / "b-1.parquet", may_5, june)
+        require_order(tmp_path / "b-00001.parquet", may_5, june)
     with pytest.raises(LandingFileRefused, match="and now is"):
-        require_order(tmp_path / "b-1.parquet", None, may_5)
+        require_order(tmp_path / "b-00001.parquet", None, may_5)

@@ -1,5 +1,7 @@
 """Settings, the warehouse folder, and errors."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
@@ -76,6 +78,13 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(WarehouseUnwritable, match="No space left on device"):
         Warehouse(tmp_path).require_writable()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_programs_begin_beside_an_open_session() -> None:
+    """Started as PySpark starts its gateway: a function runs in the child before the program does."""
+    open_session()
+    started = [subprocess.Popen(["true"], preexec_fn=os.getpid) for _ in range(200)]  # noqa: PLW1509  (it is the point)
+    assert {process.wait() for process in started} == {0}
 
 
 @pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:15002", "nonsense", "sc://127.0.0.1:many"])

@@ -122,7 +122,9 @@ class LocalFeatureStore:
                 there = None  # of another table
             if there and there.version == table.version:
                 return there
-            since = self._appended(name, there.version, table.version) if there else None
+            # An online row does not say when it was known, by which of two of one time the later counts.
+            continued = there if table.known_at is None else None
+            since = self._appended(name, continued.version, table.version) if continued else None
             rows = self._read(name, table.version) if since is None else since
             newest = newest_rows(table, rows).select(*table.keys, to_micros(table.timestamp), *names)
             with online.publication(name, names, table.version, anew=since is None, table_id=table_id) as publication:

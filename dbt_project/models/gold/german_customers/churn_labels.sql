@@ -25,7 +25,7 @@ final as (
   where active.orders_known_at_end > 0
     and active.quarter_end <= last_settled.quarter
     {% if is_incremental() -%}
-    and active.quarter_end > (select max(as_of) from {{ this }})
+    and active.quarter_end > {{ latest('as_of') }}
     {%- endif %}
 
 )

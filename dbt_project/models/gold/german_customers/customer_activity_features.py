@@ -29,7 +29,7 @@ def model(dbt: Any, session: SparkSession) -> DataFrame:
     ]
     # The last day of a delivery may not be over.
     end = day_number(dbt.ref("stg_orders").agg(F.max("known_at")).first()[0])
-    begin = -1
+    begin = day_number(None)
     if dbt.is_incremental:
         begin = day_number(session.table(str(dbt.this)).agg(F.max("as_of")).first()[0])
         # What had left every window by then has no part in what comes.
@@ -47,7 +47,7 @@ def model(dbt: Any, session: SparkSession) -> DataFrame:
 def sign_ups(customers: DataFrame) -> DataFrame:
     """Each customer's first record: nothing happened yet, and its activity begins."""
     first = customers.groupBy("customer_id").agg(
-        F.min("signed_up_at").alias("at"), F.min("known_at").alias("known_at")
+        F.min_by("signed_up_at", "known_at").alias("at"), F.min("known_at").alias("known_at")
     )
     return first.select("*", *measures())
 
@@ -118,4 +118,5 @@ def features(found: Changes) -> pa.Table:
 
 
 def day_number(time: Any) -> int:
-    return time.date().toordinal() - EPOCH
+    """Days since 1970; the one before where there is no time."""
+    return -1 if time is None else time.date().toordinal() - EPOCH

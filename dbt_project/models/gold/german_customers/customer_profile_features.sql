@@ -30,11 +30,7 @@ kommunen as (
 written as (
 
   -- Up to when the rows stand that earlier runs have written.
-  {% if is_incremental() -%}
-  select max(as_of) as written_until from {{ this }}
-  {%- else -%}
-  select timestamp'1900-01-01 00:00:00' as written_until
-  {%- endif %}
+  select {{ latest('as_of') if is_incremental() else "timestamp'1900-01-01 00:00:00'" }} as written_until
 
 ),
 

@@ -20,7 +20,7 @@ starts as (
   select collect_set(quarter) as every_start
   from quarters
   {% if is_incremental() -%}
-  where quarter > (select max(as_of) from {{ this }})
+  where quarter > {{ latest('as_of') }}
   {%- endif %}
 
 ),

@@ -6,7 +6,7 @@ with orders as (
   from {{ ref('stg_orders') }}
   where refused_because is null
     {% if is_incremental() -%}
-    and ordered_at >= (select max(quarter_end) from {{ this }})
+    and ordered_at >= {{ latest('quarter_end') }}
     {%- endif %}
 
 ),
@@ -29,6 +29,7 @@ settled as (
   from ends
   cross join delivered
   where {{ settled_at('quarter_end') }} <= delivered.known_until
+    and ends.known_at < {{ settled_at('quarter_end') }}
 
 ),
 
@@ -39,9 +40,8 @@ final as (
     quarter,
     quarter_end,
     cast(count_if(known_at < quarter_end) as int) as orders_known_at_end,
-    cast(count_if(known_at < {{ settled_at('quarter_end') }}) as int) as orders,
-    cast(coalesce(sum(case when known_at < {{ settled_at('quarter_end') }} then amount_cents end), 0) as bigint)
-      as revenue_cents
+    cast(count(*) as int) as orders,
+    cast(sum(amount_cents) as bigint) as revenue_cents
   from settled
   group by customer_id, quarter, quarter_end
 

@@ -3,10 +3,20 @@
 with landed as (
 
   select * from {{ ref('raw_contacts') }}
-  where contact_id is not null and customer_id is not null and contacted_at is not null
+  where contact_id is not null and customer_id is not null and contacted_at <= known_at
     {% if is_incremental() -%}
-    and known_at > (select max(known_at) from {{ this }})
+    and known_at > {{ latest('known_at') }}
     {%- endif %}
+
+),
+
+{{ sign_ups(of='landed') }},
+
+of_customers as (
+
+  select landed.*
+  from landed
+  inner join sign_ups on landed.customer_id = sign_ups.customer_id and sign_ups.known_at <= landed.known_at
 
 ),
 
@@ -15,11 +25,11 @@ earlier as (
 
   select distinct contact_id
   from {{ this }}
-  where contact_id in (select contact_id from landed)
+  where contact_id in (select contact_id from of_customers)
 
 ),
 {% endif %}
-{{ numbered_arrivals('landed', key='contact_id', order_by='known_at, contacted_at, customer_id, kind') }},
+{{ numbered_arrivals('of_customers', key='contact_id', order_by='known_at, contacted_at, customer_id, kind') }},
 
 final as (
 

@@ -5,14 +5,17 @@ with landed as (
   select * from {{ ref('raw_customers') }}
   where customer_id is not null and signed_up_at is not null
     {% if is_incremental() -%}
-    and known_at > (select max(known_at) from {{ this }})
+    and known_at > {{ latest('known_at') }}
     {%- endif %}
 
 ),
 
 kommunen as (
 
-  select * from {{ ref('stg_kommunen') }}
+  -- One that has left the list is still there, without its state.
+  select listed.kommune, described.state
+  from {{ ref('kommune_index') }} as listed
+  left join {{ ref('stg_kommunen') }} as described on listed.kommune = described.kommune
 
 ),
 

@@ -7,7 +7,7 @@ with landed as (
 final as (
 
   select
-    trim(kommune) as kommune,
+    nullif(trim(kommune), '') as kommune,
     trim(name) as name,
     {{ german_state('state') }} as state,
     nullif(cast(population as bigint), 0) as population

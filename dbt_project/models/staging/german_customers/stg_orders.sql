@@ -2,23 +2,15 @@
 
 with landed as (
 
-  select * from {{ ref('raw_orders') }}
+  select order_id, customer_id, ordered_at, {{ possible_amount('amount') }} as amount, known_at
+  from {{ ref('raw_orders') }}
   {% if is_incremental() -%}
-  where known_at > (select max(known_at) from {{ this }})
+  where known_at > {{ latest('known_at') }}
   {%- endif %}
 
 ),
 
-sign_ups as (
-
-  select customer_id, min(signed_up_at) as signed_up_at, min(known_at) as known_at
-  from {{ ref('stg_customers') }}
-  {% if is_incremental() -%}
-  where customer_id in (select customer_id from landed)
-  {%- endif %}
-  group by customer_id
-
-),
+{{ sign_ups(of='landed') }},
 
 {%- if is_incremental() %}
 earlier as (

@@ -1,0 +1,4 @@
+{# The largest of a column that earlier runs have written; before every time where they have written nothing. #}
+{% macro latest(column) -%}
+  (select coalesce(max({{ column }}), timestamp'1900-01-01 00:00:00') from {{ this }})
+{%- endmacro %}
