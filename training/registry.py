@@ -34,6 +34,12 @@ from training.versions import CHALLENGER, model_of
 PACKAGE = Path(__file__).resolve().parent
 
 
+_CUT_SHORT = {
+    "out_of_time": " of a search that ran out of time",
+    "interrupted": " of a search that was interrupted",
+}
+
+
 class VersionDamaged(LakehouseError):
     """What was written does not answer as what was meant to be written."""
 
@@ -159,12 +165,20 @@ def describe(
     return (
         f"{FAMILIES[winner.candidate.family].heading} with {params}. {without}"
         f"{use_case.search.metric} {winner.metrics[use_case.search.metric]:.4f} "
-        f"as the mean of {len(winner.per_fold)} folds {use_case.split.told}, "
-        f"the best of {number_of('trial', len(found.tried))}. "
+        f"{_of_folds(len(winner.per_fold), use_case)}, the best of {number_of('trial', len(found.tried))}"
+        f"{_CUT_SHORT.get(found.ended, '')}. {_no_worse(found.guessed(use_case.search.metric))}"
         f"On the {data.holdout_rows:,} rows of the holdout {sure}, with bounds of {confidence} confidence. {more}"
         f"Trained on {data.rows:,} rows from {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d} ({_news(data)}). "
         f"Read from {tables}."
     )
+
+
+def _of_folds(folds: int, use_case: UseCase) -> str:
+    return f"as the mean of {folds} folds {use_case.split.told}" if folds > 1 else "on one fold"
+
+
+def _no_worse(guessed: float | None) -> str:
+    return "" if guessed is None else f"Guessing is no worse, and reaches {guessed:.4f}. "
 
 
 def _news(data: Provenance) -> str:

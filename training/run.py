@@ -24,6 +24,7 @@ from training.searching import resolved, stopped, try_all
 from training.splitting import Split, split
 from training.tracking import experiment_id, tracking
 from training.tracking.searches import (
+    ENDED,
     collect,
     finished_trials,
     identity,
@@ -57,9 +58,12 @@ def train(
             with trial_log(client, run, settings, use_case.search.seed) as log:
                 found = try_all(use_case, data.training, log, settings, finished_trials(client, interrupted))
             log_leaderboard(client, run, found.trials, use_case.search.metric)
-            if found.ended == "interrupted" and not register_on_interrupt:
+            mlflow.set_tag(ENDED, found.ended)
+            if found.ended == "interrupted" and not (register_on_interrupt and found.tried):
                 raise stopped(run)
             winner = found.best(use_case.search.metric)
+            if (guessed := found.guessed(use_case.search.metric)) is not None:
+                console.detail(f"guessing is no worse: {use_case.search.metric} {guessed:.4f}")
             refitted = refit(use_case, winner, data.training)
             version = register(use_case, refitted, found, data)
         # The run is over by then: the version stands, whatever becomes of its report.

@@ -83,7 +83,8 @@ def try_all(
     plan = use_case.search
     parts = list(folds(frame, use_case.split, plan.seed))
     attempt = Attempt(parts, plan.seed, use_case.answering.threshold)
-    console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {len(parts)} folds")
+    cut = console.number_of("fold", len(parts))
+    console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {cut}")
     if told := require_room(plan, frame):
         console.detail(told)
     mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED), "prune": plan.prunes})

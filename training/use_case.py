@@ -98,6 +98,8 @@ class Split(Part):
     def _has_folds(self) -> Self:
         if not self.in_time and self.folds < 2:
             raise ValueError(f"folds by {self.by} are at least 2: each validates on what the others are fitted on")
+        if self.by == "window" and "folds" in self.model_fields_set:
+            raise ValueError("a window is one fold: leave out folds, or say by: time")
         return self
 
     @property
@@ -219,7 +221,7 @@ def with_search(use_case: UseCase, changes: Mapping[str, object]) -> UseCase:
     Raises:
         UseCaseRefused: one of them cannot be.
     """
-    said = use_case.model_dump()
+    said = use_case.model_dump(exclude_unset=True)
     try:
         return UseCase.model_validate({**said, "search": {**said["search"], **changes}})
     except ValidationError as err:

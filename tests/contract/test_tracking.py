@@ -108,7 +108,7 @@ def test_a_search_that_was_interrupted_goes_on_from_mlflow_to_the_same_best(
     assert resumed.best("roc_auc") == whole.best("roc_auc")
     assert trials_of(client, again) == list(whole.trials)
     assert client.get_run(run.info.run_id).info.status == "FINISHED"
-    with pytest.raises(NothingToResume, match="came to its end"):
+    with pytest.raises(NothingToResume, match="has registered what it found"):
         unfinished(client, experiment, "people", run.info.run_id)
     with pytest.raises(NothingToResume, match="no search of people was interrupted"):
         unfinished(client, experiment, "people", "latest")

@@ -23,6 +23,7 @@ from training.run import train
 from training.search.space import SpaceRefused
 from training.search.trial import Attempt, Task, Trial
 from training.tracking import tracking
+from training.tracking.searches import ENDED
 from training.use_case import with_search
 from training.versions import CHALLENGER, newest_version, version_of
 
@@ -87,6 +88,16 @@ def test_the_best_so_far_is_registered_where_that_is_asked_for(
     nested = f"tags.mlflow.parentRunId = '{version.run_id}'"
     experiment = client.get_run(str(version.run_id)).info.experiment_id
     assert sorted(run.data.tags["trial"] for run in client.search_runs([experiment], nested)) == ["0", "1", "2"]
+    assert client.get_run(str(version.run_id)).data.tags[ENDED] == "interrupted"
+    assert "the best of 2 trials of a search that was interrupted. " in str(version.description)
+
+
+def test_where_nothing_was_tried_there_is_nothing_to_register(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctrl_c(monkeypatch, at=1)
+    with pytest.raises(KeyboardInterrupt, match="Nothing is registered"):
+        train(CASE, settings, register_on_interrupt=True)
 
 
 def test_the_size_of_a_grid_is_told_before_it_starts(

@@ -60,6 +60,14 @@ def test_a_description_tells_the_model_its_metric_and_its_data_in_words() -> Non
     )
 
 
+def test_a_description_tells_that_guessing_is_no_worse_and_how_the_search_ended() -> None:
+    guess = Trial(0, Candidate("dummy", {}), {"roc_auc": 0.72}, ({"roc_auc": 0.72},), timedelta(0))
+    told = describe(Found((guess, WINNER), "out_of_time"), load("term_deposit"), DATA, SURE)
+    assert "the best of 1 trial of a search that ran out of time. Guessing is no worse, and reaches 0.7200. " in told
+    weak = replace(guess, metrics={"roc_auc": 0.5})
+    assert "Guessing" not in describe(Found((weak, WINNER), "complete"), load("term_deposit"), DATA, SURE)
+
+
 @pytest.mark.parametrize(("family", "begins"), [("catboost", "CatBoost with"), ("xgboost", "XGBoost with")])
 def test_a_description_begins_with_a_name_as_it_is_written(family: str, begins: str) -> None:
     winner = replace(WINNER, candidate=Candidate(family, {"learning_rate": 0.1}))

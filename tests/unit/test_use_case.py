@@ -110,6 +110,27 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
             "n_neighbors cannot be 'many': it is a",
         ),
         ("method: tpe", "method: tpe\n  space: {knn: {n_neighbors: [5.5]}}", "cannot be 5.5: it is a whole number"),
+        (
+            "method: tpe",
+            "method: tpe\n  space: {knn: {n_neighbors: [0]}}",
+            "cannot be 0: it is a whole number above 0",
+        ),
+        (
+            "method: tpe",
+            "method: tpe\n  space: {knn: {n_neighbors: {low: -5}}}",
+            "it cannot begin at -5: it is a whole number above 0",
+        ),
+        (
+            "method: tpe",
+            "method: tpe\n  space: {logistic_regression: {inverse_regularization: [-1.0]}}",
+            "cannot be -1.0: it is a number, and not below 0",
+        ),
+        (
+            "method: tpe",
+            "method: tpe\n  space: {logistic_regression: {recency_half_life_days: [-30]}}",
+            "recency_half_life_days cannot be -30: it is one of None, 30",
+        ),
+        ("by: time", "by: window", "a window is one fold: leave out folds, or say by: time"),
         ("method: tpe", "method: tpe\n  space: {knn: {weights: [even]}}", "'even': it is one of uniform, distance"),
         ("method: tpe", "method: tpe\n  space: {knn: {n_neighbors: {lo: 9}}}", "no such key. Did you mean 'low'?"),
         ("method: tpe", "method: tpe\n  trial_timeout_s: 3\n  executor: in_process", "need executor: processes"),

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from lakehouse.console import number_of
 from lakehouse.errors import LakehouseError
 from training.search.executors import Executor
 from training.search.joint import Candidate
@@ -23,9 +24,11 @@ class SearchFailed(LakehouseError):
 
     @classmethod
     def after(cls, trials: tuple[Trial, ...]) -> "SearchFailed":
-        last = (trials[-1].error or "a metric that is no number") if trials else "the end of its time"
+        if not trials:
+            return cls("the search ended before its first trial did", hint="Give it more time: --max-minutes")
+        last = trials[-1].error or "a metric that is no number"
         return cls(
-            f"none of {len(trials)} trials came to a result; the last one failed with {last}",
+            f"none of {number_of('trial', len(trials))} came to a result; the last one failed with {last}",
             hint="Narrow the families or their spaces, and look at the failed trials: mlflow ui",
         )
 
@@ -74,6 +77,18 @@ class Found:
         if not any(np.isfinite(trial.loss(metric)) for trial in self.tried):
             raise SearchFailed.after(self.tried)
         return best(self.trials, metric)
+
+    def guessed(self, metric: str) -> float | None:
+        """What guessing reaches, where the best is no better."""
+        least = self.best(metric).loss(metric)
+        return next(
+            (
+                trial.metrics[metric]
+                for trial in self.trials
+                if trial.number == BASELINE and trial.loss(metric) <= least
+            ),
+            None,
+        )
 
 
 @dataclass(frozen=True)

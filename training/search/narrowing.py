@@ -8,7 +8,7 @@ from training.models import FAMILIES
 from training.part import Part
 from training.search.joint import JointSpace
 from training.search.left_out import dimensions
-from training.search.space import Choice, Dimension, Float, Space, SpaceRefused, Value
+from training.search.space import Choice, Dimension, Float, Int, Space, SpaceRefused, Value
 
 
 class Range(Part):
@@ -63,34 +63,51 @@ def _space(family: str, space: Space, narrowed: Narrowed) -> Space:
 def _dimension(family: str, name: str, old: Dimension, said: Range | tuple[Value, ...] | None) -> Dimension:
     if said is None:
         return old
-    if isinstance(said, Range) and isinstance(old, Choice):
-        raise SpaceRefused(f"{family}.{name} is one of {', '.join(map(str, old.values))}: list those to search")
     if not isinstance(said, Range) and (strange := [value for value in said if not _fits(old, value)]):
         raise SpaceRefused(f"{family}.{name} cannot be {strange[0]!r}: {_told(old)}")
     try:
-        return _ranged(old, said) if isinstance(said, Range) else Choice(said, old.when)
+        if not isinstance(said, Range):
+            return Choice(said, old.when)
+        if not isinstance(old, Choice):
+            return _ranged(old, said)
     except SpaceRefused as err:
         raise SpaceRefused(f"{family}.{name}: {err.failed}", hint=err.hint) from err
+    raise SpaceRefused(f"{family}.{name} is one of {', '.join(map(str, old.values))}: list those to search")
 
 
 def _fits(old: Dimension, value: Value) -> bool:
-    """Whether a listed value is of the kind that the dimension has; other numbers than the declared ones are."""
+    """Whether a value is of the kind that the dimension has; other numbers than the declared are, if of their sign.
+
+    A family may fit what makes no sense: rows that weigh the more the older they are.
+    """
     if isinstance(old, Choice):
-        return value in old.values or (_is_number(value) and any(map(_is_number, old.values)))
-    return value is None or (_is_number(value) and (isinstance(old, Float) or isinstance(value, int)))
+        return value in old.values or (_is_positive(value) and any(map(_is_number, old.values)))
+    if isinstance(old, Int):
+        return value is None or (
+            isinstance(value, int) and (_is_positive(value) or (_is_number(value) and old.low <= 0))
+        )
+    return value is None or value == 0 or _is_positive(value) or (_is_number(value) and old.low < 0)
 
 
 def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_positive(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 def _told(old: Dimension) -> str:
     if isinstance(old, Choice):
         return f"it is one of {', '.join(map(str, old.values))}"
-    return "it is a number" if isinstance(old, Float) else "it is a whole number"
+    if isinstance(old, Float):
+        return "it is a number" if old.low < 0 else "it is a number, and not below 0"
+    return "it is a whole number" if old.low <= 0 else "it is a whole number above 0"
 
 
-def _ranged(old: Dimension, said: Range) -> Dimension:
+def _ranged(old: Int | Float, said: Range) -> Dimension:
+    if said.low is not None and not _fits(old, said.low):
+        raise SpaceRefused(f"it cannot begin at {said.low!r}: {_told(old)}")
     return replace(old, **said.model_dump(exclude_none=True))
 
 

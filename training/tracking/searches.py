@@ -25,6 +25,7 @@ from training.use_case import UseCase
 
 LATEST = "latest"
 PREFIX = "search."
+ENDED = f"{PREFIX}ended"
 FINISHED, KILLED, RUNNING = (
     RunStatus.to_string(status) for status in (RunStatus.FINISHED, RunStatus.KILLED, RunStatus.RUNNING)
 )
@@ -44,7 +45,9 @@ class NothingToResume(LakehouseError):
 
     @classmethod
     def finished(cls, run_id: str) -> "NothingToResume":
-        return cls(f"the search of run {run_id} came to its end", hint="Start a new one: leave out --resume.")
+        return cls(
+            f"the search of run {run_id} has registered what it found", hint="Start a new one: leave out --resume."
+        )
 
     @classmethod
     def changed(cls, run_id: str, what: Sequence[str]) -> "NothingToResume":
