@@ -10,13 +10,14 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from deployment.model_server.ai_gateway import InferenceTable
 from deployment.model_server.control_requests import ConfigInput, CreateInput, TagsInput
 from deployment.model_server.endpoints import Endpoint, EndpointConfig, Route, ServedEntity, Update
 from deployment.model_server.errors import ApiError
 from deployment.model_server.models import Load, Model, ModelNotLoaded
-from deployment.model_server.payload_table import LogRule
+from deployment.model_server.payload_table import NO_RULE, LogRule
 from deployment.model_server.store import EndpointStore
 from deployment.model_server.threads import in_daemon_thread
 
@@ -35,6 +36,11 @@ class Traffic:
     def of(cls, config: EndpointConfig, loaded: Loaded) -> "Traffic":
         """Only what is loaded gets requests."""
         return cls(loaded, tuple(route for route in config.routes if route.served_entity_name in loaded))
+
+    @cached_property
+    def log_rule(self) -> LogRule:
+        """What may be logged of it: the least that any of its versions lets be."""
+        return LogRule.strictest(getattr(model, "log_rule", NO_RULE) for model in self.models.values())
 
     @property
     def share(self) -> int:
@@ -82,12 +88,10 @@ class Fleet:
         table = endpoint.inference_table if endpoint else None
         return table if table and table.enabled else None
 
-    def log_rule(self, name: str) -> LogRule:
-        """What may be logged of an endpoint: the least that any of its versions lets be."""
-        traffic = self._traffic.get(name)
-        return LogRule.strictest(
-            getattr(model, "log_rule", LogRule()) for model in (traffic.models.values() if traffic else ())
-        )
+    def tables(self) -> set[InferenceTable]:
+        """All tables that requests are logged to; any thread may ask."""
+        tables = (endpoint.inference_table for endpoint in self._endpoints.values())
+        return {table for table in tables if table and table.enabled}
 
     def traffic(self, name: str) -> Traffic:
         """What answers an endpoint's requests now.
