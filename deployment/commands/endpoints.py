@@ -10,7 +10,8 @@ from deployment.model_server.process import ServerInfo
 
 def client_of(server: ServerInfo) -> WorkspaceClient:
     """A client with the server's control token."""
-    return serving.connect(server.url, server.token or read_token(server.token_file), server.authority)
+    token = server.token or read_token(server.token_file, server.credentials)
+    return serving.connect(server.url, token, server.authority)
 
 
 def endpoints_of(client: WorkspaceClient) -> list[Endpoint]:

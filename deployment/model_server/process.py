@@ -65,6 +65,7 @@ class ServerInfo:
     log_file: Path
     token: str | None = field(default=None, repr=False)
     authority: Path | None = None
+    credentials: Path | None = None
 
 
 def serve(settings: ServerSettings, *, to_file: bool = False, run: Run = lambda listening: listening()) -> int:
@@ -126,7 +127,8 @@ def running(settings: ServerSettings) -> ServerInfo | None:
     server = _recorded(settings)
     if server is None or started_at(server.pid) != server.started:
         return None
-    return replace(server, token=settings.serving.token, authority=settings.authority)
+    given = settings.serving
+    return replace(server, token=given.token, authority=settings.authority, credentials=given.credentials)
 
 
 def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYSTEM) -> bool:

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from deployment.model_server import process
-from deployment.model_server.auth import TokenUnusable, ensure_token, read_token
+from deployment.model_server.auth import Tokens, TokenUnusable, ensure_token, read_token
 from deployment.model_server.ports import PortTaken, check_free, holder_of, started_at
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
@@ -180,6 +181,25 @@ def test_an_unusable_token_is_refused(tmp_path: Path, mode: int, text: str, says
     path.chmod(mode)
     with pytest.raises(TokenUnusable, match=says):
         ensure_token(path)
+
+
+@pytest.mark.parametrize(("mode", "reads"), [(0o440, True), (0o400, True), (0o444, False), (0o460, False)])
+def test_a_credential_of_systemd_may_be_read_by_its_group(tmp_path: Path, mode: int, reads: bool) -> None:
+    credentials, here = tmp_path / "credentials", tmp_path / "here"
+    for folder in (credentials, here):
+        folder.mkdir()
+        (folder / "token").write_text("c" * 20)
+        (folder / "token").chmod(mode)
+    environment = {
+        "CREDENTIALS_DIRECTORY": str(credentials),
+        "MODEL_SERVER_TOKEN_FILE": str(credentials / "token"),
+        "MODEL_SERVER_DATA_TOKEN": "d" * 20,
+    }
+    settings = ServerSettings.of(Settings.from_environment(environment))
+    with nullcontext() if reads else pytest.raises(TokenUnusable, match="others can read"):
+        assert Tokens.of(settings).control == b"c" * 20
+    with nullcontext() if mode == 0o400 else pytest.raises(TokenUnusable, match="others can read"):
+        read_token(here / "token", credentials)
 
 
 def test_a_missing_token_is_told_with_the_next_command(tmp_path: Path) -> None:
