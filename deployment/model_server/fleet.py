@@ -223,14 +223,20 @@ class Fleet:
     async def _arrive(self, name: str, become: Callable[[Endpoint], Endpoint], loaded: Loaded | None) -> None:
         async with self._writing:
             endpoint = become(self.get(name))
-            await self._keep(endpoint)
+            await self._keep(endpoint, anyway=True)
             if loaded is not None and endpoint.active:
                 self._traffic[name] = Traffic.of(endpoint.active, loaded)
         LOG.info("endpoint %s: %s, %s", name, "ready" if endpoint.ready else "not ready", endpoint.update)
 
-    async def _keep(self, endpoint: Endpoint) -> None:
+    async def _keep(self, endpoint: Endpoint, *, anyway: bool = False) -> None:
+        """Store an endpoint, and go by it from now on; `anyway`: also where the disk does not take it."""
         known = self._endpoints | {endpoint.name: endpoint}
-        await asyncio.to_thread(self._store.write, known)
+        try:
+            await asyncio.to_thread(self._store.write, known)
+        except OSError:
+            if not anyway:
+                raise
+            LOG.exception("endpoint %s cannot be stored: a restart would go by what was stored before", endpoint.name)
         self._endpoints = known
 
     def _millis(self) -> int:
