@@ -74,6 +74,11 @@ class ApiError(LakehouseError):
         return cls(400, "INVALID_STATE", message)
 
     @classmethod
+    def not_recovered(cls, name: str, reason: str) -> "ApiError":
+        message = f"The endpoint '{name}' could not be loaded again, which is tried now and then: {reason}"
+        return cls(503, "TEMPORARILY_UNAVAILABLE", message, headers={"retry-after": "10"})
+
+    @classmethod
     def overloaded(cls, limit: int) -> "ApiError":
         message = f"{limit} requests are being answered already. Send this one again in a moment."
         return cls(429, "RESOURCE_EXHAUSTED", message, headers={"retry-after": "1"})

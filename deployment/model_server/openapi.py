@@ -16,7 +16,7 @@ _REFUSALS: Mapping[int, str] = {
     413: "The body is too large.",
     415: "The content type is not application/json in UTF-8.",
     429: "Too many requests are being answered; `Retry-After` says when to come back.",
-    503: "The endpoint still loads its models.",
+    503: "The endpoint still loads its models, or could not load them again after a restart.",
     504: "The model did not answer in time.",
 }
 
