@@ -71,6 +71,14 @@ class Tokens:
         return Level.MANAGE if control else Level.QUERY
 
 
+def token_places(settings: ServerSettings) -> tuple[str, str]:
+    """Where the control token and the data token come from: a file, or a variable."""
+    given = settings.serving
+    control = str(settings.token_file) if given.token is None else "MODEL_SERVER_TOKEN"
+    data = str(settings.data_token_file) if given.data_token is None else "MODEL_SERVER_DATA_TOKEN"
+    return control, data
+
+
 def check_allowed(level: Level, method: str, path: str) -> None:
     """Let a request pass that its token allows.
 
