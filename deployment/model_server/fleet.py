@@ -14,7 +14,7 @@ from functools import cached_property
 
 from deployment.model_server.ai_gateway import InferenceTable
 from deployment.model_server.control_requests import ConfigInput, CreateInput, TagsInput
-from deployment.model_server.endpoints import Endpoint, EndpointConfig, Route, ServedEntity, Update
+from deployment.model_server.endpoints import Deployment, Endpoint, EndpointConfig, Route, ServedEntity, Update
 from deployment.model_server.errors import ApiError
 from deployment.model_server.models import Load, Model, ModelNotLoaded
 from deployment.model_server.payload_table import NO_RULE, LogRule
@@ -116,6 +116,14 @@ class Fleet:
         if endpoint.failed:
             raise ApiError.not_recovered(name, endpoint.reason())
         raise ApiError.not_loaded(name, endpoint.reason())
+
+    def unserved(self, name: str, entity: str) -> ApiError:
+        """Why no loaded model of an endpoint has this name."""
+        active = self.get(name).active
+        found = active and active.entity(entity)
+        if found and found.deployment is Deployment.FAILED:
+            return ApiError.not_recovered(name, f"{entity}: {found.message}")
+        return ApiError.unknown_served_entity(name, entity, [each.name for each in active.entities] if active else [])
 
     async def create(self, asked: CreateInput) -> Endpoint:
         """Begin to serve a new endpoint.

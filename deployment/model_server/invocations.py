@@ -118,7 +118,7 @@ class Invocations:
         if entity is None:
             return choose(traffic.routes, self._point(request) * traffic.share)
         if entity not in traffic.models:
-            raise ApiError.unknown_served_entity(name, entity, list(traffic.models))
+            raise self._fleet.unserved(name, entity)
         return entity
 
     def _point(self, request: ScoringRequest) -> float:

@@ -120,11 +120,12 @@ class RequestLog:
             LOG.error("the request log could not write its last %s row(s)", left)
 
     def _due(self, *, everything: bool) -> list[tuple[Path, _Waiting]]:
-        """Tables that get rows now; one that failed a moment ago is left in peace until the end."""
-        now = time.monotonic()
+        """Tables that get rows now; one that failed a moment ago has to wait, unless it is its last time."""
+        now, named = time.monotonic(), set(map(self._folder, self._named()))
         with self._lock:
             self._tables = {folder: table for folder, table in self._tables.items() if table.exchanges}
-            return [(folder, table) for folder, table in self._tables.items() if everything or table.again <= now]
+            last = self._tables.keys() if everything else self._tables.keys() - named
+            return [(folder, table) for folder, table in self._tables.items() if folder in last or table.again <= now]
 
     def _write(self, folder: Path, table: _Waiting) -> None:
         """Write a table's rows in one commit; what could not be written is tried again while an endpoint names it."""

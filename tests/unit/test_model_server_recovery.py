@@ -96,6 +96,24 @@ def test_a_server_that_cannot_load_what_it_served_is_not_ready(play: Any, shelf:
     play(after)
 
 
+def test_a_version_that_was_not_loaded_again_is_not_unknown(play: Any, shelf: Losing) -> None:
+    async def before(call: Caller) -> None:
+        await call("POST", ROOT, creating("1", "2"))
+        await call.settled()
+        shelf.lost = {"2"}
+
+    async def after(call: Caller) -> None:
+        await call.settled()
+        place = "/serving-endpoints/e/served-models"
+        answers = [(await call("POST", f"{place}/m-{version}/invocations", ONE)).status for version in (1, 2, 3)]
+        assert answers == [200, 503, 404]
+        assert (await call("POST", SCORE, ONE)).status == 200, "the rest has the traffic"
+        assert (await call("GET", "/ready")).status == 503
+
+    play(before)
+    play(after)
+
+
 def test_an_endpoint_that_never_answered_is_no_reason_not_to_be_ready(play: Any, shelf: Losing) -> None:
     shelf.lost = {"1"}
 
