@@ -56,13 +56,14 @@ def _hidden(columns: Set[str], value: Any) -> Any:
         return [_hidden(columns, each) for each in value]
     if not isinstance(value, dict):
         return value
+    hidden = {name: HIDDEN if name in columns else _hidden(columns, each) for name, each in value.items()}
     if isinstance(names := value.get("columns"), list) and isinstance(rows := value.get("data"), list):
-        return value | {"data": [_row(columns, names, row) for row in rows]}
-    return {name: HIDDEN if name in columns else _hidden(columns, each) for name, each in value.items()}
+        hidden["data"] = [_row(columns, names, row) for row in rows]
+    return hidden
 
 
 def _row(columns: Set[str], names: list[Any], row: Any) -> Any:
     if not isinstance(row, list) or len(row) != len(names):
         return HIDDEN
     shown = [isinstance(name, str) and name not in columns for name in names]
-    return [each if show else HIDDEN for show, each in zip(shown, row, strict=True)]
+    return [_hidden(columns, each) if show else HIDDEN for show, each in zip(shown, row, strict=True)]

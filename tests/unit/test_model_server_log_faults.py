@@ -82,6 +82,12 @@ def test_no_body_stops_the_log(value: Any) -> None:
         assert row["request"] or row["logging_error_codes"] == ["REQUEST_NOT_REDACTED"]
 
 
+def test_a_record_that_looks_like_a_frame_hides_its_fields_too() -> None:
+    body = {"dataframe_records": [{"columns": ["n"], "data": [[{"age": 41}]], "job": "SECRETJOB"}]}
+    row = exchange(json.dumps(body).encode(), HIDE).row()
+    assert "SECRETJOB" not in row["request"] and "41" not in row["request"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
