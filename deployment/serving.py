@@ -10,18 +10,20 @@ from urllib.parse import urlsplit
 import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
-from databricks.sdk.errors import NotFound, ResourceConflict
+from databricks.sdk.errors import NotFound, PermissionDenied, ResourceConflict, Unauthenticated
 from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service.serving import (
     EndpointCoreConfigInput,
     EndpointStateConfigUpdate,
     Route,
     ServedEntityInput,
+    ServingEndpoint,
     ServingEndpointDetailed,
     TrafficConfig,
 )
 
 from deployment.endpoint_state import SIZE, EndpointState, models, reasons, settled, size, state, under_way, update
+from deployment.model_server import tls
 from deployment.model_server.clock import SYSTEM, Clock
 from lakehouse.errors import LakehouseError
 
@@ -72,9 +74,12 @@ def connect(host: str, token: str | None = None, authority: Path | None = None) 
 
     Raises:
         ServingUnreachable: our server does not answer.
+        CertificateUnusable: the authority is no file with a certificate.
     """
     if not (_is_ours(host) or authority):
         return WorkspaceClient(host=host, token=token, auth_type="pat" if token else None)
+    if authority:
+        tls.trusting(authority)
     _check_alive(host, authority)
     Config.attributes()  # the class collects them on first use, and a subclass would find none
     config = _OurServer(
@@ -164,6 +169,16 @@ def served_versions(client: WorkspaceClient, endpoint: str) -> dict[int, int]:
     """
     with _translated(client, endpoint):
         return state(client.serving_endpoints.get(endpoint)).traffic
+
+
+def all_endpoints(client: WorkspaceClient) -> list[ServingEndpoint]:
+    """What a server says of each of its endpoints.
+
+    Raises:
+        ServingRefused: the token is not the server's.
+    """
+    with _translated(client, "*"):
+        return list(client.serving_endpoints.list())
 
 
 def answer(client: WorkspaceClient, endpoint: str, records: list[Record]) -> list[Any]:
@@ -263,6 +278,12 @@ def _translated(client: WorkspaceClient, endpoint: str) -> Iterator[None]:
         yield
     except ResourceConflict as err:
         raise ServingRefused(str(err), hint="Wait until the update in progress has ended, then try again.") from err
+    except (PermissionDenied, Unauthenticated) as err:
+        raise ServingRefused(
+            f"{client.config.host} refused the token: {err}",
+            hint="Give the token that the server has: MODEL_SERVER_TOKEN or MODEL_SERVER_TOKEN_FILE; of a workspace, "
+            "DATABRICKS_TOKEN.",
+        ) from err
     except DatabricksError as err:
         raise ServingRefused(f"endpoint '{endpoint}': {err}") from err
     except (requests.ConnectionError, requests.Timeout, TimeoutError) as err:

@@ -30,6 +30,7 @@ class Serving:
     Attributes:
         token, data_token: instead of those in files. The first may do everything, the second asks endpoints.
         token_file, data_token_file: instead of those in the server's state folder.
+        credentials: the folder that systemd keeps for this service alone, and hands its credentials over in.
         certificate, key: PEM files, and the server speaks TLS.
         authority: PEM file of who signed the certificate, if it did not sign itself.
         default_endpoint: what `/invocations` asks, for clients of `mlflow models serve`.
@@ -40,6 +41,7 @@ class Serving:
     data_token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     data_token_file: Path | None = None
+    credentials: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
     authority: Path | None = None
@@ -111,6 +113,7 @@ def _serving(environment: Mapping[str, str]) -> Serving:
         data_token=environment.get("MODEL_SERVER_DATA_TOKEN"),
         token_file=_below(environment.get("MODEL_SERVER_TOKEN_FILE")),
         data_token_file=_below(environment.get("MODEL_SERVER_DATA_TOKEN_FILE")),
+        credentials=_below(environment.get("CREDENTIALS_DIRECTORY")),
         certificate=_below(environment.get("MODEL_SERVER_CERTIFICATE")),
         key=_below(environment.get("MODEL_SERVER_KEY")),
         authority=_below(environment.get("MODEL_SERVER_AUTHORITY")),

@@ -10,13 +10,18 @@ from deployment.model_server.process import ServerInfo
 
 def client_of(server: ServerInfo) -> WorkspaceClient:
     """A client with the server's control token."""
-    return serving.connect(server.url, server.token or read_token(server.token_file), server.authority)
+    token = server.token or read_token(server.token_file, server.credentials)
+    return serving.connect(server.url, token, server.authority)
 
 
 def endpoints_of(client: WorkspaceClient) -> list[Endpoint]:
-    """Every endpoint of a server, ordered by name."""
+    """Every endpoint of a server, ordered by name.
+
+    Raises:
+        ServingRefused: the token is not the server's.
+    """
     found = []
-    for endpoint in client.serving_endpoints.list():
+    for endpoint in serving.all_endpoints(client):
         name, state = endpoint.name or "", endpoint.state
         ready = state.ready.value if state and state.ready else "UNKNOWN"
         update = state.config_update.value if state and state.config_update else "UNKNOWN"

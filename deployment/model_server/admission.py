@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployment.model_server.answers import send_json, serialise
 from deployment.model_server.errors import ApiError
+from deployment.model_server.payload_table import Exchange
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Admission:
         """
         if self._under_way.count >= self._limit:
             raise ApiError.overloaded(self._limit)
-        deadline = _Deadline(send, self._seconds)
+        deadline = Deadline(send, self._seconds)
 
         async def last_of_body() -> Message:
             message = await receive()
@@ -45,6 +46,7 @@ class Admission:
                 deadline.begin()
             return message
 
+        scope["deadline"] = deadline
         self._under_way.count += 1
         try:
             await self._app(scope, last_of_body, deadline.send)
@@ -53,7 +55,7 @@ class Admission:
             self._under_way.count -= 1
 
 
-class _Deadline:
+class Deadline:
     """Sends the answer, or when the time is up before it, that it is late; never both."""
 
     def __init__(self, send: Send, seconds: float) -> None:
@@ -75,6 +77,12 @@ class _Deadline:
         if self._late is None:
             self._started = True
             await self._send(message)
+
+    def correct(self, exchange: Exchange) -> None:
+        """Let an exchange say what the caller was told, where that was not what the model answered after all."""
+        if self._late is not None:
+            refusal = ApiError.too_late(self._seconds)
+            exchange.status, exchange.response = refusal.status, serialise(refusal.body())
 
     def _give_up(self) -> None:
         if not self._started:

@@ -47,8 +47,10 @@ class Tokens:
             TokenUnusable: one cannot be used, or both are the same.
         """
         given = settings.serving
-        control = _given("MODEL_SERVER_TOKEN", given.token) or ensure_token(settings.token_file)
-        data = _given("MODEL_SERVER_DATA_TOKEN", given.data_token) or ensure_token(settings.data_token_file)
+        control = _given("MODEL_SERVER_TOKEN", given.token) or ensure_token(settings.token_file, given.credentials)
+        data = _given("MODEL_SERVER_DATA_TOKEN", given.data_token) or ensure_token(
+            settings.data_token_file, given.credentials
+        )
         if hmac.compare_digest(control.encode(), data.encode()):
             raise TokenUnusable(
                 "the control token and the data token are the same", hint="Give callers a token of their own."
@@ -69,6 +71,14 @@ class Tokens:
         return Level.MANAGE if control else Level.QUERY
 
 
+def token_places(settings: ServerSettings) -> tuple[str, str]:
+    """Where the control token and the data token come from: a file, or a variable."""
+    given = settings.serving
+    control = str(settings.token_file) if given.token is None else "MODEL_SERVER_TOKEN"
+    data = str(settings.data_token_file) if given.data_token is None else "MODEL_SERVER_DATA_TOKEN"
+    return control, data
+
+
 def check_allowed(level: Level, method: str, path: str) -> None:
     """Let a request pass that its token allows.
 
@@ -82,7 +92,7 @@ def check_allowed(level: Level, method: str, path: str) -> None:
         raise ApiError(403, "PERMISSION_DENIED", message)
 
 
-def ensure_token(path: Path) -> str:
+def ensure_token(path: Path, credentials: Path | None = None) -> str:
     """Read the token, or make one where there is none.
 
     Raises:
@@ -92,14 +102,16 @@ def ensure_token(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return read_token(path)
+        return read_token(path, credentials)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(32) + "\n")
     return read_token(path)
 
 
-def read_token(path: Path) -> str:
+def read_token(path: Path, credentials: Path | None = None) -> str:
     """The token in the file.
+
+    One below `credentials` may be read by its group: systemd lets its service in by a list whose mask shows as that.
 
     Raises:
         TokenUnusable: it is missing, empty, or its mode lets others in.
@@ -108,7 +120,8 @@ def read_token(path: Path) -> str:
         raise TokenUnusable(
             f"there is no token in {path}", hint="Start the server, which makes one: python -m deployment.run serve"
         )
-    if path.stat().st_mode & 0o077:
+    systemd = credentials is not None and path.resolve().is_relative_to(credentials.resolve())
+    if path.stat().st_mode & (0o037 if systemd else 0o077):
         raise TokenUnusable(f"others can read the token in {path}", hint=f"Close it: chmod 600 {path}")
     token = path.read_text("ascii", errors="replace").strip()
     if len(token) < SHORTEST:

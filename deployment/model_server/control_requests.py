@@ -20,6 +20,9 @@ NOT_SUPPORTED = frozenset(
 )  # fmt: skip
 """Fields of the Databricks API that mean nothing here: refused when set, so that nobody relies on them."""
 
+SIZES = ("Small", "Medium", "Large")
+GPUS = ("GPU_SMALL", "GPU_MEDIUM", "GPU_LARGE", "GPU_XLARGE", "MULTIGPU_MEDIUM")
+
 
 def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
@@ -46,10 +49,26 @@ def _model(text: str) -> str:
     return text
 
 
+def _size(text: str) -> str:
+    if text not in SIZES:
+        raise ValueError(f"one of {', '.join(SIZES)}, and not '{text[:40]}'")
+    return text
+
+
+def _type(text: str) -> str:
+    if text in GPUS:
+        raise ValueError(f"this server has no GPU, and so no {text}; it has CPU")
+    if text != "CPU":
+        raise ValueError(f"CPU, and not '{text[:40]}'")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_name)]
 ModelName = Annotated[str, AfterValidator(_model)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Version = Annotated[str, AfterValidator(_version)]
+Size = Annotated[str, AfterValidator(_size)]
+Type = Annotated[str, AfterValidator(_type)]
 
 
 class _Body(BaseModel):
@@ -84,8 +103,8 @@ class EntityInput(_Body):
     entity_name: ModelName
     entity_version: Version
     name: Name | None = None
-    workload_size: str = "Small"
-    workload_type: str = "CPU"
+    workload_size: Size = "Small"
+    workload_type: Type = "CPU"
     scale_to_zero_enabled: bool = False
 
     @model_validator(mode="before")

@@ -2,7 +2,7 @@
 
 create -> pending -> (loaded) active | (failed) pending with reasons
 update -> active + pending -> (loaded) the pending one is active | (failed) the old one stays active
-restart -> active, to be loaded again; a pending update that was under way is taken up again
+restart -> active, to be loaded again, until it is; a pending update that was under way is taken up again
 """
 
 from collections.abc import Mapping
@@ -123,6 +123,11 @@ class Endpoint:
     def recovering(self) -> bool:
         """A restarted server has not loaded every active entity yet."""
         return self.active is not None and any(e.deployment is Deployment.RECOVERING for e in self.active.entities)
+
+    @property
+    def failed(self) -> bool:
+        """A restarted server could not load every active entity."""
+        return self.active is not None and any(e.deployment is Deployment.FAILED for e in self.active.entities)
 
     @property
     def entities(self) -> tuple[ServedEntity, ...]:

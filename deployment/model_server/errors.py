@@ -5,6 +5,8 @@ from typing import Any
 
 from lakehouse.errors import LakehouseError, nearest
 
+SHOWN = 200  # characters of what a caller sent
+
 
 class ApiError(LakehouseError):
     """A refusal that reaches the caller as JSON."""
@@ -40,11 +42,13 @@ class ApiError(LakehouseError):
 
     @classmethod
     def unknown_endpoint(cls, name: str, known: list[str]) -> "ApiError":
+        name = name[:SHOWN]
         message = f"The endpoint '{name}' does not exist. {nearest(name, known)}"
         return cls(404, "RESOURCE_DOES_NOT_EXIST", message)
 
     @classmethod
     def unknown_served_entity(cls, endpoint: str, name: str, known: list[str]) -> "ApiError":
+        name = name[:SHOWN]
         message = f"The endpoint '{endpoint}' serves no entity '{name}'. {nearest(name, known)}"
         return cls(404, "RESOURCE_DOES_NOT_EXIST", message)
 
@@ -72,6 +76,11 @@ class ApiError(LakehouseError):
     def not_loaded(cls, name: str, reason: str) -> "ApiError":
         message = f"The endpoint '{name}' is not ready: {reason or 'no traffic reaches a loaded model'}"
         return cls(400, "INVALID_STATE", message)
+
+    @classmethod
+    def not_recovered(cls, name: str, reason: str) -> "ApiError":
+        message = f"The endpoint '{name}' could not be loaded again, which is tried now and then: {reason}"
+        return cls(503, "TEMPORARILY_UNAVAILABLE", message, headers={"retry-after": "10"})
 
     @classmethod
     def overloaded(cls, limit: int) -> "ApiError":

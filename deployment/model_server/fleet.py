@@ -10,17 +10,19 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from deployment.model_server.ai_gateway import InferenceTable
 from deployment.model_server.control_requests import ConfigInput, CreateInput, TagsInput
-from deployment.model_server.endpoints import Endpoint, EndpointConfig, Route, ServedEntity, Update
+from deployment.model_server.endpoints import Deployment, Endpoint, EndpointConfig, Route, ServedEntity, Update
 from deployment.model_server.errors import ApiError
 from deployment.model_server.models import Load, Model, ModelNotLoaded
-from deployment.model_server.payload_table import LogRule
+from deployment.model_server.payload_table import NO_RULE, LogRule
 from deployment.model_server.store import EndpointStore
 from deployment.model_server.threads import in_daemon_thread
 
 LOG = logging.getLogger(__name__)
+PAUSE, LONGEST_PAUSE = 10.0, 300.0  # seconds until what was served before is loaded once more
 Loaded = Mapping[str, Model]
 
 
@@ -36,6 +38,11 @@ class Traffic:
         """Only what is loaded gets requests."""
         return cls(loaded, tuple(route for route in config.routes if route.served_entity_name in loaded))
 
+    @cached_property
+    def log_rule(self) -> LogRule:
+        """What may be logged of it: the least that any of its versions lets be."""
+        return LogRule.strictest(getattr(model, "log_rule", NO_RULE) for model in self.models.values())
+
     @property
     def share(self) -> int:
         """The per cent of the config that its loaded entities stand for."""
@@ -45,10 +52,12 @@ class Traffic:
 class Fleet:
     """Creates, updates, restores and deletes endpoints."""
 
-    def __init__(self, store: EndpointStore, load: Load, now: Callable[[], float]) -> None:
+    def __init__(self, store: EndpointStore, load: Load, now: Callable[[], float], pause: float = PAUSE) -> None:
+        """What is not loaded again after a restart is tried again after `pause` seconds, then after longer ones."""
         self._store = store
         self._load = load
         self._now = now
+        self._pause = pause
         self._endpoints: dict[str, Endpoint] = {}
         self._traffic: dict[str, Traffic] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -62,6 +71,11 @@ class Fleet:
     def recovering(self) -> bool:
         """Whether some endpoint of an earlier server is still loaded again."""
         return any(endpoint.recovering for endpoint in self._endpoints.values())
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that an earlier server answered with could not be loaded again."""
+        return any(endpoint.failed for endpoint in self._endpoints.values())
 
     def names(self) -> list[str]:
         return sorted(self._endpoints)
@@ -82,18 +96,16 @@ class Fleet:
         table = endpoint.inference_table if endpoint else None
         return table if table and table.enabled else None
 
-    def log_rule(self, name: str) -> LogRule:
-        """What may be logged of an endpoint: the least that any of its versions lets be."""
-        traffic = self._traffic.get(name)
-        return LogRule.strictest(
-            getattr(model, "log_rule", LogRule()) for model in (traffic.models.values() if traffic else ())
-        )
+    def tables(self) -> set[InferenceTable]:
+        """All tables that requests are logged to; any thread may ask."""
+        tables = (endpoint.inference_table for endpoint in self._endpoints.values())
+        return {table for table in tables if table and table.enabled}
 
     def traffic(self, name: str) -> Traffic:
         """What answers an endpoint's requests now.
 
         Raises:
-            ApiError: unknown (404), still loading (503), or nothing of it could be loaded (400).
+            ApiError: unknown (404), still loading or not loaded again after a restart (503), or never loaded (400).
         """
         traffic = self._traffic.get(name)
         if traffic and traffic.share:
@@ -101,7 +113,17 @@ class Fleet:
         endpoint = self.get(name)
         if endpoint.update is Update.IN_PROGRESS or endpoint.recovering:
             raise ApiError.loading(name)
+        if endpoint.failed:
+            raise ApiError.not_recovered(name, endpoint.reason())
         raise ApiError.not_loaded(name, endpoint.reason())
+
+    def unserved(self, name: str, entity: str) -> ApiError:
+        """Why no loaded model of an endpoint has this name."""
+        active = self.get(name).active
+        found = active and active.entity(entity)
+        if found and found.deployment is Deployment.FAILED:
+            return ApiError.not_recovered(name, f"{entity}: {found.message}")
+        return ApiError.unknown_served_entity(name, entity, [each.name for each in active.entities] if active else [])
 
     async def create(self, asked: CreateInput) -> Endpoint:
         """Begin to serve a new endpoint.
@@ -182,16 +204,30 @@ class Fleet:
         self._tasks[endpoint.name] = task
 
     async def _settle(self, endpoint: Endpoint) -> None:
-        """Load what is active and not loaded (after a restart), then what is pending."""
+        """Load what is active and not loaded (after a restart), then what is pending; then the former until it is."""
         if endpoint.active and endpoint.recovering:
-            loaded, reasons = await self._load_all(endpoint.name, endpoint.active)
-            await self._arrive(endpoint.name, lambda known: known.recovered(reasons), loaded)
+            await self._recover(endpoint.name)
         if endpoint.pending and endpoint.update is Update.IN_PROGRESS:
             loaded, reasons = await self._load_all(endpoint.name, endpoint.pending)
             if reasons:
                 await self._arrive(endpoint.name, lambda known: known.update_failed(reasons), None)
             else:
                 await self._arrive(endpoint.name, Endpoint.updated, loaded)
+        pause = self._pause
+        while not self._superseded(endpoint.name) and self.get(endpoint.name).failed:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            await self._recover(endpoint.name)
+
+    async def _recover(self, name: str) -> None:
+        active = None if self._superseded(name) else self.get(name).active
+        if active is not None:
+            loaded, reasons = await self._load_all(name, active)
+            await self._arrive(name, lambda known: known.recovered(reasons), loaded)
+
+    def _superseded(self, name: str) -> bool:
+        """Whether the endpoint was deleted, or updated, since this task began; a load cannot be interrupted."""
+        return self._tasks.get(name) is not asyncio.current_task()
 
     async def _load_all(self, name: str, config: EndpointConfig) -> tuple[dict[str, Model], dict[str, str]]:
         loaded: dict[str, Model] = {}
@@ -209,7 +245,8 @@ class Fleet:
 
     def _at_hand(self, name: str, entity: ServedEntity) -> Model | None:
         """The same version, as the endpoint serves it already."""
-        active = self._endpoints[name].active
+        endpoint = self._endpoints.get(name)
+        active = endpoint and endpoint.active
         served = self._traffic.get(name)
         if active is None or served is None:
             return None
@@ -218,15 +255,23 @@ class Fleet:
 
     async def _arrive(self, name: str, become: Callable[[Endpoint], Endpoint], loaded: Loaded | None) -> None:
         async with self._writing:
+            if self._superseded(name):
+                return
             endpoint = become(self.get(name))
-            await self._keep(endpoint)
+            await self._keep(endpoint, anyway=True)
             if loaded is not None and endpoint.active:
                 self._traffic[name] = Traffic.of(endpoint.active, loaded)
         LOG.info("endpoint %s: %s, %s", name, "ready" if endpoint.ready else "not ready", endpoint.update)
 
-    async def _keep(self, endpoint: Endpoint) -> None:
+    async def _keep(self, endpoint: Endpoint, *, anyway: bool = False) -> None:
+        """Store an endpoint, and go by it from now on; `anyway`: also where the disk does not take it."""
         known = self._endpoints | {endpoint.name: endpoint}
-        await asyncio.to_thread(self._store.write, known)
+        try:
+            await asyncio.to_thread(self._store.write, known)
+        except OSError:
+            if not anyway:
+                raise
+            LOG.exception("endpoint %s cannot be stored: a restart would go by what was stored before", endpoint.name)
         self._endpoints = known
 
     def _millis(self) -> int:

@@ -37,7 +37,7 @@ class Invocations:
         self._fleet = fleet
         self._settings = settings
         self._draw = draw
-        self.log = RequestLog(settings.tables, draw)
+        self.log = RequestLog(settings.tables, draw, fleet.tables)
         self._gathering = Gathering()
         self._under_way = under_way
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answer")
@@ -56,7 +56,8 @@ class Invocations:
             raise
         finally:
             if table is not None and exchange is not None:
-                self.log.offer(table, exchange, self._fleet.log_rule(name))
+                scope["deadline"].correct(exchange)
+                self.log.offer(table, exchange)
 
     async def _read(
         self, scope: Scope, receive: Receive, exchange: Exchange | None
@@ -64,13 +65,18 @@ class Invocations:
         """Whom a request is for, and what it asks."""
         name = scope["path_params"]["name"]
         traffic = self._fleet.traffic(name)
+        if exchange is not None:  # what comes of the endpoint meanwhile changes nothing of what may be logged
+            exchange.rule = traffic.log_rule
         body = await read(scope, receive, self._settings.max_body_bytes, self._settings.body_seconds)
         if exchange is not None:
             exchange.request = body
-        request = parse(decode(body), self._settings.max_rows)
+        said = decode(body)
+        if exchange is not None and isinstance(said, dict) and isinstance(said.get("client_request_id"), str):
+            exchange.client_request_id = said["client_request_id"]
+        request = parse(said, self._settings.max_rows)
         served = self._served(name, traffic, request, scope["path_params"].get("entity"))
         if exchange is not None:
-            exchange.client_request_id, exchange.served = request.client_request_id, served
+            exchange.served = served
         return served, traffic.models[served], request
 
     async def _answer(
@@ -112,7 +118,7 @@ class Invocations:
         if entity is None:
             return choose(traffic.routes, self._point(request) * traffic.share)
         if entity not in traffic.models:
-            raise ApiError.unknown_served_entity(name, entity, list(traffic.models))
+            raise self._fleet.unserved(name, entity)
         return entity
 
     def _point(self, request: ScoringRequest) -> float:

@@ -11,6 +11,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from deployment.model_server.app import create_app
+from deployment.model_server.auth import token_places
 from deployment.model_server.settings import ServerSettings
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +44,6 @@ async def _listen(settings: ServerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     if settings.exposed:
         LOG.warning("other machines reach %s, and tokens travel there in the clear: use TLS", settings.url)
-    LOG.info("model server at %s, tokens in %s and %s", settings.url, settings.token_file, settings.data_token_file)
+    LOG.info("model server at %s, tokens in %s and %s", settings.url, *token_places(settings))
     await server.serve()
     LOG.info("model server ended")

@@ -149,5 +149,5 @@ class Logged(Collector):
             "model_server_log_rows_waiting", "Of the request log, to be written.", value=self._log.waiting
         )
         yield CounterMetricFamily(
-            "model_server_log_rows_lost", "Of the request log, for want of room.", value=self._log.lost
+            "model_server_log_rows_lost", "Of the request log, never written.", value=self._log.lost
         )

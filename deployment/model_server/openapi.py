@@ -16,7 +16,7 @@ _REFUSALS: Mapping[int, str] = {
     413: "The body is too large.",
     415: "The content type is not application/json in UTF-8.",
     429: "Too many requests are being answered; `Retry-After` says when to come back.",
-    503: "The endpoint still loads its models.",
+    503: "The endpoint still loads its models, or could not load them again after a restart.",
     504: "The model did not answer in time.",
 }
 
@@ -101,7 +101,7 @@ def _request(abouts: Mapping[str, About], max_rows: int) -> JsonSchema:
 
 
 def _split(row: JsonSchema, max_rows: int) -> JsonSchema:
-    """Columns in the order of the contract; any order is taken, and a schema cannot say how values follow it."""
+    """Columns in the order of the contract; a schema cannot say how values follow another one."""
     properties = row.get("properties", {})
     names, size = list(properties), len(properties)
     columns: JsonSchema = {"const": names} if properties else {"type": "array", "items": {"type": "string"}}
@@ -109,16 +109,18 @@ def _split(row: JsonSchema, max_rows: int) -> JsonSchema:
     if properties:
         cells |= {"prefixItems": list(properties.values()), "minItems": size, "maxItems": size}
     values: JsonSchema = {"type": "array", "items": cells, "minItems": 1, "maxItems": max_rows}
-    return closed({"columns": columns, "data": values, "index": {"type": "array"}}, required=("columns", "data"))
+    frame = closed({"columns": columns, "data": values, "index": {"type": "array"}}, required=("columns", "data"))
+    return frame | {"description": "`columns` may have any order, which the values of each row in `data` follow."}
 
 
 def _columns(row: JsonSchema) -> JsonSchema:
-    """One row as columns; of more, all lists must be of one length, which a schema cannot say."""
+    """One row as columns; a schema cannot say that the lists of more are of one length."""
     properties = row.get("properties", {})
     lists = {
         name: {"type": "array", "items": schema, "minItems": 1, "maxItems": 1} for name, schema in properties.items()
     }
-    return closed(lists, row["required"]) if lists else {"type": "object"}
+    said = "A list for each column. Of one value here; lists of more are answered too, if all are of one length."
+    return (closed(lists, row["required"]) if lists else {"type": "object"}) | {"description": said}
 
 
 def _predictions(abouts: Mapping[str, About]) -> JsonSchema:

@@ -1,6 +1,6 @@
 """The payload table of an endpoint: requests and answers in Delta, in the columns of Databricks' AI gateway."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +41,10 @@ NO_RULE = LogRule()
 
 @dataclass
 class Exchange:
-    """One request and what came of it; `received` is seconds since 1970."""
+    """One request and what came of it; `received` is seconds since 1970.
+
+    `rule` is that of the versions which the request came to; one that came to none has no body.
+    """
 
     id: str
     received: float
@@ -52,13 +55,15 @@ class Exchange:
     milliseconds: float = 0.0
     status: int = 500
     response: bytes = b""
+    rule: LogRule = NO_RULE
 
     @property
     def size(self) -> int:
         return len(self.request) + len(self.response)
 
-    def row(self, rule: LogRule) -> dict[str, Any]:
+    def row(self) -> dict[str, Any]:
         """The row of the payload table."""
+        rule = self.rule
         moment = datetime.fromtimestamp(self.received, UTC)
         request, of_request = _text(self.request, "REQUEST", lambda: request_without(rule.redact, self.request), rule)
         response, of_response = _text(
@@ -105,12 +110,12 @@ def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_deltalake(str(folder), pa.Table.from_pylist(list(rows), schema), mode="append")
 
 
-def _text(body: bytes, which: str, hidden: Any, rule: LogRule) -> tuple[str | None, list[str]]:
+def _text(body: bytes, which: str, hidden: Callable[[], str], rule: LogRule) -> tuple[str | None, list[str]]:
     if len(body) > LARGEST:
         return None, [f"MAX_{which}_SIZE_EXCEEDED"]
     if not rule.redact:
         return body.decode("utf-8", errors="replace"), []
     try:
         return hidden(), []
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, [f"{which}_NOT_REDACTED"]

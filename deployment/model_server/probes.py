@@ -23,6 +23,8 @@ def probe_routes(fleet: Fleet) -> list[Route]:
     async def ready(_: Request) -> Response:
         if fleet.recovering:
             return JSONResponse({"status": "loading"}, 503, {"retry-after": "1"})
+        if fleet.failed:
+            return JSONResponse({"status": "failed"}, 503, {"retry-after": "10"})
         return JSONResponse({"status": "ready"})
 
     return [

@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import urllib.request
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deployment.model_server import tls
 from deployment.model_server.clock import SYSTEM, Clock
 from deployment.model_server.json_log import log_as_json, told
 from deployment.model_server.ports import check_free, started_at
@@ -65,6 +65,7 @@ class ServerInfo:
     log_file: Path
     token: str | None = field(default=None, repr=False)
     authority: Path | None = None
+    credentials: Path | None = None
 
 
 def serve(settings: ServerSettings, *, to_file: bool = False, run: Run = lambda listening: listening()) -> int:
@@ -76,7 +77,7 @@ def serve(settings: ServerSettings, *, to_file: bool = False, run: Run = lambda 
     Raises:
         AlreadyServing: a server with this state folder runs.
         PortTaken: somebody else listens there.
-        LakehouseError: the token or the stored endpoints are unusable.
+        LakehouseError: the certificate, the token or the stored endpoints are unusable.
     """
     _check_startable(settings)
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,7 +127,8 @@ def running(settings: ServerSettings) -> ServerInfo | None:
     server = _recorded(settings)
     if server is None or started_at(server.pid) != server.started:
         return None
-    return replace(server, token=settings.serving.token, authority=settings.authority)
+    given = settings.serving
+    return replace(server, token=given.token, authority=settings.authority, credentials=given.credentials)
 
 
 def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYSTEM) -> bool:
@@ -161,6 +163,9 @@ def _kill(pid: int) -> None:
 def _check_startable(settings: ServerSettings) -> None:
     if server := running(settings):
         raise AlreadyServing.at(server)
+    if settings.serving.certificate and settings.serving.key and settings.authority:
+        tls.check_identity(settings.serving.certificate, settings.serving.key)
+        tls.trusting(settings.authority)
     check_free(settings.host, settings.port)
 
 
@@ -220,8 +225,7 @@ def _recorded(settings: ServerSettings) -> ServerInfo | None:
 def healthy(server: ServerInfo) -> bool:
     """Whether it answers."""
     # An opener of its own: a proxy has no part in a conversation with this machine.
-    context = ssl.create_default_context(cafile=server.authority) if server.authority else None
-    secure = [urllib.request.HTTPSHandler(context=context)] if context else []
+    secure = [urllib.request.HTTPSHandler(context=tls.trusting(server.authority))] if server.authority else []
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *secure)
     try:
         with opener.open(f"{server.url}/health", timeout=2) as answer:

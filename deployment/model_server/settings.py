@@ -44,8 +44,13 @@ class ServerSettings:
         Raises:
             LakehouseError: `MODEL_SERVER` is no plain `http://host:port`, or has no certificate for `https`.
         """
-        url, serving = urlsplit(settings.server), settings.serving
-        if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/"):
+        serving = settings.serving
+        try:
+            url = urlsplit(settings.server)
+            host, own_port = url.hostname, url.port
+        except ValueError:  # a port beyond 65535, or half an IPv6 address
+            host = own_port = None
+        if host is None or url.scheme not in {"http", "https"} or url.path.strip("/"):
             raise LakehouseError(
                 f"the model server cannot listen at {settings.server}",
                 hint="Set MODEL_SERVER to http://host:port of this machine, or leave it unset for http://127.0.0.1:8080.",
@@ -61,8 +66,8 @@ class ServerSettings:
             project=settings.project,
             state=settings.project / ".serving",
             tracking_uri=settings.tracking_uri,
-            host=url.hostname,
-            port=port if port is not None else url.port or (443 if secure else 80),
+            host=host,
+            port=port if port is not None else own_port or (443 if secure else 80),
             registry_uri=settings.registry_uri,
             warehouse=settings.warehouse,
             serving=serving,

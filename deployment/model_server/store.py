@@ -17,9 +17,9 @@ class StateUnreadable(LakehouseError):
     """The file of endpoints is damaged."""
 
     @classmethod
-    def at(cls, path: Path) -> "StateUnreadable":
+    def at(cls, path: Path, why: str = "") -> "StateUnreadable":
         return cls(
-            f"the endpoints in {path} cannot be read",
+            f"the endpoints in {path} cannot be read{why and f': {why}'}",
             hint="Correct the file, or delete it and create the endpoints again.",
         )
 
@@ -34,19 +34,32 @@ class EndpointStore:
         """All endpoints; none before the first was written.
 
         Raises:
-            StateUnreadable: the file is there and is not what `write` makes.
+            StateUnreadable: the file is there, and is not what `write` makes of endpoints that add up.
         """
         try:
-            return _ENDPOINTS.validate_json(self._path.read_bytes())
+            endpoints = _ENDPOINTS.validate_json(self._path.read_bytes())
         except FileNotFoundError:
             return {}
         except ValidationError as err:
             raise StateUnreadable.at(self._path) from err
+        for endpoint in endpoints.values():
+            if why := _amiss(endpoint):
+                raise StateUnreadable.at(self._path, why)
+        return endpoints
 
     def write(self, endpoints: dict[str, Endpoint]) -> None:
         """Replace all of them, atomically and durably."""
         text = json.dumps({name: asdict(endpoint) for name, endpoint in endpoints.items()}, indent=1)
         replace_file(self._path, text)
+
+
+def _amiss(endpoint: Endpoint) -> str:
+    """What the types do not say: a route leads to an entity that is served."""
+    for config in filter(None, (endpoint.active, endpoint.pending)):
+        known = [entity.name for entity in config.entities]
+        if strangers := [r.served_entity_name for r in config.routes if r.served_entity_name not in known]:
+            return f"'{endpoint.name}' has a route to {', '.join(strangers)}, and serves {', '.join(known)}"
+    return ""
 
 
 def replace_file(path: Path, text: str) -> None:

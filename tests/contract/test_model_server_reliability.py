@@ -82,6 +82,8 @@ def test_a_client_that_goes_away_half_way_harms_nobody(hasty: ServerSettings) ->
     [
         ([b"NONSENSE\r\n\r\n"], b"400"),
         ([b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n"], b"431"),
+        ([b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 100 + b"\r\n"], b"431"),
+        ([b"GET /" + b"a" * 80_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"], b"414"),
         ([b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"], b"400"),
         ([b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"], b"400"),
     ],

@@ -56,6 +56,22 @@ def test_refusals_before_a_model_is_asked(
     play(scene)
 
 
+def test_a_refusal_does_not_repeat_a_long_name_in_full(play: Any) -> None:
+    long = "x" * 20_000
+
+    async def scene(call: Caller) -> None:
+        await call("POST", ROOT, creating("1"))
+        await call.settled()
+        for place in (f"{ROOT}/{long}", f"{ROOT}/e/served-models/{long}/logs", f"/nothing/{long}"):
+            answer = await call("GET", place)
+            assert answer.status == 404 and len(answer.body["message"]) < 300
+        for place in (f"/serving-endpoints/{long}", f"/serving-endpoints/e/served-models/{long}"):
+            answer = await call("POST", f"{place}/invocations", ONE)
+            assert answer.status == 404 and len(answer.body["message"]) < 300
+
+    play(scene)
+
+
 @pytest.mark.parametrize(
     "path",
     ["/health", "/ping", "/version", "/live", "/ready", "/.well-known/databricks-config", "/serving-endpoints/x/try"],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployment.model_server.auth import Tokens, TokenUnusable
+from deployment.model_server.auth import Tokens, TokenUnusable, token_places
 from deployment.model_server.json_log import JsonLines, log_as_json, secrets_of, told
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import Serving, Settings
@@ -103,6 +103,12 @@ def test_a_password_of_the_user_token_is_a_token(call_as: Any, credentials: str,
 
 def settings(folder: Path, serving: Serving, tracking_uri: str = "sqlite://") -> ServerSettings:
     return ServerSettings(folder, folder / "elsewhere", tracking_uri, serving=serving)
+
+
+def test_what_is_said_of_tokens_is_where_they_come_from(tmp_path: Path) -> None:
+    assert token_places(settings(tmp_path, GIVEN)) == ("MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN")
+    named = settings(tmp_path, Serving(data_token_file=tmp_path / "two"))
+    assert token_places(named) == (str(tmp_path / "elsewhere" / "token"), str(tmp_path / "two"))
 
 
 def test_tokens_come_from_files_that_are_named(tmp_path: Path) -> None:

@@ -121,6 +121,16 @@ def test_what_is_stored_comes_back(tmp_path: Path, endpoint: Endpoint) -> None:
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["endpoints.json"]
 
 
+@pytest.mark.parametrize("endpoint", [created(), created().updated()])
+def test_a_route_to_nobody_is_refused_by_name(tmp_path: Path, endpoint: Endpoint) -> None:
+    path = tmp_path / "endpoints.json"
+    EndpointStore(path).write({"e": endpoint})
+    path.write_text(path.read_text().replace('"served_entity_name": "m-1"', '"served_entity_name": "m-7"'))
+    with pytest.raises(StateUnreadable, match=r"endpoints\.json.*'e' has a route to m-7, and serves m-1") as refused:
+        EndpointStore(path).read()
+    assert "Correct the file" in str(refused.value)
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"e": {"name": "e"}}', "[]"])
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "endpoints.json"

@@ -84,6 +84,20 @@ def test_the_document_says_what_the_encodings_take(ask: Ask) -> None:
     assert prediction["items"]["properties"] == {"label": {"type": "integer"}, "probability": {"type": "number"}}
 
 
+def test_the_document_says_in_words_what_its_schemas_leave_out(ask: Ask) -> None:
+    content = ask("GET", f"{ROOT}/e/openapi").body["paths"][SCORE]["post"]["requestBody"]["content"]
+    formats = {each["required"][0]: each["properties"] for each in content["application/json"]["schema"]["oneOf"]}
+    columns = formats["inputs"]["inputs"]["anyOf"][1]
+    assert "lists of more are answered too" in columns["description"]
+    several = {"inputs": {name: [value] * 3 for name, value in EXAMPLE.items()}}
+    assert len(ask("POST", SCORE, several).body["predictions"]) == 3
+    split = formats["dataframe_split"]["dataframe_split"]
+    assert "any order" in split["description"]
+    backwards = dict(reversed(EXAMPLE.items()))
+    body = {"dataframe_split": {"columns": list(backwards), "data": [list(backwards.values())]}}
+    assert ask("POST", SCORE, body).body == ask("POST", SCORE, {"instances": [EXAMPLE]}).body
+
+
 @GENERATED
 @given(request=requests_of(ROW))
 def test_each_request_is_answered_or_refused_as_the_document_says(ask: Ask, request: Generated) -> None:

@@ -38,8 +38,14 @@ class Rows:
         self.rows += [row | {"folder": folder} for row in rows]
 
 
-def exchange(number: int = 0, request: bytes = b"{}", response: bytes = b"{}", status: int = 200) -> Exchange:
-    return Exchange(str(number), 1_700_000_000.25, "CAN_QUERY", None, request, "m-1", 1.6, status, response)
+def exchange(
+    number: int = 0, request: bytes = b"{}", response: bytes = b"{}", status: int = 200, rule: LogRule = NO_RULE
+) -> Exchange:
+    return Exchange(str(number), 1_700_000_000.25, "CAN_QUERY", None, request, "m-1", 1.6, status, response, rule)
+
+
+def request_log(rows: Rows, **given: Any) -> RequestLog:
+    return RequestLog(Path("w"), lambda: 0.5, lambda: {TABLE}, append=rows.append, **given)
 
 
 def test_requests_and_answers_reach_a_delta_table(play: Any, tmp_path: Path) -> None:
@@ -64,9 +70,9 @@ def test_requests_and_answers_reach_a_delta_table(play: Any, tmp_path: Path) -> 
 
 def test_all_that_was_offered_is_written_before_the_log_is_closed() -> None:
     rows = Rows()
-    log = RequestLog(Path("w"), lambda: 0.5, seconds=60, append=rows.append)
+    log = request_log(rows, seconds=60)
     for number in range(1000):
-        log.offer(TABLE, exchange(number), NO_RULE)
+        log.offer(TABLE, exchange(number))
     log.close()
     assert [row["databricks_request_id"] for row in rows.rows] == [str(number) for number in range(1000)]
     assert {row["folder"] for row in rows.rows} == {Path("w/logs/e_payload")}
@@ -76,8 +82,8 @@ def test_all_that_was_offered_is_written_before_the_log_is_closed() -> None:
 def test_a_table_out_of_reach_is_tried_again() -> None:
     rows = Rows()
     rows.reachable.clear()
-    log = RequestLog(Path("w"), lambda: 0.5, seconds=0.01, append=rows.append)
-    log.offer(TABLE, exchange(), NO_RULE)
+    log = request_log(rows, seconds=0.01)
+    log.offer(TABLE, exchange())
     assert rows.refused.wait(10)
     rows.reachable.set()
     log.close()
@@ -87,9 +93,9 @@ def test_a_table_out_of_reach_is_tried_again() -> None:
 def test_beyond_its_bound_the_log_loses_rows_and_counts_them() -> None:
     rows = Rows()
     rows.reachable.clear()
-    log = RequestLog(Path("w"), lambda: 0.5, seconds=0.01, append=rows.append)
+    log = request_log(rows, seconds=0.01)
     for number in range(ROWS + 7):
-        log.offer(TABLE, exchange(number), NO_RULE)
+        log.offer(TABLE, exchange(number))
     told = CollectorRegistry()
     told.register(Logged(log))
     assert told.get_sample_value("model_server_log_rows_waiting") == ROWS
@@ -103,9 +109,9 @@ def test_beyond_its_bound_the_log_loses_rows_and_counts_them() -> None:
 def test_a_share_of_the_requests_is_logged() -> None:
     rows = Rows()
     draws = iter(number / 100 for number in range(100))
-    log = RequestLog(Path("w"), lambda: next(draws), seconds=0.01, append=rows.append)
+    log = RequestLog(Path("w"), lambda: next(draws), lambda: {TABLE}, 0.01, rows.append)
     for number in range(100):
-        log.offer(TABLE, exchange(number), LogRule(sampling=0.2))
+        log.offer(TABLE, exchange(number, rule=LogRule(sampling=0.2)))
     log.close()
     assert [row["sampling_fraction"] for row in rows.rows] == [0.2] * 20
 
@@ -121,7 +127,7 @@ def test_a_share_of_the_requests_is_logged() -> None:
 )
 def test_listed_columns_stand_in_no_row(body: Any) -> None:
     answer = json.dumps({"predictions": [{"age": 41, "p": 0.5}]}).encode()
-    row = exchange(request=json.dumps(body).encode(), response=answer).row(HIDE)
+    row = exchange(request=json.dumps(body).encode(), response=answer, rule=HIDE).row()
     assert "41" not in row["request"] + row["response"]
     assert "[redacted]" in row["request"] and '"p": 0.5' in row["response"]
     assert row["logging_error_codes"] == []
@@ -129,13 +135,13 @@ def test_listed_columns_stand_in_no_row(body: Any) -> None:
 
 def test_what_cannot_be_redacted_is_left_out() -> None:
     refusal = json.dumps({"error_code": "BAD_REQUEST", "message": "row 0, field 'age': got 41"}).encode()
-    row = exchange(request=b'{"age": 41', response=refusal, status=400).row(HIDE)
+    row = exchange(request=b'{"age": 41', response=refusal, status=400, rule=HIDE).row()
     assert (row["request"], row["response"]) == (None, '{"error_code": "BAD_REQUEST"}')
     assert row["logging_error_codes"] == ["REQUEST_NOT_REDACTED"]
 
 
 def test_a_body_too_large_for_the_table_is_left_out() -> None:
-    row = exchange(request=b" " * (LARGEST + 1)).row(NO_RULE)
+    row = exchange(request=b" " * (LARGEST + 1)).row()
     assert (row["request"], row["logging_error_codes"]) == (None, ["MAX_REQUEST_SIZE_EXCEEDED"])
 
 

@@ -7,17 +7,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deployment.model_server import process
-from deployment.model_server.auth import TokenUnusable, ensure_token, read_token
+from deployment.model_server.auth import Tokens, TokenUnusable, ensure_token, read_token
 from deployment.model_server.ports import PortTaken, check_free, holder_of, started_at
 from deployment.model_server.settings import ServerSettings
+from deployment.model_server.tls import CertificateUnusable
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Settings
+from lakehouse.settings import Serving, Settings
 
 
 class FakeClock:
@@ -165,10 +168,32 @@ def test_the_server_listens_where_the_settings_point(server: str, host: str, por
     assert ServerSettings.of(Settings.from_environment({}), port=9).port == 9
 
 
-@pytest.mark.parametrize("server", ["https://adb-1.azuredatabricks.net", "127.0.0.1:8080", "http://host/path", ""])
+@pytest.mark.parametrize(
+    "server",
+    [
+        "https://adb-1.azuredatabricks.net", "127.0.0.1:8080", "http://host/path", "", "http://127.0.0.1:99999",
+        "http://127.0.0.1:x", "http://[::1",
+    ],
+)  # fmt: skip
 def test_a_server_of_somebody_else_is_not_started(server: str) -> None:
     with pytest.raises(LakehouseError, match="MODEL_SERVER"):
         ServerSettings.of(Settings.from_environment({"MODEL_SERVER": server}))
+
+
+@pytest.mark.parametrize("text", [None, "no PEM"])
+@pytest.mark.parametrize("start", [process.serve, process.serve_detached])
+def test_a_certificate_that_is_none_is_told_before_anything_starts(
+    settings: ServerSettings, tmp_path: Path, start: Callable[[ServerSettings], object], text: str | None
+) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    if text is not None:
+        certificate.write_text(text)
+        key.write_text(text)
+    secure = replace(settings, serving=Serving(certificate=certificate, key=key))
+    with pytest.raises(CertificateUnusable, match=r"cert\.pem.* and the key .*key\.pem.* cannot be used") as refused:
+        start(secure)
+    assert "MODEL_SERVER_CERTIFICATE" in str(refused.value)
+    assert ("which is no file" in str(refused.value)) is (text is None)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +205,25 @@ def test_an_unusable_token_is_refused(tmp_path: Path, mode: int, text: str, says
     path.chmod(mode)
     with pytest.raises(TokenUnusable, match=says):
         ensure_token(path)
+
+
+@pytest.mark.parametrize(("mode", "reads"), [(0o440, True), (0o400, True), (0o444, False), (0o460, False)])
+def test_a_credential_of_systemd_may_be_read_by_its_group(tmp_path: Path, mode: int, reads: bool) -> None:
+    credentials, here = tmp_path / "credentials", tmp_path / "here"
+    for folder in (credentials, here):
+        folder.mkdir()
+        (folder / "token").write_text("c" * 20)
+        (folder / "token").chmod(mode)
+    environment = {
+        "CREDENTIALS_DIRECTORY": str(credentials),
+        "MODEL_SERVER_TOKEN_FILE": str(credentials / "token"),
+        "MODEL_SERVER_DATA_TOKEN": "d" * 20,
+    }
+    settings = ServerSettings.of(Settings.from_environment(environment))
+    with nullcontext() if reads else pytest.raises(TokenUnusable, match="others can read"):
+        assert Tokens.of(settings).control == b"c" * 20
+    with nullcontext() if mode == 0o400 else pytest.raises(TokenUnusable, match="others can read"):
+        read_token(here / "token", credentials)
 
 
 def test_a_missing_token_is_told_with_the_next_command(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from databricks.sdk.service.serving import ServingModelWorkloadType
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deployment.model_server.bodies import decode
-from deployment.model_server.control_requests import ConfigInput, CreateInput, parse
+from deployment.model_server.control_requests import GPUS, ConfigInput, CreateInput, parse
 from deployment.model_server.endpoints import EndpointConfig, Route, ServedEntity
 from deployment.model_server.errors import ApiError
 from deployment.model_server.scoring_request import parse as parse_scoring
@@ -176,6 +177,18 @@ def test_fields_that_are_empty_or_off_are_tolerated() -> None:
         ({"name": "e", "config": {"served_entities": [{**ENTITY, "name": "a.b"}]}}, "a name is"),
         ({"name": "e", "config": {"served_entities": [ENTITY, ENTITY]}}, "stands twice"),
         (
+            {"name": "e", "config": {"served_entities": [{**ENTITY, "workload_size": "Gigantic"}]}},
+            r"0\.workload_size: one of Small, Medium, Large, and not 'Gigantic'",
+        ),
+        (
+            {"name": "e", "config": {"served_models": [{**ENTITY, "workload_type": "GPU_SMALL"}]}},
+            r"0\.workload_type: this server has no GPU, and so no GPU_SMALL; it has CPU",
+        ),
+        (
+            {"name": "e", "config": {"served_entities": [{**ENTITY, "workload_type": "TPU"}]}},
+            r"0\.workload_type: CPU, and not 'TPU'",
+        ),
+        (
             {"name": "e", "config": {"served_entities": [{**ENTITY, "environment_vars": {"A": "b"}}]}},
             "not supported by this server: environment_vars",
         ),
@@ -194,6 +207,10 @@ def test_what_is_no_endpoint_is_refused(body: Any, says: str) -> None:
     with pytest.raises(ApiError, match=says) as refused:
         parse(CreateInput, body).config.config()
     assert (refused.value.status, refused.value.code) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_the_workload_types_of_the_api_are_cpu_and_those_that_are_refused_by_name() -> None:
+    assert {each.value for each in ServingModelWorkloadType} == {"CPU", *GPUS}
 
 
 @pytest.mark.parametrize(

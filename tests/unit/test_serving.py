@@ -1,16 +1,19 @@
 """Deploying and waiting, against endpoints that are only described."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import NotFound, ResourceConflict
+from databricks.sdk.errors import NotFound, PermissionDenied, ResourceConflict, Unauthenticated
 from databricks.sdk.service.serving import ServingEndpointDetailed
 
 from deployment import serving
+from deployment.commands.endpoints import endpoints_of
 from deployment.endpoint_state import EndpointState
+from deployment.model_server.tls import CertificateUnusable
 
 
 class FakeClock:
@@ -121,3 +124,19 @@ def test_patience_ends(deploy: Any, clock: FakeClock) -> None:
 def test_a_conflict_is_told_with_what_to_do(deploy: Any) -> None:
     with pytest.raises(serving.ServingRefused, match="Wait until the update in progress"):
         deploy(Endpoints(ResourceConflict("one update at a time")), 2)
+
+
+@pytest.mark.parametrize("refusal", [PermissionDenied("Invalid access token."), Unauthenticated("Send a token.")])
+def test_a_token_that_does_not_fit_is_told_with_what_to_do(refusal: Exception) -> None:
+    def listed() -> list[Any]:
+        raise refusal
+
+    config = SimpleNamespace(host="http://127.0.0.1:8080")
+    client = cast(WorkspaceClient, SimpleNamespace(serving_endpoints=SimpleNamespace(list=listed), config=config))
+    with pytest.raises(serving.ServingRefused, match=f"8080 refused the token: {refusal}\n.*MODEL_SERVER_TOKEN"):
+        endpoints_of(client)
+
+
+def test_an_authority_that_is_no_certificate_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CertificateUnusable, match=r"which is no file.* cannot be trusted"):
+        serving.connect("https://127.0.0.1:8080", "t" * 20, tmp_path / "cert.pem")

@@ -1,0 +1,20 @@
+"""The image and its compose file: what the server writes has a place there, and that place outlives the container."""
+
+import re
+
+import yaml
+
+from lakehouse.settings import PROJECT, Settings
+
+HOSTING = PROJECT / "deployment" / "hosting"
+DOCKERFILE = (HOSTING / "Dockerfile").read_text(encoding="utf-8")
+SERVER = yaml.safe_load((HOSTING / "compose.yml").read_text(encoding="utf-8"))["services"]["model-server"]
+ROOT = "/srv/lakehouse"
+
+
+def test_state_and_warehouse_are_volumes_of_the_server_s_user() -> None:
+    (made,) = re.findall(r"install --directory --owner=server .*", DOCKERFILE)
+    warehouse = Settings.from_environment(SERVER["environment"]).warehouse.relative_to(PROJECT)
+    mounted = [volume.partition(":")[2] for volume in SERVER["volumes"]]
+    assert SERVER["read_only"] and mounted == [f"{ROOT}/.serving", f"{ROOT}/{warehouse}"]
+    assert [folder for folder in mounted if folder not in made.split()] == []
