@@ -1,6 +1,7 @@
 """The page of a run: whole in one file, its numbers those of the run, honest about what failed."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,8 +11,11 @@ from sklearn.metrics import roc_auc_score
 
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.pages import Page
+from tests.unit.points import POINTS
 from training import splitting
+from training.blending import blend
 from training.evaluation import METRICS, evaluate, metrics_of
+from training.models import FAMILIES
 from training.provenance import provenance
 from training.report import publication
 from training.report.environment import Environment
@@ -19,11 +23,11 @@ from training.report.evidence import Evidence
 from training.report.page import Block
 from training.report.publication import Part, make
 from training.report.rival import Rival
-from training.report.sections import slices
+from training.report.sections import search, slices
 from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
-from training.search.trial import Trial, fit, run_trial
+from training.search.trial import Attempt, Task, Trial, fit, run_trial
 from training.splitting import Split
 from training.use_case import UseCase, load
 
@@ -240,6 +244,72 @@ def test_a_search_of_one_trial_has_a_page(evidence: Evidence, page: str) -> None
     assert report.failures == {}
     assert "cannot be told" in report.page
     assert "cannot be told" not in page
+
+
+def of_blend(evidence: Evidence, families: Sequence[str], cut: int) -> Evidence:
+    """The same run on so many folds, won by a blend of these families."""
+    plan = evidence.use_case.split.model_copy(update={"folds": cut})
+    attempt = Attempt(list(splitting.folds(evidence.data.training, plan, evidence.seed)), evidence.seed, 0.5)
+    tried = [
+        attempt(Task(place, Candidate(name, dict(POINTS)[name]))) for place, name in enumerate(families, start=1)
+    ]
+    winner = blend(tried, attempt, evidence.metric, 5)
+    assert winner is not None
+    pipeline = fit(winner.candidate, evidence.data.training, evidence.seed)
+    return replace(
+        evidence,
+        use_case=evidence.use_case.model_copy(update={"split": plan}),
+        trials=[*tried, winner],
+        winner=winner,
+        scorer=replace(evidence.scorer, pipeline=pipeline, takes=FAMILIES["blend"].takes),
+    )
+
+
+def test_a_blend_stands_on_each_fold_as_it_was_measured_there(evidence: Evidence) -> None:
+    run = of_blend(evidence, ("random_forest", "xgboost", "knn", "lightgbm"), cut=3)
+    metric, won = run.metric, run.winner.metrics[run.metric]
+    final = [fit(run.winner.candidate, tried.fold.fit, run.seed) for tried in run.tried]
+    biased = [
+        run.outcomes(replace(run.scorer, pipeline=one), tried.fold.validate)
+        for one, tried in zip(final, run.tried, strict=True)
+    ]
+    assert np.mean([rows.metric(metric) for rows in biased]) > won
+    assert [tried.outcomes.metric(metric) for tried in run.tried] == [fold[metric] for fold in run.winner.per_fold]
+    assert np.mean([tried.outcomes.metric(metric) for tried in run.tried]) == won
+    report = make(run)
+    assert report.failures == {}
+    shown = Page(report.page).table("Metrics with")
+    assert float(shown.column("Mean of the folds")["roc auc"]) == pytest.approx(won, abs=1e-12)
+    assert "the members of the blend have the weights that the other folds chose" in report.page
+
+
+def test_one_fold_is_one_fold(evidence: Evidence) -> None:
+    run = of_blend(evidence, ("random_forest", "knn"), cut=1)
+    report = make(run)
+    assert report.failures == {}
+    assert "rows of 1 fold in order of time" in report.page
+    assert "1 folds" not in report.page
+    assert "On the one fold all members of the blend weigh the same." in report.page
+    assert [tried.outcomes.metric(run.metric) for tried in run.tried] == [run.winner.metrics[run.metric]]
+
+
+def test_of_inputs_that_may_be_left_out_those_that_are_stand_in_the_leaderboard_and_few_axes_are_drawn(
+    evidence: Evidence, trials: list[Trial]
+) -> None:
+    names = [f"without.c{place}" for place in range(9)]
+
+    def wider(trial: Trial) -> Trial:
+        flags = {name: (trial.number >> place % 4) % 2 == 1 for place, name in enumerate(names)}
+        return replace(trial, candidate=Candidate(trial.candidate.family, {**trial.candidate.params, **flags}))
+
+    many = [wider(trial) for trial in trials]
+    drawn = "\n".join(map(str, search.blocks(replace(evidence, trials=many))))
+    assert "without.c0 False" not in drawn
+    assert "without c0" in drawn
+    assert drawn.count('class="axis middle"') <= 2 * (search.MOST_AXES + 1)
+    assert "3 hyperparameters of the smallest shares are not drawn." in drawn
+    few = "\n".join(map(str, search.blocks(evidence)))
+    assert "are not drawn" not in few
 
 
 def test_a_winner_that_was_fitted_on_the_folds_is_not_fitted_again(

@@ -9,6 +9,7 @@ from training.report.drawing import WIDE, round_ticks, span, svg, text, title
 from training.report.hyperparameters import Dimension
 from training.report.page import shown
 from training.report.sections.wording import value
+from training.search.blend import each_in_words
 from training.search.trial import Trial
 
 HEIGHT, TOP, BOTTOM, SIDE = 320.0, 46.0, 18.0, 80.0
@@ -26,7 +27,7 @@ def parallel_coordinates(trials: Sequence[Trial], axes: Sequence[Dimension], met
         numbers = [axis.number(trial.candidate.params) for axis in axes] + [trial.metrics[metric]]
         ups = [_up(axis, number) for axis, number in zip([*axes, metric_axis], numbers, strict=True)]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(places, ups, strict=True))
-        params = "\n".join(f"{name} {value(param)}" for name, param in trial.candidate.params.items())
+        params = "\n".join(each_in_words(trial.candidate.params, value))
         tip = f"trial {trial.number}: {called} {shown(trial.metrics[metric])}\n{params}"
         dashed = " dashed" if trial.status == "pruned" else ""
         style, weight = ("best", 1.0) if rank == len(ranked) else ("s1", 0.08 + 0.72 * (rank / len(ranked)) ** 2)

@@ -5,7 +5,8 @@ from itertools import count
 
 from training.models import FAMILIES
 from training.search.joint import FAMILY, Candidate
-from training.search.space import Value
+from training.search.left_out import left_out, others
+from training.search.space import Params, Value
 
 BLEND, WEIGHT = "blend", "weight"
 
@@ -56,4 +57,14 @@ def in_words(candidate: Candidate, shown: Callable[[Value], str]) -> str:
             f"{weight:.3g} {title} ({params})" if params else f"{weight:.3g} {title}"
             for weight, title, params in told
         )
-    return ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in candidate.params.items())
+    return ", ".join(each_in_words(candidate.params, shown))
+
+
+def each_in_words(params: Params, shown: Callable[[Value], str]) -> list[str]:
+    """Each hyperparameter; of the inputs that may be left out those that are.
+
+    >>> each_in_words({"n_neighbors": 5, "without.age": True, "without.job": False}, str)
+    ['n neighbors 5', 'without age']
+    """
+    told = [f"{name.replace('_', ' ')} {shown(value)}" for name, value in others(params).items()]
+    return told + [f"without {column}" for column in left_out(params)]
