@@ -11,7 +11,7 @@ from rich.console import Console
 from lakehouse import console
 from lakehouse.console import run_command
 from lakehouse.errors import LakehouseError
-from training.progress import SearchProgress
+from training.progress import LONGEST, SearchProgress
 from training.search.joint import Candidate
 from training.search.trial import Trial
 
@@ -69,7 +69,7 @@ def test_a_command_that_ends_well_exits_with_zero() -> None:
 
 def told_of(patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *trials: float | str) -> list[str]:
     """The lines that a search prints whose trials come to these values, or fail with these errors."""
-    patch.setattr("training.progress.OUT", Console(highlight=False, width=120))
+    patch.setattr("training.progress.OUT", Console(highlight=False, width=300))
     with SearchProgress("roc_auc", len(trials)) as progress:
         for number, came in enumerate(trials, start=1):
             metrics, error = ({}, came) if isinstance(came, str) else ({"roc_auc": came}, None)
@@ -85,6 +85,13 @@ def test_the_best_so_far_and_each_failure_are_told(
         "trial 3 knn failed: ValueError: no fit",
         "trial 4 knn roc_auc 0.8000, the best so far",
     ]
+
+
+def test_of_a_long_error_the_beginning_of_its_first_line_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = told_of(monkeypatch, capsys, "XGBoostError: no fit\nStack trace:\n  trial [bt] (0) lib.so", "x" * 250)
+    assert told == ["trial 1 knn failed: XGBoostError: no fit", f"trial 2 knn failed: {'x' * LONGEST}"]
 
 
 @pytest.mark.parametrize("error", ["ValueError: no [fit]", "ValueError: expected [/data]"])
