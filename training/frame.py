@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse.console import number_of
 from lakehouse.errors import LakehouseError
 from training.encoder import Encoder, Form
 from training.encoding import Columns
@@ -66,6 +67,13 @@ class FrameRefused(LakehouseError):
         return cls(
             f"{what} has no rows: {rows} rows are cut at a share of {share:g}",
             hint="Correct `split` in the use case, or collect more rows.",
+        )
+
+    @classmethod
+    def empty_fold(cls, where: str, folds: int, times: int) -> "FrameRefused":
+        return cls(
+            f"{where} has no rows: `folds: {folds}` cuts rows of {number_of('distinct time', times)}",
+            hint="Say fewer `folds` in the `split` of the use case, or collect labels of more times.",
         )
 
     @classmethod

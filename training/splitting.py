@@ -56,11 +56,15 @@ def folds(frame: TrainingFrame, plan: Plan, seed: int) -> Iterator[Fold]:
     """The folds of the training part.
 
     Raises:
-        FrameRefused: a fold lacks labels to learn from, or to measure on.
+        FrameRefused: a fold has no rows on a side, or lacks labels to learn from, or to measure on.
     """
     others = "the past of" if plan.in_time else "the folds beside"
     for number, (past, block) in enumerate(_FOLDS[plan.by](frame, plan, seed), start=1):
         fold = Fold(frame.rows(past), frame.rows(block))
+        sides = {f"{others} fold {number}": fold.fit, f"fold {number}": fold.validate}
+        for where, side in sides.items():
+            if not len(side):
+                raise FrameRefused.empty_fold(where, plan.folds, len(np.unique(frame.times)))
         require_learnable(fold.fit, f"{others} fold {number}")
         require_measurable(fold.validate, f"fold {number}")
         yield fold

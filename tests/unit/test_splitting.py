@@ -73,6 +73,14 @@ def test_a_single_fold_without_order_is_refused() -> None:
         Plan(by="group", folds=1)
 
 
+@pytest.mark.parametrize("count", [6, 20])
+def test_more_folds_than_times_are_refused_by_both_numbers(count: int) -> None:
+    rows = alternating(40)
+    few = replace(rows, times=rows.times[np.arange(40) // 8])
+    with pytest.raises(FrameRefused, match=rf"has no rows: `folds: {count}` cuts rows of 5 distinct times\n.*fewer"):
+        list(folds(few, Plan(folds=count), seed=0))
+
+
 def test_a_fold_with_one_class_is_refused_and_named() -> None:
     rows = alternating(40)
     with pytest.raises(FrameRefused, match=r"each of them and no other; the past of fold 1 has only \[0\]"):
