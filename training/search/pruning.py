@@ -32,6 +32,8 @@ class Bar:
         if tried >= len(self.losses):
             return None
         mean = float(np.mean([METRICS[self.metric].loss(fold[self.metric]) for fold in per_fold]))
+        if np.isnan(mean):
+            return f"{self.metric} after {tried} of {len(self.losses)} folds is no number"
         if mean <= self.losses[tried - 1]:
             return None
         shown, other = abs(mean), abs(self.losses[tried - 1])
