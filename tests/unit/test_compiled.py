@@ -1,6 +1,8 @@
 """Compiled forms: every family of every task is served, and a form that is kept answers as the pipeline does."""
 
+import copy
 import json
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +145,16 @@ def test_a_blend_is_served_by_the_forms_of_its_members(tmp_path: Path, task: Tas
     ]
     found = require_served(scorer_of(blended(parts), rows), rows, tmp_path)
     assert found.tags()["compiled"] == "blend of neighbours, onnx, linear"
+
+
+def test_neighbours_are_copied_and_pickled() -> None:
+    scorer = scorer_of(Candidate("knn", PARAMS["knn"]), BY_TASK["binary"])
+    form = compiled(scorer, BY_TASK["binary"].features).compiled
+    assert form is not None
+    rows = scorer.encoder.dense(BY_TASK["binary"].features)
+    unpickled = pickle.loads(pickle.dumps(form))  # noqa: S301  (bytes of our own)
+    for again in (copy.deepcopy(form), unpickled):
+        np.testing.assert_array_equal(again.many(rows), form.many(rows))
 
 
 def test_a_blend_with_a_model_that_no_graph_can_be_keeps_the_forms_of_the_others(tmp_path: Path) -> None:

@@ -50,6 +50,10 @@ class Neighbours:
     def __post_init__(self) -> None:
         self.__dict__.update(_blocks=Blocks(self.columns.T))  # frozen from here on
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A lock cannot be copied, and blocks follow from the columns.
+        return type(self), self._parts
+
     @property
     def kind(self) -> str:
         return "neighbours"
@@ -103,6 +107,10 @@ class Neighbours:
         with self._alone:
             return np.asarray([self.one(row) for row in rows.tolist()])
 
+    @property
+    def _parts(self) -> tuple[npt.NDArray[Any], ...]:
+        return self.columns, self.labels, self.factors, self.places, self.options
+
     def _scaled(self, row: Row) -> Floats:
         """A row of features as one of the matrix, in single precision as the rows are."""
         _, _, arcsinh, unit_length, _ = self.options.tolist()
@@ -118,8 +126,7 @@ class Neighbours:
         return asked.clip(-LARGEST, LARGEST).astype(np.float32).astype(np.float64)
 
     def save(self, folder: Path) -> dict[str, str]:
-        parts = (self.columns, self.labels, self.factors, self.places, self.options)
-        np.savez_compressed(folder / FILE, *parts)
+        np.savez_compressed(folder / FILE, *self._parts)
         return {FILE: str(folder / FILE)}
 
     @classmethod
