@@ -62,6 +62,10 @@ class FrameRefused(LakehouseError):
         )
 
     @classmethod
+    def no_past(cls, what: str, times: int) -> "FrameRefused":
+        return cls(f"{what} has no rows: they are of {times} times", hint="Say fewer `split.folds`.")
+
+    @classmethod
     def no_part(cls, what: str, rows: int, share: float) -> "FrameRefused":
         return cls(
             f"{what} has no rows: {rows} rows are cut at a share of {share:g}",

@@ -6,7 +6,7 @@ on the same rows meet the same draws.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,10 @@ class Interval:
     low: float
     high: float
     confidence: float = CONFIDENCE
+
+    def moved(self, by: float) -> "Interval":
+        """The same about another value."""
+        return replace(self, value=self.value + by, low=self.low + by, high=self.high + by)
 
     def __str__(self) -> str:
         """As a sentence has it.

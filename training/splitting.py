@@ -61,6 +61,8 @@ def folds(frame: TrainingFrame, plan: Plan, seed: int) -> Iterator[Fold]:
     others = "the past of" if plan.in_time else "the folds beside"
     for number, (past, block) in enumerate(_FOLDS[plan.by](frame, plan, seed), start=1):
         fold = Fold(frame.rows(past), frame.rows(block))
+        if not len(fold.fit):
+            raise FrameRefused.no_past(f"{others} fold {number}", len(np.unique(frame.times)))
         require_learnable(fold.fit, f"{others} fold {number}")
         require_measurable(fold.validate, f"fold {number}")
         yield fold

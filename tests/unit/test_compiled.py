@@ -1,5 +1,6 @@
 """Compiled forms: every family of every task is served, and a form that is kept answers as the pipeline does."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -143,6 +144,14 @@ def test_a_blend_is_served_by_the_forms_of_its_members(tmp_path: Path, task: Tas
     ]
     found = require_served(scorer_of(blended(parts), rows), rows, tmp_path)
     assert found.tags()["compiled"] == "blend of neighbours, onnx, linear"
+
+
+def test_neighbours_are_copied_without_their_lock() -> None:
+    rows = BY_TASK["binary"]
+    form = compiled(scorer_of(Candidate("knn", PARAMS["knn"]), rows), rows.features).compiled
+    asked = scorer_of(Candidate("knn", PARAMS["knn"]), rows).encoder.dense(rows.features)
+    assert form is not None
+    np.testing.assert_array_equal(copy.deepcopy(form).many(asked), form.many(asked))
 
 
 def test_a_blend_with_a_model_that_no_graph_can_be_keeps_the_forms_of_the_others(tmp_path: Path) -> None:

@@ -87,6 +87,14 @@ def test_the_best_so_far_and_each_failure_are_told(
     ]
 
 
+def test_of_what_a_library_says_at_length_the_first_line_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = told_of(monkeypatch, capsys, "XGBoostError: no\nStack trace:\n  [bt] (0) libxgboost.so", "x" * 999)
+    assert told[0] == "trial 1 knn failed: XGBoostError: no"
+    assert "bt" not in "".join(told)
+
+
 @pytest.mark.parametrize("error", ["ValueError: no [fit]", "ValueError: expected [/data]"])
 def test_an_error_is_told_to_the_letter(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: str

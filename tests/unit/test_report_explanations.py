@@ -221,7 +221,8 @@ def test_a_trial_that_was_stopped_early_stands_as_far_behind_the_median_as_it_wa
     ended = [Trial(number, candidate, means[number], folds[number], timedelta(0)) for number in range(3)]
     failed = Trial(8, candidate, {}, (), timedelta(0), error="no")
     pruned = Trial(9, candidate, {}, ({"roc_auc": 0.52},), timedelta(0), "behind", "pruned")
-    found = judged([*ended, failed, pruned], "roc_auc")
+    without = Trial(10, candidate, {}, ({"roc_auc": float("nan")},), timedelta(0), "no number", "pruned")
+    found = judged([*ended, failed, pruned, without], "roc_auc")
     assert found[:3] == ended
     assert [each.number for each in found[3:]] == [9]
     assert found[3].metrics["roc_auc"] == pytest.approx(0.65 - 0.08)

@@ -94,6 +94,7 @@ def test_the_bar_is_the_median_of_those_that_came_to_their_end() -> None:
         == "log_loss 5.1000 after 1 of 2 folds is behind 5.0000, the median of 9 trials"
     )
     assert bar.behind([{"log_loss": 99.0}, {"log_loss": 99.0}]) is None  # it is through
+    assert bar.behind([{"log_loss": float("nan")}]) == "log_loss after 1 of 2 folds is no number"
     assert rule.estimate((7.0,)) == 10 + 7 - 5
 
 

@@ -73,6 +73,13 @@ def test_a_single_fold_without_order_is_refused() -> None:
         Plan(by="group", folds=1)
 
 
+def test_more_folds_than_times_are_refused_by_their_number() -> None:
+    rows = alternating(40)
+    few = replace(rows, times=np.sort(rows.times[np.arange(40) % 5]))
+    with pytest.raises(FrameRefused, match=r"the past of fold 1 has no rows: they are of 5 times\n.*folds"):
+        list(folds(few, Plan(folds=20), seed=0))
+
+
 def test_a_fold_with_one_class_is_refused_and_named() -> None:
     rows = alternating(40)
     with pytest.raises(FrameRefused, match=r"each of them and no other; the past of fold 1 has only \[0\]"):

@@ -50,6 +50,10 @@ class Neighbours:
     def __post_init__(self) -> None:
         self.__dict__.update(_blocks=Blocks(self.columns.T))  # frozen from here on
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A lock is of one process."""
+        return type(self), (self.columns, self.labels, self.factors, self.places, self.options)
+
     @property
     def kind(self) -> str:
         return "neighbours"

@@ -77,7 +77,7 @@ class Shares:
 
 
 def judged(trials: Sequence[Trial], metric: str) -> list[Trial]:
-    """The trials that have the metric, and those that were stopped early with what the search took it for."""
+    """The trials that have the metric, and those that were stopped early as far behind the median as they were."""
     ended = [trial for trial in trials if np.isfinite(trial.loss(metric))]
     rule = MedianRule(metric)
     for trial in ended:
@@ -85,7 +85,11 @@ def judged(trials: Sequence[Trial], metric: str) -> list[Trial]:
             rule.learn(trial.fold_losses(metric))
     stopped = [trial for trial in trials if trial.status == "pruned"]
     told = [METRICS[metric].loss(rule.estimate(trial.fold_losses(metric))) for trial in stopped]
-    estimated = [replace(trial, metrics={metric: value}) for trial, value in zip(stopped, told, strict=True)]
+    estimated = [
+        replace(trial, metrics={metric: value})
+        for trial, value in zip(stopped, told, strict=True)
+        if np.isfinite(value)
+    ]
     return sorted([*ended, *estimated], key=lambda trial: trial.number)
 
 

@@ -5,6 +5,7 @@ from itertools import count
 
 from training.models import FAMILIES
 from training.search.joint import FAMILY, Candidate
+from training.search.left_out import left_out, others
 from training.search.space import Value
 
 BLEND, WEIGHT = "blend", "weight"
@@ -47,6 +48,8 @@ def in_words(candidate: Candidate, shown: Callable[[Value], str]) -> str:
     """What it was fitted with; of a blend the weight of each member and what that was fitted with.
 
     >>> half = Candidate("knn", {"n_neighbors": 5})
+    >>> in_words(Candidate("knn", {"n_neighbors": 5, "without.age": True, "without.job": False}), str)
+    'n neighbors 5, without age'
     >>> in_words(half, str), in_words(blended([(0.75, half), (0.25, Candidate("dummy", {}))]), str)
     ('n neighbors 5', "0.75 k nearest neighbours (n neighbors 5), 0.25 the labels' mean")
     """
@@ -56,4 +59,5 @@ def in_words(candidate: Candidate, shown: Callable[[Value], str]) -> str:
             f"{weight:.3g} {title} ({params})" if params else f"{weight:.3g} {title}"
             for weight, title, params in told
         )
-    return ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in candidate.params.items())
+    said = [f"{name.replace('_', ' ')} {shown(value)}" for name, value in others(candidate.params).items()]
+    return ", ".join([*said, *(f"without {column}" for column in left_out(candidate.params))])

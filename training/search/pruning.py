@@ -34,6 +34,8 @@ class Bar:
         mean = float(np.mean([METRICS[self.metric].loss(fold[self.metric]) for fold in per_fold]))
         if mean <= self.losses[tried - 1]:
             return None
+        if np.isnan(mean):
+            return f"{self.metric} after {tried} of {len(self.losses)} folds is no number"
         shown, other = abs(mean), abs(self.losses[tried - 1])
         return (
             f"{self.metric} {shown:.4f} after {tried} of {len(self.losses)} folds is behind {other:.4f}, "

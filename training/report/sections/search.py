@@ -31,6 +31,7 @@ from training.report.sparks import Scale, bar, strip
 from training.search.blend import in_words
 from training.search.trial import Trial
 
+MOST_AXES = 7  # of parallel coordinates: the titles of more would stand over each other
 STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
 
 
@@ -163,7 +164,7 @@ def _mattered(evidence: Evidence) -> list[Block]:
         found = shares(mine, evidence.metric, evidence.seed)
         if found is None:
             continue
-        inside = (*_shares(found, evidence), _parallel(evidence, mine))
+        inside = (*_shares(found, evidence), _parallel(evidence, mine, found))
         blocks += inside if family == evidence.winner.candidate.family else [Folded(FAMILIES[family].heading, inside)]
     if not blocks:
         blocks.append(
@@ -206,12 +207,15 @@ def _of_stopped(trials: int) -> str:
     return f" {trials} of the trials were stopped early, and are taken to end as far behind the median as they were."
 
 
-def _parallel(evidence: Evidence, trials: list[Trial]) -> Figure:
+def _parallel(evidence: Evidence, trials: list[Trial], found: Shares) -> Figure:
     title = FAMILIES[trials[0].candidate.family].title
+    most = list(found.shares)[:MOST_AXES]
+    axes = [axis for axis in dimensions(trials) if axis.name in most]
+    more = f" Of {len(found.shares)} those are drawn that explain most." if len(found.shares) > len(most) else ""
     return Figure(
         f"Trials of {title} through their hyperparameters",
-        parallel_coordinates(trials, dimensions(trials), evidence.metric, said(evidence.metric)),
+        parallel_coordinates(trials, axes, evidence.metric, said(evidence.metric)),
         "Each line is a trial; the better it is, the stronger its line, and the best is drawn in ink. A trial "
-        "without a hyperparameter passes through the middle of its axis; dashed, it was stopped early.",
+        "without a hyperparameter passes through the middle of its axis; dashed, it was stopped early." + more,
         wide=True,
     )
