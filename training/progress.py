@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lakehouse.console import OUT
 from training.search.trial import Status, Trial
 
-LONGEST = 200  # characters of an error; MLflow keeps the whole
+LONGEST = 200  # characters of an error
 ORDER: tuple[Status, ...] = ("ok", "pruned", "failed", "timeout", "out_of_memory")
 
 
@@ -49,7 +49,9 @@ class SearchProgress:
         """Count the trial; tell it if it is the best so far or failed."""
         best = self._count(trial)
         if trial.status not in {"ok", "pruned"}:
-            self._tell(trial, f"{trial.status.replace('_', ' ')}: {_first_line(trial.error)}")
+            # MLflow has the rest: what libraries say goes on for pages.
+            error = str(trial.error).partition("\n")[0][:LONGEST]
+            self._tell(trial, f"{trial.status.replace('_', ' ')}: {error}")
         elif best:
             self._tell(trial, f"{self._metric} {trial.metrics[self._metric]:.4f}, the best so far")
 
@@ -77,8 +79,3 @@ class SearchProgress:
 
     def _tell(self, trial: Trial, what: str) -> None:
         self._bar.print(f"  trial {trial.number:>3}  {trial.candidate.family:<20} {what}", markup=False)
-
-
-def _first_line(error: str | None) -> str:
-    """The beginning of what a library says with a stack trace or an essay after it."""
-    return (error or "").partition("\n")[0][:LONGEST]

@@ -51,8 +51,8 @@ class Neighbours:
         self.__dict__.update(_blocks=Blocks(self.columns.T))  # frozen from here on
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A lock cannot be copied, and blocks follow from the columns.
-        return type(self), self._parts
+        """A lock is of one process."""
+        return type(self), (self.columns, self.labels, self.factors, self.places, self.options)
 
     @property
     def kind(self) -> str:
@@ -107,10 +107,6 @@ class Neighbours:
         with self._alone:
             return np.asarray([self.one(row) for row in rows.tolist()])
 
-    @property
-    def _parts(self) -> tuple[npt.NDArray[Any], ...]:
-        return self.columns, self.labels, self.factors, self.places, self.options
-
     def _scaled(self, row: Row) -> Floats:
         """A row of features as one of the matrix, in single precision as the rows are."""
         _, _, arcsinh, unit_length, _ = self.options.tolist()
@@ -126,7 +122,8 @@ class Neighbours:
         return asked.clip(-LARGEST, LARGEST).astype(np.float32).astype(np.float64)
 
     def save(self, folder: Path) -> dict[str, str]:
-        np.savez_compressed(folder / FILE, *self._parts)
+        parts = (self.columns, self.labels, self.factors, self.places, self.options)
+        np.savez_compressed(folder / FILE, *parts)
         return {FILE: str(folder / FILE)}
 
     @classmethod
