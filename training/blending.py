@@ -11,6 +11,7 @@ from datetime import timedelta
 from time import monotonic
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from training.evaluation import METRICS, Floats, Labels, Task, evaluate
 from training.models import FAMILIES
@@ -18,7 +19,8 @@ from training.models.blend import averaged
 from training.scoring import predict
 from training.search.blend import blended
 from training.search.joint import Candidate
-from training.search.trial import Attempt, Trial, fit
+from training.search.trial import Attempt, Trial, fit, together
+from training.splitting import Fold
 
 PICKS = 12  # a weight is so many twelfths
 OF_ONE_FAMILY = 2  # members at most: more of a kind say the same
@@ -65,6 +67,10 @@ class Judge:
                 best, least = picks.copy(), min(losses)
         return tuple((best / best.sum()).tolist())
 
+    def apart(self, folds: Sequence[Judged], members: int) -> list[tuple[float, ...]]:
+        """For each fold the weights that the others choose."""
+        return [self.weights([*folds[:place], *folds[place + 1 :]], members) for place in range(len(folds))]
+
 
 def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> Trial | None:
     """The blend of the best `most` trials as a trial of its own; None where there are no two to blend.
@@ -81,20 +87,41 @@ def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> 
     task = attempt.folds[0].validate.task
     judge = Judge(task, metric, attempt.threshold)
     folds = [
-        Judged(fold.validate.y, [_said(candidate, attempt, place, task) for candidate in candidates])
-        for place, fold in enumerate(attempt.folds)
+        Judged(fold.validate.y, [_said(fit(one, fold.fit, attempt.seed), one, fold) for one in candidates])
+        for fold in attempt.folds
     ]
     weights = judge.weights(folds if len(folds) > 1 else [], len(candidates))
     members = [(weight, one) for weight, one in zip(weights, candidates, strict=True) if weight > 0]
     if len(members) < 2:
         return None
-    per_fold = []
-    for place, fold in enumerate(folds):
-        apart = judge.weights([*folds[:place], *folds[place + 1 :]], len(candidates))
-        per_fold.append(evaluate(task, fold.labels, averaged(fold.predicted, apart), attempt.threshold))
+    per_fold = [
+        evaluate(task, fold.labels, averaged(fold.predicted, apart), attempt.threshold)
+        for fold, apart in zip(folds, judge.apart(folds, len(candidates)), strict=True)
+    ]
     means = {name: float(np.mean([metrics[name] for metrics in per_fold])) for name in per_fold[0]}
     number, duration = max(trial.number for trial in trials) + 1, timedelta(seconds=monotonic() - begin)
     return Trial(number, blended(members), means, tuple(per_fold), duration)
+
+
+def measured(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> list[Pipeline]:
+    """What `blend` measured each fold by: members fitted beside it, with the weights that the other folds choose."""
+    candidates = chosen(trials, metric, most)
+    fitted = [[fit(one, fold.fit, attempt.seed) for one in candidates] for fold in attempt.folds]
+    folds = [
+        Judged(
+            fold.validate.y,
+            [_said(pipeline, one, fold) for pipeline, one in zip(pipelines, candidates, strict=True)],
+        )
+        for fold, pipelines in zip(attempt.folds, fitted, strict=True)
+    ]
+    judge = Judge(attempt.folds[0].validate.task, metric, attempt.threshold)
+    weights = judge.apart(folds, len(candidates))
+    found = []
+    for apart, pipelines, fold in zip(weights, fitted, attempt.folds, strict=True):
+        taken = [place for place, weight in enumerate(apart) if weight > 0]
+        parts = [(apart[place], candidates[place]) for place in taken]
+        found.append(together(parts, [pipelines[place] for place in taken], fold.fit))
+    return found
 
 
 def chosen(trials: Sequence[Trial], metric: str, most: int) -> list[Candidate]:
@@ -108,9 +135,9 @@ def chosen(trials: Sequence[Trial], metric: str, most: int) -> list[Candidate]:
     return found[:most]
 
 
-def _said(candidate: Candidate, attempt: Attempt, place: int, task: Task) -> Floats:
-    fold, takes = attempt.folds[place], FAMILIES[candidate.family].takes
-    return predict(fit(candidate, fold.fit, attempt.seed), task, fold.validate.inputs(takes))
+def _said(pipeline: Pipeline, candidate: Candidate, fold: Fold) -> Floats:
+    rows = fold.validate
+    return predict(pipeline, rows.task, rows.inputs(FAMILIES[candidate.family].takes))
 
 
 def _shares(picks: Floats, place: int) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ on the same rows meet the same draws.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +30,6 @@ class Interval:
     low: float
     high: float
     confidence: float = CONFIDENCE
-
-    def moved(self, by: float) -> "Interval":
-        """The same about another value."""
-        return replace(self, value=self.value + by, low=self.low + by, high=self.high + by)
 
     def __str__(self) -> str:
         """As a sentence has it.

@@ -17,13 +17,13 @@ from tests.unit.frames import ENCODER, by_time
 from tests.unit.points import POINTS, rows_of
 from tests.unit.shelf import use_case
 from training import splitting
-from training.blending import Judge, Judged, blend, chosen
+from training.blending import Judge, Judged, blend, chosen, measured
 from training.encoding import Columns
 from training.evaluation import Task, evaluate
 from training.memory import RowsTooLarge
 from training.models import FAMILIES
 from training.models.blend import averaged, in_blocks
-from training.scoring import FIELDS, Answering, Scorer
+from training.scoring import FIELDS, Answering, Scorer, predict
 from training.search import record
 from training.search.blend import blended, members
 from training.search.joint import Candidate
@@ -155,6 +155,9 @@ def test_a_fold_is_measured_by_weights_of_the_other_folds(task: Task) -> None:
     apart = judge.weights(folds[1:], 2)
     first = evaluate(task, folds[0].labels, averaged(folds[0].predicted, apart), 0.5)
     assert made.per_fold[0] == first
+    for pipeline, fold, said in zip(measured(trials, attempt, metric, 2), attempt.folds, made.per_fold, strict=True):
+        again = predict(pipeline, task, fold.validate.inputs(FAMILIES["blend"].takes))
+        assert evaluate(task, fold.validate.y, again, 0.5) == said
     assert {one.family for _, one in members(made.candidate)} <= set(families)
     assert [weight for weight, _ in members(made.candidate)] == [w for w in judge.weights(folds, 2) if w > 0]
 

@@ -10,22 +10,23 @@ from sklearn.metrics import roc_auc_score
 
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.pages import Page
+from tests.unit.points import POINTS
 from training import splitting
+from training.blending import blend
 from training.evaluation import METRICS, evaluate, metrics_of
 from training.models import FAMILIES
 from training.provenance import provenance
 from training.report import publication
 from training.report.environment import Environment
 from training.report.evidence import Evidence
-from training.report.page import Block, Words
+from training.report.page import Block
 from training.report.publication import Part, make
 from training.report.rival import Rival
-from training.report.sections import quality, slices
+from training.report.sections import slices
 from training.scoring import Answering, Scorer
-from training.search.blend import blended
 from training.search.joint import Candidate
 from training.search.space import Params
-from training.search.trial import Trial, fit, run_trial
+from training.search.trial import Attempt, Task, Trial, fit, run_trial
 from training.splitting import Split
 from training.use_case import UseCase, load
 
@@ -244,20 +245,19 @@ def test_a_search_of_one_trial_has_a_page(evidence: Evidence, page: str) -> None
     assert "cannot be told" not in page
 
 
-def test_a_blend_stands_with_what_it_won_by_and_not_with_its_final_weights(evidence: Evidence, data: Split) -> None:
-    parts = [(0.5, replace_c(value)) for value in (0.01, 1.0)]
-    candidate = blended(parts)
-    won = {"roc_auc": 0.4}
-    winner = Trial(99, candidate, won, ({"roc_auc": 0.3}, {"roc_auc": 0.5}), timedelta(0))
-    scorer = replace(evidence.scorer, pipeline=fit(candidate, data.training, 0), takes=FAMILIES["blend"].takes)
-    of_blend = replace(evidence, winner=winner, trials=[*evidence.trials, winner], scorer=scorer)
-    found = of_blend.fold_metrics["roc_auc"]
-    by_final_weights = float(np.mean([each.outcomes.metric("roc_auc") for each in of_blend.tried]))
-    assert found.value == pytest.approx(0.4)
-    assert by_final_weights > 0.45
-    assert found.low < 0.4 < found.high
-    words = " ".join(block.text for block in quality.blocks(of_blend) if isinstance(block, Words))
-    assert "The mean of ROC AUC is with weights that the other folds chose" in words
+def test_a_blend_stands_on_each_fold_as_it_was_measured(evidence: Evidence, data: Split) -> None:
+    cut = list(splitting.folds(data.training, evidence.use_case.split, evidence.seed))
+    attempt = Attempt(cut, evidence.seed, 0.5)
+    families = ("knn", "random_forest", "gradient_boosting")
+    trials = [attempt(Task(number, Candidate(name, dict(POINTS)[name]))) for number, name in enumerate(families, 1)]
+    winner = blend(trials, attempt, evidence.metric, evidence.use_case.search.blend)
+    assert winner is not None
+    scorer = replace(
+        evidence.scorer, pipeline=fit(winner.candidate, data.training, evidence.seed), takes=FAMILIES["blend"].takes
+    )
+    of_blend = replace(evidence, winner=winner, trials=[*trials, winner], scorer=scorer)
+    for name, interval in of_blend.fold_metrics.items():
+        assert interval.value == pytest.approx(winner.metrics[name], abs=1e-12)
 
 
 def test_a_winner_that_was_fitted_on_the_folds_is_not_fitted_again(

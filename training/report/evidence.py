@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from training.blending import measured
 from training.evaluation import METRICS, metrics_of
 from training.frame import TrainingFrame
 from training.intervals import Interval
@@ -18,7 +19,7 @@ from training.report.rival import Rival
 from training.report.tasks import TASKS, Task
 from training.scoring import Scorer
 from training.search.blend import members
-from training.search.trial import Trial, fit, run_trial
+from training.search.trial import Attempt, Trial, fit, run_trial
 from training.splitting import Fold, Split, folds
 from training.use_case import UseCase
 
@@ -46,6 +47,7 @@ class Evidence:
         environment: what ran.
         rival: the champion on the same holdout; None where there is none.
         apart: the winner fitted on each fold's rows alone; empty where it must be fitted once more.
+            A blend always is.
     """
 
     use_case: UseCase
@@ -85,16 +87,28 @@ class Evidence:
     def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> Outcomes:
         return Outcomes(frame.y, scorer.predicted(frame.features), scorer.answering.threshold)
 
+    @property
+    def blended(self) -> bool:
+        return bool(members(self.winner.candidate))
+
     @cached_property
     def tried(self) -> tuple[Tried, ...]:
-        """The winner on each fold: trials keep their metrics, and no predictions."""
+        """The winner on each fold: trials keep their metrics, and no predictions.
+
+        A blend stands on each as it was measured: its final weights were chosen on all of them.
+        """
         cut = list(folds(self.data.training, self.use_case.split, self.seed))
-        apart = self.apart or [fit(self.winner.candidate, fold.fit, self.seed) for fold in cut]
         found = []
-        for fold, pipeline in zip(cut, apart, strict=True):
+        for fold, pipeline in zip(cut, self._fitted(cut), strict=True):
             scorer = replace(self.scorer, pipeline=like(self.scorer.pipeline, pipeline))
             found.append(Tried(fold, scorer, self.outcomes(scorer, fold.validate)))
         return tuple(found)
+
+    def _fitted(self, cut: Sequence[Fold]) -> Sequence[Pipeline]:
+        if self.blended:
+            plan, threshold = self.use_case.search, self.use_case.answering.threshold
+            return measured(self.trials, Attempt(cut, self.seed, threshold), plan.metric, plan.blend)
+        return self.apart or [fit(self.winner.candidate, fold.fit, self.seed) for fold in cut]
 
     @cached_property
     def validation(self) -> Outcomes:
@@ -113,20 +127,8 @@ class Evidence:
 
     @cached_property
     def fold_metrics(self) -> dict[str, Interval]:
-        """Each metric as the mean of the folds.
-
-        Of a blend that of the search is what it won by, with weights that the other folds chose: with the final ones,
-        chosen on all of them, it would be better than it is. Its interval is moved by as much.
-        """
-        found = metric_intervals(self.metrics, [tried.outcomes for tried in self.tried])
-        if self.blended:
-            name, value = self.metric, self.winner.metrics[self.metric]
-            found[name] = found[name].moved(value - found[name].value)
-        return found
-
-    @property
-    def blended(self) -> bool:
-        return bool(members(self.winner.candidate))
+        """Each metric as the mean of the folds."""
+        return metric_intervals(self.metrics, [tried.outcomes for tried in self.tried])
 
     @cached_property
     def holdout_metrics(self) -> dict[str, Interval]:

@@ -132,7 +132,7 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
         ValueError: it leaves out all of them.
     """
     if blended := members(candidate):
-        return Pipeline([("model", _blend(blended, frame, seed))])
+        return together(blended, [fit(member, frame, seed) for _, member in blended], frame)
     family, gone, params = FAMILIES[candidate.family], left_out(candidate.params), others(candidate.params)
     if not gone:
         return family.fit(params, seed, frame)
@@ -140,14 +140,16 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
     return Pipeline([("kept", KeptColumns(places)), *family.fit(params, seed, kept).steps])
 
 
-def _blend(blended: Members, frame: TrainingFrame, seed: int) -> Blend:
-    return Blend(
+def together(blended: Members, fitted: Sequence[Pipeline], frame: TrainingFrame) -> Pipeline:
+    """The pipeline of a blend whose members are fitted, each on the rows of the frame."""
+    blend = Blend(
         frame.task,
-        [fit(member, frame, seed) for _, member in blended],
+        fitted,
         [FAMILIES[member.family].takes for _, member in blended],
         [weight for weight, _ in blended],
         dict(frame.encoder.categories()),
     )
+    return Pipeline([("model", blend)])
 
 
 def _nameless(frame: TrainingFrame) -> TrainingFrame:

@@ -18,19 +18,10 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
             f"Validation: {len(evidence.validation):,} rows of {folds} {plan.told}, each scored by the winning "
             f"candidate fitted on {'what came before it' if plan.in_time else 'the other folds'} alone. Holdout: "
             f"{f'the last {held:,} rows' if plan.in_time else f'{held:,} rows of other entities'}, scored once by "
-            f"the registered version; no trial saw them.{_of_blend(evidence)}"
+            "the registered version; no trial saw them."
         ),
         _metrics(evidence),
         Folded("Fold by fold", (_folds(evidence),)),
-    )
-
-
-def _of_blend(evidence: Evidence) -> str:
-    if not evidence.blended:
-        return ""
-    return (
-        f" The mean of {said(evidence.metric)} is with weights that the other folds chose; everything else said of "
-        "folds is with the blend's final weights, which all of them chose, and a little in its favour."
     )
 
 
@@ -39,8 +30,6 @@ def _metrics(evidence: Evidence) -> Table:
     for name in evidence.fold_metrics:
         of_folds, of_holdout = evidence.fold_metrics[name], evidence.holdout_metrics[name]
         per_fold = [tried.outcomes.metric(name) for tried in evidence.tried]
-        if evidence.blended and name == evidence.metric:
-            per_fold = [fold[name] for fold in evidence.winner.per_fold]
         rows.append(
             (
                 words(said(name)),
