@@ -1,7 +1,6 @@
 """The page of a run: whole in one file, its numbers those of the run, honest about what failed."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -246,51 +245,27 @@ def test_a_search_of_one_trial_has_a_page(evidence: Evidence, page: str) -> None
     assert "cannot be told" not in page
 
 
-def of_blend(evidence: Evidence, families: Sequence[str], cut: int) -> Evidence:
-    """The same run on so many folds, won by a blend of these families."""
-    plan = evidence.use_case.split.model_copy(update={"folds": cut})
-    attempt = Attempt(list(splitting.folds(evidence.data.training, plan, evidence.seed)), evidence.seed, 0.5)
-    tried = [
-        attempt(Task(place, Candidate(name, dict(POINTS)[name]))) for place, name in enumerate(families, start=1)
-    ]
-    winner = blend(tried, attempt, evidence.metric, 5)
+def test_a_blend_stands_on_each_fold_as_it_was_measured(evidence: Evidence, data: Split) -> None:
+    cut = list(splitting.folds(data.training, evidence.use_case.split, evidence.seed))
+    attempt = Attempt(cut, evidence.seed, 0.5)
+    families = ("knn", "random_forest", "gradient_boosting")
+    trials = [attempt(Task(number, Candidate(name, dict(POINTS)[name]))) for number, name in enumerate(families, 1)]
+    winner = blend(trials, attempt, evidence.metric, evidence.use_case.search.blend)
     assert winner is not None
-    pipeline = fit(winner.candidate, evidence.data.training, evidence.seed)
-    return replace(
-        evidence,
-        use_case=evidence.use_case.model_copy(update={"split": plan}),
-        trials=[*tried, winner],
-        winner=winner,
-        scorer=replace(evidence.scorer, pipeline=pipeline, takes=FAMILIES["blend"].takes),
+    scorer = replace(
+        evidence.scorer, pipeline=fit(winner.candidate, data.training, evidence.seed), takes=FAMILIES["blend"].takes
     )
-
-
-def test_a_blend_stands_on_each_fold_as_it_was_measured_there(evidence: Evidence) -> None:
-    run = of_blend(evidence, ("random_forest", "xgboost", "knn", "lightgbm"), cut=3)
-    metric, won = run.metric, run.winner.metrics[run.metric]
-    final = [fit(run.winner.candidate, tried.fold.fit, run.seed) for tried in run.tried]
-    biased = [
-        run.outcomes(replace(run.scorer, pipeline=one), tried.fold.validate)
-        for one, tried in zip(final, run.tried, strict=True)
-    ]
-    assert np.mean([rows.metric(metric) for rows in biased]) > won
-    assert [tried.outcomes.metric(metric) for tried in run.tried] == [fold[metric] for fold in run.winner.per_fold]
-    assert np.mean([tried.outcomes.metric(metric) for tried in run.tried]) == won
-    report = make(run)
-    assert report.failures == {}
-    shown = Page(report.page).table("Metrics with")
-    assert float(shown.column("Mean of the folds")["roc auc"]) == pytest.approx(won, abs=1e-12)
-    assert "the members of the blend have the weights that the other folds chose" in report.page
+    of_blend = replace(evidence, winner=winner, trials=[*trials, winner], scorer=scorer)
+    for name, interval in of_blend.fold_metrics.items():
+        assert interval.value == pytest.approx(winner.metrics[name], abs=1e-12)
+        assert np.mean([tried.outcomes.metric(name) for tried in of_blend.tried]) == winner.metrics[name]
 
 
 def test_one_fold_is_one_fold(evidence: Evidence) -> None:
-    run = of_blend(evidence, ("random_forest", "knn"), cut=1)
-    report = make(run)
-    assert report.failures == {}
-    assert "rows of 1 fold in order of time" in report.page
-    assert "1 folds" not in report.page
-    assert "On the one fold all members of the blend weigh the same." in report.page
-    assert [tried.outcomes.metric(run.metric) for tried in run.tried] == [run.winner.metrics[run.metric]]
+    plan = evidence.use_case.split.model_copy(update={"folds": 1})
+    page = make(replace(evidence, use_case=evidence.use_case.model_copy(update={"split": plan}))).page
+    assert "rows of 1 fold in order of time" in page
+    assert "1 folds" not in page
 
 
 def test_of_inputs_that_may_be_left_out_those_that_are_stand_in_the_leaderboard_and_few_axes_are_drawn(

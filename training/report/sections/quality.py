@@ -18,21 +18,10 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
             f"Validation: {len(evidence.validation):,} rows of {folds} {plan.told}, each scored by the winning "
             f"candidate fitted on {'what came before it' if plan.in_time else 'the other folds'} alone. Holdout: "
             f"{f'the last {held:,} rows' if plan.in_time else f'{held:,} rows of other entities'}, scored once by "
-            f"the registered version; no trial saw them.{_of_blend(evidence)}"
+            "the registered version; no trial saw them."
         ),
         _metrics(evidence),
         Folded("Fold by fold", (_folds(evidence),)),
-    )
-
-
-def _of_blend(evidence: Evidence) -> str:
-    if not evidence.blended:
-        return ""
-    if len(evidence.tried) == 1:
-        return " On the one fold all members of the blend weigh the same."
-    return (
-        " On each fold the members of the blend have the weights that the other folds chose; those of the registered "
-        "version were chosen on all of them."
     )
 
 
