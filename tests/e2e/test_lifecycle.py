@@ -268,7 +268,8 @@ def complain(checkout: Checkout, customer: int) -> None:
         order | {"order_id": 9_000_000 + number, "ordered_at": at, "known_at": at}
         for number, at in enumerate((day, day + timedelta(days=1)))
     ]
-    rows = {"contacts": [contact | {"contact_id": 9_000_000 + number} for number in range(3)], "orders": ordered}
+    complaints = [contact | {"contact_id": 9_000_000 + number} for number in range(3)]
+    rows: dict[str, list[dict[str, Any]]] = {"customers": [], "contacts": complaints, "orders": ordered}
     for kind, delivered in rows.items():
         folder = checkout.root / "dbt_project" / "landing" / "german_customers" / kind
         schema = parquet.read_schema(next(folder.glob("*.parquet")))

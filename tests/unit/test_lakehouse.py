@@ -1,7 +1,7 @@
 """Settings, the warehouse folder, and errors."""
 
-import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -80,11 +80,20 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert list(tmp_path.iterdir()) == []
 
 
+BESIDE = """
+import os, subprocess
+from lakehouse.session import open_session
+open_session()
+# As PySpark starts its gateway: a function runs in the child before the program does.
+started = [subprocess.Popen(["true"], preexec_fn=os.getpid) for _ in range(200)]
+assert {process.wait() for process in started} == {0}
+"""
+
+
 def test_programs_begin_beside_an_open_session() -> None:
-    """Started as PySpark starts its gateway: a function runs in the child before the program does."""
-    open_session()
-    started = [subprocess.Popen(["true"], preexec_fn=os.getpid) for _ in range(200)]  # noqa: PLW1509  (it is the point)
-    assert {process.wait() for process in started} == {0}
+    """In a process that has not spoken gRPC: it reads how it shall fork when it is begun with."""
+    done = subprocess.run([sys.executable, "-c", BESIDE], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:15002", "nonsense", "sc://127.0.0.1:many"])
