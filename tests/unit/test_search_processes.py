@@ -85,9 +85,15 @@ def test_a_defect_is_no_failed_trial_and_is_told_with_its_traceback() -> None:
 
 def test_the_same_trials_whichever_ends_first(tmp_path: Path) -> None:
     (tmp_path / "late").mkdir()
-    recorded: list[Trial] = []
-    found = running.search(plan(max_evals=24), Smooth(tmp_path / "late", {1: 2, 6: 7}), recorded.append, SETTINGS)
-    assert [trial.number for trial in recorded][:1] == [2]
+    recorded: list[int] = []
+
+    def record(trial: Trial) -> None:
+        recorded.append(trial.number)
+        (tmp_path / "late" / str(trial.number)).touch()
+
+    found = running.search(plan(max_evals=24), Smooth(tmp_path / "late", {1: 2, 6: 7}), record, SETTINGS)
+    assert recorded.index(2) < recorded.index(1)
+    assert recorded.index(7) < recorded.index(6)
     again = running.search(plan(max_evals=24), Smooth(tmp_path), lambda _trial: None, SETTINGS)
     assert [trial.candidate for trial in found.trials] == [trial.candidate for trial in again.trials]
     assert found.trials == again.trials
