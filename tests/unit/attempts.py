@@ -29,7 +29,7 @@ def smooth(task: Task) -> float:
 
 @dataclass(frozen=True)
 class Smooth:
-    """Gives what follows from the candidate alone. Some trials end `after` a file of another one's number is there."""
+    """Gives what follows from the candidate alone. Some trials end `after` there is a file of another one's number."""
 
     folder: Path
     after: Mapping[int, int] = field(default_factory=dict)
