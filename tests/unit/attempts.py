@@ -29,7 +29,7 @@ def smooth(task: Task) -> float:
 
 @dataclass(frozen=True)
 class Smooth:
-    """Gives what follows from the candidate alone. Some trials end `after` there is a file of another one's number."""
+    """Gives what follows from the candidate alone; some trials end `after` there is a file of another number."""
 
     folder: Path
     after: Mapping[int, int] = field(default_factory=dict)
