@@ -86,10 +86,7 @@ def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> 
         return None
     task = attempt.folds[0].validate.task
     judge = Judge(task, metric, attempt.threshold)
-    folds = [
-        Judged(fold.validate.y, [_said(fit(one, fold.fit, attempt.seed), one, fold) for one in candidates])
-        for fold in attempt.folds
-    ]
+    _, folds = _apart(candidates, attempt)
     weights = judge.weights(folds if len(folds) > 1 else [], len(candidates))
     members = [(weight, one) for weight, one in zip(weights, candidates, strict=True) if weight > 0]
     if len(members) < 2:
@@ -106,14 +103,7 @@ def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> 
 def measured(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> list[Pipeline]:
     """What `blend` measured each fold by: members fitted beside it, with the weights that the other folds choose."""
     candidates = chosen(trials, metric, most)
-    fitted = [[fit(one, fold.fit, attempt.seed) for one in candidates] for fold in attempt.folds]
-    folds = [
-        Judged(
-            fold.validate.y,
-            [_said(pipeline, one, fold) for pipeline, one in zip(pipelines, candidates, strict=True)],
-        )
-        for fold, pipelines in zip(attempt.folds, fitted, strict=True)
-    ]
+    fitted, folds = _apart(candidates, attempt)
     judge = Judge(attempt.folds[0].validate.task, metric, attempt.threshold)
     weights = judge.apart(folds, len(candidates))
     found = []
@@ -133,6 +123,19 @@ def chosen(trials: Sequence[Trial], metric: str, most: int) -> list[Candidate]:
         if np.isfinite(trial.loss(metric)) and trial.candidate not in found and alike < OF_ONE_FAMILY:
             found.append(trial.candidate)
     return found[:most]
+
+
+def _apart(candidates: Sequence[Candidate], attempt: Attempt) -> tuple[list[list[Pipeline]], list[Judged]]:
+    """Of each fold every candidate fitted beside it, and what it says of the rows there."""
+    fitted = [[fit(one, fold.fit, attempt.seed) for one in candidates] for fold in attempt.folds]
+    folds = [
+        Judged(
+            fold.validate.y,
+            [_said(pipeline, one, fold) for pipeline, one in zip(pipelines, candidates, strict=True)],
+        )
+        for fold, pipelines in zip(attempt.folds, fitted, strict=True)
+    ]
+    return fitted, folds
 
 
 def _said(pipeline: Pipeline, candidate: Candidate, fold: Fold) -> Floats:

@@ -30,7 +30,7 @@ kommunen as (
 written as (
 
   -- Up to when the rows stand that earlier runs have written.
-  select {{ latest('as_of') if is_incremental() else "timestamp'1900-01-01 00:00:00'" }} as written_until
+  select {{ latest('as_of') }} as written_until
 
 ),
 
