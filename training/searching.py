@@ -20,8 +20,7 @@ from training.progress import SearchProgress
 from training.search.blend import members
 from training.search.joint import Candidate
 from training.search.loop import Found
-from training.search.methods import Engine, Method
-from training.search.plan import ExecutorName, Search
+from training.search.plan import Engine, ExecutorName, Method, Search
 from training.search.running import proposed, search
 from training.search.trial import BASELINE, Attempt, Task, Trial
 from training.splitting import folds

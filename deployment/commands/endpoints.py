@@ -1,11 +1,22 @@
 """What the endpoints of a server say. The SDK that asks them takes a second to be imported."""
 
+from dataclasses import dataclass
+
 from databricks.sdk import WorkspaceClient
 
 from deployment import serving
-from deployment.commands.status import Endpoint
 from deployment.model_server.auth import read_token
 from deployment.model_server.process import ServerInfo
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One endpoint: whether it answers, whether an update is under way, and the per cent of traffic by version."""
+
+    name: str
+    ready: str
+    update: str
+    versions: dict[int, int]
 
 
 def client_of(server: ServerInfo) -> WorkspaceClient:

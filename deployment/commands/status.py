@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from deployment.model_server import process
 from deployment.model_server.process import ServerInfo
@@ -9,15 +10,8 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.settings import Settings
 
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One endpoint: whether it answers, whether an update is under way, and the per cent of traffic by version."""
-
-    name: str
-    ready: str
-    update: str
-    versions: dict[int, int]
+if TYPE_CHECKING:
+    from deployment.commands.endpoints import Endpoint
 
 
 @dataclass(frozen=True)
@@ -27,10 +21,10 @@ class Status:
     host: str | None
     token_file: str | None
     pid: int | None
-    endpoints: tuple[Endpoint, ...]
+    endpoints: "tuple[Endpoint, ...]"
 
     @classmethod
-    def of(cls, server: ServerInfo | None, endpoints: list[Endpoint]) -> "Status":
+    def of(cls, server: ServerInfo | None, endpoints: "list[Endpoint]") -> "Status":
         if server is None:
             return cls(None, None, None, ())
         token_file = None if server.token else str(server.token_file)
@@ -55,7 +49,7 @@ def show(settings: Settings, *, as_json: bool) -> None:
         console.table(["endpoint", "ready", "update", "versions"], rows)
 
 
-def _endpoints_of(server: ServerInfo) -> list[Endpoint]:
+def _endpoints_of(server: ServerInfo) -> "list[Endpoint]":
     from deployment.commands import endpoints  # where no server runs, nobody waits for the SDK
 
     return endpoints.endpoints_of(endpoints.client_of(server))

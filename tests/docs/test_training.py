@@ -12,8 +12,7 @@ from training import curve
 from training.models import FAMILIES
 from training.models.family import Family, Given
 from training.models.rounds import BoostedByRounds
-from training.search.methods import Engine, Method
-from training.search.plan import ExecutorName, Search
+from training.search.plan import Engine, ExecutorName, Method, Search
 from training.use_case import Split
 
 PAGE = (PROJECT / "docs" / "training.md").read_text(encoding="utf-8")

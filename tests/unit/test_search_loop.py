@@ -13,7 +13,8 @@ from training.models import FAMILIES
 from training.search.executors.in_process import InProcess
 from training.search.joint import Candidate, JointSpace
 from training.search.loop import Found, Loop, ResumeRefused, SearchFailed, Terms
-from training.search.methods import Engine, proposer
+from training.search.methods import proposer
+from training.search.plan import Engine
 from training.search.pruning import WARM_UP, Bar, MedianRule
 from training.search.space import Params
 from training.search.trial import Attempt, Task, Trial

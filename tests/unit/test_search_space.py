@@ -11,9 +11,9 @@ import pytest
 from training.models import FAMILIES, SEARCHED
 from training.search.hyperopt import Algorithm, algorithm, expression, point, result
 from training.search.joint import Candidate, JointSpace
-from training.search.methods import Engine, Method, proposer
+from training.search.methods import proposer
 from training.search.narrowing import Range, joint_space
-from training.search.plan import Search
+from training.search.plan import Engine, Method, Search
 from training.search.space import Choice, Dimension, Float, Int, SpaceRefused, When, check, present
 
 SPACE = JointSpace(

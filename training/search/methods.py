@@ -1,14 +1,11 @@
 """Which methods and engines there are, and the proposer of each."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from training.search.grid import Grid
 from training.search.joint import JointSpace
+from training.search.plan import Engine, Method
 from training.search.proposer import Proposer
-
-Method = Literal["grid", "random", "tpe"]
-Engine = Literal["hyperopt", "optuna"]
 
 
 def _hyperopt(space: JointSpace, method: Method, seed: int) -> Proposer:

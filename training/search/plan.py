@@ -10,8 +10,13 @@ from training.models import SEARCHED
 from training.part import Part, known_word
 from training.search.joint import JointSpace
 from training.search.left_out import require_known
-from training.search.methods import Engine, Method
 from training.search.narrowing import Range, joint_space
+
+Method = Literal["grid", "random", "tpe"]
+
+
+Engine = Literal["hyperopt", "optuna"]
+
 
 ExecutorName = Literal["in_process", "processes", "spark_trials", "spark_connect"]
 
