@@ -16,11 +16,11 @@ from scipy import sparse, stats
 from benchmarks.measure import measure, tool
 from lakehouse import console
 from lakehouse.settings import PROJECT, Settings
+from scoring.scorer import predict
 from training.dataset import load_frame
 from training.evaluation import METRICS, Floats
 from training.feature_store.home import open_store
 from training.models import FAMILIES
-from training.scoring import predict
 from training.search.running import search
 from training.search.trial import Attempt, Trial, best, fit
 from training.splitting import Split, folds, split

@@ -14,14 +14,14 @@ from mlflow.types import ColSpec
 
 from deployment.decision import Input, Measured, Scores
 from deployment.holdout import Holdout
-from deployment.model_server.golden import ANSWER, REQUEST, agree, rows_of
-from deployment.model_server.vouched import fetch
 from lakehouse.errors import LakehouseError
+from scoring.golden import ANSWER, REQUEST, agree, rows_of
+from scoring.pyfunc import ScoringModel
+from scoring.registered_files import fetch
+from scoring.scorer import Scorer
 from training.criteria import Guards
 from training.evaluation import Floats
 from training.frame import Classes
-from training.pyfunc import ScoringModel
-from training.scoring import Scorer
 
 WARM_UP, ANSWERS = 20, 300
 Nanoseconds = Callable[[], int]

@@ -13,10 +13,10 @@ from time import monotonic
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from scoring.estimators.blend import averaged
+from scoring.scorer import predict
 from training.evaluation import METRICS, Floats, Labels, Task, evaluate
 from training.models import FAMILIES
-from training.models.blend import averaged
-from training.scoring import predict
 from training.search.blend import blended
 from training.search.joint import Candidate
 from training.search.trial import Attempt, Trial, fit, together

@@ -9,12 +9,12 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from training.curve import EDGE, Curve, Plan, along
+from scoring.estimators.calibrated import Calibrated
+from scoring.estimators.calibration_curve import EDGE, CalibrationChoice, CurveKind, calibrated_by
 from training.evaluation import Floats, Labels
 from training.intervals import Interval, Rows, intervals
-from training.models.calibrated import Calibrated
 
-CURVES: tuple[Curve, ...] = get_args(Curve)
+CURVES: tuple[CurveKind, ...] = get_args(CurveKind)
 FLATTEST = 0.01  # the slope of a sigmoid that would turn the order round
 
 
@@ -54,9 +54,9 @@ class Calibration:
         gains: what each curve that was tried brings; empty where it could not be measured.
     """
 
-    curve: Curve | None
+    curve: CurveKind | None
     numbers: Floats
-    gains: Mapping[Curve, Gain]
+    gains: Mapping[CurveKind, Gain]
 
     def applied(self, model: object) -> object:
         """The fitted model, its probabilities through the curve."""
@@ -64,7 +64,7 @@ class Calibration:
 
     def along(self, predicted: Floats) -> Floats:
         """(n,) what the curve makes of probabilities."""
-        return predicted if self.curve is None else along(self.curve, self.numbers, predicted)
+        return predicted if self.curve is None else calibrated_by(self.curve, self.numbers, predicted)
 
     @property
     def told(self) -> str:
@@ -81,7 +81,7 @@ class Calibration:
 UNCALIBRATED = Calibration(None, np.empty(0), {})
 
 
-def calibrate(plan: Plan, folds: Sequence[Validated], *, in_time: bool) -> Calibration:
+def calibrate(plan: CalibrationChoice, folds: Sequence[Validated], *, in_time: bool) -> Calibration:
     """Fit the curve that the plan names; of `auto`, the one that helps most, or none.
 
     Args:
@@ -105,7 +105,7 @@ def pooled(folds: Sequence[Validated]) -> Validated:
     )
 
 
-def fitted(curve: Curve, rows: Validated) -> Floats:
+def fitted(curve: CurveKind, rows: Validated) -> Floats:
     """The numbers of the curve that is truest on these rows."""
     if curve == "isotonic":
         steps = IsotonicRegression(y_min=0, y_max=1).fit(rows.predicted, rows.labels)
@@ -115,10 +115,10 @@ def fitted(curve: Curve, rows: Validated) -> Floats:
     return np.asarray([max(line.coef_[0, 0], FLATTEST), line.intercept_[0]], dtype=np.float64)
 
 
-def _gain(curve: Curve, folds: Sequence[Validated], *, in_time: bool) -> Gain:
+def _gain(curve: CurveKind, folds: Sequence[Validated], *, in_time: bool) -> Gain:
     gained = [
         _log_losses(rows.labels, rows.predicted)
-        - _log_losses(rows.labels, along(curve, fitted(curve, others), rows.predicted))
+        - _log_losses(rows.labels, calibrated_by(curve, fitted(curve, others), rows.predicted))
         for others, rows in _apart(folds, in_time=in_time)
     ]
     rows = np.concatenate(gained)

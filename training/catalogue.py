@@ -13,7 +13,7 @@ import click
 
 from lakehouse import console
 from lakehouse.settings import PROJECT
-from training.encoding import ENCODINGS, index_tables
+from scoring.encodings import ENCODINGS, index_tables
 from training.feature_schema import Promises, declared, users
 from training.use_case import UseCase, load_all
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from lakehouse.declaration import Part, known_word
 from training.evaluation import METRICS, Task
-from training.part import Part, known_word
 
 
 class Guards(Part):

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from scoring.encoder import Encoder
+from scoring.encodings import Encoding, Number, Values, index_tables
 from training import labels
-from training.encoder import Encoder
-from training.encoding import Encoding, Number, Values, index_tables
 from training.feature_store import FeatureLookup, FeatureStore, FeatureTable, Spine, Versions
 from training.frame import FrameRefused, TrainingFrame
 from training.use_case import Lookup, UseCase

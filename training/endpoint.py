@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from training.curve import Plan as Calibration
-from training.encoder import Unknown
-from training.part import Part
+from lakehouse.declaration import Part
+from scoring.encoder import UnknownCategories
+from scoring.estimators.calibration_curve import CalibrationChoice as Calibration
 from training.threshold import UNTUNED, Rule
 
 HOOK = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"  # package.module:function
@@ -52,7 +52,7 @@ class Serving(Part):
     preprocess: str | None = Field(default=None, pattern=HOOK)
     postprocess: str | None = Field(default=None, pattern=HOOK)
     lookup: Keys | None = None
-    unknown_categories: Unknown = "refuse"
+    unknown_categories: UnknownCategories = "refuse"
     request_log: RequestLogging = RequestLogging()
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.predictions import Floats, Task, decided
+from scoring.predictions import Floats, Task, decided
 
 __all__ = ["METRICS", "Floats", "Labels", "Metric", "Task", "decided", "evaluate", "metrics_of"]
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from lakehouse.console import number_of
 from lakehouse.errors import LakehouseError
-from training.encoder import Encoder, Form
-from training.encoding import Columns
+from scoring.encoder import Encoder, MatrixFormat
+from scoring.encodings import FeatureColumns
 from training.evaluation import Task
 from training.feature_store import Versions
 
@@ -105,7 +105,7 @@ class TrainingFrame:
     task: Task
     x: "sparse.csr_matrix"
     columns: tuple[str, ...]
-    features: Columns
+    features: FeatureColumns
     y: npt.NDArray[Any]
     times: Times
     keys: npt.NDArray[Any]
@@ -127,7 +127,7 @@ class TrainingFrame:
             keys=self.keys[selected],
         )
 
-    def inputs(self, form: Form) -> Any:
+    def inputs(self, form: MatrixFormat) -> Any:
         """The rows as a learner takes them: `x`, or the feature columns side by side."""
         return self.x if form == "sparse" else self.encoder.inputs(form, self.features)
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from training.encoder import Encoder
-from training.encoding import Categorical
-from training.hooks.hook import Record
-from training.scoring import Refused, Scorer
+from scoring.encoder import Encoder
+from scoring.encodings import Categorical
+from scoring.hooks.hook import Record
+from scoring.scorer import Refused, Scorer
 
 DRAWN, MOST = 100, 4  # rows to choose from, and how many of them are taken
 LISTED = 30  # categories of one column that are drawn from

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from training.encoder import Encoder, Form
+from scoring.encoder import Encoder, MatrixFormat
 from training.frame import TrainingFrame
 
 Groups = Mapping[str, tuple[str, ...]]
@@ -22,7 +22,7 @@ def groups(encoder: Encoder) -> Groups:
     return {column: tuple(dict.fromkeys(features)) for column, features in found.items() if features}
 
 
-def without(frame: TrainingFrame, left_out: Collection[str], form: Form) -> tuple[TrainingFrame, Places]:
+def without(frame: TrainingFrame, left_out: Collection[str], form: MatrixFormat) -> tuple[TrainingFrame, Places]:
     """The frame without some raw inputs, and which places of a row in this form it keeps.
 
     Raises:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from sklearn.pipeline import Pipeline
 
 from lakehouse import console
+from scoring.encoder import MatrixFormat
+from scoring.scorer import Scorer, predict
 from training.calibration import UNCALIBRATED, Calibration, Validated, calibrate, pooled
-from training.encoder import Form
 from training.frame import TrainingFrame
 from training.models import FAMILIES
-from training.scoring import Scorer, predict
 from training.search.trial import Trial, fit
 from training.splitting import Fold, folds
 from training.threshold import Rule, tuned
@@ -70,7 +70,7 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
     return Refitted(decided, tuple(told), _measured(calibration, threshold), apart)
 
 
-def out_of_fold(apart: Sequence[Pipeline], cut: Sequence[Fold], takes: Form) -> list[Validated]:
+def out_of_fold(apart: Sequence[Pipeline], cut: Sequence[Fold], takes: MatrixFormat) -> list[Validated]:
     """What each pipeline says of the validation rows of its fold, whose other rows it was fitted on."""
     return [
         Validated(fold.validate.y, predict(pipeline, fold.validate.task, fold.validate.inputs(takes)))

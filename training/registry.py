@@ -15,14 +15,15 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse.console import number_of
 from lakehouse.errors import LakehouseError
-from training.artifacts import DIGEST, digest
+from lakehouse.settings import PROJECT
+from scoring.digest import DIGEST, digest
+from scoring.key_lookup import KeyedRows, KeyLookup
+from scoring.scorer import Scorer
 from training.golden import golden_rows
 from training.intervals import Interval
-from training.lookup import KeyedRows, KeyLookup
 from training.models import FAMILIES
 from training.provenance import Provenance
 from training.refitting import Refitted
-from training.scoring import Scorer
 from training.search.blend import in_words
 from training.search.joint import Candidate
 from training.search.left_out import left_out, others
@@ -31,8 +32,7 @@ from training.signature import input_example, requirements, signature
 from training.use_case import UseCase
 from training.versions import CHALLENGER, model_of
 
-PACKAGE = Path(__file__).resolve().parent
-
+CODE = [str(PROJECT / package) for package in ("lakehouse", "scoring")]  # travels with every version
 
 _CUT_SHORT = {
     "out_of_time": " of a search that ran out of time",
@@ -104,9 +104,9 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
         # The requirements are given, or MLflow would run the model for seconds to find them.
         logged: ModelInfo = mlflow.pyfunc.log_model(
             name=use_case.name,
-            python_model=str(PACKAGE / "served_model.py"),
+            python_model=str(PROJECT / "scoring" / "served_model.py"),
             artifacts=scorer.save(Path(folder)),
-            code_paths=[str(PACKAGE), str(PACKAGE.parent / "lakehouse")],
+            code_paths=CODE,
             signature=passes,
             input_example=input_example(use_case.golden_request, passes.inputs),
             pip_requirements=requirements(scorer),

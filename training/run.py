@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from lakehouse import console
 from lakehouse.settings import Settings
 from training import lineage, registry, report, searching
-from training.compiled.compilation import compiled
+from training.compilation import compiled
 from training.dataset import load_frame
 from training.evaluation import METRICS, Floats, evaluate
 from training.feature_store.home import open_store

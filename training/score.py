@@ -20,11 +20,11 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 from lakehouse import console
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.settings import Settings
-from training.batch import REASON, Packed, answered_features, answered_records
+from scoring.batch import REASON, Packed, answered_features, answered_records
+from scoring.pyfunc import ScoringModel
+from scoring.scorer import Scorer
 from training.feature_store import FeatureLookup, FeatureStore, Spine
 from training.feature_store.home import open_store
-from training.pyfunc import ScoringModel
-from training.scoring import Scorer
 from training.tracking import tracking
 from training.use_case import UseCase, load
 from training.versions import CHAMPION, version_of, versions_of

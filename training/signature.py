@@ -10,11 +10,11 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-from training.encoding import Cohort, Encoding, Flag, Number
-from training.hooks.fields import Kind
-from training.hooks.source import BROUGHT_ALONG, distributions
-from training.models.rounds import BoostedByRounds
-from training.scoring import Scorer
+from scoring.encodings import Cohort, Encoding, Flag, Number
+from scoring.estimators.early_stopping import EarlyStoppingBooster
+from scoring.hooks.fields import Kind
+from scoring.hooks.source import BROUGHT_ALONG, distributions
+from scoring.scorer import Scorer
 
 # What reading a version imports, whatever is in it.
 _ALWAYS = frozenset({"mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops"})
@@ -80,7 +80,7 @@ class _Observer(pickle.Pickler):
 
     def reducer_override(self, met: Any) -> Any:
         self.modules.add(str(getattr(met, "__module__", None) or type(met).__module__))
-        if isinstance(met, BoostedByRounds):  # whose model may be written as bytes, which say nothing
+        if isinstance(met, EarlyStoppingBooster):  # whose model may be written as bytes, which say nothing
             self.modules.add(met.library)
         return NotImplemented
 

@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from lakehouse.declaration import Part, known_word
 from training.evaluation import Floats, Labels
-from training.part import Part, known_word
 
 UNTUNED = 0.5  # by which trials decide where the threshold is tuned after them
 EDGE = 1e-9

@@ -7,14 +7,14 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from lakehouse.declaration import Part, known_word
 from lakehouse.errors import LakehouseError, nearest
+from scoring.hooks import HookRefused, Hooks
+from scoring.scorer import FIELDS, Answering
 from training.criteria import Promotion
 from training.endpoint import Serving
 from training.evaluation import METRICS, Task, metrics_of
-from training.hooks import HookRefused, Hooks
 from training.models import FAMILIES, SEARCHED
-from training.part import Part, known_word
-from training.scoring import FIELDS, Answering
 from training.search.narrowing import Range
 from training.search.plan import Search
 from training.threshold import Rule

@@ -11,8 +11,8 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from deployment.ledger import EntryUnwritten, LedgerBroken, LedgerHome, PromotionBusy
-from lakehouse.claim import Claim, WarehouseBusy
 from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.writer_lock import Claim, WarehouseBusy
 
 TABLE = TableName("deployment", "ledger")
 CLAIMS = ".claims"  # beside the table

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from training.encoder import Encoder
-from training.encoding import LARGEST, Cohort, Encoding, Flag, Number
-from training.hooks import Fields
+from scoring.encoder import Encoder
+from scoring.encodings import LARGEST, Cohort, Encoding, Flag, Number
+from scoring.hooks import Fields
 
 if TYPE_CHECKING:
     from mlflow.models import Model as Metadata
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    from training.scoring import Scorer
+    from scoring.scorer import Scorer
 
 JsonSchema = dict[str, Any]
 ANYTHING: JsonSchema = {}

@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import quote
 
 from deployment.model_server import local_registry
-from deployment.model_server.vouched import NotVouched, checked, digest_in, fetch
-from training.artifacts import digest
+from scoring.digest import digest
+from scoring.registered_files import NotVouched, checked, digest_in, fetch
 
 LOG = logging.getLogger(__name__)
 SECONDS = 600.0

@@ -18,13 +18,14 @@ from deployment.model_server.fetching import Copies, FetchFailed
 from deployment.model_server.payload_table import NO_RULE, LogRule
 from deployment.model_server.scoring_request import ScoringRequest
 from lakehouse.errors import LakehouseError
-from training.contracts import ContractViolation
-from training.hooks import HookFailed
-from training.lookup import KeyedRows, KeyLookup
-from training.scoring import PIPELINE, SCORER, Scorer
+from scoring.contract import ContractViolation
+from scoring.golden import REQUEST, rows_of
+from scoring.hooks import HookFailed
+from scoring.key_lookup import KeyedRows, KeyLookup
+from scoring.scorer import PIPELINE, SCORER, Scorer
 
 if TYPE_CHECKING:
-    from training.feature_store.online import OnlineStore
+    from lakehouse.online_store import OnlineStore
 
 LOG = logging.getLogger(__name__)
 Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
@@ -165,12 +166,12 @@ class Registry:
         """The model in a folder of files, after it has answered its golden request, and what it says of itself."""
         said = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (a SafeLoader)
         flavor, metadata = said["flavors"].get("python_function", {}), said.get("metadata") or {}
-        registered, example = self._copies.registered(folder), metadata.get(golden.REQUEST)
+        registered, example = self._copies.registered(folder), metadata.get(REQUEST)
         artifacts = {name: str(folder / about["path"]) for name, about in flavor.get("artifacts", {}).items()}
         if {PIPELINE, SCORER} <= artifacts.keys():  # one of ours needs no MLflow to be read
             scorer = Scorer.load(artifacts)
             quick = scorer.compiled.quick_rows if scorer.compiled else 0
-            first = golden.rows_of(example)[0] if example else None
+            first = rows_of(example)[0] if example else None
             described = about.of_scorer(scorer, registered, first)
             answer: Answer = scorer.answer
             if said_of_keys := metadata.get("lookup"):
@@ -187,7 +188,7 @@ class Registry:
         if self._online_folder is None:
             raise ApiError.unavailable("This server has no online tables to look features up in.")
         if self._online_store is None:
-            from training.feature_store.online import OnlineStore
+            from lakehouse.online_store import OnlineStore
 
             self._online_store = OnlineStore(self._online_folder)
         try:

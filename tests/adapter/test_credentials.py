@@ -8,7 +8,7 @@ import pytest
 from dbt.adapters.embedded.connections import EmbeddedCredentials
 from dbt.parser import models
 
-from lakehouse.claim import WarehouseBusy
+from lakehouse.writer_lock import WarehouseBusy
 from tests.adapter.project import Project
 
 SAMPLED = 5000  # of 5001 numbers, the one at which dbt parses a copy of the model too

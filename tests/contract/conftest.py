@@ -14,11 +14,11 @@ from deployment.model_server import process
 from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
+from scoring.digest import DIGEST, digest
 from tests.contract.commands import promoting
 from tests.contract.databases import new_database
 from tests.contract.people import Place, let_challenge, opened
 from tests.ports import free_port
-from training.artifacts import DIGEST, digest
 
 STRICT = """
 import mlflow

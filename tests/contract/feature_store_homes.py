@@ -11,10 +11,11 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.errors import nearest
+from lakehouse.online_store import Published
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
+from scoring.encodings import ENCODINGS
 from tests.contract.unity_catalog import Table, Workspace
-from training.encoding import ENCODINGS
 from training.feature_store import (
     Feature,
     FeatureLookup,
@@ -30,7 +31,6 @@ from training.feature_store import (
     Versions,
 )
 from training.feature_store.local import LocalFeatureStore
-from training.feature_store.online import Published
 
 SQL_TYPES = {pa.int64(): "bigint", pa.string(): "string", pa.float64(): "double"}
 

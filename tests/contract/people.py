@@ -24,6 +24,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
+from scoring.scorer import Answering, Scorer
 from tests.unit.frames import by_time
 from training import splitting
 from training.dataset import load_frame
@@ -33,7 +34,6 @@ from training.feature_store.local import LocalFeatureStore
 from training.provenance import provenance
 from training.refitting import Refitted
 from training.registry import register
-from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.loop import Found
 from training.search.space import Params

@@ -18,21 +18,21 @@ from deployment.model_server.models import ContractModel
 from deployment.model_server.scoring_request import ScoringRequest
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound
+from scoring.batch import Packed, VersionUnseen
+from scoring.hooks import Hooks
+from scoring.scorer import Answering, Refused, Scorer
 from tests.contract.feature_store_homes import Declared, LocalHome
 from tests.unit.frames import ENCODER, alternating
 from tests.unit.shelf import use_case
 from tests.unit.test_scoring import PIPELINE
-from training.batch import Packed, VersionUnseen
 from training.feature_store import TableTaken
-from training.hooks import Hooks
 from training.score import ScoreRefused, Version, counts, find_version, score
-from training.scoring import Answering, Refused, Scorer
 from training.search.joint import Candidate
 from training.search.trial import fit
 
 BOTH = Answering(("label", "probability"), 0.5)
 GOLDEN = {"amount": 1.5, "place": "Bonn", "known": None}
-BANDED = Hooks.find(None, "training.hooks.probability_band:add_band", GOLDEN, BOTH.samples())
+BANDED = Hooks.find(None, "scoring.hooks.probability_band:add_band", GOLDEN, BOTH.samples())
 PLAIN, HOOKED = Scorer(PIPELINE, ENCODER, BOTH), Scorer(PIPELINE, ENCODER, BOTH, BANDED)
 NEIGHBOURS = Candidate(
     "knn", {"n_neighbors": 5, "weights": "distance", "distance": "cosine", "numeric_shape": "as_is"}

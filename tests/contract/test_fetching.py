@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from deployment.model_server import local_registry
 from deployment.model_server.fetching import Copies
-from training.artifacts import DIGEST, digest
+from scoring.digest import DIGEST, digest
 
 
 def copies(tracking_uri: str, folder: Path) -> Copies:

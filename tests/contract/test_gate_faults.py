@@ -14,11 +14,11 @@ from deployment.gate import Gate
 from deployment.holdout import HoldoutRefused
 from deployment.verdict import VerdictUnwritten
 from lakehouse.errors import LakehouseError
+from scoring.scorer import Scorer
 from tests.contract.commands import promote
 from tests.contract.crowned import BEFORE, require_sound
 from tests.contract.people import NAME, Place, actions
 from training.golden import MOST
-from training.scoring import Scorer
 
 
 @pytest.fixture

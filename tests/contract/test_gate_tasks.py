@@ -20,15 +20,15 @@ from deployment.gate import Gate
 from deployment.ledger import Ledger
 from deployment.ledger.folder import FolderLedger
 from lakehouse.warehouse import Warehouse
+from scoring.estimators.blend import Blend
+from scoring.scorer import Scorer
 from tests.contract.people import NAME, PARAMS, USE_CASE, Place, mlflow_as_before
 from training import splitting
 from training.dataset import load_frame
 from training.frame import TrainingFrame
-from training.models.blend import Blend
 from training.provenance import provenance
 from training.refitting import Refitted
 from training.registry import register
-from training.scoring import Scorer
 from training.search.joint import Candidate
 from training.search.loop import Found
 from training.search.trial import Trial, fit

@@ -22,11 +22,11 @@ from deployment.model_server.auth import read_token
 from deployment.model_server.clock import SYSTEM
 from deployment.model_server.models import ModelNotLoaded, Registry
 from deployment.model_server.settings import ServerSettings
-from deployment.model_server.vouched import NotVouched, fetch
 from lakehouse.settings import PROJECT, Serving
+from scoring.digest import DIGEST, digest
+from scoring.registered_files import NotVouched, fetch
 from tests.contract.people import mlflow_as_before
 from tests.ports import free_port
-from training.artifacts import DIGEST, digest
 
 ROWS = [{"age": 50}]
 SCORE = "/serving-endpoints/e/invocations"

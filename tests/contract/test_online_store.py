@@ -14,12 +14,12 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from lakehouse.online_store import OnlineStore, OnlineTableRefused
 from lakehouse.session import open_session
 from lakehouse.warehouse import Warehouse
 from tests.contract.test_point_in_time import TIME, day, write
 from training.feature_store import KeyDoubled, NoFeatureTable
 from training.feature_store.local import ONLINE, LocalFeatureStore
-from training.feature_store.online import OnlineStore, OnlineTableRefused
 
 NAME = "gold.orders"
 

@@ -12,8 +12,9 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from deployment.model_server.golden import agree
 from lakehouse.settings import Settings
+from scoring.golden import agree
+from scoring.scorer import Scorer
 from tests.contract import clean_environment
 from tests.contract.databases import new_database
 from tests.contract.people import mlflow_as_before
@@ -22,7 +23,7 @@ from tests.unit.points import POINTS, rows_of
 from tests.unit.shelf import use_case
 from tests.unit.test_scoring import PARAMS, RECORDS
 from training import splitting
-from training.compiled.compilation import compiled
+from training.compilation import compiled
 from training.evaluation import Task, metrics_of
 from training.frame import TrainingFrame
 from training.intervals import Interval
@@ -30,7 +31,6 @@ from training.models import FAMILIES
 from training.provenance import provenance
 from training.refitting import Refitted, refit
 from training.registry import VersionDamaged, register
-from training.scoring import Scorer
 from training.search.blend import blended
 from training.search.joint import Candidate
 from training.search.loop import Found
@@ -52,7 +52,7 @@ SPLIT: Split = splitting.split(alternating(100), by_time(holdout=0.2))
 def banded(name: str) -> UseCase:
     plain = use_case("gold.people").model_dump() | {"name": name, "golden_request": RECORDS[0]}
     return UseCase.model_validate(
-        plain | {"serving": {"endpoint": name, "postprocess": "training.hooks.probability_band:add_band"}}
+        plain | {"serving": {"endpoint": name, "postprocess": "scoring.hooks.probability_band:add_band"}}
     )
 
 
@@ -204,11 +204,11 @@ SCRIPT = """
 import json, sys, mlflow.pyfunc
 model = mlflow.pyfunc.load_model(sys.argv[1])
 records = json.loads(sys.argv[2])
-import pandas as pd, training
+import pandas as pd, scoring
 print(json.dumps({
     "answers": model.unwrap_python_model().answer(records),
     "framed": model.predict(pd.DataFrame(records)).to_dict("records"),
-    "training": training.__file__,
+    "scoring": scoring.__file__,
     "modules": sorted({name.partition(".")[0] for name in sys.modules}),
 }))
 """
@@ -226,5 +226,5 @@ def test_a_version_loads_where_only_its_requirements_are(version: ModelVersion, 
     expected = scorer_of(banded("people")).answer(records)
     assert said["answers"] == expected
     assert said["framed"] == expected
-    assert said["training"].startswith(str(files / "code"))
+    assert said["scoring"].startswith(str(files / "code"))
     assert WITHOUT & set(said["modules"]) == set()

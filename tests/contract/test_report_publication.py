@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
+from scoring.scorer import Answering, Scorer
 from tests.contract.databases import new_database
 from tests.contract.people import mlflow_as_before
 from tests.unit.frames import ENCODER, alternating, by_time
@@ -19,7 +20,6 @@ from training.provenance import Provenance, provenance
 from training.refitting import Refitted
 from training.report.publication import ReportFailed
 from training.report.rival import find
-from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.loop import Found
 from training.search.trial import Trial, fit, run_trial

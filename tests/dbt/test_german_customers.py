@@ -15,11 +15,11 @@ import pytest
 
 from lakehouse.errors import LakehouseError
 from lakehouse.warehouse import TableName, Warehouse
+from scoring.contract import check
+from scoring.encoder import Encoder
+from scoring.encodings import index_tables
 from simulation.run import Sample, deliver
 from tests.checkout import Checkout
-from training.contracts import check
-from training.encoder import Encoder
-from training.encoding import index_tables
 from training.feature_store.local import LocalFeatureStore
 
 BEGIN = datetime(2021, 1, 1, tzinfo=UTC)

@@ -10,15 +10,15 @@ from scipy.special import expit
 
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableName, Warehouse
+from scoring.contract import check
+from scoring.encoder import Encoder
+from scoring.encodings import index_tables, slug
 from simulation import effects
 from simulation.places import Places
 from simulation.run import KOMMUNEN
 from tests.checkout import Checkout
 from tests.unit.regressions import Floats, estimates
-from training.contracts import check
 from training.dataset import load_frame
-from training.encoder import Encoder
-from training.encoding import index_tables, slug
 from training.feature_store.local import LocalFeatureStore
 from training.use_case import load
 

@@ -7,11 +7,11 @@ from typing import get_args
 import pytest
 
 from lakehouse.settings import PROJECT
+from scoring.estimators import calibration_curve
+from scoring.estimators.early_stopping import EarlyStoppingBooster
 from tests.unit.points import POINTS
-from training import curve
 from training.models import FAMILIES
 from training.models.family import Family, Given
-from training.models.rounds import BoostedByRounds
 from training.search.plan import Engine, ExecutorName, Method, Search
 from training.use_case import Split
 
@@ -33,7 +33,7 @@ def by_rounds(family: Family) -> bool:
     if params is None:
         return False
     model = family.build(params, 0, Given(min(family.tasks), 2, {})).named_steps["model"]
-    return isinstance(model, BoostedByRounds)
+    return isinstance(model, EarlyStoppingBooster)
 
 
 def test_the_families_are_those_of_the_code_in_its_order() -> None:
@@ -58,7 +58,7 @@ def test_every_key_of_a_search_is_on_the_page() -> None:
 
 @pytest.mark.parametrize(
     "choices",
-    [Method, Engine, ExecutorName, curve.Plan, Split.model_fields["by"].annotation],
+    [Method, Engine, ExecutorName, calibration_curve.CalibrationChoice, Split.model_fields["by"].annotation],
     ids=["method", "engine", "executor", "calibration", "split"],
 )
 def test_every_choice_is_on_the_page(choices: object) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.encoder import Encoder
-from training.encoding import ENCODINGS
+from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS
 from training.frame import TrainingFrame
 from training.use_case import Split
 

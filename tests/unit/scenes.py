@@ -18,7 +18,7 @@ from deployment.model_server.app import create_app
 from deployment.model_server.models import ContractModel, Model, ModelNotLoaded
 from deployment.model_server.scoring_request import ScoringRequest
 from deployment.model_server.settings import ServerSettings
-from training.contracts import ContractViolation, Problem
+from scoring.contract import ContractViolation, Problem
 
 ROOT = "/api/2.0/serving-endpoints"
 SCORE = "/serving-endpoints/e/invocations"

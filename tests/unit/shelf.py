@@ -9,9 +9,9 @@ from typing import Any, cast
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from training.encoding import ENCODINGS
+from lakehouse.online_store import Published
+from scoring.encodings import ENCODINGS
 from training.feature_store import Feature, FeatureLookup, FeatureStore, FeatureTable, Snapshot, Spine, Versions
-from training.feature_store.online import Published
 from training.use_case import UseCase
 
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scoring.contract import ContractViolation
+from scoring.encodings import ENCODINGS
+from scoring.pyfunc import ScoringModel
+from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER, alternating
 from tests.unit.points import POINTS
-from training.contracts import ContractViolation
-from training.encoding import ENCODINGS
 from training.models import FAMILIES
-from training.pyfunc import ScoringModel
-from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.trial import fit
 

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.settings import Settings
+from scoring.encodings import FeatureColumns
+from scoring.estimators.blend import averaged, in_blocks
+from scoring.scorer import FIELDS, Answering, Scorer, predict
 from tests.unit.frames import ENCODER, by_time
 from tests.unit.points import POINTS, rows_of
 from tests.unit.shelf import use_case
 from training import splitting
 from training.blending import Judge, Judged, blend, chosen, measured
-from training.encoding import Columns
 from training.evaluation import Task, evaluate
 from training.memory import RowsTooLarge
 from training.models import FAMILIES
-from training.models.blend import averaged, in_blocks
-from training.scoring import FIELDS, Answering, Scorer, predict
 from training.search import record
 from training.search.blend import blended, members
 from training.search.joint import Candidate
@@ -86,7 +86,7 @@ def test_a_blend_is_a_record_like_any_trial() -> None:
 )
 def test_dense_rows_become_the_blocks_that_training_had(rows: list[tuple[float, int, int]]) -> None:
     amounts, places, known = np.asarray(rows, dtype=np.float64).T
-    columns: Columns = {
+    columns: FeatureColumns = {
         "amount": amounts,
         "place_index": places,  # 4 and 5 are newer than the vocabulary
         "known": known,

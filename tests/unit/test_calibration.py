@@ -5,12 +5,12 @@ import pytest
 import skops.io
 from scipy.special import expit, logit
 
+from scoring.estimators.calibrated import Calibrated, like
+from scoring.estimators.calibration_curve import CurveKind, calibrated_by
+from scoring.scorer import TRUSTED
 from tests.unit.frames import alternating
 from training.calibration import CURVES, Validated, calibrate, fitted
-from training.curve import Curve, along
 from training.evaluation import METRICS
-from training.models.calibrated import Calibrated, like
-from training.scoring import TRUSTED
 from training.search.joint import Candidate
 from training.search.space import Value
 from training.search.trial import fit
@@ -68,10 +68,10 @@ def test_one_fold_measures_nothing() -> None:
 
 @pytest.mark.parametrize("curve", CURVES)
 @pytest.mark.parametrize("bend", [3.0, 0.3, -1.0])
-def test_no_curve_changes_the_order_of_rows(curve: Curve, bend: float) -> None:
+def test_no_curve_changes_the_order_of_rows(curve: CurveKind, bend: float) -> None:
     rows = folds(bend)[0]
     numbers = fitted(curve, rows)
-    through = along(curve, numbers, rows.predicted)
+    through = calibrated_by(curve, numbers, rows.predicted)
     for metric in ("roc_auc", "average_precision"):
         before, after = (METRICS[metric].function(rows.labels, said, 0.5) for said in (rows.predicted, through))
         assert after == pytest.approx(before, abs=1e-12)
@@ -79,7 +79,7 @@ def test_no_curve_changes_the_order_of_rows(curve: Curve, bend: float) -> None:
 
 
 @pytest.mark.parametrize("curve", CURVES)
-def test_a_calibrated_model_is_kept_without_pickle_and_answers_as_before(curve: Curve) -> None:
+def test_a_calibrated_model_is_kept_without_pickle_and_answers_as_before(curve: CurveKind) -> None:
     rows = alternating(80)
     params: dict[str, Value] = {
         "inverse_regularization": 1.0,
@@ -92,7 +92,7 @@ def test_a_calibrated_model_is_kept_without_pickle_and_answers_as_before(curve: 
     plain = model.predict_proba(rows.x)[:, 1]
     calibrated = Calibrated(model, curve, fitted(curve, Validated(rows.y, plain)))
     said = calibrated.predict_proba(rows.x)
-    assert said[:, 1].tolist() == along(curve, calibrated.numbers, plain).tolist()
+    assert said[:, 1].tolist() == calibrated_by(curve, calibrated.numbers, plain).tolist()
     assert np.allclose(said.sum(axis=1), 1)
     kept = skops.io.dumps(calibrated)
     assert set(skops.io.get_untrusted_types(data=kept)) <= TRUSTED

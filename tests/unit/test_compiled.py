@@ -13,17 +13,18 @@ import pytest
 
 from deployment.model_server.models import ContractModel
 from deployment.model_server.scoring_request import ScoringRequest
+from scoring.compiled import LIMIT, difference
+from scoring.estimators.calibrated import Calibrated
+from scoring.estimators.calibration_curve import CurveKind
+from scoring.scorer import FIELDS, Answering, Scorer
 from tests.unit.points import POINTS, rows_of
 from tests.unit.test_scoring import RECORDS
+from training import onnx_export
 from training.calibration import Validated, fitted
-from training.compiled import LIMIT, conversion, difference
-from training.compiled.compilation import Compilation, compiled
-from training.curve import Curve
+from training.compilation import Compilation, compiled
 from training.evaluation import METRICS, Task
 from training.frame import TrainingFrame
 from training.models import FAMILIES, trees
-from training.models.calibrated import Calibrated
-from training.scoring import FIELDS, Answering, Scorer
 from training.search.blend import blended
 from training.search.joint import Candidate
 from training.search.trial import fit
@@ -61,7 +62,7 @@ def scorer_of(candidate: Candidate, rows: TrainingFrame, threshold: float = 0.5)
     return Scorer(pipeline, rows.encoder, answering, takes=FAMILIES[candidate.family].takes)
 
 
-def calibrated(scorer: Scorer, rows: TrainingFrame, curve: Curve) -> Scorer:
+def calibrated(scorer: Scorer, rows: TrainingFrame, curve: CurveKind) -> Scorer:
     numbers = fitted(curve, Validated(rows.y, scorer.predicted(rows.features)))
     return replace(scorer, pipeline=Calibrated(scorer.pipeline, curve, numbers))
 
@@ -127,7 +128,7 @@ def test_boosters_whose_categories_no_graph_knows_are_graphs_where_there_are_non
 
 @pytest.mark.parametrize("curve", ["sigmoid", "isotonic"])
 @pytest.mark.parametrize("family", ["logistic_regression", "knn", "lightgbm", "catboost"])
-def test_a_calibrated_version_is_served_through_its_curve(tmp_path: Path, family: str, curve: Curve) -> None:
+def test_a_calibrated_version_is_served_through_its_curve(tmp_path: Path, family: str, curve: CurveKind) -> None:
     rows = where_places_count("binary")
     scorer = scorer_of(Candidate(family, {**PARAMS[family], "without.known": True}), rows, threshold=0.3)
     found = require_served(calibrated(scorer, rows, curve), rows, tmp_path)
@@ -171,7 +172,7 @@ def test_a_blend_with_a_member_that_has_no_form_is_served_as_it_was_fitted(tmp_p
 def test_xgboost_answers_itself_where_a_graph_would_compare_many_categories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Task
 ) -> None:
-    monkeypatch.setattr(conversion, "MOST_COMPARED", 3)
+    monkeypatch.setattr(onnx_export, "MOST_COMPARED", 3)
     rows = where_places_count(task)
     found = require_served(scorer_of(Candidate("xgboost", PARAMS["xgboost"]), rows), rows, tmp_path)
     assert found.tags()["compiled"] == "xgboost"
@@ -205,10 +206,10 @@ def test_the_rows_here_are_split_by_their_places(family: str) -> None:
 
 
 def test_a_form_that_answers_otherwise_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from training.compiled.linear import Linear
+    from scoring.compiled.linear import CompiledLinear
 
-    right = Linear.many
-    monkeypatch.setattr(Linear, "many", lambda self, rows: right(self, rows) + 2 * LIMIT)
+    right = CompiledLinear.many
+    monkeypatch.setattr(CompiledLinear, "many", lambda self, rows: right(self, rows) + 2 * LIMIT)
     rows = BY_TASK["binary"]
     found = compiled(scorer_of(Candidate("logistic_regression", PARAMS["logistic_regression"]), rows), rows.features)
     assert found.compiled is None

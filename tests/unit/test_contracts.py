@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from training.contracts import ContractViolation, check
-from training.encoder import Encoder
-from training.encoding import ENCODINGS
-from training.rows import RowReader
+from scoring.contract import ContractViolation, check
+from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS
+from scoring.row_reader import RowReader
 
 ENCODED = ENCODINGS.validate_python(
     [

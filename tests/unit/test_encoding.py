@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from training.encoder import Encoder
-from training.encoding import ENCODINGS, Encoding, index_tables, slug
+from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS, Encoding, index_tables, slug
 
 INF, NAN = float("inf"), float("nan")
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from scoring.contract import check
+from scoring.hooks import Hooks
+from scoring.scorer import Answering, Refused, Scorer
 from tests.unit.points import rows_of
 from tests.unit.test_scoring import PARAMS, RECORDS, model
-from training.contracts import check
 from training.golden import golden_rows
-from training.hooks import Hooks
-from training.scoring import Answering, Refused, Scorer
 from training.search.joint import Candidate
 from training.search.trial import fit
 

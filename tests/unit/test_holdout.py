@@ -15,15 +15,15 @@ from mlflow.entities.model_registry import ModelVersion
 
 from deployment.contender import ANSWERS, WARM_UP, Contender, VersionBroken
 from deployment.holdout import Holdout, HoldoutRefused, rebuild, unseen
+from scoring.digest import DIGEST, digest
+from scoring.pyfunc import ScoringModel
+from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.shelf import Shelf, use_case
 from training import splitting
-from training.artifacts import DIGEST, digest
 from training.criteria import Guards
 from training.dataset import load_frame
 from training.provenance import Provenance, provenance
-from training.pyfunc import ScoringModel
-from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
 from training.search.trial import fit

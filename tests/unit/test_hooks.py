@@ -13,12 +13,12 @@ from mlflow.pyfunc.model import PythonModelContext
 from deployment.model_server.errors import ApiError
 from deployment.model_server.models import ContractModel
 from deployment.model_server.scoring_request import ScoringRequest
+from scoring.contract import ContractViolation
+from scoring.hooks import NO_HOOKS, HookFailed, HookRefused, Hooks
+from scoring.pyfunc import ScoringModel
+from scoring.scorer import Answering, Refused, Scorer
 from tests.unit.frames import ENCODER
 from tests.unit.test_scoring import PIPELINE
-from training.contracts import ContractViolation
-from training.hooks import NO_HOOKS, HookFailed, HookRefused, Hooks
-from training.pyfunc import ScoringModel
-from training.scoring import Answering, Refused, Scorer
 from training.use_case import FOLDER, UseCaseRefused, load
 
 BOTH = Answering(("label", "probability"), 0.5)
@@ -225,7 +225,7 @@ def test_what_cannot_be_a_hook_is_refused(
 
 
 def test_the_packages_of_a_hook_are_those_that_it_imports(package: Path) -> None:
-    (package / "hooks.py").write_text("import re, yaml\nfrom training import contracts\n" + OURS)
+    (package / "hooks.py").write_text("import re, yaml\nfrom scoring import contract\n" + OURS)
     assert found().packages() == {"PyYAML"}
     assert NO_HOOKS.packages() == set()
 
@@ -233,11 +233,11 @@ def test_the_packages_of_a_hook_are_those_that_it_imports(package: Path) -> None
 @pytest.mark.parametrize(
     ("serving", "told"),
     [
-        ("postprocess: training.hooks.probability_bend:add_band", "there is no Python module"),
-        ("postprocess: training.hooks.probability_band:ad_band", "is no function of"),
+        ("postprocess: scoring.hooks.probability_bend:add_band", "there is no Python module"),
+        ("postprocess: scoring.hooks.probability_band:ad_band", "is no function of"),
         ("postprocess: add_band", "should match pattern"),
-        ("preprocess: training.hooks.probability_band:add_band", "takes (answer"),
-        ("postproces: training.hooks.probability_band:add_band", "Did you mean 'postprocess'?"),
+        ("preprocess: scoring.hooks.probability_band:add_band", "takes (answer"),
+        ("postproces: scoring.hooks.probability_band:add_band", "Did you mean 'postprocess'?"),
     ],
 )
 def test_a_use_case_whose_hook_cannot_be_used_is_refused(tmp_path: Path, serving: str, told: str) -> None:

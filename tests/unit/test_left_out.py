@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import skops.io
 
+from scoring.scorer import TRUSTED
 from tests.unit.frames import ENCODER, alternating
 from training.inputs import groups, without
 from training.models import FAMILIES
-from training.scoring import TRUSTED
 from training.search.joint import Candidate
 from training.search.left_out import left_out, others
 from training.search.plan import Search

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from training.contracts import ContractViolation
-from training.encoder import Encoder
-from training.encoding import ENCODINGS
-from training.lookup import DAY, KeyedRows, KeyLookup, Online
+from scoring.contract import ContractViolation
+from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS
+from scoring.key_lookup import DAY, KeyedRows, KeyLookup, Online
 
 ENCODER = Encoder(
     ENCODINGS.validate_python(

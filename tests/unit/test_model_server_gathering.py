@@ -9,11 +9,11 @@ import pytest
 
 from deployment.model_server.gathering import ROWS
 from deployment.model_server.models import ContractModel, Model
+from scoring.contract import ContractViolation, Problem
+from scoring.hooks import HookFailed
 from tests.unit import scenes
 from tests.unit.scenes import ROOT, SCORE, Answer, Caller, Shelf, creating
 from tests.unit.test_model_server_inspection import samples
-from training.contracts import ContractViolation, Problem
-from training.hooks import HookFailed
 
 play = scenes.play
 

@@ -14,13 +14,13 @@ from deployment.model_server.about import About
 from deployment.model_server.app import create_app
 from deployment.model_server.models import ContractModel, Model
 from deployment.model_server.settings import ServerSettings
+from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS
+from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER
 from tests.unit.generated_requests import NOISE, Generated, requests_of, row_schema
 from tests.unit.scenes import ROOT, SCORE, Answer, Caller, creating, with_lifespan
 from tests.unit.test_scoring import PIPELINE, RECORDS
-from training.encoder import Encoder
-from training.encoding import ENCODINGS
-from training.scoring import Answering, Scorer
 
 EVERY_KIND = [
     {"column": "amount", "as": "number", "type": "double"},

@@ -7,7 +7,7 @@ import pytest
 from deployment.model_server.answers import serialise
 from deployment.model_server.golden import GoldenMismatch, check
 from deployment.model_server.models import ContractModel
-from training.contracts import ContractViolation, Problem
+from scoring.contract import ContractViolation, Problem
 
 MODEL = ContractModel(lambda records: [{"p": record["a"] / 3, "label": 1} for record in records])
 

@@ -17,14 +17,15 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
 
+from scoring.estimators import dense_where_small
+from scoring.estimators.dense_where_small import DenseWhereSmall
+from scoring.scorer import FIELDS, PIPELINE, Answering, ArtifactRefused, Scorer, predict
 from tests.unit.frames import ENCODER, frame
 from tests.unit.points import POINTS, rows_of
 from training.evaluation import METRICS, Floats, Task
 from training.frame import TrainingFrame
-from training.models import FAMILIES, dense, trees
-from training.models.dense import DenseWhereSmall
+from training.models import FAMILIES, trees
 from training.models.family import Given, recency_weights
-from training.scoring import FIELDS, PIPELINE, Answering, ArtifactRefused, Scorer, predict
 from training.search.joint import Candidate
 from training.search.space import Choice, Dimension, Float, Int, Params
 from training.search.trial import fit
@@ -159,12 +160,12 @@ def test_without_a_half_life_all_rows_weigh_the_same() -> None:
 
 def test_rows_stay_sparse_where_dense_ones_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(DenseWhereSmall().fit(ROWS.x).transform(ROWS.x), np.ndarray)
-    monkeypatch.setattr(dense, "LIMIT_BYTES", 100)
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
     assert DenseWhereSmall().fit(ROWS.x).transform(ROWS.x) is ROWS.x
 
 
 def test_neighbours_among_sparse_rows_survive_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "LIMIT_BYTES", 100)
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
     ours = scorer("knn", next(params for family, params in POINTS if family == "knn"))
     assert sparse.issparse(ours.pipeline[-1]._fit_X)
     read = Scorer.load(ours.save(tmp_path))
@@ -243,13 +244,13 @@ def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params, task: 
 def test_the_limit_counts_the_bytes_of_single_precision(
     monkeypatch: pytest.MonkeyPatch, limit: int, dense_rows: bool
 ) -> None:
-    monkeypatch.setattr(dense, "LIMIT_BYTES", limit)
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", limit)
     rows = sparse.csr_matrix(np.eye(3, 5))
     assert isinstance(DenseWhereSmall().fit(rows).transform(rows), np.ndarray) is dense_rows
 
 
 def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "LIMIT_BYTES", 100)
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
     few, many = sparse.csr_matrix(np.eye(2, 5)), sparse.csr_matrix(np.eye(50, 5))
     assert sparse.issparse(DenseWhereSmall().fit(many).transform(few))
     made_dense = DenseWhereSmall().fit(few).transform(many)
@@ -262,7 +263,7 @@ def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: p
 def test_neighbours_are_the_same_among_dense_and_sparse_rows(monkeypatch: pytest.MonkeyPatch, distance: str) -> None:
     params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": distance, "numeric_shape": "as_is"}
     among_dense = scorer("knn", params).predicted(ROWS.features)
-    monkeypatch.setattr(dense, "LIMIT_BYTES", 0)
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 0)
     np.testing.assert_array_equal(scorer("knn", params).predicted(ROWS.features), among_dense)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.compiled.neighbours import BLOCK, LARGEST, Blocks, Places
-from training.predictions import Floats
+from scoring.compiled.neighbours import BLOCK, LARGEST, Blocks, Places
+from scoring.predictions import Floats
 
 RNG = np.random.default_rng(7)
 

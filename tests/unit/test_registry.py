@@ -14,15 +14,15 @@ from mlflow.types import DataType
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS
+from scoring.hooks import Hooks
+from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER, alternating, by_time
 from training import splitting
-from training.encoder import Encoder
-from training.encoding import ENCODINGS
-from training.hooks import Hooks
 from training.intervals import Interval
 from training.provenance import Provenance, provenance
 from training.registry import describe
-from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.loop import Found
 from training.search.trial import Trial
@@ -151,7 +151,7 @@ def test_a_signature_has_each_raw_column_once_and_the_fields_of_an_answer() -> N
 def test_a_signature_is_what_passes_outside_of_the_hooks() -> None:
     golden = {"customerAge": 41, "isNew": True, "share": 0.5, "salesChannel": "app"}
     samples = Answering(("label", "probability"), 0.5).samples()
-    hooks = "training.hooks.app_wording:to_columns", "training.hooks.app_wording:to_app"
+    hooks = "scoring.hooks.app_wording:to_columns", "scoring.hooks.app_wording:to_app"
     made = signature(
         Scorer(None, ENCODER, Answering(("label", "probability"), 0.5), Hooks.find(*hooks, golden, samples))
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.pages import Page
 from tests.unit.points import POINTS
@@ -23,7 +24,6 @@ from training.report.page import Block
 from training.report.publication import Part, make
 from training.report.rival import Rival
 from training.report.sections import search, slices
-from training.scoring import Answering, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
 from training.search.trial import Attempt, Task, Trial, fit, run_trial

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from training.encoding import Columns
+from scoring.encodings import FeatureColumns
 from training.evaluation import Floats
 from training.report.hyperparameters import Dimension, judged, shares
 from training.report.importance import Shuffled, permutation_importance
@@ -23,31 +23,31 @@ GROUPS = {"a": ("a",), "b": ("b1", "b2"), "c": ("c",), "d": ("d",)}
 RANDOM = np.random.default_rng(4)
 
 
-def columns(rows: int, seed: int) -> Columns:
+def columns(rows: int, seed: int) -> FeatureColumns:
     random = np.random.default_rng(seed)
     return {name: random.normal(size=rows) for name in ("a", "b1", "b2", "c", "d")}
 
 
-def linear(features: Columns) -> Floats:
+def linear(features: FeatureColumns) -> Floats:
     added = 3 * features["a"] - features["b1"] + 2 * features["b2"] + 0.5 * features["c"]
     return np.asarray(added[:, None], dtype=np.float64)
 
 
-def pairwise(features: Columns) -> Floats:
+def pairwise(features: FeatureColumns) -> Floats:
     joint = features["a"] * features["c"] + features["b1"] * np.sin(features["d"])
     return np.asarray(linear(features) + joint[:, None], dtype=np.float64)
 
 
-def tangled(features: Columns) -> Floats:
+def tangled(features: FeatureColumns) -> Floats:
     joint = features["a"] * features["b2"] * features["d"]
     return np.asarray(pairwise(features) + joint[:, None], dtype=np.float64)
 
 
-def explain(model: object, explained: Columns, background: Columns, seed: int = 0) -> Contributions:
+def explain(model: object, explained: FeatureColumns, background: FeatureColumns, seed: int = 0) -> Contributions:
     return contributions(model, explained, background, GROUPS, random=np.random.default_rng(seed), seconds=60)  # type: ignore[arg-type]
 
 
-def by_definition(model: object, explained: Columns, background: Columns, row: int) -> list[float]:
+def by_definition(model: object, explained: FeatureColumns, background: FeatureColumns, row: int) -> list[float]:
     """The Shapley value of each input: the mean over all coalitions of the others of what it adds."""
     names, count = list(GROUPS), len(GROUPS)
 
@@ -110,7 +110,7 @@ def test_mean_size_is_over_rows_and_outputs() -> None:
 def shuffled(rows: int, seed: int) -> Shuffled:
     features = columns(rows, seed)
 
-    def model(asked: Columns) -> Floats:
+    def model(asked: FeatureColumns) -> Floats:
         return np.asarray(1 / (1 + np.exp(-2 * asked["a"] - asked["b1"] * np.sign(asked["b2"]))))
 
     labels = (np.random.default_rng(seed).random(rows) < model(features)).astype(np.int64)
@@ -134,7 +134,7 @@ def test_columns_of_one_input_are_shuffled_together() -> None:
     fold = shuffled(400, 3)
     seen: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
 
-    def spy(asked: Columns) -> Floats:
+    def spy(asked: FeatureColumns) -> Floats:
         seen.append((asked["b1"], asked["b2"]))
         return fold.model(asked)
 

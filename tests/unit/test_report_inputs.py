@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.encoder import Encoder
-from training.encoding import ENCODINGS
+from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS
 from training.inputs import groups
 from training.report.inputs import categorical, reading
 

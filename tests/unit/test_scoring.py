@@ -12,10 +12,10 @@ import skops.io
 from mlflow.pyfunc.model import PythonModelContext
 from sklearn.preprocessing import FunctionTransformer
 
+from scoring.contract import ContractViolation
+from scoring.pyfunc import ScoringModel
+from scoring.scorer import Answering, ArtifactRefused, Scorer
 from tests.unit.frames import ENCODER, alternating
-from training.contracts import ContractViolation
-from training.pyfunc import ScoringModel
-from training.scoring import Answering, ArtifactRefused, Scorer
 from training.search.joint import Candidate
 from training.search.space import Params
 from training.search.trial import fit
@@ -137,7 +137,7 @@ def test_a_pipeline_with_a_type_that_is_not_trusted_is_never_loaded(tmp_path: Pa
     with pytest.raises(ArtifactRefused) as refused:
         Scorer.load(artifacts)
     assert refused.value.failed.startswith(f"{artifacts['pipeline.skops']} holds types that are not trusted: ")
-    assert "training.scoring.TRUSTED" in str(refused.value.hint)
+    assert "scoring.scorer.TRUSTED" in str(refused.value.hint)
 
 
 def test_an_answer_to_several_classes_names_the_most_probable_one() -> None:

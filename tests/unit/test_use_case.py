@@ -27,7 +27,7 @@ serving:
   endpoint: term-deposit
   fields: [label, probability]
   threshold: 0.2
-  postprocess: training.hooks.probability_band:add_band
+  postprocess: scoring.hooks.probability_band:add_band
 golden_request:
   age: 41
   job: technician

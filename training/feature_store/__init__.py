@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from lakehouse.errors import LakehouseError, nearest
-from training.encoding import Encoding
-from training.feature_store.online import Published
+from lakehouse.online_store import Published
+from scoring.encodings import Encoding
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -21,6 +21,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from lakehouse.errors import LakehouseError
+from lakehouse.online_store import Published
 from lakehouse.session import workspace_session
 from lakehouse.settings import Settings
 from training.feature_store import (
@@ -33,7 +34,6 @@ from training.feature_store import (
     Spine,
     Versions,
 )
-from training.feature_store.online import Published
 from training.feature_store.point_in_time import Side, as_of, require_joinable, require_unique
 from training.feature_store.reading import Properties, categories, newest_time
 from training.feature_store.unity_catalog import UnityCatalog

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.claim import Claim
+from lakehouse.online_store import Key, OnlineStore, Published, Row
 from lakehouse.warehouse import TableName, TableNotFound, Warehouse
+from lakehouse.writer_lock import Claim
 from training.feature_store import (
     Feature,
     FeatureLookup,
@@ -24,7 +25,6 @@ from training.feature_store import (
     TableTaken,
     Versions,
 )
-from training.feature_store.online import Key, OnlineStore, Published, Row
 from training.feature_store.point_in_time import Side, as_of, newest_rows, to_micros
 from training.feature_store.reading import Properties, categories, newest_time
 

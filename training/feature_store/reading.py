@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from training.encoding import ENCODINGS, Encoding
+from scoring.encodings import ENCODINGS, Encoding
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,17 @@ from training.search.space import Choice, Float, Int, Params
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-LIGHTGBM_ROUNDS, XGBOOST_ROUNDS, CATBOOST_ROUNDS = 300, 300, 200  # at most; `training.models.rounds` finds how many
+LIGHTGBM_ROUNDS, XGBOOST_ROUNDS, CATBOOST_ROUNDS = (
+    300,
+    300,
+    200,
+)  # at most; `scoring.estimators.early_stopping` finds how many
 
 
 def _lightgbm(params: Params, seed: int, given: Given) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
-    from training.models.lightgbm import LightGbm
+    from scoring.estimators.lightgbm import LightGbm
 
     options = {
         name: params[name]
@@ -49,7 +53,7 @@ LIGHTGBM = Family(
 def _xgboost(params: Params, seed: int, given: Given) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
-    from training.models.xgboost import XgBoost
+    from scoring.estimators.xgboost import XgBoost
 
     of_rows = {"recency_half_life_days"} if given.task != "regression" else {"recency_half_life_days", "class_weight"}
     named = {name: value for name, value in params.items() if name not in of_rows}
@@ -81,7 +85,7 @@ XGBOOST = Family(
 def _catboost(params: Params, seed: int, given: Given) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
-    from training.models.catboost import CatBoost
+    from scoring.estimators.catboost import CatBoost
 
     named = {name: value for name, value in params.items() if name not in {"recency_half_life_days", "class_weight"}}
     if given.task != "regression" and params["class_weight"]:

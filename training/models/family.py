@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from training.encoder import Form
+from scoring.encoder import MatrixFormat
 from training.evaluation import Task
 from training.frame import TrainingFrame
 from training.search.space import Choice, Params, Space
@@ -56,7 +56,7 @@ class Family:
     space: Space
     build: "Callable[[Params, int, Given], Pipeline]"
     tasks: frozenset[Task]
-    takes: Form
+    takes: MatrixFormat
     takes_weights: bool
     cost: float = 0
     searched: bool = True

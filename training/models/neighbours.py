@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from scoring.estimators.neighbour_weights import by_distance
 from training.models.family import ALL_TASKS, NUMERIC_SHAPE, Family, Given, scaled
-from training.nearness import by_distance
 from training.search.space import Choice, Int, Params
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ def _knn(params: Params, _seed: int, given: Given) -> "Pipeline":
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.preprocessing import Normalizer
 
-    from training.models.dense import DenseWhereSmall
+    from scoring.estimators.dense_where_small import DenseWhereSmall
 
     neighbours = KNeighborsRegressor if given.task == "regression" else KNeighborsClassifier
     model = neighbours(

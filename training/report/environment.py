@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
-from training.scoring import Scorer
+from scoring.scorer import Scorer
 from training.signature import requirements
 
 

@@ -7,17 +7,17 @@ from functools import cached_property
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from scoring.estimators.calibrated import like
+from scoring.scorer import Scorer
 from training.blending import measured
 from training.evaluation import METRICS, metrics_of
 from training.frame import TrainingFrame
 from training.intervals import Interval
-from training.models.calibrated import like
 from training.provenance import Provenance
 from training.report.environment import Environment
 from training.report.resampling import Outcomes, metric_intervals
 from training.report.rival import Rival
 from training.report.tasks import TASKS, Task
-from training.scoring import Scorer
 from training.search.blend import members
 from training.search.trial import Attempt, Trial, fit, run_trial
 from training.splitting import Fold, Split, folds

@@ -9,13 +9,13 @@ from time import monotonic
 
 import numpy as np
 
-from training.encoding import Columns
+from scoring.encodings import FeatureColumns
 from training.evaluation import METRICS, Floats
 from training.inputs import Groups
 from training.report.resampling import Outcomes
 
 ROWS_A_FOLD, ROUNDS = 2000, 5
-Model = Callable[[Columns], Floats]
+Model = Callable[[FeatureColumns], Floats]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Shuffled:
     """A fold's model, the rows it is tried on, and what it says about them untouched."""
 
     model: Model
-    features: Columns
+    features: FeatureColumns
     rows: Outcomes
 
 
@@ -46,7 +46,7 @@ class Importance:
     rounds: int
 
 
-def sample(model: Model, features: Columns, rows: Outcomes, random: np.random.Generator) -> Shuffled:
+def sample(model: Model, features: FeatureColumns, rows: Outcomes, random: np.random.Generator) -> Shuffled:
     """At most `ROWS_A_FOLD` rows of a fold."""
     chosen = np.sort(random.permutation(len(rows))[:ROWS_A_FOLD])
     return Shuffled(model, {name: values[chosen] for name, values in features.items()}, rows.take(chosen))

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from training.encoder import Encoder
-from training.encoding import CategoryIndex, Cohort, Columns, Encoding, Flag, OneHot, Ordinal, Vocabularies
+from scoring.encoder import Encoder
+from scoring.encodings import CategoryIndex, Cohort, Encoding, FeatureColumns, Flag, OneHot, Ordinal, Vocabularies
 from training.evaluation import Floats
 from training.inputs import groups
 
@@ -33,13 +33,13 @@ class Reading:
     levels: Floats | None
 
 
-def categorical(encoder: Encoder, features: Columns) -> list[Categories]:
+def categorical(encoder: Encoder, features: FeatureColumns) -> list[Categories]:
     """The inputs that sort rows into at most `MOST_CATEGORIES`, in the order of the encodings."""
     found = [_decoded(encoding, encoder, features) for encoding in encoder.encodings]
     return [categories for categories in found if categories is not None and len(categories.names) <= MOST_CATEGORIES]
 
 
-def reading(column: str, encoder: Encoder, features: Columns) -> Reading:
+def reading(column: str, encoder: Encoder, features: FeatureColumns) -> Reading:
     """What each row says in one of the raw columns; of a number that has a cohort too, the number."""
     encodings = [encoding for encoding in encoder.encodings if encoding.column == column]
     found = next((decoded for one in encodings if (decoded := _decoded(one, encoder, features))), None)
@@ -52,24 +52,24 @@ def reading(column: str, encoder: Encoder, features: Columns) -> Reading:
     )
 
 
-def _decoded(encoding: Encoding, encoder: Encoder, features: Columns) -> Categories | None:
+def _decoded(encoding: Encoding, encoder: Encoder, features: FeatureColumns) -> Categories | None:
     if any(name not in features for name in encoding.encode([], encoder.vocabularies)):
         return None  # the use case leaves a part of it out
     return _categories(encoding, features, encoder.vocabularies)
 
 
 @singledispatch
-def _categories(encoding: Encoding, features: Columns, vocabularies: Vocabularies) -> Categories | None:
+def _categories(encoding: Encoding, features: FeatureColumns, vocabularies: Vocabularies) -> Categories | None:
     return None  # a number
 
 
 @_categories.register
-def _(encoding: Flag, features: Columns, vocabularies: Vocabularies) -> Categories | None:
+def _(encoding: Flag, features: FeatureColumns, vocabularies: Vocabularies) -> Categories | None:
     return Categories(encoding.column, ("false", "true"), features[encoding.column].astype(np.int64))
 
 
 @_categories.register
-def _(encoding: Cohort, features: Columns, vocabularies: Vocabularies) -> Categories | None:
+def _(encoding: Cohort, features: FeatureColumns, vocabularies: Vocabularies) -> Categories | None:
     bounds = encoding.bounds
     inner = [f"{low:g} to below {high:g}" if high - low != 1 else f"{low:g}" for low, high in pairwise(bounds)]
     names = (UNKNOWN, f"below {bounds[0]:g}", *inner, f"{bounds[-1]:g} and above")
@@ -77,21 +77,21 @@ def _(encoding: Cohort, features: Columns, vocabularies: Vocabularies) -> Catego
 
 
 @_categories.register
-def _(encoding: OneHot, features: Columns, vocabularies: Vocabularies) -> Categories | None:
+def _(encoding: OneHot, features: FeatureColumns, vocabularies: Vocabularies) -> Categories | None:
     columns = np.stack([features[name] for name in encoding.encode([], vocabularies)], axis=1)
     places = np.where(columns.any(axis=1), columns.argmax(axis=1) + 1, 0)
     return Categories(encoding.column, (UNKNOWN, *encoding.categories), places.astype(np.int64))
 
 
 @_categories.register
-def _(encoding: Ordinal, features: Columns, vocabularies: Vocabularies) -> Categories | None:
+def _(encoding: Ordinal, features: FeatureColumns, vocabularies: Vocabularies) -> Categories | None:
     column = encoding.column
     places = np.where(features[f"{column}_is_missing"] == 0, features[f"{column}_level"], 0)
     return Categories(column, (UNKNOWN, *encoding.categories), places.astype(np.int64))
 
 
 @_categories.register
-def _(encoding: CategoryIndex, features: Columns, vocabularies: Vocabularies) -> Categories | None:
+def _(encoding: CategoryIndex, features: FeatureColumns, vocabularies: Vocabularies) -> Categories | None:
     names = (UNKNOWN, *vocabularies[encoding.index][1:])
     places = features[encoding.feature]
     return Categories(encoding.column, names, np.where(places < len(names), places, 0).astype(np.int64))

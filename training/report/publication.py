@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
+from scoring.scorer import Scorer
 from training.provenance import Provenance
 from training.report import environment, rival
 from training.report.evidence import Evidence
@@ -29,7 +30,6 @@ from training.report.sections import (
     search,
     slices,
 )
-from training.scoring import Scorer
 from training.search.trial import Trial, best
 from training.splitting import Split
 from training.use_case import UseCase

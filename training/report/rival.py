@@ -8,9 +8,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
+from scoring.pyfunc import ScoringModel
 from training.frame import TrainingFrame
 from training.provenance import NoProvenance, Provenance
-from training.pyfunc import ScoringModel
 from training.report.resampling import Outcomes
 from training.versions import CHAMPION, version_of
 

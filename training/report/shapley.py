@@ -17,7 +17,7 @@ from time import monotonic
 
 import numpy as np
 
-from training.encoding import Columns
+from scoring.encodings import FeatureColumns
 from training.evaluation import Floats
 from training.inputs import Groups
 
@@ -47,9 +47,9 @@ class Contributions:
 
 
 def contributions(  # noqa: PLR0913  (each is a part of the question)
-    model: Callable[[Columns], Floats],
-    explained: Columns,
-    background: Columns,
+    model: Callable[[FeatureColumns], Floats],
+    explained: FeatureColumns,
+    background: FeatureColumns,
     groups: Groups,
     *,
     random: np.random.Generator,
@@ -77,9 +77,9 @@ def contributions(  # noqa: PLR0913  (each is a part of the question)
 
 
 def _walk(
-    model: Callable[[Columns], Floats],
-    explained: Columns,
-    background: Columns,
+    model: Callable[[FeatureColumns], Floats],
+    explained: FeatureColumns,
+    background: FeatureColumns,
     groups: Groups,
     random: np.random.Generator,
 ) -> Floats:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from lakehouse.declaration import Part
 from lakehouse.errors import nearest
 from training.models import FAMILIES
-from training.part import Part
 from training.search.joint import JointSpace
 from training.search.left_out import dimensions
 from training.search.space import Choice, Dimension, Float, Int, Space, SpaceRefused, Value

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from lakehouse.declaration import Part, known_word
 from training.evaluation import METRICS
 from training.models import SEARCHED
-from training.part import Part, known_word
 from training.search.joint import JointSpace
 from training.search.left_out import require_known
 from training.search.narrowing import Range, joint_space

@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from scoring.estimators.blend import Blend
+from scoring.estimators.column_subset import ColumnSubset
+from scoring.scorer import predict
 from training.evaluation import METRICS, evaluate
 from training.frame import TrainingFrame
 from training.inputs import without
 from training.models import FAMILIES
-from training.models.blend import Blend
-from training.models.kept import KeptColumns
-from training.scoring import predict
 from training.search.blend import Members, members
 from training.search.joint import Candidate
 from training.search.left_out import left_out, others
@@ -137,7 +137,7 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
     if not gone:
         return family.fit(params, seed, frame)
     kept, places = without(frame, gone, family.takes)
-    return Pipeline([("kept", KeptColumns(places)), *family.fit(params, seed, kept).steps])
+    return Pipeline([("kept", ColumnSubset(places)), *family.fit(params, seed, kept).steps])
 
 
 def together(blended: Members, fitted: Sequence[Pipeline], frame: TrainingFrame) -> Pipeline:

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from training.encoding import Columns
+from scoring.encodings import FeatureColumns
 from training.evaluation import Floats
 from training.inputs import groups
 from training.report.beeswarm import beeswarm
@@ -93,7 +93,7 @@ def _explained(evidence: Evidence) -> tuple[Block, ...]:
     return told, *swarm, _sizes(found)
 
 
-def _swarm(found: Contributions, explained: Columns, evidence: Evidence) -> Figure:
+def _swarm(found: Contributions, explained: FeatureColumns, evidence: Evidence) -> Figure:
     sizes = found.mean_size()
     ordered = sorted(found.columns, key=lambda column: (-sizes[column], column))[:SHOWN]
     values = {column: found.values[:, found.columns.index(column), 0] for column in ordered}
@@ -124,11 +124,11 @@ def _sizes(found: Contributions) -> Table:
     return Table("Shapley values: mean absolute value and mean of what was explained", columns, rows)
 
 
-def _at(features: Columns, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> Columns:
+def _at(features: FeatureColumns, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> FeatureColumns:
     return {name: values[rows] for name, values in features.items()}
 
 
-def _output(evidence: Evidence, features: Columns) -> Floats:
+def _output(evidence: Evidence, features: FeatureColumns) -> Floats:
     return evidence.task.explained(evidence.scorer.predicted(features))
 
 

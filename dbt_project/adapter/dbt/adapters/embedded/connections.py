@@ -18,10 +18,10 @@ from dbt_common.exceptions import DbtDatabaseError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse.claim import Claim
 from lakehouse.errors import LakehouseError
 from lakehouse.session import new_session
 from lakehouse.warehouse import Warehouse
+from lakehouse.writer_lock import Claim
 
 
 @cache

@@ -1,7 +1,0 @@
-"""The script that MLflow stores with a version and runs to load it: no pickle anywhere."""
-
-from mlflow.models import set_model
-
-from training.pyfunc import ScoringModel
-
-set_model(ScoringModel())
