@@ -29,7 +29,7 @@ test: $(READY)  ## every test this machine can run
 
 features: $(READY)  ## dbt docs and the feature catalogue, as pages
 	@$(BIN)/dbt --quiet docs generate --static
-	@$(BIN)/python -m training.catalogue target/manifest.json target/feature_catalogue/manifest.json
+	@$(BIN)/python -m training.catalogue.manifest target/manifest.json target/feature_catalogue/manifest.json
 	@$(BIN)/dbt-features build --manifest target/feature_catalogue/manifest.json --output target/feature_catalogue/site
 	@echo "open target/feature_catalogue/site/index.html and target/static_index.html"
 
@@ -51,7 +51,7 @@ format: $(READY)  ## rewrite the code in the project's format
 	@$(BIN)/ruff format .
 
 schema: $(READY)  ## write the JSON schema of use-case files again
-	@$(BIN)/python -m training.use_case_schema
+	@$(BIN)/python -m training.use_case.json_schema
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock again
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --python-version 3.11 --generate-hashes \

@@ -20,11 +20,11 @@ from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import PROJECT, Serving
+from lakehouse.settings import PROJECT, ServerAccess
 from tests.ports import free_port
 from tests.unit.generated_requests import Generated, requests_of, row_schema
 from tests.unit.test_model_server_generated import EXAMPLE, SCORER
-from training.signature import requirements, signature
+from training.registry.signature import requirements, signature
 
 ENDPOINT = "generated"
 SCORE = f"/serving-endpoints/{ENDPOINT}/invocations"
@@ -54,7 +54,7 @@ def main(requests: int, seed: int) -> None:
 def _server(folder: Path) -> Iterator[tuple[ServerSettings, Any]]:
     uri = f"sqlite:///{folder}/mlflow.db"
     _register(uri, folder)
-    server = ServerSettings(PROJECT, folder / ".serving", uri, port=free_port(), serving=Serving(unvouched=True))
+    server = ServerSettings(PROJECT, folder / ".serving", uri, port=free_port(), serving=ServerAccess(unvouched=True))
     process.serve_detached(server)
     try:
         client = serving.connect(server.url, read_token(server.token_file))

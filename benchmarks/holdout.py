@@ -10,16 +10,16 @@ import numpy as np
 from benchmarks.search import FLAML, flaml
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.blending import blend
-from training.dataset import load_frame
-from training.evaluation import METRICS, Floats
+from training.evaluation.bootstrap import RowIndices, intervals
+from training.evaluation.metrics import METRICS, Floats
 from training.feature_store.home import open_store
-from training.intervals import Rows, intervals
-from training.refitting import refit
-from training.search.running import search
+from training.frame.build import load_frame
+from training.frame.splits import Split, folds, split
+from training.search.blending import blend
+from training.search.running import run_plan
 from training.search.trial import Attempt, best
-from training.splitting import Split, folds, split
-from training.use_case import UseCase, load
+from training.stages.refit import refit
+from training.use_case.use_case import UseCase, load
 
 SAID = ("roc_auc", "average_precision", "log_loss")
 
@@ -49,7 +49,7 @@ def main(name: str) -> None:
 def _ours(use_case: UseCase, data: Split) -> Floats:
     plan = use_case.search
     attempt = Attempt(list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.answering.threshold)
-    found = search(plan, attempt, lambda _trial: None, Settings.from_environment()).trials
+    found = run_plan(plan, attempt, lambda _trial: None, Settings.from_environment()).trials
     blended = blend(found, attempt, plan.metric, plan.blend) if plan.blend else None
     winner = best([*found, blended] if blended else found, plan.metric)
     return refit(use_case, winner, data.training).scorer.predicted(data.holdout.features)
@@ -62,7 +62,7 @@ def _default(data: Split) -> Floats:
 
 
 def _cells(data: Split, predicted: Floats) -> list[str]:
-    def metrics(rows: Rows) -> dict[str, float]:
+    def metrics(rows: RowIndices) -> dict[str, float]:
         return {name: METRICS[name].function(data.holdout.y[rows], predicted[rows], 0.5) for name in SAID}
 
     return [str(interval) for interval in intervals(metrics, len(data.holdout)).values()]

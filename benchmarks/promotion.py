@@ -17,8 +17,8 @@ from scipy.stats import norm
 
 from deployment.comparison import gain
 from lakehouse import console
-from training.intervals import Interval
-from training.report.resampling import Outcomes
+from training.evaluation.bootstrap import Interval
+from training.evaluation.weighted_metrics import ScoredRows
 
 CHAMPION, MARGIN, BETTER, CONFIDENCE = 0.75, 0.005, 0.02, 0.95
 POSITIVE, SHARED = 0.3, 0.9  # the share of label 1, and of the noise that a pair has in common
@@ -41,7 +41,7 @@ def judged(difference: float, rows: int, seed: int) -> Outcome:
     labels[:2] = 0, 1
     common = draw.normal(size=rows)
     new, old = (
-        Outcomes(labels, _scores(area, labels, common, draw), 0.5) for area in (CHAMPION + difference, CHAMPION)
+        ScoredRows(labels, _scores(area, labels, common, draw), 0.5) for area in (CHAMPION + difference, CHAMPION)
     )
     found: Interval = gain("roc_auc", new, old, CONFIDENCE)
     return Outcome(found.low > 0, found.low > -MARGIN, found.value >= 0)

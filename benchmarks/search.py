@@ -17,14 +17,15 @@ from benchmarks.measure import measure, tool
 from lakehouse import console
 from lakehouse.settings import PROJECT, Settings
 from scoring.scorer import predict
-from training.dataset import load_frame
-from training.evaluation import METRICS, Floats
+from training.evaluation.metrics import METRICS, Floats
 from training.feature_store.home import open_store
+from training.frame.build import load_frame
+from training.frame.splits import Split, folds, split
 from training.models import FAMILIES
-from training.search.running import search
-from training.search.trial import Attempt, Trial, best, fit
-from training.splitting import Split, folds, split
-from training.use_case import UseCase, load, with_search
+from training.search.fitting import fit
+from training.search.running import run_plan
+from training.search.trial import Attempt, Trial, best
+from training.use_case.use_case import UseCase, load, with_search
 
 OURS = {
     "grid": {"method": "grid"},
@@ -101,7 +102,7 @@ def _ours(use_case: UseCase, data: Split, seconds: float, said: dict[str, object
         if ended[-1][0] <= seconds or not in_time:  # the last trial is not ended by the clock, and does not count
             in_time.append(trial)
 
-    search(plan, attempt, record, Settings.from_environment())
+    run_plan(plan, attempt, record, Settings.from_environment())
     chosen = best(in_time, plan.metric).candidate
     fitted = fit(chosen, data.training, plan.seed)
     said_of = predict(fitted, use_case.task, data.holdout.inputs(FAMILIES[chosen.family].takes))

@@ -21,7 +21,7 @@ from deployment.model_server.auth import read_token
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT, Settings
 from tests.ports import free_port
-from training.use_case import UseCase
+from training.use_case.use_case import UseCase
 
 BENTOML = "bentoml==1.4.40"
 SECONDS = 120  # for a server to answer its first request

@@ -27,14 +27,15 @@ from deployment import serving
 from deployment.model_server.auth import read_token
 from lakehouse import console
 from lakehouse.settings import Settings
-from training import run
 from training.models import FAMILIES
-from training.refitting import refit
-from training.search.joint import Candidate, JointSpace
-from training.search.loop import Found
+from training.search.result import SearchResult
 from training.search.trial import Trial
+from training.space.joint_space import Candidate, JointSpace
+from training.stages.read import read
+from training.stages.refit import refit
+from training.stages.register import register
 from training.tracking import experiment_id, tracking
-from training.use_case import load
+from training.use_case.use_case import load
 
 VERSIONS = (
     "term_deposit:lightgbm,term_deposit:random_forest,term_deposit:knn,term_deposit:logistic_regression,"
@@ -80,12 +81,12 @@ def _registered(here: Settings, wanted: Sequence[tuple[str, ...]]) -> list[Versi
         for name in dict.fromkeys(name for name, _ in wanted):
             use_case = load(name)
             mlflow.set_experiment(experiment_id=experiment_id(client, here, name))
-            data = run.read(use_case, here)
+            data = read(use_case, here)
             for family in [family for other, family in wanted if other == name]:
                 winner = Trial(1, _middle(family), {use_case.search.metric: 0.0}, (), timedelta(0))
                 refitted = refit(use_case, winner, data.training)
                 with mlflow.start_run():
-                    version = run.register(use_case, refitted, Found((winner,), "complete"), data)
+                    version = register(use_case, refitted, SearchResult((winner,), "complete"), data)
                 versions.append(Version(use_case, family, str(version.version), version.tags["compiled"]))
     return versions
 

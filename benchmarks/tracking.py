@@ -13,14 +13,14 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.dataset import load_frame
 from training.feature_store.home import open_store
-from training.search.running import search
+from training.frame.build import load_frame
+from training.frame.splits import folds, split
+from training.search.running import run_plan
 from training.search.trial import Attempt, Trial
-from training.splitting import folds, split
 from training.tracking import experiment_id, tracking
 from training.tracking.searches import trial_log
-from training.use_case import load, with_search
+from training.use_case.use_case import load, with_search
 
 WRITER = "trials to MLflow"
 
@@ -40,7 +40,7 @@ def main(name: str, trials: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         apart = replace(settings, project=Path(folder), tracking_uri=f"sqlite:///{folder}/mlflow.db")
         with tracking(apart) as client:
-            taken = _taken(client, apart, name, lambda record: search(plan, attempt, record, settings))
+            taken = _taken(client, apart, name, lambda record: run_plan(plan, attempt, record, settings))
     console.table(
         ["search", "trials", "in all", "waited for the log", "waited at the end", "processor beside", "share"],
         [[f"{name} by {plan.method}", str(trials), *taken]],

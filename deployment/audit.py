@@ -6,7 +6,7 @@ from deployment import stages, verdict
 from deployment.history import History
 from deployment.succession import HEAD, PENDING
 from lakehouse.errors import LakehouseError
-from training.versions import CHAMPION, version_of, versions_of
+from training.registry.versions import CHAMPION, version_of, versions_of
 
 
 def audit(client: MlflowClient, name: str, history: History) -> list[str]:

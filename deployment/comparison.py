@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from training.evaluation import METRICS, Floats
-from training.intervals import Interval, resamples
-from training.report.resampling import Counts, Outcomes, counted
+from training.evaluation.bootstrap import Interval, resamples
+from training.evaluation.metrics import METRICS, Floats
+from training.evaluation.weighted_metrics import DrawCounts, ScoredRows, counted
 
 DRAWS = 500
 CELLS = 500_000  # drawn rows at once: what the processor's caches hold
 
 
-def gain(metric: str, new: Outcomes, old: Outcomes, confidence: float) -> Interval:
+def gain(metric: str, new: ScoredRows, old: ScoredRows, confidence: float) -> Interval:
     """By how much `new` is better than `old`, with a bound on either side.
 
     Each bound holds with `confidence`, so the interval says `2 * confidence - 1`. Its bounds are NaN where a draw of
@@ -56,9 +56,9 @@ def shown(found: Interval) -> str:
     return f"{found.value:+.4f}, at least {found.low:+.4f}"
 
 
-def _counts(rows: int, draws: int) -> Iterator[Counts]:
+def _counts(rows: int, draws: int) -> Iterator[DrawCounts]:
     """(some draws, rows): how often each row was drawn."""
-    block: list[Counts] = []
+    block: list[DrawCounts] = []
     for places in resamples(rows, draws):
         block.append(np.bincount(places, minlength=rows))
         if len(block) * rows >= CELLS:

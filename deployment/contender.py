@@ -19,9 +19,9 @@ from scoring.golden import ANSWER, REQUEST, agree, rows_of
 from scoring.pyfunc import ScoringModel
 from scoring.registered_files import fetch
 from scoring.scorer import Scorer
-from training.criteria import Guards
-from training.evaluation import Floats
-from training.frame import Classes
+from training.evaluation.metrics import Floats
+from training.frame.frame import Classes
+from training.use_case.promotion import GuardLimits
 
 WARM_UP, ANSWERS = 20, 300
 Nanoseconds = Callable[[], int]
@@ -76,7 +76,7 @@ class Contender:
             raise VersionBroken.of(version, f"it is a {type(model).__name__} and no scoring model of this project")
         return cls(version, model.scorer, size, _inputs(loaded.metadata), loaded.metadata.metadata or {})
 
-    def scores(self, holdout: Holdout, limits: Guards | None = None) -> Scores:
+    def scores(self, holdout: Holdout, limits: GuardLimits | None = None) -> Scores:
         """What it says about the rows, and what the guards look at; without limits, its time is not taken.
 
         Raises:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from training.evaluation import Floats, Task
-from training.intervals import Interval
-from training.report.resampling import Outcomes
+from training.evaluation.bootstrap import Interval
+from training.evaluation.metrics import Floats, Task
+from training.evaluation.weighted_metrics import ScoredRows
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Rows:
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     excluded: int = 0
 
-    def outcomes(self, scores: "Scores") -> Outcomes:
-        return Outcomes(self.labels, scores.predicted, scores.threshold)
+    def outcomes(self, scores: "Scores") -> ScoredRows:
+        return ScoredRows(self.labels, scores.predicted, scores.threshold)
 
 
 @dataclass(frozen=True)

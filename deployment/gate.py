@@ -18,8 +18,8 @@ from deployment.promotion import decide
 from deployment.succession import Succession
 from lakehouse.errors import LakehouseError
 from training.feature_store import FeatureStore
-from training.use_case import UseCase
-from training.versions import CHAMPION, version_of
+from training.registry.versions import CHAMPION, version_of
+from training.use_case.use_case import UseCase
 
 Between = tuple[int | None, int | None]  # the champion before and after
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from deployment.comparison import gain, shown
 from deployment.decision import Input, Reason, Rows, Scores
-from training.criteria import Promotion
-from training.evaluation import Task, decided
-from training.report.curves import calibration_error
-from training.report.resampling import Outcomes
+from training.evaluation.curves import calibration_error
+from training.evaluation.metrics import Task, decided
+from training.evaluation.weighted_metrics import ScoredRows
+from training.use_case.promotion import PromotionCriteria
 
 
-def guards(rows: Rows, challenger: Scores, champion: Scores | None, policy: Promotion) -> Iterator[Reason]:
+def guards(rows: Rows, challenger: Scores, champion: Scores | None, policy: PromotionCriteria) -> Iterator[Reason]:
     """A reason for each limit that is set; those that compare need a champion."""
     limits = policy.guards
     if limits.max_calibration_error is not None:
@@ -38,12 +38,12 @@ def _at_most(what: str, value: float | None, limit: float, challenger: Scores) -
     return Reason(what, f"at most {limit:g}", found, passed, {f"version {challenger.version}": value}, limit)
 
 
-def _sure(outcomes: Outcomes) -> Outcomes:
+def _sure(outcomes: ScoredRows) -> ScoredRows:
     """Of several classes: how sure the version was of the one it said, and whether it was right."""
     if outcomes.predicted.ndim == 1:
         return outcomes
     right = (outcomes.predicted.argmax(axis=1) == outcomes.labels).astype(np.int64)
-    return Outcomes(right, outcomes.predicted.max(axis=1), outcomes.threshold)
+    return ScoredRows(right, outcomes.predicted.max(axis=1), outcomes.threshold)
 
 
 def _changed(rows: Rows, challenger: Scores, champion: Scores) -> float | None:
@@ -53,7 +53,9 @@ def _changed(rows: Rows, challenger: Scores, champion: Scores) -> float | None:
     return float(np.mean(one != other))
 
 
-def _slices(column: str, rows: Rows, challenger: Scores, champion: Scores, policy: Promotion) -> Iterator[Reason]:
+def _slices(
+    column: str, rows: Rows, challenger: Scores, champion: Scores, policy: PromotionCriteria
+) -> Iterator[Reason]:
     """A reason for each value with enough rows. A column of which no value has them fails: it would guard nothing."""
     limits = policy.guards
     values = rows.slices.get(column)
@@ -70,7 +72,7 @@ def _slices(column: str, rows: Rows, challenger: Scores, champion: Scores, polic
         yield _slice(f"{policy.metric} where {column} = {value:g}", dict(parts), rows.task, policy)
 
 
-def _slice(name: str, parts: Mapping[int, Outcomes], task: Task, policy: Promotion) -> Reason:
+def _slice(name: str, parts: Mapping[int, ScoredRows], task: Task, policy: PromotionCriteria) -> Reason:
     """How challenger and champion compare on one slice; `parts` has them in that order."""
     new, old = parts.values()
     limit = policy.guards.max_slice_drop

@@ -10,12 +10,12 @@ from pyspark.errors import PySparkException
 
 from deployment.decision import Rows
 from lakehouse.errors import LakehouseError, nearest
-from training.dataset import load_frame
 from training.feature_store import FeatureStore
-from training.frame import TrainingFrame
-from training.provenance import NoProvenance, Provenance
-from training.splitting import hashed_below, split
-from training.use_case import UseCase
+from training.frame.build import load_frame
+from training.frame.frame import TrainingFrame
+from training.frame.provenance import NoProvenance, Provenance
+from training.frame.splits import hashed_below, split
+from training.use_case.use_case import UseCase
 
 
 class HoldoutRefused(LakehouseError):

@@ -11,14 +11,14 @@ import numpy as np
 from deployment.comparison import gain, shown
 from deployment.decision import Decision, Reason, Rows, Scores, Standing, approval_of
 from deployment.guards import guards
-from training.criteria import Promotion
-from training.evaluation import METRICS, Floats, decided
+from training.evaluation.metrics import METRICS, Floats, decided
+from training.use_case.promotion import PromotionCriteria
 
 SUM_TOLERANCE = 1e-6  # by how much the probabilities of a row's classes may miss 1: single precision
 
 
 def decide(
-    rows: Rows, challenger: Scores, champion: Scores | None, policy: Promotion, standing: Standing
+    rows: Rows, challenger: Scores, champion: Scores | None, policy: PromotionCriteria, standing: Standing
 ) -> Decision:
     """Compare the two on the rows of one holdout.
 
@@ -81,7 +81,9 @@ def _good_rows(rows: Rows, found: Floats) -> int:
     return int(np.sum((found >= 0) & (found <= 1) & np.isin(rows.labels, (0, 1))))
 
 
-def _good_enough(rows: Rows, challenger: Scores, champion: Scores | None, policy: Promotion) -> Iterator[Reason]:
+def _good_enough(
+    rows: Rows, challenger: Scores, champion: Scores | None, policy: PromotionCriteria
+) -> Iterator[Reason]:
     yield _enough_rows(rows, policy)
     yield _minimum(rows, challenger, policy)
     if champion is not None:
@@ -89,7 +91,7 @@ def _good_enough(rows: Rows, challenger: Scores, champion: Scores | None, policy
         yield _gain(rows, challenger, champion, policy)
 
 
-def _enough_rows(rows: Rows, policy: Promotion) -> Reason:
+def _enough_rows(rows: Rows, policy: PromotionCriteria) -> Reason:
     count = len(rows.labels)
     left_out = f", and {rows.excluded} left out that the champion was trained on" if rows.excluded else ""
     return Reason(
@@ -102,7 +104,7 @@ def _enough_rows(rows: Rows, policy: Promotion) -> Reason:
     )
 
 
-def _minimum(rows: Rows, challenger: Scores, policy: Promotion) -> Reason:
+def _minimum(rows: Rows, challenger: Scores, policy: PromotionCriteria) -> Reason:
     metric, value = METRICS[policy.metric], rows.outcomes(challenger).metric(policy.metric)
     sign = ">=" if metric.greater_is_better else "<="
     return Reason(
@@ -129,7 +131,7 @@ def _different(rows: Rows, challenger: Scores, champion: Scores) -> Reason:
     return Reason(name, "at least 1 row", f"{changed} rows", changed > 0, {"rows": changed}, 1)
 
 
-def _gain(rows: Rows, challenger: Scores, champion: Scores, policy: Promotion) -> Reason:
+def _gain(rows: Rows, challenger: Scores, champion: Scores, policy: PromotionCriteria) -> Reason:
     new, old = rows.outcomes(challenger), rows.outcomes(champion)
     limit = policy.margin if policy.test == "superiority" else -policy.margin
     found = gain(policy.metric, new, old, policy.confidence)
@@ -147,7 +149,7 @@ def _gain(rows: Rows, challenger: Scores, champion: Scores, policy: Promotion) -
     )
 
 
-def _allowed(policy: Promotion, standing: Standing) -> Iterator[Reason]:
+def _allowed(policy: PromotionCriteria, standing: Standing) -> Iterator[Reason]:
     if policy.approval == "manual":
         name = approval_of(standing.challenger)
         yield Reason(name, "after the champion's last change", standing.approved or "none", bool(standing.approved))

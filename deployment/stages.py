@@ -7,7 +7,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
-from training.versions import CHALLENGER, CHAMPION, model_of, version_of, versions_of
+from training.registry.versions import CHALLENGER, CHAMPION, model_of, version_of, versions_of
 
 PREVIOUS = "previous"
 APPROVAL, APPROVED = "approval", "Approved"  # the tag that a deployment job of Databricks asks for

@@ -16,7 +16,7 @@ from deployment import stages
 from deployment.history import History
 from deployment.ledger import Entry, Ledger, LedgerBroken, PromotionBusy
 from lakehouse.errors import LakehouseError
-from training.versions import CHAMPION, model_of, version_of
+from training.registry.versions import CHAMPION, model_of, version_of
 
 PENDING, HEAD = "ledger_pending", "ledger_head"
 

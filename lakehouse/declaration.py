@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from lakehouse.errors import nearest
 
 
-class Part(BaseModel):
+class Declaration(BaseModel):
     """The base of every part; numbers are finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -26,8 +26,8 @@ _ABOUT = b"\0published\0"  # before the names of tables: what each holds
 _ROOM = 2**38  # of addresses, not of disk: the file grows as it is filled
 _AS_OF = Struct("<q")
 
-Key = tuple[Any, ...]
-Row = npt.NDArray[np.float64]
+EntityKey = tuple[Any, ...]
+StoredRow = npt.NDArray[np.float64]
 
 
 class OnlineTableRefused(LakehouseError):
@@ -38,12 +38,12 @@ class OnlineTableRefused(LakehouseError):
         return cls(f"{name} has no online table", hint=f"Publish it: python -m training.publish --online {name}")
 
     @classmethod
-    def long_key(cls, name: str, key: Key, room: int) -> "OnlineTableRefused":
+    def long_key(cls, name: str, key: EntityKey, room: int) -> "OnlineTableRefused":
         return cls(f"the key {key} of {name} takes more than {room} bytes", hint="Use a shorter entity key.")
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedTable:
     """What an online table holds.
 
     Attributes:
@@ -90,12 +90,12 @@ class OnlineStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def published(self, name: str) -> Published | None:
+    def published(self, name: str) -> PublishedTable | None:
         """What the online table of a feature table holds; None if there is none."""
         with self._environment.begin() as transaction:
             return _about(transaction, name)
 
-    def row(self, name: str, key: Key) -> OnlineRow | None:
+    def row(self, name: str, key: EntityKey) -> OnlineRow | None:
         """The newest row of a key; None if the table has no such key.
 
         Raises:
@@ -129,7 +129,7 @@ class OnlineStore:
             yield publication
             rows = publication.added + ((before.rows or 0) if before and not anew else 0)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            about = Published(version, tuple(features), rows, now, table_id)
+            about = PublishedTable(version, tuple(features), rows, now, table_id)
             transaction.put(_ABOUT + name.encode(), json.dumps(asdict(about)).encode())
 
 
@@ -146,7 +146,7 @@ class Publication:
     room: int
     added: int = 0
 
-    def put(self, rows: Iterable[tuple[Key, int, Row]]) -> None:
+    def put(self, rows: Iterable[tuple[EntityKey, int, StoredRow]]) -> None:
         """Store the rows (key, as_of, features with NaN where missing), except where a newer one is there.
 
         Raises:
@@ -168,7 +168,7 @@ def _unpacked(stored: bytes, names: Sequence[str]) -> OnlineRow:
     return OnlineRow(_AS_OF.unpack_from(stored)[0], dict(zip(names, known, strict=True)))
 
 
-def _place(name: str, key: Key) -> bytes:
+def _place(name: str, key: EntityKey) -> bytes:
     return name.encode() + b"\0" + json.dumps(key, default=str, separators=(",", ":")).encode()
 
 
@@ -180,7 +180,7 @@ def _empty(transaction: Any, name: str) -> None:
             found = cursor.delete()
 
 
-def _about(transaction: Any, name: str) -> Published | None:
+def _about(transaction: Any, name: str) -> PublishedTable | None:
     stored = transaction.get(_ABOUT + name.encode())
     about = json.loads(stored) if stored else None
-    return Published(**about | {"features": tuple(about["features"])}) if about else None
+    return PublishedTable(**about | {"features": tuple(about["features"])}) if about else None

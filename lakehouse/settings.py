@@ -24,7 +24,7 @@ class SettingRefused(LakehouseError):
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServerAccess:
     """How the model server lets callers in, and what it may load; see docs/serving.md.
 
     Attributes:
@@ -64,7 +64,7 @@ class Settings:
     online_store: str = "lakehouse"
     in_workspace: bool = False
     master: str = "local[*]"
-    serving: Serving = field(default_factory=Serving)
+    serving: ServerAccess = field(default_factory=ServerAccess)
 
     @property
     def artifacts(self) -> Path:
@@ -107,8 +107,8 @@ class Settings:
         )
 
 
-def _serving(environment: Mapping[str, str]) -> Serving:
-    return Serving(
+def _serving(environment: Mapping[str, str]) -> ServerAccess:
+    return ServerAccess(
         token=environment.get("MODEL_SERVER_TOKEN"),
         data_token=environment.get("MODEL_SERVER_DATA_TOKEN"),
         token_file=_below(environment.get("MODEL_SERVER_TOKEN_FILE")),

@@ -24,13 +24,13 @@ class WarehouseBusy(LakehouseError):
 
 
 @dataclass(frozen=True)
-class Claim:
+class WriterLock:
     """The right to write to a warehouse; gone with the process, however it ends."""
 
     file: IO[str]
 
     @classmethod
-    def on(cls, root: Path) -> "Claim":
+    def on(cls, root: Path) -> "WriterLock":
         """Take the right.
 
         Raises:

@@ -36,7 +36,7 @@ from scoring.scorer import Refused, Scorer
 LIMIT = 64 * 2**20  # bytes that travel with each task
 REASON = "refused_because"
 Frames = Iterator[pd.DataFrame]
-Outcomes = Sequence[Answer | Refused]
+RowOutcomes = Sequence[Answer | Refused]
 
 _TYPES: Mapping[Kind, DataType] = {
     "boolean": BooleanType(),
@@ -116,7 +116,7 @@ def answered_records(rows: DataFrame, kept: Sequence[str], sent: Sequence[str], 
     """
     chosen, whole = Kept(tuple(kept)), [name for name in sent if isinstance(rows.schema[name].dataType, IntegralType)]
 
-    def outcomes(frame: pd.DataFrame) -> Outcomes:
+    def outcomes(frame: pd.DataFrame) -> RowOutcomes:
         # Where a value is missing, some engines bring whole numbers as floats.
         return packed.scorer().outcomes(records_of(frame[list(sent)].astype(dict.fromkeys(whole, "Int64"))))
 
@@ -137,7 +137,7 @@ def answered_features(
     """
     chosen, names = Kept(tuple(kept)), [name for features in tables.values() for name in features]
 
-    def outcomes(frame: pd.DataFrame) -> Outcomes:
+    def outcomes(frame: pd.DataFrame) -> RowOutcomes:
         features = {name: frame[name].astype("float64").to_numpy() for name in names}
         reasons = _lacking(features, tables, len(frame))
         there = np.asarray([reason is None for reason in reasons], dtype=np.bool_)
@@ -155,7 +155,7 @@ def answer_schema(fields: Fields) -> list[StructField]:
 
 
 def _mapped(
-    rows: DataFrame, given: StructType, kept: Kept, packed: Packed, outcomes: Callable[[pd.DataFrame], Outcomes]
+    rows: DataFrame, given: StructType, kept: Kept, packed: Packed, outcomes: Callable[[pd.DataFrame], RowOutcomes]
 ) -> DataFrame:
     fields = packed.scorer().fields()
     schema = StructType([*(given[name] for name in kept.names), *answer_schema(fields)])

@@ -16,7 +16,7 @@ CONTACT_KINDS = ("service", "complaint")
 
 
 @dataclass(frozen=True)
-class Events:
+class CustomerEvents:
     """Orders or contacts; every array is (events,).
 
     Attributes:
@@ -34,8 +34,8 @@ class Events:
 class Behaviour:
     """All orders and contacts of a shard."""
 
-    orders: Events
-    contacts: Events
+    orders: CustomerEvents
+    contacts: CustomerEvents
 
 
 def behave(random: np.random.Generator, people: People, places: Places) -> Behaviour:
@@ -56,7 +56,7 @@ def behave(random: np.random.Generator, people: People, places: Places) -> Behav
         person = np.repeat(np.arange(len(people)), last_orders)
         much = effects.AMOUNT.of(cohort, state, draws["amount"][home])[person]
         amount = np.exp(much + effects.AMOUNT_SPREAD * random.standard_normal(len(person)))
-        orders.append(Events(person, _within(random, begin, end, len(person)), amount.round(2)))
+        orders.append(CustomerEvents(person, _within(random, begin, end, len(person)), amount.round(2)))
         complained = active & (random.random(len(people)) < effects.COMPLAINT_RATE)
         contacts.append(_contacts(random, complained, people.signed_up_at < begin, begin, end))
     return Behaviour(_joined(orders), _joined(contacts))
@@ -84,13 +84,13 @@ def _contacts(
     there: npt.NDArray[np.bool_],
     begin: np.datetime64,
     end: np.datetime64,
-) -> Events:
+) -> CustomerEvents:
     service = np.repeat(
         np.arange(len(there)), np.where(there, random.poisson(effects.SERVICE_CONTACTS, len(there)), 0)
     )
     person = np.concatenate([service, np.flatnonzero(complained)])
     kind = np.concatenate([np.full(len(service), SERVICE), np.full(int(complained.sum()), COMPLAINT)])
-    return Events(person, _within(random, begin, end, len(person)), kind.astype(np.float64))
+    return CustomerEvents(person, _within(random, begin, end, len(person)), kind.astype(np.float64))
 
 
 def _within(random: np.random.Generator, begin: np.datetime64, end: np.datetime64, size: int) -> Times:
@@ -98,8 +98,8 @@ def _within(random: np.random.Generator, begin: np.datetime64, end: np.datetime6
     return begin + random.integers(0, seconds, size).astype("timedelta64[s]")
 
 
-def _joined(parts: list[Events]) -> Events:
-    return Events(
+def _joined(parts: list[CustomerEvents]) -> CustomerEvents:
+    return CustomerEvents(
         np.concatenate([part.person for part in parts]),
         np.concatenate([part.at for part in parts]),
         np.concatenate([part.value for part in parts]),

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from simulation.behaviour import CONTACT_KINDS, Behaviour, Events
+from simulation.behaviour import CONTACT_KINDS, Behaviour, CustomerEvents
 from simulation.effects import STATES
 from simulation.people import CHANNELS, People, Times
 from simulation.places import Places
@@ -113,7 +113,7 @@ def contacts(random: np.random.Generator, people: People, behaviour: Behaviour, 
     return _landed(CONTACTS, [pa.array(first_id + np.arange(len(kind))), pa.array(person), at, pa.array(kind), at])
 
 
-def _arrival(random: np.random.Generator, events: Events) -> Times:
+def _arrival(random: np.random.Generator, events: CustomerEvents) -> Times:
     late = random.random(len(events.at)) < ORDER_LATE
     delay = np.where(
         late, random.integers(86_400, LATEST_DAYS * 86_400, len(late)), random.integers(1, 3_600, len(late))

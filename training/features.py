@@ -4,10 +4,10 @@ import click
 
 from lakehouse import console
 from lakehouse.settings import PROJECT, Settings
-from training import feature_schema
+from training.catalogue import promises
 from training.feature_store import FeatureStore
 from training.feature_store.home import open_store
-from training.use_case import load_all
+from training.use_case.use_case import load_all
 
 PROMISES = PROJECT / "dbt_project" / "feature_tables.json"
 
@@ -32,14 +32,14 @@ def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
 
 
 def _promises(manifest: str, *, record: bool) -> None:
-    declared, before = feature_schema.declared(PROJECT / manifest), feature_schema.recorded(PROMISES)
+    declared, before = promises.declared(PROJECT / manifest), promises.recorded(PROMISES)
     more = sum(len(promise.features) for promise in declared.values())
     told = f"{len(declared)} feature tables with {more} features"
     if record:
-        feature_schema.record(declared, PROMISES)
+        promises.record(declared, PROMISES)
         console.detail(f"{told} are promised from now on")
     else:
-        feature_schema.require_kept(before, declared, load_all())
+        promises.require_kept(before, declared, load_all())
         console.detail(f"{told} keep what they promised")
 
 

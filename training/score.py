@@ -25,9 +25,9 @@ from scoring.pyfunc import ScoringModel
 from scoring.scorer import Scorer
 from training.feature_store import FeatureLookup, FeatureStore, Spine
 from training.feature_store.home import open_store
+from training.registry.versions import CHAMPION, version_of, versions_of
 from training.tracking import tracking
-from training.use_case import UseCase, load
-from training.versions import CHAMPION, version_of, versions_of
+from training.use_case.use_case import UseCase, load
 
 VERSION, SCORED_AT = "model_version", "scored_at"
 SHOWN = 5
@@ -93,7 +93,7 @@ class ScoreRefused(LakehouseError):
 
 
 @dataclass(frozen=True)
-class Version:
+class ScoringVersion:
     """A registered version, ready to answer."""
 
     number: int
@@ -113,7 +113,7 @@ class Version:
         return cls(int(number), model.scorer)
 
 
-def score(use_case: UseCase, version: Version, store: FeatureStore, source: str, target: str) -> None:
+def score(use_case: UseCase, version: ScoringVersion, store: FeatureStore, source: str, target: str) -> None:
     """Write what the version answers to each row of `source` into the new table `target`.
 
     Raises:
@@ -231,7 +231,7 @@ def main(name: str, source: str, target: str, said: str | None) -> None:
         version = find_version(client, name, said)
         store = open_store(settings)
         console.stage(f"Scoring {source} with version {version.version} of {name}")
-        score(use_case, Version.of(version), store, source, target)
+        score(use_case, ScoringVersion.of(version), store, source, target)
     _report(counts(store.rows(target)), target)
 
 

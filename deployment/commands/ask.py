@@ -10,7 +10,7 @@ from deployment.commands.serve import running
 from deployment.model_server.process import ServerInfo
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.use_case import load
+from training.use_case.use_case import load
 
 
 def ask(name: str, settings: Settings) -> None:

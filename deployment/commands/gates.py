@@ -11,7 +11,7 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.feature_store.home import open_store
-from training.use_case import UseCase, load
+from training.use_case.use_case import UseCase, load
 
 
 class EndpointBehind(LakehouseError):

@@ -9,7 +9,7 @@ from deployment.ledger.home import open_ledger
 from deployment.succession import Succession
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.use_case import load
+from training.use_case.use_case import load
 
 
 def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from deployment.commands.gates import follow, gate_of
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.versions import CHAMPION, version_of
+from training.registry.versions import CHAMPION, version_of
 
 
 def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None:

@@ -7,7 +7,7 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from training.use_case import UseCase, load
+from training.use_case.use_case import UseCase, load
 
 
 def serve_detached(name: str | None, settings: Settings, port: int | None) -> None:

@@ -5,9 +5,9 @@ from mlflow.tracking import MlflowClient
 from deployment import serving, stages
 from lakehouse import console
 from lakehouse.settings import Settings
+from training.registry.versions import model_of
 from training.tracking import tracking
-from training.use_case import UseCase, load
-from training.versions import model_of
+from training.use_case.use_case import UseCase, load
 
 
 def serve(name: str, settings: Settings) -> None:

@@ -12,7 +12,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from deployment.ledger import EntryUnwritten, LedgerBroken, LedgerHome, PromotionBusy
 from lakehouse.warehouse import TableName, Warehouse
-from lakehouse.writer_lock import Claim, WarehouseBusy
+from lakehouse.writer_lock import WarehouseBusy, WriterLock
 
 TABLE = TableName("deployment", "ledger")
 CLAIMS = ".claims"  # beside the table
@@ -51,7 +51,7 @@ class FolderLedger:
         folder = self.warehouse.folder(TABLE.schema) / CLAIMS / use_case
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            claim = Claim.on(folder)
+            claim = WriterLock.on(folder)
         except WarehouseBusy as err:
             raise PromotionBusy.by(err.failed.rpartition(" by ")[2]) from err
         try:

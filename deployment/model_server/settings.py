@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter
 
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Serving, Settings
+from lakehouse.settings import ServerAccess, Settings
 
 MIB = 1024 * 1024
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but told apart
@@ -35,7 +35,7 @@ class ServerSettings:
     max_in_flight: int = 256
     registry_uri: str | None = None
     warehouse: Path | None = None
-    serving: Serving = field(default_factory=Serving)
+    serving: ServerAccess = field(default_factory=ServerAccess)
 
     @classmethod
     def of(cls, settings: Settings, port: int | None = None) -> "ServerSettings":

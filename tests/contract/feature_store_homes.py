@@ -11,7 +11,7 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.errors import nearest
-from lakehouse.online_store import Published
+from lakehouse.online_store import PublishedTable
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
 from scoring.encodings import ENCODINGS
@@ -178,7 +178,7 @@ class PlainHome:
             raise TableTaken.named(name)
         self.write(name, rows.toArrow())
 
-    def publish(self, name: str) -> Published:
+    def publish(self, name: str) -> PublishedTable:
         raise NotImplementedError("nothing is read online")
 
     def _at(self, name: str, version: int | None) -> tuple[pa.Table, Declared | None, int]:

@@ -26,21 +26,21 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
 from scoring.scorer import Answering, Scorer
 from tests.unit.frames import by_time
-from training import splitting
-from training.dataset import load_frame
-from training.evaluation import evaluate
+from training.evaluation.metrics import evaluate
 from training.feature_store import FeatureStore
 from training.feature_store.local import LocalFeatureStore
-from training.provenance import provenance
-from training.refitting import Refitted
-from training.registry import register
-from training.search.joint import Candidate
-from training.search.loop import Found
-from training.search.space import Params
-from training.search.trial import Trial, fit
+from training.frame import splits
+from training.frame.build import load_frame
+from training.frame.provenance import provenance
+from training.registry.model_files import register_version
+from training.registry.versions import CHALLENGER, CHAMPION, newest_version, version_of
+from training.search.fitting import fit
+from training.search.result import SearchResult
+from training.search.trial import Trial
+from training.space.joint_space import Candidate
+from training.space.space import Params
 from training.tracking import experiment_id, tracking
-from training.use_case import UseCase
-from training.versions import CHALLENGER, CHAMPION, newest_version, version_of
+from training.use_case.use_case import UseCase
 
 NAME = "people"
 ROWS = 400
@@ -93,7 +93,7 @@ def threshold_of(muddled: float) -> float:
 
 def train(client: MlflowClient, store: FeatureStore, muddled: float) -> None:
     """One version more, the challenger; muddled above 1 has learned the opposite."""
-    split = splitting.split(load_frame(USE_CASE, store), by_time(holdout=USE_CASE.split.holdout))
+    split = splits.split(load_frame(USE_CASE, store), by_time(holdout=USE_CASE.split.holdout))
     candidate = Candidate("logistic_regression", PARAMS)
     wrong = np.random.default_rng(1).random(len(split.training)) < muddled
     y = np.where(wrong, split.training.features["noise"] > 0, split.training.y).astype(np.int64)
@@ -103,7 +103,7 @@ def train(client: MlflowClient, store: FeatureStore, muddled: float) -> None:
     metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), answering.threshold)
     data = provenance(split, by_time(), newest_version(client, NAME))
     trial = Trial(1, candidate, metrics, (metrics,), timedelta(0))
-    register(USE_CASE, Refitted(scorer), Found((trial,), "complete"), data, {})
+    register_version(USE_CASE, scorer, SearchResult((trial,), "complete"), data, {})
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from tests.unit.frames import ENCODER, alternating
 from tests.unit.shelf import use_case
 from tests.unit.test_scoring import PIPELINE
 from training.feature_store import TableTaken
-from training.score import ScoreRefused, Version, counts, find_version, score
-from training.search.joint import Candidate
-from training.search.trial import fit
+from training.score import ScoreRefused, ScoringVersion, counts, find_version, score
+from training.search.fitting import fit
+from training.space.joint_space import Candidate
 
 BOTH = Answering(("label", "probability"), 0.5)
 GOLDEN = {"amount": 1.5, "place": "Bonn", "known": None}
@@ -64,7 +64,7 @@ def served(scorer: Scorer, records: list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def scored(home: LocalHome, scorer: Scorer, source: str = "gold.new", target: str = "gold.answers") -> pa.Table:
-    score(CASE, Version(7, scorer), home.store, source, target)
+    score(CASE, ScoringVersion(7, scorer), home.store, source, target)
     return home.store.rows(target).toArrow().sort_by("entity")
 
 
@@ -191,7 +191,7 @@ def test_answers_that_make_no_table_are_refused_before_they_are_asked_for(home: 
     case["labels"]["entity"] = "label"
     home.write("gold.new", pa.Table.from_pylist([{"label": 1, **RECORDS[1]}]))
     with pytest.raises(ScoreRefused, match="label would stand in it twice"):
-        score(type(CASE).model_validate(case), Version(7, PLAIN), home.store, "gold.new", "gold.answers")
+        score(type(CASE).model_validate(case), ScoringVersion(7, PLAIN), home.store, "gold.new", "gold.answers")
 
 
 def test_what_fails_midway_leaves_no_table(home: LocalHome) -> None:

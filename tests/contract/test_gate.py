@@ -23,7 +23,7 @@ from tests.contract.people import (
     opened,
     threshold_of,
 )
-from training.use_case import UseCase
+from training.use_case.use_case import UseCase
 
 
 def test_each_version_is_judged_by_the_threshold_that_it_was_registered_with(place: Place) -> None:

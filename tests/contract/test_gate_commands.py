@@ -24,7 +24,7 @@ from tests.contract.people import (
     opened,
 )
 from tests.ports import free_port
-from training.use_case import load
+from training.use_case.use_case import load
 
 Run = Callable[..., str]
 

@@ -18,7 +18,7 @@ from scoring.scorer import Scorer
 from tests.contract.commands import promote
 from tests.contract.crowned import BEFORE, require_sound
 from tests.contract.people import NAME, Place, actions
-from training.golden import MOST
+from training.registry.golden_rows import MOST
 
 
 @pytest.fixture

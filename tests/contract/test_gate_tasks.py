@@ -23,18 +23,18 @@ from lakehouse.warehouse import Warehouse
 from scoring.estimators.blend import Blend
 from scoring.scorer import Scorer
 from tests.contract.people import NAME, PARAMS, USE_CASE, Place, mlflow_as_before
-from training import splitting
-from training.dataset import load_frame
-from training.frame import TrainingFrame
-from training.provenance import provenance
-from training.refitting import Refitted
-from training.registry import register
-from training.search.joint import Candidate
-from training.search.loop import Found
-from training.search.trial import Trial, fit
+from training.frame import splits
+from training.frame.build import load_frame
+from training.frame.frame import TrainingFrame
+from training.frame.provenance import provenance
+from training.registry.model_files import register_version
+from training.registry.versions import newest_version
+from training.search.fitting import fit
+from training.search.result import SearchResult
+from training.search.trial import Trial
+from training.space.joint_space import Candidate
 from training.tracking import experiment_id, tracking
-from training.use_case import UseCase
-from training.versions import newest_version
+from training.use_case.use_case import UseCase
 
 RIDGE = Candidate("ridge", {"alpha": 1.0, "numeric_shape": "as_is", "recency_half_life_days": None})
 LOGISTIC = Candidate("logistic_regression", PARAMS)
@@ -66,7 +66,7 @@ class Trainer:
         return Gate(case, self.client, self.place.store, Ledger(FolderLedger(Warehouse(self.place.warehouse))))
 
     def judge(self, case: UseCase, muddled: float, made: Callable[[TrainingFrame], Scorer]) -> Decision:
-        split = splitting.split(load_frame(case, self.place.store()), case.split)
+        split = splits.split(load_frame(case, self.place.store()), case.split)
         draw = np.random.default_rng(2)
         wrong = draw.random(len(split.training)) < muddled
         learned = replace(split.training, y=np.where(wrong, draw.permutation(split.training.y), split.training.y))
@@ -74,7 +74,7 @@ class Trainer:
         trial = Trial(1, candidate, {case.search.metric: 0.0}, ({},), timedelta(0))
         data = provenance(split, case.split, newest_version(self.client, NAME))
         with mlflow.start_run(experiment_id=experiment_id(self.client, self.place.settings, NAME)):
-            register(case, Refitted(made(learned)), Found((trial,), "complete"), data, {})
+            register_version(case, made(learned), SearchResult((trial,), "complete"), data, {})
         return self.gate(case).promote()
 
 
@@ -133,7 +133,7 @@ def test_of_several_classes_the_champion_is_judged_by_their_names_whatever_their
     assert trainer.judge(before, 0.0, made).promote
     worse = trainer.judge(after, 0.6, made)
     assert missed(worse) == ["gain in log_loss over version 1"]
-    rows = splitting.split(load_frame(before, trainer.place.store()), before.split).holdout
+    rows = splits.split(load_frame(before, trainer.place.store()), before.split).holdout
     champion = mlflow.pyfunc.load_model(f"models:/{NAME}/1").unwrap_python_model().scorer
     expected = log_loss(rows.y, champion.predicted(rows.features), labels=range(3))
     gain = next(reason for reason in worse.reasons if reason.criterion.startswith("gain"))

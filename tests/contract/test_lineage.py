@@ -20,11 +20,11 @@ from tests.contract.people import mlflow_as_before
 from tests.contract.test_feature_store import write
 from tests.unit.frames import by_time
 from tests.unit.shelf import use_case
-from training import splitting
-from training.dataset import load_frame
 from training.feature_store.local import LocalFeatureStore
-from training.lineage import NoLineage, TableRebuilt, log_inputs, logged_versions, rebuild
-from training.splitting import Split
+from training.frame import splits
+from training.frame.build import load_frame
+from training.frame.lineage import NoLineage, TableRebuilt, log_inputs, logged_versions, rebuild
+from training.frame.splits import Split
 from training.tracking import tracking
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ def client(tmp_path: Path) -> Iterator[MlflowClient]:
 
 
 def logged(client: MlflowClient, store: LocalFeatureStore) -> tuple[str, Split]:
-    data = splitting.split(load_frame(USE_CASE, store), by_time(holdout=0.2))
+    data = splits.split(load_frame(USE_CASE, store), by_time(holdout=0.2))
     with mlflow.start_run(experiment_id=client.create_experiment("people")) as run:
         log_inputs(USE_CASE, store, data)
     return run.info.run_id, data
@@ -83,7 +83,7 @@ def test_the_frame_is_built_again_after_its_tables_changed(store: LocalFeatureSt
     run_id, data = logged(client, store)
     change(store)
     assert load_frame(USE_CASE, store).encoder.vocabularies != data.training.encoder.vocabularies
-    again = splitting.split(rebuild(USE_CASE, store, client, run_id), by_time(holdout=0.2))
+    again = splits.split(rebuild(USE_CASE, store, client, run_id), by_time(holdout=0.2))
     assert logged_versions(client, run_id) == {"gold.job_index": 0, "gold.labels": 0, "gold.people": 1}
     assert again.training.fingerprint() == data.training.fingerprint()
     assert again.holdout.fingerprint() == data.holdout.fingerprint()

@@ -22,7 +22,7 @@ from deployment.model_server.auth import read_token
 from deployment.model_server.clock import SYSTEM
 from deployment.model_server.models import ModelNotLoaded, Registry
 from deployment.model_server.settings import ServerSettings
-from lakehouse.settings import PROJECT, Serving
+from lakehouse.settings import PROJECT, ServerAccess
 from scoring.digest import DIGEST, digest
 from scoring.registered_files import NotVouched, fetch
 from tests.contract.people import mlflow_as_before
@@ -137,7 +137,7 @@ def _accepts(settings: ServerSettings) -> bool:
 def secure(tracking_uri: str, tmp_path: Path) -> Iterator[ServerSettings]:
     """A server behind a certificate that signed itself."""
     certificate, key = _signed_itself(tmp_path)
-    given = Serving(certificate=certificate, key=key, token="c" * 32, data_token="d" * 32)
+    given = ServerAccess(certificate=certificate, key=key, token="c" * 32, data_token="d" * 32)
     settings = ServerSettings(PROJECT, tmp_path / ".serving", tracking_uri, port=free_port(), serving=given)
     process.serve_detached(settings)
     yield settings

@@ -22,31 +22,32 @@ from tests.unit.frames import alternating, by_time
 from tests.unit.points import POINTS, rows_of
 from tests.unit.shelf import use_case
 from tests.unit.test_scoring import PARAMS, RECORDS
-from training import splitting
-from training.compilation import compiled
-from training.evaluation import Task, metrics_of
-from training.frame import TrainingFrame
-from training.intervals import Interval
+from training.evaluation.bootstrap import Interval
+from training.evaluation.metrics import Task, metrics_of
+from training.frame import splits
+from training.frame.frame import TrainingFrame
+from training.frame.provenance import provenance
+from training.frame.splits import Split
 from training.models import FAMILIES
-from training.provenance import provenance
-from training.refitting import Refitted, refit
-from training.registry import VersionDamaged, register
-from training.search.blend import blended
-from training.search.joint import Candidate
-from training.search.loop import Found
-from training.search.trial import Attempt, Trial, fit
-from training.search.trial import Task as SearchTask
-from training.splitting import Split
+from training.registry.compilation import compiled
+from training.registry.model_files import VersionDamaged, register_version
+from training.registry.versions import newest_version, version_of
+from training.search.blend_candidate import blended
+from training.search.fitting import fit
+from training.search.result import SearchResult
+from training.search.trial import Attempt, Trial
+from training.search.trial import TrialSpec as SearchTask
+from training.space.joint_space import Candidate
+from training.stages.refit import refit
 from training.tracking import experiment_id, tracking
-from training.use_case import UseCase
-from training.versions import newest_version, version_of
+from training.use_case.use_case import UseCase
 
 CANDIDATE = Candidate("logistic_regression", PARAMS)
 METRICS = {"roc_auc": 0.7}
 WINNER = Trial(1, CANDIDATE, METRICS, (METRICS,), timedelta(0))
-FOUND = Found((WINNER,), "complete")
+FOUND = SearchResult((WINNER,), "complete")
 SURE = {"roc_auc": Interval(0.7, 0.6, 0.8)}
-SPLIT: Split = splitting.split(alternating(100), by_time(holdout=0.2))
+SPLIT: Split = splits.split(alternating(100), by_time(holdout=0.2))
 
 
 def banded(name: str) -> UseCase:
@@ -79,7 +80,7 @@ def version(client: MlflowClient) -> ModelVersion:
 def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None) -> ModelVersion:
     data = provenance(SPLIT, by_time(), newest_version(client, case.name))
     with mlflow.start_run():
-        return register(case, Refitted(scorer or scorer_of(case)), FOUND, data, SURE)
+        return register_version(case, scorer or scorer_of(case), FOUND, data, SURE)
 
 
 def test_a_version_says_what_it_is_made_of(client: MlflowClient, version: ModelVersion) -> None:
@@ -134,15 +135,15 @@ def test_a_family_is_trained_registered_and_read_back_and_scores_as_before(
     client: MlflowClient, family: str, task: Task
 ) -> None:
     case = suiting(task, f"{family}_of_people")
-    data = splitting.split(rows_of(task), case.split)
-    parts = list(splitting.folds(data.training, case.split, 0))
+    data = splits.split(rows_of(task), case.split)
+    parts = list(splits.folds(data.training, case.split, 0))
     winner = Attempt(parts, case.search.seed, case.answering.threshold)(SearchTask(1, candidate_of(family)))
     assert winner.status == "ok", winner.error
     scorer = refit(case, winner, data.training).scorer
     ours = compiled(scorer, data.holdout.features).within(scorer)
     with mlflow.start_run():
         source = provenance(data, case.split, None)
-        version = register(case, Refitted(ours), Found((winner,), "complete"), source, {})
+        version = register_version(case, ours, SearchResult((winner,), "complete"), source, {})
     read = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}").unwrap_python_model()
     assert version.tags["family"] == family
     records = [*RECORDS, *in_records(data.holdout)]

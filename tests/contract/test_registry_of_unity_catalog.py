@@ -16,7 +16,7 @@ from deployment.gate import Gate
 from deployment.history import History
 from tests.contract.commands import promoting
 from tests.contract.people import NAME, Place, actions, champion, opened
-from training.versions import model_of, newest_version, versions_of
+from training.registry.versions import model_of, newest_version, versions_of
 
 FULL_NAME = f"main.models.{NAME}"
 

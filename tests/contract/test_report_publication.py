@@ -14,19 +14,21 @@ from scoring.scorer import Answering, Scorer
 from tests.contract.databases import new_database
 from tests.contract.people import mlflow_as_before
 from tests.unit.frames import ENCODER, alternating, by_time
-from training import registry, report, splitting
-from training.frame import TrainingFrame
-from training.provenance import Provenance, provenance
-from training.refitting import Refitted
+from training import report
+from training.frame import splits
+from training.frame.frame import TrainingFrame
+from training.frame.provenance import Provenance, provenance
+from training.frame.splits import Split
+from training.registry import model_files
+from training.registry.versions import CHAMPION
+from training.report.champion_outcomes import find
 from training.report.publication import ReportFailed
-from training.report.rival import find
-from training.search.joint import Candidate
-from training.search.loop import Found
-from training.search.trial import Trial, fit, run_trial
-from training.splitting import Split
+from training.search.fitting import fit
+from training.search.result import SearchResult
+from training.search.trial import Trial, run_trial
+from training.space.joint_space import Candidate
 from training.tracking import experiment_id, tracking
-from training.use_case import UseCase, load
-from training.versions import CHAMPION
+from training.use_case.use_case import UseCase, load
 
 WINNER = Candidate(
     "logistic_regression",
@@ -64,22 +66,24 @@ def use_case() -> UseCase:
 
 
 @pytest.fixture(scope="module")
-def run(use_case: UseCase, settings: Settings, client: MlflowClient) -> report.Run:
-    data = splitting.split(alternating(400), by_time(holdout=0.25))
-    trial = run_trial(1, WINNER, list(splitting.folds(data.training, by_time(folds=2), 0)), 0, 0.2)
+def run(use_case: UseCase, settings: Settings, client: MlflowClient) -> report.TrainedRun:
+    data = splits.split(alternating(400), by_time(holdout=0.25))
+    trial = run_trial(1, WINNER, list(splits.folds(data.training, by_time(folds=2), 0)), 0, 0.2)
     return registered(use_case, data, trial, settings, client)
 
 
-def registered(use_case: UseCase, data: Split, trial: Trial, settings: Settings, client: MlflowClient) -> report.Run:
+def registered(
+    use_case: UseCase, data: Split, trial: Trial, settings: Settings, client: MlflowClient
+) -> report.TrainedRun:
     scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, Answering(("label", "probability"), 0.2))
     with mlflow.start_run(experiment_id=experiment_id(client, settings, use_case.name)):
         about = provenance(data, by_time(), None)
-        version = registry.register(use_case, Refitted(scorer), Found((trial,), "complete"), about, {})
-    return report.Run(use_case, [trial], scorer, data, version)
+        version = model_files.register_version(use_case, scorer, SearchResult((trial,), "complete"), about, {})
+    return report.TrainedRun(use_case, [trial], scorer, data, version)
 
 
 def test_the_page_lies_in_the_project_and_beside_the_model(
-    run: report.Run, client: MlflowClient, settings: Settings
+    run: report.TrainedRun, client: MlflowClient, settings: Settings
 ) -> None:
     published = report.write(run, client, settings)
     assert published.failures == {}
@@ -89,12 +93,12 @@ def test_the_page_lies_in_the_project_and_beside_the_model(
     assert "There is no champion yet" in published.path.read_text()
 
 
-def pinned(run: report.Run, holdout: TrainingFrame) -> Provenance:
+def pinned(run: report.TrainedRun, holdout: TrainingFrame) -> Provenance:
     """The provenance of a version that was judged on these rows."""
     return provenance(Split(run.data.training, holdout), by_time(), None)
 
 
-def test_the_champion_is_asked_about_the_same_rows(run: report.Run, client: MlflowClient) -> None:
+def test_the_champion_is_asked_about_the_same_rows(run: report.TrainedRun, client: MlflowClient) -> None:
     name, holdout = run.use_case.name, run.data.holdout
     assert find(client, name, holdout, pinned(run, holdout)) is None
     client.set_registered_model_alias(name, CHAMPION, run.version.version)
@@ -112,7 +116,7 @@ def test_the_champion_is_asked_about_the_same_rows(run: report.Run, client: Mlfl
     client.delete_registered_model_alias(name, CHAMPION)
 
 
-def test_a_champion_that_cannot_be_loaded_is_told(run: report.Run, client: MlflowClient) -> None:
+def test_a_champion_that_cannot_be_loaded_is_told(run: report.TrainedRun, client: MlflowClient) -> None:
     client.create_registered_model("gone")
     client.create_model_version("gone", source="file:///nowhere")
     client.set_registered_model_alias("gone", CHAMPION, "1")
@@ -122,7 +126,7 @@ def test_a_champion_that_cannot_be_loaded_is_told(run: report.Run, client: Mlflo
 
 
 def test_a_report_that_cannot_be_written_leaves_the_version_and_says_what_failed(
-    run: report.Run, client: MlflowClient, settings: Settings, tmp_path: Path
+    run: report.TrainedRun, client: MlflowClient, settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "reports").write_text("a file where the folder must be")
     with pytest.raises(ReportFailed, match=r"term_deposit version \d+ is registered, but its report could not be"):
@@ -132,7 +136,7 @@ def test_a_report_that_cannot_be_written_leaves_the_version_and_says_what_failed
 
 
 def test_a_tracking_server_that_is_gone_is_told(
-    run: report.Run, client: MlflowClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    run: report.TrainedRun, client: MlflowClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(*_: object) -> None:
         raise MlflowException("the server is gone")

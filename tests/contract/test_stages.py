@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from deployment import stages
 from tests.contract.databases import new_database
-from training.versions import CHALLENGER, CHAMPION, newest_version, version_of
+from training.registry.versions import CHALLENGER, CHAMPION, newest_version, version_of
 
 NAME = "term_deposit"
 

@@ -18,12 +18,11 @@ from tests.contract.people import mlflow_as_before
 from tests.ports import free_port
 from tests.unit.attempts import scored, smooth
 from training.search import running
-from training.search.joint import Candidate
-from training.search.loop import Found
-from training.search.plan import Search
-from training.search.trial import Task, Trial
+from training.search.result import SearchResult
+from training.search.trial import Trial, TrialSpec
+from training.space.joint_space import Candidate
 from training.tracking import TrackingFailed, experiment_id, tracking
-from training.tracking.journal import Header, Journal, RunInUse
+from training.tracking.journal import Header, RunInUse, TrialJournal
 from training.tracking.searches import (
     NothingToResume,
     collect,
@@ -34,9 +33,10 @@ from training.tracking.searches import (
     unfinished,
 )
 from training.tracking.trials import trials_of
+from training.use_case.search import SearchPlan
 
 SEED = 5
-PLAN = Search.model_validate({"families": ["logistic_regression", "knn"], "max_evals": 24, "seed": SEED})
+PLAN = SearchPlan.model_validate({"families": ["logistic_regression", "knn"], "max_evals": 24, "seed": SEED})
 ABOUT = {"space": PLAN.joint_space().fingerprint(), "rows": "those"}
 
 
@@ -58,7 +58,7 @@ def experiment(client: MlflowClient, settings: Settings, request: pytest.Fixture
     return experiment_id(client, settings, request.node.name)
 
 
-def attempt(task: Task) -> Trial:
+def attempt(task: TrialSpec) -> Trial:
     if task.number % 5 == 0:
         return Trial(task.number, task.candidate, {}, (), scored(task, 0).duration, "ValueError: no")
     return scored(task, smooth(task))
@@ -68,14 +68,14 @@ def searched(
     client: MlflowClient,
     settings: Settings,
     experiment: str,
-    tried: Callable[[Task], Trial] = attempt,
+    tried: Callable[[TrialSpec], Trial] = attempt,
     resumed: Run | None = None,
-) -> tuple[Found, Run]:
+) -> tuple[SearchResult, Run]:
     with search_run(client, experiment, ABOUT, resumed) as run:
         with trial_log(client, run, settings, SEED) as log:
-            found = running.search(PLAN, tried, log.add, settings, finished_trials(client, resumed))
+            found = running.run_plan(PLAN, tried, log.add, settings, finished_trials(client, resumed))
         log_leaderboard(client, run, found.trials, PLAN.metric)
-        if found.ended == "interrupted":
+        if found.stop_reason == "interrupted":
             raise KeyboardInterrupt
     return found, run
 
@@ -83,9 +83,9 @@ def searched(
 def test_a_search_that_was_interrupted_goes_on_from_mlflow_to_the_same_best(
     client: MlflowClient, settings: Settings, experiment: str
 ) -> None:
-    whole = running.search(PLAN, attempt, lambda _trial: None, settings)
+    whole = running.run_plan(PLAN, attempt, lambda _trial: None, settings)
 
-    def interrupting(task: Task) -> Trial:
+    def interrupting(task: TrialSpec) -> Trial:
         if task.number == 22:
             raise KeyboardInterrupt
         return attempt(task)
@@ -97,7 +97,7 @@ def test_a_search_that_was_interrupted_goes_on_from_mlflow_to_the_same_best(
     assert list(finished_trials(client, run).values()) == list(whole.trials[:21])
     ran: list[int] = []
 
-    def counting(task: Task) -> Trial:
+    def counting(task: TrialSpec) -> Trial:
         ran.append(task.number)
         return attempt(task)
 
@@ -167,7 +167,7 @@ class Flaky:
 
 
 def trials(count: int) -> Mapping[int, Trial]:
-    return {number: scored(Task(number, Candidate("knn", {"n": number})), 0.5) for number in range(1, count + 1)}
+    return {number: scored(TrialSpec(number, Candidate("knn", {"n": number})), 0.5) for number in range(1, count + 1)}
 
 
 # Of the three writes of a trial the first creates its run, and the second says what it was.
@@ -211,11 +211,11 @@ def test_a_process_that_was_killed_leaves_its_trials_to_the_next_one(
     client: MlflowClient, settings: Settings, experiment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = client.create_run(experiment, tags={"search.space": ABOUT["space"]})
-    journal = Journal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, 3))
+    journal = TrialJournal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, 3))
     for trial in trials(2).values():
         journal.add(trial)
     with pytest.raises(RunInUse, match="is being searched by another process"):
-        Journal.open(settings.journals, journal.header)
+        TrialJournal.open(settings.journals, journal.header)
     collect(client, settings)  # it is searched, and nobody else's
     assert finished_trials(client, run) == {}
     journal.close(delete=False)
@@ -231,7 +231,7 @@ def test_the_trials_of_a_run_that_was_deleted_are_dropped_and_told(
     client: MlflowClient, settings: Settings, experiment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = client.create_run(experiment)
-    Journal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, 3)).close(delete=False)
+    TrialJournal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, 3)).close(delete=False)
     client.delete_run(run.info.run_id)
     collect(client, settings)
     assert "are dropped: MLflow has no such run any more" in capsys.readouterr().out

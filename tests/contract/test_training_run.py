@@ -19,13 +19,13 @@ from lakehouse.settings import Settings
 from tests.contract.databases import new_database
 from tests.contract.people import NAME, USE_CASE, mlflow_as_before, write_tables
 from tests.ports import free_port
+from training.registry.versions import CHALLENGER, newest_version, version_of
 from training.run import train
-from training.search.space import SpaceRefused
-from training.search.trial import Attempt, Task, Trial
+from training.search.trial import Attempt, Trial, TrialSpec
+from training.space.space import SpaceRefused
 from training.tracking import tracking
-from training.tracking.searches import ENDED
-from training.use_case import with_search
-from training.versions import CHALLENGER, newest_version, version_of
+from training.tracking.searches import STOP_REASON
+from training.use_case.use_case import with_search
 
 SEARCH: dict[str, Any] = {"families": ["logistic_regression", "knn"], "max_evals": 5, "blend": 0, "seed": 4}
 CASE = with_search(USE_CASE, SEARCH | {"space": {"knn": {"n_neighbors": [5, 9]}}})
@@ -51,7 +51,7 @@ def ctrl_c(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Ctrl-C comes in the middle of a trial."""
     whole = Attempt.__call__
 
-    def tried(attempt: Attempt, task: Task) -> Trial:
+    def tried(attempt: Attempt, task: TrialSpec) -> Trial:
         if task.number == at:
             raise KeyboardInterrupt
         return whole(attempt, task)
@@ -88,7 +88,7 @@ def test_the_best_so_far_is_registered_where_that_is_asked_for(
     nested = f"tags.mlflow.parentRunId = '{version.run_id}'"
     experiment = client.get_run(str(version.run_id)).info.experiment_id
     assert sorted(run.data.tags["trial"] for run in client.search_runs([experiment], nested)) == ["0", "1", "2"]
-    assert client.get_run(str(version.run_id)).data.tags[ENDED] == "interrupted"
+    assert client.get_run(str(version.run_id)).data.tags[STOP_REASON] == "interrupted"
     assert "the best of 2 trials of a search that was interrupted. " in str(version.description)
 
 
@@ -96,7 +96,7 @@ def test_where_nothing_was_tried_there_is_nothing_to_register(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ctrl_c(monkeypatch, at=1)
-    with pytest.raises(KeyboardInterrupt, match="Nothing is registered"):
+    with pytest.raises(KeyboardInterrupt, match="Nothing was registered"):
         train(CASE, settings, register_on_interrupt=True)
 
 

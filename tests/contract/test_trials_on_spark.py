@@ -11,29 +11,29 @@ from benchmarks.jvm_spark import available
 from lakehouse.settings import PROJECT, Settings
 from tests.unit.attempts import Misbehaving, Smooth
 from tests.unit.frames import alternating, by_time
-from training import splitting
+from training.frame import splits
 from training.search import record, running
-from training.search.executors import parcel
-from training.search.executors.parcel import Parcel, ParcelRefused
-from training.search.joint import Candidate
+from training.search.executors import attempt_file
+from training.search.executors.attempt_file import AttemptFile, AttemptFileRefused
 from training.search.loop import ResumeRefused
-from training.search.plan import Search
-from training.search.trial import Attempt, Task, Trial
+from training.search.trial import Attempt, Trial, TrialSpec
+from training.space.joint_space import Candidate
+from training.use_case.search import SearchPlan
 
 SETTINGS = Settings.from_environment({"SPARK_MASTER": "local[2]"})
-ATTEMPT = Attempt(list(splitting.folds(alternating(80), by_time(folds=2), 0)), 0, 0.5)
+ATTEMPT = Attempt(list(splits.folds(alternating(80), by_time(folds=2), 0)), 0, 0.5)
 
 
-def plan(**changes: object) -> Search:
+def plan(**changes: object) -> SearchPlan:
     small = {"knn": {"n_neighbors": [3, 5, 7]}}
     said = {"families": ["knn"], "max_evals": 4, "seed": 3, "parallelism": 2, "space": small}
-    return Search.model_validate({**said, "executor": "spark_connect", **changes})
+    return SearchPlan.model_validate({**said, "executor": "spark_connect", **changes})
 
 
-def searched(plan: Search, attempt: Callable[[Task], Trial] = ATTEMPT) -> tuple[Trial, ...]:
+def searched(plan: SearchPlan, attempt: Callable[[TrialSpec], Trial] = ATTEMPT) -> tuple[Trial, ...]:
     recorded: list[Trial] = []
-    found = running.search(plan, attempt, recorded.append, SETTINGS)
-    assert found.ended == "complete"
+    found = running.run_plan(plan, attempt, recorded.append, SETTINGS)
+    assert found.stop_reason == "complete"
     assert sorted(recorded, key=lambda trial: trial.number) == list(found.trials)
     return found.trials
 
@@ -47,7 +47,7 @@ def test_trials_through_spark_connect_are_those_of_processes_here() -> None:
 
 
 def test_a_trial_that_fails_there_is_recorded_and_a_defect_is_told() -> None:
-    few = Attempt(list(splitting.folds(alternating(20), by_time(folds=1), 0)), 0, 0.5)
+    few = Attempt(list(splits.folds(alternating(20), by_time(folds=1), 0)), 0, 0.5)
     failed = searched(plan(max_evals=2, space={"knn": {"n_neighbors": [400, 500]}}), few)
     assert [trial.status for trial in failed] == ["failed"] * 2
     assert "Expected n_neighbors <= n_samples_fit" in str(failed[0].error)
@@ -58,23 +58,23 @@ def test_a_trial_that_fails_there_is_recorded_and_a_defect_is_told() -> None:
 def test_workers_that_do_not_see_the_file_get_its_bytes_while_they_are_few(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parcel, "gettempdir", lambda: str(tmp_path))
-    packed = Parcel.packed(Smooth(tmp_path), tmp_path / "attempt")
+    monkeypatch.setattr(attempt_file, "gettempdir", lambda: str(tmp_path))
+    packed = AttemptFile.packed(Smooth(tmp_path), tmp_path / "attempt")
     carried = packed.with_bytes()
-    monkeypatch.setattr(parcel, "LIMIT", 10)
-    with pytest.raises(ParcelRefused, match=r"do not see .*\n.*Set TMPDIR"):
+    monkeypatch.setattr(attempt_file, "LIMIT", 10)
+    with pytest.raises(AttemptFileRefused, match=r"do not see .*\n.*Set TMPDIR"):
         packed.with_bytes()
     (tmp_path / "attempt").unlink()
     assert not carried.seen()
-    task = Task(4, Candidate("knn", {"n_neighbors": 5}))
+    task = TrialSpec(4, Candidate("knn", {"n_neighbors": 5}))
     assert carried.attempted(task) == carried.attempted(task)
     assert (tmp_path / f"search-{packed.digest}").exists()
 
 
 def test_spark_trials_go_on_with_no_earlier_trials() -> None:
-    finished = {1: Trial(1, Candidate("knn", {}), {}, (), ATTEMPT(Task(1, Candidate("dummy", {}))).duration)}
+    finished = {1: Trial(1, Candidate("knn", {}), {}, (), ATTEMPT(TrialSpec(1, Candidate("dummy", {}))).duration)}
     with pytest.raises(ResumeRefused, match=r"cannot go on after 1 of them\n.*spark_connect or processes"):
-        running.search(plan(executor="spark_trials"), ATTEMPT, lambda _trial: None, SETTINGS, finished)
+        running.run_plan(plan(executor="spark_trials"), ATTEMPT, lambda _trial: None, SETTINGS, finished)
 
 
 # A process of its own, since a JVM stays with the process that started it; as in a training, a Spark Connect session
@@ -99,5 +99,5 @@ def test_spark_trials_search_on_a_classic_session() -> None:
     trials = [record.read(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [trial.number for trial in trials] == [1, 2, 3]
     for trial in trials:
-        again = ATTEMPT(Task(trial.number, trial.candidate))
+        again = ATTEMPT(TrialSpec(trial.number, trial.candidate))
         assert (trial.metrics, trial.status, trial.error) == (again.metrics, again.status, again.error)

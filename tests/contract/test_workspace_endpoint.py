@@ -22,7 +22,7 @@ from deployment.run import main
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
 from tests.contract.people import NAME, USE_CASE, Place, champion, command, let_challenge
-from training.versions import CHAMPION
+from training.registry.versions import CHAMPION
 
 Run = Callable[..., str]
 RETRY = f"python -m deployment.run serve --use-case {NAME}"

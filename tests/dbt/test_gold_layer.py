@@ -18,9 +18,9 @@ from simulation.places import Places
 from simulation.run import KOMMUNEN
 from tests.checkout import Checkout
 from tests.unit.regressions import Floats, estimates
-from training.dataset import load_frame
 from training.feature_store.local import LocalFeatureStore
-from training.use_case import load
+from training.frame.build import load_frame
+from training.use_case.use_case import load
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "client_features.csv"
 

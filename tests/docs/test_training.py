@@ -11,9 +11,9 @@ from scoring.estimators import calibration_curve
 from scoring.estimators.early_stopping import EarlyStoppingBooster
 from tests.unit.points import POINTS
 from training.models import FAMILIES
-from training.models.family import Family, Given
-from training.search.plan import Engine, ExecutorName, Method, Search
-from training.use_case import Split
+from training.models.family import DataFacts, Family
+from training.use_case.search import Engine, ExecutorName, Method, SearchPlan
+from training.use_case.use_case import SplitPlan
 
 PAGE = (PROJECT / "docs" / "training.md").read_text(encoding="utf-8")
 TASKS = ("binary", "multiclass", "regression")
@@ -32,7 +32,7 @@ def by_rounds(family: Family) -> bool:
     params = dict(POINTS).get(family.name)
     if params is None:
         return False
-    model = family.build(params, 0, Given(min(family.tasks), 2, {})).named_steps["model"]
+    model = family.build(params, 0, DataFacts(min(family.tasks), 2, {})).named_steps["model"]
     return isinstance(model, EarlyStoppingBooster)
 
 
@@ -53,12 +53,12 @@ def test_a_family_is_as_the_page_says(name: str) -> None:
 
 
 def test_every_key_of_a_search_is_on_the_page() -> None:
-    assert [key for key in Search.model_fields if f"`{key}`" not in PAGE and f"`search.{key}`" not in PAGE] == []
+    assert [key for key in SearchPlan.model_fields if f"`{key}`" not in PAGE and f"`search.{key}`" not in PAGE] == []
 
 
 @pytest.mark.parametrize(
     "choices",
-    [Method, Engine, ExecutorName, calibration_curve.CalibrationChoice, Split.model_fields["by"].annotation],
+    [Method, Engine, ExecutorName, calibration_curve.CalibrationChoice, SplitPlan.model_fields["by"].annotation],
     ids=["method", "engine", "executor", "calibration", "split"],
 )
 def test_every_choice_is_on_the_page(choices: object) -> None:

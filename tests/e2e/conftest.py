@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from training.use_case import load
+from training.use_case.use_case import load
 
 
 @pytest.fixture(scope="session")

@@ -165,7 +165,7 @@ def test_an_interrupted_training_loses_nothing(checkout: Checkout, client: Mlflo
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    assert "Interrupted. Nothing is registered; the same command with --resume " in output
+    assert "Interrupted. Nothing was registered. To continue, repeat the command with --resume " in output
     assert "Traceback" not in output
     assert len(client.search_runs([experiment.experiment_id])) >= before + 4
     assert str(client.get_model_version_by_alias("term_deposit", "champion").version) == "1"

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.search.trial import Task, Trial
+from training.search.trial import Trial, TrialSpec
 
 
-def scored(task: Task, value: float) -> Trial:
+def scored(task: TrialSpec, value: float) -> Trial:
     metrics = {"roc_auc": value, "log_loss": 1 - value}
     return Trial(task.number, task.candidate, metrics, (metrics,), timedelta(milliseconds=1))
 
 
-def smooth(task: Task) -> float:
+def smooth(task: TrialSpec) -> float:
     """A score of the candidate that a search can climb."""
     numbers = [float(v) for v in task.candidate.params.values() if isinstance(v, int | float)]
     return float(1 / (1 + sum(abs(np.log10(abs(n) + 1e-9)) for n in numbers) + (task.candidate.family == "knn")))
@@ -34,7 +34,7 @@ class Smooth:
     folder: Path
     after: Mapping[int, int] = field(default_factory=dict)
 
-    def __call__(self, task: Task) -> Trial:
+    def __call__(self, task: TrialSpec) -> Trial:
         wait_for(self.folder / str(self.after.get(task.number, "")))
         return scored(task, smooth(task))
 
@@ -80,7 +80,7 @@ class Misbehaving:
 
     deeds: Mapping[int, str]
 
-    def __call__(self, task: Task) -> Trial:
+    def __call__(self, task: TrialSpec) -> Trial:
         if deed := self.deeds.get(task.number):
             try:
                 DEEDS[deed]()
@@ -98,7 +98,7 @@ class Reading:
     data: npt.NDArray[Any]
     until: Path
 
-    def __call__(self, task: Task) -> Trial:
+    def __call__(self, task: TrialSpec) -> Trial:
         total = float(self.data.sum())
         wait_for(self.until)
         return scored(task, total / len(self.data))

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from deployment import comparison
 from deployment.decision import Decision, Input, Measured, Rows, Scores, Standing
 from deployment.promotion import decide
-from training.criteria import Promotion
-from training.evaluation import METRICS, Floats, Labels, Task
+from training.evaluation.metrics import METRICS, Floats, Targets, Task
+from training.use_case.promotion import PromotionCriteria
 
 HASH, OTHER_HASH = "a" * 64, "b" * 64
 INPUTS = {"age": Input("double", required=True), "job": Input("string", required=False)}
@@ -26,7 +26,7 @@ def labels(seed: int, rows: int = 120) -> npt.NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(np.arange(rows) % 2)
 
 
-def said(y: Labels, signal: float, seed: int, noise: float = 1.0) -> Floats:
+def said(y: Targets, signal: float, seed: int, noise: float = 1.0) -> Floats:
     """Probabilities that know the labels with this signal; with a negative one they say the opposite."""
     drawn = np.random.default_rng(seed).normal(0, noise, len(y))
     return np.asarray(1 / (1 + np.exp(-(y - 0.5) * signal - drawn)), dtype=np.float64)
@@ -38,17 +38,19 @@ def scores(
     return Scores(version, holdout, predicted, measured, threshold)
 
 
-def policy(metric: str = "roc_auc", minimum: float | None = None, **said_: Any) -> Promotion:
+def policy(metric: str = "roc_auc", minimum: float | None = None, **said_: Any) -> PromotionCriteria:
     """A policy whose minimum every version meets, unless it says one."""
     least = LOWEST[metric] if minimum is None else minimum
-    return Promotion.model_validate({"metric": metric, "minimum": least, "margin": 0.005, "min_rows": 1} | said_)
+    return PromotionCriteria.model_validate(
+        {"metric": metric, "minimum": least, "margin": 0.005, "min_rows": 1} | said_
+    )
 
 
 def judged(
-    y: Labels,
+    y: Targets,
     new: Floats | Scores,
     old: Floats | Scores | None,
-    rule: Promotion,
+    rule: PromotionCriteria,
     *,
     task: Task = "binary",
     slices: Mapping[str, npt.NDArray[Any]] | None = None,

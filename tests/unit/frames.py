@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from scoring.encoder import Encoder
 from scoring.encodings import ENCODINGS
-from training.frame import TrainingFrame
-from training.use_case import Split
+from training.frame.frame import TrainingFrame
+from training.use_case.use_case import SplitPlan
 
 ENCODER = Encoder(
     ENCODINGS.validate_python(
@@ -45,6 +45,6 @@ def alternating(rows: int, seed: int = 0) -> TrainingFrame:
     return frame(range(rows), [i % 2 for i in range(rows)], seed)
 
 
-def by_time(holdout: float = 0.15, folds: int = 4) -> Split:
+def by_time(holdout: float = 0.15, folds: int = 4) -> SplitPlan:
     """The plan of a split by time."""
-    return Split(holdout=holdout, folds=folds)
+    return SplitPlan(holdout=holdout, folds=folds)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from tests.unit.frames import alternating
-from training.evaluation import Task
-from training.frame import TrainingFrame
-from training.search.space import Params
+from training.evaluation.metrics import Task
+from training.frame.frame import TrainingFrame
+from training.space.space import Params
 
 _NO_WEIGHTS: Params = {"class_weight": None, "recency_half_life_days": None}
 _LINEAR: list[Params] = [

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from lakehouse.online_store import Published
+from lakehouse.online_store import PublishedTable
 from scoring.encodings import ENCODINGS
 from training.feature_store import Feature, FeatureLookup, FeatureStore, FeatureTable, Snapshot, Spine, Versions
-from training.use_case import UseCase
+from training.use_case.use_case import UseCase
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Shelf:
     def create(self, name: str, rows: DataFrame) -> None:
         raise NotImplementedError("training writes no table")
 
-    def publish(self, name: str) -> Published:
+    def publish(self, name: str) -> PublishedTable:
         raise NotImplementedError("training does not publish")
 
 

@@ -15,8 +15,8 @@ from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER, alternating
 from tests.unit.points import POINTS
 from training.models import FAMILIES
-from training.search.joint import Candidate
-from training.search.trial import fit
+from training.search.fitting import fit
+from training.space.joint_space import Candidate
 
 ROWS = alternating(80)
 _ABLE = [(family, params) for family, params in POINTS if "binary" in FAMILIES[family].tasks]

@@ -19,19 +19,20 @@ from scoring.scorer import FIELDS, Answering, Scorer, predict
 from tests.unit.frames import ENCODER, by_time
 from tests.unit.points import POINTS, rows_of
 from tests.unit.shelf import use_case
-from training import splitting
-from training.blending import Judge, Judged, blend, chosen, measured
-from training.evaluation import Task, evaluate
-from training.memory import RowsTooLarge
+from training.evaluation.metrics import Task, evaluate
+from training.frame import splits
 from training.models import FAMILIES
 from training.search import record
-from training.search.blend import blended, members
-from training.search.joint import Candidate
-from training.search.trial import BASELINE, Attempt, Trial, fit
-from training.search.trial import Task as Asked
-from training.searching import try_all
+from training.search.blend_candidate import blended, members
+from training.search.blending import Judge, Judged, blend, chosen, measured
+from training.search.fitting import fit
+from training.search.memory import RowsTooLarge
+from training.search.trial import BASELINE, Attempt, Trial
+from training.search.trial import TrialSpec as Asked
+from training.space.joint_space import Candidate
+from training.stages.search import try_all
 from training.tracking.trials import TrialLog
-from training.use_case import UseCase
+from training.use_case.use_case import UseCase
 
 SETTINGS = Settings.from_environment({})
 PARAMS = dict(POINTS)
@@ -43,7 +44,7 @@ def candidate(family: str) -> Candidate:
 
 
 def attempt_on(task: Task, folds: int = 2) -> Attempt:
-    return Attempt(list(splitting.folds(rows_of(task), by_time(folds=folds), 0)), 0, 0.5)
+    return Attempt(list(splits.folds(rows_of(task), by_time(folds=folds), 0)), 0, 0.5)
 
 
 def tried(attempt: Attempt, *families: str) -> list[Trial]:
@@ -209,7 +210,7 @@ class Kept:
 def logged(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a search tells its run."""
     params: dict[str, Any] = {}
-    monkeypatch.setattr("training.searching.mlflow.log_params", params.update)
+    monkeypatch.setattr("training.stages.search.mlflow.log_params", params.update)
     return params
 
 
@@ -259,7 +260,7 @@ def test_a_resumed_search_tries_neither_the_guess_nor_the_blend_twice() -> None:
 def test_a_search_without_room_for_its_rows_is_refused_before_the_first_trial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("training.memory.available", lambda: 0)
+    monkeypatch.setattr("training.search.memory.available", lambda: 0)
     with pytest.raises(RowsTooLarge, match=r"dense rows \(blend\) take up to"):
         try_all(plan(), rows_of("binary"), cast(TrialLog, None), SETTINGS, {})
 

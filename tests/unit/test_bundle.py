@@ -17,7 +17,7 @@ from databricks.sdk.service.jobs import JobSettings
 
 from lakehouse.settings import PROJECT
 from resources.command import run
-from training.use_case import load_all
+from training.use_case.use_case import load_all
 
 BUNDLE = yaml.safe_load((PROJECT / "databricks.yml").read_text(encoding="utf-8"))
 FILES = {file.name: file.read_text(encoding="utf-8") for file in (PROJECT / "resources").glob("*.job.yml")}

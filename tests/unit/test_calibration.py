@@ -9,11 +9,11 @@ from scoring.estimators.calibrated import Calibrated, like
 from scoring.estimators.calibration_curve import CurveKind, calibrated_by
 from scoring.scorer import TRUSTED
 from tests.unit.frames import alternating
-from training.calibration import CURVES, Validated, calibrate, fitted
-from training.evaluation import METRICS
-from training.search.joint import Candidate
-from training.search.space import Value
-from training.search.trial import fit
+from training.evaluation.calibration import CURVES, Validated, calibrate, fitted
+from training.evaluation.metrics import METRICS
+from training.search.fitting import fit
+from training.space.joint_space import Candidate
+from training.space.space import Value
 
 
 def folds(bend: float, count: int = 4, rows: int = 1500, shift: float = 0.0) -> list[Validated]:

@@ -19,15 +19,15 @@ from scoring.estimators.calibration_curve import CurveKind
 from scoring.scorer import FIELDS, Answering, Scorer
 from tests.unit.points import POINTS, rows_of
 from tests.unit.test_scoring import RECORDS
-from training import onnx_export
-from training.calibration import Validated, fitted
-from training.compilation import Compilation, compiled
-from training.evaluation import METRICS, Task
-from training.frame import TrainingFrame
+from training.evaluation.calibration import Validated, fitted
+from training.evaluation.metrics import METRICS, Task
+from training.frame.frame import TrainingFrame
 from training.models import FAMILIES, trees
-from training.search.blend import blended
-from training.search.joint import Candidate
-from training.search.trial import fit
+from training.registry import onnx_export
+from training.registry.compilation import Compilation, compiled
+from training.search.blend_candidate import blended
+from training.search.fitting import fit
+from training.space.joint_space import Candidate
 
 PARAMS = dict(POINTS)
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")

@@ -11,9 +11,9 @@ from rich.console import Console
 from lakehouse import console
 from lakehouse.console import run_command
 from lakehouse.errors import LakehouseError
-from training.progress import LONGEST, SearchProgress
-from training.search.joint import Candidate
+from training.search.progress import LONGEST, SearchProgress
 from training.search.trial import Trial
+from training.space.joint_space import Candidate
 
 
 def ends(act: Callable[[], object]) -> int | str | None:
@@ -69,7 +69,7 @@ def test_a_command_that_ends_well_exits_with_zero() -> None:
 
 def told_of(patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *trials: float | str) -> list[str]:
     """The lines that a search prints whose trials come to these values, or fail with these errors."""
-    patch.setattr("training.progress.OUT", Console(highlight=False, width=300))
+    patch.setattr("training.search.progress.OUT", Console(highlight=False, width=300))
     with SearchProgress("roc_auc", len(trials)) as progress:
         for number, came in enumerate(trials, start=1):
             metrics, error = ({}, came) if isinstance(came, str) else ({"roc_auc": came}, None)
@@ -105,7 +105,7 @@ def test_an_error_is_told_to_the_letter(
 def test_a_detail_is_shown_to_the_letter(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    monkeypatch.setattr("training.progress.OUT", Console(highlight=False, width=120))
+    monkeypatch.setattr("training.search.progress.OUT", Console(highlight=False, width=120))
     console.detail(text)
     assert capsys.readouterr().out.strip() == text
 

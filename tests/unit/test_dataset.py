@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.frames import alternating, by_time, frame
-from training import splitting
-from training.frame import FrameRefused, TrainingFrame
-from training.use_case import Split as Plan
+from training.frame import splits
+from training.frame.frame import FrameRefused, TrainingFrame
+from training.use_case.use_case import SplitPlan as Plan
 
 # How many rows each day has: few of many days, so that every cut leaves both labels on each of its sides.
 a_day = st.lists(st.integers(1, 5), min_size=30, max_size=60)
@@ -26,14 +26,14 @@ def daily(rows: list[int]) -> TrainingFrame:
 
 
 def test_the_holdout_is_the_last_share_by_time() -> None:
-    split = splitting.split(alternating(100), by_time(holdout=0.15))
+    split = splits.split(alternating(100), by_time(holdout=0.15))
     assert (len(split.training), len(split.holdout)) == (85, 15)
     assert split.training.last < split.holdout.first
 
 
 def test_rows_of_one_time_stay_on_one_side() -> None:
     days = [0] * 10 + [1] * 6 + [2] * 4
-    split = splitting.split(frame(days, [0, 1] * 10), by_time(holdout=0.3))
+    split = splits.split(frame(days, [0, 1] * 10), by_time(holdout=0.3))
     assert (len(split.training), len(split.holdout)) == (10, 10)
 
 
@@ -42,24 +42,24 @@ def test_rows_of_one_time_stay_on_one_side() -> None:
 )
 def test_a_part_with_one_class_is_refused(labels: list[int], where: str) -> None:
     with pytest.raises(FrameRefused, match=f"{where} has only"):
-        splitting.split(frame(range(20), labels), by_time(holdout=0.15))
+        splits.split(frame(range(20), labels), by_time(holdout=0.15))
 
 
 def test_rows_that_are_all_of_one_time_cannot_be_split() -> None:
     with pytest.raises(FrameRefused, match=r"the training part has no rows: 20 rows are cut at a share of 0\.2"):
-        splitting.split(frame([5] * 20, [0, 1] * 10), by_time(holdout=0.2))
+        splits.split(frame([5] * 20, [0, 1] * 10), by_time(holdout=0.2))
 
 
 def test_a_holdout_is_never_empty_however_small_its_share() -> None:
-    assert splitting.after(alternating(10), 1e-18).tolist() == [False] * 9 + [True]
+    assert splits.after(alternating(10), 1e-18).tolist() == [False] * 9 + [True]
     with pytest.raises(FrameRefused, match="the holdout has no rows: 10 rows are cut at a share of 1e-06"):
-        splitting.split(alternating(10), Plan(by="group", holdout=1e-6))
+        splits.split(alternating(10), Plan(by="group", holdout=1e-6))
 
 
 @given(a_day, st.integers(1, 4))
 def test_each_fold_validates_strictly_after_all_it_was_fitted_on(each: list[int], folds: int) -> None:
     rows = daily(each)
-    rolled = list(splitting.folds(rows, by_time(folds=folds), 0))
+    rolled = list(splits.folds(rows, by_time(folds=folds), 0))
     assert len(rolled) == folds
     assert all(fold.fit.times.max() < fold.validate.times.min() for fold in rolled)
     validated = np.concatenate([fold.validate.keys for fold in rolled])
@@ -82,7 +82,7 @@ def test_equal_rows_have_equal_fingerprints_and_others_do_not() -> None:
 @given(a_day, st.floats(0.05, 0.45))
 def test_a_split_keeps_every_row_once_and_the_holdout_after_the_training(each: list[int], holdout: float) -> None:
     rows = daily(each)
-    split = splitting.split(rows, by_time(holdout=holdout))
+    split = splits.split(rows, by_time(holdout=holdout))
     assert split.training.times.max() < split.holdout.times.min()
     assert [*split.training.keys, *split.holdout.keys] == rows.keys.tolist()
     assert len(split.holdout) >= holdout * len(rows) - 1e-9  # a share is no exact number
@@ -90,7 +90,7 @@ def test_a_split_keeps_every_row_once_and_the_holdout_after_the_training(each: l
 
 @pytest.mark.parametrize("folds", [1, 2, 4, 9])
 def test_folds_cut_even_rows_into_even_blocks(folds: int) -> None:
-    rolled = list(splitting.folds(alternating(100), by_time(folds=folds), 0))
+    rolled = list(splits.folds(alternating(100), by_time(folds=folds), 0))
     block = 100 / (folds + 1)
     assert [len(fold.fit) for fold in rolled] == [int(block * i) for i in range(1, folds + 1)]
     assert sum(len(fold.validate) for fold in rolled) == 100 - int(block)
@@ -107,14 +107,14 @@ def test_folds_cut_even_rows_into_even_blocks(folds: int) -> None:
 )
 def test_a_fold_with_one_class_is_refused_by_its_number(labels: list[int], where: str) -> None:
     with pytest.raises(FrameRefused) as refused:
-        list(splitting.folds(frame(range(30), labels), by_time(folds=2), 0))
+        list(splits.folds(frame(range(30), labels), by_time(folds=2), 0))
     assert where in refused.value.failed
     assert "labels" in str(refused.value.hint)
 
 
 def test_more_folds_than_times_are_refused() -> None:
     with pytest.raises(FrameRefused, match=r"fold 1 has no rows: `folds: 3` cuts rows of 2 distinct times"):
-        list(splitting.folds(frame([0] * 5 + [1] * 15, [0, 1] * 10), by_time(folds=3), 0))
+        list(splits.folds(frame([0] * 5 + [1] * 15, [0, 1] * 10), by_time(folds=3), 0))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from deployment.decision import Decision, Reason
 from tests.unit.contests import GOOD, LABELS, WEAK, judged, policy
-from training.intervals import Interval
+from training.evaluation.bootstrap import Interval
 
 
 def test_a_decision_repeats_itself_and_its_digest_names_it() -> None:

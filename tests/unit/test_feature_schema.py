@@ -8,8 +8,8 @@ import pytest
 
 from lakehouse.settings import PROJECT
 from tests.unit.shelf import use_case
-from training.catalogue import enriched
-from training.feature_schema import (
+from training.catalogue.manifest import enriched
+from training.catalogue.promises import (
     Change,
     ManifestMissing,
     Promise,
@@ -21,7 +21,7 @@ from training.feature_schema import (
     require_kept,
 )
 from training.features import PROMISES
-from training.use_case import load_all
+from training.use_case.use_case import load_all
 
 BEFORE = {"gold.t": Promise(("id", "at"), {"age": "int", "height": "double"})}
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from tests.unit.shelf import Shelf, use_case
-from training.dataset import load_frame
 from training.feature_store import FeatureNotFound, StaleTable
-from training.frame import FrameRefused, TrainingFrame
-from training.use_case import UseCase
+from training.frame.build import load_frame
+from training.frame.frame import FrameRefused, TrainingFrame
+from training.use_case.use_case import UseCase
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 AGES: list[Any] = [30, 17, 50, 41]

@@ -11,9 +11,9 @@ from scoring.hooks import Hooks
 from scoring.scorer import Answering, Refused, Scorer
 from tests.unit.points import rows_of
 from tests.unit.test_scoring import PARAMS, RECORDS, model
-from training.golden import golden_rows
-from training.search.joint import Candidate
-from training.search.trial import fit
+from training.registry.golden_rows import golden_rows
+from training.search.fitting import fit
+from training.space.joint_space import Candidate
 
 SCORER = model("label", "probability").scorer
 

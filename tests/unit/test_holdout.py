@@ -20,15 +20,15 @@ from scoring.pyfunc import ScoringModel
 from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.shelf import Shelf, use_case
-from training import splitting
-from training.criteria import Guards
-from training.dataset import load_frame
-from training.provenance import Provenance, provenance
-from training.search.joint import Candidate
-from training.search.space import Params
-from training.search.trial import fit
-from training.splitting import hashed_below
-from training.use_case import UseCase
+from training.frame import splits
+from training.frame.build import load_frame
+from training.frame.provenance import Provenance, provenance
+from training.frame.splits import hashed_below
+from training.search.fitting import fit
+from training.space.joint_space import Candidate
+from training.space.space import Params
+from training.use_case.promotion import GuardLimits
+from training.use_case.use_case import UseCase
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 USE_CASE = use_case("gold.people").model_copy(update={"split": by_time(holdout=0.2)})
@@ -52,7 +52,7 @@ def store(height_of_the_last: float = 1.5, rows: int = 20) -> Shelf:
 
 
 def pinned() -> Provenance:
-    split = splitting.split(load_frame(USE_CASE, store()), by_time(holdout=0.2))
+    split = splits.split(load_frame(USE_CASE, store()), by_time(holdout=0.2))
     return provenance(split, by_time(), None)
 
 
@@ -146,7 +146,7 @@ def test_slices_are_columns_of_the_holdout() -> None:
 
 
 def with_slices(column: str) -> UseCase:
-    promotion = USE_CASE.promotion.model_copy(update={"guards": Guards(slices=(column,))})
+    promotion = USE_CASE.promotion.model_copy(update={"guards": GuardLimits(slices=(column,))})
     return USE_CASE.model_copy(update={"promotion": promotion})
 
 
@@ -178,7 +178,7 @@ def test_a_version_scores_the_features_of_the_holdout(monkeypatch: pytest.Monkey
     (tmp_path / "code" / "run.py").write_text("not counted")
     (tmp_path / "model").write_bytes(bytes(2_500_000))
     asked = registered(monkeypatch, tmp_path, model)
-    scores = Contender.load(vouched("7", tmp_path)).scores(Holdout(rows, "hash"), Guards())
+    scores = Contender.load(vouched("7", tmp_path)).scores(Holdout(rows, "hash"), GuardLimits())
     assert (scores.version, scores.holdout, asked) == (7, "hash", ["models:/people/7"])
     assert (scores.measured.size_mb, scores.measured.p99_ms, scores.measured.inputs) == (2.5, None, None)
     np.testing.assert_array_equal(scores.predicted, model.scorer.predicted(rows.features))
@@ -217,7 +217,7 @@ def test_files_that_the_registry_does_not_vouch_for_are_not_compared(
 def test_a_version_that_needs_other_features_is_not_compared() -> None:
     scorer = cast(Scorer, SimpleNamespace(encoder=SimpleNamespace(features=("amount", "shoe_size"))))
     with pytest.raises(VersionBroken, match="it needs features that the tables lack: shoe_size"):
-        Contender(version("7", pinned()), scorer, 0, None, {}).scores(Holdout(alternating(20), "hash"), Guards())
+        Contender(version("7", pinned()), scorer, 0, None, {}).scores(Holdout(alternating(20), "hash"), GuardLimits())
 
 
 def of_classes(*classes: str) -> Contender:
@@ -234,19 +234,19 @@ def of_classes(*classes: str) -> Contender:
 @pytest.mark.parametrize("classes", [("a", "b", "c"), ("c", "a", "b"), ("b", "a", "c")])
 def test_classes_that_were_named_in_another_order_are_compared_by_their_names(classes: tuple[str, ...]) -> None:
     rows = replace(alternating(20), task="multiclass", classes=("a", "b", "c", "d"))
-    scores = of_classes(*classes).scores(Holdout(rows, "hash"), Guards())
+    scores = of_classes(*classes).scores(Holdout(rows, "hash"), GuardLimits())
     assert scores.predicted.tolist() == [[0.7, 0.2, 0.1, 0.0]] * 20
 
 
 def test_a_class_that_there_is_no_more_keeps_what_it_had() -> None:
     rows = replace(alternating(20), task="multiclass", classes=("a", "b", "d"))
-    scores = of_classes("a", "b", "c").scores(Holdout(rows, "hash"), Guards())
+    scores = of_classes("a", "b", "c").scores(Holdout(rows, "hash"), GuardLimits())
     np.testing.assert_allclose(scores.predicted.sum(axis=1), 0.9)
 
 
 def test_a_version_of_another_task_is_not_compared() -> None:
     with pytest.raises(VersionBroken, match="it answers a multiclass task, and this is binary"):
-        of_classes("a", "b", "c").scores(Holdout(alternating(20), "hash"), Guards())
+        of_classes("a", "b", "c").scores(Holdout(alternating(20), "hash"), GuardLimits())
 
 
 @pytest.mark.parametrize("metadata", [{}, {"golden_request": {}}])

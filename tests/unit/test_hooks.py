@@ -19,7 +19,7 @@ from scoring.pyfunc import ScoringModel
 from scoring.scorer import Answering, Refused, Scorer
 from tests.unit.frames import ENCODER
 from tests.unit.test_scoring import PIPELINE
-from training.use_case import FOLDER, UseCaseRefused, load
+from training.use_case.use_case import FOLDER, UseCaseRefused, load
 
 BOTH = Answering(("label", "probability"), 0.5)
 GOLDEN: dict[str, Any] = {"theAmount": 1.5, "town": "Bonn", "known": 3}

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from training.intervals import Interval, drawn, intervals, resamples
+from training.evaluation.bootstrap import Interval, drawn, intervals, resamples
 
 SAMPLE = np.random.default_rng(3).normal(10.0, 2.0, 400)
 

@@ -9,21 +9,21 @@ import skops.io
 
 from scoring.scorer import TRUSTED
 from tests.unit.frames import ENCODER, alternating
-from training.inputs import groups, without
+from training.frame.inputs import groups, without
 from training.models import FAMILIES
-from training.search.joint import Candidate
-from training.search.left_out import left_out, others
-from training.search.plan import Search
-from training.search.space import Choice, Dimension, SpaceRefused, Value
-from training.search.trial import fit
+from training.search.fitting import fit
+from training.space.joint_space import Candidate
+from training.space.left_out_inputs import left_out, others
+from training.space.space import Choice, Dimension, SpaceRefused, Value
+from training.use_case.search import SearchPlan
 
 ROWS = alternating(120)
 INPUTS = list(groups(ENCODER))
 
 
-def plan(leave_out: Any, **more: object) -> Search:
+def plan(leave_out: Any, **more: object) -> SearchPlan:
     said = {"families": ["logistic_regression"], "leave_out": leave_out, **more}
-    return Search.model_validate(said)
+    return SearchPlan.model_validate(said)
 
 
 def test_each_input_or_group_is_one_dimension_of_every_family() -> None:

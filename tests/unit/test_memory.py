@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from tests.unit.frames import alternating
-from training import memory
-from training.memory import RowsTooLarge, available, require_room
-from training.search.plan import Search
+from training.search import memory
+from training.search.memory import RowsTooLarge, available, require_room
+from training.use_case.search import SearchPlan
 
 ROWS = alternating(1024)  # of 4 columns: 32 KiB dense
 
 
-def plan(*families: str, **said: Any) -> Search:
-    return Search.model_validate({"families": families, "blend": 0, **said})
+def plan(*families: str, **said: Any) -> SearchPlan:
+    return SearchPlan.model_validate({"families": families, "blend": 0, **said})
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def plan(*families: str, **said: Any) -> Search:
     ],
 )
 def test_rows_are_refused_where_one_byte_is_missing(
-    monkeypatch: pytest.MonkeyPatch, searched: Search, matrices: int
+    monkeypatch: pytest.MonkeyPatch, searched: SearchPlan, matrices: int
 ) -> None:
     needed = 1024 * 4 * 8 * 3 * matrices
     monkeypatch.setattr(memory, "available", lambda: needed)

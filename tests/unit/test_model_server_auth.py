@@ -11,13 +11,13 @@ import pytest
 from deployment.model_server.auth import Tokens, TokenUnusable, token_places
 from deployment.model_server.json_log import JsonLines, log_as_json, secrets_of, told
 from deployment.model_server.settings import ServerSettings
-from lakehouse.settings import Serving, Settings
+from lakehouse.settings import ServerAccess, Settings
 from tests.unit import scenes
 from tests.unit.scenes import ONE, ROOT, SCORE, Caller, creating
 
 play, shelf = scenes.play, scenes.shelf
 CONTROL, DATA = "c" * 20, "d" * 20
-GIVEN = Serving(token=CONTROL, data_token=DATA)
+GIVEN = ServerAccess(token=CONTROL, data_token=DATA)
 
 
 @pytest.fixture
@@ -101,13 +101,13 @@ def test_a_password_of_the_user_token_is_a_token(call_as: Any, credentials: str,
     call_as(scene)
 
 
-def settings(folder: Path, serving: Serving, tracking_uri: str = "sqlite://") -> ServerSettings:
+def settings(folder: Path, serving: ServerAccess, tracking_uri: str = "sqlite://") -> ServerSettings:
     return ServerSettings(folder, folder / "elsewhere", tracking_uri, serving=serving)
 
 
 def test_what_is_said_of_tokens_is_where_they_come_from(tmp_path: Path) -> None:
     assert token_places(settings(tmp_path, GIVEN)) == ("MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN")
-    named = settings(tmp_path, Serving(data_token_file=tmp_path / "two"))
+    named = settings(tmp_path, ServerAccess(data_token_file=tmp_path / "two"))
     assert token_places(named) == (str(tmp_path / "elsewhere" / "token"), str(tmp_path / "two"))
 
 
@@ -115,7 +115,7 @@ def test_tokens_come_from_files_that_are_named(tmp_path: Path) -> None:
     for name, token in (("one", CONTROL), ("two", DATA)):
         (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_text(token)
-    named = settings(tmp_path, Serving(token_file=tmp_path / "one", data_token_file=tmp_path / "two"))
+    named = settings(tmp_path, ServerAccess(token_file=tmp_path / "one", data_token_file=tmp_path / "two"))
     assert Tokens.of(named) == Tokens(CONTROL.encode(), DATA.encode())
     assert not (tmp_path / "elsewhere").exists()
 
@@ -123,12 +123,12 @@ def test_tokens_come_from_files_that_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("token", ["short", "x" * 15, "é" * 20, f" {CONTROL}", ""])
 def test_a_token_of_the_environment_that_is_none_is_refused(tmp_path: Path, token: str) -> None:
     with pytest.raises(TokenUnusable, match="MODEL_SERVER_TOKEN is no token"):
-        Tokens.of(settings(tmp_path, Serving(token=token)))
+        Tokens.of(settings(tmp_path, ServerAccess(token=token)))
 
 
 def test_one_token_is_not_both(tmp_path: Path) -> None:
     with pytest.raises(TokenUnusable, match="are the same"):
-        Tokens.of(settings(tmp_path, Serving(token=CONTROL, data_token=CONTROL)))
+        Tokens.of(settings(tmp_path, ServerAccess(token=CONTROL, data_token=CONTROL)))
 
 
 def test_tokens_and_passwords_show_in_no_text_and_no_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

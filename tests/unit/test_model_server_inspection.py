@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from deployment.commands.foreground import Numbers
 from deployment.model_server.try_page import _HTML
-from lakehouse.settings import Serving
+from lakehouse.settings import ServerAccess
 from tests.unit import scenes
 from tests.unit.scenes import ONE, ROOT, SCORE, Caller, Shelf, config, creating
 
@@ -183,7 +183,7 @@ def test_mlflow_clients_ask_the_default_endpoint(play: Any) -> None:
             await call.settled(name)
         assert (await call("POST", "/invocations", ONE)).body == {"predictions": ["2"]}
 
-    play(scene, serving=Serving(default_endpoint="f"))
+    play(scene, serving=ServerAccess(default_endpoint="f"))
 
 
 def test_a_server_is_ready_when_it_has_taken_up_what_it_served(play: Any, shelf: Shelf) -> None:

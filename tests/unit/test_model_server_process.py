@@ -20,7 +20,7 @@ from deployment.model_server.ports import PortTaken, check_free, holder_of, star
 from deployment.model_server.settings import ServerSettings
 from deployment.model_server.tls import CertificateUnusable
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Serving, Settings
+from lakehouse.settings import ServerAccess, Settings
 
 
 class FakeClock:
@@ -189,7 +189,7 @@ def test_a_certificate_that_is_none_is_told_before_anything_starts(
     if text is not None:
         certificate.write_text(text)
         key.write_text(text)
-    secure = replace(settings, serving=Serving(certificate=certificate, key=key))
+    secure = replace(settings, serving=ServerAccess(certificate=certificate, key=key))
     with pytest.raises(CertificateUnusable, match=r"cert\.pem.* and the key .*key\.pem.* cannot be used") as refused:
         start(secure)
     assert "MODEL_SERVER_CERTIFICATE" in str(refused.value)

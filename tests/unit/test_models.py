@@ -22,14 +22,14 @@ from scoring.estimators.dense_where_small import DenseWhereSmall
 from scoring.scorer import FIELDS, PIPELINE, Answering, ArtifactRefused, Scorer, predict
 from tests.unit.frames import ENCODER, frame
 from tests.unit.points import POINTS, rows_of
-from training.evaluation import METRICS, Floats, Task
-from training.frame import TrainingFrame
+from training.evaluation.metrics import METRICS, Floats, Task
+from training.frame.frame import TrainingFrame
 from training.models import FAMILIES, trees
-from training.models.family import Given, recency_weights
-from training.search.joint import Candidate
-from training.search.space import Choice, Dimension, Float, Int, Params
-from training.search.trial import fit
-from training.signature import requirements
+from training.models.family import DataFacts
+from training.registry.signature import requirements
+from training.search.fitting import fit, recency_weights
+from training.space.joint_space import Candidate
+from training.space.space import Choice, Dimension, Float, Int, Params
 
 ROWS = rows_of("binary")
 LINEAR = next(point for point in POINTS if point[0] == "logistic_regression")
@@ -74,7 +74,7 @@ def test_a_version_requires_the_library_of_its_family_and_no_other(family: str, 
 
 
 def test_a_library_that_no_family_needs_is_not_imported() -> None:
-    asked = "import sys, training.use_case; print({'lightgbm', 'xgboost', 'catboost'} & set(sys.modules))"
+    asked = "import sys, training.use_case.use_case; print({'lightgbm', 'xgboost', 'catboost'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
 
@@ -206,7 +206,7 @@ def test_a_weight_halves_with_every_half_life(half_life: int | None, weights: li
 def test_a_family_says_rightly_whether_it_takes_weights(name: str) -> None:
     family, params = FAMILIES[name], dict(POINTS)[name]
     task = min(family.tasks)
-    model = family.build(params, 0, Given(task, 2, {})).named_steps["model"]
+    model = family.build(params, 0, DataFacts(task, 2, {})).named_steps["model"]
     assert has_fit_parameter(model, "sample_weight") is family.takes_weights
     assert ("recency_half_life_days" in family.space) is (family.takes_weights and family.searched)
 

@@ -28,7 +28,7 @@ from tests.unit.contests import (
     said,
     scores,
 )
-from training.evaluation import metrics_of
+from training.evaluation.metrics import metrics_of
 
 with (Path(__file__).parent.parent / "golden" / "verdicts.csv").open(encoding="utf-8") as _file:
     CASES = list(csv.DictReader(_file))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit import contests
 from tests.unit.contests import HASH, failed, judged, labels, policy, said
-from training.evaluation import Floats, metrics_of
+from training.evaluation.metrics import Floats, metrics_of
 
 
 @pytest.fixture(autouse=True, scope="module")

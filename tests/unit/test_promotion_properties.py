@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from tests.unit import contests
 from tests.unit.contests import GOOD, HASH, LABELS, LOWEST, OTHER_HASH, failed, judged, policy, said, scores
-from training.evaluation import Floats, Labels, metrics_of
+from training.evaluation.metrics import Floats, Targets, metrics_of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -24,7 +24,7 @@ metrics = st.sampled_from(["roc_auc", "log_loss"])
 seeds = st.integers(0, 2**32 - 1)
 
 
-def drawn(seed: int, signal: float) -> tuple[Labels, Floats]:
+def drawn(seed: int, signal: float) -> tuple[Targets, Floats]:
     """A holdout of 120 rows, half of them of each label, and what a model with this signal says of them."""
     y = contests.labels(seed)
     return y, said(y, signal, seed, noise=0.5)
@@ -92,7 +92,7 @@ def test_what_is_superior_is_not_inferior(
     assert superior <= judged(y, new, old, policy(metric, margin=margin)).promote
 
 
-VALUES: dict[str, Callable[[Labels, Floats], float]] = {"roc_auc": roc_auc_score, "log_loss": log_loss}
+VALUES: dict[str, Callable[[Targets, Floats], float]] = {"roc_auc": roc_auc_score, "log_loss": log_loss}
 
 
 @settings(max_examples=30)

@@ -19,15 +19,15 @@ from scoring.encodings import ENCODINGS
 from scoring.hooks import Hooks
 from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER, alternating, by_time
-from training import splitting
-from training.intervals import Interval
-from training.provenance import Provenance, provenance
-from training.registry import describe
-from training.search.joint import Candidate
-from training.search.loop import Found
+from training.evaluation.bootstrap import Interval
+from training.frame import splits
+from training.frame.provenance import Provenance, provenance
+from training.registry.description import describe
+from training.registry.signature import input_example, requirements, signature
+from training.search.result import SearchResult
 from training.search.trial import Trial
-from training.signature import input_example, requirements, signature
-from training.use_case import load
+from training.space.joint_space import Candidate
+from training.use_case.use_case import load
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DATA = Provenance(
@@ -42,7 +42,7 @@ WINNER = Trial(
     timedelta(seconds=1),
 )
 FAILED = Trial(4, WINNER.candidate, {}, (), timedelta(seconds=1), error="it did not converge")
-FOUND = Found((WINNER, FAILED), "complete")
+FOUND = SearchResult((WINNER, FAILED), "complete")
 
 
 def version(**tags: str) -> ModelVersion:
@@ -62,16 +62,16 @@ def test_a_description_tells_the_model_its_metric_and_its_data_in_words() -> Non
 
 def test_a_description_tells_that_guessing_is_no_worse_and_how_the_search_ended() -> None:
     guess = Trial(0, Candidate("dummy", {}), {"roc_auc": 0.72}, ({"roc_auc": 0.72},), timedelta(0))
-    told = describe(Found((guess, WINNER), "out_of_time"), load("term_deposit"), DATA, SURE)
+    told = describe(SearchResult((guess, WINNER), "out_of_time"), load("term_deposit"), DATA, SURE)
     assert "the best of 1 trial of a search that ran out of time. Guessing is no worse, and reaches 0.7200. " in told
     weak = replace(guess, metrics={"roc_auc": 0.5})
-    assert "Guessing" not in describe(Found((weak, WINNER), "complete"), load("term_deposit"), DATA, SURE)
+    assert "Guessing" not in describe(SearchResult((weak, WINNER), "complete"), load("term_deposit"), DATA, SURE)
 
 
 @pytest.mark.parametrize(("family", "begins"), [("catboost", "CatBoost with"), ("xgboost", "XGBoost with")])
 def test_a_description_begins_with_a_name_as_it_is_written(family: str, begins: str) -> None:
     winner = replace(WINNER, candidate=Candidate(family, {"learning_rate": 0.1}))
-    assert describe(Found((winner,), "complete"), load("term_deposit"), DATA, SURE).startswith(begins)
+    assert describe(SearchResult((winner,), "complete"), load("term_deposit"), DATA, SURE).startswith(begins)
 
 
 @pytest.mark.parametrize(("new_rows", "told"), [(0, "(0 rows newer than"), (1234, "(1,234 rows newer than")])
@@ -96,7 +96,7 @@ def test_provenance_survives_its_tags(data: Provenance) -> None:
 
 
 def test_provenance_says_what_was_trained_on_and_what_it_is_judged_on() -> None:
-    split = splitting.split(alternating(100), by_time(holdout=0.2))
+    split = splits.split(alternating(100), by_time(holdout=0.2))
     data = provenance(split, by_time(), None)
     assert (data.rows, data.holdout_rows, data.new_rows) == (80, 20, None)
     assert (data.first, data.last) == (split.training.first, split.training.last)
@@ -106,7 +106,7 @@ def test_provenance_says_what_was_trained_on_and_what_it_is_judged_on() -> None:
 
 @pytest.mark.parametrize(("days_before_the_last", "new_rows"), [(0, 0), (1, 1), (30, 30), (500, 80)])
 def test_new_rows_came_after_the_last_row_of_the_version_before(days_before_the_last: int, new_rows: int) -> None:
-    split = splitting.split(alternating(100), by_time(holdout=0.2))
+    split = splits.split(alternating(100), by_time(holdout=0.2))
     last = split.training.last - timedelta(days=days_before_the_last)
     before = version(**replace(DATA, last=last).tags())
     data = provenance(split, by_time(), before)
@@ -115,7 +115,7 @@ def test_new_rows_came_after_the_last_row_of_the_version_before(days_before_the_
 
 
 def test_a_version_without_provenance_counts_as_none_before() -> None:
-    split = splitting.split(alternating(100), by_time(holdout=0.2))
+    split = splits.split(alternating(100), by_time(holdout=0.2))
     assert provenance(split, by_time(), version(stage="Development")).new_rows is None
 
 
@@ -201,7 +201,7 @@ def test_a_version_requires_what_its_parts_come_from_and_nothing_else() -> None:
 def test_a_version_saw_a_holdout_that_it_did_not_keep_out(
     mine: dict[str, Any], theirs: dict[str, Any], saw: bool
 ) -> None:
-    data = provenance(splitting.split(alternating(100), by_time(holdout=0.2)), by_time(), None)
+    data = provenance(splits.split(alternating(100), by_time(holdout=0.2)), by_time(), None)
     assert replace(data, **mine).saw(replace(data, **theirs)) is saw
     tags = replace(data, **theirs).tags()
     assert Provenance.of_tags(tags) == replace(data, **theirs)

@@ -12,23 +12,24 @@ from scoring.scorer import Answering, Scorer
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.pages import Page
 from tests.unit.points import POINTS
-from training import splitting
-from training.blending import blend
-from training.evaluation import METRICS, evaluate, metrics_of
+from training.evaluation.metrics import METRICS, evaluate, metrics_of
+from training.frame import splits
+from training.frame.provenance import provenance
+from training.frame.splits import Split
 from training.models import FAMILIES
-from training.provenance import provenance
 from training.report import publication
+from training.report.champion_outcomes import Rival
 from training.report.environment import Environment
 from training.report.evidence import Evidence
 from training.report.page import Block
-from training.report.publication import Part, make
-from training.report.rival import Rival
+from training.report.publication import ReportPart, make
 from training.report.sections import search, slices
-from training.search.joint import Candidate
-from training.search.space import Params
-from training.search.trial import Attempt, Task, Trial, fit, run_trial
-from training.splitting import Split
-from training.use_case import UseCase, load
+from training.search.blending import blend
+from training.search.fitting import fit
+from training.search.trial import Attempt, Trial, TrialSpec, run_trial
+from training.space.joint_space import Candidate
+from training.space.space import Params
+from training.use_case.use_case import UseCase, load
 
 PARAMS: Params = {
     "inverse_regularization": 0.5,
@@ -44,12 +45,12 @@ SECTIONS = ["quality", "curves", "champion", "slices", "inputs", "search", "data
 
 @pytest.fixture(scope="module")
 def data() -> Split:
-    return splitting.split(alternating(900), by_time(holdout=0.25))
+    return splits.split(alternating(900), by_time(holdout=0.25))
 
 
 @pytest.fixture(scope="module")
 def trials(data: Split) -> list[Trial]:
-    folds = list(splitting.folds(data.training, by_time(folds=2), 0))
+    folds = list(splits.folds(data.training, by_time(folds=2), 0))
     failed = Trial(1, Candidate("knn", {"n_neighbors": 3}), {}, (), timedelta(0), "ValueError: <b>no</b> & [/no]")
     tried = [replace_c(10.0 ** (-place % 4)) for place in range(13)]
     return [failed, *(run_trial(number, each, folds, 0, 0.5) for number, each in enumerate(tried, start=2))]
@@ -211,7 +212,7 @@ def test_a_part_that_fails_says_so_and_leaves_the_others(evidence: Evidence, mon
     def broken(evidence: Evidence) -> list[Block]:
         raise ZeroDivisionError("no <rows>")
 
-    monkeypatch.setattr(publication, "BEFORE", (Part("quality", "How good it is", broken),))
+    monkeypatch.setattr(publication, "BEFORE", (ReportPart("quality", "How good it is", broken),))
     report = make(evidence)
     assert report.failures == {"How good it is": "ZeroDivisionError: no <rows>"}
     read = Page(report.page)
@@ -246,10 +247,12 @@ def test_a_search_of_one_trial_has_a_page(evidence: Evidence, page: str) -> None
 
 
 def test_a_blend_stands_on_each_fold_as_it_was_measured(evidence: Evidence, data: Split) -> None:
-    cut = list(splitting.folds(data.training, evidence.use_case.split, evidence.seed))
+    cut = list(splits.folds(data.training, evidence.use_case.split, evidence.seed))
     attempt = Attempt(cut, evidence.seed, 0.5)
     families = ("knn", "random_forest", "gradient_boosting")
-    trials = [attempt(Task(number, Candidate(name, dict(POINTS)[name]))) for number, name in enumerate(families, 1)]
+    trials = [
+        attempt(TrialSpec(number, Candidate(name, dict(POINTS)[name]))) for number, name in enumerate(families, 1)
+    ]
     winner = blend(trials, attempt, evidence.metric, evidence.use_case.search.blend)
     assert winner is not None
     scorer = replace(

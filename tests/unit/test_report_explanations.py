@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pytest
 
 from scoring.encodings import FeatureColumns
-from training.evaluation import Floats
-from training.report.hyperparameters import Dimension, judged, shares
+from training.evaluation.metrics import Floats
+from training.evaluation.weighted_metrics import ScoredRows
+from training.report.hyperparameters import StudiedDimension, judged, shares
 from training.report.importance import Shuffled, permutation_importance
-from training.report.resampling import Outcomes
 from training.report.shapley import Contributions, contributions
-from training.search.joint import Candidate
-from training.search.space import Value
 from training.search.trial import Trial
+from training.space.joint_space import Candidate
+from training.space.space import Value
 
 GROUPS = {"a": ("a",), "b": ("b1", "b2"), "c": ("c",), "d": ("d",)}
 RANDOM = np.random.default_rng(4)
@@ -114,7 +114,7 @@ def shuffled(rows: int, seed: int) -> Shuffled:
         return np.asarray(1 / (1 + np.exp(-2 * asked["a"] - asked["b1"] * np.sign(asked["b2"]))))
 
     labels = (np.random.default_rng(seed).random(rows) < model(features)).astype(np.int64)
-    return Shuffled(model, features, Outcomes(labels, model(features), 0.5))
+    return Shuffled(model, features, ScoredRows(labels, model(features), 0.5))
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
@@ -199,14 +199,14 @@ def test_few_trials_or_trials_without_a_difference_tell_nothing() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([0.001, 0.1, 10.0], Dimension("x", True, (), -3.0, 1.0)),
-        ([1, 2, 3], Dimension("x", False, (), 1.0, 3.0)),
-        ([None, 30, 480, 60], Dimension("x", False, ("None", "30", "60", "480"), 0, 3)),
-        (["l2", "l1"], Dimension("x", False, ("l1", "l2"), 0, 1)),
+        ([0.001, 0.1, 10.0], StudiedDimension("x", True, (), -3.0, 1.0)),
+        ([1, 2, 3], StudiedDimension("x", False, (), 1.0, 3.0)),
+        ([None, 30, 480, 60], StudiedDimension("x", False, ("None", "30", "60", "480"), 0, 3)),
+        (["l2", "l1"], StudiedDimension("x", False, ("l1", "l2"), 0, 1)),
     ],
 )
-def test_values_become_magnitudes_numbers_or_places(values: list[Value], expected: Dimension) -> None:
-    assert Dimension.of("x", values) == expected
+def test_values_become_magnitudes_numbers_or_places(values: list[Value], expected: StudiedDimension) -> None:
+    assert StudiedDimension.of("x", values) == expected
 
 
 def test_a_trial_that_was_stopped_early_stands_as_far_behind_the_median_as_it_was() -> None:

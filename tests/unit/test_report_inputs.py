@@ -7,7 +7,7 @@ import pytest
 
 from scoring.encoder import Encoder
 from scoring.encodings import ENCODINGS
-from training.inputs import groups
+from training.frame.inputs import groups
 from training.report.inputs import categorical, reading
 
 ENCODINGS_OF_ALL = ENCODINGS.validate_python(

@@ -3,18 +3,25 @@
 import numpy as np
 import pytest
 
-from training.evaluation import METRICS, metrics_of
-from training.report.resampling import FEWEST_DRAWS, Outcomes, counted, draws, gain_intervals, metric_intervals
+from training.evaluation.metrics import METRICS, metrics_of
+from training.evaluation.weighted_metrics import (
+    FEWEST_DRAWS,
+    ScoredRows,
+    counted,
+    draws,
+    gain_intervals,
+    metric_intervals,
+)
 
 RANDOM = np.random.default_rng(8)
 LABELS = (RANDOM.random(300) < 0.3).astype(np.int64)
 SAID = np.clip(RANDOM.normal(0.3, 0.2, 300) + 0.2 * LABELS, 0, 1)
-FINE, COARSE = Outcomes(LABELS, SAID, 0.4), Outcomes(LABELS, SAID.round(1), 0.4)
+FINE, COARSE = ScoredRows(LABELS, SAID, 0.4), ScoredRows(LABELS, SAID.round(1), 0.4)
 
 
 @pytest.mark.parametrize("rows", [FINE, COARSE], ids=["fine", "tied"])
 @pytest.mark.parametrize("name", METRICS)
-def test_a_metric_by_counts_is_the_metric_of_the_copied_rows(name: str, rows: Outcomes) -> None:
+def test_a_metric_by_counts_is_the_metric_of_the_copied_rows(name: str, rows: ScoredRows) -> None:
     by_counts = counted(name, rows)
     for _ in range(5):
         counts = np.bincount(RANDOM.integers(0, 300, 300), minlength=300)
@@ -29,7 +36,7 @@ TOLD = RANDOM.dirichlet(np.ones(4), 60) * 0.6 + 0.4 * np.eye(4)[OF_CLASSES]
 @pytest.mark.parametrize("said", [TOLD, TOLD.round(1)], ids=["fine", "tied"])
 @pytest.mark.parametrize("name", metrics_of("multiclass"))
 def test_a_metric_of_classes_by_counts_is_that_of_the_copied_rows(name: str, said: np.ndarray) -> None:
-    rows = Outcomes(OF_CLASSES, said / said.sum(axis=1, keepdims=True), 0.5)
+    rows = ScoredRows(OF_CLASSES, said / said.sum(axis=1, keepdims=True), 0.5)
     draws_of_rows = [np.bincount(RANDOM.integers(0, 60, 60), minlength=60) for _ in range(5)]
     expected = [rows.take(np.repeat(np.arange(60), counts)).metric(name) for counts in draws_of_rows]
     by_counts = counted(name, rows)
@@ -46,7 +53,7 @@ def test_an_interval_of_folds_is_around_their_mean() -> None:
 
 
 def test_a_gain_is_positive_where_the_new_is_better_also_where_less_is() -> None:
-    worse = Outcomes(LABELS, 1 - SAID, 0.4)
+    worse = ScoredRows(LABELS, 1 - SAID, 0.4)
     found = gain_intervals(["roc_auc", "log_loss"], FINE, worse)
     assert all(gain.low > 0 for gain in found.values())
     assert found["log_loss"].value == pytest.approx(worse.metric("log_loss") - FINE.metric("log_loss"))

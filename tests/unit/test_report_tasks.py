@@ -7,10 +7,10 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score, mean_absolute_error, roc_auc_score
 
 from tests.unit.pages import Grid, Page
-from training.report.curves import calibration_error
+from training.evaluation.curves import calibration_error
+from training.evaluation.weighted_metrics import ScoredRows
+from training.report.charts.scatter import MOST_POINTS, quantiles_along, sampled
 from training.report.page import Block, Section, render
-from training.report.resampling import Outcomes
-from training.report.scatter import MOST_POINTS, quantiles_along, sampled
 from training.report.sections import multiclass, regression
 from training.report.tasks import TASKS
 
@@ -23,9 +23,9 @@ AMOUNTS = RANDOM.gamma(2, 50, 3000)
 PREDICTED = AMOUNTS * 0.8 + RANDOM.normal(10, 20, 3000)
 
 
-def both(labels: np.ndarray, told: np.ndarray) -> dict[str, Outcomes]:
+def both(labels: np.ndarray, told: np.ndarray) -> dict[str, ScoredRows]:
     half = len(labels) // 2
-    rows = Outcomes(labels, told, 0.5)
+    rows = ScoredRows(labels, told, 0.5)
     return {"validation folds": rows.take(np.arange(half)), "holdout": rows.take(np.arange(half, len(labels)))}
 
 
@@ -55,7 +55,7 @@ def test_confusion_and_class_metrics_are_those_of_the_rows() -> None:
 
 
 def test_a_class_without_rows_has_a_line_and_no_area() -> None:
-    rows = Outcomes(np.zeros(20, dtype=np.int64), TOLD[:20], 0.5)
+    rows = ScoredRows(np.zeros(20, dtype=np.int64), TOLD[:20], 0.5)
     classes = table(multiclass.drawn({"validation folds": rows, "holdout": rows}, NAMES), "Classes, holdout")
     assert [row[5] for row in classes.rows] == ["", "", ""]
     assert [row[1] for row in classes.rows] == ["20", "0", "0"]
@@ -75,7 +75,7 @@ def test_errors_are_prediction_less_outcome() -> None:
 
 
 def test_constant_predictions_are_drawn() -> None:
-    flat = Outcomes(AMOUNTS, np.full(len(AMOUNTS), 100.0), 0.5)
+    flat = ScoredRows(AMOUNTS, np.full(len(AMOUNTS), 100.0), 0.5)
     page, _ = read(regression.drawn({"validation folds": flat, "holdout": flat}))
     assert "nan" not in page
 
@@ -97,8 +97,8 @@ def test_quantiles_along_follow_the_axis() -> None:
 def test_a_calibration_error_is_none_where_what_was_told_came_true() -> None:
     told = np.repeat([0.25, 0.75], 400)
     labels = np.concatenate([np.arange(400) % 4 == 0, np.arange(400) % 4 != 0]).astype(np.int64)
-    assert calibration_error(Outcomes(labels, told, 0.5)) == pytest.approx(0)
-    assert calibration_error(Outcomes(1 - labels, told, 0.5)) == pytest.approx(0.5)
+    assert calibration_error(ScoredRows(labels, told, 0.5)) == pytest.approx(0)
+    assert calibration_error(ScoredRows(1 - labels, told, 0.5)) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from scoring.contract import ContractViolation
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import Answering, ArtifactRefused, Scorer
 from tests.unit.frames import ENCODER, alternating
-from training.search.joint import Candidate
-from training.search.space import Params
-from training.search.trial import fit
+from training.search.fitting import fit
+from training.space.joint_space import Candidate
+from training.space.space import Params
 
 PARAMS: Params = {
     "inverse_regularization": 0.5,

@@ -9,32 +9,35 @@ import pytest
 
 from lakehouse.settings import Settings
 from tests.unit.frames import alternating, by_time, frame
-from training import splitting
+from training.frame import splits
 from training.models import FAMILIES, SEARCHED
-from training.models.family import Given, ages_in_days
+from training.models.family import DataFacts
 from training.search import running
-from training.search.joint import Candidate
-from training.search.loop import Found, SearchFailed
-from training.search.plan import Search
-from training.search.space import Choice, Params
+from training.search.fitting import ages_in_days
+from training.search.result import SearchFailed, SearchResult
 from training.search.trial import Trial, best, run_trial
+from training.space.joint_space import Candidate
+from training.space.space import Choice, Params
+from training.use_case.search import SearchPlan
 
 SETTINGS = Settings.from_environment({})
 
 
-def plan(**changes: object) -> Search:
-    return Search.model_validate({"families": ("logistic_regression", "knn"), "max_evals": 15, "seed": 7, **changes})
+def plan(**changes: object) -> SearchPlan:
+    return SearchPlan.model_validate(
+        {"families": ("logistic_regression", "knn"), "max_evals": 15, "seed": 7, **changes}
+    )
 
 
-def found(plan: Search, run: Callable[[int, Candidate], Trial]) -> Found:
+def found(plan: SearchPlan, run: Callable[[int, Candidate], Trial]) -> SearchResult:
     recorded: list[Trial] = []
-    done = running.search(plan, lambda task: run(task.number, task.candidate), recorded.append, SETTINGS)
+    done = running.run_plan(plan, lambda task: run(task.number, task.candidate), recorded.append, SETTINGS)
     assert tuple(recorded) == done.trials
-    assert done.ended == "complete"
+    assert done.stop_reason == "complete"
     return done
 
 
-def search(plan: Search, run: Callable[[int, Candidate], Trial]) -> list[Trial]:
+def search(plan: SearchPlan, run: Callable[[int, Candidate], Trial]) -> list[Trial]:
     return list(found(plan, run).trials)
 
 
@@ -107,7 +110,7 @@ def test_a_metric_that_is_no_number_is_never_the_best() -> None:
 
 
 def test_a_trial_has_the_mean_of_its_folds() -> None:
-    folds = list(splitting.folds(alternating(80), by_time(folds=3), 0))
+    folds = list(splits.folds(alternating(80), by_time(folds=3), 0))
     params: Params = {
         "inverse_regularization": 1.0,
         "penalty": "l2",
@@ -121,7 +124,7 @@ def test_a_trial_has_the_mean_of_its_folds() -> None:
 
 
 def test_a_candidate_that_cannot_be_fitted_is_a_failed_trial() -> None:
-    folds = list(splitting.folds(alternating(20), by_time(folds=1), 0))
+    folds = list(splits.folds(alternating(20), by_time(folds=1), 0))
     params: Params = {"n_neighbors": 500, "weights": "uniform", "distance": "euclidean", "numeric_shape": "as_is"}
     failed = run_trial(1, Candidate("knn", params), folds, 0, 0.5)
     assert failed.metrics == {}
@@ -204,12 +207,12 @@ def test_of_the_best_the_earliest_is_taken_in_any_order_of_telling(values: list[
 def test_a_fit_that_fails_is_recorded_with_its_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception, recorded: str, status: str
 ) -> None:
-    def unbuilt(params: Params, seed: int, given: Given) -> Never:
+    def unbuilt(params: Params, seed: int, given: DataFacts) -> Never:
         raise error
 
     families = {"knn": replace(FAMILIES["knn"], build=unbuilt)}
-    monkeypatch.setattr("training.search.trial.FAMILIES", families)
-    failed = run_trial(2, Candidate("knn", {}), list(splitting.folds(alternating(20), by_time(folds=1), 0)), 0, 0.5)
+    monkeypatch.setattr("training.search.fitting.FAMILIES", families)
+    failed = run_trial(2, Candidate("knn", {}), list(splits.folds(alternating(20), by_time(folds=1), 0)), 0, 0.5)
     assert (failed.number, failed.status, failed.per_fold) == (2, status, ())
     assert str(failed.error).startswith(recorded)
 

@@ -10,23 +10,23 @@ import pytest
 from lakehouse.settings import Settings
 from tests.unit.attempts import Misbehaving, Reading, Smooth
 from tests.unit.frames import alternating, by_time
-from training import splitting
+from training.frame import splits
 from training.search import running
-from training.search.executors import shared
+from training.search.executors import mapped_pickle
 from training.search.executors.processes import Processes, WorkerFailed
-from training.search.joint import Candidate
-from training.search.plan import Search
-from training.search.space import Params
-from training.search.trial import Attempt, Task, Trial
+from training.search.trial import Attempt, Trial, TrialSpec
+from training.space.joint_space import Candidate
+from training.space.space import Params
+from training.use_case.search import SearchPlan
 
 SPARE = Candidate("knn", {"n_neighbors": 5})
 
 SETTINGS = Settings.from_environment({})
 
 
-def plan(**changes: object) -> Search:
+def plan(**changes: object) -> SearchPlan:
     said = {"families": ["logistic_regression", "knn"], "max_evals": 8, "seed": 3, "parallelism": 2}
-    return Search.model_validate({**said, **changes})
+    return SearchPlan.model_validate({**said, **changes})
 
 
 def test_an_object_comes_back_from_its_file_and_shared_memory_is_there_once(tmp_path: Path) -> None:
@@ -38,30 +38,30 @@ def test_an_object_comes_back_from_its_file_and_shared_memory_is_there_once(tmp_
         "none": column[:0],
         "text": ["a"],
     }
-    shared.write(said, tmp_path / "file")
+    mapped_pickle.write(said, tmp_path / "file")
     assert (tmp_path / "file").stat().st_size < column.nbytes + 4096
-    read = shared.read(tmp_path / "file")
+    read = mapped_pickle.read(tmp_path / "file")
     for name, values in said.items():
         np.testing.assert_array_equal(read[name], values)
     read["past"][0] = 7
-    assert shared.read(tmp_path / "file")["past"][0] == 0
+    assert mapped_pickle.read(tmp_path / "file")["past"][0] == 0
 
 
 def test_folds_come_back_and_fit_as_they_did(tmp_path: Path) -> None:
-    attempt = Attempt(list(splitting.folds(alternating(80), by_time(folds=3), 0)), 0, 0.5)
+    attempt = Attempt(list(splits.folds(alternating(80), by_time(folds=3), 0)), 0, 0.5)
     params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": "cosine", "numeric_shape": "as_is"}
-    task = Task(1, Candidate("knn", params))
-    shared.write(attempt, tmp_path / "file")
-    assert shared.read(tmp_path / "file")(task).metrics == attempt(task).metrics
+    task = TrialSpec(1, Candidate("knn", params))
+    mapped_pickle.write(attempt, tmp_path / "file")
+    assert mapped_pickle.read(tmp_path / "file")(task).metrics == attempt(task).metrics
 
 
 def test_what_a_trial_does_is_recorded_and_the_search_goes_on() -> None:
     deeds = {2: "hang", 3: "leave", 4: "eat", 6: "be_killed", 7: "abort"}
     recorded: list[Trial] = []
-    found = running.search(
+    found = running.run_plan(
         plan(trial_timeout_s=2, trial_memory_mb=128), Misbehaving(deeds), recorded.append, SETTINGS
     )
-    assert found.ended == "complete"
+    assert found.stop_reason == "complete"
     assert sorted(recorded, key=lambda trial: trial.number) == list(found.trials)
     ended = {trial.number: trial for trial in found.trials}
     assert {number: trial.status for number, trial in ended.items()} == {
@@ -80,7 +80,7 @@ def test_what_a_trial_does_is_recorded_and_the_search_goes_on() -> None:
 
 def test_a_defect_is_no_failed_trial_and_is_told_with_its_traceback() -> None:
     with pytest.raises(WorkerFailed, match=r"(?s)trial 2 met a defect.*KeyError: 'no such thing'"):
-        running.search(plan(max_evals=3), Misbehaving({2: "defect"}), lambda _trial: None, SETTINGS)
+        running.run_plan(plan(max_evals=3), Misbehaving({2: "defect"}), lambda _trial: None, SETTINGS)
 
 
 def test_the_same_trials_whichever_ends_first(tmp_path: Path) -> None:
@@ -91,19 +91,19 @@ def test_the_same_trials_whichever_ends_first(tmp_path: Path) -> None:
         recorded.append(trial.number)
         (tmp_path / "late" / str(trial.number)).touch()
 
-    found = running.search(plan(max_evals=24), Smooth(tmp_path / "late", {1: 2, 6: 7}), record, SETTINGS)
+    found = running.run_plan(plan(max_evals=24), Smooth(tmp_path / "late", {1: 2, 6: 7}), record, SETTINGS)
     assert recorded.index(2) < recorded.index(1)
     assert recorded.index(7) < recorded.index(6)
-    again = running.search(plan(max_evals=24), Smooth(tmp_path), lambda _trial: None, SETTINGS)
+    again = running.run_plan(plan(max_evals=24), Smooth(tmp_path), lambda _trial: None, SETTINGS)
     assert [trial.candidate for trial in found.trials] == [trial.candidate for trial in again.trials]
     assert found.trials == again.trials
 
 
 def test_what_runs_when_the_time_is_up_is_ended() -> None:
-    found = running.search(
+    found = running.run_plan(
         plan(max_minutes=3 / 60), Misbehaving({3: "hang", 4: "hang"}), lambda _trial: None, SETTINGS
     )
-    assert found.ended == "out_of_time"
+    assert found.stop_reason == "out_of_time"
     assert {trial.number for trial in found.trials} <= {1, 2}
 
 
@@ -113,7 +113,7 @@ def test_the_data_is_in_memory_once_however_many_read_it(tmp_path: Path) -> None
     executor = Processes(Reading(data, until), 3)
     try:
         for number in (1, 2, 3):
-            executor.submit(Task(number, SPARE))
+            executor.submit(TrialSpec(number, SPARE))
         assert executor.next(time.monotonic() + 0.1) is None  # they start
         mapped = shares(executor, data.nbytes)
         until.touch()
@@ -151,7 +151,7 @@ def of_data(pid: int) -> dict[str, int]:
 
 def test_processes_end_with_the_search(tmp_path: Path) -> None:
     executor = Processes(Misbehaving({1: "hang"}), 1)
-    executor.submit(Task(1, SPARE))
+    executor.submit(TrialSpec(1, SPARE))
     assert executor.next(time.monotonic() + 0.2) is None
     (pid,) = executor.pids
     executor.close()

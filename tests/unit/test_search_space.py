@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from training.models import FAMILIES, SEARCHED
-from training.search.hyperopt import Algorithm, algorithm, expression, point, result
-from training.search.joint import Candidate, JointSpace
-from training.search.methods import proposer
-from training.search.narrowing import Range, joint_space
-from training.search.plan import Engine, Method, Search
-from training.search.space import Choice, Dimension, Float, Int, SpaceRefused, When, check, present
+from training.search.engines.choice import proposer
+from training.search.engines.hyperopt import Algorithm, algorithm, expression, point, result
+from training.space.joint_space import Candidate, JointSpace
+from training.space.space import Choice, Dimension, Float, Int, SpaceRefused, When, check, present
+from training.use_case.narrowing import Range, joint_space
+from training.use_case.search import Engine, Method, SearchPlan
 
 SPACE = JointSpace(
     {
@@ -149,7 +149,7 @@ def test_a_default_is_the_first_value_and_the_middle_and_inside_of_what_was_narr
         {"bagging": True, "depth": 3, "draws": None, "rows": 0.75},
     ]
     said = {"knn": {"n_neighbors": {"high": 50}, "weights": ["distance"]}}
-    search = Search.model_validate({"families": ["lightgbm", "knn"], "space": said, "leave_out": ["age"]})
+    search = SearchPlan.model_validate({"families": ["lightgbm", "knn"], "space": said, "leave_out": ["age"]})
     lightgbm, knn = search.joint_space().known
     assert (lightgbm.family, knn.params["n_neighbors"], knn.params["weights"]) == ("lightgbm", 16, "distance")
     assert (lightgbm.params["learning_rate"], lightgbm.params["without.age"]) == (0.0632, False)
@@ -157,7 +157,7 @@ def test_a_default_is_the_first_value_and_the_middle_and_inside_of_what_was_narr
 
 
 def test_the_cheap_families_are_tried_before_the_dear_ones() -> None:
-    plan = Search.model_validate({"families": ["catboost", "knn", "logistic_regression", "lightgbm"]})
+    plan = SearchPlan.model_validate({"families": ["catboost", "knn", "logistic_regression", "lightgbm"]})
     assert [c.family for c in plan.joint_space().known] == ["logistic_regression", "lightgbm", "knn", "catboost"]
     assert all(FAMILIES[name].cost > 0 for name in SEARCHED)
 
@@ -237,16 +237,16 @@ def test_a_list_may_have_other_numbers_than_the_declared_ones() -> None:
 def test_where_there_are_no_classes_none_is_weighted() -> None:
     families = ["random_forest", "lightgbm", "xgboost"]
     for metric, weighs in (("mse", False), ("roc_auc", True)):
-        spaces = Search.model_validate({"families": families, "metric": metric}).joint_space().families
+        spaces = SearchPlan.model_validate({"families": families, "metric": metric}).joint_space().families
         assert [("class_weight" in spaces[name]) for name in families] == [weighs] * 3
     narrowed = {"families": families, "metric": "mse", "space": {"xgboost": {"class_weight": [None]}}}
     with pytest.raises(ValueError, match="has no dimension 'class_weight'"):
-        Search.model_validate(narrowed)
+        SearchPlan.model_validate(narrowed)
 
 
 def test_what_can_no_longer_be_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = replace(FAMILIES["random_forest"], name="tree", space=SPACE.families["tree"])
-    monkeypatch.setattr("training.search.narrowing.FAMILIES", {"tree": tree})
+    monkeypatch.setattr("training.use_case.narrowing.FAMILIES", {"tree": tree})
     assert list(joint_space(("tree",), {"tree": {"bagging": (False,)}}).families["tree"]) == ["depth", "bagging"]
     kept = joint_space(("tree",), {"tree": {"draws": ("with", None)}}).families["tree"]
     assert kept["extra"].when == When("draws", ("with",))

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from lakehouse.settings import PROJECT
 from simulation import dirt, effects
-from simulation.behaviour import COMPLAINT, QUARTERS, Events, behave
+from simulation.behaviour import COMPLAINT, QUARTERS, CustomerEvents, behave
 from simulation.people import People
 from simulation.places import Places
 from simulation.run import KOMMUNEN, SAMPLE, TABLES, OutputTaken, Sample, deliver
@@ -90,7 +90,7 @@ def test_the_dirt_has_its_rates() -> None:
     assert twice == pytest.approx(dirt.ORDER_TWICE, rel=0.2)
 
 
-def in_quarters(events: Events, people: int) -> npt.NDArray[np.int64]:
+def in_quarters(events: CustomerEvents, people: int) -> npt.NDArray[np.int64]:
     """How many of the events each person has in each quarter."""
     counts = np.zeros((people, len(QUARTERS)), dtype=np.int64)
     np.add.at(counts, (events.person, np.searchsorted(QUARTERS, events.at, side="right") - 1), 1)
@@ -103,7 +103,7 @@ def test_a_regression_on_the_truth_recovers_the_planted_churn() -> None:
     people = People.draw(random, 1, 120_000, places)
     behaviour = behave(random, people, places)
     is_complaint = behaviour.contacts.value == COMPLAINT
-    complaints = Events(*(part[is_complaint] for part in vars(behaviour.contacts).values()))
+    complaints = CustomerEvents(*(part[is_complaint] for part in vars(behaviour.contacts).values()))
     orders, complained = in_quarters(behaviour.orders, len(people)), in_quarters(complaints, len(people))
     draws = effects.place_draws(len(places))["churn"]
     rows, churned = [], []

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.unit.frames import alternating
-from training.frame import FrameRefused, TrainingFrame
-from training.splitting import Split, folds, split
-from training.use_case import Split as Plan
+from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.splits import Split, folds, split
+from training.use_case.use_case import SplitPlan as Plan
 
 
 def of_entities(entities: int, rows_each: int) -> TrainingFrame:

@@ -15,7 +15,7 @@ ASKED = f"import json, sys, {{}}; print(json.dumps([name for name in {HEAVY} if 
     [
         ("deployment.run", []),
         ("deployment.commands.status", []),
-        ("training.use_case", []),
+        ("training.use_case.use_case", []),
         ("deployment.commands.ask", ["databricks.sdk"]),
         ("deployment.commands.history", ["mlflow", "pandas", "pyspark", "scipy"]),  # scipy.sparse, and all by MLflow
     ],

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from training.evaluation import METRICS, Floats
-from training.threshold import MAXIMISED, Counts, Rule, tuned
+from training.evaluation.metrics import METRICS, Floats
+from training.evaluation.threshold import MAXIMISED, DecisionCounts, ThresholdRule, tuned
 
-F1 = Rule.model_validate({"maximise": "f1"})
+F1 = ThresholdRule.model_validate({"maximise": "f1"})
 
 
-def cost(false_positive: float, false_negative: float) -> Rule:
+def cost(false_positive: float, false_negative: float) -> ThresholdRule:
     said = {"false_positive": false_positive, "false_negative": false_negative}
-    return Rule.model_validate({"cost": said})
+    return ThresholdRule.model_validate({"cost": said})
 
 
 def drawn(rows: int, seed: int = 0) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -37,7 +37,7 @@ def test_of_true_probabilities_the_cheapest_threshold_is_the_share_of_the_costs(
 @pytest.mark.parametrize("metric", sorted(MAXIMISED))
 def test_no_threshold_is_better_than_the_tuned_one(metric: str) -> None:
     labels, probabilities = drawn(2000)
-    found = tuned(Rule.model_validate({"maximise": metric}), labels, probabilities)
+    found = tuned(ThresholdRule.model_validate({"maximise": metric}), labels, probabilities)
     assert METRICS[metric].decides
     assert found.gain == pytest.approx(METRICS[metric].function(labels, probabilities, found.threshold))
     others = [METRICS[metric].function(labels, probabilities, t) for t in np.linspace(0.01, 0.99, 99)]
@@ -45,7 +45,9 @@ def test_no_threshold_is_better_than_the_tuned_one(metric: str) -> None:
 
 
 def test_counts_are_those_of_the_decisions() -> None:
-    counts = Counts.of(np.asarray([0, 1, 1, 0]), np.asarray([0.2, 0.2, 0.9, 0.5]), np.asarray([0.2, 0.5, 0.95]))
+    counts = DecisionCounts.of(
+        np.asarray([0, 1, 1, 0]), np.asarray([0.2, 0.2, 0.9, 0.5]), np.asarray([0.2, 0.5, 0.95])
+    )
     assert counts.true_positive.tolist() == [2, 1, 0]
     assert counts.false_positive.tolist() == [2, 1, 0]
     assert counts.false_negative.tolist() == [0, 1, 2]
@@ -83,4 +85,4 @@ def test_what_the_threshold_brings_is_told() -> None:
 )
 def test_a_rule_that_has_no_answer_is_refused(said: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
-        Rule.model_validate(said)
+        ThresholdRule.model_validate(said)

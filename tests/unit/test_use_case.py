@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from training.searching import overridden
-from training.threshold import Rule
-from training.use_case import FOLDER, UseCaseRefused, load, load_all, with_search
+from training.evaluation.threshold import ThresholdRule
+from training.stages.search import overridden
+from training.use_case.use_case import FOLDER, UseCaseRefused, load, load_all, with_search
 
 # A use case that says little, so that each line of it can be made wrong.
 GOOD = """\
@@ -261,7 +261,7 @@ def test_a_threshold_that_is_tuned_after_the_search_is_none_to_search_by(tmp_pat
     tuned = GOOD.replace("threshold: 0.2", "threshold: {maximise: f1}")
     (tmp_path / "term_deposit.yml").write_text(tuned, encoding="utf-8")
     use_case = load("term_deposit", tmp_path)
-    assert isinstance(use_case.serving.threshold, Rule)
+    assert isinstance(use_case.serving.threshold, ThresholdRule)
     assert use_case.answering.threshold == 0.5
     by_f1 = tuned.replace("metric: roc_auc\n", "metric: f1\n")
     (tmp_path / "term_deposit.yml").write_text(by_f1, encoding="utf-8")

@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 import yaml
 
-from training.use_case import FOLDER
-from training.use_case_schema import PUBLISHED, published
+from training.use_case.json_schema import PUBLISHED, published
+from training.use_case.use_case import FOLDER
 
 SCHEMA = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
 FILES = sorted(FOLDER.glob("*.yml"))
@@ -69,7 +69,7 @@ def test_what_no_use_case_can_say_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_an_editor_shows_what_a_key_means() -> None:
-    shown = SCHEMA["$defs"]["Search"]["properties"]
+    shown = SCHEMA["$defs"]["SearchPlan"]["properties"]
     assert shown["max_minutes"]["description"] == (
         "after which no trial begins, and none that runs is waited for; in process, the one that runs ends first."
     )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from lakehouse.errors import LakehouseError, nearest
-from lakehouse.online_store import Published
+from lakehouse.online_store import PublishedTable
 from scoring.encodings import Encoding
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def publish(self, name: str) -> Published:
+    def publish(self, name: str) -> PublishedTable:
         """Bring the online table of a feature table to its newest version: the newest row of each key.
 
         Raises:

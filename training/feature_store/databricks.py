@@ -21,7 +21,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from lakehouse.errors import LakehouseError
-from lakehouse.online_store import Published
+from lakehouse.online_store import PublishedTable
 from lakehouse.session import workspace_session
 from lakehouse.settings import Settings
 from training.feature_store import (
@@ -180,7 +180,7 @@ class DatabricksFeatureStore:
     def create(self, name: str, rows: DataFrame) -> None:
         self.catalog.create(name, rows)
 
-    def publish(self, name: str) -> Published:
+    def publish(self, name: str) -> PublishedTable:
         """Publish to the online store that ONLINE_STORE names; the platform keeps the newest row of each key.
 
         Raises:
@@ -201,7 +201,7 @@ class DatabricksFeatureStore:
             publish_mode="TRIGGERED",
         )
         names = tuple(feature.name for feature in table.features)
-        return Published(table.version, names, None, datetime.now(UTC).isoformat(timespec="seconds"))
+        return PublishedTable(table.version, names, None, datetime.now(UTC).isoformat(timespec="seconds"))
 
     def _client_reads(self, table: FeatureTable, wanted: Versions) -> bool:
         at_newest = table.name not in wanted or table.version == self.catalog.version(table.name)

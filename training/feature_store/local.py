@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.online_store import Key, OnlineStore, Published, Row
+from lakehouse.online_store import EntityKey, OnlineStore, PublishedTable, StoredRow
 from lakehouse.warehouse import TableName, TableNotFound, Warehouse
-from lakehouse.writer_lock import Claim
+from lakehouse.writer_lock import WriterLock
 from training.feature_store import (
     Feature,
     FeatureLookup,
@@ -103,7 +103,7 @@ class LocalFeatureStore:
         parsed = TableName.parse(name)
         location = self.warehouse.location(parsed)
         self.warehouse.require_writable()
-        claim = Claim.on(self.warehouse.root)
+        claim = WriterLock.on(self.warehouse.root)
         try:
             if parsed in self.warehouse.tables(parsed.schema):
                 raise TableTaken.named(name)
@@ -112,7 +112,7 @@ class LocalFeatureStore:
         finally:
             claim.release()
 
-    def publish(self, name: str) -> Published:
+    def publish(self, name: str) -> PublishedTable:
         table = self.table(name)
         names = tuple(feature.name for feature in table.features)
         table_id = str(self.warehouse.open(TableName.parse(name), table.version).metadata().id)
@@ -167,7 +167,7 @@ class LocalFeatureStore:
         return properties
 
 
-def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[Key, int, Row]]:
+def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[EntityKey, int, StoredRow]]:
     """The rows as they are stored; a few at a time are in the form that Python takes."""
     for rows in newest.toArrow().to_batches(max_chunksize=_BATCH):
         columns = rows.columns

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from training.models.family import ALL_TASKS, Family, Given
-from training.search.space import Params
+from training.models.family import ALL_TASKS, DataFacts, Family
+from training.space.space import Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def _dummy(_params: Params, seed: int, given: Given) -> "Pipeline":
+def _dummy(_params: Params, seed: int, given: DataFacts) -> "Pipeline":
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.pipeline import Pipeline
 
@@ -29,8 +29,8 @@ DUMMY = Family(
 )
 
 
-def _unfitted(_params: Params, _seed: int, _given: Given) -> "Pipeline":
-    raise NotImplementedError("a blend is made of fitted pipelines: training.search.trial.fit")
+def _unfitted(_params: Params, _seed: int, _given: DataFacts) -> "Pipeline":
+    raise NotImplementedError("a blend is made of fitted pipelines: training.search.fitting.fit")
 
 
 BLEND = Family(

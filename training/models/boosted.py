@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
-from training.search.space import Choice, Float, Int, Params
+from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, DataFacts, Family
+from training.space.space import Choice, Float, Int, Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -15,7 +15,7 @@ LIGHTGBM_ROUNDS, XGBOOST_ROUNDS, CATBOOST_ROUNDS = (
 )  # at most; `scoring.estimators.early_stopping` finds how many
 
 
-def _lightgbm(params: Params, seed: int, given: Given) -> "Pipeline":
+def _lightgbm(params: Params, seed: int, given: DataFacts) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
     from scoring.estimators.lightgbm import LightGbm
@@ -50,7 +50,7 @@ LIGHTGBM = Family(
 )
 
 
-def _xgboost(params: Params, seed: int, given: Given) -> "Pipeline":
+def _xgboost(params: Params, seed: int, given: DataFacts) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
     from scoring.estimators.xgboost import XgBoost
@@ -82,7 +82,7 @@ XGBOOST = Family(
 )
 
 
-def _catboost(params: Params, seed: int, given: Given) -> "Pipeline":
+def _catboost(params: Params, seed: int, given: DataFacts) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
     from scoring.estimators.catboost import CatBoost

@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from scoring.encoder import MatrixFormat
-from training.evaluation import Task
-from training.frame import TrainingFrame
-from training.search.space import Choice, Params, Space
+from training.evaluation.metrics import Task
+from training.space.space import Choice, Params, Space
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
-class Given:
+class DataFacts:
     """What a family knows of the data before it is fitted.
 
     Attributes:
@@ -54,7 +52,7 @@ class Family:
     name: str
     title: str
     space: Space
-    build: "Callable[[Params, int, Given], Pipeline]"
+    build: "Callable[[Params, int, DataFacts], Pipeline]"
     tasks: frozenset[Task]
     takes: MatrixFormat
     takes_weights: bool
@@ -65,22 +63,6 @@ class Family:
     def heading(self) -> str:
         """The title as a sentence begins with it: names keep the capitals that they have."""
         return self.title[:1].upper() + self.title[1:]
-
-    def fit(self, params: Params, seed: int, frame: TrainingFrame) -> "Pipeline":
-        """A fitted pipeline.
-
-        One thread fits it: those of OpenMP wait for each other by spinning, and beside other work two of them
-        took 14 times as long as one.
-        """
-        from threadpoolctl import threadpool_limits
-
-        options = {}
-        if self.takes_weights:
-            weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
-            options = {"model__sample_weight": weights}
-        given = Given(frame.task, len(frame.classes), frame.encoder.categories())
-        with threadpool_limits(1, user_api="openmp"):
-            return self.build(params, seed, given).fit(frame.inputs(self.takes), frame.y, **options)
 
 
 ALL_TASKS: frozenset[Task] = frozenset({"binary", "multiclass", "regression"})
@@ -102,19 +84,3 @@ def scaled(shape: object, model: object, *between: object) -> "Pipeline":
     steps = [("shape", reshape), ("scale", StandardScaler(with_mean=False))]
     steps += [(type(step).__name__.lower(), step) for step in between]
     return Pipeline([*steps, ("model", model)])
-
-
-def recency_weights(ages: npt.NDArray[np.float64], half_life_days: object) -> npt.NDArray[np.float64]:
-    """A weight for each row that halves with every half-life of its age; 1 for all without one.
-
-    >>> recency_weights(np.array([0.0, 30.0, 60.0]), 30).tolist()
-    [1.0, 0.5, 0.25]
-    """
-    if half_life_days is None:
-        return np.ones_like(ages)
-    return np.asarray(np.exp2(-ages / float(str(half_life_days))), dtype=np.float64)
-
-
-def ages_in_days(frame: TrainingFrame) -> npt.NDArray[np.float64]:
-    """(rows,) how many days each row lies before the newest one."""
-    return np.asarray((frame.times[-1] - frame.times) / np.timedelta64(1, "D"), dtype=np.float64)

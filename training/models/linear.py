@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from training.models.family import CLASS_WEIGHT, NUMERIC_SHAPE, RECENCY, Family, Given, scaled
-from training.search.space import Choice, Float, Params
+from training.models.family import CLASS_WEIGHT, NUMERIC_SHAPE, RECENCY, DataFacts, Family, scaled
+from training.space.space import Choice, Float, Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def _logistic_regression(params: Params, seed: int, given: Given) -> "Pipeline":
+def _logistic_regression(params: Params, seed: int, given: DataFacts) -> "Pipeline":
     from sklearn.linear_model import LogisticRegression
 
     penalty = str(params["penalty"])
@@ -32,13 +32,13 @@ def _tolerance(penalty: str, classes: int) -> float:
     return 1e-2 if penalty == "l1" else 1e-4
 
 
-def _ridge(params: Params, seed: int, _given: Given) -> "Pipeline":
+def _ridge(params: Params, seed: int, _given: DataFacts) -> "Pipeline":
     from sklearn.linear_model import Ridge
 
     return scaled(params["numeric_shape"], Ridge(params["alpha"], solver="lsqr", random_state=seed))
 
 
-def _elastic_net(params: Params, seed: int, _given: Given) -> "Pipeline":
+def _elastic_net(params: Params, seed: int, _given: DataFacts) -> "Pipeline":
     from sklearn.linear_model import ElasticNet
 
     model = ElasticNet(params["alpha"], l1_ratio=params["l1_ratio"], max_iter=3000, tol=1e-3, random_state=seed)

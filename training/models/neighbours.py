@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 from scoring.estimators.neighbour_weights import by_distance
-from training.models.family import ALL_TASKS, NUMERIC_SHAPE, Family, Given, scaled
-from training.search.space import Choice, Int, Params
+from training.models.family import ALL_TASKS, NUMERIC_SHAPE, DataFacts, Family, scaled
+from training.space.space import Choice, Int, Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def _knn(params: Params, _seed: int, given: Given) -> "Pipeline":
+def _knn(params: Params, _seed: int, given: DataFacts) -> "Pipeline":
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.preprocessing import Normalizer
 

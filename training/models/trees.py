@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, Family, Given
-from training.search.space import Float, Int, Params
+from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, DataFacts, Family
+from training.space.space import Float, Int, Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -14,11 +14,11 @@ MOST_CATEGORIES = 254  # that a histogram has bins for, unknown included
 ROUNDS = 150
 
 
-def _random_forest(params: Params, seed: int, given: Given) -> "Pipeline":
+def _random_forest(params: Params, seed: int, given: DataFacts) -> "Pipeline":
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.pipeline import Pipeline
 
-    from training.models.categories import by_target
+    from training.models.target_encoding import by_target
 
     options = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
     forest = RandomForestRegressor if given.task == "regression" else RandomForestClassifier
@@ -35,11 +35,11 @@ def _random_forest(params: Params, seed: int, given: Given) -> "Pipeline":
     return Pipeline([("categories", by_target(given, seed, ORDERED)[0]), ("model", model)])
 
 
-def _gradient_boosting(params: Params, seed: int, given: Given) -> "Pipeline":
+def _gradient_boosting(params: Params, seed: int, given: DataFacts) -> "Pipeline":
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.pipeline import Pipeline
 
-    from training.models.categories import by_target, kept_places
+    from training.models.target_encoding import by_target, kept_places
 
     options = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
     boosting = HistGradientBoostingRegressor if given.task == "regression" else HistGradientBoostingClassifier

@@ -8,7 +8,7 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from scoring.scorer import Scorer
-from training.signature import requirements
+from training.registry.signature import requirements
 
 
 @dataclass(frozen=True)

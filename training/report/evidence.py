@@ -9,19 +9,20 @@ from sklearn.pipeline import Pipeline
 
 from scoring.estimators.calibrated import like
 from scoring.scorer import Scorer
-from training.blending import measured
-from training.evaluation import METRICS, metrics_of
-from training.frame import TrainingFrame
-from training.intervals import Interval
-from training.provenance import Provenance
+from training.evaluation.bootstrap import Interval
+from training.evaluation.metrics import METRICS, metrics_of
+from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
+from training.frame.frame import TrainingFrame
+from training.frame.provenance import Provenance
+from training.frame.splits import Fold, Split, folds
+from training.report.champion_outcomes import Rival
 from training.report.environment import Environment
-from training.report.resampling import Outcomes, metric_intervals
-from training.report.rival import Rival
-from training.report.tasks import TASKS, Task
-from training.search.blend import members
-from training.search.trial import Attempt, Trial, fit, run_trial
-from training.splitting import Fold, Split, folds
-from training.use_case import UseCase
+from training.report.tasks import TASKS, ReportTask
+from training.search.blend_candidate import members
+from training.search.blending import measured
+from training.search.fitting import fit
+from training.search.trial import Attempt, Trial, run_trial
+from training.use_case.use_case import UseCase
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Tried:
 
     fold: Fold
     scorer: Scorer
-    outcomes: Outcomes
+    outcomes: ScoredRows
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Evidence:
         return metrics_of(self.use_case.task)
 
     @property
-    def task(self) -> Task:
+    def task(self) -> ReportTask:
         return TASKS[self.use_case.task]
 
     @property
@@ -84,8 +85,8 @@ class Evidence:
         """Less is better."""
         return METRICS[self.metric].loss(value)
 
-    def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> Outcomes:
-        return Outcomes(frame.y, scorer.predicted(frame.features), scorer.answering.threshold)
+    def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> ScoredRows:
+        return ScoredRows(frame.y, scorer.predicted(frame.features), scorer.answering.threshold)
 
     @property
     def blended(self) -> bool:
@@ -111,17 +112,17 @@ class Evidence:
         return self.apart or [fit(self.winner.candidate, fold.fit, self.seed) for fold in cut]
 
     @cached_property
-    def validation(self) -> Outcomes:
+    def validation(self) -> ScoredRows:
         """The folds' validation rows one after the other, each scored by a model that had not seen it."""
         parts = [tried.outcomes for tried in self.tried]
-        return Outcomes(
+        return ScoredRows(
             np.concatenate([rows.labels for rows in parts]),
             np.concatenate([rows.predicted for rows in parts]),
             parts[0].threshold,
         )
 
     @cached_property
-    def holdout(self) -> Outcomes:
+    def holdout(self) -> ScoredRows:
         """The registered version on the holdout."""
         return self.outcomes(self.scorer, self.data.holdout)
 

@@ -15,18 +15,18 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import RandomForestRegressor
 
-from training.evaluation import METRICS, Floats
+from training.evaluation.metrics import METRICS, Floats
 from training.models import FAMILIES
 from training.search.pruning import MedianRule
-from training.search.space import Params, Value
 from training.search.trial import Trial
+from training.space.space import Params, Value
 
 FEWEST_TRIALS, POINTS, GRID, TREES = 12, 400, 16, 64
 WIDE = 50  # a positive range whose end is so many times its start is taken in magnitudes
 
 
 @dataclass(frozen=True)
-class Dimension:
+class StudiedDimension:
     """One hyperparameter as numbers: magnitudes, or the places of its values in `names`."""
 
     name: str
@@ -36,7 +36,7 @@ class Dimension:
     high: float
 
     @classmethod
-    def of(cls, name: str, values: Sequence[Value]) -> "Dimension":
+    def of(cls, name: str, values: Sequence[Value]) -> "StudiedDimension":
         """The range of the values that were tried."""
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
             numbers = [float(str(value)) for value in values]
@@ -96,11 +96,11 @@ def judged(trials: Sequence[Trial], metric: str) -> list[Trial]:
     return sorted([*ended, *estimated], key=lambda trial: trial.number)
 
 
-def dimensions(trials: Sequence[Trial]) -> list[Dimension]:
+def dimensions(trials: Sequence[Trial]) -> list[StudiedDimension]:
     """The hyperparameters that the trials have in more than one value, also those that only some of them have."""
     params = [trial.candidate.params for trial in trials]
     names = list(dict.fromkeys(name for each in params for name in each))
-    found = [Dimension.of(name, [each[name] for each in params if name in each]) for name in names]
+    found = [StudiedDimension.of(name, [each[name] for each in params if name in each]) for name in names]
     return [dimension for dimension in found if dimension.high > dimension.low]
 
 
@@ -131,7 +131,7 @@ def _alone(forest: RandomForestRegressor, points: Floats, place: int, values: np
     return float(np.var(said.mean(axis=1)))
 
 
-def _evenly(axis: Dimension, random: np.random.Generator) -> Floats:
+def _evenly(axis: StudiedDimension, random: np.random.Generator) -> Floats:
     if axis.names:
         return random.integers(0, len(axis.names), POINTS).astype(np.float64)
     return random.uniform(axis.low, axis.high, POINTS)

@@ -10,21 +10,21 @@ from time import monotonic
 import numpy as np
 
 from scoring.encodings import FeatureColumns
-from training.evaluation import METRICS, Floats
-from training.inputs import Groups
-from training.report.resampling import Outcomes
+from training.evaluation.metrics import METRICS, Floats
+from training.evaluation.weighted_metrics import ScoredRows
+from training.frame.inputs import Groups
 
 ROWS_A_FOLD, ROUNDS = 2000, 5
-Model = Callable[[FeatureColumns], Floats]
+Predictor = Callable[[FeatureColumns], Floats]
 
 
 @dataclass(frozen=True)
 class Shuffled:
     """A fold's model, the rows it is tried on, and what it says about them untouched."""
 
-    model: Model
+    model: Predictor
     features: FeatureColumns
-    rows: Outcomes
+    rows: ScoredRows
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Importance:
     rounds: int
 
 
-def sample(model: Model, features: FeatureColumns, rows: Outcomes, random: np.random.Generator) -> Shuffled:
+def sample(model: Predictor, features: FeatureColumns, rows: ScoredRows, random: np.random.Generator) -> Shuffled:
     """At most `ROWS_A_FOLD` rows of a fold."""
     chosen = np.sort(random.permutation(len(rows))[:ROWS_A_FOLD])
     return Shuffled(model, {name: values[chosen] for name, values in features.items()}, rows.take(chosen))
@@ -72,5 +72,5 @@ def permutation_importance(
 def _gain(metric: str, fold: Shuffled, group: Sequence[str], random: np.random.Generator) -> float:
     order = random.permutation(len(fold.rows))
     said = fold.model({**fold.features, **{name: fold.features[name][order] for name in group}})
-    shuffled = Outcomes(fold.rows.labels, said, fold.rows.threshold)
+    shuffled = ScoredRows(fold.rows.labels, said, fold.rows.threshold)
     return METRICS[metric].gain(fold.rows.metric(metric), over=shuffled.metric(metric))

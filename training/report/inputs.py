@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from scoring.encoder import Encoder
 from scoring.encodings import CategoryIndex, Cohort, Encoding, FeatureColumns, Flag, OneHot, Ordinal, Vocabularies
-from training.evaluation import Floats
-from training.inputs import groups
+from training.evaluation.metrics import Floats
+from training.frame.inputs import groups
 
 MOST_CATEGORIES = 20
 UNKNOWN = "unknown"

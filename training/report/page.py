@@ -9,7 +9,9 @@ from typing import ClassVar
 import jinja2
 from markupsafe import Markup
 
-from training.report.drawing import dot
+from training.evaluation.bootstrap import Interval
+from training.report.charts.drawing import dot
+from training.report.wording import bounds, shown
 
 FOLDER = Path(__file__).parent
 TEMPLATES = jinja2.Environment(
@@ -47,7 +49,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Key:
+class LegendEntry:
     """One entry of a figure's legend."""
 
     name: str
@@ -63,7 +65,7 @@ class Figure:
     title: str
     drawing: Markup
     caption: str
-    keys: Sequence[Key] = ()
+    keys: Sequence[LegendEntry] = ()
     wide: bool = False
 
 
@@ -84,7 +86,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Warning:
+class WarningText:
     """A paragraph that must not be read over."""
 
     kind: ClassVar[str] = "warning"
@@ -117,7 +119,7 @@ class Tiles:
     tiles: Sequence[Tile]
 
 
-Block = Table | Figure | Figures | Words | Warning | Folded | Tiles
+Block = Table | Figure | Figures | Words | WarningText | Folded | Tiles
 
 
 @dataclass(frozen=True)
@@ -136,16 +138,6 @@ def render(title: str, lead: str, head: Sequence[Block], sections: Sequence[Sect
     return TEMPLATES.get_template("page.html.j2").render(
         title=title, lead=lead, head=head, sections=sections, style=style, script=script, dot=dot
     )
-
-
-def shown(value: float, sign: str = "") -> str:
-    """A measured number: four digits after the point, of larger numbers fewer.
-
-    >>> shown(0.58253), shown(81.2389, "+"), shown(6605.0437)
-    ('0.5825', '+81.24', '6,605')
-    """
-    size = abs(value)
-    return format(value, f"{sign},.{4 if size < 10 else 2 if size < 1000 else 0}f")
 
 
 def number(value: float, form: str = "") -> Cell:
@@ -173,3 +165,8 @@ def long(text: str) -> Cell:
 def drawn(drawing: Markup, sort: float) -> Cell:
     """A drawing, and the value that it draws."""
     return Cell(drawing, sort, "drawn")
+
+
+def bounds_cell(interval: Interval, sign: str = "") -> Cell:
+    """The bounds in a table, sorted by the lower one."""
+    return Cell(bounds(interval, sign), interval.low, "number")

@@ -14,10 +14,11 @@ from sklearn.pipeline import Pipeline
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from scoring.scorer import Scorer
-from training.provenance import Provenance
-from training.report import environment, rival
+from training.frame.provenance import Provenance
+from training.frame.splits import Split
+from training.report import champion_outcomes, environment
 from training.report.evidence import Evidence
-from training.report.page import Block, Folded, Section, Warning, Words, render
+from training.report.page import Block, Folded, Section, WarningText, Words, render
 from training.report.sections import (
     binary,
     champion,
@@ -31,8 +32,7 @@ from training.report.sections import (
     slices,
 )
 from training.search.trial import Trial, best
-from training.splitting import Split
-from training.use_case import UseCase
+from training.use_case.use_case import UseCase
 
 ARTIFACTS = "report"
 
@@ -49,7 +49,7 @@ class ReportFailed(LakehouseError):
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """What a training run came to: every trial, the refitted winner, its data, and the version it became.
 
     Attributes:
@@ -65,7 +65,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Part:
+class ReportPart:
     """A section of the page."""
 
     anchor: str
@@ -82,22 +82,22 @@ class Report:
 
 
 OUTCOMES = {
-    "binary": Part("curves", "Curves and decisions", binary.blocks),
-    "multiclass": Part("classes", "Classes", multiclass.blocks),
-    "regression": Part("errors", "Errors", regression.blocks),
+    "binary": ReportPart("curves", "Curves and decisions", binary.blocks),
+    "multiclass": ReportPart("classes", "Classes", multiclass.blocks),
+    "regression": ReportPart("errors", "Errors", regression.blocks),
 }
-BEFORE = (Part("quality", "How good it is", quality.blocks),)
+BEFORE = (ReportPart("quality", "How good it is", quality.blocks),)
 AFTER = (
-    Part("champion", "Against the champion", champion.blocks),
-    Part("slices", "Slices", slices.blocks),
-    Part("inputs", "What it goes by", explanation.blocks),
-    Part("search", "The search", search.blocks),
-    Part("data", "Data and lineage", data.blocks),
+    ReportPart("champion", "Against the champion", champion.blocks),
+    ReportPart("slices", "Slices", slices.blocks),
+    ReportPart("inputs", "What it goes by", explanation.blocks),
+    ReportPart("search", "The search", search.blocks),
+    ReportPart("data", "Data and lineage", data.blocks),
 )
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedReport:
     """Where the page lies, here and in MLflow, and what of it could not be made."""
 
     path: Path
@@ -105,7 +105,7 @@ class Published:
     failures: Mapping[str, str]
 
 
-def write(run: Run, client: MlflowClient, settings: Settings) -> Published:
+def write(run: TrainedRun, client: MlflowClient, settings: Settings) -> PublishedReport:
     """Make the page of a registered version, write it below `reports/` and log it to the version's run.
 
     Raises:
@@ -120,10 +120,10 @@ def write(run: Run, client: MlflowClient, settings: Settings) -> Published:
         client.log_artifact(str(version.run_id), str(path), ARTIFACTS)
     except (OSError, LakehouseError, MlflowException, RequestException) as err:
         raise ReportFailed.of(version, err) from err
-    return Published(path, f"runs:/{version.run_id}/{ARTIFACTS}/{path.name}", report.failures)
+    return PublishedReport(path, f"runs:/{version.run_id}/{ARTIFACTS}/{path.name}", report.failures)
 
 
-def gather(run: Run, client: MlflowClient) -> Evidence:
+def gather(run: TrainedRun, client: MlflowClient) -> Evidence:
     """What the page is made from: the run, the champion, and what runs here."""
     use_case, version = run.use_case, run.version
     provenance = Provenance.of_tags(version.tags)
@@ -137,7 +137,7 @@ def gather(run: Run, client: MlflowClient) -> Evidence:
         description=str(version.description),
         provenance=provenance,
         environment=environment.current(client.get_run(str(version.run_id)), run.scorer),
-        rival=rival.find(client, use_case.name, run.data.holdout, provenance),
+        rival=champion_outcomes.find(client, use_case.name, run.data.holdout, provenance),
         apart=run.apart,
     )
 
@@ -146,16 +146,16 @@ def make(evidence: Evidence) -> Report:
     """The page as HTML. A part that fails says so in its place and leaves the others."""
     failures: dict[str, str] = {}
 
-    def of(part: Part) -> Section:
+    def of(part: ReportPart) -> Section:
         try:
             return Section(part.anchor, part.title, part.blocks(evidence))
         except Exception as err:  # noqa: BLE001  (the version is registered: what is left of its report is of use)
             failures[part.title] = f"{type(err).__name__}: {err}"
             told = Folded("Where", (Words("".join(traceback.format_exception(err)[-3:])),))
-            return Section(part.anchor, part.title, (Warning(f"This part failed. {failures[part.title]}"), told))
+            return Section(part.anchor, part.title, (WarningText(f"This part failed. {failures[part.title]}"), told))
 
     parts = (*BEFORE, OUTCOMES[evidence.use_case.task], *AFTER)
-    overview = of(Part("overview", "Overview", lambda evidence: [head.tiles(evidence)]))
+    overview = of(ReportPart("overview", "Overview", lambda evidence: [head.tiles(evidence)]))
     title = f"{evidence.use_case.name}, version {evidence.version}"
     page = render(title, evidence.description, overview.blocks, [of(part) for part in parts])
     return Report(page, failures)

@@ -18,8 +18,8 @@ from time import monotonic
 import numpy as np
 
 from scoring.encodings import FeatureColumns
-from training.evaluation import Floats
-from training.inputs import Groups
+from training.evaluation.metrics import Floats
+from training.frame.inputs import Groups
 
 ROWS, BACKGROUND, ROWS_AT_ONCE = 150, 64, 4
 

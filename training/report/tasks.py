@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from training.evaluation import Floats
+from training.evaluation.metrics import Floats
 
 
 @dataclass(frozen=True)
-class Task:
+class ReportTask:
     """A kind of outcome.
 
     Attributes:
@@ -45,8 +45,8 @@ def _rarest(labels: npt.NDArray[Any]) -> int:
     return int(counts.min()) if len(counts) > 1 else 0
 
 
-TASKS: Mapping[str, Task] = {
-    "binary": Task(_log_odds, "the log-odds of label 1", _rarest, StratifiedKFold, mean_label=True),
-    "multiclass": Task(_log_odds, "the log-odds of each class", _rarest, StratifiedKFold, mean_label=False),
-    "regression": Task(_as_it_is, "the prediction", len, KFold, mean_label=True),
+TASKS: Mapping[str, ReportTask] = {
+    "binary": ReportTask(_log_odds, "the log-odds of label 1", _rarest, StratifiedKFold, mean_label=True),
+    "multiclass": ReportTask(_log_odds, "the log-odds of each class", _rarest, StratifiedKFold, mean_label=False),
+    "regression": ReportTask(_as_it_is, "the prediction", len, KFold, mean_label=True),
 }

@@ -1,36 +1,18 @@
 """The loop of every search: ask, try, record, tell. Written once for all methods, engines and executors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Literal
 
 import numpy as np
 
-from lakehouse.console import number_of
 from lakehouse.errors import LakehouseError
+from training.search.engines.proposer import Proposer
 from training.search.executors import Executor
-from training.search.joint import Candidate
-from training.search.proposer import Proposer
 from training.search.pruning import MedianRule
-from training.search.trial import BASELINE, Task, Trial, best
-
-Ended = Literal["complete", "out_of_time", "interrupted"]
-Record = Callable[[Trial], None]
-
-
-class SearchFailed(LakehouseError):
-    """No trial came to a result."""
-
-    @classmethod
-    def after(cls, trials: tuple[Trial, ...]) -> "SearchFailed":
-        if not trials:
-            return cls("the search ended before its first trial did", hint="Give it more time: --max-minutes")
-        last = trials[-1].error or "a metric that is no number"
-        return cls(
-            f"none of {number_of('trial', len(trials))} came to a result; the last one failed with {last}",
-            hint="Narrow the families or their spaces, and look at the failed trials: mlflow ui",
-        )
+from training.search.result import OnTrial, SearchResult, StopReason
+from training.search.trial import Trial, TrialSpec
+from training.space.joint_space import Candidate
 
 
 class ResumeRefused(LakehouseError):
@@ -52,47 +34,7 @@ class ResumeRefused(LakehouseError):
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found.
-
-    Attributes:
-        trials: in order of their numbers.
-        ended: whether it came to its own end, ran out of time, or was interrupted.
-    """
-
-    trials: tuple[Trial, ...]
-    ended: Ended
-
-    @property
-    def tried(self) -> tuple[Trial, ...]:
-        """All but the one that guesses."""
-        return tuple(trial for trial in self.trials if trial.number != BASELINE)
-
-    def best(self, metric: str) -> Trial:
-        """The trial of least loss.
-
-        Raises:
-            SearchFailed: none came to a result.
-        """
-        if not any(np.isfinite(trial.loss(metric)) for trial in self.tried):
-            raise SearchFailed.after(self.tried)
-        return best(self.trials, metric)
-
-    def guessed(self, metric: str) -> float | None:
-        """What guessing reaches, where the best is no better."""
-        least = self.best(metric).loss(metric)
-        return next(
-            (
-                trial.metrics[metric]
-                for trial in self.trials
-                if trial.number == BASELINE and trial.loss(metric) <= least
-            ),
-            None,
-        )
-
-
-@dataclass(frozen=True)
-class Terms:
+class SearchLimits:
     """How a search goes, and when it ends.
 
     Attributes:
@@ -124,8 +66,8 @@ class Loop:
         self,
         proposer: Proposer,
         executor: Executor,
-        terms: Terms,
-        record: Record,
+        terms: SearchLimits,
+        record: OnTrial,
         finished: Mapping[int, Trial] | None = None,
     ) -> None:
         self._proposer, self._executor, self._terms = proposer, executor, terms
@@ -135,7 +77,7 @@ class Loop:
         self._asked = self._told = 0
         self._deadline = None if terms.seconds is None else monotonic() + terms.seconds
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         """Search to the end. Ctrl-C is one: what was found is returned.
 
         Raises:
@@ -147,9 +89,9 @@ class Loop:
             ended = "interrupted"
         finally:
             self._executor.close()
-        return Found(tuple(self._ended[number] for number in sorted(self._ended)), ended)
+        return SearchResult(tuple(self._ended[number] for number in sorted(self._ended)), ended)
 
-    def _run(self) -> Ended:
+    def _run(self) -> StopReason:
         while True:
             more = self._ask()
             if len(self._ended) == self._asked and not more:
@@ -183,7 +125,7 @@ class Loop:
     def _begin(self, number: int, proposed: Candidate) -> None:
         before = self._finished.pop(number, None)
         if before is None:
-            self._executor.submit(Task(number, proposed, self._rule.bar() if self._rule else None))
+            self._executor.submit(TrialSpec(number, proposed, self._rule.bar() if self._rule else None))
         elif before.candidate != proposed:
             raise ResumeRefused.otherwise(before, proposed)
         else:

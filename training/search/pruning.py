@@ -7,13 +7,13 @@ from statistics import median
 
 import numpy as np
 
-from training.evaluation import METRICS
+from training.evaluation.metrics import METRICS
 
 WARM_UP = 8  # trials that come to their end before any is stopped
 
 
 @dataclass(frozen=True)
-class Bar:
+class PruningThreshold:
     """What a trial must not fall behind.
 
     Attributes:
@@ -58,11 +58,11 @@ class MedianRule:
         means = (total / count for count, total in enumerate(accumulate(fold_losses), start=1))
         self._ended.append(tuple(means))
 
-    def bar(self) -> Bar | None:
+    def bar(self) -> PruningThreshold | None:
         """The bar for the next trial; None while too few have come to their end."""
         if len(self._ended) < WARM_UP:
             return None
-        return Bar(self._metric, self._medians(), len(self._ended))
+        return PruningThreshold(self._metric, self._medians(), len(self._ended))
 
     def estimate(self, fold_losses: Sequence[float]) -> float:
         """The loss that a pruned trial would have come to, if it stayed as far behind the median as it was."""

@@ -4,8 +4,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from training.search.joint import Candidate
 from training.search.trial import Trial
+from training.space.joint_space import Candidate
 
 
 def written(trial: Trial) -> str:

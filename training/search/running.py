@@ -7,22 +7,23 @@ from pathlib import Path
 
 from lakehouse.session import classic_session, workspace_session
 from lakehouse.settings import Settings
+from training.search.engines.choice import proposer
+from training.search.engines.proposer import Proposer
+from training.search.executors.attempt_file import AttemptFile
 from training.search.executors.choice import executor
-from training.search.executors.parcel import Parcel
-from training.search.loop import Found, Loop, Record, ResumeRefused, Terms
-from training.search.methods import proposer
-from training.search.plan import Search
-from training.search.proposer import Proposer
-from training.search.trial import Task, Trial
+from training.search.loop import Loop, ResumeRefused, SearchLimits
+from training.search.result import OnTrial, SearchResult
+from training.search.trial import Trial, TrialSpec
+from training.use_case.search import SearchPlan
 
 
-def search(
-    plan: Search,
-    attempt: Callable[[Task], Trial],
-    record: Record,
+def run_plan(
+    plan: SearchPlan,
+    attempt: Callable[[TrialSpec], Trial],
+    record: OnTrial,
     settings: Settings,
     finished: Mapping[int, Trial] | None = None,
-) -> Found:
+) -> SearchResult:
     """Search as the plan says.
 
     Args:
@@ -40,17 +41,17 @@ def search(
         if finished:
             raise ResumeRefused.unordered(len(finished))
         return _by_spark_trials(plan, attempt, record, settings)
-    terms = Terms(
+    terms = SearchLimits(
         plan.metric,
         trials=plan.max_evals,
         seconds=None if plan.max_minutes is None else plan.max_minutes * 60,
         ahead=plan.ahead,
         prune=plan.prunes,
     )
-    return Loop(proposed(plan), executor(attempt, plan, settings), terms, record, finished).run()
+    return Loop(proposer_of(plan), executor(attempt, plan, settings), terms, record, finished).run()
 
 
-def proposed(plan: Search) -> Proposer:
+def proposer_of(plan: SearchPlan) -> Proposer:
     """What the plan tries.
 
     Raises:
@@ -62,9 +63,11 @@ def proposed(plan: Search) -> Proposer:
     )
 
 
-def _by_spark_trials(plan: Search, attempt: Callable[[Task], Trial], record: Record, settings: Settings) -> Found:
-    from training.search.hyperopt import fmin_on_spark
+def _by_spark_trials(
+    plan: SearchPlan, attempt: Callable[[TrialSpec], Trial], record: OnTrial, settings: Settings
+) -> SearchResult:
+    from training.search.engines.hyperopt import fmin_on_spark
 
     opened = nullcontext(workspace_session()) if settings.in_workspace else classic_session(settings.master)
     with opened as session, tempfile.TemporaryDirectory(prefix="search-") as folder:
-        return fmin_on_spark(plan, Parcel.packed(attempt, Path(folder) / "attempt"), session, record)
+        return fmin_on_spark(plan, AttemptFile.packed(attempt, Path(folder) / "attempt"), session, record)

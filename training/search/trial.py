@@ -7,34 +7,29 @@ from time import monotonic
 from typing import Literal
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
-from scoring.estimators.blend import Blend
-from scoring.estimators.column_subset import ColumnSubset
 from scoring.scorer import predict
-from training.evaluation import METRICS, evaluate
-from training.frame import TrainingFrame
-from training.inputs import without
+from training.evaluation.metrics import METRICS, evaluate
+from training.frame.frame import TrainingFrame
+from training.frame.splits import Fold
 from training.models import FAMILIES
-from training.search.blend import Members, members
-from training.search.joint import Candidate
-from training.search.left_out import left_out, others
-from training.search.pruning import Bar
-from training.splitting import Fold
+from training.search.fitting import fit
+from training.search.pruning import PruningThreshold
+from training.space.joint_space import Candidate
 
-Metrics = dict[str, float]
-Stopped = Literal["timeout", "out_of_memory", "pruned"]
-Status = Literal["ok", "failed"] | Stopped
+MetricValues = dict[str, float]
+EarlyStop = Literal["timeout", "out_of_memory", "pruned"]
+TrialStatus = Literal["ok", "failed"] | EarlyStop
 BASELINE = 0  # the number of the trial that guesses; it is no part of a search, and never the best
 
 
 @dataclass(frozen=True)
-class Task:
+class TrialSpec:
     """A trial to run: what to try, and what it must not fall behind."""
 
     number: int
     candidate: Candidate
-    bar: Bar | None = None
+    bar: PruningThreshold | None = None
 
 
 @dataclass(frozen=True)
@@ -50,14 +45,14 @@ class Trial:
 
     number: int
     candidate: Candidate
-    metrics: Metrics
-    per_fold: tuple[Metrics, ...]
+    metrics: MetricValues
+    per_fold: tuple[MetricValues, ...]
     duration: timedelta
     error: str | None = None
-    stopped: Stopped | None = None
+    stopped: EarlyStop | None = None
 
     @property
-    def status(self) -> Status:
+    def status(self) -> TrialStatus:
         return self.stopped or ("ok" if self.error is None else "failed")
 
     def loss(self, metric: str) -> float:
@@ -85,9 +80,9 @@ class Attempt:
     seed: int
     threshold: float
 
-    def __call__(self, task: Task) -> Trial:
+    def __call__(self, task: TrialSpec) -> Trial:
         """The trial. A candidate that cannot be fitted is a failed one, not an end."""
-        begin, per_fold = monotonic(), list[Metrics]()
+        begin, per_fold = monotonic(), list[MetricValues]()
         error, stopped = self._try(task, per_fold)
         kept = tuple(per_fold) if error is None or stopped == "pruned" else ()
         means = {name: float(np.mean([fold[name] for fold in kept])) for name in kept[0]} if error is None else {}
@@ -100,7 +95,7 @@ class Attempt:
             "folds": [Fold(_nameless(fold.fit), _nameless(fold.validate)) for fold in self.folds],
         }
 
-    def _try(self, task: Task, per_fold: list[Metrics]) -> tuple[str | None, Stopped | None]:
+    def _try(self, task: TrialSpec, per_fold: list[MetricValues]) -> tuple[str | None, EarlyStop | None]:
         """Fill `per_fold`; why that ended early, if it did."""
         try:
             for fold in self.folds:
@@ -116,7 +111,7 @@ class Attempt:
 
 def run_trial(number: int, candidate: Candidate, folds: Sequence[Fold], seed: int, threshold: float) -> Trial:
     """One candidate on the folds, by itself."""
-    return Attempt(folds, seed, threshold)(Task(number, candidate))
+    return Attempt(folds, seed, threshold)(TrialSpec(number, candidate))
 
 
 def best(trials: Sequence[Trial], metric: str) -> Trial:
@@ -125,38 +120,11 @@ def best(trials: Sequence[Trial], metric: str) -> Trial:
     return min(learned, key=lambda trial: (trial.loss(metric), trial.number))
 
 
-def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
-    """The candidate's pipeline, fitted on the whole frame; it takes whole rows, also where it leaves out inputs.
-
-    Raises:
-        ValueError: it leaves out all of them.
-    """
-    if blended := members(candidate):
-        return together(blended, [fit(member, frame, seed) for _, member in blended], frame)
-    family, gone, params = FAMILIES[candidate.family], left_out(candidate.params), others(candidate.params)
-    if not gone:
-        return family.fit(params, seed, frame)
-    kept, places = without(frame, gone, family.takes)
-    return Pipeline([("kept", ColumnSubset(places)), *family.fit(params, seed, kept).steps])
-
-
-def together(blended: Members, fitted: Sequence[Pipeline], frame: TrainingFrame) -> Pipeline:
-    """The pipeline of a blend whose members are fitted, each on the rows of the frame."""
-    blend = Blend(
-        frame.task,
-        fitted,
-        [FAMILIES[member.family].takes for _, member in blended],
-        [weight for weight, _ in blended],
-        dict(frame.encoder.categories()),
-    )
-    return Pipeline([("model", blend)])
-
-
 def _nameless(frame: TrainingFrame) -> TrainingFrame:
     return replace(frame, keys=np.zeros(len(frame), dtype=np.int8))
 
 
-def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> Metrics:
+def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> MetricValues:
     rows, takes = fold.validate, FAMILIES[candidate.family].takes
     predicted = predict(fit(candidate, fold.fit, seed), rows.task, rows.inputs(takes))
     return evaluate(rows.task, rows.y, predicted, threshold)

@@ -30,7 +30,7 @@ class Header:
     seed: int
 
 
-class Journal:
+class TrialJournal:
     """An append-only file of trials, one a line after the header. A line that was not written whole is passed over.
 
     It is locked as long as it is open: what is not locked was left behind by a process that ended.
@@ -40,7 +40,7 @@ class Journal:
         self.path, self.header, self._file = path, header, file
 
     @classmethod
-    def open(cls, folder: Path, header: Header) -> "Journal":
+    def open(cls, folder: Path, header: Header) -> "TrialJournal":
         """The run's journal, made where it is missing.
 
         Raises:
@@ -78,7 +78,7 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
-def left_behind(folder: Path, tracking_uri: str) -> Iterator[Journal]:
+def left_behind(folder: Path, tracking_uri: str) -> Iterator[TrialJournal]:
     """The journals of ended processes whose trials belong to this MLflow."""
     for path in sorted(folder.glob("*.jsonl")):
         said = path.read_text(encoding="utf-8").partition("\n")[0]
@@ -86,7 +86,7 @@ def left_behind(folder: Path, tracking_uri: str) -> Iterator[Journal]:
             header = Header(**json.loads(said))
             if header.tracking_uri == tracking_uri:
                 try:
-                    yield Journal.open(folder, header)
+                    yield TrialJournal.open(folder, header)
                 except RunInUse:
                     continue
 

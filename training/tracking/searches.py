@@ -17,15 +17,15 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
+from training.frame.splits import Split
 from training.search.trial import Trial
-from training.splitting import Split
-from training.tracking.journal import Header, Journal, left_behind
+from training.tracking.journal import Header, TrialJournal, left_behind
 from training.tracking.trials import TrialLog, deliver, trials_of
-from training.use_case import UseCase
+from training.use_case.use_case import UseCase
 
 LATEST = "latest"
 PREFIX = "search."
-ENDED = f"{PREFIX}ended"
+STOP_REASON = f"{PREFIX}stop_reason"
 FINISHED, KILLED, RUNNING = (
     RunStatus.to_string(status) for status in (RunStatus.FINISHED, RunStatus.KILLED, RunStatus.RUNNING)
 )
@@ -119,7 +119,7 @@ def trial_log(client: MlflowClient, run: Run, settings: Settings, seed: int) -> 
     Raises:
         RunInUse: another process searches for this run.
     """
-    journal = Journal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, seed))
+    journal = TrialJournal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, seed))
     log = TrialLog(client, run, seed, journal)
     try:
         yield log

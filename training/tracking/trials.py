@@ -12,11 +12,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID
 from requests import RequestException
 
 from training.search import record
-from training.search.trial import Status, Trial
-from training.tracking.journal import Journal
+from training.search.trial import Trial, TrialStatus
+from training.tracking.journal import TrialJournal
 
 UNREACHABLE = (MlflowException, RequestException)
-FINISHED: Mapping[Status, str] = {"ok": "FINISHED", "pruned": "FINISHED"}
+FINISHED: Mapping[TrialStatus, str] = {"ok": "FINISHED", "pruned": "FINISHED"}
 TAG_LENGTH = 4000  # of 5,000 that every MLflow takes
 TRIAL, STATUS, ERROR, RECORD = "trial", "status", "error", "record"
 
@@ -27,7 +27,7 @@ class TrialLog:
     While MLflow does not answer the search goes on, and each new trial tries again for all that wait.
     """
 
-    def __init__(self, client: MlflowClient, parent: Run, seed: int, journal: Journal) -> None:
+    def __init__(self, client: MlflowClient, parent: Run, seed: int, journal: TrialJournal) -> None:
         self._client, self._parent, self._seed, self._journal = client, parent, seed, journal
         self._arrived: queue.SimpleQueue[Trial | None] = queue.SimpleQueue()
         self._waiting: list[Trial] = []

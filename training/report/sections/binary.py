@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from training.report import curves
-from training.report.drawing import Area, Axis, Columns, Dots, Line, Mark, chart, spaced, thinned, upright
+from training.evaluation import curves
+from training.evaluation.weighted_metrics import ScoredRows
+from training.report.charts.drawing import Area, Axis, Bars, Dots, Line, Mark, chart, spaced, thinned, upright
 from training.report.evidence import Evidence
-from training.report.page import Block, Column, Figure, Figures, Key, Table, Words, number, words
-from training.report.resampling import Outcomes
-from training.report.sections.wording import HOLDOUT, VALIDATION
+from training.report.page import Block, Column, Figure, Figures, LegendEntry, Table, Words, number, words
+from training.report.wording import HOLDOUT, VALIDATION
 
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2 dashed"}
-KEYS = tuple(Key(name, style) for name, style in STYLES.items())
-Parts = Mapping[str, Outcomes]
+KEYS = tuple(LegendEntry(name, style) for name, style in STYLES.items())
+Parts = Mapping[str, ScoredRows]
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
@@ -140,7 +140,7 @@ def _said(parts: Parts, threshold: float) -> Figure:
             for share, low, high in zip(shares, edges, edges[1:], strict=False)
         ]
         marks.append(
-            Columns(list(zip(edges[:-1].tolist(), edges[1:].tolist(), shares.tolist(), strict=True)), style, tips)
+            Bars(list(zip(edges[:-1].tolist(), edges[1:].tolist(), shares.tolist(), strict=True)), style, tips)
         )
     y = Axis("share of the label's rows", 0, tallest * 1.05)
     marks.append(upright(threshold, y, "best"))
@@ -154,11 +154,11 @@ def _said(parts: Parts, threshold: float) -> Figure:
         ),
         f"Validation folds. Of each label, the share of rows by predicted probability; the upright line is the "
         f"threshold {threshold:g}. What lies beyond the right edge is in the last bar.",
-        (Key("label 0", "s6 soft", "area"), Key("label 1", "s3 soft", "area")),
+        (LegendEntry("label 0", "s6 soft", "area"), LegendEntry("label 1", "s3 soft", "area")),
     )
 
 
-def _thresholds(rows: Outcomes) -> Figure:
+def _thresholds(rows: ScoredRows) -> Figure:
     found = curves.decisions(rows)
     curves_drawn = {
         "precision": ("s1", found.precision),
@@ -187,7 +187,7 @@ def _thresholds(rows: Outcomes) -> Figure:
         chart(x, y, marks, f"Precision, recall and F1 by threshold. The version decides at {rows.threshold:g}."),
         f"Validation folds. The version decides for 1 from {rows.threshold:g} on (upright line); F1 is highest, "
         f"{found.f1[best]:.4f}, at {found.thresholds[best]:.4f}.",
-        tuple(Key(name, style) for name, (style, _) in curves_drawn.items()),
+        tuple(LegendEntry(name, style) for name, (style, _) in curves_drawn.items()),
     )
 
 
@@ -209,7 +209,7 @@ def _confusion(parts: Parts) -> Table:
     return Table(f"Confusion at the threshold {parts[VALIDATION].threshold:g}", columns, lines)
 
 
-def _curve(curve: curves.Curve, style: str, tip: str) -> list[Mark]:
+def _curve(curve: curves.PlotCurve, style: str, tip: str) -> list[Mark]:
     chosen = spaced(curve.x, curve.y, 24)[1:]
     points = [(float(curve.x[i]), float(curve.y[i])) for i in chosen]
     tips = [tip.format(x=curve.x[i], y=curve.y[i], t=curve.thresholds[i]) for i in chosen]

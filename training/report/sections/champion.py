@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from training.evaluation.weighted_metrics import ScoredRows, draws, gain_intervals
+from training.report.champion_outcomes import Rival
+from training.report.charts.sparklines import Scale, whisker
 from training.report.evidence import Evidence
-from training.report.page import Block, Column, Table, Warning, Words, drawn, gained, number, words
-from training.report.resampling import Outcomes, draws, gain_intervals
-from training.report.rival import Rival
-from training.report.sections.wording import HOLDOUT, bounds_cell, said
-from training.report.sparks import Scale, whisker
+from training.report.page import Block, Column, Table, WarningText, Words, bounds_cell, drawn, gained, number, words
+from training.report.wording import HOLDOUT, said
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
@@ -16,7 +16,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     if rival is None:
         blocks: list[Block] = [Words("There is no champion yet to compare with.")]
     else:
-        blocks = [Warning(f"Version {rival.version}: {rival.remark}")] if rival.remark else []
+        blocks = [WarningText(f"Version {rival.version}: {rival.remark}")] if rival.remark else []
         if rival.outcomes is not None:
             blocks += [_words(evidence, rival), _table(evidence, rival, rival.outcomes)]
     return blocks
@@ -31,7 +31,7 @@ def _words(evidence: Evidence, rival: Rival) -> Words:
     )
 
 
-def _table(evidence: Evidence, rival: Rival, old: Outcomes) -> Table:
+def _table(evidence: Evidence, rival: Rival, old: ScoredRows) -> Table:
     names = evidence.metrics
     gains = gain_intervals(names, evidence.holdout, old)
     rows = [

@@ -6,16 +6,16 @@ from functools import partial
 import numpy as np
 
 from scoring.encodings import FeatureColumns
-from training.evaluation import Floats
-from training.inputs import groups
-from training.report.beeswarm import beeswarm
+from training.evaluation.metrics import Floats
+from training.frame.inputs import groups
+from training.report.charts.beeswarm import beeswarm
+from training.report.charts.sparklines import Scale, bar
 from training.report.evidence import Evidence
 from training.report.importance import ROUNDS, Importance, permutation_importance, sample
 from training.report.inputs import reading
-from training.report.page import Block, Column, Figure, Key, Table, Words, drawn, gained, number, words
-from training.report.sections.wording import VALIDATION, said
+from training.report.page import Block, Column, Figure, LegendEntry, Table, Words, drawn, gained, number, words
 from training.report.shapley import BACKGROUND, ROWS, Contributions, contributions
-from training.report.sparks import Scale, bar
+from training.report.wording import VALIDATION, said
 
 SHUFFLING_SECONDS, EXPLAINING_SECONDS = 3.0, 4.0
 SHOWN = 12
@@ -104,9 +104,9 @@ def _swarm(found: Contributions, explained: FeatureColumns, evidence: Evidence) 
         f"The {len(ordered)} inputs that add most. One point is one row; right of the dashed line, the input adds "
         "to the prediction.",
         (
-            Key("low value", "low", "circle"),
-            Key("high value", "high", "circle"),
-            Key("category without order", "orderless", "circle"),
+            LegendEntry("low value", "low", "circle"),
+            LegendEntry("high value", "high", "circle"),
+            LegendEntry("category without order", "orderless", "circle"),
         ),
         wide=True,
     )

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import numpy as np
 
+from training.evaluation.weighted_metrics import gain_intervals
 from training.report.evidence import Evidence
-from training.report.page import Tile, Tiles, shown
-from training.report.resampling import gain_intervals
-from training.report.sections.wording import bounds, said
+from training.report.page import Tile, Tiles
+from training.report.wording import bounds, said, shown
 
 
 def tiles(evidence: Evidence) -> Tiles:

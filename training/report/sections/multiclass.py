@@ -6,15 +6,15 @@ import numpy as np
 from markupsafe import Markup
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
-from training.evaluation import Floats
-from training.report import curves
-from training.report.drawing import Axis, Dots, Line, Mark, chart
+from training.evaluation import curves
+from training.evaluation.metrics import Floats
+from training.evaluation.weighted_metrics import ScoredRows
+from training.report.charts.drawing import Axis, Dots, Line, Mark, chart
 from training.report.evidence import Evidence
-from training.report.page import Block, Cell, Column, Figure, Figures, Key, Table, Words, number, words
-from training.report.resampling import Outcomes
-from training.report.sections.wording import HOLDOUT, VALIDATION
+from training.report.page import Block, Cell, Column, Figure, Figures, LegendEntry, Table, Words, number, words
+from training.report.wording import HOLDOUT, VALIDATION
 
-Parts = Mapping[str, Outcomes]
+Parts = Mapping[str, ScoredRows]
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2 dashed"}
 
 
@@ -37,7 +37,7 @@ def drawn(parts: Parts, called: Sequence[str]) -> Sequence[Block]:
     return (told, *tables, Figures((_confidence(parts),)))
 
 
-def _confusion(name: str, rows: Outcomes, called: Sequence[str]) -> Table:
+def _confusion(name: str, rows: ScoredRows, called: Sequence[str]) -> Table:
     classes = rows.predicted.shape[1]
     decided = rows.predicted.argmax(axis=1)
     cells = np.bincount(classes * rows.labels.astype(np.int64) + decided, minlength=classes**2)
@@ -60,7 +60,7 @@ def _shaded(count: int, share: float) -> Cell:
     return Cell(shown.format(100 * share, share, count), count, "number")
 
 
-def _classes(name: str, rows: Outcomes, called: Sequence[str]) -> Table:
+def _classes(name: str, rows: ScoredRows, called: Sequence[str]) -> Table:
     classes = np.arange(rows.predicted.shape[1])
     decided = rows.predicted.argmax(axis=1)
     found = precision_recall_fscore_support(rows.labels, decided, labels=classes, zero_division=0)
@@ -88,7 +88,7 @@ def _against_the_rest(inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], t
 def _confidence(parts: Parts) -> Figure:
     """How often the most probable class is right, by its probability: as a binary outcome of each row."""
     sure = {
-        name: Outcomes(
+        name: ScoredRows(
             (rows.predicted.argmax(axis=1) == rows.labels).astype(np.int64), rows.predicted.max(axis=1), 0.5
         )
         for name, rows in parts.items()
@@ -109,5 +109,5 @@ def _confidence(parts: Parts) -> Figure:
             f"Reliability: {errors}.",
         ),
         f"Expected calibration error: {errors}.",
-        tuple(Key(name, style) for name, style in STYLES.items()),
+        tuple(LegendEntry(name, style) for name, style in STYLES.items()),
     )

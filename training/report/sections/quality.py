@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from lakehouse.console import number_of
-from training.evaluation import METRICS
+from training.evaluation.metrics import METRICS
+from training.report.charts.sparklines import Scale, strip
 from training.report.evidence import Evidence
-from training.report.page import Block, Column, Folded, Table, Words, drawn, number, words
-from training.report.sections.wording import bounds_cell, said
-from training.report.sparks import Scale, strip
+from training.report.page import Block, Column, Folded, Table, Words, bounds_cell, drawn, number, words
+from training.report.wording import said
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:

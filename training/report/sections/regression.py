@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from training.evaluation import Floats
-from training.report.drawing import Area, Axis, Columns, Dots, Line, Mark, chart, span, upright
+from training.evaluation.metrics import Floats
+from training.evaluation.weighted_metrics import ScoredRows
+from training.report.charts.drawing import Area, Axis, Bars, Dots, Line, Mark, chart, span, upright
+from training.report.charts.scatter import quantiles_along, sampled
 from training.report.evidence import Evidence
-from training.report.page import Block, Column, Figure, Figures, Key, Table, Words, number, words
-from training.report.resampling import Outcomes
-from training.report.scatter import quantiles_along, sampled
-from training.report.sections.wording import HOLDOUT, VALIDATION
+from training.report.page import Block, Column, Figure, Figures, LegendEntry, Table, Words, number, words
+from training.report.wording import HOLDOUT, VALIDATION
 
-Parts = Mapping[str, Outcomes]
+Parts = Mapping[str, ScoredRows]
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2"}
 BARS = 40
@@ -33,11 +33,11 @@ def drawn(parts: Parts) -> Sequence[Block]:
     return (told, Figures(figures), _errors(parts))
 
 
-def _error(rows: Outcomes) -> Floats:
+def _error(rows: ScoredRows) -> Floats:
     return np.asarray(rows.predicted - rows.labels, dtype=np.float64)
 
 
-def _against(rows: Outcomes) -> Figure:
+def _against(rows: ScoredRows) -> Figure:
     chosen = rows.take(sampled(len(rows)))
     low, high = span([*chosen.predicted.tolist(), *chosen.labels.tolist()])
     points = list(zip(chosen.predicted.tolist(), chosen.labels.astype(np.float64).tolist(), strict=True))
@@ -51,7 +51,7 @@ def _against(rows: Outcomes) -> Figure:
     )
 
 
-def _residuals(rows: Outcomes) -> Figure:
+def _residuals(rows: ScoredRows) -> Figure:
     error, chosen = _error(rows), sampled(len(rows))
     x, bands = quantiles_along(rows.predicted, error, SHARES)
     points = list(zip(rows.predicted[chosen].tolist(), error[chosen].tolist(), strict=True))
@@ -68,18 +68,18 @@ def _residuals(rows: Outcomes) -> Figure:
         chart(Axis("predicted", low, high), y, marks, "Errors against predictions, with their quantiles."),
         "The line is the median error, the bands hold half and nine tenths of the rows. A line off zero is a bias; "
         "bands that widen, an error that grows with the prediction.",
-        (Key("median", "s1"), Key("50 % and 90 %", "s1 band", "area")),
+        (LegendEntry("median", "s1"), LegendEntry("50 % and 90 %", "s1 band", "area")),
     )
 
 
-def _spread(name: str, rows: Outcomes) -> Figure:
+def _spread(name: str, rows: ScoredRows) -> Figure:
     error = _error(rows)
     edges = np.linspace(*span(np.quantile(error, [0.005, 0.995]).tolist()), BARS + 1)
     shares = np.histogram(error.clip(edges[0], edges[-1]), edges)[0] / len(error)
     bars = list(zip(edges[:-1].tolist(), edges[1:].tolist(), shares.tolist(), strict=True))
     tips = [f"{share:.1%} are off by {low:+,.4g} to {high:+,.4g}" for low, high, share in bars]
     y = Axis("share of rows", 0, float(shares.max()) * 1.05)
-    marks: list[Mark] = [Columns(bars, f"{STYLES[name]} soft", tips), upright(0.0, y, "best")]
+    marks: list[Mark] = [Bars(bars, f"{STYLES[name]} soft", tips), upright(0.0, y, "best")]
     return Figure(
         f"Errors, {name}",
         chart(Axis("error", float(edges[0]), float(edges[-1])), y, marks, f"Histogram of errors, {name}."),

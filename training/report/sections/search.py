@@ -8,7 +8,9 @@ import numpy as np
 
 from lakehouse.console import number_of
 from training.models import FAMILIES
-from training.report.drawing import SHAPES, WIDE, Axis, Dots, Line, Mark, chart, span
+from training.report.charts.drawing import SHAPES, WIDE, Axis, Dots, Line, Mark, chart, span
+from training.report.charts.parallel import parallel_coordinates
+from training.report.charts.sparklines import Scale, bar, strip
 from training.report.evidence import Evidence
 from training.report.hyperparameters import FEWEST_TRIALS, Shares, dimensions, judged, shares
 from training.report.page import (
@@ -17,19 +19,16 @@ from training.report.page import (
     Column,
     Figure,
     Folded,
-    Key,
+    LegendEntry,
     Table,
     Words,
     drawn,
     long,
     number,
-    shown,
     words,
 )
-from training.report.parallel import parallel_coordinates
-from training.report.sections.wording import said, value
-from training.report.sparks import Scale, bar, strip
-from training.search.blend import in_words
+from training.report.wording import said, shown, value
+from training.search.blend_candidate import in_words
 from training.search.trial import Trial
 
 MOST_AXES = 7  # of parallel coordinates: the titles of more print over each other
@@ -84,14 +83,14 @@ def _history(evidence: Evidence) -> Figure:
         )
     ]
     marks: list[Mark] = [Line(steps, "ink")]
-    keys = [Key("best so far", "ink")]
+    keys = [LegendEntry("best so far", "ink")]
     for place, family in enumerate(_families(evidence)):
         mine = [trial for trial in ran if trial.candidate.family == family]
         style, shape = f"{STYLES[place % len(STYLES)]} soft", SHAPES[place % len(SHAPES)]
         title = FAMILIES[family].title
         tips = [f"trial {trial.number}, {title}: {called} {shown(trial.metrics[metric])}" for trial in mine]
         marks.append(Dots([(float(trial.number), trial.metrics[metric]) for trial in mine], style, tips, shape, 4))
-        keys.append(Key(title, style, shape))
+        keys.append(LegendEntry(title, style, shape))
     drawing = chart(
         x,
         y,

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from training.intervals import Interval
+from training.evaluation.bootstrap import Interval
+from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
+from training.report.charts.sparklines import Scale, whisker
 from training.report.evidence import Evidence
 from training.report.inputs import Categories, categorical
-from training.report.page import Block, Cell, Column, Table, Words, drawn, number, shown, words
-from training.report.resampling import Outcomes, metric_intervals
-from training.report.sections.wording import VALIDATION, bounds_cell, said
-from training.report.sparks import Scale, whisker
+from training.report.page import Block, Cell, Column, Table, Words, bounds_cell, drawn, number, words
+from training.report.wording import VALIDATION, said, shown
 
 FEWEST_ROWS, FEWEST_OF_A_LABEL = 200, 10
 
@@ -54,14 +54,14 @@ def _inputs(evidence: Evidence) -> list[Categories]:
     return categorical(evidence.scorer.encoder, features)
 
 
-def _slices(categories: Categories, everything: Outcomes) -> Iterator[tuple[str, Outcomes]]:
+def _slices(categories: Categories, everything: ScoredRows) -> Iterator[tuple[str, ScoredRows]]:
     for place, name in enumerate(categories.names):
         inside = categories.places == place
         if inside.any():
             yield name, everything.take(inside)
 
 
-def _table(evidence: Evidence, judged: list[tuple[str, str, Outcomes, Interval]], overall: float) -> Table:
+def _table(evidence: Evidence, judged: list[tuple[str, str, ScoredRows, Interval]], overall: float) -> Table:
     judged = sorted(judged, key=lambda slice: (-evidence.loss(slice[3].value), slice[0], slice[1]))
     scale = Scale.of([bound for *_, found in judged for bound in (found.low, found.high)])
     rows = [
@@ -88,5 +88,5 @@ def _table(evidence: Evidence, judged: list[tuple[str, str, Outcomes, Interval]]
     return Table(f"{said(evidence.metric)} by category, {VALIDATION}", columns, rows)
 
 
-def _mean(evidence: Evidence, part: Outcomes) -> list[Cell]:
+def _mean(evidence: Evidence, part: ScoredRows) -> list[Cell]:
     return [number(float(part.labels.mean()))] if evidence.task.mean_label else []

@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from training.search.trial import Task, Trial
+from training.search.trial import Trial, TrialSpec
 
 
 class Executor(Protocol):
     """Runs tasks, in the order they are submitted, as many at once as it was made for."""
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: TrialSpec) -> None:
         """Take a task; it may wait until another has ended."""
 
     def next(self, deadline: float | None) -> Trial | None:

@@ -8,18 +8,18 @@ from training.search.executors import Executor
 from training.search.executors.in_process import InProcess
 from training.search.executors.processes import Processes
 from training.search.executors.spark_connect import SparkConnect
-from training.search.plan import ExecutorName, Search
-from training.search.trial import Task, Trial
+from training.search.trial import Trial, TrialSpec
+from training.use_case.search import ExecutorName, SearchPlan
 
-Attempted = Callable[[Task], Trial]
+Attempted = Callable[[TrialSpec], Trial]
 
 
-def _spark_connect(attempt: Attempted, plan: Search, settings: Settings) -> Executor:
+def _spark_connect(attempt: Attempted, plan: SearchPlan, settings: Settings) -> Executor:
     session = workspace_session() if settings.in_workspace else open_session(settings.remote)
     return SparkConnect(attempt, session, plan.parallelism)
 
 
-EXECUTORS: Mapping[ExecutorName, Callable[[Attempted, Search, Settings], Executor]] = {
+EXECUTORS: Mapping[ExecutorName, Callable[[Attempted, SearchPlan, Settings], Executor]] = {
     "in_process": lambda attempt, _plan, _settings: InProcess(attempt),
     "processes": lambda attempt, plan, _settings: Processes(
         attempt, plan.parallelism, plan.trial_timeout_s, plan.trial_memory_mb
@@ -28,6 +28,6 @@ EXECUTORS: Mapping[ExecutorName, Callable[[Attempted, Search, Settings], Executo
 }
 
 
-def executor(attempt: Attempted, plan: Search, settings: Settings) -> Executor:
+def executor(attempt: Attempted, plan: SearchPlan, settings: Settings) -> Executor:
     """Where the plan's trials run."""
     return EXECUTORS[plan.runs_on](attempt, plan, settings)

@@ -4,17 +4,17 @@ from collections import deque
 from collections.abc import Callable
 
 from training.search.executors import Executor
-from training.search.trial import Task, Trial
+from training.search.trial import Trial, TrialSpec
 
 
 class InProcess:
     """One trial at a time. It cannot be ended from outside: a trial that hangs, hangs the search."""
 
-    def __init__(self, attempt: Callable[[Task], Trial]) -> None:
+    def __init__(self, attempt: Callable[[TrialSpec], Trial]) -> None:
         self._attempt = attempt
-        self._waiting: deque[Task] = deque()
+        self._waiting: deque[TrialSpec] = deque()
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: TrialSpec) -> None:
         self._waiting.append(task)
 
     def next(self, deadline: float | None) -> Trial | None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from time import monotonic
 
 from lakehouse.errors import LakehouseError
-from training.search.executors import Executor, shared
-from training.search.executors.worker import STATM, Answer, Defect, Ready
-from training.search.trial import Stopped, Task, Trial
+from training.search.executors import Executor, mapped_pickle
+from training.search.executors.worker import STATM, Defect, Ready, WorkerMessage
+from training.search.trial import EarlyStop, Trial, TrialSpec
 
 LAST_WORDS = 2000  # characters of what a worker wrote before it ended
 KILLED, FULL = -signal.SIGKILL, "bad_alloc"
@@ -65,14 +65,14 @@ class Worker:
         self.ready, self.task = False, None
         self._began = monotonic()
 
-    task: Task | None
+    task: TrialSpec | None
 
     @property
     def seconds(self) -> float:
         """For how long it has been at its task."""
         return monotonic() - self._began
 
-    def begin(self, task: Task) -> None:
+    def begin(self, task: TrialSpec) -> None:
         self.task, self._began = task, monotonic()
         self.connection.send(task)
 
@@ -103,7 +103,7 @@ class Processes:
 
     def __init__(
         self,
-        attempt: Callable[[Task], Trial],
+        attempt: Callable[[TrialSpec], Trial],
         parallelism: int,
         timeout: float | None = None,
         memory: int | None = None,
@@ -113,11 +113,11 @@ class Processes:
         self._parallelism, self._timeout, self._memory = parallelism, timeout, memory
         self._folder = tempfile.TemporaryDirectory(prefix="search-")
         self._data = Path(self._folder.name) / "attempt"
-        shared.write(attempt, self._data)
-        self._waiting: deque[Task] = deque()
+        mapped_pickle.write(attempt, self._data)
+        self._waiting: deque[TrialSpec] = deque()
         self._workers: list[Worker] = []
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: TrialSpec) -> None:
         self._waiting.append(task)
 
     def next(self, deadline: float | None) -> Trial | None:
@@ -161,7 +161,7 @@ class Processes:
 
     def _hear(self, worker: Worker) -> Trial | None:
         try:
-            answer: Answer = worker.connection.recv()
+            answer: WorkerMessage = worker.connection.recv()
         except (EOFError, OSError):
             return self._bury(worker)
         task, worker.task = worker.task, None
@@ -180,11 +180,11 @@ class Processes:
         code, words = self._drop(worker)
         if task is None:
             raise WorkerFailed.to_start(code, words)
-        stopped: Stopped | None = "out_of_memory" if code == KILLED or FULL in words else None
+        stopped: EarlyStop | None = "out_of_memory" if code == KILLED or FULL in words else None
         last = words.splitlines()[-1] if words else "and wrote nothing"
         return _ended(task, seconds, f"its process ended with {code}: {last}", stopped)
 
-    def _replace(self, worker: Worker, error: str, stopped: Stopped) -> Trial | None:
+    def _replace(self, worker: Worker, error: str, stopped: EarlyStop) -> Trial | None:
         task, seconds = worker.task, worker.seconds
         self._drop(worker)
         return None if task is None else _ended(task, seconds, error, stopped)
@@ -194,7 +194,7 @@ class Processes:
         return worker.end()
 
 
-def _ended(task: Task, seconds: float, error: str, stopped: Stopped | None) -> Trial:
+def _ended(task: TrialSpec, seconds: float, error: str, stopped: EarlyStop | None) -> Trial:
     return Trial(task.number, task.candidate, {}, (), timedelta(seconds=seconds), error, stopped)
 
 

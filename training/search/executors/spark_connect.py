@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from training.search import record
 from training.search.executors import Executor
-from training.search.executors.parcel import Parcel
-from training.search.trial import Task, Trial
+from training.search.executors.attempt_file import AttemptFile
+from training.search.trial import Trial, TrialSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,16 +29,16 @@ class SparkConnect:
         ParcelRefused: the workers do not see the file, and it is too large to travel.
     """
 
-    def __init__(self, attempt: Callable[[Task], Trial], session: "SparkSession", parallelism: int) -> None:
+    def __init__(self, attempt: Callable[[TrialSpec], Trial], session: "SparkSession", parallelism: int) -> None:
         self._session, self._parallelism = session, parallelism
         self._folder = tempfile.TemporaryDirectory(prefix="search-")
-        parcel = Parcel.packed(attempt, Path(self._folder.name) / "attempt")
+        parcel = AttemptFile.packed(attempt, Path(self._folder.name) / "attempt")
         self._parcel = parcel if self._remotely(lambda: str(parcel.seen())) == str(True) else parcel.with_bytes()
-        self._waiting: deque[Task] = deque()
+        self._waiting: deque[TrialSpec] = deque()
         self._running = 0
         self._ended: queue.SimpleQueue[Trial | Exception] = queue.SimpleQueue()
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: TrialSpec) -> None:
         self._waiting.append(task)
         self._begin()
 
@@ -63,7 +63,7 @@ class SparkConnect:
             self._running += 1
             threading.Thread(target=self._run, args=(self._waiting.popleft(),), daemon=True).start()
 
-    def _run(self, task: Task) -> None:
+    def _run(self, task: TrialSpec) -> None:
         parcel = self._parcel
         try:
             self._ended.put(record.read(self._remotely(lambda: parcel.attempted(task))))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from training.search.executors import shared
-from training.search.trial import Task, Trial
+from training.search.executors import mapped_pickle
+from training.search.trial import Trial, TrialSpec
 
 STATM = Path("/proc/self/statm")
 DATA = 5  # the field of it that counts pages of data and stack
@@ -29,7 +29,7 @@ class Defect:
     text: str
 
 
-Answer = Ready | Defect | Trial
+WorkerMessage = Ready | Defect | Trial
 
 
 def main(descriptor: int, path: Path, memory: int | None) -> None:
@@ -42,14 +42,14 @@ def main(descriptor: int, path: Path, memory: int | None) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
     connection = Connection(descriptor)
-    tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    attempt = shared.read(path)
+    tasks: queue.SimpleQueue[TrialSpec] = queue.SimpleQueue()
+    attempt = mapped_pickle.read(path)
     if memory is not None:
         _limit(memory)
     connection.send(Ready())
     threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
     while True:
-        answer: Answer
+        answer: WorkerMessage
         try:
             answer = attempt(tasks.get())
         except Exception:  # noqa: BLE001  (told in full to the one who asks, and raised there)
@@ -57,7 +57,7 @@ def main(descriptor: int, path: Path, memory: int | None) -> None:
         connection.send(answer)
 
 
-def _receive(connection: Connection, tasks: "queue.SimpleQueue[Task]") -> None:
+def _receive(connection: Connection, tasks: "queue.SimpleQueue[TrialSpec]") -> None:
     """Take tasks as they come. Where nobody can send any more, the process ends at once, whatever it tries."""
     while True:
         try:

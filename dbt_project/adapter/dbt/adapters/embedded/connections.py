@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from lakehouse.errors import LakehouseError
 from lakehouse.session import new_session
 from lakehouse.warehouse import Warehouse
-from lakehouse.writer_lock import Claim
+from lakehouse.writer_lock import WriterLock
 
 
 @cache
@@ -40,7 +40,7 @@ class Access:
 
     opening: threading.Lock = field(default_factory=threading.Lock)
     session: SparkSession | None = None
-    claim: Claim | None = None
+    claim: WriterLock | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Access":
         return self
@@ -86,7 +86,7 @@ class EmbeddedCredentials(SailCredentials):
         with access.opening:
             if access.session is None:
                 self.lakehouse.require_writable()
-                access.claim = access.claim or Claim.on(self.lakehouse.root)
+                access.claim = access.claim or WriterLock.on(self.lakehouse.root)
                 session = _session(self.remote, self.lakehouse.root)
                 self.lakehouse.register(session)
                 views.register(session, self.lakehouse)

@@ -1,0 +1,1 @@
+"""The feature catalogue, and what feature tables have promised."""

@@ -1,0 +1,1 @@
+"""The training frame: the spine with its features, split into folds and holdout."""

@@ -1,0 +1,171 @@
+"""The training frame: checked rows with features as of their times, as one sparse matrix."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lakehouse.console import number_of
+from lakehouse.errors import LakehouseError
+from scoring.encoder import Encoder, MatrixFormat
+from scoring.encodings import FeatureColumns
+from training.evaluation.metrics import Task
+from training.feature_store import Versions
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+Times = npt.NDArray[np.datetime64]
+Classes = tuple[int | str, ...]
+
+
+class FrameRefused(LakehouseError):
+    """The tables are there, and no model can be trained on what they say."""
+
+    @classmethod
+    def no_rows(cls, table: str) -> "FrameRefused":
+        return cls(f"the spine {table} has no rows", hint="Look at its source, then run: dbt build")
+
+    @classmethod
+    def nothing_found(cls, tables: Sequence[str]) -> "FrameRefused":
+        return cls(
+            f"no row of the spine finds features in {' and '.join(tables)}",
+            hint="Compare the keys and times of the spine with those of the tables: python -m training.features",
+        )
+
+    @classmethod
+    def no_features(cls, use_case: str) -> "FrameRefused":
+        return cls(f"{use_case} leaves out every feature", hint="Exclude fewer in the use case.")
+
+    @classmethod
+    def named_twice(cls, feature: str, tables: list[str]) -> "FrameRefused":
+        return cls(
+            f"the feature '{feature}' comes from {' and '.join(tables)}",
+            hint="Exclude it from all but one of them in the use case, or rename it in a gold model.",
+        )
+
+    @classmethod
+    def no_number(cls, feature: str, kind: str) -> "FrameRefused":
+        return cls(
+            f"the feature '{feature}' is {kind} and no number", hint="Encode it in its gold model, or exclude it."
+        )
+
+    @classmethod
+    def missing(cls, counts: Mapping[str, int], rows: int) -> "FrameRefused":
+        shown = ", ".join(f"{name} in {count}" for name, count in counts.items())
+        return cls(
+            f"values are missing or infinite in rows of the spine ({rows} in all): {shown}",
+            hint="Impute them in the gold model, or leave them out with `exclude`.",
+        )
+
+    @classmethod
+    def no_part(cls, what: str, rows: int, share: float) -> "FrameRefused":
+        return cls(
+            f"{what} has no rows: {rows} rows are cut at a share of {share:g}",
+            hint="Correct `split` in the use case, or collect more rows.",
+        )
+
+    @classmethod
+    def empty_fold(cls, where: str, folds: int, times: int) -> "FrameRefused":
+        return cls(
+            f"{where} has no rows: `folds: {folds}` cuts rows of {number_of('distinct time', times)}",
+            hint="Say fewer `folds` in the `split` of the use case, or collect labels of more times.",
+        )
+
+    @classmethod
+    def labels(cls, needed: str, found: object, where: str) -> "FrameRefused":
+        return cls(
+            f"{needed}; {where} has only {found}",
+            hint="Correct `labels` or `split` in the use case, or the label model.",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingFrame:
+    """Checked rows in order of time, ready to fit.
+
+    Attributes:
+        task: what is predicted.
+        x: (rows, columns) sparse float64.
+        columns: the name of each column of `x`.
+        features: (rows,) of each feature column, before indices became blocks of `x`.
+        y: (rows,) the label's place among the classes, or of a regression a number.
+        times: (rows,) UTC, ascending.
+        keys: (rows,) the entity; of several columns, their values joined by a bar.
+        encoder: how x came about, and how a request becomes a row of it.
+        sources: the Delta version of every table that was read.
+        classes: the labels that there are, in their order; none of a regression.
+        left_out: rows of the spine that found nothing in a table and are not here, by table.
+    """
+
+    task: Task
+    x: "sparse.csr_matrix"
+    columns: tuple[str, ...]
+    features: FeatureColumns
+    y: npt.NDArray[Any]
+    times: Times
+    keys: npt.NDArray[Any]
+    encoder: Encoder
+    sources: Versions
+    classes: Classes = (0, 1)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def rows(self, selected: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "TrainingFrame":
+        return replace(
+            self,
+            x=self.x[selected],
+            features={name: values[selected] for name, values in self.features.items()},
+            y=self.y[selected],
+            times=self.times[selected],
+            keys=self.keys[selected],
+        )
+
+    def inputs(self, form: MatrixFormat) -> Any:
+        """The rows as a learner takes them: `x`, or the feature columns side by side."""
+        return self.x if form == "sparse" else self.encoder.inputs(form, self.features)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over keys, times, labels and features: equal if and only if the rows are equal."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        # Of texts, an array of objects would give their addresses.
+        keys = self.keys.astype(str) if self.keys.dtype == object else self.keys
+        for part in (
+            keys,
+            self.times.astype("datetime64[us]"),
+            self.y,
+            self.x.indptr,
+            self.x.indices,
+            self.x.data,
+        ):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def outcome(self) -> str:
+        """The labels in a few words."""
+        if self.task == "regression":
+            return f"mean {self.y.mean():,.4g}"
+        shares = np.bincount(self.y, minlength=len(self.classes)) / len(self)
+        if self.task == "binary":
+            return f"{shares[1]:.1%} positive"
+        return ", ".join(f"{label} {share:.1%}" for label, share in zip(self.classes, shares, strict=True))
+
+    @property
+    def first(self) -> datetime:
+        return _utc(self.times[0])
+
+    @property
+    def last(self) -> datetime:
+        return _utc(self.times[-1])
+
+
+def _utc(time: np.datetime64) -> datetime:
+    moment: datetime = time.astype("datetime64[us]").item()
+    return moment.replace(tzinfo=UTC)

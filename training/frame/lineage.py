@@ -1,0 +1,177 @@
+"""What a run read, as MLflow's datasets: enough to build its frame again."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import mlflow
+from mlflow.data.dataset import Dataset
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
+
+from lakehouse.errors import LakehouseError
+from training.feature_store import FeatureStore, Snapshot, Versions
+from training.frame.build import load_frame
+from training.frame.frame import TrainingFrame
+from training.frame.splits import Split
+from training.use_case.use_case import UseCase
+
+TABLE, VERSION = "table", "delta_version"  # tags of an input: a DeltaDatasetSource forgets a version 0
+_DIGEST = 36  # characters that MLflow keeps
+
+_TYPES: Mapping[str, DataType] = {
+    "boolean": DataType.boolean,
+    "tinyint": DataType.integer,
+    "smallint": DataType.integer,
+    "int": DataType.integer,
+    "bigint": DataType.long,
+    "float": DataType.float,
+    "double": DataType.double,
+    "string": DataType.string,
+    "binary": DataType.binary,
+    "date": DataType.datetime,
+    "timestamp": DataType.datetime,
+    "timestamp_ntz": DataType.datetime,
+}
+
+_ANY = AnyType()  # type: ignore[no-untyped-call]
+
+
+class NoLineage(LakehouseError):
+    """A run does not say which tables it read."""
+
+    @classmethod
+    def of_run(cls, run_id: str) -> "NoLineage":
+        return cls(
+            f"the run {run_id} has no tables among its inputs",
+            hint="Name the run of a version: python -m training.run registers one.",
+        )
+
+
+class TableRebuilt(LakehouseError):
+    """A table of that name and version is there, and is another table."""
+
+    @classmethod
+    def named(cls, name: str, version: int) -> "TableRebuilt":
+        return cls(
+            f"{name} was dropped and made again: its version {version} is not the one that the run read",
+            hint="The rows that the run read are gone. Train again: python -m training.run --use-case ...",
+        )
+
+
+class TableInput(Dataset):
+    """A Delta table at one version."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        super().__init__(_source(snapshot), snapshot.name)
+
+    def _compute_digest(self) -> str:
+        return f"{self._snapshot.table_id[:8]}-v{self._snapshot.version}"
+
+    @property
+    def schema(self) -> Schema:
+        return Schema([ColSpec(_TYPES.get(kind, _ANY), name) for name, kind in self._snapshot.columns.items()])
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        return {"rows": self._snapshot.rows, "delta_version": self._snapshot.version}
+
+    def to_dict(self) -> dict[str, str]:
+        return _with_schema(super().to_dict(), self.schema, self.profile)
+
+
+class FrameInput(Dataset):
+    """A part of the frame that was made of the tables: what was trained on, or the holdout."""
+
+    def __init__(self, name: str, frame: TrainingFrame, spine: Snapshot) -> None:
+        self._frame = frame
+        self._fingerprint = frame.fingerprint()
+        super().__init__(_source(spine), name)
+
+    def _compute_digest(self) -> str:
+        return self._fingerprint[:_DIGEST]
+
+    @property
+    def schema(self) -> Schema:
+        return Schema([ColSpec(DataType.double, feature) for feature in self._frame.encoder.features])
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        return {
+            "rows": len(self._frame),
+            "first": self._frame.first.isoformat(),
+            "last": self._frame.last.isoformat(),
+            "fingerprint": self._fingerprint,
+        }
+
+    def to_dict(self) -> dict[str, str]:
+        return _with_schema(super().to_dict(), self.schema, self.profile)
+
+
+def log_inputs(use_case: UseCase, store: FeatureStore, data: Split) -> None:
+    """Log to the active run every table that its frame was made of, and both parts of the frame."""
+    tables = {name: store.snapshot(name, version) for name, version in sorted(data.training.sources.items())}
+    spine = tables[use_case.labels.table]
+    parts = {"training": data.training, "holdout": data.holdout}
+    mlflow.log_inputs(
+        datasets=[
+            *(TableInput(table) for table in tables.values()),
+            *(FrameInput(f"{use_case.name}.{part}", frame, spine) for part, frame in parts.items()),
+        ],
+        contexts=[*("training" for _ in tables), *parts],
+        tags_list=[*({TABLE: table.name, VERSION: str(table.version)} for table in tables.values()), None, None],
+    )
+
+
+def logged_versions(client: MlflowClient, run_id: str) -> Versions:
+    """The Delta version of every table that the run read.
+
+    Raises:
+        NoLineage: it says none.
+    """
+    return {name: version for name, (version, _) in _logged(client, run_id).items()}
+
+
+def rebuild(use_case: UseCase, store: FeatureStore, client: MlflowClient, run_id: str) -> TrainingFrame:
+    """The frame of a run once more, holdout included, from what MLflow knows of it.
+
+    Raises:
+        NoLineage: the run says no tables.
+        TableRebuilt: a table is not the one that was read.
+        TableNotFound: a version is gone.
+    """
+    logged = _logged(client, run_id)
+    for name, (version, digest) in logged.items():
+        if TableInput(store.snapshot(name, version)).digest != digest:
+            raise TableRebuilt.named(name, version)
+    return load_frame(use_case, store, {name: version for name, (version, _) in logged.items()})
+
+
+def _logged(client: MlflowClient, run_id: str) -> dict[str, tuple[int, str]]:
+    """The version and digest of every table among the inputs of a run."""
+    inputs = client.get_run(run_id).inputs
+    found: dict[str, tuple[int, str]] = {}
+    for given in inputs.dataset_inputs if inputs else ():
+        tags = {tag.key: tag.value for tag in given.tags}
+        if TABLE in tags:
+            found[tags[TABLE]] = (int(tags[VERSION]), given.dataset.digest)
+    if not found:
+        raise NoLineage.of_run(run_id)
+    return found
+
+
+def _source(snapshot: Snapshot) -> DeltaDatasetSource:
+    if snapshot.location.startswith("/"):
+        return DeltaDatasetSource(path=snapshot.location, delta_table_version=snapshot.version)
+    return DeltaDatasetSource(
+        delta_table_name=snapshot.location,
+        delta_table_version=snapshot.version,
+        delta_table_id=snapshot.table_id,
+    )
+
+
+def _with_schema(about: dict[str, str], schema: Schema, profile: Mapping[str, Any]) -> dict[str, str]:
+    return {**about, "schema": json.dumps({"mlflow_colspec": schema.to_dict()}), "profile": json.dumps(profile)}

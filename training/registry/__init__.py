@@ -1,0 +1,1 @@
+"""Registered versions: their files, description, signature and compiled form."""

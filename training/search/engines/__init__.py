@@ -1,0 +1,1 @@
+"""Engines that propose the next trial: hyperopt, Optuna, a grid."""

@@ -1,0 +1,1 @@
+"""The stages of a training run, in their order: read, search, refit, register, report."""

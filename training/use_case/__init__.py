@@ -1,0 +1,1 @@
+"""A use case as its file declares it."""
