@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.jvm_spark import available, jvm_spark_connect
-from benchmarks.measure import RUNS, in_turn, measure, tool
+from benchmarks.harness.jvm_spark import available, jvm_spark_connect
+from benchmarks.harness.measure import RUNS, in_turn, measure, tool
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT

@@ -14,16 +14,16 @@ import mlflow
 from hypothesis import HealthCheck, given, settings
 from hypothesis import seed as seeded
 
-from deployment import serving
-from deployment.model_server import process
-from deployment.model_server.auth import read_token
+from deployment.endpoints import endpoint_client
+from deployment.model_server.http.auth import read_token
+from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT, ServerAccess
 from tests.ports import free_port
-from tests.unit.generated_requests import Generated, requests_of, row_schema
-from tests.unit.test_model_server_generated import EXAMPLE, SCORER
+from tests.unit.model_server.generated_requests import Generated, requests_of, row_schema
+from tests.unit.model_server.test_generated_requests import EXAMPLE, SCORER
 from training.registry.signature import requirements, signature
 
 ENDPOINT = "generated"
@@ -55,13 +55,13 @@ def _server(folder: Path) -> Iterator[tuple[ServerSettings, Any]]:
     uri = f"sqlite:///{folder}/mlflow.db"
     _register(uri, folder)
     server = ServerSettings(PROJECT, folder / ".serving", uri, port=free_port(), serving=ServerAccess(unvouched=True))
-    process.serve_detached(server)
+    server_process.serve_detached(server)
     try:
-        client = serving.connect(server.url, read_token(server.token_file))
-        serving.deploy(client, ENDPOINT, "generated", 1)
+        client = endpoint_client.connect(server.url, read_token(server.token_file))
+        endpoint_client.deploy(client, ENDPOINT, "generated", 1)
         yield server, row_schema(client.api_client.do("GET", f"/serving-endpoints/{ENDPOINT}/openapi"), SCORE)
     finally:
-        process.stop(server)
+        server_process.stop(server)
 
 
 def _register(uri: str, folder: Path) -> None:

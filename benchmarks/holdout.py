@@ -9,9 +9,10 @@ import numpy as np
 
 from benchmarks.search import FLAML, flaml
 from lakehouse import console
+from lakehouse.arrays import Floats
 from lakehouse.settings import Settings
 from training.evaluation.bootstrap import RowIndices, intervals
-from training.evaluation.metrics import METRICS, Floats
+from training.evaluation.metrics import METRICS
 from training.feature_store.home import open_store
 from training.frame.build import load_frame
 from training.frame.splits import Split, folds, split

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from benchmarks.measure import measure, mebibytes, tool
+from benchmarks.harness.measure import measure, mebibytes, tool
 from lakehouse import console
 from lakehouse.settings import PROJECT
 

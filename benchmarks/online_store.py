@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.measure import measure, mebibytes, tool
+from benchmarks.harness.measure import measure, mebibytes, tool
 from lakehouse import console
 from lakehouse.settings import PROJECT
 

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.jvm_spark import available, jvm_spark_connect
-from benchmarks.measure import Usage, measure, tool
+from benchmarks.harness.jvm_spark import available, jvm_spark_connect
+from benchmarks.harness.measure import Usage, measure, tool
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT

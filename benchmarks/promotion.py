@@ -15,7 +15,7 @@ import click
 import numpy as np
 from scipy.stats import norm
 
-from deployment.comparison import gain
+from deployment.gate.comparison import gain
 from lakehouse import console
 from training.evaluation.bootstrap import Interval
 from training.evaluation.weighted_metrics import ScoredRows

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.measure import Usage, measure, mebibytes, tool
-from benchmarks.targets import BUILD, FRAME, GENERATE, INCREMENT, PUBLISH, Measured, verdicts
+from benchmarks.harness.measure import Usage, measure, mebibytes, tool
+from benchmarks.harness.targets import BUILD, FRAME, GENERATE, INCREMENT, PUBLISH, Measured, verdicts
 from lakehouse import console
 from lakehouse.settings import PROJECT
 from simulation.run import SAMPLE, TABLES
@@ -25,7 +25,7 @@ BEGIN, CUT, END = "2021-01-01", "2024-12-25", "2025-01-01"
 COMMAND = ("--quiet", "build", "--exclude-resource-type", "unit_test", "--select", "tag:german_customers")
 FRAME_CODE = """
 from lakehouse.settings import Settings
-from training.dataset import load_frame
+from training.frame.build import load_frame
 from training.feature_store.home import open_store
 from training.use_case import load
 

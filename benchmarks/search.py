@@ -13,11 +13,12 @@ import click
 import numpy as np
 from scipy import sparse, stats
 
-from benchmarks.measure import measure, tool
+from benchmarks.harness.measure import measure, tool
 from lakehouse import console
+from lakehouse.arrays import Floats
 from lakehouse.settings import PROJECT, Settings
 from scoring.scorer import predict
-from training.evaluation.metrics import METRICS, Floats
+from training.evaluation.metrics import METRICS
 from training.feature_store.home import open_store
 from training.frame.build import load_frame
 from training.frame.splits import Split, folds, split
@@ -123,7 +124,7 @@ def flaml(
         sparse.save_npz(Path(folder) / "holdout.npz", data.holdout.x)
         np.save(Path(folder) / "labels.npy", data.training.y)
         command = [tool("uv"), "run", "--quiet", "--no-project", *PACKAGES, "python", "-W", "ignore"]
-        script = str(PROJECT / "benchmarks" / "flaml_search.py")
+        script = str(PROJECT / "benchmarks" / "harness" / "flaml_search.py")
         said = [folder, str(seconds), str(use_case.split.folds), str(seed), str(jobs)]
         usage = measure([*command, script, *said], PROJECT, os.environ)
     found = json.loads(usage.output.splitlines()[-1])

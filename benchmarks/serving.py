@@ -19,12 +19,12 @@ from subprocess import CalledProcessError
 import click
 import mlflow
 
-from benchmarks.changes import changes, check, while_changing
-from benchmarks.load import Answered, LoadFailed, count, memory, wrk
-from benchmarks.measure import mebibytes
-from benchmarks.servers import PEERS, Server, Start, Version, bench_settings, new, ours, server_settings
-from deployment import serving
-from deployment.model_server.auth import read_token
+from benchmarks.harness.changes import changes, check, while_changing
+from benchmarks.harness.load import Answered, LoadFailed, count, memory, wrk
+from benchmarks.harness.measure import mebibytes
+from benchmarks.harness.servers import PEERS, Server, Start, Version, bench_settings, new, ours, server_settings
+from deployment.endpoints import endpoint_client
+from deployment.model_server.http.auth import read_token
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.models import FAMILIES
@@ -186,7 +186,7 @@ def _changed(versions: Sequence[Version], here: Settings, requests: int) -> None
     console.stage(f"{requests:,} requests while {first.title} and {second.title} take turns")
     model, settings, body = first.use_case.name, server_settings(here, ".changed"), first.body(1)
     with new(first, settings) as server:
-        client = serving.connect(settings.url, read_token(settings.token_file))
+        client = endpoint_client.connect(settings.url, read_token(settings.token_file))
         steps = changes(client, "bench", model, int(first.number), int(second.number))
         found, made = asyncio.run(
             while_changing(steps, lambda turns: count(server.url, server.headers, body, turns, 16), requests)

@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from deployment.model_server import process
+from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.settings import Settings
@@ -76,7 +76,7 @@ def promote(name: str | None, model: str | None, version: int | None, dry_run: b
 @click.option("--by-tag", is_flag=True, help="Instead: a person has set the version's tag approval to Approved.")
 def approve(name: str | None, model: str | None, version: int | None, reason: str | None, by_tag: bool) -> None:
     """Say that a person wants the challenger, where the use case asks for that; good until the champion changes."""
-    from deployment.commands import people as command
+    from deployment.commands import overrides as command
 
     if by_tag == (reason is not None):
         raise click.UsageError("say --reason, or --by-tag")
@@ -89,7 +89,7 @@ def approve(name: str | None, model: str | None, version: int | None, reason: st
 @REASON
 def rollback(name: str, to: int | None, reason: str) -> None:
     """Let an earlier champion be it again, once it has answered its golden rows; the endpoint follows."""
-    from deployment.commands import people as command
+    from deployment.commands import overrides as command
 
     command.rollback(name, Settings.from_environment(), to, reason)
 
@@ -97,11 +97,11 @@ def rollback(name: str, to: int | None, reason: str) -> None:
 @main.command()
 @USE_CASE
 @REASON
-def anew(name: str, reason: str) -> None:
+def reset_ledger(name: str, reason: str) -> None:
     """Say that the model was deleted and trained anew, or the ledger lost; what was said before counts no more."""
-    from deployment.commands import people as command
+    from deployment.commands import overrides as command
 
-    command.anew(name, Settings.from_environment(), reason)
+    command.reset_ledger(name, Settings.from_environment(), reason)
 
 
 @main.command()
@@ -109,7 +109,7 @@ def anew(name: str, reason: str) -> None:
 @REASON
 def freeze(name: str, reason: str) -> None:
     """Let nothing be promoted until `unfreeze`; a rollback stays possible."""
-    from deployment.commands import people as command
+    from deployment.commands import overrides as command
 
     command.freeze(name, Settings.from_environment(), reason)
 
@@ -119,7 +119,7 @@ def freeze(name: str, reason: str) -> None:
 @REASON
 def unfreeze(name: str, reason: str) -> None:
     """Let promotion go on."""
-    from deployment.commands import people as command
+    from deployment.commands import overrides as command
 
     command.unfreeze(name, Settings.from_environment(), reason)
 
@@ -195,7 +195,7 @@ def status(as_json: bool) -> None:
 @main.command()
 def stop() -> None:
     """End the server that `serve --detach` started."""
-    stopped = process.stop(ServerSettings.of(Settings.from_environment()))
+    stopped = server_process.stop(ServerSettings.of(Settings.from_environment()))
     console.detail("stopped" if stopped else "no model server ran")
 
 

@@ -110,7 +110,7 @@ class OnlineStore:
 
     @contextmanager
     def publication(
-        self, name: str, features: Sequence[str], version: int, *, anew: bool, table_id: str = ""
+        self, name: str, features: Sequence[str], version: int, *, rebuild: bool, table_id: str = ""
     ) -> Iterator["Publication"]:
         """A transaction that brings a table to a version; nothing of it is seen if it fails.
 
@@ -118,16 +118,16 @@ class OnlineStore:
             name: the feature table.
             features: the features in the order in which rows bring them.
             version: its Delta version.
-            anew: whether the rows are all that there will be, and not those that came since the last publication.
+            rebuild: whether the rows are all that there will be, and not those that came since the last publication.
             table_id: the feature table's own.
         """
         with self._environment.begin(write=True) as transaction:
             before = _about(transaction, name)
-            if anew:
+            if rebuild:
                 _empty(transaction, name)
             publication = Publication(transaction, name, self._environment.max_key_size())
             yield publication
-            rows = publication.added + ((before.rows or 0) if before and not anew else 0)
+            rows = publication.added + ((before.rows or 0) if before and not rebuild else 0)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             about = PublishedTable(version, tuple(features), rows, now, table_id)
             transaction.put(_ABOUT + name.encode(), json.dumps(asdict(about)).encode())

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
+from lakehouse.arrays import Integers
 
 _DAYS = 1 << 20  # more than any day since 1970 will be: makes one number of entity and day
 

@@ -11,7 +11,7 @@ from scoring.contract import ContractViolation, Problem, check
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding
 from scoring.hooks import Record
-from scoring.row_reader import Row, RowReader, places
+from scoring.row_reader import EncodedRow, RowReader, places
 
 DAY = 86_400_000_000  # microseconds
 
@@ -73,7 +73,7 @@ class KeyedRows:
         blank = {column: lookup.defaults.get(column) for column in self._by_column}
         self._default = self._reader.rows([blank])[0] if lookup.unknown == "defaults" else None
 
-    def rows(self, records: Sequence[Record]) -> list[Row]:
+    def rows(self, records: Sequence[Record]) -> list[EncodedRow]:
         """One row for each record; one without a key is held to the contract in full.
 
         Raises:
@@ -82,7 +82,7 @@ class KeyedRows:
         if not any(self._names(record) for record in records):
             with suppress(ContractViolation):  # it is told below
                 return self._reader.rows(records)
-        rows, problems = list[Row](), list[Problem]()
+        rows, problems = list[EncodedRow](), list[Problem]()
         for number, record in enumerate(records):
             try:
                 rows.append(self._keyed(record) if self._names(record) else self._reader.rows([record])[0])
@@ -107,7 +107,7 @@ class KeyedRows:
             for key in self._lookup.keys
         ]
 
-    def _keyed(self, record: Record) -> Row:
+    def _keyed(self, record: Record) -> EncodedRow:
         sent = {name: value for name, value in record.items() if name not in self._lookup.keys}
         self._check(record, sent)
         row = self._found(tuple(record[key] for key in self._lookup.keys))
@@ -133,7 +133,7 @@ class KeyedRows:
             raise ContractViolation(problems)
         check([sent], self._encoder, [encoding for name in sent for encoding, _ in self._by_column[name]])
 
-    def _found(self, key: tuple[Any, ...]) -> Row:
+    def _found(self, key: tuple[Any, ...]) -> EncodedRow:
         row: list[float | None] = [None] * len(self._places)
         limit = self._now() * 1e6
         for table, excluded in self._lookup.tables.items():
@@ -147,7 +147,7 @@ class KeyedRows:
             raise self._refused(key, f"a key with a value for '{missing[0]}' in {', '.join(self._lookup.tables)}")
         return [value for value in row if value is not None]
 
-    def _of_nobody(self, table: str, key: tuple[Any, ...]) -> Row:
+    def _of_nobody(self, table: str, key: tuple[Any, ...]) -> EncodedRow:
         if self._default is None:
             raise self._refused(key, f"a key of {table}")
         return self._default.copy()

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from lakehouse.arrays import Floats
+
 Task = Literal["binary", "multiclass", "regression"]
 
 

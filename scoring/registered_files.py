@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-class NotVouched(Exception):
+class FilesNotRegistered(Exception):
     """The registry does not vouch for the files of a version."""
 
 
@@ -28,7 +28,7 @@ def fetch(version: "ModelVersion", folder: Path, *, unvouched: bool) -> Path:
     Raises:
         NotVouched: the digest is missing, or is not that of the files.
     """
-    expected = digest_in(version.tags, unvouched=unvouched)
+    expected = expected_digest(version.tags, unvouched=unvouched)
     import mlflow.artifacts
 
     uri = f"models:/{version.name}/{version.version}"
@@ -36,7 +36,7 @@ def fetch(version: "ModelVersion", folder: Path, *, unvouched: bool) -> Path:
     return checked(files, expected)
 
 
-def digest_in(tags: Mapping[str, str], *, unvouched: bool) -> str | None:
+def expected_digest(tags: Mapping[str, str], *, unvouched: bool) -> str | None:
     """What a version's files must add up to; None where any will do.
 
     Raises:
@@ -44,7 +44,7 @@ def digest_in(tags: Mapping[str, str], *, unvouched: bool) -> str | None:
     """
     expected = tags.get(DIGEST)
     if expected is None and not unvouched:
-        raise NotVouched(
+        raise FilesNotRegistered(
             f"the registry has no tag '{DIGEST}' for it, so nobody vouches for its files. Register it with "
             "python -m training.run, or allow such versions: MODEL_SERVER_UNVOUCHED=allow"
         )
@@ -60,7 +60,7 @@ def checked(files: Path, expected: str | None) -> Path:
     for compiled in [path for path in files.rglob("*") if is_compiled(path)]:
         compiled.unlink()
     if expected is not None and (found := digest(files)) != expected:
-        raise NotVouched(
+        raise FilesNotRegistered(
             f"its files are not those that were registered: their SHA-256 is {found[:12]}..., and the registry "
             f"vouches for {expected[:12]}..."
         )

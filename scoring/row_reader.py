@@ -12,9 +12,11 @@ from scoring.contract import check
 from scoring.encoder import Encoder
 from scoring.encodings import LARGEST, CategoryIndex, Cohort, Encoding, Flag, Number, OneHot, Ordinal
 
-Row = list[float]
+EncodedRow = list[float]
 Filled = Sequence[tuple[int, float]]  # places of a row and what they hold; the others of the encoding are 0
-Fill = Callable[[Any, Row], bool]  # write a value's features into a row; False if the contract may not allow it
+Fill = Callable[
+    [Any, EncodedRow], bool
+]  # write a value's features into a row; False if the contract may not allow it
 
 
 class RowReader:
@@ -27,7 +29,7 @@ class RowReader:
         self._columns = [(encoding.column, fill) for encoding, fill in self._fills.items()]
         self._fields = len({column for column, _ in self._columns})
 
-    def rows(self, records: Sequence[Mapping[str, Any]]) -> list[Row]:
+    def rows(self, records: Sequence[Mapping[str, Any]]) -> list[EncodedRow]:
         """One row for each record.
 
         Raises:
@@ -41,14 +43,14 @@ class RowReader:
         columns = self._encoder.features_of(records)
         return [list(map(float, row)) for row in zip(*columns.values(), strict=True)]
 
-    def fill(self, encoding: Encoding, value: Any, row: Row) -> None:
+    def fill(self, encoding: Encoding, value: Any, row: EncodedRow) -> None:
         """Write what an encoding makes of a value that was checked into a row that is 0 there."""
         if not self._fills[encoding](value, row):
             columns = encoding.encode([value], self._encoder.vocabularies)
             for place in places(encoding, self._encoder):
                 row[place] = float(columns[self._encoder.features[place]][0])
 
-    def _read(self, record: Mapping[str, Any], row: Row) -> bool:
+    def _read(self, record: Mapping[str, Any], row: EncodedRow) -> bool:
         if len(record) != self._fields:
             return False
         try:
@@ -80,7 +82,7 @@ def _number(encoding: Number, encoder: Encoder) -> Fill:
     high = LARGEST if encoding.maximum is None else min(LARGEST, encoding.maximum)
     whole = encoding.type == "integer"
 
-    def fill(value: Any, row: Row) -> bool:
+    def fill(value: Any, row: EncodedRow) -> bool:
         kind = type(value)
         if kind is int or kind is float:
             if not low <= value <= high or (whole and kind is float and value != int(value)):
@@ -101,7 +103,7 @@ def _cohort(encoding: Cohort, encoder: Encoder) -> Fill:
     by_value = _filled(encoding, encoder, [None, *values])
     missing, cohorts = by_value[None], [by_value[value] for value in values]
 
-    def fill(value: Any, row: Row) -> bool:
+    def fill(value: Any, row: EncodedRow) -> bool:
         if value is None:
             return _write(missing, row)
         kind = type(value)
@@ -126,7 +128,7 @@ def _among(values: Sequence[Any], encoding: Encoding, encoder: Encoder) -> Fill:
     kinds = {type(value) for value in values}  # 1 is not True here
     taken_for = known.get(None) if encoder.unknown_categories == "missing" else None
 
-    def fill(value: Any, row: Row) -> bool:
+    def fill(value: Any, row: EncodedRow) -> bool:
         filled = known.get(value, taken_for)
         return filled is not None and type(value) in kinds and _write(filled, row)
 
@@ -140,7 +142,7 @@ def _filled(encoding: Encoding, encoder: Encoder, values: Sequence[Any]) -> dict
     return {value: [(at, column[i]) for at, column in taken if column[i]] for i, value in enumerate(values)}
 
 
-def _write(filled: Filled, row: Row) -> bool:
+def _write(filled: Filled, row: EncodedRow) -> bool:
     for place, value in filled:
         row[place] = value
     return True

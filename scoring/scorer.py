@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from lakehouse.arrays import Floats
 from lakehouse.errors import LakehouseError
 from scoring.compiled import Compiled, load_compiled
 from scoring.contract import ContractViolation
@@ -16,8 +17,8 @@ from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import ENCODINGS, FeatureColumns
 from scoring.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
 from scoring.hooks.fields import fields_of
-from scoring.predictions import Floats, Task, decided
-from scoring.row_reader import Row, RowReader
+from scoring.predictions import Task, decided
+from scoring.row_reader import EncodedRow, RowReader
 
 Made = TypeVar("Made", bound=Record)
 
@@ -154,7 +155,7 @@ class Scorer:
         read = [self.hooks.before(row, record) for row, record in enumerate(records)]
         return self.answer_rows(self._reader.rows(read), records)
 
-    def answer_rows(self, rows: Sequence[Row], records: Sequence[Record]) -> list[Answer]:
+    def answer_rows(self, rows: Sequence[EncodedRow], records: Sequence[Record]) -> list[Answer]:
         """The same for rows of features; `records` are what the caller sent.
 
         Raises:
@@ -189,7 +190,7 @@ class Scorer:
     def _reader(self) -> RowReader:
         return RowReader(self.encoder)
 
-    def _answers(self, rows: Sequence[Row]) -> list[Answer]:
+    def _answers(self, rows: Sequence[EncodedRow]) -> list[Answer]:
         if not rows:  # a pipeline takes no empty matrix
             return []
         if self.compiled is not None and len(rows) == 1:

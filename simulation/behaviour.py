@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse.arrays import Floats, Integers, Times
 from simulation import effects
-from simulation.people import SIGN_UPS, Floats, Integers, People, Times
+from simulation.people import SIGN_UPS, People
 from simulation.places import Places
 
 # The last one ends the data.

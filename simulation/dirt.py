@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lakehouse.arrays import Times
 from simulation.behaviour import CONTACT_KINDS, Behaviour, CustomerEvents
 from simulation.effects import STATES
-from simulation.people import CHANNELS, People, Times
+from simulation.people import CHANNELS, People
 from simulation.places import Places
 
 STATE_MISSPELT, STATE_MISSING = 0.12, 0.01

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from lakehouse.arrays import Floats
 
 # The index of a cohort is that of the bound an age has not reached yet.
 COHORT_BOUNDS = (18, 50, 65)

@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from lakehouse.arrays import Floats, Integers, Times
 from simulation.places import Places
-
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Times = npt.NDArray[np.datetime64]
 
 SIGN_UPS = np.datetime64("2021-01-01", "s"), np.datetime64("2024-10-01", "s")
 MOVES = np.datetime64("2022-01-01", "s"), np.datetime64("2025-01-01", "s")

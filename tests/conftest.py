@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from benchmarks.jvm_spark import jvm_spark_connect
+from benchmarks.harness.jvm_spark import jvm_spark_connect
 from tests.checkout import Checkout
 
 # The same examples in each run, and as much time as a loaded machine needs. To look for new ones:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployment import serving
 from deployment.commands.endpoints import client_of
 from deployment.commands.serve import running
-from deployment.model_server.process import ServerInfo
+from deployment.endpoints import endpoint_client
+from deployment.model_server.process.server_process import ServerInfo
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.use_case.use_case import load
@@ -23,12 +23,12 @@ def ask(name: str, settings: Settings) -> None:
     client, endpoint = client_of(server), use_case.serving.endpoint
     url = f"{server.url}/serving-endpoints/{endpoint}/invocations"
     body = json.dumps({"dataframe_records": [use_case.golden_request]})
-    answers = serving.answer(client, endpoint, [use_case.golden_request])
+    answers = endpoint_client.answer(client, endpoint, [use_case.golden_request])
     console.stage(f"POST {url}")
     console.data(body)
     console.stage("The endpoint answers")
     console.data(json.dumps({"predictions": answers}))
-    version = max(serving.served_versions(client, endpoint))
+    version = max(endpoint_client.served_versions(client, endpoint))
     report = settings.reports / use_case.name / f"version-{version}.html"
     store = settings.tracking_uri.replace(f"sqlite:///{settings.project}/", "sqlite:///")
     console.stage("Go on")

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from databricks.sdk import WorkspaceClient
 
-from deployment import serving
-from deployment.model_server.auth import read_token
-from deployment.model_server.process import ServerInfo
+from deployment.endpoints import endpoint_client
+from deployment.model_server.http.auth import read_token
+from deployment.model_server.process.server_process import ServerInfo
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class EndpointStatus:
     """One endpoint: whether it answers, whether an update is under way, and the per cent of traffic by version."""
 
     name: str
@@ -22,19 +22,19 @@ class Endpoint:
 def client_of(server: ServerInfo) -> WorkspaceClient:
     """A client with the server's control token."""
     token = server.token or read_token(server.token_file, server.credentials)
-    return serving.connect(server.url, token, server.authority)
+    return endpoint_client.connect(server.url, token, server.authority)
 
 
-def endpoints_of(client: WorkspaceClient) -> list[Endpoint]:
+def endpoints_of(client: WorkspaceClient) -> list[EndpointStatus]:
     """Every endpoint of a server, ordered by name.
 
     Raises:
         ServingRefused: the token is not the server's.
     """
     found = []
-    for endpoint in serving.all_endpoints(client):
+    for endpoint in endpoint_client.all_endpoints(client):
         name, state = endpoint.name or "", endpoint.state
         ready = state.ready.value if state and state.ready else "UNKNOWN"
         update = state.config_update.value if state and state.config_update else "UNKNOWN"
-        found.append(Endpoint(name, ready, update, serving.served_versions(client, name)))
+        found.append(EndpointStatus(name, ready, update, endpoint_client.served_versions(client, name)))
     return sorted(found, key=lambda endpoint: endpoint.name)

@@ -13,9 +13,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rich.live import Live
 from rich.text import Text
 
-from deployment.commands.deploying import deployed
-from deployment.model_server import process
-from deployment.model_server.auth import Tokens
+from deployment.commands.deploy_when_ready import deployed
+from deployment.model_server.http.auth import Tokens
+from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 
@@ -38,7 +38,7 @@ def serve(settings: ServerSettings, name: str | None = None) -> None:
         if watched:
             console.stage(f"Serving at {settings.url}; Ctrl-C stops it. Its log: {settings.log_file}")
             around.enter_context(_watched(settings))
-        process.serve(settings, to_file=watched)
+        server_process.serve(settings, to_file=watched)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import json
 from datetime import datetime
 
-from deployment.commands.registry import registry
-from deployment.ledger import Entry
+from deployment.commands.open_registry import registry
+from deployment.ledger.champion_change import ChampionChange
+from deployment.ledger.entries import Entry
 from deployment.ledger.home import open_ledger
-from deployment.succession import Succession
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.use_case.use_case import load
@@ -20,7 +20,7 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
         UseCaseRefused: there are none, and no such use case either.
     """
     with registry(settings) as client:
-        found = Succession(name, client, open_ledger(settings)).history()
+        found = ChampionChange(name, client, open_ledger(settings)).history()
     entries = list(found.entries)
     if not entries:
         load(name)  # of one that is no more the history is told; of one that never was there is none

@@ -1,9 +1,9 @@
 """`promote`: judge the challenger, and let the endpoint follow a new champion."""
 
-from deployment import verdict
-from deployment.commands.gates import follow, gate_of
-from deployment.decision import Decision
-from deployment.history import History
+from deployment.commands.open_gate import follow, gate_of
+from deployment.gate import verdict
+from deployment.gate.decision import Decision
+from deployment.ledger.history import History
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings

@@ -1,8 +1,8 @@
 """`serve`: a model server, and an endpoint on it that answers with the champion."""
 
-from deployment import serving
 from deployment.commands.endpoints import client_of
-from deployment.model_server import process
+from deployment.endpoints import endpoint_client
+from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.errors import LakehouseError
@@ -21,9 +21,9 @@ def serve_detached(name: str | None, settings: Settings, port: int | None) -> No
     use_case = load(name) if name else None
     version = _champion_of(use_case, settings) if use_case else 0
     server_settings = ServerSettings.of(settings, port)
-    server = process.running(server_settings) or process.serve_detached(server_settings)
+    server = server_process.running(server_settings) or server_process.serve_detached(server_settings)
     if port is not None and server.url != server_settings.url:
-        raise process.AlreadyServing.at(server)
+        raise server_process.AlreadyServing.at(server)
     console.stage(f"The model server answers at {server.url} (process {server.pid})")
     if use_case:
         deploy(server, use_case, version)
@@ -39,18 +39,18 @@ def deploy_champion(name: str, settings: Settings) -> None:
     deploy(running(settings), use_case, _champion_of(use_case, settings))
 
 
-def deploy(server: process.ServerInfo, use_case: UseCase, version: int) -> None:
+def deploy(server: server_process.ServerInfo, use_case: UseCase, version: int) -> None:
     """Let the use case's endpoint serve the version."""
-    console.detail(str(serving.deploy(client_of(server), use_case.serving.endpoint, use_case.name, version)))
+    console.detail(str(endpoint_client.deploy(client_of(server), use_case.serving.endpoint, use_case.name, version)))
 
 
-def running(settings: Settings) -> process.ServerInfo:
+def running(settings: Settings) -> server_process.ServerInfo:
     """The server of this checkout.
 
     Raises:
         LakehouseError: none runs.
     """
-    server = process.running(ServerSettings.of(settings))
+    server = server_process.running(ServerSettings.of(settings))
     if server is None:
         raise LakehouseError(
             "no model server runs here", hint="Start one: python -m deployment.run serve --use-case NAME --detach"
@@ -59,7 +59,7 @@ def running(settings: Settings) -> process.ServerInfo:
 
 
 def _champion_of(use_case: UseCase, settings: Settings) -> int:
-    from deployment.stages import champion
+    from deployment.ledger.aliases import champion
     from training.tracking import tracking
 
     with tracking(settings) as client:

@@ -4,27 +4,27 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from deployment.model_server import process
-from deployment.model_server.process import ServerInfo
+from deployment.model_server.process import server_process
+from deployment.model_server.process.server_process import ServerInfo
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
-    from deployment.commands.endpoints import Endpoint
+    from deployment.commands.endpoints import EndpointStatus
 
 
 @dataclass(frozen=True)
-class Status:
+class ServerStatus:
     """The server of a checkout; the first three are None where none runs, and the file where it holds no token."""
 
     host: str | None
     token_file: str | None
     pid: int | None
-    endpoints: "tuple[Endpoint, ...]"
+    endpoints: "tuple[EndpointStatus, ...]"
 
     @classmethod
-    def of(cls, server: ServerInfo | None, endpoints: "list[Endpoint]") -> "Status":
+    def of(cls, server: ServerInfo | None, endpoints: "list[EndpointStatus]") -> "ServerStatus":
         if server is None:
             return cls(None, None, None, ())
         token_file = None if server.token else str(server.token_file)
@@ -36,8 +36,8 @@ class Status:
 
 def show(settings: Settings, *, as_json: bool) -> None:
     """Print the status, as a table or as JSON."""
-    server = process.running(ServerSettings.of(settings))
-    found = Status.of(server, _endpoints_of(server) if server else [])
+    server = server_process.running(ServerSettings.of(settings))
+    found = ServerStatus.of(server, _endpoints_of(server) if server else [])
     if as_json:
         console.verbatim(found.to_json())
     elif server is None:
@@ -49,7 +49,7 @@ def show(settings: Settings, *, as_json: bool) -> None:
         console.table(["endpoint", "ready", "update", "versions"], rows)
 
 
-def _endpoints_of(server: ServerInfo) -> "list[Endpoint]":
+def _endpoints_of(server: ServerInfo) -> "list[EndpointStatus]":
     from deployment.commands import endpoints  # where no server runs, nobody waits for the SDK
 
     return endpoints.endpoints_of(endpoints.client_of(server))

@@ -1,8 +1,8 @@
 """`verify`: whether the ledger is what was written, and the registry as it says."""
 
-from deployment.audit import audit
-from deployment.commands.gates import gate_of
-from deployment.succession import Succession
+from deployment.commands.open_gate import gate_of
+from deployment.gate.audit import audit
+from deployment.ledger.champion_change import ChampionChange
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -28,7 +28,7 @@ def verify(name: str, settings: Settings, *, repair: bool) -> None:
         LedgerDiffers: the registry is not as it says.
     """
     with gate_of(name, settings) as gate:
-        succession = Succession(name, gate.client, gate.ledger)
+        succession = ChampionChange(name, gate.client, gate.ledger)
         history = succession.history()
         problems = audit(gate.client, name, history)
         if repair:

@@ -2,7 +2,8 @@
 
 from mlflow.tracking import MlflowClient
 
-from deployment import serving, stages
+from deployment.endpoints import endpoint_client
+from deployment.ledger import aliases
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.registry.versions import model_of
@@ -19,10 +20,10 @@ def serve(name: str, settings: Settings) -> None:
     """
     endpoint = load(name).serving.endpoint
     with tracking(settings) as client:
-        version, model = int(stages.champion(client, name).version), _model(client, name)
-    ours = serving.workspace()
-    followed = serving.follow(ours, endpoint, model, version)
-    console.detail(str(followed or serving.deploy(ours, endpoint, model, version)))
+        version, model = int(aliases.champion(client, name).version), _model(client, name)
+    ours = endpoint_client.workspace()
+    followed = endpoint_client.follow(ours, endpoint, model, version)
+    console.detail(str(followed or endpoint_client.deploy(ours, endpoint, model, version)))
 
 
 def follow(use_case: UseCase, version: int, settings: Settings) -> None:
@@ -34,7 +35,7 @@ def follow(use_case: UseCase, version: int, settings: Settings) -> None:
     endpoint = use_case.serving.endpoint
     with tracking(settings) as client:
         model = _model(client, use_case.name)
-    state = serving.follow(serving.workspace(), endpoint, model, version)
+    state = endpoint_client.follow(endpoint_client.workspace(), endpoint, model, version)
     if state is None:
         console.detail(f"The workspace has no endpoint '{endpoint}' that could follow.")
         console.detail(f"Make it: python -m deployment.run serve --use-case {use_case.name}")
@@ -50,5 +51,5 @@ def _model(client: MlflowClient, name: str) -> str:
     """
     found = model_of(client, name)
     if found is None:
-        raise stages.NoModel.of(name)
+        raise aliases.NoModel.of(name)
     return str(found.name)

@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from deployment.ledger import LedgerHome, PromotionBusy
+from deployment.ledger.entries import LedgerHome, PromotionBusy
 from lakehouse.errors import LakehouseError
 
 SCHEMA = (

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from deployment.ledger import EntryUnwritten, LedgerBroken, LedgerHome, PromotionBusy
+from deployment.ledger.entries import EntryUnwritten, LedgerBroken, LedgerHome, PromotionBusy
 from lakehouse.warehouse import TableName, Warehouse
 from lakehouse.writer_lock import WarehouseBusy, WriterLock
 

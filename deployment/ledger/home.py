@@ -1,6 +1,6 @@
 """Which home the ledger has: that of the feature tables."""
 
-from deployment.ledger import Ledger
+from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse

@@ -4,8 +4,8 @@ import json
 import sys
 from collections.abc import Callable
 
-from deployment.model_server.keeper import keep
-from deployment.model_server.process import serve
+from deployment.model_server.process.server_process import serve
+from deployment.model_server.process.supervisor import keep
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 

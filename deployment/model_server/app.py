@@ -12,23 +12,23 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployment.model_server.admission import Admission, UnderWay
-from deployment.model_server.answers import send_json, serialise
-from deployment.model_server.api import control_routes
-from deployment.model_server.auth import Tokens, check_allowed
-from deployment.model_server.bodies import TOO_SLOW, Incoming
 from deployment.model_server.clock import SYSTEM
-from deployment.model_server.errors import ApiError
-from deployment.model_server.fleet import Fleet
-from deployment.model_server.inspection import inspection_routes
-from deployment.model_server.invocations import Invocations
-from deployment.model_server.journal import Journal
-from deployment.model_server.metrics import AboutVersion, Metrics
-from deployment.model_server.mlflow_protocol import DefaultEndpoint, mlflow_routes
-from deployment.model_server.models import Load, Registry
-from deployment.model_server.probes import is_open, probe_routes
+from deployment.model_server.data_plane.admission import Admission, UnderWay
+from deployment.model_server.data_plane.fleet import Fleet
+from deployment.model_server.data_plane.invocations import Invocations
+from deployment.model_server.data_plane.server_metrics import AboutVersion, ServerMetrics
+from deployment.model_server.endpoints.store import EndpointStore
+from deployment.model_server.http.auth import Tokens, check_allowed
+from deployment.model_server.http.errors import ApiError
+from deployment.model_server.http.request_body import TOO_SLOW, Incoming
+from deployment.model_server.http.responses import send_json, serialise
+from deployment.model_server.models.load_log import LoadLog
+from deployment.model_server.models.loader import Load, Registry
+from deployment.model_server.routes.inspection import inspection_routes
+from deployment.model_server.routes.mlflow_protocol import DefaultEndpoint, mlflow_routes
+from deployment.model_server.routes.probes import is_open, probe_routes
+from deployment.model_server.routes.serving_endpoints import control_routes
 from deployment.model_server.settings import ServerSettings
-from deployment.model_server.store import EndpointStore
 
 LOG = logging.getLogger(__name__)
 SCORING = tuple(f"/serving-endpoints/{{name}}{entity}/invocations" for entity in ("", "/served-models/{entity}"))
@@ -61,11 +61,11 @@ def create_app(
         )
         registry.take_up(entity.model for endpoint in stored.values() for entity in endpoint.entities)
         about = registry.about
-    journal = Journal(load, now)
+    journal = LoadLog(load, now)
     fleet = Fleet(store, journal, now)
     under_way = UnderWay()
     invocations = Invocations(fleet, settings, under_way, draw)
-    metrics = Metrics(fleet, invocations.log, invocations.batches, about, now)
+    metrics = ServerMetrics(fleet, invocations.log, invocations.batches, about, now)
     admission = Admission(invocations, under_way, settings.max_in_flight, settings.answer_seconds)
     data_plane = metrics.observed(admission)
 
@@ -84,7 +84,7 @@ def create_app(
         *inspection_routes(fleet, journal, metrics, about, settings),
     ]
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    return Gate(DataFirst(data_plane, router), tokens, settings.body_seconds)
+    return RequestGuard(DataFirst(data_plane, router), tokens, settings.body_seconds)
 
 
 class DataFirst:
@@ -102,7 +102,7 @@ class DataFirst:
         await self._data_plane({**scope, "path_params": found.groupdict()}, receive, send)
 
 
-class Gate:
+class RequestGuard:
     """Checks the token before a request is routed, and turns what is raised behind it into an answer."""
 
     def __init__(self, app: ASGIApp, tokens: Tokens, body_seconds: float) -> None:

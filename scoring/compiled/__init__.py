@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from lakehouse.arrays import Floats
+
 Row = Sequence[float]
 
 # The largest `difference` from the pipeline. Rounding to single precision stays below 1e-6 in the forests measured; a

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from scoring.compiled import Floats, Row
+from lakehouse.arrays import Floats
+from scoring.compiled import Row
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Self
 
 import numpy as np
 
-from scoring.compiled import Compiled, Floats, Row, load_compiled
+from lakehouse.arrays import Floats
+from scoring.compiled import Compiled, Row, load_compiled
 from scoring.estimators.calibration_curve import CurveKind, calibrated_by
 
 FILE = "calibrated.json"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from catboost import CatBoost
 
-from scoring.compiled import Floats
+from lakehouse.arrays import Floats
 from scoring.compiled.booster import CompiledBooster
 
 _COLUMN = {"Logloss": 1}  # of the probabilities the one that is the prediction; elsewhere all of them are

@@ -13,7 +13,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from scoring.compiled import Floats, Row
+from lakehouse.arrays import Floats
+from scoring.compiled import Row
 from scoring.encoder import Encoder, MatrixFormat
 
 FILE = "linear.json"

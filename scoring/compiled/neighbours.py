@@ -14,7 +14,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from scoring.compiled import Floats, Row
+from lakehouse.arrays import Floats
+from scoring.compiled import Row
 from scoring.encoder import Encoder
 from scoring.estimators.neighbour_weights import by_distance
 
@@ -23,7 +24,7 @@ LARGEST = float(np.finfo(np.float32).max)
 BLOCK = 256  # rows at most: fewer are more blocks to look at, more are more rows to measure
 SLACK = 1e-4  # of a squared distance, for the rounding of single precision
 
-Places = npt.NDArray[np.intp]
+NeighbourIndices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Blocks:
         self._least = np.ascontiguousarray(np.minimum.reduceat(self._rows, begins).T)
         self._largest = np.ascontiguousarray(np.maximum.reduceat(self._rows, begins).T)
 
-    def nearest(self, asked: Floats, wanted: int) -> tuple[Places, Floats]:
+    def nearest(self, asked: Floats, wanted: int) -> tuple[NeighbourIndices, Floats]:
         """The places of the rows nearest to one (columns,), of two at one distance the first; and squared distances.
 
         Both are (wanted,), the nearest one first.
@@ -176,7 +177,9 @@ class Blocks:
             apart -= asked[:, None]
             return np.asarray(np.einsum("cb,cb->b", apart, apart))
 
-    def _measured(self, asked: npt.NDArray[np.float32], blocks: Places) -> tuple[Places, npt.NDArray[np.float32]]:
+    def _measured(
+        self, asked: npt.NDArray[np.float32], blocks: NeighbourIndices
+    ) -> tuple[NeighbourIndices, npt.NDArray[np.float32]]:
         """Where the rows of some blocks stand, and their squared distances, up to rounding."""
         sizes, ends = self._sizes[blocks], self._ends[blocks]
         which = np.arange(sizes.sum()) + np.repeat(ends - sizes.cumsum(), sizes)
@@ -192,9 +195,9 @@ def _reach(squares: npt.NDArray[np.float32], wanted: int) -> np.float32:
     return np.float32(limit if limit < LARGEST / 2 else np.inf)
 
 
-def _split(rows: npt.NDArray[np.float32]) -> list[Places]:
+def _split(rows: npt.NDArray[np.float32]) -> list[NeighbourIndices]:
     """The places of rows, halved at the mean of the column in which they differ most until they are a block."""
-    blocks, halves = list[Places](), [np.arange(len(rows))]
+    blocks, halves = list[NeighbourIndices](), [np.arange(len(rows))]
     while halves:
         places = halves.pop()
         if len(places) <= BLOCK:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from scoring.compiled import Floats, Row
+from lakehouse.arrays import Floats
+from scoring.compiled import Row
 
 FILE, ABOUT = "model.onnx", "about"
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from xgboost import Booster
 
-from scoring.compiled import Floats
+from lakehouse.arrays import Floats
 from scoring.compiled.booster import CompiledBooster
 
 

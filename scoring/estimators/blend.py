@@ -8,8 +8,9 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
+from lakehouse.arrays import Floats
 from scoring.encoder import MatrixFormat
-from scoring.predictions import Floats, Task
+from scoring.predictions import Task
 
 
 class Blend(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from lakehouse.arrays import Floats
 from scoring.estimators.calibration_curve import CurveKind, calibrated_by
-from scoring.predictions import Floats
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types

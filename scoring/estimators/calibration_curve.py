@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from scoring.predictions import Floats
+from lakehouse.arrays import Floats
 
 CurveKind = Literal["sigmoid", "isotonic"]
 CalibrationChoice = Literal["none", "auto", "sigmoid", "isotonic"]  # what a use case asks for

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from lakehouse.arrays import Floats
 from scoring.estimators.early_stopping import PATIENCE, EarlyStoppingBooster, WeightedRows
-from scoring.predictions import Floats
 
 _MODEL = "model_"
 

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.class_weight import compute_sample_weight
 
-from scoring.predictions import Floats, Task
+from lakehouse.arrays import Floats
+from scoring.predictions import Task
 
 SHARE = 0.15  # of the rows, the newest, decide on the rounds
 PATIENCE = 30  # rounds without a gain on them, after which no more are tried

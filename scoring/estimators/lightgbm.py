@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from lakehouse.arrays import Floats
 from scoring.estimators.early_stopping import PATIENCE, EarlyStoppingBooster, WeightedRows
-from scoring.predictions import Floats
 
 
 class LightGbm(EarlyStoppingBooster):

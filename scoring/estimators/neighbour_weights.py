@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scoring.predictions import Floats
+from lakehouse.arrays import Floats
 
 NEARLY_SAME = 1e-3  # of scaled columns, or of rows of length one
 

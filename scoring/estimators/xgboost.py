@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from lakehouse.arrays import Floats
 from scoring.estimators.early_stopping import PATIENCE, EarlyStoppingBooster, WeightedRows
-from scoring.predictions import Floats
 
 
 class XgBoost(EarlyStoppingBooster):

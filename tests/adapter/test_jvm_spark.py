@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.jvm_spark import available
+from benchmarks.harness.jvm_spark import available
 from tests.adapter.project import Project
 
 pytestmark = [pytest.mark.jvm, pytest.mark.skipif(not available(), reason="no java on the PATH")]

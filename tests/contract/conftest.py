@@ -8,22 +8,22 @@ from typing import Any
 import pytest
 from databricks.sdk import WorkspaceClient
 
-from deployment import serving
-from deployment.gate import Gate
-from deployment.model_server import process
-from deployment.model_server.auth import read_token
+from deployment.endpoints import endpoint_client
+from deployment.gate.gate import Gate
+from deployment.model_server.http.auth import read_token
+from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
 from scoring.digest import DIGEST, digest
-from tests.contract.commands import promoting
 from tests.contract.databases import new_database
+from tests.contract.gate.commands import promoting
 from tests.contract.people import Place, let_challenge, opened
 from tests.ports import free_port
 
 STRICT = """
 import mlflow
 from mlflow.pyfunc import PythonModel
-from training.contracts import ContractViolation, Problem
+from scoring.contract import ContractViolation, Problem
 
 class Strict(PythonModel):
     def answer(self, records):
@@ -180,13 +180,13 @@ def start(tracking_uri: str, tmp_path: Path) -> Iterator[Start]:
 
     def run() -> ServerSettings:
         settings = ServerSettings(PROJECT, tmp_path / ".serving", tracking_uri, port=free_port())
-        process.serve_detached(settings)
+        server_process.serve_detached(settings)
         started.append(settings)
         return settings
 
     yield run
     for settings in started:
-        process.stop(settings)
+        server_process.stop(settings)
 
 
 @pytest.fixture(scope="module")
@@ -194,11 +194,11 @@ def server(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One server for the tests of a module; endpoints are named by test."""
     state = tmp_path_factory.mktemp("server") / ".serving"
     settings = ServerSettings(PROJECT, state, tracking_uri, port=free_port())
-    process.serve_detached(settings)
+    server_process.serve_detached(settings)
     yield settings
-    process.stop(settings)
+    server_process.stop(settings)
 
 
 @pytest.fixture(scope="module")
 def client(server: ServerSettings) -> WorkspaceClient:
-    return serving.connect(server.url, read_token(server.token_file))
+    return endpoint_client.connect(server.url, read_token(server.token_file))

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 from mlflow.tracking import MlflowClient
 
-from deployment.gate import Gate
-from deployment.ledger import Ledger
+from deployment.gate.gate import Gate
+from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger
 from deployment.run import main
 from lakehouse.errors import LakehouseError

@@ -17,7 +17,7 @@ from simulation import effects
 from simulation.places import Places
 from simulation.run import KOMMUNEN
 from tests.checkout import Checkout
-from tests.unit.regressions import Floats, estimates
+from tests.unit.simulation.regressions import Floats, estimates
 from training.feature_store.local import LocalFeatureStore
 from training.frame.build import load_frame
 from training.use_case.use_case import load

@@ -9,10 +9,11 @@ from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from lakehouse.arrays import Floats
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.calibration_curve import EDGE, CalibrationChoice, CurveKind, calibrated_by
 from training.evaluation.bootstrap import Interval, RowIndices, intervals
-from training.evaluation.metrics import Floats, Targets
+from training.evaluation.metrics import Targets
 
 CURVES: tuple[CurveKind, ...] = get_args(CurveKind)
 FLATTEST = 0.01  # the slope of a sigmoid that would turn the order round

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from training.evaluation.metrics import Floats
+from lakehouse.arrays import Floats
 from training.evaluation.weighted_metrics import ScoredRows
 
 BINS = 10

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scoring.predictions import Floats, Task, decided
+from lakehouse.arrays import Floats
+from scoring.predictions import Task, decided
 
-__all__ = ["METRICS", "Floats", "Metric", "Targets", "Task", "decided", "evaluate", "metrics_of"]
+__all__ = ["METRICS", "Metric", "Targets", "Task", "decided", "evaluate", "metrics_of"]
 
 Targets = npt.NDArray[Any]
 MetricFunction = Callable[[Targets, Floats, float], float]

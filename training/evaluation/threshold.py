@@ -7,8 +7,9 @@ from typing import Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from lakehouse.arrays import Floats
 from lakehouse.declaration import Declaration, known_word
-from training.evaluation.metrics import Floats, Targets
+from training.evaluation.metrics import Targets
 
 UNTUNED = 0.5  # by which trials decide where the threshold is tuned after them
 EDGE = 1e-9

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse.arrays import Floats
 from training.evaluation.bootstrap import RESAMPLES, Interval, intervals
 from training.evaluation.bootstrap import RowIndices as Places
-from training.evaluation.metrics import METRICS, Floats, decided
+from training.evaluation.metrics import METRICS, decided
 
 DrawCounts = npt.NDArray[np.int64]  # (n,) how often each row was drawn, or (draws, n) of several draws at once
 Counted = Callable[[DrawCounts], Any]  # a number, or (draws,) of them

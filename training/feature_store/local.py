@@ -127,7 +127,9 @@ class LocalFeatureStore:
             since = self._appended(name, continued.version, table.version) if continued else None
             rows = self._read(name, table.version) if since is None else since
             newest = newest_rows(table, rows).select(*table.keys, to_micros(table.timestamp), *names)
-            with online.publication(name, names, table.version, anew=since is None, table_id=table_id) as publication:
+            with online.publication(
+                name, names, table.version, rebuild=since is None, table_id=table_id
+            ) as publication:
                 publication.put(_online_rows(newest, len(table.keys)))
             published = online.published(name)
         assert published is not None  # noqa: S101  (it was just committed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse.arrays import Times
 from lakehouse.console import number_of
 from lakehouse.errors import LakehouseError
 from scoring.encoder import Encoder, MatrixFormat
@@ -19,7 +20,6 @@ from training.feature_store import Versions
 if TYPE_CHECKING:
     from scipy import sparse
 
-Times = npt.NDArray[np.datetime64]
 Classes = tuple[int | str, ...]
 
 

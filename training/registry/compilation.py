@@ -23,7 +23,7 @@ from scoring.estimators.catboost import CatBoost
 from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.xgboost import XgBoost
 from scoring.scorer import Scorer
-from training.frame.inputs import ColumnPlaces
+from training.frame.raw_inputs import ColumnPlaces
 
 LONGEST = 200  # characters of what a converter says; some print the whole graph
 ALONE = 200  # rows that are also predicted one by one: an answer must not depend on the rows beside it

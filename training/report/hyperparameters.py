@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import RandomForestRegressor
 
-from training.evaluation.metrics import METRICS, Floats
+from lakehouse.arrays import Floats
+from training.evaluation.metrics import METRICS
 from training.models import FAMILIES
 from training.search.pruning import MedianRule
 from training.search.trial import Trial

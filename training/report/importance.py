@@ -9,10 +9,11 @@ from time import monotonic
 
 import numpy as np
 
+from lakehouse.arrays import Floats
 from scoring.encodings import FeatureColumns
-from training.evaluation.metrics import METRICS, Floats
+from training.evaluation.metrics import METRICS
 from training.evaluation.weighted_metrics import ScoredRows
-from training.frame.inputs import Groups
+from training.frame.raw_inputs import Groups
 
 ROWS_A_FOLD, ROUNDS = 2000, 5
 Predictor = Callable[[FeatureColumns], Floats]

@@ -17,9 +17,9 @@ from time import monotonic
 
 import numpy as np
 
+from lakehouse.arrays import Floats
 from scoring.encodings import FeatureColumns
-from training.evaluation.metrics import Floats
-from training.frame.inputs import Groups
+from training.frame.raw_inputs import Groups
 
 ROWS, BACKGROUND, ROWS_AT_ONCE = 150, 64, 4
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from training.evaluation.metrics import Floats
+from lakehouse.arrays import Floats
 
 
 @dataclass(frozen=True)

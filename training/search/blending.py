@@ -13,9 +13,10 @@ from time import monotonic
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from lakehouse.arrays import Floats
 from scoring.estimators.blend import averaged
 from scoring.scorer import predict
-from training.evaluation.metrics import METRICS, Floats, Targets, Task, evaluate
+from training.evaluation.metrics import METRICS, Targets, Task, evaluate
 from training.frame.splits import Fold
 from training.models import FAMILIES
 from training.search.blend_candidate import blended

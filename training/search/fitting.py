@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from scoring.estimators.blend import Blend
 from scoring.estimators.column_subset import ColumnSubset
 from training.frame.frame import TrainingFrame
-from training.frame.inputs import without
+from training.frame.raw_inputs import without
 from training.models import FAMILIES
 from training.models.family import DataFacts, Family
 from training.search.blend_candidate import Members, members

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from lakehouse.session import classic_session, workspace_session
 from lakehouse.settings import Settings
-from training.search.engines.choice import proposer
+from training.search.engines.factory import proposer
 from training.search.engines.proposer import Proposer
 from training.search.executors.attempt_file import AttemptFile
-from training.search.executors.choice import executor
+from training.search.executors.factory import executor
 from training.search.loop import Loop, ResumeRefused, SearchLimits
 from training.search.result import OnTrial, SearchResult
 from training.search.trial import Trial, TrialSpec

@@ -7,8 +7,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from lakehouse import console
+from lakehouse.arrays import Floats
 from training.evaluation.bootstrap import Interval, RowIndices, intervals
-from training.evaluation.metrics import METRICS, Floats, evaluate
+from training.evaluation.metrics import METRICS, evaluate
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import provenance
 from training.frame.splits import Split

@@ -15,7 +15,7 @@ from lakehouse.settings import Settings
 from training.feature_store.home import open_store
 from training.frame import lineage
 from training.frame.frame import TrainingFrame
-from training.frame.inputs import groups
+from training.frame.raw_inputs import groups
 from training.frame.splits import Split, folds
 from training.models import FAMILIES
 from training.search.blend_candidate import members

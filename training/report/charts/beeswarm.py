@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
-from training.evaluation.metrics import Floats
+from lakehouse.arrays import Floats
 from training.report.charts.drawing import WIDE, Axis, Plane, chart, dot, span
-from training.report.inputs import Reading
+from training.report.input_values import Reading
 
 ROW, LEFT = 30.0, 200.0
 SIZE, STEP = 2.8, 3.4  # of a point, and between two that stand above each other

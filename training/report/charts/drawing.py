@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from training.evaluation.metrics import Floats
+from lakehouse.arrays import Floats
 
 Point = tuple[float, float]
 WIDE = 960.0  # of drawings as wide as the page

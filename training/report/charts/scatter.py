@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.metrics import Floats
+from lakehouse.arrays import Floats
 
 MOST_POINTS, BANDS = 800, 20
 

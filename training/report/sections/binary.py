@@ -13,7 +13,7 @@ from training.report.wording import HOLDOUT, VALIDATION
 
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2 dashed"}
 KEYS = tuple(LegendEntry(name, style) for name, style in STYLES.items())
-Parts = Mapping[str, ScoredRows]
+PartRows = Mapping[str, ScoredRows]
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
@@ -38,7 +38,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     )
 
 
-def _roc(evidence: Evidence, parts: Parts) -> Figure:
+def _roc(evidence: Evidence, parts: PartRows) -> Figure:
     marks: list[Mark] = [Line([(0, 0), (1, 1)], "reference")]
     for tried in evidence.tried:
         curve = curves.roc(tried.outcomes)
@@ -62,7 +62,7 @@ def _roc(evidence: Evidence, parts: Parts) -> Figure:
     )
 
 
-def _precision_recall(evidence: Evidence, parts: Parts) -> Figure:
+def _precision_recall(evidence: Evidence, parts: PartRows) -> Figure:
     marks: list[Mark] = []
     for tried in evidence.tried:
         curve = curves.precision_recall(tried.outcomes)
@@ -89,7 +89,7 @@ def _precision_recall(evidence: Evidence, parts: Parts) -> Figure:
     )
 
 
-def _calibration(parts: Parts) -> Figure:
+def _calibration(parts: PartRows) -> Figure:
     bins = {name: curves.reliability(rows) for name, rows in parts.items()}
     top = min(1.0, 1.08 * max(max(bin.said, bin.bounds()[1]) for found in bins.values() for bin in found))
     marks: list[Mark] = [Line([(0, 0), (top, top)], "reference")]
@@ -125,7 +125,7 @@ def _calibration(parts: Parts) -> Figure:
     )
 
 
-def _said(parts: Parts, threshold: float) -> Figure:
+def _said(parts: PartRows, threshold: float) -> Figure:
     rows = parts[VALIDATION]
     top = max(float(np.quantile(rows.predicted, 0.999)), threshold * 1.1)
     edges = np.linspace(0, min(1.0, top), 31)
@@ -191,7 +191,7 @@ def _thresholds(rows: ScoredRows) -> Figure:
     )
 
 
-def _confusion(parts: Parts) -> Table:
+def _confusion(parts: PartRows) -> Table:
     columns = (
         Column("Rows of", "words"),
         Column("Outcome", "words"),

@@ -5,14 +5,14 @@ from functools import partial
 
 import numpy as np
 
+from lakehouse.arrays import Floats
 from scoring.encodings import FeatureColumns
-from training.evaluation.metrics import Floats
-from training.frame.inputs import groups
+from training.frame.raw_inputs import groups
 from training.report.charts.beeswarm import beeswarm
 from training.report.charts.sparklines import Scale, bar
 from training.report.evidence import Evidence
 from training.report.importance import ROUNDS, Importance, permutation_importance, sample
-from training.report.inputs import reading
+from training.report.input_values import reading
 from training.report.page import Block, Column, Figure, LegendEntry, Table, Words, drawn, gained, number, words
 from training.report.shapley import BACKGROUND, ROWS, Contributions, contributions
 from training.report.wording import VALIDATION, said

@@ -6,15 +6,15 @@ import numpy as np
 from markupsafe import Markup
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
+from lakehouse.arrays import Floats
 from training.evaluation import curves
-from training.evaluation.metrics import Floats
 from training.evaluation.weighted_metrics import ScoredRows
 from training.report.charts.drawing import Axis, Dots, Line, Mark, chart
 from training.report.evidence import Evidence
 from training.report.page import Block, Cell, Column, Figure, Figures, LegendEntry, Table, Words, number, words
 from training.report.wording import HOLDOUT, VALIDATION
 
-Parts = Mapping[str, ScoredRows]
+PartRows = Mapping[str, ScoredRows]
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2 dashed"}
 
 
@@ -26,7 +26,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     )
 
 
-def drawn(parts: Parts, called: Sequence[str]) -> Sequence[Block]:
+def drawn(parts: PartRows, called: Sequence[str]) -> Sequence[Block]:
     """The same of any rows; labels are the places of the classes, which `called` names."""
     told = Words("Each row is taken for its most probable class. Validation: rows that the model had not seen.")
     tables = [
@@ -85,7 +85,7 @@ def _against_the_rest(inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], t
     return float(roc_auc_score(inside, told)), float(average_precision_score(inside, told))
 
 
-def _confidence(parts: Parts) -> Figure:
+def _confidence(parts: PartRows) -> Figure:
     """How often the most probable class is right, by its probability: as a binary outcome of each row."""
     sure = {
         name: ScoredRows(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from training.evaluation.metrics import Floats
+from lakehouse.arrays import Floats
 from training.evaluation.weighted_metrics import ScoredRows
 from training.report.charts.drawing import Area, Axis, Bars, Dots, Line, Mark, chart, span, upright
 from training.report.charts.scatter import quantiles_along, sampled
@@ -12,7 +12,7 @@ from training.report.evidence import Evidence
 from training.report.page import Block, Column, Figure, Figures, LegendEntry, Table, Words, number, words
 from training.report.wording import HOLDOUT, VALIDATION
 
-Parts = Mapping[str, ScoredRows]
+PartRows = Mapping[str, ScoredRows]
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2"}
 BARS = 40
@@ -23,7 +23,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     return drawn({VALIDATION: evidence.validation, HOLDOUT: evidence.holdout})
 
 
-def drawn(parts: Parts) -> Sequence[Block]:
+def drawn(parts: PartRows) -> Sequence[Block]:
     """The same of any rows."""
     told = Words(
         "An error is the prediction less the outcome: above zero, too much was told. Scatters show a sample of "
@@ -87,7 +87,7 @@ def _spread(name: str, rows: ScoredRows) -> Figure:
     )
 
 
-def _errors(parts: Parts) -> Table:
+def _errors(parts: PartRows) -> Table:
     columns = [Column("Rows of", "words"), Column("Rows"), Column("Mean error"), Column("Mean absolute")]
     columns += [Column(f"{share:.0%} quantile") for share in SHARES]
     lines = []

@@ -8,7 +8,7 @@ from training.evaluation.bootstrap import Interval
 from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
 from training.report.charts.sparklines import Scale, whisker
 from training.report.evidence import Evidence
-from training.report.inputs import Categories, categorical
+from training.report.input_values import Categories, categorical
 from training.report.page import Block, Cell, Column, Table, Words, bounds_cell, drawn, number, words
 from training.report.wording import VALIDATION, said, shown
 

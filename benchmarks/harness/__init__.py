@@ -1,0 +1,1 @@
+"""What benchmarks share: clocks and tables, load, peers, targets."""

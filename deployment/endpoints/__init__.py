@@ -1,0 +1,1 @@
+"""Serving endpoints by the Databricks API, of the model server and of a workspace alike."""

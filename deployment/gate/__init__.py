@@ -1,0 +1,1 @@
+"""The gate: a challenger is judged against the champion on a pinned holdout."""

@@ -1,0 +1,1 @@
+"""Scoring requests: routing to a version, admission, batching, threads, metrics."""

@@ -1,0 +1,1 @@
+"""Serving endpoints: their state, configuration and control requests."""

@@ -1,0 +1,1 @@
+"""Model versions: found in the registry, fetched, loaded, checked."""

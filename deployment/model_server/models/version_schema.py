@@ -1,0 +1,151 @@
+"""What a model version says of itself: the rows it takes and the answers it gives, as JSON schemas."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from scoring.encoder import Encoder
+from scoring.encodings import LARGEST, Cohort, Encoding, Flag, Number
+from scoring.hooks import Fields
+
+if TYPE_CHECKING:
+    from mlflow.models import Model as Metadata
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    from scoring.scorer import Scorer
+
+JsonSchema = dict[str, Any]
+ANYTHING: JsonSchema = {}
+LISTED = 1000  # categories of a field; of one that has more the document says where they stand
+_JSON_TYPES = {
+    "boolean": "boolean", "integer": "integer", "long": "integer", "float": "number", "double": "number",
+    "string": "string", "binary": "string", "datetime": "string",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VersionSchema:
+    """One version that was loaded.
+
+    Attributes:
+        registered: when, in seconds since 1970.
+        row: the schema of one row, or of one element of a tensor.
+        answer: the schema of one prediction.
+        named: whether rows have named fields; a tensor has none.
+        params: the schema of each parameter that a request may set.
+        example: a row that it takes, if it brought one along.
+    """
+
+    registered: float = 0.0
+    row: JsonSchema = field(default_factory=dict)
+    answer: JsonSchema = field(default_factory=dict)
+    named: bool = True
+    params: Mapping[str, JsonSchema] = field(default_factory=dict)
+    example: Mapping[str, Any] | None = None
+
+
+def of_scorer(scorer: "Scorer", registered: float, example: Mapping[str, Any] | None) -> VersionSchema:
+    """A version of this project: its encodings are its contract, or what its hook takes."""
+    hooks = scorer.hooks
+    fields = by_kind(hooks.takes, nullable=True) if hooks.preprocess else by_column(scorer.encoder)
+    answer = by_kind(scorer.fields(), nullable=False)
+    return VersionSchema(registered, closed(fields), closed(answer), example=example)
+
+
+def with_keys(about: VersionSchema, keys: Sequence[str]) -> VersionSchema:
+    """The same of a model that looks up what a row with keys leaves out."""
+    columns = about.row["properties"]
+    named = closed({**{key: {"type": ["integer", "string"]} for key in keys}, **columns}, keys)
+    return replace(about, row={"anyOf": [about.row, named]})
+
+
+def of_signature(metadata: "Metadata", registered: float, example: Mapping[str, Any] | None) -> VersionSchema:
+    """Any other version: its signature, or nothing where it has none."""
+    signature = metadata.signature
+    if signature is None:
+        return VersionSchema(registered, example=example)
+    row, named = _rows(signature.inputs)
+    answer, _ = _rows(signature.outputs)
+    return VersionSchema(registered, row, answer, named, _params(signature.params), example)
+
+
+def by_column(encoder: Encoder) -> dict[str, JsonSchema]:
+    """The schema of each raw column. A cohort takes what the number of the same column takes."""
+    columns: dict[str, list[Encoding]] = {}
+    for encoding in encoder.encodings:
+        columns.setdefault(encoding.column, []).append(encoding)
+    return {column: _all_of(of_column, encoder) for column, of_column in columns.items()}
+
+
+def by_kind(fields: Fields, *, nullable: bool) -> dict[str, JsonSchema]:
+    """The schema of each field of a hook; which of them may be null only the hook knows."""
+    names = {"boolean": "boolean", "integer": "integer", "number": "number", "text": "string"}
+    return {name: {"type": [names[kind], "null"] if nullable else names[kind]} for name, kind in fields.items()}
+
+
+def closed(properties: Mapping[str, JsonSchema], required: Sequence[str] | None = None) -> JsonSchema:
+    """An object of these fields and no others; all of them must be there unless `required` says which."""
+    names = list(properties) if required is None else list(required)
+    return {"type": "object", "properties": dict(properties), "required": names, "additionalProperties": False}
+
+
+def _all_of(encodings: Sequence[Encoding], encoder: Encoder) -> JsonSchema:
+    strict = [encoding for encoding in encodings if not isinstance(encoding, Cohort)] or encodings
+    schemas = [_schema(encoding, encoder) for encoding in strict]
+    return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
+
+
+def _schema(encoding: Encoding, encoder: Encoder) -> JsonSchema:
+    if isinstance(encoding, Number):
+        kind = "integer" if encoding.type == "integer" else "number"
+        low = -LARGEST if encoding.minimum is None else encoding.minimum
+        high = LARGEST if encoding.maximum is None else encoding.maximum
+        return {"type": kind if encoding.impute is None else [kind, "null"], "minimum": low, "maximum": high}
+    if isinstance(encoding, Flag):
+        return {"type": "boolean"}
+    if isinstance(encoding, Cohort):
+        return {"type": ["number", "null"], "minimum": -LARGEST, "maximum": LARGEST}
+    text: JsonSchema = {"type": ["string", "null"]}
+    if encoder.unknown_categories == "missing":
+        return text
+    categories = encoder.categories_of(encoding)
+    if len(categories) > LISTED:
+        return text | {"description": encoder.expected(encoding)}
+    return text | {"enum": [*categories, None]}
+
+
+def _rows(schema: "Schema | None") -> tuple[JsonSchema, bool]:
+    if schema is None or not schema.inputs:
+        return ANYTHING, True
+    if schema.is_tensor_spec():
+        return _tensor(schema), False
+    if not schema.has_input_names():
+        return {"type": "array"}, False
+    columns: dict[str, JsonSchema] = {str(column.name): _column(column) for column in schema.inputs}  # type: ignore[arg-type]
+    required = [str(column.name) for column in schema.inputs if getattr(column, "required", True)]
+    return closed(columns, required), True
+
+
+def _tensor(schema: "Schema") -> JsonSchema:
+    element: JsonSchema = {"type": "number"}
+    for size in reversed(schema.inputs[0].shape[1:]):  # type: ignore[union-attr]
+        element = {"type": "array", "items": element, **({"minItems": size, "maxItems": size} if size >= 0 else {})}
+    return element
+
+
+def _column(column: "ColSpec") -> JsonSchema:
+    json_type = _JSON_TYPES.get(getattr(column.type, "name", ""))
+    if json_type is None:
+        return ANYTHING  # lists, objects and maps: MLflow holds requests to them
+    return {"type": json_type if column.required else [json_type, "null"]}
+
+
+def _params(schema: "ParamSchema | None") -> dict[str, JsonSchema]:
+    return {param.name: _param(param) for param in (schema.params if schema else [])}
+
+
+def _param(param: "ParamSpec") -> JsonSchema:
+    scalar: JsonSchema = {"type": _JSON_TYPES.get(getattr(param.dtype, "name", ""), "string")}
+    if param.shape is not None:
+        return {"type": "array", "items": scalar}
+    return scalar | ({"default": param.default} if isinstance(param.default, bool | int | float | str) else {})

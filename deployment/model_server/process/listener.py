@@ -1,0 +1,49 @@
+"""The application under granian, in this process, until a signal ends it."""
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from deployment.model_server.app import create_app
+from deployment.model_server.http.auth import token_places
+from deployment.model_server.settings import ServerSettings
+
+LOG = logging.getLogger(__name__)
+HEADER_MILLISECONDS = 10_000  # to send the headers of a request, and between two requests of a connection
+HEADER_BYTES = 64 * 1024
+BACKLOG = 1024
+
+
+def listen(settings: ServerSettings) -> None:
+    """Serve until SIGINT or SIGTERM; requests that are being answered are finished first."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_listen(settings))
+
+
+async def _listen(settings: ServerSettings) -> None:
+    server: Any = Server(
+        create_app(settings),
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES),
+        backlog=BACKLOG,
+        websockets=False,
+        log_enabled=False,
+        ssl_cert=settings.serving.certificate,
+        ssl_key=settings.serving.key,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    if settings.exposed:
+        LOG.warning("other machines reach %s, and tokens travel there in the clear: use TLS", settings.url)
+    LOG.info("model server at %s, tokens in %s and %s", settings.url, *token_places(settings))
+    await server.serve()
+    LOG.info("model server ended")

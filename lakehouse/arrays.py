@@ -1,0 +1,9 @@
+"""Array types, each by its numbers."""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.intp]
+Times = npt.NDArray[np.datetime64]

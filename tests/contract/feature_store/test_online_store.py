@@ -1,0 +1,183 @@
+"""Online tables: the newest row of each key, whole or as it was, on real tables and the real engine."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from lakehouse.online_store import OnlineStore, OnlineTableRefused
+from lakehouse.session import open_session
+from lakehouse.warehouse import Warehouse
+from tests.contract.feature_store.test_point_in_time import TIME, day, write
+from training.feature_store import KeyDoubled, NoFeatureTable
+from training.feature_store.local import ONLINE, LocalFeatureStore
+
+NAME = "gold.orders"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalFeatureStore:
+    store = LocalFeatureStore(open_session(), Warehouse(tmp_path))
+    rows = [(1, day(1), 10, None), (1, day(3), 30, 3), (2, day(2), 20, None)]
+    write(store, "orders", "client known_at sum count", rows, keys=["client"])
+    return store
+
+
+def online(store: LocalFeatureStore, *clients: int) -> list[tuple[datetime, dict[str, float | None]] | None]:
+    with OnlineStore(store.warehouse.root / ONLINE) as tables:
+        found = [tables.row(NAME, (client,)) for client in clients]
+    return [(datetime.fromtimestamp(row.as_of / 1e6, UTC), dict(row.features)) if row else None for row in found]
+
+
+def append(store: LocalFeatureStore, rows: list[tuple[Any, ...]], mode: Any = "append") -> None:
+    names = ["client", "known_at", "sum", "count"]
+    schema = pa.schema([(name, TIME if name == "known_at" else pa.int64()) for name in names])
+    table = pa.table([list(column) for column in zip(*rows, strict=True)], schema=schema)
+    write_deltalake(store.warehouse.root / "gold" / "orders", table, mode=mode)
+
+
+def test_each_key_has_its_newest_row(store: LocalFeatureStore) -> None:
+    published = store.publish(NAME)
+    assert (published.version, published.features, published.rows) == (1, ("sum", "count"), 2)
+    assert online(store, 1, 2, 3) == [
+        (day(3), {"sum": 30, "count": 3}),
+        (day(2), {"sum": 20, "count": None}),
+        None,
+    ]
+
+
+def test_the_same_version_is_not_published_again(store: LocalFeatureStore) -> None:
+    assert store.publish(NAME) == store.publish(NAME)
+
+
+def test_appended_rows_are_added_and_an_older_one_does_not_count(
+    store: LocalFeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.publish(NAME)
+    append(store, [(1, day(2), 99, 9), (2, day(5), 50, 5), (3, day(1), 1, 1)])
+    read: list[int] = []
+    newest_rows = LocalFeatureStore.publish.__globals__["newest_rows"]
+
+    def counted(table: Any, rows: Any) -> Any:
+        read.append(rows.count())
+        return newest_rows(table, rows)
+
+    monkeypatch.setitem(LocalFeatureStore.publish.__globals__, "newest_rows", counted)
+    assert store.publish(NAME).rows == 3
+    assert read == [3]  # of six
+    assert [row and row[0] for row in online(store, 1, 2, 3)] == [day(3), day(5), day(1)]
+
+
+def test_a_replaced_table_is_published_anew(store: LocalFeatureStore) -> None:
+    store.publish(NAME)
+    append(store, [(2, day(1), 7, 7)], mode="overwrite")
+    assert store.publish(NAME).rows == 1
+    assert online(store, 1, 2) == [None, (day(1), {"sum": 7, "count": 7})]
+
+
+def test_a_table_that_was_deleted_and_built_again_is_published_anew(store: LocalFeatureStore) -> None:
+    """Its versions begin again, so that the same number stands for other rows."""
+    before = store.publish(NAME)
+    shutil.rmtree(store.warehouse.root / "gold" / "orders")
+    write(store, "orders", "client known_at sum count", [(2, day(1), 7, 7)], keys=["client"])
+    after = store.publish(NAME)
+    assert (after.version, after.rows) == (before.version, 1)
+    assert online(store, 1, 2) == [None, (day(1), {"sum": 7, "count": 7})]
+
+
+def test_a_partitioned_table_is_published_with_the_columns_that_its_folders_say(store: LocalFeatureStore) -> None:
+    location = store.warehouse.root / "gold" / "orders"
+    properties, rows = DeltaTable(location).metadata().configuration, DeltaTable(location).to_pyarrow_table()
+    write_deltalake(location, rows, mode="overwrite", partition_by=["client"], schema_mode="overwrite")
+    DeltaTable(location).alter.set_table_properties(properties, raise_if_not_exists=False)
+    store.publish(NAME)
+    append(store, [(3, day(9), 9, 9)])
+    assert store.publish(NAME).rows == 3
+    assert online(store, 3) == [(day(9), {"sum": 9, "count": 9})]
+
+
+def test_two_newest_rows_of_a_key_are_refused_and_harm_nothing(store: LocalFeatureStore) -> None:
+    store.publish(NAME)
+    before = online(store, 1, 2)
+    append(store, [(2, day(9), 1, 1), (2, day(9), 2, 2)])
+    with pytest.raises(KeyDoubled, match="2 rows of client 2"):
+        store.publish(NAME)
+    assert online(store, 1, 2) == before
+
+
+def test_of_two_rows_of_one_time_the_one_known_later_counts_whenever_it_came(store: LocalFeatureStore) -> None:
+    columns = "client known_at arrived_at sum"
+    write(store, "late", columns, [(1, day(3), day(5), 222)], keys=["client"], arrival="arrived_at")
+    store.publish("gold.late")
+    location = store.warehouse.root / "gold" / "late"
+    earlier = pa.table([[1], [day(3)], [day(4)], [444]], schema=DeltaTable(location).to_pyarrow_table().schema)
+    write_deltalake(location, earlier, mode="append")
+    store.publish("gold.late")
+    with OnlineStore(store.warehouse.root / ONLINE) as tables:
+        row = tables.row("gold.late", (1,))
+    assert row and dict(row.features) == {"sum": 222}
+
+
+def test_tables_do_not_meet(store: LocalFeatureStore) -> None:
+    write(store, "orders_by_web", "client known_at sum", [(1, day(1), 5)], keys=["client"])
+    store.publish("gold.orders_by_web")
+    store.publish(NAME)
+    append(store, [(2, day(1), 7, 7)], mode="overwrite")
+    store.publish(NAME)
+    with OnlineStore(store.warehouse.root / ONLINE) as tables:
+        row = tables.row("gold.orders_by_web", (1,))
+    assert row and dict(row.features) == {"sum": 5}
+
+
+def test_what_was_not_published_is_told(store: LocalFeatureStore) -> None:
+    with (
+        OnlineStore(store.warehouse.root / ONLINE) as tables,
+        pytest.raises(OnlineTableRefused, match=r"no online table\n.*training\.publish --online gold\.orders"),
+    ):
+        tables.row(NAME, (1,))
+    write(store, "labels", "client at label", [(1, day(1), 1)])
+    with pytest.raises(NoFeatureTable):
+        store.publish("gold.labels")
+
+
+def test_a_key_that_is_too_long_is_refused_and_nothing_of_it_stays(tmp_path: Path) -> None:
+    with OnlineStore(tmp_path) as tables:
+        rows = [(("a",), 1, np.zeros(1)), (("b" * 600,), 1, np.zeros(1))]
+        with (
+            pytest.raises(OnlineTableRefused, match="takes more than 511 bytes"),
+            tables.publication("gold.t", ["f"], 1, rebuild=True) as publication,
+        ):
+            publication.put(rows)
+        assert tables.published("gold.t") is None
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from pathlib import Path
+from lakehouse.online_store import OnlineStore
+with OnlineStore(Path(sys.argv[1])).publication("gold.t", ["f"], 2, rebuild=True) as publication:
+    publication.put(((key,), 2, np.full(1, 2.0)) for key in range(1_000))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_publication_that_is_killed_leaves_what_was_there(tmp_path: Path) -> None:
+    with OnlineStore(tmp_path) as tables, tables.publication("gold.t", ["f"], 1, rebuild=True) as publication:
+        publication.put([((1,), 1, np.full(1, 1.0))])
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=dict(os.environ), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with OnlineStore(tmp_path) as tables:
+        about, row = tables.published("gold.t"), tables.row("gold.t", (1,))
+        assert about and (about.version, about.rows) == (1, 1)
+        assert row and row.features == {"f": 1.0}
+        assert tables.row("gold.t", (2,)) is None

@@ -1,0 +1,40 @@
+"""The two commands that move a champion, as a process of their own may run and be killed in them."""
+
+from collections.abc import Callable, Mapping
+
+from deployment.gate.decision import Decision, Reason
+from deployment.gate.gate import Gate
+from tests.contract.gate.striking import Writes, killed, struck
+from tests.contract.people import Place, opened
+
+MET = Reason("minimum roc_auc", ">= 0.6", "0.7000", passed=True)
+MISSED = Reason("same holdout", "aaa", "bbb", passed=False)
+
+
+def promoting(challenger: int, champion: int | None) -> Decision:
+    return Decision(challenger, champion, "h" * 64, promote=True, reasons=(MET,))
+
+
+def refusing(challenger: int, champion: int | None) -> Decision:
+    return Decision(challenger, champion, "h" * 64, promote=False, reasons=(MET, MISSED))
+
+
+def promote(gate: Gate) -> None:
+    """Version 4 for version 2."""
+    with gate.alone():
+        gate.apply(promoting(4, 2))
+
+
+def roll_back(gate: Gate) -> None:
+    """From version 2 to version 1."""
+    gate.rollback(None, "complaints")
+
+
+COMMANDS: Mapping[str, Callable[[Gate], None]] = {"promote": promote, "rollback": roll_back}
+AFTER = {"promote": 4, "rollback": 1}
+
+
+def run_until_killed(place: Place, command: str, writes: int) -> None:
+    """In a process of its own: run the command, and be killed before that write."""
+    with opened(place) as gate:
+        COMMANDS[command](struck(gate, Writes(writes, killed)))

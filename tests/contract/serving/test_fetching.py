@@ -1,0 +1,82 @@
+"""The files of a version are the same whether MLflow reads the registry or we do."""
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from mlflow import MlflowClient
+
+from deployment.model_server.models import local_registry
+from deployment.model_server.models.fetching import Copies
+from scoring.digest import DIGEST, digest
+
+
+def copies(tracking_uri: str, folder: Path) -> Copies:
+    return Copies(folder, tracking_uri, tracking_uri, unvouched=False)
+
+
+def test_a_version_is_found_without_mlflow_as_mlflow_finds_it(tracking_uri: str) -> None:
+    expected = MlflowClient(tracking_uri, tracking_uri).get_model_version("term_deposit", "1")
+    found = local_registry.find(tracking_uri, "term_deposit", "1")
+    assert found is not None
+    assert (found.tags, found.registered) == (expected.tags, expected.creation_timestamp / 1000)
+    assert digest(found.files) == expected.tags[DIGEST]
+
+
+def test_both_ways_to_fetch_leave_the_same(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = copies(tracking_uri, tmp_path / "read")
+    files = read.fetch("term_deposit", "1")
+    monkeypatch.setattr(local_registry, "find", lambda *_: None)
+    asked = copies(tracking_uri, tmp_path / "asked")
+    by_mlflow = asked.fetch("term_deposit", "1")
+    assert digest(files) == digest(by_mlflow)
+    assert read.registered(files) == asked.registered(by_mlflow)
+    assert read.kept("term_deposit", "1") == files
+
+
+@pytest.mark.parametrize(
+    ("uri", "version"),
+    [
+        ("http://127.0.0.1:1", "1"),
+        ("sqlite:///relative.db", "1"),
+        ("sqlite:////nowhere/mlflow.db", "1"),
+        ("REGISTRY", "99"),
+        ("REGISTRY", "1 or 1=1"),
+        ("REGISTRY?timeout=1", "1"),
+    ],
+)
+def test_everything_else_is_left_to_mlflow(tracking_uri: str, uri: str, version: str) -> None:
+    assert local_registry.find(uri.replace("REGISTRY", tracking_uri), "term_deposit", version) is None
+
+
+def registry_of(folder: Path, location: str, stage: str = "None") -> str:
+    path = folder / "registry.db"
+    with sqlite3.connect(path) as registry:
+        registry.execute(
+            "create table model_versions (name, version, creation_time, storage_location, source, current_stage)"
+        )
+        registry.execute("create table model_version_tags (name, version, key, value)")
+        registry.execute("insert into model_versions values ('m', 1, 5000, null, ?, ?)", (location, stage))
+    registry.close()
+    return f"sqlite:///{path}"
+
+
+def test_files_of_a_version_lie_where_a_path_or_a_uri_says(tmp_path: Path) -> None:
+    folder = tmp_path / "ä b"
+    folder.mkdir()
+    for location in (str(folder), f"file://{quote(str(folder))}"):
+        place = tmp_path / str(len(location))
+        place.mkdir()
+        found = local_registry.find(registry_of(place, location), "m", "1")
+        assert found == local_registry.LocalVersion({}, 5.0, folder)
+
+
+@pytest.mark.parametrize(
+    ("location", "stage"),
+    [("s3://bucket/m", "None"), ("models:/m-1", "None"), ("file:///nowhere", "None"), ("/", "Deleted_Internal")],
+)
+def test_a_version_that_is_gone_or_elsewhere_is_not_found(tmp_path: Path, location: str, stage: str) -> None:
+    assert local_registry.find(registry_of(tmp_path, location, stage), "m", "1") is None

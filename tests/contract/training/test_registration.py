@@ -1,0 +1,231 @@
+"""A registered version: everything that is said of it, whole or not there, and loaded where nothing else is."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.tracking import MlflowClient
+
+from lakehouse.settings import Settings
+from scoring.golden import agree
+from scoring.scorer import Scorer
+from tests.contract.databases import new_database
+from tests.contract.people import mlflow_as_before
+from tests.contract.training import clean_environment
+from tests.unit.frames import alternating, by_time
+from tests.unit.points import POINTS, rows_of
+from tests.unit.scoring.test_scorer import PARAMS, RECORDS
+from tests.unit.shelf import use_case
+from training.evaluation.bootstrap import Interval
+from training.evaluation.metrics import Task, metrics_of
+from training.frame import splits
+from training.frame.frame import TrainingFrame
+from training.frame.provenance import provenance
+from training.frame.splits import Split
+from training.models import FAMILIES
+from training.registry.compilation import compiled
+from training.registry.model_files import VersionDamaged, register_version
+from training.registry.versions import newest_version, version_of
+from training.search.blend_candidate import blended
+from training.search.fitting import fit
+from training.search.result import SearchResult
+from training.search.trial import Attempt, Trial
+from training.search.trial import TrialSpec as SearchTask
+from training.space.joint_space import Candidate
+from training.stages.refit import refit
+from training.tracking import experiment_id, tracking
+from training.use_case.use_case import UseCase
+
+CANDIDATE = Candidate("logistic_regression", PARAMS)
+METRICS = {"roc_auc": 0.7}
+WINNER = Trial(1, CANDIDATE, METRICS, (METRICS,), timedelta(0))
+FOUND = SearchResult((WINNER,), "complete")
+SURE = {"roc_auc": Interval(0.7, 0.6, 0.8)}
+SPLIT: Split = splits.split(alternating(100), by_time(holdout=0.2))
+
+
+def banded(name: str) -> UseCase:
+    plain = use_case("gold.people").model_dump() | {"name": name, "golden_request": RECORDS[0]}
+    return UseCase.model_validate(
+        plain | {"serving": {"endpoint": name, "postprocess": "scoring.hooks.probability_band:add_band"}}
+    )
+
+
+def scorer_of(case: UseCase) -> Scorer:
+    pipeline = fit(CANDIDATE, SPLIT.training, 0)
+    return Scorer(pipeline, SPLIT.training.encoder, case.answering, case.hooks())
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowClient]:
+    folder = tmp_path_factory.mktemp("registration")
+    uri = new_database(folder)
+    settings = Settings(folder, folder, None, uri, uri, "")
+    with mlflow_as_before(), tracking(settings) as ours:
+        mlflow.set_experiment(experiment_id=experiment_id(ours, settings, "people"))
+        yield ours
+
+
+@pytest.fixture(scope="module")
+def version(client: MlflowClient) -> ModelVersion:
+    return registered(client, banded("people"))
+
+
+def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None) -> ModelVersion:
+    data = provenance(SPLIT, by_time(), newest_version(client, case.name))
+    with mlflow.start_run():
+        return register_version(case, scorer or scorer_of(case), FOUND, data, SURE)
+
+
+def test_a_version_says_what_it_is_made_of(client: MlflowClient, version: ModelVersion) -> None:
+    assert "roc_auc 0.7000 (0.6000 to 0.8000)" in str(version.description)
+    assert "gold.t (version 3)" in str(version.description)
+    assert version.tags["holdout.roc_auc"] == "0.7000 (0.6000 to 0.8000)"
+    assert version.tags["stage"] == "Development"
+    challenger = version_of(client, "people", "challenger")
+    assert challenger is not None
+    assert challenger.version == version.version
+
+
+def test_a_version_brings_its_signature_its_example_and_the_code_of_its_hooks(version: ModelVersion) -> None:
+    uri = f"models:/people/{version.version}"
+    loaded = mlflow.pyfunc.load_model(uri)
+    outputs = loaded.metadata.get_output_schema()
+    assert outputs.input_names() == ["label", "probability", "band"]
+    assert loaded.input_example is not None
+    answers = loaded.predict(loaded.input_example).to_dict("records")
+    assert agree(answers, loaded.metadata.metadata["golden_answer"][:1])
+    assert answers[0]["band"] == "high"
+    files = Path(mlflow.artifacts.download_artifacts(uri))
+    assert "def add_band(" in (files / "artifacts/postprocess.py").read_text(encoding="utf-8")
+    assert json.loads((files / "serving_input_example.json").read_text(encoding="utf-8")).keys() == {
+        "dataframe_split"
+    }
+
+
+# Of each family one task that it fits; together they are all there are.
+FITTING = [
+    (family.name, sorted(family.tasks)[place % len(family.tasks)]) for place, family in enumerate(FAMILIES.values())
+]
+
+
+def suiting(task: Task, name: str) -> UseCase:
+    plain = use_case("gold.people").model_dump() | {"name": name, "golden_request": RECORDS[0], "task": task}
+    metric = metrics_of(task)[-1]
+    labels = plain["labels"] | {"classes": rows_of(task).classes if task == "multiclass" else ()}
+    said = {"labels": labels, "split": {"folds": 2}, "serving": {"endpoint": name}}
+    searched = {"families": ["knn"], "metric": metric}
+    return UseCase.model_validate(plain | said | {"search": searched, "promotion": {"metric": metric, "minimum": 0}})
+
+
+def candidate_of(family: str) -> Candidate:
+    if family != "blend":
+        return Candidate(family, dict(POINTS)[family])
+    return blended([(0.25, candidate_of("knn")), (0.75, candidate_of("catboost"))])
+
+
+@pytest.mark.parametrize(("family", "task"), FITTING)
+def test_a_family_is_trained_registered_and_read_back_and_scores_as_before(
+    client: MlflowClient, family: str, task: Task
+) -> None:
+    case = suiting(task, f"{family}_of_people")
+    data = splits.split(rows_of(task), case.split)
+    parts = list(splits.folds(data.training, case.split, 0))
+    winner = Attempt(parts, case.search.seed, case.answering.threshold)(SearchTask(1, candidate_of(family)))
+    assert winner.status == "ok", winner.error
+    scorer = refit(case, winner, data.training).scorer
+    ours = compiled(scorer, data.holdout.features).within(scorer)
+    with mlflow.start_run():
+        source = provenance(data, case.split, None)
+        version = register_version(case, ours, SearchResult((winner,), "complete"), source, {})
+    read = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}").unwrap_python_model()
+    assert version.tags["family"] == family
+    records = [*RECORDS, *in_records(data.holdout)]
+    assert read.answer(records) == ours.answer(records)
+
+
+def in_records(rows: TrainingFrame) -> list[dict[str, Any]]:
+    """The raw values of rows, as a caller sends them."""
+    places = rows.encoder.vocabularies["gold.place_index"]
+    columns = (rows.features[name].tolist() for name in ("amount", "place_index", "known"))
+    return [{"amount": a, "place": places[int(p)] or None, "known": k} for a, p, k in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True)
+class CutOff(Scorer):
+    """A scorer whose files are not written to their end."""
+
+    def save(self, folder: Path) -> dict[str, str]:
+        artifacts = super().save(folder)
+        file = Path(artifacts["pipeline.skops"])
+        file.write_bytes(file.read_bytes()[:-100])
+        return artifacts
+
+
+@dataclass(frozen=True)
+class Confused(Scorer):
+    """A scorer that writes another model than it is."""
+
+    def save(self, folder: Path) -> dict[str, str]:
+        other = fit(CANDIDATE, alternating(40, seed=5), 0)
+        return Scorer(other, self.encoder, self.answering, self.hooks).save(folder)
+
+
+@pytest.mark.parametrize(("kind", "told"), [(CutOff, "not written whole"), (Confused, "they answer")])
+def test_what_was_not_written_whole_is_no_version(client: MlflowClient, kind: type[Scorer], told: str) -> None:
+    case = banded("damaged")
+    whole = scorer_of(case)
+    with pytest.raises(VersionDamaged, match=told):
+        registered(client, case, kind(whole.pipeline, whole.encoder, whole.answering, whole.hooks))
+    assert newest_version(client, "damaged") is None
+    assert version_of(client, "damaged", "challenger") is None
+
+
+def test_a_version_that_could_not_be_made_known_leaves_the_challenger_as_it_was(
+    client: MlflowClient, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: Any, **__: Any) -> None:
+        raise ConnectionError("the registry is down")
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", down)
+    with pytest.raises(ConnectionError):
+        registered(client, banded("people"))
+    challenger = version_of(client, "people", "challenger")
+    assert challenger is not None
+    assert challenger.version == version.version
+
+
+SCRIPT = """
+import json, sys, mlflow.pyfunc
+model = mlflow.pyfunc.load_model(sys.argv[1])
+records = json.loads(sys.argv[2])
+import pandas as pd, scoring
+print(json.dumps({
+    "answers": model.unwrap_python_model().answer(records),
+    "framed": model.predict(pd.DataFrame(records)).to_dict("records"),
+    "scoring": scoring.__file__,
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+}))
+"""
+WITHOUT = {"pyspark", "pysail", "dbt", "hyperopt", "deltalake", "lightgbm", "granian"}
+
+
+def test_a_version_loads_where_only_its_requirements_are(version: ModelVersion, tmp_path: Path) -> None:
+    uri = f"models:/people/{version.version}"
+    files = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path)))
+    listed = (files / "requirements.txt").read_text(encoding="utf-8").split()
+    packages = clean_environment.build(tmp_path / "packages", listed)
+    assert [name for name in WITHOUT if (packages / name).exists()] == []
+    records = [record | {"known": float(record["known"] or 0)} for record in RECORDS]
+    said = json.loads(clean_environment.run(packages, SCRIPT, str(files), json.dumps(records), cwd=tmp_path))
+    expected = scorer_of(banded("people")).answer(records)
+    assert said["answers"] == expected
+    assert said["framed"] == expected
+    assert said["scoring"].startswith(str(files / "code"))
+    assert WITHOUT & set(said["modules"]) == set()

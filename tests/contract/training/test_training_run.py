@@ -1,0 +1,168 @@
+"""`training.run` from tables to a version: interrupted, resumed, and registered only if asked."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+import requests
+from mlflow.tracking import MlflowClient
+
+from lakehouse.settings import Settings
+from tests.contract.databases import new_database
+from tests.contract.people import NAME, USE_CASE, mlflow_as_before, write_tables
+from tests.ports import free_port
+from training.registry.versions import CHALLENGER, newest_version, version_of
+from training.run import train
+from training.search.trial import Attempt, Trial, TrialSpec
+from training.space.space import SpaceRefused
+from training.tracking import tracking
+from training.tracking.searches import STOP_REASON
+from training.use_case.use_case import with_search
+
+SEARCH: dict[str, Any] = {"families": ["logistic_regression", "knn"], "max_evals": 5, "blend": 0, "seed": 4}
+CASE = with_search(USE_CASE, SEARCH | {"space": {"knn": {"n_neighbors": [5, 9]}}})
+ONE_BY_ONE = {"knn": {"n_neighbors": [5, 9], "weights": ["uniform"], "distance": ["cosine"]}}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("training")
+    write_tables(folder)
+    uri = new_database(folder)
+    return Settings(folder, folder, None, uri, uri, "")
+
+
+@pytest.fixture
+def client(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    monkeypatch.setattr(
+        "training.run.write_report", lambda *_: None
+    )  # tests/contract/training/test_report_publication.py
+    with mlflow_as_before(), tracking(settings) as ours:
+        yield ours
+
+
+def ctrl_c(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Ctrl-C comes in the middle of a trial."""
+    whole = Attempt.__call__
+
+    def tried(attempt: Attempt, task: TrialSpec) -> Trial:
+        if task.number == at:
+            raise KeyboardInterrupt
+        return whole(attempt, task)
+
+    monkeypatch.setattr(Attempt, "__call__", tried)
+
+
+def made_of(client: MlflowClient, version: Any) -> tuple[dict[str, str], dict[str, float]]:
+    run = client.get_run(version.run_id)
+    return run.data.params, {name: value for name, value in run.data.metrics.items() if name.startswith("holdout")}
+
+
+def test_an_interrupted_training_registers_nothing_and_goes_on_to_the_same_version(
+    settings: Settings, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        ctrl_c(patch, at=4)
+        with pytest.raises(KeyboardInterrupt, match=r"repeat the command with --resume \w+"):
+            train(CASE, settings)
+    assert newest_version(client, NAME) is None
+    resumed = train(CASE, settings, resume="latest")
+    assert "3 trials of run " in capsys.readouterr().out
+    fresh = train(CASE, settings)
+    assert resumed.version != fresh.version
+    assert made_of(client, resumed) == made_of(client, fresh)
+    assert resumed.tags["data.rows"] == fresh.tags["data.rows"]
+
+
+def test_the_best_so_far_is_registered_where_that_is_asked_for(
+    settings: Settings, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctrl_c(monkeypatch, at=3)
+    version = train(CASE, settings, register_on_interrupt=True)
+    nested = f"tags.mlflow.parentRunId = '{version.run_id}'"
+    experiment = client.get_run(str(version.run_id)).info.experiment_id
+    assert sorted(run.data.tags["trial"] for run in client.search_runs([experiment], nested)) == ["0", "1", "2"]
+    assert client.get_run(str(version.run_id)).data.tags[STOP_REASON] == "interrupted"
+    assert "the best of 2 trials of a search that was interrupted. " in str(version.description)
+
+
+def test_where_nothing_was_tried_there_is_nothing_to_register(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctrl_c(monkeypatch, at=1)
+    with pytest.raises(KeyboardInterrupt, match="Nothing was registered"):
+        train(CASE, settings, register_on_interrupt=True)
+
+
+def test_the_size_of_a_grid_is_told_before_it_starts(
+    settings: Settings, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ctrl_c(monkeypatch, at=1)
+    case = with_search(USE_CASE, SEARCH | {"method": "grid", "families": ["knn"], "space": ONE_BY_ONE})
+    with pytest.raises(KeyboardInterrupt):
+        train(case, settings)
+    assert "Searching knn by grid: 4 points on 4 folds" in capsys.readouterr().out
+
+
+def test_a_grid_that_is_too_large_leaves_no_run_behind(settings: Settings, client: MlflowClient) -> None:
+    experiment = client.create_experiment("too large")
+    case = with_search(
+        USE_CASE, SEARCH | {"method": "grid", "families": ["knn"], "max_evals": 1, "space": ONE_BY_ONE}
+    )
+    with pytest.raises(SpaceRefused, match="the grid has 4 points"):
+        train(case.model_copy(update={"name": "too large"}), settings)
+    assert client.search_runs([experiment]) == []
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """The address of MLflow's own server, which keeps runs in a database and serves the files of models."""
+    port = free_port()
+    places = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/server.db",
+        "--artifacts-destination",
+        str(folder / "files"),
+    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen([*command, *places], stdout=log, stderr=log, start_new_session=True)
+        try:
+            address, deadline = f"http://127.0.0.1:{port}", monotonic() + 120
+            while not answers(address):
+                assert process.poll() is None, (folder / "server.log").read_text()
+                assert monotonic() < deadline, (folder / "server.log").read_text()
+                sleep(0.2)
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # asked to end, it waits for connections that MLflow keeps open
+            process.wait(60)
+
+
+def answers(address: str) -> bool:
+    try:
+        return requests.get(f"{address}/health", timeout=5).ok
+    except requests.RequestException:  # on a busy machine it takes a while
+        return False
+
+
+def test_a_server_of_mlflow_takes_runs_and_version_and_nothing_is_said_of_each_trial(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("training.run.write_report", lambda *_: None)
+    with mlflow_server(tmp_path) as address, mlflow_as_before():
+        there = replace(settings, tracking_uri=address, registry_uri=address)
+        version = train(CASE, there)
+        with tracking(there) as client:
+            assert version_of(client, NAME, CHALLENGER) == client.get_model_version(NAME, version.version)
+            nested = f"tags.mlflow.parentRunId = '{version.run_id}'"
+            assert len(client.search_runs([client.get_run(str(version.run_id)).info.experiment_id], nested)) == 6
+    assert address not in capsys.readouterr().out

@@ -1,0 +1,159 @@
+"""The decision: golden cases, and answers that are none."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from deployment.gate.decision import Scores
+from tests.unit.gate import contests
+from tests.unit.gate.contests import (
+    GOOD,
+    HASH,
+    INPUTS,
+    LABELS,
+    OTHER_HASH,
+    WEAK,
+    failed,
+    judged,
+    policy,
+    said,
+    scores,
+)
+from training.evaluation.metrics import metrics_of
+
+with (Path(__file__).parents[2] / "golden" / "verdicts.csv").open(encoding="utf-8") as _file:
+    CASES = list(csv.DictReader(_file))
+SURE = 0.7 + 0.3 * GOOD  # the same order, and far too sure of label 1
+COHORT = np.arange(400) % 2
+CHANGING = policy("f1", guards={"max_changed_decisions": 1})
+# Good, but for one cohort, of which it knows nothing.
+UNEVEN = np.where(COHORT == 1, said(LABELS, 0.0, 3), said(LABELS, 5.0, 4))
+ANSWERS = {
+    "good": GOOD,
+    "weak": WEAK,
+    "sure": SURE,
+    "uneven": UNEVEN,
+    "elsewhere": WEAK,
+    "nan": np.where(np.arange(len(LABELS)) == 7, np.nan, GOOD),
+    "above": np.where(np.arange(len(LABELS)) == 7, 1.01, GOOD),
+    "below": np.where(np.arange(len(LABELS)) == 7, -0.01, GOOD),
+    "infinite": np.where(np.arange(len(LABELS)) == 7, np.inf, GOOD),
+    "short": GOOD[:-1],
+    "long": np.append(GOOD, 0.5),
+    "column": GOOD.reshape(-1, 1),
+}
+MEASURED: dict[str, dict[str, Any]] = {
+    "": {},
+    "slow": {"p99_ms": 9.0},
+    "slower than any clock": {"p99_ms": float("nan")},
+    "large": {"size_mb": 9.0},
+    "not measured": {"p99_ms": None, "size_mb": None, "inputs": None},
+    "another type": {"inputs": INPUTS | {"age": replace(INPUTS["age"], type="string")}},
+    "an input less": {"inputs": {"age": INPUTS["age"]}},
+    "an input more": {"inputs": INPUTS | {"income": replace(INPUTS["age"], required=True)}},
+    "an optional input more": {"inputs": INPUTS | {"income": replace(INPUTS["age"], required=False)}},
+    "a stricter input": {"inputs": INPUTS | {"job": replace(INPUTS["job"], required=True)}},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fewer_draws() -> Iterator[None]:
+    patch = contests.few_draws()
+    yield
+    patch.undo()
+
+
+def of(version: int, kind: str, found: str = "") -> Scores:
+    """A version by its answers; `good at 0.9` decides by another threshold than 0.5."""
+    answers, _, threshold = kind.partition(" at ")
+    holdout = OTHER_HASH if answers == "elsewhere" else HASH
+    return scores(version, ANSWERS[answers], holdout, contests.measured(**MEASURED[found]), float(threshold or 0.5))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["case"]))
+def test_verdicts(case: dict[str, str]) -> None:
+    champion = of(1, case["champion"]) if case["champion"] else None
+    also = yaml.safe_load(case["also"] or "{}")
+    rule = policy(case["metric"], float(case["minimum"]), **({"margin": float(case["margin"])} | also))
+    standing = yaml.safe_load(case["people"] or "{}")
+    slices = {"cohort": COHORT, "row": np.arange(400)}
+    decision = judged(LABELS, of(2, case["challenger"], case["measured"]), champion, rule, slices=slices, **standing)
+    assert decision.promote == (case["promote"] == "yes")
+    assert failed(decision) == [name for name in case["fails"].split("; ") if name]
+
+
+@settings(max_examples=40)
+@given(place=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]))
+def test_one_value_that_is_no_probability_promotes_nothing(place: int, value: float) -> None:
+    broken = GOOD.copy()
+    broken[place] = value
+    for challenger, champion in ((broken, WEAK), (GOOD, broken), (broken, None)):
+        assert not judged(LABELS, challenger, champion, policy(margin=1)).promote
+
+
+@settings(max_examples=20)
+@given(place=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, 2.0, -1.0, 0.5]))
+def test_one_label_that_is_none_promotes_nothing(place: int, value: float) -> None:
+    broken = LABELS.astype(np.float64)
+    broken[place] = value
+    assert not judged(broken, GOOD, WEAK, policy(margin=1)).promote
+
+
+def test_no_rows_promote_nothing() -> None:
+    nothing = np.array([], dtype=np.int64)
+    assert not judged(nothing, np.array([]), None, policy()).promote
+
+
+@settings(max_examples=10)
+@given(others=st.tuples(st.integers(1, 4), st.integers(1, 4)).filter(lambda pair: pair != (2, 1)))
+def test_scores_of_other_versions_than_those_that_stand_promote_nothing(others: tuple[int, int]) -> None:
+    one, other = (scores(version, answers) for version, answers in zip(others, (GOOD, WEAK), strict=True))
+    decision = judged(LABELS, one, other, policy(margin=1))
+    assert set(failed(decision)) <= {"valid answers of version 2", "valid answers of version 1"}
+    assert not decision.promote
+
+
+def test_a_champion_that_was_not_scored_promotes_nothing_and_neither_does_one_that_is_none() -> None:
+    from deployment.gate.criteria import decide
+    from deployment.gate.decision import HoldoutRows, Standing
+
+    rows = HoldoutRows("binary", HASH, LABELS)
+    missing = decide(rows, scores(2, GOOD), None, policy(), Standing(2, 1))
+    assert failed(missing) == ["valid answers of version 1"]
+    stranger = decide(rows, scores(2, GOOD), scores(1, WEAK), policy(), Standing(2, None))
+    assert failed(stranger) == ["valid answers of version None"]
+
+
+@settings(max_examples=10)
+@given(thresholds=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_each_version_is_measured_by_its_own_threshold(thresholds: tuple[float, float]) -> None:
+    new, old = (scores(version, GOOD, threshold=each) for version, each in zip((2, 1), thresholds, strict=True))
+    by_threshold = [each <= GOOD for each in thresholds]
+    reasons = {each.criterion: each for each in judged(LABELS, new, old, CHANGING).reasons}
+    gain, changed = reasons["gain in f1 over version 1"], reasons["share of changed decisions"]
+    expected = [f1_score(LABELS, said, zero_division=0) for said in by_threshold]
+    assert [gain.values["version 2"], gain.values["version 1"]] == pytest.approx(expected)
+    share = float(np.mean(by_threshold[0] != by_threshold[1]))
+    assert changed.values["version 2"] == pytest.approx(share)
+    assert reasons["answers differ from version 1"].passed is (share > 0)
+
+
+@settings(max_examples=10)
+@given(
+    threshold=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]),
+    metric=st.sampled_from(sorted(metrics_of("binary"))),
+)
+def test_a_threshold_that_is_no_probability_promotes_nothing(threshold: float, metric: str) -> None:
+    broken, rule = scores(2, GOOD, threshold=threshold), policy(metric, margin=1)
+    assert failed(judged(LABELS, broken, WEAK, rule)) == ["valid answers of version 2"]
+    assert failed(judged(LABELS, broken, None, rule)) == ["valid answers of version 2"]
+    assert failed(judged(LABELS, GOOD, replace(broken, version=1), rule)) == ["valid answers of version 1"]

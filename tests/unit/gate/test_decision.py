@@ -1,0 +1,98 @@
+"""A decision: what it says of itself, and what names it."""
+
+import json
+from dataclasses import replace
+from math import isnan
+
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from deployment.gate.decision import Decision, Reason
+from tests.unit.gate.contests import GOOD, LABELS, WEAK, judged, policy
+from training.evaluation.bootstrap import Interval
+
+
+def test_a_decision_repeats_itself_and_its_digest_names_it() -> None:
+    first, again = (judged(LABELS, GOOD, WEAK, policy()) for _ in range(2))
+    other = judged(LABELS, GOOD, WEAK, policy(margin=0.006))
+    assert first == again
+    assert first.digest() == again.digest() != other.digest()
+
+
+def test_a_summary_says_what_was_not_met() -> None:
+    refused = judged(LABELS, GOOD, None, policy(minimum=0.999))
+    assert refused.summary().startswith("minimum roc_auc: required >= 0.999, found 0.9")
+    assert judged(LABELS, GOOD, None, policy()).summary() == "version 2 meets all 4 criteria"
+
+
+def test_a_reason_says_values_limit_and_interval() -> None:
+    gain = judged(LABELS, GOOD, WEAK, policy()).reasons[-2]
+    better = roc_auc_score(LABELS, GOOD) - roc_auc_score(LABELS, WEAK)
+    assert gain.criterion == "gain in roc_auc over version 1"
+    assert gain.values == {"version 2": roc_auc_score(LABELS, GOOD), "version 1": roc_auc_score(LABELS, WEAK)}
+    assert gain.limit == -0.005
+    assert gain.interval is not None
+    assert gain.interval.low < better < gain.interval.high
+    assert gain.interval.value == pytest.approx(better)
+    assert gain.interval.confidence == pytest.approx(0.9)
+
+
+PINNED = Decision(
+    3,
+    2,
+    "c" * 64,
+    promote=False,
+    reasons=(
+        Reason("minimum roc_auc", ">= 0.6", "0.7000", passed=True, values={"version 3": 0.7}, limit=0.6),
+        Reason("same holdout", "aaa", "bbb", passed=False),
+        Reason("gain", "above 0", "?", passed=False, interval=Interval(0.1, float("nan"), 0.2, 0.9)),
+    ),
+)
+
+
+def test_the_digest_of_a_decision_stays_the_same_from_release_to_release() -> None:
+    assert json.loads(PINNED.to_json())["reasons"][0] == {
+        "criterion": "minimum roc_auc",
+        "required": ">= 0.6",
+        "found": "0.7000",
+        "passed": True,
+        "values": {"version 3": 0.7},
+        "limit": 0.6,
+        "interval": None,
+    }
+    assert PINNED.digest() == "5c7248fa22ebc642bac39f5ef58494be85cbddbb5e95ea8bbdaf19ba3210fe34"
+
+
+def test_a_decision_comes_back_from_its_json_and_what_was_no_number_is_none_again() -> None:
+    again = Decision.from_json(PINNED.to_json())
+    assert again.to_json() == PINNED.to_json()
+    assert again.reasons[:2] == PINNED.reasons[:2]
+    assert again.reasons[2].interval is not None
+    assert isnan(again.reasons[2].interval.low)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(PINNED, challenger=4),
+        replace(PINNED, champion=None),
+        replace(PINNED, holdout="d" * 64),
+        replace(PINNED, promote=True),
+        replace(PINNED, reasons=PINNED.reasons[:1]),
+        replace(PINNED, reasons=PINNED.reasons[::-1]),
+        *(
+            replace(PINNED, reasons=(replace(PINNED.reasons[0], **change), *PINNED.reasons[1:]))
+            for change in (
+                {"criterion": "minimum f1"},
+                {"required": ">= 0.5"},
+                {"found": "0.7001"},
+                {"passed": False},
+                {"values": {"version 3": 0.71}},
+                {"limit": 0.5},
+                {"interval": Interval(0.7, 0.6, 0.8)},
+            )
+        ),
+    ],
+)
+def test_the_digest_changes_with_any_part_of_the_decision(changed: Decision) -> None:
+    assert changed.digest() != PINNED.digest()

@@ -1,0 +1,187 @@
+"""An application in process, and a caller: what happens between its start and its end is a scene."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message
+
+from deployment.model_server.app import create_app
+from deployment.model_server.http.responses import serialise
+from deployment.model_server.http.scoring_request import ScoringRequest
+from deployment.model_server.models.loader import ContractModel, LoadedModel, ModelNotLoaded
+from deployment.model_server.models.version_schema import VersionSchema
+from deployment.model_server.settings import ServerSettings
+from scoring.contract import ContractViolation, Problem
+
+ROOT = "/api/2.0/serving-endpoints"
+SCORE = "/serving-endpoints/e/invocations"
+ONE = {"dataframe_records": [{"age": 41}]}
+JSON = "application/json"
+
+
+@dataclass
+class Shelf:
+    """Models by version; a version with a gate is loaded when the gate opens."""
+
+    gates: dict[str, threading.Event] = field(default_factory=dict)
+    loads: list[str] = field(default_factory=list)
+
+    def __call__(self, name: str, version: str) -> LoadedModel:
+        if version in self.gates and not self.gates[version].wait(10):
+            raise ModelNotLoaded("its gate never opened")
+        if name == "broken":
+            raise ModelNotLoaded("no weights")
+        self.loads.append(version)
+        return {"strict": ContractModel(_refuse), "defect": ContractModel(_defect)}.get(name, Echo(version))
+
+
+@dataclass(frozen=True)
+class Echo:
+    version: str
+
+    def predictions(self, request: ScoringRequest) -> bytes:
+        return serialise({"predictions": [self.version] * request.size})
+
+
+def _refuse(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    raise ContractViolation([Problem(0, "age", "a whole number", "'41'"), Problem(1, "age", "a value", "none")])
+
+
+def _defect(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    raise KeyError("a secret of the model")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Caller:
+    """Calls an ASGI application as a server would."""
+
+    app: ASGIApp
+    token: str
+
+    async def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        named = {"authorization": f"Bearer {self.token}", "content-type": JSON} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        parts = [raw[at : at + 65536] for at in range(0, len(raw), 65536)] or [b""]
+        incoming: Iterator[Message] = iter(
+            {"type": "http.request", "body": part, "more_body": number < len(parts) - 1}
+            for number, part in enumerate(parts)
+        )
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            await asyncio.sleep(0)  # a server's own gives others their turn
+            if (message := next(incoming, None)) is None:
+                await asyncio.Event().wait()
+            return message or {}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": method, "path": path, "query_string": b"", "root_path": "",
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in named.items() if value],
+        }  # fmt: skip
+        await self.app(scope, receive, send)
+        received = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+        text = b"".join(part["body"] for part in sent[1:]).decode()
+        is_json = received.get("content-type") == JSON
+        return Answer(sent[0]["status"], received, json.loads(text) if is_json else text)
+
+    async def settled(self, name: str = "e") -> dict[str, Any]:
+        """The endpoint, when nothing is loading any more."""
+        async with asyncio.timeout(60):
+            while True:
+                endpoint: dict[str, Any] = (await self("GET", f"{ROOT}/{name}")).body
+                entities = endpoint["config"].get("served_entities", [])
+                loading = any(entity["state"]["deployment"] == "DEPLOYMENT_RECOVERING" for entity in entities)
+                if endpoint["state"]["config_update"] != "IN_PROGRESS" and not loading:
+                    return endpoint
+                await asyncio.sleep(0.001)
+
+
+Scene = Callable[[Caller], Awaitable[None]]
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def play(tmp_path: Path, shelf: Shelf) -> Callable[[Scene], None]:
+    """Run a scene against an application on this test's state folder; each call is a restart."""
+
+    def run(scene: Scene, **limits: Any) -> None:
+        settings = ServerSettings(tmp_path, tmp_path / "state", "unused", **limits)
+        draws = iter(number / 100 for number in range(10_000))
+        app = create_app(
+            settings,
+            load=shelf,
+            about=lambda name, version: VersionSchema(registered=1_699_999_940.5),
+            now=lambda: 1_700_000_000.5,
+            draw=lambda: next(draws) % 1,
+        )
+        asyncio.run(_play(app, lambda: scene(Caller(app, settings.token_file.read_text().strip()))))
+
+    return run
+
+
+async def _play(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> None:
+    async with with_lifespan(app):
+        await scene()
+
+
+@asynccontextmanager
+async def with_lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """The application between its start and its end."""
+    incoming: asyncio.Queue[Message] = asyncio.Queue()
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def send(message: Message) -> None:
+        {"lifespan.startup.complete": started, "lifespan.shutdown.complete": ended}[message["type"]].set()
+
+    async def live() -> None:
+        await app({"type": "lifespan"}, incoming.get, send)
+
+    life = asyncio.create_task(live())
+    await incoming.put({"type": "lifespan.startup"})
+    await started.wait()
+    try:
+        yield
+    finally:
+        await incoming.put({"type": "lifespan.shutdown"})
+        await ended.wait()
+        await life
+
+
+def config(*versions: str, model: str = "m", traffic: Mapping[str, int] | None = None) -> dict[str, Any]:
+    shares = traffic or {version: 100 // len(versions) for version in versions}
+    return {
+        "served_entities": [{"entity_name": model, "entity_version": version} for version in versions],
+        "traffic_config": {
+            "routes": [
+                {"served_entity_name": f"{model}-{version}", "traffic_percentage": share}
+                for version, share in shares.items()
+            ]
+        },
+    }
+
+
+def creating(*versions: str, **kwargs: Any) -> dict[str, Any]:
+    return {"name": "e", "config": config(*versions, **kwargs)}

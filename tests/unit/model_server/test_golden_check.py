@@ -1,0 +1,41 @@
+"""What a model must answer before it serves."""
+
+from typing import Any
+
+import pytest
+
+from deployment.model_server.http.responses import serialise
+from deployment.model_server.models.golden_check import GoldenMismatch, check
+from deployment.model_server.models.loader import ContractModel
+from scoring.contract import ContractViolation, Problem
+
+MODEL = ContractModel(lambda records: [{"p": record["a"] / 3, "label": 1} for record in records])
+
+
+@pytest.mark.parametrize("request_", [{"a": 1}, [{"a": 1}], {"instances": [{"a": 1}]}, {"inputs": {"a": [1]}}])
+def test_each_form_of_the_request_is_understood(request_: Any) -> None:
+    check({"golden_request": request_, "golden_answer": {"p": 0.33333333, "label": 1}}, MODEL.predictions)
+
+
+def test_without_a_request_no_model_is_asked() -> None:
+    check({"golden_answer": 1}, lambda _: pytest.fail("asked"))
+
+
+@pytest.mark.parametrize(
+    "answer", [{"p": 0.34, "label": 1}, {"p": 1 / 3}, {"p": 1 / 3, "label": True}, [], [{"p": 1 / 3, "label": 1}] * 2]
+)
+def test_another_answer_is_told_with_both(answer: Any) -> None:
+    with pytest.raises(GoldenMismatch, match="when registered"):
+        check({"golden_request": {"a": 1}, "golden_answer": answer}, MODEL.predictions)
+
+
+def test_a_refused_request_is_told() -> None:
+    def refuse(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        raise ContractViolation([Problem(0, "a", "text", "1")])
+
+    with pytest.raises(GoldenMismatch, match="refuses its own golden request: 1 value"):
+        check({"golden_request": {"a": 1}}, ContractModel(refuse).predictions)
+
+
+def test_the_answer_need_not_be_recorded() -> None:
+    check({"golden_request": {"a": 1}}, lambda request: serialise({"predictions": [request.size]}))

@@ -1,0 +1,250 @@
+"""A use case's own code: refused where it cannot be used, told where it fails, and the same wherever it runs."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow.pyfunc.model import PythonModelContext
+
+from deployment.model_server.http.errors import ApiError
+from deployment.model_server.http.scoring_request import ScoringRequest
+from deployment.model_server.models.loader import ContractModel
+from scoring.contract import ContractViolation
+from scoring.hooks import NO_HOOKS, HookFailed, HookRefused, Hooks
+from scoring.pyfunc import ScoringModel
+from scoring.scorer import Answering, Refused, Scorer
+from tests.unit.frames import ENCODER
+from tests.unit.scoring.test_scorer import PIPELINE
+from training.use_case.use_case import FOLDER, UseCaseRefused, load
+
+BOTH = Answering(("label", "probability"), 0.5)
+GOLDEN: dict[str, Any] = {"theAmount": 1.5, "town": "Bonn", "known": 3}
+OURS = """
+from dataclasses import dataclass
+from math import floor
+
+@dataclass
+class Percent:
+    of: "float"
+
+def to_columns(record):
+    return {"amount": record["theAmount"], "place": record["town"], "known": record["known"]}
+
+def worded(answer, record):
+    return {"town": record["town"], "percent": floor(Percent(100 * answer["probability"]).of)}
+"""
+SENT: list[dict[str, Any]] = [
+    {"theAmount": 1.5, "town": "Bonn", "known": 4},
+    {"theAmount": -1.0, "town": "Aachen", "known": None},
+    {"theAmount": 0.4, "town": "Celle", "known": 0},
+]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package `acme` that can be imported, with a module `hooks` that tests write."""
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "hooks.py").write_text(OURS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0] == "acme"]:
+        del sys.modules[name]
+
+
+def found(before: str | None = "acme.hooks:to_columns", after: str | None = "acme.hooks:worded") -> Hooks:
+    return Hooks.find(before, after, GOLDEN, BOTH.samples())
+
+
+def scorer(hooks: Hooks = NO_HOOKS) -> Scorer:
+    return Scorer(PIPELINE, ENCODER, BOTH, hooks)
+
+
+def expected() -> list[dict[str, Any]]:
+    columns = [{"amount": row["theAmount"], "place": row["town"], "known": row["known"]} for row in SENT]
+    plain = scorer().answer(columns)
+    return [
+        {"town": row["town"], "percent": int(100 * answer["probability"])}
+        for row, answer in zip(SENT, plain, strict=True)
+    ]
+
+
+@pytest.mark.usefixtures("package")
+def test_records_pass_the_hooks_on_their_way_in_and_out() -> None:
+    ours = scorer(found())
+    assert ours.answer(SENT) == expected()
+    assert ours.fields() == {"town": "text", "percent": "integer"}
+    assert ours.hooks.takes == {"theAmount": "number", "town": "text", "known": "integer"}
+
+
+@pytest.mark.usefixtures("package")
+def test_hooks_run_alike_in_every_way_to_ask() -> None:
+    model = ScoringModel()
+    model.scorer = scorer(found())
+    body = ContractModel(model.answer).predictions(ScoringRequest(SENT))
+    framed = model.predict(PythonModelContext({}, {}), pd.DataFrame(SENT))  # type: ignore[no-untyped-call]
+    assert json.loads(body)["predictions"] == expected()
+    assert framed.to_dict("records") == expected()
+    assert model.scorer.outcomes(SENT) == expected()
+
+
+def test_a_version_keeps_the_code_that_its_hooks_had(package: Path, tmp_path: Path) -> None:
+    artifacts = scorer(found()).save(tmp_path)
+    (package / "hooks.py").write_text(OURS.replace("100 *", "1000 *"))
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    both = [Scorer.load(artifacts), Scorer.load(scorer(found()).save(newer))]
+    first, second = ([answer["percent"] for answer in each.answer(SENT)] for each in both)
+    assert first == [answer["percent"] for answer in expected()]
+    assert [percent // 10 for percent in second] == first
+    assert sorted(artifacts) == ["pipeline.skops", "postprocess.py", "preprocess.py", "scorer.json"]
+    assert Path(artifacts["preprocess.py"]).read_text() == OURS
+
+
+def test_a_version_needs_no_module_of_the_name(package: Path, tmp_path: Path) -> None:
+    artifacts = scorer(found()).save(tmp_path)
+    (package / "hooks.py").unlink()
+    assert Scorer.load(artifacts).answer(SENT) == expected()
+    Path(artifacts["preprocess.py"]).write_text("import gone_since\n")
+    with pytest.raises(HookRefused, match=r"acme\.hooks:to_columns cannot be imported: .*gone_since"):
+        Scorer.load(artifacts)
+
+
+@pytest.mark.usefixtures("package")
+def test_the_contract_is_checked_on_what_the_hook_returns() -> None:
+    ours = scorer(found())
+    with pytest.raises(ContractViolation, match="row 1, field 'amount': expected double, got 'much'"):
+        ours.answer([SENT[0], SENT[1] | {"theAmount": "much"}])
+
+
+@pytest.mark.usefixtures("package")
+def test_a_hook_that_raises_is_named_and_gives_no_answer() -> None:
+    ours = scorer(found())
+    with pytest.raises(HookFailed, match=r"^row 1: the hook acme\.hooks:to_columns raised KeyError: 'town'$"):
+        ours.answer([SENT[0], {"theAmount": 1.0}])
+    with pytest.raises(ApiError) as refused:
+        ContractModel(ours.answer).predictions(ScoringRequest([{"theAmount": 1.0}]))
+    assert (refused.value.status, refused.value.details) == (400, {"hook": "acme.hooks:to_columns", "row": 0})
+    assert "acme.hooks:to_columns raised KeyError: 'town'" in refused.value.body()["message"]
+
+
+@pytest.mark.usefixtures("package")
+def test_one_refused_record_leaves_the_answers_of_the_others() -> None:
+    sent = [SENT[0], SENT[1] | {"theAmount": "much"}, {"theAmount": 1.0}, SENT[2]]
+    first, *refused, last = scorer(found()).outcomes(sent)
+    assert [first, last] == [expected()[0], expected()[2]]
+    assert refused == [
+        Refused("amount: expected double, got 'much'"),
+        Refused("the hook acme.hooks:to_columns raised KeyError: 'town'"),
+    ]
+    assert scorer(found()).outcomes([]) == []
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        ('None if record["town"] == "Celle" else answer', "returned None, which is no record with named fields"),
+        ('{1: 2} if record["town"] == "Celle" else answer', "returned {1: 2}, which is no record"),
+        ('{"label": 1} if record["town"] == "Celle" else answer', "answered label (integer), and says label"),
+        ('{**answer, "label": "1"} if record["town"] == "Celle" else answer', "answered label (text)"),
+        ('{**answer, "probability": float("nan")} if record["town"] == "Celle" else answer', "is nan (float)"),
+        ('{**answer, "label": __import__("numpy").int64(1)} if record["town"] == "Celle" else answer', "(int64)"),
+        ('answer if record["town"] != "Celle" else {**answer, "label": 1 / 0}', "raised ZeroDivisionError"),
+    ],
+)
+def test_an_answer_that_is_not_as_the_signature_says_is_no_answer(package: Path, returned: str, told: str) -> None:
+    (package / "hooks.py").write_text(OURS + f"\ndef odd(answer, record):\n    return {returned}\n")
+    ours = scorer(found(after="acme.hooks:odd"))
+    assert len(ours.answer(SENT[:2])) == 2
+    with pytest.raises(HookFailed) as failed:
+        ours.answer(SENT)
+    assert (failed.value.hook, failed.value.row) == ("acme.hooks:odd", 2)
+    assert told in failed.value.reason
+
+
+def test_a_hook_cannot_change_what_was_sent(package: Path) -> None:
+    (package / "hooks.py").write_text(
+        'def eats(record):\n    return {"amount": record.pop("theAmount"), "place": None, "known": None}\n'
+    )
+    sent = [dict(SENT[0])]
+    scorer(found("acme.hooks:eats", None)).answer(sent)
+    assert sent == SENT[:1]
+
+
+@pytest.mark.parametrize(
+    ("source", "before", "after", "told"),
+    [
+        ("", "acme.hooks:to_columns", None, "is no function of acme.hooks"),
+        ("to_columns = 3", "acme.hooks:to_columns", None, "is no function of acme.hooks"),
+        ("async def f(record): return record", "acme.hooks:f", None, "is no function of acme.hooks"),
+        (
+            "def f(record, more): return record",
+            "acme.hooks:f",
+            None,
+            "takes (record, more), and is called as (rec",
+        ),
+        ("def f(answer): return answer", None, "acme.hooks:f", "takes (answer), and is called as (answer, record)"),
+        ("def f(*, record): return record", "acme.hooks:f", None, "takes (*, record)"),
+        ("def f(", "acme.hooks:f", None, "cannot be imported"),
+        ("1 / 0", "acme.hooks:f", None, "cannot be imported: ZeroDivisionError"),
+        ("", "acme.hocks:f", None, "cannot be imported: there is no Python module 'acme.hocks'"),
+        ("", "nowhere.hooks:f", None, "cannot be imported: No module named 'nowhere'"),
+        ("", "math:floor", None, "cannot be imported: there is no Python module 'math'"),
+        ("from . import b\ndef f(record): return b.f(record)", "acme.hooks:f", None, "it imports a module beside it"),
+        ("import acme.b\ndef f(record): return record", "acme.hooks:f", None, "it imports acme;"),
+        ("def f(record):\n  import gone\n  return record", "acme.hooks:f", None, "it imports gone;"),
+        ("def f(record): return record['age']", "acme.hooks:f", None, "raised KeyError: 'age' at the golden request"),
+        (
+            "def f(record): return [record]",
+            "acme.hooks:f",
+            None,
+            "is no record with named fields at the golden",
+        ),
+        ("def f(answer, record): return {'p': None}", None, "acme.hooks:f", "'p' is None (NoneType)"),
+        (
+            "def f(answer, record): return {'p': 'high'} if answer['label'] else {'p': 0}",
+            None,
+            "acme.hooks:f",
+            "it answers p (integer) to one answer of the model, p (text) to another",
+        ),
+    ],
+)
+def test_what_cannot_be_a_hook_is_refused(
+    package: Path, source: str, before: str | None, after: str | None, told: str
+) -> None:
+    (package / "hooks.py").write_text(source)
+    with pytest.raises(HookRefused) as refused:
+        found(before, after)
+    assert str(before or after) in refused.value.failed
+    assert told in refused.value.failed
+
+
+def test_the_packages_of_a_hook_are_those_that_it_imports(package: Path) -> None:
+    (package / "hooks.py").write_text("import re, yaml\nfrom scoring import contract\n" + OURS)
+    assert found().packages() == {"PyYAML"}
+    assert NO_HOOKS.packages() == set()
+
+
+@pytest.mark.parametrize(
+    ("serving", "told"),
+    [
+        ("postprocess: scoring.hooks.probability_bend:add_band", "there is no Python module"),
+        ("postprocess: scoring.hooks.probability_band:ad_band", "is no function of"),
+        ("postprocess: add_band", "should match pattern"),
+        ("preprocess: scoring.hooks.probability_band:add_band", "takes (answer"),
+        ("postproces: scoring.hooks.probability_band:add_band", "Did you mean 'postprocess'?"),
+    ],
+)
+def test_a_use_case_whose_hook_cannot_be_used_is_refused(tmp_path: Path, serving: str, told: str) -> None:
+    good = (FOLDER / "churn.yml").read_text(encoding="utf-8")
+    (tmp_path / "churn.yml").write_text(
+        good.replace("  endpoint: churn", f"  endpoint: churn\n  {serving}"), encoding="utf-8"
+    )
+    with pytest.raises(UseCaseRefused) as refused:
+        load("churn", tmp_path)
+    assert told in str(refused.value)

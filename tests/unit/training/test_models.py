@@ -1,0 +1,289 @@
+"""Families: each fits the rows of its tasks, repeats itself, and survives being written."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from scipy import sparse
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import has_fit_parameter
+
+from lakehouse.arrays import Floats
+from scoring.estimators import dense_where_small
+from scoring.estimators.dense_where_small import DenseWhereSmall
+from scoring.scorer import FIELDS, PIPELINE, Answering, ArtifactRefused, Scorer, predict
+from tests.unit.frames import ENCODER, frame
+from tests.unit.points import POINTS, rows_of
+from training.evaluation.metrics import METRICS, Task
+from training.frame.frame import TrainingFrame
+from training.models import FAMILIES, trees
+from training.models.family import DataFacts
+from training.registry.signature import requirements
+from training.search.fitting import fit, recency_weights
+from training.space.joint_space import Candidate
+from training.space.space import Choice, Dimension, Float, Int, Params
+
+ROWS = rows_of("binary")
+LINEAR = next(point for point in POINTS if point[0] == "logistic_regression")
+ABLE = [(family, params, task) for family, params in POINTS for task in sorted(FAMILIES[family].tasks)]
+
+
+def scorer(family: str, params: Params, rows: TrainingFrame = ROWS) -> Scorer:
+    answering = Answering(FIELDS[rows.task], 0.5, rows.task, rows.classes)
+    pipeline = fit(Candidate(family, params), rows, 0)
+    return Scorer(pipeline, ENCODER, answering, takes=FAMILIES[family].takes)
+
+
+def test_every_family_is_tried_here() -> None:
+    assert {family for family, _ in POINTS} == set(FAMILIES) - {
+        "blend"
+    }  # which tests/unit/search/test_blending.py tries
+    for family, params in POINTS:
+        assert set(params) == set(FAMILIES[family].space)
+
+
+@pytest.mark.parametrize(("family", "params", "task"), ABLE)
+def test_a_family_learns_repeats_itself_and_survives_being_written(
+    tmp_path: Path, family: str, params: Params, task: Task
+) -> None:
+    rows = rows_of(task)
+    first = scorer(family, params, rows)
+    said = first.predicted(rows.features)
+    assert is_better_than_guessing(said, rows) is (family != "dummy")
+    np.testing.assert_array_equal(scorer(family, params, rows).predicted(rows.features), said)
+    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).predicted(rows.features), said)
+
+
+def is_better_than_guessing(said: Floats, rows: TrainingFrame) -> bool:
+    metric, bar = ("r2", 0.4) if rows.task == "regression" else ("roc_auc", 0.75)
+    return METRICS[metric].function(rows.y, said, 0.5) > bar
+
+
+@pytest.mark.parametrize(
+    ("family", "package"), [("lightgbm", "lightgbm"), ("xgboost", "xgboost"), ("catboost", "catboost"), ("knn", None)]
+)
+def test_a_version_requires_the_library_of_its_family_and_no_other(family: str, package: str | None) -> None:
+    needed = {line.partition("==")[0] for line in requirements(scorer(family, dict(POINTS)[family]))}
+    assert needed & {"lightgbm", "xgboost", "catboost"} == ({package} - {None})
+
+
+def test_a_library_that_no_family_needs_is_not_imported() -> None:
+    asked = "import sys, training.use_case.use_case; print({'lightgbm', 'xgboost', 'catboost'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
+def test_rounds_are_found_on_the_newest_rows_and_fitted_on_all(family: str) -> None:
+    model: Any = scorer(family, dict(POINTS)[family]).pipeline["model"]
+    assert 1 <= model.rounds_ < model.rounds
+    told = {"lightgbm": "n_estimators_", "xgboost": "n_estimators", "catboost": "tree_count_"}[family]
+    assert getattr(model.model_, told) == model.rounds_
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
+def test_rows_of_which_only_the_newest_have_a_class_take_all_rounds(family: str) -> None:
+    late = frame(range(100), [0] * 90 + [1] * 10)
+    model: Any = scorer(family, dict(POINTS)[family], late).pipeline["model"]
+    assert model.rounds_ == model.rounds
+
+
+def test_what_a_library_cannot_learn_from_is_told_as_every_family_does() -> None:
+    constant = {name: np.ones(len(ROWS)) for name in ROWS.features}
+    with pytest.raises(ValueError, match=r"catboost cannot learn from these rows: .*constant"):
+        fit(Candidate("catboost", dict(POINTS)["catboost"]), replace(ROWS, features=constant), 0)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("family", ["random_forest", "gradient_boosting"])
+def test_of_many_categories_trees_learn_means_and_of_few_the_categories(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, task: Task
+) -> None:
+    params, rows = dict(POINTS)[family], rows_of(task)
+    places = set(rows.features["place_index"])
+    assert set(first_column(scorer(family, params, rows), rows)) != places  # the amount
+    monkeypatch.setattr(trees, "ORDERED", 3)
+    monkeypatch.setattr(trees, "MOST_CATEGORIES", 3)
+    by_mean = scorer(family, params, rows)
+    means = set(first_column(by_mean, rows))
+    assert len(means) == len(places)
+    assert means.isdisjoint(places)
+    said = by_mean.predicted(rows.features)
+    assert is_better_than_guessing(said, rows)
+    np.testing.assert_array_equal(Scorer.load(by_mean.save(tmp_path)).predicted(rows.features), said)
+
+
+def first_column(fitted: Scorer, rows: TrainingFrame) -> Floats:
+    """What the model sees first; means of categories come before all else."""
+    columns: Floats = fitted.pipeline["categories"].transform(rows.inputs("dense"))[:, 0]
+    return columns
+
+
+def test_recency_changes_what_is_learned() -> None:
+    family, params = LINEAR
+    weighted = scorer(family, {**params, "recency_half_life_days": 30}).predicted(ROWS.features)
+    assert not np.array_equal(weighted, scorer(family, params).predicted(ROWS.features))
+
+
+WEIGHS_CLASSES = [name for name, family in FAMILIES.items() if "class_weight" in family.space]
+
+
+def test_every_family_that_takes_weights_weighs_classes() -> None:
+    able = {name for name, family in FAMILIES.items() if family.searched and family.takes_weights}
+    assert {name for name in able if "binary" in FAMILIES[name].tasks} == set(WEIGHS_CLASSES)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@pytest.mark.parametrize("family", WEIGHS_CLASSES)
+def test_balanced_classes_make_a_rare_one_more_probable(family: str, task: Task) -> None:
+    rows = rows_of(task)
+    rare = len(rows.classes) - 1
+    rows = replace(rows, y=np.where((rows.y == rare) & (np.arange(len(rows)) % 3 > 0), 0, rows.y))
+
+    def probable(class_weight: str | None) -> float:
+        params = {**dict(POINTS)[family], "class_weight": class_weight}
+        pipeline: Any = fit(Candidate(family, params), rows, 0)
+        return float(pipeline.predict_proba(rows.inputs(FAMILIES[family].takes))[:, rare].mean())
+
+    assert probable("balanced") > 1.2 * probable(None)
+
+
+def test_without_a_half_life_all_rows_weigh_the_same() -> None:
+    assert recency_weights(np.array([0.0, 500.0]), None).tolist() == [1, 1]
+
+
+def test_rows_stay_sparse_where_dense_ones_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(DenseWhereSmall().fit(ROWS.x).transform(ROWS.x), np.ndarray)
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
+    assert DenseWhereSmall().fit(ROWS.x).transform(ROWS.x) is ROWS.x
+
+
+def test_neighbours_among_sparse_rows_survive_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
+    ours = scorer("knn", next(params for family, params in POINTS if family == "knn"))
+    assert sparse.issparse(ours.pipeline[-1]._fit_X)
+    read = Scorer.load(ours.save(tmp_path))
+    assert np.array_equal(read.predicted(ROWS.features), ours.predicted(ROWS.features))
+
+
+def test_a_file_with_types_of_no_family_is_refused(tmp_path: Path) -> None:
+    artifacts = scorer(*LINEAR).save(tmp_path)
+    for harm in (Path.unlink, partial(subprocess.call, ["true"])):
+        skops.io.dump(FunctionTransformer(harm), artifacts[PIPELINE])
+        with pytest.raises(ArtifactRefused, match=r"not trusted: (pathlib|subprocess)"):
+            Scorer.load(artifacts)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [lambda: Int(5, 5), lambda: Float(1, 0), lambda: Float(0, 1, log=True), lambda: Choice(())],
+)
+def test_a_dimension_that_cannot_be_is_refused(declared: object) -> None:
+    assert callable(declared)
+    with pytest.raises(ValueError, match=r"bound|above 0|at least one"):
+        declared()
+
+
+@pytest.mark.parametrize(
+    ("half_life", "weights"),
+    [
+        (30, [1, 0.5, 0.25, 2**-0.5]),
+        (60, [1, 2**-0.5, 0.5, 2**-0.25]),
+        (None, [1, 1, 1, 1]),
+    ],
+)
+def test_a_weight_halves_with_every_half_life(half_life: int | None, weights: list[float]) -> None:
+    assert recency_weights(np.array([0.0, 30, 60, 15]), half_life).tolist() == pytest.approx(weights)
+
+
+@pytest.mark.parametrize("name", dict(POINTS))
+def test_a_family_says_rightly_whether_it_takes_weights(name: str) -> None:
+    family, params = FAMILIES[name], dict(POINTS)[name]
+    task = min(family.tasks)
+    model = family.build(params, 0, DataFacts(task, 2, {})).named_steps["model"]
+    assert has_fit_parameter(model, "sample_weight") is family.takes_weights
+    assert ("recency_half_life_days" in family.space) is (family.takes_weights and family.searched)
+
+
+@pytest.mark.parametrize(("family", "params", "task"), [able for able in ABLE if able[2] != "regression"])
+def test_a_family_gives_probabilities_that_sum_to_one(family: str, params: Params, task: Task) -> None:
+    rows = rows_of(task)
+    pipeline: Any = fit(Candidate(family, params), rows, 0)
+    said = pipeline.predict_proba(rows.inputs(FAMILIES[family].takes))
+    assert pipeline.classes_.tolist() == list(range(len(rows.classes)))
+    np.testing.assert_allclose(said.sum(axis=1), 1)
+    assert said.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("family", "params"), [each for each in POINTS if FAMILIES[each[0]].space and "binary" in FAMILIES[each[0]].tasks]
+)
+def test_a_feature_that_is_the_same_in_every_row_is_taken_and_says_nothing(family: str, params: Params) -> None:
+    features = {**ROWS.features, "known": np.full(len(ROWS), 7.0)}
+    rows = replace(ROWS, features=features, x=ENCODER.matrix(features).values)
+    said = predict(fit(Candidate(family, params), rows, 0), "binary", rows.inputs(FAMILIES[family].takes))
+    assert np.isfinite(said).all()
+    assert roc_auc_score(rows.y, said) > 0.8
+
+
+@pytest.mark.parametrize(("family", "params", "task"), ABLE)
+def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params, task: Task) -> None:
+    rows = rows_of(task, 40)
+    before = rows.fingerprint()
+    fit(Candidate(family, params), rows, 0)
+    assert rows.fingerprint() == before
+
+
+@pytest.mark.parametrize(("limit", "dense_rows"), [(3 * 5 * 4, True), (3 * 5 * 4 - 1, False)])
+def test_the_limit_counts_the_bytes_of_single_precision(
+    monkeypatch: pytest.MonkeyPatch, limit: int, dense_rows: bool
+) -> None:
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", limit)
+    rows = sparse.csr_matrix(np.eye(3, 5))
+    assert isinstance(DenseWhereSmall().fit(rows).transform(rows), np.ndarray) is dense_rows
+
+
+def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
+    few, many = sparse.csr_matrix(np.eye(2, 5)), sparse.csr_matrix(np.eye(50, 5))
+    assert sparse.issparse(DenseWhereSmall().fit(many).transform(few))
+    made_dense = DenseWhereSmall().fit(few).transform(many)
+    assert isinstance(made_dense, np.ndarray)
+    assert made_dense.dtype == np.float32
+    assert made_dense.tolist() == many.toarray().tolist()
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_neighbours_are_the_same_among_dense_and_sparse_rows(monkeypatch: pytest.MonkeyPatch, distance: str) -> None:
+    params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": distance, "numeric_shape": "as_is"}
+    among_dense = scorer("knn", params).predicted(ROWS.features)
+    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 0)
+    np.testing.assert_array_equal(scorer("knn", params).predicted(ROWS.features), among_dense)
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        (lambda: Int(5, 5), "the lower bound 5 is not below the upper bound 5"),
+        (lambda: Int(0, 9, log=True), "must begin above 0, and this one begins at 0"),
+        (lambda: Float(1, 0.5), "the lower bound 1 is not below the upper bound 0.5"),
+        (lambda: Float(-1, 1, log=True), "must begin above 0, and this one begins at -1"),
+        (lambda: Choice(()), "a Choice needs at least one value"),
+    ],
+)
+def test_a_dimension_that_cannot_be_names_its_bounds(declared: Callable[[], Dimension], told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        declared()
+
+
+def test_a_range_from_zero_and_a_single_choice_can_be() -> None:
+    assert (Int(0, 1).low, Float(-1, 0).high, Choice((None,)).values) == (0, 0, (None,))
