@@ -7,11 +7,11 @@ from lakehouse.errors import LakehouseError
 TRAVEL_LIMIT = 64 * 2**20  # bytes with each task
 
 
-class WorkersSeeNoFolder(LakehouseError):
+class TooLargeToTravel(LakehouseError):
     """The workers do not see the folder, and its content is too large to travel with a task."""
 
     @classmethod
-    def of(cls, content: str, folder: str | Path, alternative: str | None = None) -> "WorkersSeeNoFolder":
+    def of(cls, content: str, folder: str | Path, alternative: str | None = None) -> "TooLargeToTravel":
         """Name the content (with its size, where known), its folder, and another way out for the hint."""
         return cls(
             f"the workers do not see {folder}, and {content} is larger than the {TRAVEL_LIMIT / 2**20:,.0f} MiB "
