@@ -1,12 +1,14 @@
-"""What a scoring request must look like, and how a breach is told: by row and field."""
+"""The input contract: check of request records; every violation names its row and field."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lakehouse.errors import LakehouseError, nearest
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding
+
+MISSING_FIELD = "nothing: the field is missing"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,12 @@ class Problem:
 
 
 class ContractViolation(LakehouseError):
-    """A request was refused; `problems` says which values, `found` how many there are in all."""
+    """A refused request.
+
+    Attributes:
+        problems: the first `SHOWN` wrong values.
+        found: number of wrong values.
+    """
 
     SHOWN = 20
 
@@ -40,9 +47,9 @@ class ContractViolation(LakehouseError):
 def check(
     records: Sequence[Mapping[str, Any]], encoder: Encoder, encodings: Sequence[Encoding] | None = None
 ) -> None:
-    """Hold every record to the encoder, or to some of its encodings: each field, no other, and values that it takes.
+    """Check records against the encoder, or some of its encodings: every field, no other, accepted values only.
 
-    A field that may be null must still be there: a forgotten field is no statement that the value is unknown.
+    A nullable field must still be present: a forgotten field does not mean that its value is unknown.
 
     Raises:
         ContractViolation: with every value that is wrong.
@@ -52,33 +59,37 @@ def check(
     problems = [
         problem
         for row, record in enumerate(records)
-        for problem in [*_fields(row, record, known), *_values(row, record, encoder, encodings)]
+        for problem in [*unknown_fields(record, known, row), *_wrong_values(row, record, encoder, encodings)]
     ]
     if problems:
         raise ContractViolation(problems)
 
 
-def _fields(row: int, record: Mapping[str, Any], known: set[str]) -> list[Problem]:
+def unknown_fields(record: Mapping[str, Any], known: Collection[str], row: int = 0) -> list[Problem]:
+    """One problem for each field of the record that is not known."""
     return [
-        Problem(row, str(field), f"no such field. {nearest(str(field), sorted(known))}", _shown(record[field]))
+        Problem(row, str(field), f"no such field. {nearest(str(field), sorted(known))}", format_value(record[field]))
         for field in record
         if field not in known
     ]
 
 
-def _values(row: int, record: Mapping[str, Any], encoder: Encoder, encodings: Sequence[Encoding]) -> list[Problem]:
+def format_value(value: object) -> str:
+    """A value in at most 60 characters."""
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _wrong_values(
+    row: int, record: Mapping[str, Any], encoder: Encoder, encodings: Sequence[Encoding]
+) -> list[Problem]:
     problems: dict[str, Problem] = {}
     for encoding in encodings:
         if encoding.column not in record:
-            problem = Problem(row, encoding.column, encoder.expected(encoding), "nothing: the field is missing")
-        elif not encoder.accepts(encoding, record[encoding.column]):
-            problem = Problem(row, encoding.column, encoder.expected(encoding), _shown(record[encoding.column]))
+            got = MISSING_FIELD
+        elif not encoding.accepts(record[encoding.column], encoder):
+            got = format_value(record[encoding.column])
         else:
             continue
-        problems.setdefault(encoding.column, problem)
+        problems.setdefault(encoding.column, Problem(row, encoding.column, encoding.expected(encoder), got))
     return list(problems.values())
-
-
-def _shown(value: object) -> str:
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

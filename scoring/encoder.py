@@ -8,24 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from scoring.encodings import (
-    Categorical,
-    CategoryIndex,
-    Cohort,
-    Encoding,
-    FeatureColumns,
-    OneHot,
-    Ordinal,
-    Values,
-    Vocabularies,
-)
+from scoring.encodings import Encoding, FeatureColumns, UnknownCategories, Values, Vocabularies
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-FEW = 30  # categories that a refusal lists
-UnknownCategories = Literal["refuse", "missing"]  # what becomes of a category that nobody listed
-MatrixFormat = Literal["sparse", "dense"]  # what a learner takes: `Encoder.matrix`, or `Encoder.dense`
+MatrixFormat = Literal["sparse", "dense"]  # input of a learner: `Encoder.matrix` or `Encoder.dense`
 
 
 @dataclass(frozen=True)
@@ -42,9 +30,9 @@ class Encoder:
 
     Attributes:
         encodings: in the order of the feature table.
-        vocabularies: for each index table the categories by their integer; place 0 stands for unknown.
-        features: the feature columns that the model takes, in matrix order.
-        unknown_categories: of records; in feature columns an index newer than the vocabulary is always 0.
+        vocabularies: the categories of each index table by their integer; 0 stands for unknown.
+        features: the feature columns that the model reads, in matrix order.
+        unknown_categories: policy for records; in feature columns an index newer than the vocabulary is always 0.
     """
 
     encodings: tuple[Encoding, ...]
@@ -52,43 +40,35 @@ class Encoder:
     features: tuple[str, ...]
     unknown_categories: UnknownCategories = "refuse"
 
-    def accepts(self, encoding: Encoding, value: object) -> bool:
-        """Whether a record may have the value: as the encoding says, and of an index a category that it has."""
-        if self.unknown_categories == "missing" and isinstance(encoding, Categorical):
-            return value is None or isinstance(value, str)
-        if isinstance(encoding, CategoryIndex) and isinstance(value, str):
-            return value in self._listed[encoding.index]
-        return encoding.accepts(value)
+    def known_categories(self, index_table: str) -> frozenset[str]:
+        """The categories of an index table, for quick membership tests."""
+        return self._known_categories[index_table]
 
-    def expected(self, encoding: Encoding) -> str:
-        """The same in words."""
-        if isinstance(encoding, Categorical) and self.unknown_categories == "missing":
-            return "text or null"
-        if not isinstance(encoding, CategoryIndex):
-            return encoding.expected()
-        categories = self.categories_of(encoding)
-        few = len(categories) <= FEW
-        return (f"one of {', '.join(categories)}" if few else f"a category of {encoding.index}") + " or null"
+    def by_column(self) -> Mapping[str, Sequence[Encoding]]:
+        """The encodings that describe each raw column: all of it, or without those that leave it to the others."""
+        columns: dict[str, list[Encoding]] = {}
+        for encoding in self.encodings:
+            columns.setdefault(encoding.column, []).append(encoding)
+        return {column: [e for e in every if e.describes_column] or every for column, every in columns.items()}
 
-    def categories_of(self, encoding: OneHot | Ordinal | CategoryIndex) -> Sequence[str]:
-        """The categories that an encoding lists."""
-        return self.vocabularies[encoding.index][1:] if isinstance(encoding, CategoryIndex) else encoding.categories
+    def feature_indices(self, encoding: Encoding) -> list[int]:
+        """Indices of the encoding's feature columns in a row."""
+        return [index for index, name in enumerate(self.features) if name in encoding.features]
 
     def features_of(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Values]:
-        """The feature columns of raw records that have been checked before."""
+        """Feature columns of checked raw records."""
         columns: dict[str, Values] = {}
         for encoding in self.encodings:
-            values = [self._read(encoding, record[encoding.column]) for record in records]
-            columns |= encoding.encode(values, self.vocabularies)
+            columns |= encoding.encode([record[encoding.column] for record in records], self.vocabularies)
         return {name: columns[name] for name in self.features}
 
     def matrix(self, columns: FeatureColumns) -> Matrix:
-        """Feature columns side by side; an index of n categories as n + 1 columns of 0/1 in sparse form.
+        """Feature columns side by side; an index of n categories as n + 1 columns of 0/1 in sparse format.
 
         Nothing is widened: an index column of any cardinality costs one stored value a row. The arrays of the result
-        are filled in place, so that nothing of their size exists beside them.
+        are filled in place, which saves a second copy in memory.
         """
-        from scipy import sparse  # whoever answers by a compiled form does without
+        from scipy import sparse  # a compiled model predicts without scipy
 
         sizes = self._index_sizes()
         rows = len(columns[self.features[0]]) if self.features else 0
@@ -102,7 +82,7 @@ class Encoder:
         for feature in self.features:
             values = columns[feature]
             if feature in sizes:
-                # A category that is newer than the vocabulary is unknown to the model.
+                # The model does not know a category that is newer than the vocabulary.
                 indices[free] = len(names) + np.where(values < sizes[feature], values, 0)
                 data[free] = 1
                 free += 1
@@ -121,29 +101,26 @@ class Encoder:
         sizes = self._index_sizes()
         rows = len(columns[self.features[0]]) if self.features else 0
         values = np.empty((rows, len(self.features)))
-        for place, feature in enumerate(self.features):
+        for index, feature in enumerate(self.features):
             column = columns[feature]
-            values[:, place] = np.where(column < sizes[feature], column, 0) if feature in sizes else column
+            values[:, index] = np.where(column < sizes[feature], column, 0) if feature in sizes else column
         return values
 
-    def inputs(self, form: MatrixFormat, columns: FeatureColumns) -> Any:
-        """Feature columns in the form that a learner takes."""
-        return self.matrix(columns).values if form == "sparse" else self.dense(columns)
+    def inputs(self, matrix_format: MatrixFormat, columns: FeatureColumns) -> Any:
+        """Feature columns in the matrix format of a learner."""
+        return self.matrix(columns).values if matrix_format == "sparse" else self.dense(columns)
 
     def categories(self) -> Mapping[int, int]:
-        """Of each feature that is an index, by its place in `dense`, how many categories it has, unknown included."""
+        """Number of categories, unknown included, of each column of `dense` that is a category index."""
         sizes = self._index_sizes()
-        return {place: sizes[feature] for place, feature in enumerate(self.features) if feature in sizes}
-
-    def _read(self, encoding: Encoding, value: Any) -> Any:
-        """A category that nobody listed as a missing one; anything else as it is."""
-        unlisted = isinstance(encoding, OneHot | Ordinal) and value not in encoding.categories
-        return None if unlisted else value
+        return {index: sizes[feature] for index, feature in enumerate(self.features) if feature in sizes}
 
     @cached_property
-    def _listed(self) -> Mapping[str, frozenset[str]]:
+    def _known_categories(self) -> Mapping[str, frozenset[str]]:
         return {index: frozenset(words[1:]) for index, words in self.vocabularies.items()}
 
     def _index_sizes(self) -> dict[str, int]:
-        sizes = {e.feature: len(self.vocabularies[e.index]) for e in self.encodings if isinstance(e, CategoryIndex)}
-        return sizes | {e.feature: len(e.bounds) + 2 for e in self.encodings if isinstance(e, Cohort)}
+        sizes: dict[str, int] = {}
+        for encoding in self.encodings:
+            sizes |= encoding.index_sizes(self.vocabularies)
+        return sizes

@@ -1,10 +1,11 @@
 {#
-  From one raw column to feature columns. Each macro can be called alone. `encoded_features` calls them for a list
-  that a feature table declares at its head and puts into its `meta.encodings`: there the endpoint reads the same
-  list, and encodes a request as the table was encoded.
+  Raw columns as feature columns. Each macro can be called alone. `encoded_features` calls `encode_<as>` for each
+  encoding of a list that a feature table declares at its head and puts into its `meta.encodings`. The endpoint reads
+  the same list and encodes a request like the table. To add an encoding, write its `encode_` macro here and its
+  class in `scoring/encodings`.
 #}
 
-{# The slug of a category, as it ends a column's name: 'Baden-Württemberg' -> 'baden_wuerttemberg'. #}
+{# Slug of a category, the suffix of a column's name: 'Baden-Württemberg' -> 'baden_wuerttemberg'. #}
 {% macro category_slug(category) -%}
   {{ return(modules.re.sub('[^a-z0-9]+', '_', spelt_plainly(category)).strip('_')) }}
 {%- endmacro %}
@@ -28,12 +29,12 @@
   end as {{ column }}_cohort
 {%- endmacro %}
 
-{# The category's integer from its index table (see `category_index`), joined beforehand; 0 is unknown. #}
+{# The category's integer from its index table (see `category_index`), joined before; 0 is unknown. #}
 {% macro indexed(column) -%}
   coalesce({{ column }}_index, 0) as {{ column }}_index
 {%- endmacro %}
 
-{# The rank of an ordered category, from 1; NULL takes the imputed one, and is marked. #}
+{# The rank of an ordered category, from 1; NULL becomes the rank of the imputed category and is marked. #}
 {% macro ordinal(column, categories, impute) -%}
   case coalesce({{ column }}, '{{ impute }}')
     {%- for category in categories %}
@@ -43,7 +44,7 @@
   {{ is_missing(column) }}
 {%- endmacro %}
 
-{# A number as it is; where `impute` is given, NULL takes it, and is marked. #}
+{# A number as it is; with `impute`, NULL becomes that value and is marked. #}
 {% macro number(column, impute=none) -%}
   {%- if impute is none -%} {{ column }}
   {%- else -%} coalesce({{ column }}, {{ impute }}) as {{ column }},
@@ -60,26 +61,25 @@
   cast({{ column }} is null as int) as {{ column }}_is_missing
 {%- endmacro %}
 
+{# One macro for each `as` of an encoding. #}
+{% macro encode_number(encoding) -%} {{ number(encoding.column, encoding.get('impute')) }} {%- endmacro %}
+{% macro encode_flag(encoding) -%} {{ flag(encoding.column) }} {%- endmacro %}
+{% macro encode_cohort(encoding) -%} {{ age_cohort(encoding.column, encoding.bounds) }} {%- endmacro %}
+{% macro encode_one_hot(encoding) -%} {{ one_hot(encoding.column, encoding.categories) }} {%- endmacro %}
+{% macro encode_ordinal(encoding) -%}
+  {{ ordinal(encoding.column, encoding.categories, encoding.impute) }}
+{%- endmacro %}
+{% macro encode_category_index(encoding) -%} {{ indexed(encoding.column) }} {%- endmacro %}
+
 {# The feature columns of a list of encodings, in its order. #}
 {% macro encoded_features(encodings) -%}
   {%- for encoding in encodings -%}
-    {%- set column, kind = encoding.column, encoding['as'] -%}
-    {%- if kind == 'number' %}
-  {{ number(column, encoding.get('impute')) }}
-    {%- elif kind == 'flag' %}
-  {{ flag(column) }}
-    {%- elif kind == 'cohort' %}
-  {{ age_cohort(column, encoding.bounds) }}
-    {%- elif kind == 'one_hot' %}
-  {{ one_hot(column, encoding.categories) }}
-    {%- elif kind == 'ordinal' %}
-  {{ ordinal(column, encoding.categories, encoding.impute) }}
-    {%- elif kind == 'category_index' %}
-  {{ indexed(column) }}
-    {%- else -%}
-      {{ exceptions.raise_compiler_error("no encoding '" ~ kind ~ "' for column '" ~ column
-         ~ "'. Known: number, flag, cohort, one_hot, ordinal, category_index.") }}
-    {%- endif -%}
-    {{ ',' if not loop.last }}
+    {%- set kind = encoding['as'] -%}
+    {%- if 'encode_' ~ kind not in context -%}
+      {%- set known = context.keys() | select('match', 'encode_') | map('replace', 'encode_', '') | sort -%}
+      {{ exceptions.raise_compiler_error("no encoding '" ~ kind ~ "' for column '" ~ encoding.column
+         ~ "'. Known: " ~ known | join(', ') ~ ".") }}
+    {%- endif %}
+  {{ context['encode_' ~ kind](encoding) }}{{ ',' if not loop.last }}
   {%- endfor %}
 {%- endmacro %}

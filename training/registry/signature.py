@@ -1,7 +1,7 @@
 """What passes between a caller and a version, as MLflow says it, and which packages a version needs."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-from scoring.encodings import Cohort, Encoding, Flag, Number
+from scoring.encodings import Encoding
 from scoring.estimators.early_stopping import EarlyStoppingBooster
 from scoring.hooks.fields import Kind
 from scoring.hooks.source import BROUGHT_ALONG, distributions
@@ -32,10 +32,8 @@ _SENT: Mapping[Kind, DataType] = {**_ANSWERED, "integer": DataType.double}
 def signature(scorer: Scorer) -> ModelSignature:
     """The fields that a caller sends, and those of an answer; where there are hooks, outside of them."""
     takes = scorer.hooks.takes
-    # A cohort takes what the number of the same column takes.
-    raw = [encoding for encoding in scorer.encoder.encodings if not isinstance(encoding, Cohort)]
     inputs: list[ColSpec | TensorSpec] = [ColSpec(_SENT[kind], name, required=False) for name, kind in takes.items()]
-    inputs = inputs or [_column(encoding) for encoding in raw]
+    inputs = inputs or [_column(column, encodings) for column, encodings in scorer.encoder.by_column().items()]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(_ANSWERED[kind], name) for name, kind in scorer.fields().items()]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
@@ -55,13 +53,8 @@ def requirements(scorer: Scorer) -> list[str]:
     return [f"{package}=={installed(package)}" for package in sorted(needed)]
 
 
-def _column(encoding: Encoding) -> ColSpec:
-    if isinstance(encoding, Number):
-        # A double even where only whole numbers are taken: pandas has no other column with missing values.
-        return ColSpec(DataType.double, encoding.column, required=encoding.impute is None)
-    if isinstance(encoding, Flag):
-        return ColSpec(DataType.boolean, encoding.column, required=True)
-    return ColSpec(DataType.string, encoding.column, required=False)
+def _column(name: str, encodings: Sequence[Encoding]) -> ColSpec:
+    return ColSpec(_SENT[encodings[0].field_kind], name, required=not all(each.nullable for each in encodings))
 
 
 def _modules(fitted: object) -> set[str]:

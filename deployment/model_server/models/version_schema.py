@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from scoring.encoder import Encoder
-from scoring.encodings import LARGEST, Cohort, Encoding, Flag, Number
 from scoring.hooks import Fields
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 JsonSchema = dict[str, Any]
 ANYTHING: JsonSchema = {}
-LISTED = 1000  # categories of a field; of one that has more the document says where they stand
 _JSON_TYPES = {
     "boolean": "boolean", "integer": "integer", "long": "integer", "float": "number", "double": "number",
     "string": "string", "binary": "string", "datetime": "string",
@@ -70,11 +68,12 @@ def of_signature(metadata: "Metadata", registered: float, example: Mapping[str, 
 
 
 def by_column(encoder: Encoder) -> dict[str, JsonSchema]:
-    """The schema of each raw column. A cohort takes what the number of the same column takes."""
-    columns: dict[str, list[Encoding]] = {}
-    for encoding in encoder.encodings:
-        columns.setdefault(encoding.column, []).append(encoding)
-    return {column: _all_of(of_column, encoder) for column, of_column in columns.items()}
+    """The schema of each raw column."""
+    schemas: dict[str, JsonSchema] = {}
+    for column, encodings in encoder.by_column().items():
+        first, *others = (encoding.json_schema(encoder) for encoding in encodings)
+        schemas[column] = {"allOf": [first, *others]} if others else first
+    return schemas
 
 
 def by_kind(fields: Fields, *, nullable: bool) -> dict[str, JsonSchema]:
@@ -87,31 +86,6 @@ def closed(properties: Mapping[str, JsonSchema], required: Sequence[str] | None 
     """An object of these fields and no others; all of them must be there unless `required` says which."""
     names = list(properties) if required is None else list(required)
     return {"type": "object", "properties": dict(properties), "required": names, "additionalProperties": False}
-
-
-def _all_of(encodings: Sequence[Encoding], encoder: Encoder) -> JsonSchema:
-    strict = [encoding for encoding in encodings if not isinstance(encoding, Cohort)] or encodings
-    schemas = [_schema(encoding, encoder) for encoding in strict]
-    return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
-
-
-def _schema(encoding: Encoding, encoder: Encoder) -> JsonSchema:
-    if isinstance(encoding, Number):
-        kind = "integer" if encoding.type == "integer" else "number"
-        low = -LARGEST if encoding.minimum is None else encoding.minimum
-        high = LARGEST if encoding.maximum is None else encoding.maximum
-        return {"type": kind if encoding.impute is None else [kind, "null"], "minimum": low, "maximum": high}
-    if isinstance(encoding, Flag):
-        return {"type": "boolean"}
-    if isinstance(encoding, Cohort):
-        return {"type": ["number", "null"], "minimum": -LARGEST, "maximum": LARGEST}
-    text: JsonSchema = {"type": ["string", "null"]}
-    if encoder.unknown_categories == "missing":
-        return text
-    categories = encoder.categories_of(encoding)
-    if len(categories) > LISTED:
-        return text | {"description": encoder.expected(encoding)}
-    return text | {"enum": [*categories, None]}
 
 
 def _rows(schema: "Schema | None") -> tuple[JsonSchema, bool]:

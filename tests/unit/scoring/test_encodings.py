@@ -1,19 +1,25 @@
 """Encodings: raw values to feature columns to one sparse matrix."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
+from lakehouse.settings import PROJECT
 from scoring.encoder import Encoder
-from scoring.encodings import ENCODINGS, Encoding, index_tables, slug
+from scoring.encodings import ENCODINGS, KINDS, Encoding, Flag, index_tables, slug
 
 INF, NAN = float("inf"), float("nan")
 
 
 def encoding(**declared: Any) -> Encoding:
     return ENCODINGS.validate_python([declared | {"column": "c"}])[0]
+
+
+def alone(one: Encoding, *categories: str, **options: Any) -> Encoder:
+    """An encoder of one encoding, whose index has these categories."""
+    return Encoder((one,), {"gold.i": ("", *categories)}, one.features, **options)
 
 
 NUMBER = {"as": "number", "minimum": 1, "maximum": 9}
@@ -55,13 +61,14 @@ def test_values_become_features(
         (COHORT, [None, 3, 3.5], ["3", NAN, True]),
         (ONE_HOT, ["red", None], ["Red", "", 1, ["red"]]),
         (ORDINAL, ["low", None], ["mid", 1]),
-        (INDEX, ["anything", None], [1, True, ["a"]]),
+        (INDEX, ["anything", None], [1, True, ["a"], "", "anything else"]),
     ],
 )
 def test_only_values_of_the_kind_are_accepted(declared: dict[str, Any], good: list[Any], bad: list[Any]) -> None:
-    kind = encoding(**declared)
-    assert [value for value in good if not kind.accepts(value)] == []
-    assert [value for value in bad if kind.accepts(value)] == []
+    one = encoding(**declared)
+    context = alone(one, "anything")
+    assert [value for value in good if not one.accepts(value, context)] == []
+    assert [value for value in bad if one.accepts(value, context)] == []
 
 
 def encoder(vocabulary: tuple[str, ...]) -> Encoder:
@@ -111,11 +118,35 @@ def test_index_tables_are_named_once() -> None:
         (COHORT, "a number or null"),
         (ONE_HOT, "one of red, dark blue or null"),
         (ORDINAL, "one of low, high or null"),
-        (INDEX, "text or null"),
+        (INDEX, "one of a, b or null"),
     ],
 )
-def test_each_kind_says_what_it_takes(declared: dict[str, Any], expected: str) -> None:
-    assert encoding(**declared).expected() == expected
+def test_an_encoding_describes_accepted_values(declared: dict[str, Any], expected: str) -> None:
+    one = encoding(**declared)
+    assert one.expected(alone(one, "a", "b")) == expected
+
+
+@pytest.mark.parametrize("declared", [ONE_HOT, ORDINAL, INDEX])
+def test_unlisted_categories_are_any_text_where_they_are_missing(declared: dict[str, Any]) -> None:
+    one = encoding(**declared)
+    context = alone(one, "a", unknown_categories="missing")
+    assert one.expected(context) == "text or null"
+    assert one.accepts("Atlantis", context) and not one.accepts(7, context)
+    assert one.json_schema(context) == {"type": ["string", "null"]}
+
+
+def test_every_kind_has_its_sql_macro() -> None:
+    macros = (PROJECT / "dbt_project" / "macros" / "encodings.sql").read_text(encoding="utf-8")
+    declared = [NUMBER, FLAG, COHORT, ONE_HOT, ORDINAL, INDEX]
+    assert [each["as"] for each in declared] == list(KINDS)
+    assert [each["as"] for each in declared if f"macro {encoding(**each).sql_macro}(" not in macros] == []
+
+
+def test_a_kind_cannot_be_defined_twice() -> None:
+    with pytest.raises(TypeError, match="encoding 'flag' is defined twice: Flag and Second"):
+
+        class Second(Flag):
+            kind: Literal["flag"] = Field(alias="as")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +169,8 @@ def test_each_kind_says_what_it_takes(declared: dict[str, Any], expected: str) -
 def test_bounds_are_included_and_one_may_be_open(
     minimum: float | None, maximum: float | None, value: object, taken: bool
 ) -> None:
-    assert encoding(**{"as": "number", "minimum": minimum, "maximum": maximum}).accepts(value) is taken
+    number = encoding(**{"as": "number", "minimum": minimum, "maximum": maximum})
+    assert number.accepts(value, alone(number)) is taken
 
 
 @pytest.mark.parametrize(

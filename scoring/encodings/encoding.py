@@ -1,0 +1,160 @@
+"""Base class of an encoding: everything that training, endpoint, batch and report need to know about one kind."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from scoring.encodings.row_writers import EncodedRow, RowCells, RowWriter, choice_writer, row_cells, write_cells
+from scoring.hooks.fields import Kind
+
+Values = npt.NDArray[np.number[Any]]  # of a request float64; of a table as narrow as the table has them
+FeatureColumns = Mapping[str, Values]
+Vocabularies = Mapping[str, Sequence[str]]  # index table -> categories by integer; 0 stands for unknown
+UnknownCategories = Literal["refuse", "missing"]  # policy for a category that is not listed
+FeatureType = Literal["boolean", "numeric", "categorical"]
+JsonSchema = dict[str, Any]
+
+KINDS: "dict[str, type[Encoding]]" = {}  # every encoding by its `as:` in YAML, in the order of definition
+
+
+class EncodingContext(Protocol):
+    """What training freezes for all encodings of a use case; `Encoder` has it."""
+
+    @property
+    def vocabularies(self) -> Vocabularies: ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The feature columns that the model reads, in matrix order."""
+
+    @property
+    def unknown_categories(self) -> UnknownCategories: ...
+
+    def known_categories(self, index_table: str) -> frozenset[str]: ...
+
+
+@dataclass(frozen=True)
+class RowCategories:
+    """The category of each row, read back from feature columns.
+
+    Attributes:
+        label: name of the categorical input in the report.
+        names: name of each category; the first may be "unknown".
+        indices: (rows,) index of each row's category in `names`.
+    """
+
+    label: str
+    names: tuple[str, ...]
+    indices: npt.NDArray[np.int64]
+
+
+class Encoding(BaseModel, ABC):
+    """One raw column as feature columns.
+
+    A new kind is one subclass with its `kind` as a literal, and one SQL macro of the name `sql_macro()`.
+
+    Attributes:
+        column: the raw column.
+        kind: `as:` in YAML.
+        field_kind: type of a request value, for the MLflow signature.
+        feature_type: type of the feature columns in the feature catalogue.
+        ordered: the values have an order, by which the report shades them.
+        describes_column: False leaves the description of the column to its other encodings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    field_kind: ClassVar[Kind] = "number"
+    feature_type: ClassVar[FeatureType] = "numeric"
+    ordered: ClassVar[bool] = True
+    describes_column: ClassVar[bool] = True
+
+    column: str
+    kind: str = Field(alias="as")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        for kind in get_args(cls.model_fields["kind"].annotation):  # none of a class that only other kinds inherit
+            if kind in KINDS:
+                raise TypeError(f"encoding '{kind}' is defined twice: {KINDS[kind].__name__} and {cls.__name__}")
+            KINDS[kind] = cls
+
+    @property
+    def sql_macro(self) -> str:
+        """The macro in `dbt_project/macros` that makes the same feature columns; `encoded_features` calls it."""
+        return f"encode_{self.kind}"
+
+    @property
+    def nullable(self) -> bool:
+        """True if a request may send null."""
+        return True
+
+    @property
+    def index_table(self) -> str | None:
+        """The index table whose vocabulary the encoding needs."""
+        return None
+
+    @property
+    @abstractmethod
+    def features(self) -> tuple[str, ...]:
+        """Names of the feature columns."""
+
+    @abstractmethod
+    def encode_columns(self, values: Sequence[Any], vocabularies: Vocabularies) -> Sequence[Sequence[float]]:
+        """Encode checked values: one sequence of numbers for each feature column."""
+
+    def encode(self, values: Sequence[Any], vocabularies: Vocabularies) -> dict[str, Values]:
+        """Encode checked values as arrays by feature column."""
+        columns = self.encode_columns(values, vocabularies)
+        arrays = (np.asarray(column, dtype=np.float64) for column in columns)
+        return dict(zip(self.features, arrays, strict=True))
+
+    def row_writer(self, context: EncodingContext) -> RowWriter:
+        """Prepare the function that checks one request value and writes its features into a row.
+
+        It refuses every value that `accepts` refuses, and may refuse rare accepted ones: those take the slow path.
+        This one suits every encoding; a prepared one is faster.
+        """
+
+        def write(value: Any, row: EncodedRow) -> bool:
+            return self.accepts(value, context) and write_cells(self.row_cells([value], context)[0], row)
+
+        return write
+
+    def choice_writer(self, values: Sequence[Any], context: EncodingContext) -> RowWriter:
+        """The writer of an encoding that accepts few values; an unlisted category is refused or missing."""
+        known = dict(zip(values, self.row_cells(values, context), strict=True))
+        return choice_writer(known, known.get(None) if context.unknown_categories == "missing" else None)
+
+    def row_cells(self, values: Sequence[Any], context: EncodingContext) -> list[RowCells]:
+        """The nonzero cells that each value fills in a row."""
+        return row_cells(self.encode(values, context.vocabularies), context.features, len(values))
+
+    @abstractmethod
+    def accepts(self, value: object, context: EncodingContext) -> bool:
+        """True if a request may send the value."""
+
+    @abstractmethod
+    def expected(self, context: EncodingContext) -> str:
+        """Describe accepted values for the error message of a refused one."""
+
+    @abstractmethod
+    def json_schema(self, context: EncodingContext) -> JsonSchema:
+        """JSON schema of accepted values, for the endpoint's OpenAPI document."""
+
+    def examples(self, golden: Any, context: EncodingContext) -> Sequence[Any]:
+        """Values from which golden rows are drawn, besides that of the golden request; refused ones are dropped."""
+        return [None]
+
+    def index_sizes(self, vocabularies: Vocabularies) -> Mapping[str, int]:
+        """Number of categories, unknown included, of each feature column that is a category index."""
+        return {}
+
+    def row_categories(self, features: FeatureColumns, vocabularies: Vocabularies) -> RowCategories | None:
+        """Read the category of each row back from the feature columns; None for a number."""
+        return None

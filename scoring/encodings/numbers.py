@@ -1,0 +1,218 @@
+"""Encodings of numbers and booleans: the number itself, its cohort, a flag."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import isfinite
+from typing import Any, ClassVar, Literal, Self, TypeGuard
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from scoring.encodings.encoding import (
+    Encoding,
+    EncodingContext,
+    FeatureColumns,
+    FeatureType,
+    JsonSchema,
+    RowCategories,
+    Vocabularies,
+)
+from scoring.encodings.row_writers import EncodedRow, RowWriter, write_cells
+from scoring.hooks.fields import Kind
+
+LARGEST = 1e15  # beyond it, doubles skip whole numbers, and squares leave what single precision holds
+UNKNOWN = "unknown"  # name of category 0 in reports
+
+
+class Number(Encoding):
+    """A number as it is; with `impute`, a missing one becomes that value and is marked."""
+
+    kind: Literal["number"] = Field(alias="as")
+    type: Literal["integer", "double"] = "integer"
+    minimum: float | None = None
+    maximum: float | None = None
+    impute: float | None = None
+
+    @model_validator(mode="after")
+    def _require_range(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+        return self
+
+    @property
+    def nullable(self) -> bool:
+        return self.impute is not None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (self.column,) if self.impute is None else (self.column, f"{self.column}_is_missing")
+
+    def encode_columns(self, values: Sequence[Any], vocabularies: Vocabularies) -> Sequence[Sequence[float]]:
+        if self.impute is None:
+            return [values]
+        return [[self.impute if value is None else value for value in values], [value is None for value in values]]
+
+    def row_writer(self, context: EncodingContext) -> RowWriter:
+        index = next((at for at, name in enumerate(context.features) if name == self.column), None)
+        missing = self.row_cells([None], context)[0] if self.nullable else None
+        low = -LARGEST if self.minimum is None else max(-LARGEST, self.minimum)
+        high = LARGEST if self.maximum is None else min(LARGEST, self.maximum)
+        is_integer = self.type == "integer"
+
+        def write(value: Any, row: EncodedRow) -> bool:
+            kind = type(value)
+            if kind is int or kind is float:
+                if not low <= value <= high or (is_integer and kind is float and value != int(value)):
+                    return False
+                if index is not None:
+                    row[index] = float(value)
+                return True
+            if value is not None or missing is None:
+                return False
+            return write_cells(missing, row)
+
+        return write
+
+    def accepts(self, value: object, context: EncodingContext) -> bool:
+        if value is None:
+            return self.nullable
+        if not is_number(value):
+            return False
+        if self.type == "integer" and value != int(value):
+            return False
+        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
+
+    def expected(self, context: EncodingContext) -> str:
+        bounds = [
+            f"at {word} {bound:g}"
+            for word, bound in (("least", self.minimum), ("most", self.maximum))
+            if bound is not None
+        ]
+        return " ".join([self.type, *bounds]) + (" or null" if self.nullable else "")
+
+    def json_schema(self, context: EncodingContext) -> JsonSchema:
+        kind = "integer" if self.type == "integer" else "number"
+        low = -LARGEST if self.minimum is None else self.minimum
+        high = LARGEST if self.maximum is None else self.maximum
+        return {"type": [kind, "null"] if self.nullable else kind, "minimum": low, "maximum": high}
+
+    def examples(self, golden: Any, context: EncodingContext) -> Sequence[Any]:
+        return near(golden)
+
+
+class Flag(Encoding):
+    """A boolean as 0 or 1."""
+
+    field_kind: ClassVar[Kind] = "boolean"
+    feature_type: ClassVar[FeatureType] = "boolean"
+
+    kind: Literal["flag"] = Field(alias="as")
+
+    @property
+    def nullable(self) -> bool:
+        return False
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def encode_columns(self, values: Sequence[Any], vocabularies: Vocabularies) -> Sequence[Sequence[float]]:
+        return [values]
+
+    def row_writer(self, context: EncodingContext) -> RowWriter:
+        return self.choice_writer((True, False), context)
+
+    def accepts(self, value: object, context: EncodingContext) -> bool:
+        return isinstance(value, bool)
+
+    def expected(self, context: EncodingContext) -> str:
+        return "true or false"
+
+    def json_schema(self, context: EncodingContext) -> JsonSchema:
+        return {"type": "boolean"}
+
+    def examples(self, golden: Any, context: EncodingContext) -> Sequence[Any]:
+        return [True, False]
+
+    def row_categories(self, features: FeatureColumns, vocabularies: Vocabularies) -> RowCategories:
+        return RowCategories(self.column, ("false", "true"), features[self.column].astype(np.int64))
+
+
+class Cohort(Encoding):
+    """The cohort of a number: 1 below the first bound, 2 from the first to below the second; 0 unknown."""
+
+    feature_type: ClassVar[FeatureType] = "categorical"
+    describes_column: ClassVar[bool] = False  # it takes what the number of the same column takes
+
+    kind: Literal["cohort"] = Field(alias="as")
+    bounds: tuple[float, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _require_ascending_bounds(self) -> Self:
+        if list(self.bounds) != sorted(set(self.bounds)):
+            raise ValueError(f"bounds must ascend: {self.bounds}")
+        return self
+
+    @property
+    def feature(self) -> str:
+        return f"{self.column}_cohort"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return (self.feature,)
+
+    def encode_columns(self, values: Sequence[Any], vocabularies: Vocabularies) -> Sequence[Sequence[float]]:
+        return [[0 if value is None else 1 + bisect_right(self.bounds, value) for value in values]]
+
+    def row_writer(self, context: EncodingContext) -> RowWriter:
+        bounds = self.bounds
+        missing, *cohorts = self.row_cells([None, bounds[0] - 1, *bounds], context)
+
+        def write(value: Any, row: EncodedRow) -> bool:
+            if value is None:
+                return write_cells(missing, row)
+            kind = type(value)
+            if (kind is not int and kind is not float) or not -LARGEST <= value <= LARGEST:
+                return False
+            return write_cells(cohorts[bisect_right(bounds, value)], row)
+
+        return write
+
+    def accepts(self, value: object, context: EncodingContext) -> bool:
+        return value is None or is_number(value)
+
+    def expected(self, context: EncodingContext) -> str:
+        return "a number or null"
+
+    def json_schema(self, context: EncodingContext) -> JsonSchema:
+        return {"type": ["number", "null"], "minimum": -LARGEST, "maximum": LARGEST}
+
+    def examples(self, golden: Any, context: EncodingContext) -> Sequence[Any]:
+        return near(golden)
+
+    def index_sizes(self, vocabularies: Vocabularies) -> Mapping[str, int]:
+        return {self.feature: len(self.bounds) + 2}
+
+    def row_categories(self, features: FeatureColumns, vocabularies: Vocabularies) -> RowCategories:
+        low, high = self.bounds[0], self.bounds[-1]
+        inner = [f"{a:g} to below {b:g}" if b - a != 1 else f"{a:g}" for a, b in pairwise(self.bounds)]
+        names = (UNKNOWN, f"below {low:g}", *inner, f"{high:g} and above")
+        return RowCategories(f"{self.column} cohort", names, features[self.feature].astype(np.int64))
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """True if the value is a finite number of at most `LARGEST`; a boolean is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return isfinite(value) and abs(value) <= LARGEST
+    except OverflowError:  # an integer too large for a double
+        return False
+
+
+def near(golden: object) -> list[Any]:
+    """Numbers near that of the golden request, and a missing one."""
+    if isinstance(golden, bool) or not isinstance(golden, int | float):
+        return [None]
+    return [None, 0, 2 * golden]
