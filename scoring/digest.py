@@ -1,19 +1,19 @@
-"""The files of a version in one number: the registry keeps it, and who loads the version compares."""
+"""Digest over the files of a version: the registry stores it, and a loader compares it."""
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 DIGEST = "artifacts.sha256"
-"""The tag of a version that vouches for its files."""
+"""Tag of a registered version: the digest of its files."""
 
-_MADE_BY_READING = frozenset({"registered_model_meta"})  # MLflow writes it into a folder that it reads
+_WRITTEN_BY_READERS = frozenset({"registered_model_meta"})  # MLflow writes it into a folder that it reads
 
 
 def digest(folder: Path) -> str:
     """SHA-256 over the path and the content of every file below a folder.
 
-    What reading a version leaves behind does not count: MLflow's note of whose files they are, and compiled Python.
+    Files that a reader of the version leaves behind do not count: MLflow's note of the owner, and compiled Python.
     """
     total = hashlib.sha256()
     for path in sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix()):
@@ -23,10 +23,10 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def is_compiled(path: Path) -> bool:
-    """Python that the interpreter compiled; it would run in place of the source beside it.
+def is_compiled_python(path: Path) -> bool:
+    """True for Python that the interpreter compiled; it would run instead of its source.
 
-    >>> is_compiled(Path("code/__pycache__/a.cpython-311.pyc")), is_compiled(Path("code/a.py"))
+    >>> is_compiled_python(Path("code/__pycache__/a.cpython-311.pyc")), is_compiled_python(Path("code/a.py"))
     (True, False)
     """
     return path.suffix in {".pyc", ".pyo"}
@@ -34,5 +34,5 @@ def is_compiled(path: Path) -> bool:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        if path.is_file() and not is_compiled(path) and path.relative_to(folder).as_posix() not in _MADE_BY_READING:
+        if path.is_file() and not is_compiled_python(path) and path.relative_to(folder).as_posix() not in _WRITTEN_BY_READERS:
             yield path

@@ -1,67 +1,67 @@
-"""Files of a model version, in a folder of our own, and held to the digest that the registry vouches for.
+"""Files of a registered version, copied to a private folder and verified against the digest in the registry.
 
-A copy, because what was checked must be what is loaded: nobody else writes to the folder.
+The loader reads the verified copy: nobody else can write to its folder.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scoring.digest import DIGEST, digest, is_compiled
+from scoring.digest import DIGEST, digest, is_compiled_python
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
 class FilesNotRegistered(Exception):
-    """The registry does not vouch for the files of a version."""
+    """The files of a version have no digest in the registry, or another one."""
 
 
-def fetch(version: "ModelVersion", folder: Path, *, unvouched: bool) -> Path:
-    """Let MLflow copy the files of a version to `folder`, and pass them only as the registry knows them.
+def fetch(version: "ModelVersion", folder: Path, *, allow_unverified: bool) -> Path:
+    """Copy the files of a version to `folder` through MLflow and verify them.
 
     Args:
         version: as the registry has it.
-        folder: an empty one that only this process writes to.
-        unvouched: let a version pass that has no digest; one that has another digest never passes.
+        folder: an empty folder to which only this process writes.
+        allow_unverified: accept a version without a digest; a version with another digest is always refused.
 
     Raises:
-        NotVouched: the digest is missing, or is not that of the files.
+        FilesNotRegistered: the digest is missing, or differs from that of the files.
     """
-    expected = expected_digest(version.tags, unvouched=unvouched)
+    expected = expected_digest(version.tags, allow_unverified=allow_unverified)
     import mlflow.artifacts
 
     uri = f"models:/{version.name}/{version.version}"
     files = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
-    return checked(files, expected)
+    return verified(files, expected)
 
 
-def expected_digest(tags: Mapping[str, str], *, unvouched: bool) -> str | None:
-    """What a version's files must add up to; None where any will do.
+def expected_digest(tags: Mapping[str, str], *, allow_unverified: bool) -> str | None:
+    """The registered digest of a version's files; None accepts any files.
 
     Raises:
-        NotVouched: the registry does not say, and it must.
+        FilesNotRegistered: the registry has no digest, and unverified versions are not allowed.
     """
     expected = tags.get(DIGEST)
-    if expected is None and not unvouched:
+    if expected is None and not allow_unverified:
         raise FilesNotRegistered(
-            f"the registry has no tag '{DIGEST}' for it, so nobody vouches for its files. Register it with "
-            "python -m training.run, or allow such versions: MODEL_SERVER_UNVOUCHED=allow"
+            f"the registry has no tag '{DIGEST}' for it, so its files cannot be verified. Register it with "
+            "python -m training.run, or allow unverified versions: MODEL_SERVER_UNVOUCHED=allow"
         )
     return expected
 
 
-def checked(files: Path, expected: str | None) -> Path:
-    """The copied files, less what was compiled of them.
+def verified(files: Path, expected: str | None) -> Path:
+    """Delete compiled Python from the copied files and compare their digest.
 
     Raises:
-        NotVouched: they add up to something else.
+        FilesNotRegistered: the files have another digest.
     """
-    for compiled in [path for path in files.rglob("*") if is_compiled(path)]:
+    for compiled in [path for path in files.rglob("*") if is_compiled_python(path)]:
         compiled.unlink()
-    if expected is not None and (found := digest(files)) != expected:
+    if expected is not None and (actual := digest(files)) != expected:
         raise FilesNotRegistered(
-            f"its files are not those that were registered: their SHA-256 is {found[:12]}..., and the registry "
-            f"vouches for {expected[:12]}..."
+            f"its files are not the registered ones: their SHA-256 is {actual[:12]}..., and the registry "
+            f"has {expected[:12]}..."
         )
     return files

@@ -1,4 +1,4 @@
-"""The script that MLflow stores with a version and runs to load it: no pickle anywhere."""
+"""Script that MLflow stores with a version and runs to load it, instead of a pickle."""
 
 from mlflow.models import set_model
 
