@@ -1,1 +1,1 @@
-"""The lakehouse itself: one Spark session, and Delta tables in a folder. Everything else builds on it."""
+"""The lakehouse: one Spark session, and Delta tables in a folder. All other packages build on it."""

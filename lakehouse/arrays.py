@@ -1,4 +1,4 @@
-"""Array types, each by its numbers."""
+"""Array types by element type."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""What a person sees while a command runs."""
+"""Console output of commands, and their exit codes."""
 
 import errno
 import sys
@@ -11,55 +11,50 @@ from rich.text import Text
 
 from lakehouse.errors import LakehouseError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 OUT = Console(highlight=False)
 if not OUT.is_terminal:
-    OUT.width = 160  # a log has room for a table
+    OUT.width = 160  # wide enough for a table in a log file
 ERR = Console(stderr=True, highlight=False)
 
 
 def stage(text: str) -> None:
-    """Announce the next stage."""
+    """Print the heading of the next stage."""
     OUT.print(f"[bold]>[/] {escape(text)}")
 
 
 def detail(text: str) -> None:
-    """Say something about the stage, below it."""
+    """Print an indented line about the current stage."""
     OUT.print(f"  {text}", soft_wrap=True, markup=False)
 
 
-def number_of(noun: str, count: int) -> str:
-    """So many of a thing, in words: 1 trial, 1,200 trials."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def table(header: list[str], rows: list[list[str]]) -> None:
-    """Print a table; numbers are the caller's to format, and nothing in a cell is read as markup."""
-    drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
+    """Print a table. The caller formats numbers; markup in cells is printed literally."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
     for name in header:
-        drawn.add_column(name, header_style="dim")
+        grid.add_column(name, header_style="dim")
     for row in rows:
-        drawn.add_row(*map(Text, row))
-    OUT.print(drawn)
+        grid.add_row(*map(Text, row))
+    OUT.print(grid)
 
 
 def data(text: str) -> None:
-    """Print JSON, indented."""
+    """Print indented JSON."""
     OUT.print_json(text)
 
 
 def verbatim(*lines: str) -> None:
-    """Print lines that people and scripts copy: nothing in them is wrapped or read as markup."""
+    """Print lines to be copied, without wrapping and without markup."""
     for line in lines:
         OUT.print(line, soft_wrap=True, markup=False)
 
 
 def run_command(command: click.Command) -> None:
-    """Run a command line to its exit.
+    """Run a command and exit.
 
-    An error of ours is printed without a traceback, and the exit code is 1; it is 2 for wrong usage and 130 for
-    Ctrl-C. A disk that is full or may not be written to is told the same way. Any other error is a defect and keeps
+    A `LakehouseError` is printed without a traceback, with exit code 1. The exit code is 2 for wrong usage and 130
+    for Ctrl-C. A full or read-only disk is reported like a `LakehouseError`. Any other error is a defect and keeps
     its traceback.
     """
     try:
@@ -71,13 +66,13 @@ def run_command(command: click.Command) -> None:
         ERR.print(f"[bold red]Error:[/] {escape(str(err))}", soft_wrap=True)
         sys.exit(1)
     except OSError as err:
-        if err.errno not in _NO_ROOM:
+        if err.errno not in _UNWRITABLE:
             raise
         hint = "Free space or correct the permissions, then run the command again."
         ERR.print(f"[bold red]Error:[/] {escape(str(err))}\n  {hint}", soft_wrap=True)
         sys.exit(1)
     except click.Abort as err:
-        # Raised by click for a Ctrl-C, which may carry what the command has to say.
-        said = str(err.__cause__ or "") or "What was written so far is kept; the same command begins anew."
-        ERR.print(f"[bold red]Interrupted.[/] {escape(said)}", soft_wrap=True)
+        # Raised by click for a Ctrl-C, whose exception may carry a message of the command.
+        message = str(err.__cause__ or "") or "Output written so far is kept; the same command starts again."
+        ERR.print(f"[bold red]Interrupted.[/] {escape(message)}", soft_wrap=True)
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""A part of a use-case file: frozen, and without a key that nobody reads."""
+"""Declarations: sections of a use-case file, frozen and without unknown keys."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,17 +6,17 @@ from lakehouse.errors import nearest
 
 
 class Declaration(BaseModel):
-    """The base of every part; numbers are finite."""
+    """Base of every declaration; numbers are finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def known_word(what: str, word: str, known: list[str]) -> str:
-    """The word, if it is known.
+def known_word(subject: str, word: str, known: list[str]) -> str:
+    """Return the word if it is known.
 
     Raises:
-        ValueError: it is not; the nearest known one is named.
+        ValueError: the word is unknown; the message suggests the nearest known one.
     """
     if word not in known:
-        raise ValueError(f"no {what} '{word}'. {nearest(word, known)}")
+        raise ValueError(f"no {subject} '{word}'. {nearest(word, known)}")
     return word

@@ -1,7 +1,7 @@
-"""Deliveries of Parquet files as they land: each file's columns checked, and each delivery loaded once.
+"""Loads deliveries of Parquet files: checks the columns of each file, and loads each delivery once.
 
-A delivery is one file, or several of one folder whose names differ only in a last dash and five digits:
-`20250101-20250201-00007.parquet` belongs to `20250101-20250201`, and `shop-2025-01-31.parquet` is one by itself.
+A delivery is one file, or several files of a folder whose names differ only in a final dash and five digits.
+`20250101-20250201-00007.parquet` belongs to `20250101-20250201`; `shop-2025-01-31.parquet` is a delivery of one file.
 """
 
 import re
@@ -35,75 +35,75 @@ _SQL_TYPES = {
 
 
 def new_rows(dbt: Any, session: SparkSession, landing: Mapping[str, Any]) -> DataFrame:
-    """The rows that have landed since the last run of this dbt Python model, with the delivery each came in.
+    """Rows of the deliveries that landed since the last run of this dbt Python model, with their delivery.
 
     Args:
-        dbt: what dbt hands to the model.
-        session: the same.
-        landing: the model's `meta.landing_files`: the folder's `path`, the SQL type of each of its `columns`, and the
-            folders beside it that each delivery is in too, `together`.
+        dbt: dbt's first argument of the model.
+        session: dbt's second argument of the model.
+        landing: the model's `meta.landing_files`: `path` of the folder, SQL type of each of the `columns`, and
+            `together`, the sibling folders that must have each delivery too.
 
     Raises:
         LandingFileMissing: the folder has no Parquet file.
-        LandingFileRefused: a new file has other columns than declared, comes out of order, alone or from the future,
-            or cannot be read; or a delivery that is loaded has other rows now.
+        LandingFileRefused: a new file differs from the declared columns, is out of order, lacks its delivery in a
+            sibling folder, is from the future, or cannot be read; or a loaded delivery has changed.
     """
     folder = PROJECT / landing["path"]
-    found, until = deliveries(folder), None
+    landed, until = deliveries(folder), None
     if dbt.is_incremental:
         table = session.table(str(dbt.this))
         loaded = table.groupBy(DELIVERY).agg(F.count(F.lit(1)), F.max(KNOWN_AT)).collect()
         until = max((row[2] for row in loaded), default=None)
         for name, rows, _ in loaded:
-            require_unchanged(name, found.pop(name, []), rows)
-        if not found:
+            require_unchanged(name, landed.pop(name, []), rows)
+        if not landed:
             return table.limit(0)
-    for file in (file for files in found.values() for file in files):
+    for file in (file for files in landed.values() for file in files):
         require_columns(file, landing["columns"])
         require_order(file, until, datetime.now(UTC))
-    for beside in landing.get("together", ()):
-        require_beside(folder.parent / beside, found)
-    return reduce(DataFrame.unionAll, [_rows(session, landing["columns"], *each) for each in found.items()])
+    for sibling in landing.get("together", ()):
+        require_in_sibling(folder.parent / sibling, landed)
+    return reduce(DataFrame.unionAll, [_rows(session, landing["columns"], *each) for each in landed.items()])
 
 
 def deliveries(folder: Path) -> dict[str, list[Path]]:
-    """The files of each delivery, both in the order of their names.
+    """Files by delivery, both sorted by name.
 
     Raises:
-        LandingFileMissing: there are none.
+        LandingFileMissing: the folder has no Parquet file.
     """
-    found: dict[str, list[Path]] = {}
+    files: dict[str, list[Path]] = {}
     for file in sorted(folder.glob("[!.]*.parquet")):
-        found.setdefault(_PART.sub("", file.stem), []).append(file)
-    if not found:
+        files.setdefault(_PART.sub("", file.stem), []).append(file)
+    if not files:
         raise LandingFileMissing.at(folder / "*.parquet")
-    return found
+    return files
 
 
 def require_columns(file: Path, declared: Mapping[str, str]) -> None:
-    """Make sure that a file has the declared columns, and no other.
+    """Check that a file has exactly the declared columns.
 
     Raises:
-        LandingFileRefused: a column is missing, too many or of another type, or the file is no Parquet.
+        LandingFileRefused: a column is missing, undeclared or of another type, or the file is not Parquet.
     """
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowInvalid, OSError) as err:
         raise LandingFileRefused.unreadable(file, err) from err
-    there = {field.name: _SQL_TYPES.get(field.type, str(field.type)) for field in schema}
-    if there != dict(declared):
-        raise LandingFileRefused.columns(file, there, declared)
+    columns = {field.name: _SQL_TYPES.get(field.type, str(field.type)) for field in schema}
+    if columns != dict(declared):
+        raise LandingFileRefused.columns(file, columns, declared)
 
 
 def require_order(file: Path, loaded_until: datetime | None, now: datetime) -> None:
-    """Make sure that a file tells nothing of a time whose rows were taken for complete, and nothing of the future.
+    """Check that every row of a file became known after all loaded rows, and not in the future.
 
     Raises:
-        LandingFileRefused: a row became known no later than the last that is loaded, later than now, or at no time.
+        LandingFileRefused: a row became known no later than the last loaded one, later than now, or has no time.
     """
-    times, without = _known(file)
-    if without:
-        raise LandingFileRefused.without_a_time(file, without)
+    times, nulls = _known_times(file)
+    if nulls:
+        raise LandingFileRefused.without_a_time(file, nulls)
     if not times:
         return
     first, last = min(times), max(times)
@@ -115,33 +115,33 @@ def require_order(file: Path, loaded_until: datetime | None, now: datetime) -> N
 
 
 def require_unchanged(delivery: str, files: Sequence[Path], loaded: int) -> None:
-    """Make sure that the files of a delivery, where they are still there, have the rows that were loaded.
+    """Check that the files of a delivery, if they still exist, have as many rows as were loaded.
 
     Raises:
-        LandingFileRefused: they have more or fewer.
+        LandingFileRefused: the number of rows differs.
     """
-    there = sum(pq.read_metadata(file).num_rows for file in files)
-    if files and there != loaded:
-        raise LandingFileRefused.changed(files[-1], delivery, there, loaded)
+    rows = sum(pq.read_metadata(file).num_rows for file in files)
+    if files and rows != loaded:
+        raise LandingFileRefused.changed(files[-1], delivery, rows, loaded)
 
 
-def require_beside(folder: Path, found: Mapping[str, Sequence[Path]]) -> None:
-    """Make sure that each delivery is in another folder too.
+def require_in_sibling(folder: Path, landed: Mapping[str, Sequence[Path]]) -> None:
+    """Check that a sibling folder has each delivery too.
 
-    An order that is loaded before its customer is refused for good.
+    An order that is loaded before its customer is rejected permanently.
 
     Raises:
-        LandingFileMissing: there is none.
-        LandingFileRefused: one is not there.
+        LandingFileMissing: the sibling folder has no delivery.
+        LandingFileRefused: the sibling folder lacks a delivery.
     """
-    there = deliveries(folder)
-    for delivery, files in found.items():
-        if delivery not in there:
+    in_sibling = deliveries(folder)
+    for delivery, files in landed.items():
+        if delivery not in in_sibling:
             raise LandingFileRefused.alone(files[0], delivery, folder)
 
 
-def _known(file: Path) -> tuple[list[datetime], int]:
-    """Times among which are the first and the last at which a row became known, and how many rows have none."""
+def _known_times(file: Path) -> tuple[list[datetime], int]:
+    """Times that include the smallest and largest `known_at`, and the number of rows without one."""
     footer = pq.read_metadata(file)
     column = footer.schema.to_arrow_schema().get_field_index(KNOWN_AT)
     groups = [footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups)]
@@ -149,7 +149,7 @@ def _known(file: Path) -> tuple[list[datetime], int]:
         return [time for group in groups for time in (group.min, group.max)], sum(
             group.null_count for group in groups
         )
-    # Some writers leave statistics out, and where every value is missing there are none.
+    # Some writers omit statistics, and a column of NULL has none.
     known = pq.read_table(file, columns=[KNOWN_AT])[KNOWN_AT]
     return [time for time in pc.min_max(known).as_py().values() if time is not None], known.null_count
 

@@ -1,13 +1,12 @@
-"""The root of every error this project raises on purpose."""
+"""The base class of this project's errors."""
 
 from difflib import get_close_matches
 
 
 class LakehouseError(Exception):
-    """What failed, with the values, and the next command.
+    """An expected error: the failure with its values, and a hint with the next command.
 
-    Command lines catch this one class, print it without a traceback and exit with 1; anything else that
-    escapes is a defect.
+    Commands catch this class, print it without a traceback and exit with 1. Any other exception is a defect.
     """
 
     def __init__(self, failed: str, *, hint: str | None = None) -> None:
@@ -17,7 +16,7 @@ class LakehouseError(Exception):
 
 
 def nearest(unknown: str, known: list[str]) -> str:
-    """A hint that names the nearest known word, or all of them.
+    """Suggest the nearest known word, or list all known words.
 
     >>> nearest("term_deposits", ["term_deposit", "churn"])
     "Did you mean 'term_deposit'?"

@@ -1,4 +1,4 @@
-"""Ctrl-C belongs to Python, not to an engine that runs inside it."""
+"""Keeps the Ctrl-C handler of Python while an engine starts inside the process."""
 
 import ctypes
 import signal
@@ -12,12 +12,12 @@ _set.restype, _set.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Put back the handler of Ctrl-C that was there before, whatever the block has installed.
+def handler_kept() -> Iterator[None]:
+    """Restore the Ctrl-C handler after the block.
 
-    Sail shuts its server down on Ctrl-C. What Python still has to do then (end the run, release the session) would
-    wait for it through minutes of retries. `signal.signal` would do, but works in the main thread only, and dbt opens
-    its connections in others.
+    Sail installs a handler that shuts its server down. Python's own cleanup (end the run, release the session) would
+    then retry for minutes against the stopped server. `signal.signal` works only in the main thread, and dbt opens
+    connections in other threads.
     """
     handler = _get(signal.SIGINT)
     try:

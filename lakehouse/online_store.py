@@ -1,8 +1,8 @@
 """Online tables: the newest row of each key, read by key in microseconds.
 
-One LMDB file for all tables. A publication is one transaction: readers in any process see the rows of before until it
-is committed, and all of the new ones from then on; what was cut off leaves no trace. LMDB, because it measured best
-(benchmarks/README.md).
+All tables are in one LMDB file. A publication is one transaction: readers in any process see all of the old rows
+before its commit and all of the new rows after it. An interrupted publication changes nothing. LMDB was the fastest
+of the measured stores (benchmarks/README.md).
 """
 
 import json
@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from lakehouse.errors import LakehouseError
 
-_ABOUT = b"\0published\0"  # before the names of tables: what each holds
-_ROOM = 2**38  # of addresses, not of disk: the file grows as it is filled
+_PUBLISHED = b"\0published\0"  # prefix of table names in the keys of `PublishedTable` records
+_MAP_BYTES = 2**38  # of address space, not of disk: the file grows as it is filled
 _AS_OF = Struct("<q")
 
 EntityKey = tuple[Any, ...]
@@ -38,20 +38,20 @@ class OnlineTableRefused(LakehouseError):
         return cls(f"{name} has no online table", hint=f"Publish it: python -m training.publish --online {name}")
 
     @classmethod
-    def long_key(cls, name: str, key: EntityKey, room: int) -> "OnlineTableRefused":
-        return cls(f"the key {key} of {name} takes more than {room} bytes", hint="Use a shorter entity key.")
+    def long_key(cls, name: str, key: EntityKey, limit: int) -> "OnlineTableRefused":
+        return cls(f"the key {key} of {name} takes more than {limit} bytes", hint="Use a shorter entity key.")
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """What an online table holds.
+    """State of an online table.
 
     Attributes:
-        version: the Delta version of the feature table that it was published from.
-        features: in the order in which they are stored.
-        rows: keys in the table; None where the platform does not say.
+        version: Delta version of the feature table that was published.
+        features: feature names, in storage order.
+        rows: number of keys in the table; None if the platform does not report it.
         published_at: ISO 8601, UTC.
-        table_id: the feature table's own; one that was deleted and built again has another, and counts anew.
+        table_id: id of the feature table; a table that was deleted and built again has another, and new versions.
     """
 
     version: int
@@ -66,8 +66,8 @@ class OnlineRow:
     """The newest features of one key.
 
     Attributes:
-        as_of: microseconds since 1970 from which on they were true.
-        features: by name; None where missing.
+        as_of: microseconds since 1970 from which the features were true.
+        features: values by name; None if missing.
     """
 
     as_of: int
@@ -75,11 +75,11 @@ class OnlineRow:
 
 
 class OnlineStore:
-    """The online tables below one folder."""
+    """The online tables in one folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._environment = lmdb.open(str(folder), map_size=_ROOM)
+        self._environment = lmdb.open(str(folder), map_size=_MAP_BYTES)
 
     def close(self) -> None:
         self._environment.close()
@@ -91,96 +91,97 @@ class OnlineStore:
         self.close()
 
     def published(self, name: str) -> PublishedTable | None:
-        """What the online table of a feature table holds; None if there is none."""
+        """State of the online table of a feature table; None if it was never published."""
         with self._environment.begin() as transaction:
-            return _about(transaction, name)
+            return _published(transaction, name)
 
     def row(self, name: str, key: EntityKey) -> OnlineRow | None:
-        """The newest row of a key; None if the table has no such key.
+        """The newest row of a key; None if the table lacks the key.
 
         Raises:
             OnlineTableRefused: the table was never published.
         """
         with self._environment.begin() as transaction:
-            about = _about(transaction, name)
-            if about is None:
+            table = _published(transaction, name)
+            if table is None:
                 raise OnlineTableRefused.not_published(name)
-            stored = transaction.get(_place(name, key))
-            return _unpacked(stored, about.features) if stored else None
+            stored = transaction.get(_storage_key(name, key))
+            return _unpacked(stored, table.features) if stored else None
 
     @contextmanager
     def publication(
         self, name: str, features: Sequence[str], version: int, *, rebuild: bool, table_id: str = ""
     ) -> Iterator["Publication"]:
-        """A transaction that brings a table to a version; nothing of it is seen if it fails.
+        """Open a transaction that updates a table to a version; on failure nothing changes.
 
         Args:
             name: the feature table.
-            features: the features in the order in which rows bring them.
-            version: its Delta version.
-            rebuild: whether the rows are all that there will be, and not those that came since the last publication.
-            table_id: the feature table's own.
+            features: features in the order of the row values.
+            version: Delta version of the feature table.
+            rebuild: True if the rows are the entire table; False if they were added since the last publication.
+            table_id: id of the feature table.
         """
         with self._environment.begin(write=True) as transaction:
-            before = _about(transaction, name)
+            before = _published(transaction, name)
             if rebuild:
                 _empty(transaction, name)
             publication = Publication(transaction, name, self._environment.max_key_size())
             yield publication
             rows = publication.added + ((before.rows or 0) if before and not rebuild else 0)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            about = PublishedTable(version, tuple(features), rows, now, table_id)
-            transaction.put(_ABOUT + name.encode(), json.dumps(asdict(about)).encode())
+            table = PublishedTable(version, tuple(features), rows, now, table_id)
+            transaction.put(_PUBLISHED + name.encode(), json.dumps(asdict(table)).encode())
 
 
 @dataclass
 class Publication:
-    """Rows on their way into one table.
+    """An open publication of one table.
 
     Attributes:
-        added: keys that the table did not have.
+        max_key_bytes: longest key that the store accepts.
+        added: number of new keys.
     """
 
     transaction: Any
     name: str
-    room: int
+    max_key_bytes: int
     added: int = 0
 
     def put(self, rows: Iterable[tuple[EntityKey, int, StoredRow]]) -> None:
-        """Store the rows (key, as_of, features with NaN where missing), except where a newer one is there.
+        """Store rows (key, as_of, features with NaN where missing), unless the store has a newer row of the key.
 
         Raises:
-            OnlineTableRefused: a key takes more bytes than there is room for.
+            OnlineTableRefused: a key is longer than `max_key_bytes`.
         """
         for key, as_of, features in rows:
-            place = _place(self.name, key)
-            if len(place) > self.room:
-                raise OnlineTableRefused.long_key(self.name, key, self.room)
-            there = self.transaction.get(place)
-            if there is None or _AS_OF.unpack_from(there)[0] <= as_of:
-                self.transaction.put(place, _AS_OF.pack(as_of) + features.tobytes())
-                self.added += there is None
+            storage_key = _storage_key(self.name, key)
+            if len(storage_key) > self.max_key_bytes:
+                raise OnlineTableRefused.long_key(self.name, key, self.max_key_bytes)
+            stored = self.transaction.get(storage_key)
+            if stored is None or _AS_OF.unpack_from(stored)[0] <= as_of:
+                self.transaction.put(storage_key, _AS_OF.pack(as_of) + features.tobytes())
+                self.added += stored is None
 
 
 def _unpacked(stored: bytes, names: Sequence[str]) -> OnlineRow:
     values = array("d", stored[_AS_OF.size :])
-    known = (None if isnan(value) else value for value in values)
-    return OnlineRow(_AS_OF.unpack_from(stored)[0], dict(zip(names, known, strict=True)))
+    features = (None if isnan(value) else value for value in values)
+    return OnlineRow(_AS_OF.unpack_from(stored)[0], dict(zip(names, features, strict=True)))
 
 
-def _place(name: str, key: EntityKey) -> bytes:
+def _storage_key(name: str, key: EntityKey) -> bytes:
     return name.encode() + b"\0" + json.dumps(key, default=str, separators=(",", ":")).encode()
 
 
 def _empty(transaction: Any, name: str) -> None:
     prefix = name.encode() + b"\0"
     with transaction.cursor() as cursor:
-        found = cursor.set_range(prefix)
-        while found and cursor.key().startswith(prefix):
-            found = cursor.delete()
+        has_entry = cursor.set_range(prefix)
+        while has_entry and cursor.key().startswith(prefix):
+            has_entry = cursor.delete()
 
 
-def _about(transaction: Any, name: str) -> PublishedTable | None:
-    stored = transaction.get(_ABOUT + name.encode())
-    about = json.loads(stored) if stored else None
-    return PublishedTable(**about | {"features": tuple(about["features"])}) if about else None
+def _published(transaction: Any, name: str) -> PublishedTable | None:
+    stored = transaction.get(_PUBLISHED + name.encode())
+    record = json.loads(stored) if stored else None
+    return PublishedTable(**record | {"features": tuple(record["features"])}) if record else None

@@ -1,4 +1,4 @@
-"""One Spark Connect session: Sail inside this process, or any server that speaks the protocol."""
+"""Spark sessions: Sail inside this process, any Spark Connect server, or a Databricks workspace."""
 
 import logging
 import os
@@ -16,57 +16,57 @@ from pyspark.sql import SparkSession
 from lakehouse import interrupts
 from lakehouse.errors import LakehouseError
 
-DEFAULT_PORT = 15002  # Spark Connect's own
+DEFAULT_PORT = 15002  # of Spark Connect
 CONNECT_SECONDS = 10
-CONNECT = ("SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE")  # what says that a process speaks Spark Connect
+CONNECT = ("SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE")  # variables that mark a Spark Connect process
 
 
 class EngineUnreachable(LakehouseError):
-    """No Spark Connect server answers at the address."""
+    """No Spark Connect server responds at the address."""
 
     @classmethod
     def at(cls, remote: str) -> "EngineUnreachable":
         return cls(
-            f"no Spark Connect server answers at {remote}",
-            hint="Start it, correct SPARK_REMOTE, or unset SPARK_REMOTE to use the engine in this process.",
+            f"no Spark Connect server responds at {remote}",
+            hint="Start it, correct SPARK_REMOTE, or unset SPARK_REMOTE to use the embedded engine.",
         )
 
 
 class JavaNeeded(LakehouseError):
-    """Classic Spark runs on the JVM."""
+    """Classic Spark needs a JVM, and there is no Java."""
 
     @classmethod
     def here(cls) -> "JavaNeeded":
-        hint = "Install Java 17, or say --executor processes."
-        return cls("there is no java on the PATH, and SparkTrials runs on it", hint=hint)
+        hint = "Install Java 17, or use --executor processes."
+        return cls("SparkTrials needs Java, and there is no java on the PATH", hint=hint)
 
 
 def open_session(remote: str | None = None) -> SparkSession:
-    """Open the session of this process, or return the one that is open.
+    """Open the session of this process, or return the open one.
 
     Args:
         remote: `sc://host:port` of a Spark Connect server; None starts Sail in this process, on loopback.
 
     Raises:
-        EngineUnreachable: nothing answers at `remote`.
+        EngineUnreachable: no server responds at `remote`.
     """
-    # Who reads a frame has learners beside the engine, and they need what it has freed; its allocator would keep it.
-    # dbt builds, which open a session of their own each, are a fifth faster without.
+    # Training runs learners next to the engine, and they need the memory that it frees; by default its allocator
+    # keeps it. dbt builds open their sessions with `new_session`, and are a fifth faster without this setting.
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
     return _in_utc(remote, lambda builder: builder.getOrCreate())
 
 
 def new_session(remote: str | None = None) -> SparkSession:
-    """Open one more session on the same engine, with temporary views (on Sail: a catalogue) of its own.
+    """Open another session on the same engine, with separate temporary views (on Sail: a separate catalogue).
 
     Raises:
-        EngineUnreachable: nothing answers at `remote`.
+        EngineUnreachable: no server responds at `remote`.
     """
     return _in_utc(remote, lambda builder: builder.create())
 
 
 def workspace_session() -> SparkSession:
-    """The session that a Databricks runtime keeps for the notebook or job that it runs, with times in UTC."""
+    """The session of the running Databricks notebook or job, with times in UTC."""
     session = SparkSession.builder.getOrCreate()
     session.conf.set("spark.sql.session.timeZone", "UTC")
     return session
@@ -74,10 +74,10 @@ def workspace_session() -> SparkSession:
 
 @contextmanager
 def classic_session(master: str) -> Iterator[SparkSession]:
-    """The classic session of this process, on the JVM, beside the Spark Connect one; `master` as Spark spells it.
+    """Open a classic session on the JVM in addition to the Spark Connect one; `master` is a Spark master URL.
 
-    Within the block nothing says that this process speaks Spark Connect: PySpark would begin the threads of classic
-    jobs as those of a Connect client, and they would end before their jobs begin.
+    Inside the block the Spark Connect variables are unset. With them PySpark would start the threads of classic jobs
+    as those of a Connect client, and they would end before their jobs start.
 
     Raises:
         JavaNeeded: there is no Java on the PATH.
@@ -99,12 +99,12 @@ def classic_session(master: str) -> Iterator[SparkSession]:
 
 
 def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSession]) -> SparkSession:
-    # After a fork gRPC begins its threads anew in the child, and aborts it where the child closes their files before
-    # another program takes its place: so did 2 to 13 of 300 children beside an open session, once Spark's gateway.
+    # After a fork gRPC restarts its threads in the child, and aborts the child if it closes their files before exec.
+    # That happened to 2 to 13 of 300 child processes during an open session, and once to the Spark gateway.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if remote is not None:
         _require_listener(remote)
-    with interrupts.kept():
+    with interrupts.handler_kept():
         address = remote or _embedded_engine()
         try:
             session = opened(SparkSession.builder.remote(address))
@@ -115,14 +115,14 @@ def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSe
 
 
 def _require_listener(remote: str) -> None:
-    """Fail at once where nobody listens: the client would try again for ten minutes.
+    """Fail at once if no server listens; the client would retry for ten minutes.
 
     Raises:
-        EngineUnreachable: no connection within CONNECT_SECONDS, or `remote` is no address.
+        EngineUnreachable: no connection within CONNECT_SECONDS, or `remote` is not a valid address.
     """
     url = urlsplit(remote)
     if url.scheme != "sc" or not url.hostname:
-        raise EngineUnreachable.at(f"{remote}, which is not of the form sc://host:port")
+        raise EngineUnreachable.at(f"{remote}, which does not have the form sc://host:port")
     try:
         socket.create_connection((url.hostname, url.port or DEFAULT_PORT), CONNECT_SECONDS).close()
     except (OSError, ValueError) as err:
@@ -131,9 +131,9 @@ def _require_listener(remote: str) -> None:
 
 @cache
 def _embedded_engine() -> str:
-    # Sail reads its settings when it is imported. It logs each start and stop at INFO unless told otherwise, and
-    # takes any memory there is unless told to share a pool: then sorts and aggregates spill to disk, as fast. A join
-    # cannot: a frame of 15 million rows had no room in an eighth of 24 GiB, and has in a quarter.
+    # Sail reads its settings at import. By default it logs each start and stop at INFO, and uses all memory. With a
+    # shared pool, sorts and aggregates spill to disk and are as fast. A join cannot spill: a frame of 15 million rows
+    # did not fit an eighth of 24 GiB and fits a quarter.
     os.environ.setdefault("RUST_LOG", "error")
     os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__TYPE", "fair")
     os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE", str(max(_memory() // 4, 2**30)))
@@ -142,7 +142,7 @@ def _embedded_engine() -> str:
     logging.getLogger("sail").setLevel(logging.ERROR)
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
-    _keep_running.append(server)  # the engine ends with its last reference
+    _keep_running.append(server)  # the engine stops with its last reference
     host, port = server.listening_address
     return f"sc://{host}:{port}"
 

@@ -1,4 +1,4 @@
-"""Where things are: read from the environment once, at the edge."""
+"""Settings: paths and addresses, read once from the environment."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,35 +6,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakehouse.errors import LakehouseError, nearest
+from lakehouse.home import HOMES, LOCAL, Home, tracking_home
 
 PROJECT = Path(__file__).resolve().parent.parent
-FEATURE_STORES = ("local", "databricks")
-UNVOUCHED = ("refuse", "allow")
+UNVERIFIED = ("refuse", "allow")
 
 
 class SettingRefused(LakehouseError):
-    """A variable has a value that cannot be."""
+    """An environment variable has an unknown value."""
 
     @classmethod
     def unknown(cls, variable: str, value: str, known: Sequence[str]) -> "SettingRefused":
         return cls(
-            f"{variable} is '{value}', which it cannot be. {nearest(value, list(known))}",
-            hint=f"Set {variable} to one of {', '.join(known)}, or leave it unset for {known[0]}.",
+            f"{variable} is '{value}', which is not a valid value. {nearest(value, list(known))}",
+            hint=f"Set {variable} to one of {', '.join(known)}, or unset it for {known[0]}.",
         )
 
 
 @dataclass(frozen=True)
 class ServerAccess:
-    """How the model server lets callers in, and what it may load; see docs/serving.md.
+    """Access to the model server, and the versions it may load; see docs/serving.md.
 
     Attributes:
-        token, data_token: instead of those in files. The first may do everything, the second asks endpoints.
-        token_file, data_token_file: instead of those in the server's state folder.
-        credentials: the folder that systemd keeps for this service alone, and hands its credentials over in.
-        certificate, key: PEM files, and the server speaks TLS.
-        authority: PEM file of who signed the certificate, if it did not sign itself.
-        default_endpoint: what `/invocations` asks, for clients of `mlflow models serve`.
-        unvouched: whether versions are loaded for whose files the registry has no digest.
+        token, data_token: tokens, in place of those in files. The first allows every request, the second only
+            predictions.
+        token_file, data_token_file: token files, in place of those in the server's state folder.
+        credentials: folder in which systemd passes credentials to this service alone.
+        certificate, key: PEM files; with them the server uses TLS.
+        authority: PEM file of the authority that signed the certificate, unless it is self-signed.
+        default_endpoint: endpoint behind `/invocations`, for clients of `mlflow models serve`.
+        allow_unverified: True to load versions for whose files the registry has no digest.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -46,12 +47,12 @@ class ServerAccess:
     key: Path | None = None
     authority: Path | None = None
     default_endpoint: str | None = None
-    unvouched: bool = False
+    allow_unverified: bool = False
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The fixed places of one checkout, each movable by one environment variable."""
+    """Paths and addresses of one checkout; one environment variable changes each."""
 
     project: Path
     warehouse: Path
@@ -59,7 +60,7 @@ class Settings:
     tracking_uri: str
     registry_uri: str
     server: str
-    feature_store: str = FEATURE_STORES[0]
+    home: Home = LOCAL
     catalog: str = "main"
     online_store: str = "lakehouse"
     in_workspace: bool = False
@@ -68,7 +69,7 @@ class Settings:
 
     @property
     def artifacts(self) -> Path:
-        """Where MLflow keeps files when its store is a database of this project."""
+        """Folder of MLflow's files when its store is a database of this project."""
         return self.project / "mlartifacts"
 
     @property
@@ -77,17 +78,17 @@ class Settings:
 
     @property
     def journals(self) -> Path:
-        """Where trials are kept until MLflow has them."""
+        """Folder of the trials that MLflow does not have yet."""
         return self.project / ".trials"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read LAKEHOUSE_*, SPARK_REMOTE, SPARK_MASTER, FEATURE_STORE, MODEL_SERVER*, and the vendors' own.
 
-        Relative paths are below the project, whatever the working directory.
+        Relative paths start at the project, in every working directory.
 
         Raises:
-            SettingRefused: FEATURE_STORE or MODEL_SERVER_UNVOUCHED is none of what it can be.
+            SettingRefused: FEATURE_STORE or MODEL_SERVER_UNVOUCHED has an unknown value.
         """
         tracking_uri = environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{PROJECT / 'mlflow.db'}")
         return cls(
@@ -95,13 +96,15 @@ class Settings:
             warehouse=PROJECT / environment.get("LAKEHOUSE_WAREHOUSE", "warehouse"),
             remote=environment.get("SPARK_REMOTE"),
             tracking_uri=tracking_uri,
-            registry_uri=environment.get("MLFLOW_REGISTRY_URI", _registry_beside(tracking_uri)),
+            registry_uri=environment.get(
+                "MLFLOW_REGISTRY_URI", tracking_home(tracking_uri).registry_uri or tracking_uri
+            ),
             server=environment.get("MODEL_SERVER", "http://127.0.0.1:8080"),
-            feature_store=_known("FEATURE_STORE", environment.get("FEATURE_STORE", "local"), FEATURE_STORES),
+            home=HOMES[_known("FEATURE_STORE", environment.get("FEATURE_STORE", LOCAL.name), list(HOMES))],
             catalog=environment.get("DATABRICKS_CATALOG", "main"),
             online_store=environment.get("ONLINE_STORE", "lakehouse"),
             master=environment.get("SPARK_MASTER", "local[*]"),
-            # Every Databricks runtime sets it, and nothing else does.
+            # Set by every Databricks runtime and by nothing else.
             in_workspace="DATABRICKS_RUNTIME_VERSION" in environment,
             serving=_serving(environment),
         )
@@ -118,7 +121,9 @@ def _serving(environment: Mapping[str, str]) -> ServerAccess:
         key=_below(environment.get("MODEL_SERVER_KEY")),
         authority=_below(environment.get("MODEL_SERVER_AUTHORITY")),
         default_endpoint=environment.get("MODEL_SERVER_DEFAULT_ENDPOINT"),
-        unvouched=_known("MODEL_SERVER_UNVOUCHED", environment.get("MODEL_SERVER_UNVOUCHED", "refuse"), UNVOUCHED)
+        allow_unverified=_known(
+            "MODEL_SERVER_UNVOUCHED", environment.get("MODEL_SERVER_UNVOUCHED", "refuse"), UNVERIFIED
+        )
         == "allow",
     )
 
@@ -131,8 +136,3 @@ def _known(variable: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
         raise SettingRefused.unknown(variable, value, known)
     return value
-
-
-def _registry_beside(tracking_uri: str) -> str:
-    """A workspace keeps models in Unity Catalog; every other server keeps them itself."""
-    return "databricks-uc" if tracking_uri.startswith("databricks") else tracking_uri

@@ -1,7 +1,6 @@
-"""Delta tables in a folder: `<root>/<schema>/<table>/_delta_log` is the whole catalogue.
+"""Delta tables in a folder: the catalogue is every `<root>/<schema>/<table>/_delta_log`.
 
-Sail keeps its catalogue in memory, so the folder is what lasts: whoever opens a session registers the tables
-that stand there.
+Sail keeps its catalogue only in memory. After opening a session, register the tables of the folder in it.
 """
 
 import os
@@ -35,31 +34,31 @@ class TableNotFound(LakehouseError):
     def at_version(cls, name: str, version: int | None, reason: Exception) -> "TableNotFound":
         return cls(
             f"{name} cannot be read at version {version}: {reason}",
-            hint="Name a version that is there, or none for the newest.",
+            hint="Choose an existing version, or none for the newest.",
         )
 
 
 class WarehouseUnwritable(LakehouseError):
-    """The warehouse folder takes no files."""
+    """The warehouse folder cannot be written to."""
 
     @classmethod
     def at(cls, root: Path, reason: OSError) -> "WarehouseUnwritable":
         return cls(
             f"the warehouse {root} cannot be written to: {reason.strerror}",
-            hint="Free space or correct its permissions, or name another folder in LAKEHOUSE_WAREHOUSE.",
+            hint="Free space, correct its permissions, or set LAKEHOUSE_WAREHOUSE to another folder.",
         )
 
     @classmethod
-    def by_its_name(cls, root: Path) -> "WarehouseUnwritable":
+    def unsafe_path(cls, root: Path) -> "WarehouseUnwritable":
         return cls(
-            f"the path of the warehouse, {str(root)!r}, holds other characters than letters, digits and _-.~+@=,",
-            hint="The engine would write beside it. Name another folder in LAKEHOUSE_WAREHOUSE.",
+            f"the path of the warehouse, {str(root)!r}, has characters other than letters, digits, / and _-.~+@=,",
+            hint="The engine would write to another folder. Set LAKEHOUSE_WAREHOUSE to a path without them.",
         )
 
 
 @dataclass(frozen=True, order=True)
 class TableName:
-    """`schema.table`, as SQL writes it."""
+    """A table name of SQL: `schema.table`."""
 
     schema: str
     table: str
@@ -73,7 +72,7 @@ class TableName:
         """
         schema, dot, table = text.partition(".")
         if not (schema and dot and table) or "." in table:
-            raise LakehouseError(f"'{text}' is no table name", hint="Write it as schema.table.")
+            raise LakehouseError(f"'{text}' is not a table name", hint="Write it as schema.table.")
         return cls(schema, table)
 
     def __str__(self) -> str:
@@ -82,41 +81,41 @@ class TableName:
 
 @dataclass(frozen=True)
 class Warehouse:
-    """The folder of Delta tables at an absolute path."""
+    """A folder of Delta tables, by absolute path."""
 
     root: Path
 
     def folder(self, schema: str) -> Path:
-        """Where the tables of a schema stand.
+        """Folder of a schema.
 
         Raises:
-            LakehouseError: the name would lead out of the warehouse.
+            LakehouseError: the name is not plain, and may lead out of the warehouse.
         """
         return self.root / _plain(schema)
 
     def location(self, name: TableName) -> Path:
-        """Where the table stands.
+        """Folder of a table.
 
         Raises:
-            LakehouseError: the name would lead out of the warehouse.
+            LakehouseError: the name is not plain, and may lead out of the warehouse.
         """
         return self.folder(name.schema) / _plain(name.table)
 
     def tables(self, schema: str = "*") -> Iterator[TableName]:
-        """Every Delta table (of one schema), ordered by name; a first write that was cut off left none."""
+        """Every Delta table (of one schema), sorted by name; an interrupted first write is not a table."""
         for log in sorted(self.root.glob(f"{schema}/*/_delta_log")):
             if any(log.glob("*.json")):
                 yield TableName(log.parent.parent.name, log.parent.name)
 
     def require_writable(self) -> None:
-        """Make sure, before anything is built, that files can be written here.
+        """Check before a build that the folder can be written to.
 
         Raises:
-            WarehouseUnwritable: they cannot: no permission, a read-only or a full disk, a path with spaces.
+            WarehouseUnwritable: no permission, a read-only or full disk, or a path with spaces.
         """
-        # Sail writes to the folder "my%20projects" for "my projects".
+        # For "my projects" Sail writes to the folder "my%20projects".
         if not re.fullmatch(r"[A-Za-z0-9_./~+@=,-]+", str(self.root)):
-            raise WarehouseUnwritable.by_its_name(self.root)
+            raise WarehouseUnwritable.unsafe_path(self.root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=self.root, prefix=".probe-") as probe:
@@ -127,7 +126,7 @@ class Warehouse:
             raise WarehouseUnwritable.at(self.root, err) from err
 
     def register(self, session: SparkSession) -> None:
-        """Make every table known to the session's catalogue; what it knows already stays as it is."""
+        """Register every table in the session's catalogue; existing entries of these tables stay."""
         for schema in sorted({name.schema for name in self.tables()}):
             session.sql(f"CREATE DATABASE IF NOT EXISTS `{schema}`").collect()
             known = _locations(session, schema)
@@ -136,18 +135,18 @@ class Warehouse:
                     self.register_table(session, name)
 
     def register_table(self, session: SparkSession, name: TableName) -> None:
-        """Let the catalogue's entry lead to this warehouse's table, in place of any other table's entry."""
+        """Point the catalogue's entry to the table of this warehouse, and replace any other entry."""
         quoted = f"`{name.schema}`.`{name.table}`"
         create = f"CREATE TABLE {quoted} USING delta LOCATION {_text(str(self.location(name)))}"
-        session.sql(f"DROP TABLE IF EXISTS {quoted}").collect()  # an external table: its files stay
+        session.sql(f"DROP TABLE IF EXISTS {quoted}").collect()  # an external table keeps its files
         configuration = self.open(name).metadata().configuration
         checks = {key: value for key, value in configuration.items() if key.startswith("delta.constraints.")}
         if checks:
-            # Sail's MERGE enforces the CHECKs that its catalogue has, and not those of the log; JVM Spark reads the
-            # log and refuses to be told.
-            told = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in checks.items())
+            # Sail's MERGE enforces CHECKs of its catalogue and ignores those of the log. JVM Spark reads the log, and
+            # refuses them as properties.
+            properties = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in checks.items())
             with suppress(PySparkException):
-                session.sql(f"{create} TBLPROPERTIES ({told})").collect()
+                session.sql(f"{create} TBLPROPERTIES ({properties})").collect()
                 return
         session.sql(create).collect()
 
@@ -155,10 +154,10 @@ class Warehouse:
         """The Delta log of one table, at a version or at the newest.
 
         Raises:
-            TableNotFound: it was not built.
+            TableNotFound: the table was not built, or lacks the version.
         """
         location = self.location(name)
-        # A first write that was cut off leaves a log without a commit.
+        # An interrupted first write leaves a log without a commit.
         if not any((location / "_delta_log").glob("*.json")):
             raise TableNotFound.named(str(name), [str(known) for known in self.tables()])
         try:
@@ -173,7 +172,7 @@ def _text(value: str) -> str:
 
 
 def _plain(name: str) -> str:
-    # Sail writes other characters of a location as %20 and the like, and would make another folder.
+    # Sail percent-encodes other characters of a location, and would create another folder.
     if name in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise LakehouseError(
             f"{name!r} cannot be the name of a schema or table", hint="Use letters, digits, _, - and ."
@@ -182,10 +181,10 @@ def _plain(name: str) -> str:
 
 
 def _locations(session: SparkSession, schema: str) -> dict[str, Path]:
-    """Where the catalogue's tables stand, by name; Spark keeps names in lower case."""
+    """Folders of the catalogue's tables by name; Spark keeps names in lower case."""
     rows = session.sql(f"SHOW TABLE EXTENDED IN `{schema}` LIKE '*'").collect()
-    found = {
+    locations = {
         row["tableName"].lower(): re.search(r"^Location: (?:file:(?://)?)?(/.*)$", row["information"], re.M)
         for row in rows
     }
-    return {name: Path(match[1]) for name, match in found.items() if match}
+    return {name: Path(match[1]) for name, match in locations.items() if match}

@@ -1,4 +1,4 @@
-"""One writer at a time: two would take each other's drafts away, and tell it as a broken table."""
+"""A lock for the only writer of a warehouse: two writers would delete each other's drafts."""
 
 import fcntl
 import os
@@ -13,28 +13,28 @@ FILE = ".writer"  # below the warehouse
 
 
 class WarehouseBusy(LakehouseError):
-    """Another process is building in the warehouse."""
+    """Another process writes to the warehouse."""
 
     @classmethod
-    def by(cls, root: Path, who: str) -> "WarehouseBusy":
+    def by(cls, root: Path, holder: str) -> "WarehouseBusy":
         return cls(
-            f"the warehouse {root} is being written to by {who or 'another process'}",
-            hint="Wait until it has ended, then run the command again. Reading is free at any time.",
+            f"the warehouse {root} is being written to by {holder or 'another process'}",
+            hint="Wait until it ends, then run the command again. Reading is possible at any time.",
         )
 
 
 @dataclass(frozen=True)
 class WriterLock:
-    """The right to write to a warehouse; gone with the process, however it ends."""
+    """A lock on a warehouse; the system releases it when the process ends."""
 
     file: IO[str]
 
     @classmethod
     def on(cls, root: Path) -> "WriterLock":
-        """Take the right.
+        """Acquire the lock.
 
         Raises:
-            WarehouseBusy: another process, or another claim of this one, has it.
+            WarehouseBusy: another process, or another lock of this process, holds it.
         """
         file = (root / FILE).open("a+", encoding="utf-8")
         try:
@@ -50,5 +50,5 @@ class WriterLock:
         return cls(file)
 
     def release(self) -> None:
-        """Give the right back."""
+        """Release the lock."""
         self.file.close()

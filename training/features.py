@@ -1,12 +1,12 @@
-"""`python -m training.features`: the feature tables of the store, what each feature means, and what is promised."""
+"""`python -m training.features`: list feature tables and features, and check promises."""
 
 import click
 
 from lakehouse import console
 from lakehouse.settings import PROJECT, Settings
 from training.catalogue import promises
-from training.feature_store import FeatureStore
 from training.feature_store.home import open_store
+from training.feature_store.store import FeatureReader
 from training.use_case.use_case import load_all
 
 PROMISES = PROJECT / "dbt_project" / "feature_tables.json"
@@ -14,13 +14,13 @@ PROMISES = PROJECT / "dbt_project" / "feature_tables.json"
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--check", is_flag=True, help="Refuse a dbt manifest that breaks what the feature tables promised.")
-@click.option("--record", is_flag=True, help="Promise what the dbt manifest declares from now on.")
-@click.option("--manifest", default="target/manifest.json", show_default=True, help="What `dbt parse` wrote.")
+@click.option("--check", is_flag=True, help="Refuse a dbt manifest that breaks a promise of a feature table.")
+@click.option("--record", is_flag=True, help="Record what the dbt manifest declares as promises.")
+@click.option("--manifest", default="target/manifest.json", show_default=True, help="Output of `dbt parse`.")
 def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
     """List the feature tables, or the features of the table NAME (schema.table)."""
     if check and record:
-        raise click.UsageError("--check holds models to what --record would change: say one of them.")
+        raise click.UsageError("--check and --record exclude each other: pass one of them.")
     if check or record:
         _promises(manifest, record=record)
         return
@@ -33,24 +33,24 @@ def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
 
 def _promises(manifest: str, *, record: bool) -> None:
     declared, before = promises.declared(PROJECT / manifest), promises.recorded(PROMISES)
-    more = sum(len(promise.features) for promise in declared.values())
-    told = f"{len(declared)} feature tables with {more} features"
+    features = sum(len(promise.features) for promise in declared.values())
+    summary = f"{len(declared)} feature tables with {features} features"
     if record:
         promises.record(declared, PROMISES)
-        console.detail(f"{told} are promised from now on")
+        console.detail(f"Promises recorded: {summary}")
     else:
         promises.require_kept(before, declared, load_all())
-        console.detail(f"{told} keep what they promised")
+        console.detail(f"Promises kept: {summary}")
 
 
-def _features(store: FeatureStore, name: str) -> None:
+def _features(store: FeatureReader, name: str) -> None:
     table = store.table(name)
     console.detail(table.description)
     rows = [[feature.name, feature.data_type, feature.description] for feature in table.features]
     console.table(["feature", "type", "meaning"], rows)
 
 
-def _tables(store: FeatureStore) -> None:
+def _tables(store: FeatureReader) -> None:
     header = ["feature table", "version", "key", "timestamp", "features"]
     rows = [
         [table.name, str(table.version), ", ".join(table.keys), table.timestamp, str(len(table.features))]

@@ -1,4 +1,4 @@
-"""`python -m training.publish --online [NAME]...`: the newest feature rows, where an endpoint reads them by key."""
+"""`python -m training.publish --online [NAME]...`: publish the newest feature rows for lookup by key."""
 
 import click
 
@@ -8,11 +8,11 @@ from training.feature_store.home import open_store
 
 
 @click.command()
-@click.option("--online", is_flag=True, required=True, help="To the online tables; the offline ones dbt publishes.")
+@click.option("--online", is_flag=True, required=True, help="Publish to the online tables. dbt publishes offline.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def main(names: tuple[str, ...], online: bool) -> None:
-    """Bring the online tables of the feature tables NAME (schema.table), or of all, up to date."""
-    del online  # there is no other place to publish to
+    """Update the online tables of the feature tables NAME (schema.table), or of all feature tables."""
+    del online  # online is the only target
     store = open_store(Settings.from_environment())
     rows = []
     for name in names or [table.name for table in store.tables()]:

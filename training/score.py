@@ -1,4 +1,4 @@
-"""`python -m training.score --use-case NAME --input TABLE --output TABLE`: a table of answers like the endpoint's."""
+"""`python -m training.score --use-case NAME --input TABLE --output TABLE`: write predictions for a table."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,91 +20,92 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 from lakehouse import console
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.settings import Settings
-from scoring.batch import REASON, Packed, answered_features, answered_records
+from scoring.batch import (REASON_COLUMN, PackedScorer, score_features, score_records)
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import Scorer
-from training.feature_store import FeatureLookup, FeatureStore, Spine
 from training.feature_store.home import open_store
+from training.feature_store.store import FeatureStore
+from training.feature_store.tables import FeatureLookup, Spine
 from training.registry.versions import CHAMPION, version_of, versions_of
 from training.tracking import tracking
 from training.use_case.use_case import UseCase, load
 
 VERSION, SCORED_AT = "model_version", "scored_at"
-SHOWN = 5
+REASONS_PRINTED = 5
 
 
 class ScoreRefused(LakehouseError):
-    """There is nothing that could answer, or nothing that it could answer to."""
+    """There is no version to score with, or the tables cannot be scored."""
 
     @classmethod
     def no_champion(cls, name: str) -> "ScoreRefused":
-        hint = f"Promote one: python -m deployment.run promote --use-case {name}. Or name one: --version challenger"
+        hint = f"Promote one: python -m deployment.run promote --use-case {name}. Or score with --version challenger"
         return cls(f"{name} has no champion", hint=hint)
 
     @classmethod
-    def no_version(cls, name: str, said: str, known: Sequence[str]) -> "ScoreRefused":
+    def no_version(cls, name: str, requested: str, known: Sequence[str]) -> "ScoreRefused":
         return cls(
-            f"{name} has no version '{said}'. {nearest(said, list(known))}",
+            f"{name} has no version '{requested}'. {nearest(requested, list(known))}",
             hint=f"Train one: python -m training.run --use-case {name}",
         )
 
     @classmethod
-    def no_scorer(cls, version: str, found: object) -> "ScoreRefused":
+    def no_scorer(cls, version: str, model: object) -> "ScoreRefused":
         return cls(
-            f"version {version} is a {type(found).__name__} and no scoring model of this project",
-            hint="Name another with --version.",
+            f"version {version} is a {type(model).__name__} and not a scoring model of this project",
+            hint="Choose another one with --version.",
         )
 
     @classmethod
     def columns(cls, table: str, missing: Sequence[str], keys: Sequence[str]) -> "ScoreRefused":
         return cls(
             f"{table} lacks {', '.join(missing)}",
-            hint="An input has the columns of a request and of the keys, or the keys and times alone "
-            f"({', '.join(keys)}), by which features are looked up.",
+            hint="An input needs the columns of a request and at least one key, or only the keys and time "
+            f"({', '.join(keys)}) to look features up.",
         )
 
     @classmethod
     def no_key(cls, table: str, keys: Sequence[str]) -> "ScoreRefused":
         return cls(
-            f"{table} has none of the columns {', '.join(keys)}: nobody could tell whose an answer is",
+            f"{table} has none of the columns {', '.join(keys)}, which identify the rows of the output",
             hint="Add one of them to the table.",
         )
 
     @classmethod
     def no_feature(cls, features: Sequence[str]) -> "ScoreRefused":
         return cls(
-            f"the feature tables of the use case lack what the version reads: {', '.join(features)}",
-            hint="Train a version on the tables as they are, or score a table of raw records.",
+            f"the feature tables of the use case lack features of the version: {', '.join(features)}",
+            hint="Train a version on the current tables, or score a table of raw records.",
         )
 
     @classmethod
-    def names(cls, table: str, twice: Sequence[str], odd: Sequence[str]) -> "ScoreRefused":
-        problems = [f"{name} would stand in it twice" for name in twice]
-        problems += [f"'{name}' is no name of a column" for name in odd]
+    def names(cls, table: str, duplicates: Sequence[str], invalid: Sequence[str]) -> "ScoreRefused":
+        problems = [f"two columns would be named {name}" for name in duplicates]
+        problems += [f"'{name}' is not a valid column name" for name in invalid]
         return cls(
-            f"{table} cannot be written: {'; '.join(problems)}", hint="Rename the fields of the answer in a hook."
+            f"{table} cannot be written: {'; '.join(problems)}", hint="Rename the fields of the response in a hook."
         )
 
     @classmethod
     def by_the_engine(cls, table: str, reason: Exception) -> "ScoreRefused":
         return cls(
-            f"{table} was not written: {reason}", hint="Nothing of it was kept. Mend the cause, and run it again."
+            f"{table} was not written: {reason}", hint="No table is left. Fix the cause and run the command again."
         )
 
 
 @dataclass(frozen=True)
 class ScoringVersion:
-    """A registered version, ready to answer."""
+    """A loaded version."""
 
     number: int
     scorer: Scorer
 
     @classmethod
     def of(cls, registered: ModelVersion) -> Self:
-        """Read it from the registry.
+        """Load the version from the registry.
 
         Raises:
-            ScoreRefused: it is a model of another kind.
+            ScoreRefused: the version is not a scoring model of this project.
         """
         name, number = registered.name, registered.version
         model = mlflow.pyfunc.load_model(f"models:/{name}/{number}").unwrap_python_model()
@@ -114,95 +115,95 @@ class ScoringVersion:
 
 
 def score(use_case: UseCase, version: ScoringVersion, store: FeatureStore, source: str, target: str) -> None:
-    """Write what the version answers to each row of `source` into the new table `target`.
+    """Write the predictions of the version for each row of `source` to the new table `target`.
 
     Raises:
-        TableNotFound: there is no `source`.
-        TableTaken: there is a `target`.
-        ScoreRefused: `source` is neither a table of records nor of keys and times, or the answers make no table.
+        TableNotFound: `source` does not exist.
+        TableTaken: `target` exists.
+        ScoreRefused: `source` has neither records nor keys and times, or the predictions cannot be a table.
     """
-    with TemporaryDirectory(prefix="score-") as folder, _told(target):
-        packed = Packed.into(Path(folder), version.scorer)
-        answers = answered(use_case, version.scorer, store, source, packed)
-        _require_columns(target, [*answers.columns, VERSION, SCORED_AT])
-        stamped = answers.withColumn(VERSION, F.lit(version.number))
+    with TemporaryDirectory(prefix="score-") as folder, _translated(target):
+        packed = PackedScorer.pack(Path(folder), version.scorer)
+        rows = predictions(use_case, version.scorer, store, source, packed)
+        _require_columns(target, [*rows.columns, VERSION, SCORED_AT])
+        stamped = rows.withColumn(VERSION, F.lit(version.number))
         store.create(target, stamped.withColumn(SCORED_AT, F.lit(datetime.now(UTC)).cast("timestamp")))
 
 
-def answered(use_case: UseCase, scorer: Scorer, store: FeatureStore, source: str, packed: Packed) -> DataFrame:
-    """The keys of each row with the answer to it, or why there is none; nothing runs before it is written.
+def predictions(use_case: UseCase, scorer: Scorer, store: FeatureStore, source: str, packed: PackedScorer) -> DataFrame:
+    """The keys of each row with its prediction, or the reason for its rejection; evaluated when written.
 
     Raises:
         TableNotFound, ScoreRefused, FeatureNotFound, StaleTable: as `score`, and as a training frame.
     """
     rows, labels = store.rows(source), use_case.labels
     keys = tuple(dict.fromkeys((*labels.keys, labels.timestamp)))
-    sent = tuple(scorer.hooks.takes or dict.fromkeys(encoding.column for encoding in scorer.encoder.encodings))
+    sent = tuple(scorer.hooks.request_fields or dict.fromkeys(encoding.column for encoding in scorer.encoder.encodings))
     missing = [name for name in sent if name not in rows.columns]
     if not missing:
         kept = [name for name in keys if name in rows.columns]
         if not kept:
             raise ScoreRefused.no_key(source, keys)
-        return answered_records(rows, kept, sent, packed)
-    # Some of them: a table of records that is not whole, and not meant as a spine.
+        return score_records(rows, kept, sent, packed)
+    # Some request columns without the others: an incomplete table of records, not a spine.
     if not set(keys) <= set(rows.columns) or set(sent) - set(keys) - set(missing):
         raise ScoreRefused.columns(source, missing, keys)
     spine = Spine(source, labels.keys, labels.timestamp, None)
     lookups = _lookups(use_case, scorer, store)
     frame, versions = store.training_frame(spine, lookups)
     console.detail("features from " + ", ".join(f"{table} v{number}" for table, number in sorted(versions.items())))
-    return answered_features(frame, keys, {lookup.table: lookup.features for lookup in lookups}, packed)
+    return score_features(frame, keys, {lookup.table: lookup.features for lookup in lookups}, packed)
 
 
-def find_version(client: MlflowClient, name: str, said: str | None) -> ModelVersion:
-    """The version of a number or an alias; of nothing said, the champion.
+def find_version(client: MlflowClient, name: str, requested: str | None) -> ModelVersion:
+    """The version with a number or an alias; the champion if none is requested.
 
     Raises:
-        ScoreRefused: there is none.
+        ScoreRefused: there is no such version.
     """
-    if said is None:
+    if requested is None:
         champion = version_of(client, name, CHAMPION)
         if champion is None:
             raise ScoreRefused.no_champion(name)
         return champion
     versions = versions_of(client, name)
-    found = next((version for version in versions if str(version.version) == said), None)
-    found = found or (None if said.isdigit() else version_of(client, name, said))
+    found = next((version for version in versions if str(version.version) == requested), None)
+    found = found or (None if requested.isdigit() else version_of(client, name, requested))
     if found is None:
-        raise ScoreRefused.no_version(name, said, [str(version.version) for version in versions])
+        raise ScoreRefused.no_version(name, requested, [str(version.version) for version in versions])
     return found
 
 
-def counts(answers: DataFrame) -> Mapping[str | None, int]:
-    """How many rows have an answer (None), and how many lack one for each reason, the most frequent first."""
-    rows = answers.groupBy(REASON).count().collect()
-    return {row[REASON]: row["count"] for row in sorted(rows, key=lambda row: (-row["count"], row[REASON] or ""))}
+def counts(scored: DataFrame) -> Mapping[str | None, int]:
+    """Number of rows with a prediction (None), and of rejected rows by reason, the most frequent first."""
+    rows = scored.groupBy(REASON_COLUMN).count().collect()
+    return {row[REASON_COLUMN]: row["count"] for row in sorted(rows, key=lambda row: (-row["count"], row[REASON_COLUMN] or ""))}
 
 
 def _lookups(use_case: UseCase, scorer: Scorer, store: FeatureStore) -> list[FeatureLookup]:
-    """What the version reads, from the tables of the use case as they are now."""
-    wanted, lookups = set(scorer.encoder.features), list[FeatureLookup]()
+    """Lookups of the version's features in the current tables of the use case."""
+    missing, lookups = set(scorer.encoder.features), list[FeatureLookup]()
     for lookup in use_case.features:
         table = store.table(lookup.table)
         table.require_fresh(datetime.now(UTC))
-        features = tuple(name for name in table.select(()) if name in wanted and name not in lookup.exclude)
+        features = tuple(name for name in table.select(()) if name in missing and name not in lookup.exclude)
         if features:
             lookups.append(FeatureLookup(table.name, features, lookup.lookback_days))
-        wanted -= set(features)
-    if wanted:
-        raise ScoreRefused.no_feature(sorted(wanted))
+        missing -= set(features)
+    if missing:
+        raise ScoreRefused.no_feature(sorted(missing))
     return lookups
 
 
 def _require_columns(table: str, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    odd = [name for name in names if re.search(r"[ ,;{}()\n\t=]", name)]  # Delta takes none of them
-    if twice or odd:
-        raise ScoreRefused.names(table, twice, odd)
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    invalid = [name for name in names if re.search(r"[ ,;{}()\n\t=]", name)]  # characters that Delta refuses
+    if duplicates or invalid:
+        raise ScoreRefused.names(table, duplicates, invalid)
 
 
 @contextmanager
-def _told(table: str) -> Iterator[None]:
+def _translated(table: str) -> Iterator[None]:
     try:
         yield
     except PySparkException as err:
@@ -210,29 +211,29 @@ def _told(table: str) -> Iterator[None]:
         raise ScoreRefused.by_the_engine(table, Exception(*last)) from err
 
 
-def _report(found: Mapping[str | None, int], target: str) -> None:
-    refused = {reason: count for reason, count in found.items() if reason is not None}
-    console.detail(f"{found.get(None, 0):,} rows of {target} have an answer, {sum(refused.values()):,} have none")
-    for reason, count in list(refused.items())[:SHOWN]:
+def _print_counts(rows: Mapping[str | None, int], target: str) -> None:
+    rejected = {reason: count for reason, count in rows.items() if reason is not None}
+    console.detail(f"{target}: {rows.get(None, 0):,} rows with a prediction, {sum(rejected.values()):,} rejected")
+    for reason, count in list(rejected.items())[:REASONS_PRINTED]:
         console.detail(f"{count:>9,} {reason}")
-    if len(refused) > SHOWN:
-        console.detail(f"          and {len(refused) - SHOWN:,} other reasons: the column {REASON} has them")
+    if len(rejected) > REASONS_PRINTED:
+        console.detail(f"          and {len(rejected) - REASONS_PRINTED:,} other reasons, see column {REASON_COLUMN}")
 
 
 @click.command()
-@click.option("--use-case", "name", required=True, help="A file in training/use_cases, without its ending.")
-@click.option("--input", "source", required=True, help="schema.table: records as the endpoint takes them, or keys.")
-@click.option("--output", "target", required=True, help="schema.table, which is made.")
-@click.option("--version", "said", metavar="N|ALIAS", help="The version that answers; else the champion.")
-def main(name: str, source: str, target: str, said: str | None) -> None:
-    """Write a version's answers to the rows of a table into a new table."""
+@click.option("--use-case", "name", required=True, help="File in training/use_cases, without its extension.")
+@click.option("--input", "source", required=True, help="schema.table with request records, or keys and times.")
+@click.option("--output", "target", required=True, help="schema.table to create.")
+@click.option("--version", "requested", metavar="N|ALIAS", help="Version to score with. [default: champion]")
+def main(name: str, source: str, target: str, requested: str | None) -> None:
+    """Write a version's predictions for the rows of a table to a new table."""
     use_case, settings = load(name), Settings.from_environment()
     with tracking(settings) as client:
-        version = find_version(client, name, said)
+        version = find_version(client, name, requested)
         store = open_store(settings)
         console.stage(f"Scoring {source} with version {version.version} of {name}")
         score(use_case, ScoringVersion.of(version), store, source, target)
-    _report(counts(store.rows(target)), target)
+    _print_counts(counts(store.rows(target)), target)
 
 
 if __name__ == "__main__":

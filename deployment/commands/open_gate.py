@@ -1,4 +1,4 @@
-"""The gate of a use case, as commands open it."""
+"""Opens the gate of a use case, and updates its endpoint after a champion change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,38 +15,38 @@ from training.use_case.use_case import UseCase, load
 
 
 class EndpointBehind(LakehouseError):
-    """The champion has changed, and its endpoint has not followed."""
+    """The champion changed, but its endpoint still serves the earlier version."""
 
     @classmethod
     def of(cls, use_case: UseCase, version: int, reason: LakehouseError) -> "EndpointBehind":
         return cls(
-            f"version {version} is the champion, and the endpoint '{use_case.serving.endpoint}' still serves what it"
-            f" served before: {reason.failed}",
-            hint=f"Let it follow: python -m deployment.run serve --use-case {use_case.name} --detach",
+            f"version {version} is the champion, but the endpoint '{use_case.serving.endpoint}' still serves the"
+            f" earlier version: {reason.failed}",
+            hint=f"Update it: python -m deployment.run serve --use-case {use_case.name} --detach",
         )
 
 
 @contextmanager
 def gate_of(name: str, settings: Settings) -> Iterator[Gate]:
-    """The gate of a use case, in the registry and ledger of the settings."""
+    """Open the gate of a use case with the registry and ledger of the settings."""
     use_case = load(name)
     with registry(settings) as client:
         yield Gate(use_case, client, lambda: open_store(settings), open_ledger(settings))
 
 
 def follow(use_case: UseCase, version: int, settings: Settings) -> None:
-    """Let the use case's endpoint serve the version, on the model server that runs or in the workspace.
+    """Serve the version on the use case's endpoint, in the workspace or on the running model server.
 
     Raises:
-        EndpointBehind: it does not load there; what served before still does.
+        EndpointBehind: the version does not load there; the endpoint still serves the earlier version.
     """
     try:
-        if settings.feature_store == "databricks":
+        if settings.home.runs_model_server:
             from deployment.commands import workspace
 
             workspace.follow(use_case, version, settings)
         elif (server := server_process.running(ServerSettings.of(settings))) is not None:
-            from deployment.commands.serve import deploy
+            from deployment.commands.detached import deploy
 
             deploy(server, use_case, version)
     except LakehouseError as err:

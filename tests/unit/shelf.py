@@ -1,4 +1,4 @@
-"""A feature store of tables in memory, for what training makes of a store's answers."""
+"""A feature reader over tables in memory, for unit tests of training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from typing import Any, cast
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from lakehouse.online_store import PublishedTable
 from scoring.encodings import ENCODINGS
-from training.feature_store import Feature, FeatureLookup, FeatureStore, FeatureTable, Snapshot, Spine, Versions
+from training.feature_store.store import FeatureReader
+from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 from training.use_case.use_case import UseCase
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """Answers every frame with the same rows, already joined; remembers which versions were asked for.
+    """Returns the same joined rows as every frame, and records the requested versions.
 
     Attributes:
         joined: the spine with its features.
         declared: the features of each feature table.
-        encodings: of the first feature table, as dbt publishes them.
+        encodings: encodings of the first feature table, as dbt publishes them.
         vocabularies: the categories of each index table.
     """
 
@@ -30,15 +30,15 @@ class Shelf:
     declared: Mapping[str, Sequence[str]]
     encodings: Sequence[Mapping[str, Any]] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    asked: dict[str, int | None] = field(default_factory=dict)
-    spines: list[str] = field(default_factory=list)  # those of the frames that were read
+    requested: dict[str, int | None] = field(default_factory=dict)
+    spines: list[str] = field(default_factory=list)  # spine table of each frame that was read
     max_age: timedelta | None = None  # of every table, whose newest row is of 2020
 
     def tables(self) -> list[FeatureTable]:
         return [self.table(name) for name in self.declared]
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:
-        self.asked[name] = version
+        self.requested[name] = version
         features = tuple(Feature(feature, "double", "") for feature in self.declared[name])
         encodings = ENCODINGS.validate_python(self.encodings if name == next(iter(self.declared)) else ())
         newest = datetime(2020, 1, 1, tzinfo=UTC)
@@ -55,7 +55,7 @@ class Shelf:
         )
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
-        self.asked[index_table] = version
+        self.requested[index_table] = version
         return self.vocabularies[index_table], version or 9
 
     def training_frame(
@@ -69,17 +69,8 @@ class Shelf:
     def snapshot(self, name: str, version: int) -> Snapshot:
         return Snapshot(name, version, f"shelf/{name}", "0", self.joined.num_rows, {"entity": "bigint"})
 
-    def rows(self, name: str) -> DataFrame:
-        raise NotImplementedError("training reads frames")
 
-    def create(self, name: str, rows: DataFrame) -> None:
-        raise NotImplementedError("training writes no table")
-
-    def publish(self, name: str) -> PublishedTable:
-        raise NotImplementedError("training does not publish")
-
-
-def _conforms(shelf: Shelf) -> FeatureStore:
+def _conforms(shelf: Shelf) -> FeatureReader:
     return shelf
 
 

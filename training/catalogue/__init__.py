@@ -1,1 +1,1 @@
-"""The feature catalogue, and what feature tables have promised."""
+"""The feature catalogue, and the promises of feature tables."""

@@ -1,7 +1,7 @@
-"""`python -m training.catalogue.manifest`: dbt's manifest for the catalogue page, with the use cases of each feature.
+"""`python -m training.catalogue.manifest`: add use cases and feature types to dbt's manifest for the catalogue page.
 
-The use cases say which features they read, and the encodings of what kind a feature is; a list kept by hand beside
-the feature would be wrong before long. `dbt-features` reads the manifest, so both are written into a copy of it.
+The use cases declare the features they read, and the encodings the type of each feature. A second list by hand would
+soon be wrong. `dbt-features` reads the manifest, so both are written to a copy of it.
 """
 
 import json
@@ -13,55 +13,51 @@ import click
 
 from lakehouse import console
 from lakehouse.settings import PROJECT
-from scoring.encodings import ENCODINGS, index_tables
+from scoring.encodings import ENCODINGS
 from training.catalogue.promises import Promises, declared, users
 from training.use_case.use_case import UseCase, load_all
 
-_KINDS = {"flag": "boolean", "one_hot": "boolean", "number": "numeric"}  # whatever else stands for categories
-
 
 def enriched(manifest: dict[str, Any], tables: Promises, use_cases: Sequence[UseCase]) -> dict[str, Any]:
-    """The manifest with each use case, and with the users, the kind and the rule for NULL of each feature."""
+    """The manifest with an exposure per use case, and with the users, type and NULL rule of each feature."""
     nodes = {f"{node['schema']}.{node['alias']}": node for node in manifest["nodes"].values() if "alias" in node}
     for table, promise in tables.items():
-        kinds = dict(_kinds(nodes[table]["config"]["meta"].get("encodings", [])))
+        types = dict(_feature_types(nodes[table]["config"]["meta"].get("encodings", [])))
         for feature in promise.features:
-            about = {
-                "feature_type": kinds.get(feature, "numeric"),
-                "null_behavior": "error",  # a frame with a NULL is refused, whatever the feature
+            catalog = {
+                "feature_type": types.get(feature, "numeric"),
+                "null_behavior": "error",  # load_frame refuses a NULL in any feature
                 "used_by": users(table, feature, use_cases),
             }
-            _say(nodes[table]["columns"][feature], about)
+            _add(nodes[table]["columns"][feature], catalog)
     return {**manifest, "exposures": {f"exposure.{each.name}": _exposure(each) for each in use_cases}}
 
 
 def _exposure(use_case: UseCase) -> dict[str, str]:
     labels, endpoint = use_case.labels, use_case.serving.endpoint
-    answers = f"{labels.column} of {labels.table} ({use_case.task})"
-    return {"name": use_case.name, "type": "ml", "description": f"Answers {answers} at the endpoint {endpoint}."}
+    description = f"Predicts {labels.column} of {labels.table} ({use_case.task}) at the endpoint {endpoint}."
+    return {"name": use_case.name, "type": "ml", "description": description}
 
 
-def _kinds(encodings: list[Any]) -> Iterator[tuple[str, str]]:
-    """Each feature that the encodings make, and whether it is a number, a truth or a category."""
-    parsed = ENCODINGS.validate_python(encodings)
-    vocabularies = dict.fromkeys(index_tables(parsed), ("",))
-    for encoding in parsed:
-        for name in encoding.encode([], vocabularies):
-            marks = name == f"{encoding.column}_is_missing"
-            yield name, "boolean" if marks else _KINDS.get(encoding.kind, "categorical")
+def _feature_types(encodings: list[Any]) -> Iterator[tuple[str, str]]:
+    """Each feature of the encodings with its type: numeric, boolean or categorical."""
+    for encoding in ENCODINGS.validate_python(encodings):
+        for name in encoding.features:
+            is_flag = name == f"{encoding.column}_is_missing"
+            yield name, "boolean" if is_flag else encoding.feature_type
 
 
-def _say(column: dict[str, Any], more: Mapping[str, object]) -> None:
-    for holder in (column, column.setdefault("config", {})):  # dbt says it in both places
+def _add(column: dict[str, Any], catalog: Mapping[str, object]) -> None:
+    for holder in (column, column.setdefault("config", {})):  # dbt writes `meta` to both
         meta = holder.setdefault("meta", {})
-        meta["feature_catalog"] = {**more, **meta.get("feature_catalog", {})}
+        meta["feature_catalog"] = {**catalog, **meta.get("feature_catalog", {})}
 
 
 @click.command()
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
 def main(manifest: Path, output: Path) -> None:
-    """Write MANIFEST with the users and kinds of the features to OUTPUT."""
+    """Write MANIFEST with the users and types of the features to OUTPUT."""
     tables = declared(PROJECT / manifest)
     known = json.loads((PROJECT / manifest).read_text(encoding="utf-8"))
     target = PROJECT / output

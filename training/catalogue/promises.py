@@ -1,7 +1,7 @@
-"""What feature tables promise: their keys, and their features by name and type. A promise is kept or refused.
+"""Promises of feature tables: recorded keys, feature names and types, which later models may not break.
 
-`dbt_project/feature_tables.json` records what was promised. A key that changes, or a feature that is gone, renamed or
-of another type, would break whoever reads it; a feature or a table more breaks nobody.
+`dbt_project/feature_tables.json` records the promises. A changed key, or a feature that is removed, renamed or of
+another type, would break its readers. A new feature or table breaks none.
 """
 
 import json
@@ -15,22 +15,22 @@ from training.use_case.use_case import UseCase
 
 
 class PromiseBroken(LakehouseError):
-    """The dbt models declare feature tables that break what was promised."""
+    """The dbt models declare feature tables that break a promise."""
 
     @classmethod
     def by(cls, changes: Sequence["Change"], users: Mapping["Change", Sequence[str]]) -> "PromiseBroken":
-        told = "\n  ".join(
-            f"{change.told()}, used by {' and '.join(users[change]) or 'no use case'}" for change in changes
+        lines = "\n  ".join(
+            f"{change.summary()}, used by {' and '.join(users[change]) or 'no use case'}" for change in changes
         )
         return cls(
-            f"feature tables would change under who reads them:\n  {told}",
-            hint="Add a feature or a table of another name instead. If nobody reads the old one any more: "
+            f"changes of feature tables would break their readers:\n  {lines}",
+            hint="Add a feature or table with another name instead. If the old one has no readers left: "
             "python -m training.features --record",
         )
 
 
 class ManifestMissing(LakehouseError):
-    """dbt has not said what the models declare."""
+    """dbt has not written a manifest."""
 
     @classmethod
     def at(cls, path: Path) -> "ManifestMissing":
@@ -39,7 +39,7 @@ class ManifestMissing(LakehouseError):
 
 @dataclass(frozen=True)
 class Promise:
-    """One feature table: its key with its times, and the SQL type of each feature."""
+    """Promise of one feature table: its key with its time columns, and the SQL type of each feature."""
 
     key: tuple[str, ...]
     features: Mapping[str, str]
@@ -50,47 +50,48 @@ Promises = Mapping[str, Promise]
 
 @dataclass(frozen=True)
 class Change:
-    """One way in which a table breaks its promise; `feature` is None where it is the key or the whole table."""
+    """One change that breaks a promise; `feature` is None for the key or the entire table."""
 
     table: str
     feature: str | None
     before: str
     after: str
 
-    def told(self) -> str:
-        what = f"{self.table}.{self.feature}" if self.feature else self.table
-        return f"{what}: {self.before} becomes {self.after}"
+    def summary(self) -> str:
+        """The change in one line."""
+        subject = f"{self.table}.{self.feature}" if self.feature else self.table
+        return f"{subject}: {self.before} becomes {self.after}"
 
 
 def declared(manifest: Path) -> Promises:
-    """What the models of a dbt manifest declare.
+    """Promises that the models of a dbt manifest declare.
 
     Raises:
-        ManifestMissing: dbt has written none.
+        ManifestMissing: there is no manifest.
     """
     if not manifest.is_file():
         raise ManifestMissing.at(manifest)
     nodes: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
-    found = {
+    promises = {
         f"{node['schema']}.{node['alias']}": _promise(node) for node in nodes.values() if _is_feature_table(node)
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(promises.items()))
 
 
 def recorded(file: Path) -> Promises:
-    """What was promised; nothing, if nothing was ever recorded."""
+    """Recorded promises; empty if the file does not exist."""
     tables = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return {name: Promise(tuple(about["key"]), about["features"]) for name, about in tables.items()}
+    return {name: Promise(tuple(table["key"]), table["features"]) for name, table in tables.items()}
 
 
 def record(promises: Promises, file: Path) -> None:
-    """Promise what is declared."""
+    """Write the promises to the file."""
     tables = {name: {"key": promise.key, "features": promise.features} for name, promise in promises.items()}
     file.write_text(json.dumps(tables, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def breaking(before: Promises, after: Promises) -> list[Change]:
-    """The changes that break a promise, ordered by table and feature."""
+    """Changes that break a promise, sorted by table and feature."""
     changes = []
     for name, promise in before.items():
         now = after.get(name)
@@ -102,7 +103,7 @@ def breaking(before: Promises, after: Promises) -> list[Change]:
 
 
 def users(table: str, feature: str | None, use_cases: Iterable[UseCase]) -> list[str]:
-    """The use cases that read a feature; of the whole table where it is None."""
+    """Names of the use cases that read a feature, or the table if `feature` is None."""
     return [
         use_case.name
         for use_case in use_cases
@@ -112,10 +113,10 @@ def users(table: str, feature: str | None, use_cases: Iterable[UseCase]) -> list
 
 
 def require_kept(before: Promises, after: Promises, use_cases: Sequence[UseCase]) -> None:
-    """Make sure that no promise is broken.
+    """Check that no promise is broken.
 
     Raises:
-        PromiseBroken: one is; it says by what, and whom that would break.
+        PromiseBroken: a promise is broken; the message names the changes and the use cases they break.
     """
     if changes := breaking(before, after):
         raise PromiseBroken.by(
@@ -127,10 +128,10 @@ def _differences(name: str, before: Promise, after: Promise) -> list[Change]:
     changes = []
     if before.key != after.key:
         changes.append(Change(name, None, f"the key ({', '.join(before.key)})", f"({', '.join(after.key)})"))
-    for feature, kind in before.features.items():
+    for feature, data_type in before.features.items():
         now = after.features.get(feature, "no feature")
-        if now != kind:
-            changes.append(Change(name, feature, kind, now))
+        if now != data_type:
+            changes.append(Change(name, feature, data_type, now))
     return changes
 
 

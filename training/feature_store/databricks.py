@@ -1,14 +1,15 @@
-"""The Feature Store in Unity Catalog, through Databricks' own client.
+"""The feature store in Unity Catalog, through Databricks' client.
 
-The client is the optional extra `databricks`, under Databricks' own licence. It runs inside a workspace only; outside
-one, its signatures can be checked and nothing more. So nothing here imports it before it is asked for.
+The client is the optional extra `databricks`, under Databricks' licence. It runs only inside a workspace; outside
+one, only its signatures can be checked. So this module imports it on first use.
 
-It reads every feature table at its newest version and knows one time for a row. A frame that needs more, an earlier
-version or a table whose rows became known later than they were true, is joined here instead, as the local home joins
-it; the workspace then records no lineage for it. Keys, meaning and encodings are always those of now: Unity Catalog
-keeps no earlier ones.
-A frame is lazy: a feature table that is written between this module's look at its version and the client's reading of
-it is read as it is then. Do not build the tables while a frame is read.
+The client reads every feature table at its newest version and supports one time per row. Two kinds of frame need
+more: an earlier version, and a table whose rows became known later than they were true. This module joins them as the
+local home does; the workspace then records no lineage. Keys, descriptions and encodings are always the current ones,
+because Unity Catalog keeps no earlier ones.
+
+A frame is lazy: the client may read a table after this module looked up its version, and then reads newer rows. Do
+not build the tables while a frame is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,18 +25,11 @@ from lakehouse.errors import LakehouseError
 from lakehouse.online_store import PublishedTable
 from lakehouse.session import workspace_session
 from lakehouse.settings import Settings
-from training.feature_store import (
-    Feature,
-    FeatureLookup,
-    FeatureStore,
-    FeatureTable,
-    NoFeatureTable,
-    Snapshot,
-    Spine,
-    Versions,
-)
+from training.feature_store.errors import NoFeatureTable
 from training.feature_store.point_in_time import Side, as_of, require_joinable, require_unique
 from training.feature_store.reading import Properties, categories, newest_time
+from training.feature_store.store import FeatureStore
+from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 from training.feature_store.unity_catalog import UnityCatalog
 
 if TYPE_CHECKING:
@@ -43,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class WorkspaceNeeded(LakehouseError):
-    """Unity Catalog's feature tables cannot be reached from here."""
+    """The feature tables of Unity Catalog cannot be reached from this process."""
 
     @classmethod
     def outside(cls) -> "WorkspaceNeeded":
@@ -55,13 +49,13 @@ class WorkspaceNeeded(LakehouseError):
     @classmethod
     def without_the_client(cls) -> "WorkspaceNeeded":
         return cls(
-            "the client of Databricks' Feature Store is not installed",
+            "the client of the Databricks Feature Store is not installed",
             hint="Install the extra: pip install 'lakehouse-ml[databricks]'",
         )
 
 
 class LookupRefused(LakehouseError):
-    """The client does not join these tables."""
+    """The client refuses to join these tables."""
 
     @classmethod
     def by_the_client(cls, spine: str, tables: Sequence[str], reason: Exception) -> "LookupRefused":
@@ -78,26 +72,26 @@ class OnlineStoreMissing(LakehouseError):
     def named(cls, name: str) -> "OnlineStoreMissing":
         return cls(
             f"the workspace has no online store '{name}'",
-            hint="Create it (FeatureEngineeringClient.create_online_store), or name another in ONLINE_STORE.",
+            hint="Create it (FeatureEngineeringClient.create_online_store), or set ONLINE_STORE to another one.",
         )
 
 
 class OnlineRefused(LakehouseError):
-    """The platform would serve other rows than a frame has."""
+    """The platform would serve rows that differ from those of a frame."""
 
     @classmethod
     def second_time(cls, name: str, known_at: str) -> "OnlineRefused":
         return cls(
-            f"{name} says in {known_at} when a row became known; an online table would keep a row for each such time",
-            hint="Publish a feature table that has the newest row of each key alone.",
+            f"{name} has a second time column {known_at}; an online table would keep one row for each of its values",
+            hint="Publish a feature table that has only the newest row of each key.",
         )
 
 
 def connect(settings: Settings) -> "DatabricksFeatureStore":
-    """The store of the workspace in which this process runs.
+    """Open the store of the workspace in which this process runs.
 
     Raises:
-        WorkspaceNeeded: it runs in none, or without the client.
+        WorkspaceNeeded: the process runs outside a workspace, or without the client.
     """
     if not settings.in_workspace:
         raise WorkspaceNeeded.outside()
@@ -111,7 +105,7 @@ def connect(settings: Settings) -> "DatabricksFeatureStore":
 
 @dataclass(frozen=True)
 class DatabricksFeatureStore:
-    """Feature tables of one catalog: tables whose primary key has a time series, as `dbt build` publishes them."""
+    """Feature tables of one catalog: tables with a time-series primary key, as `dbt build` publishes them."""
 
     catalog: UnityCatalog
     client: "FeatureEngineeringClient"
@@ -120,24 +114,26 @@ class DatabricksFeatureStore:
     def tables(self) -> list[FeatureTable]:
         described = ((name, self._described(name)) for name in self.catalog.keyed_tables())
         return [
-            self._table(name, about, self.catalog.version(name)) for name, about in described if about.timestamp_keys
+            self._table(name, description, self.catalog.version(name))
+            for name, description in described
+            if description.timestamp_keys
         ]
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:
         """One feature table, at a version or at the newest.
 
         Raises:
-            TableNotFound: it was not built, or does not keep that version.
-            NoFeatureTable: it was built, and has no primary key with a time series.
+            TableNotFound: the table was not built, or no longer has that version.
+            NoFeatureTable: the table has no time-series primary key.
         """
         pinned = self.catalog.version(name, version)
         try:
-            about = self._described(name)
-        except ValueError as err:  # all that the client says of a table without a primary key
+            description = self._described(name)
+        except ValueError as err:  # the client's error for a table without a primary key
             raise NoFeatureTable.named(name) from err
-        if not about.timestamp_keys:
+        if not description.timestamp_keys:
             raise NoFeatureTable.named(name)
-        return self._table(name, about, pinned)
+        return self._table(name, description, pinned)
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
         pinned = self.catalog.version(index_table, version)
@@ -146,25 +142,25 @@ class DatabricksFeatureStore:
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
     ) -> tuple[DataFrame, Versions]:
-        """The spine with features, by the client where it can read what is wanted.
+        """The spine with features, joined by the client where it supports the tables and versions.
 
         Raises:
             TableNotFound, NoFeatureTable, FeatureNotFound, NameTaken, KeyDoubled: as every home.
-            LookupRefused: the client finds fault with the tables.
+            LookupRefused: the client refuses to join the tables.
         """
-        wanted = versions or {}
-        pinned = {spine.table: self.catalog.version(spine.table, wanted.get(spine.table))}
+        requested = versions or {}
+        pinned = {spine.table: self.catalog.version(spine.table, requested.get(spine.table))}
         rows = self.catalog.columns(spine.table, pinned[spine.table], spine.columns)
-        tables = [self.table(lookup.table, wanted.get(lookup.table)) for lookup in lookups]
+        tables = [self.table(lookup.table, requested.get(lookup.table)) for lookup in lookups]
         pinned |= {table.name: table.version for table in tables}
         names = require_joinable(spine, list(zip(tables, lookups, strict=True)))
-        if not all(self._client_reads(table, wanted) for table in tables):
+        if not all(self._client_reads(table, requested) for table in tables):
             return as_of(rows, spine, [self._side(*pair) for pair in zip(tables, lookups, strict=True)]), pinned
         for table in tables:
             require_unique(table, self.catalog.columns(table.name, table.version, [*table.keys, *table.times]))
-        # The client takes an empty list of features for every feature.
+        # The client reads an empty list of features as all features.
         joins = [
-            self._lookup(table, spine, look) for table, look in zip(tables, lookups, strict=True) if look.features
+            self._lookup(table, spine, each) for table, each in zip(tables, lookups, strict=True) if each.features
         ]
         if joins:
             with _translated(spine.table, [join.table_name for join in joins]):
@@ -181,12 +177,12 @@ class DatabricksFeatureStore:
         self.catalog.create(name, rows)
 
     def publish(self, name: str) -> PublishedTable:
-        """Publish to the online store that ONLINE_STORE names; the platform keeps the newest row of each key.
+        """Publish to the online store in ONLINE_STORE; the platform keeps the newest row of each key.
 
         Raises:
             TableNotFound, NoFeatureTable: as every home.
-            OnlineStoreMissing: the workspace has no online store of that name. None is made: it costs by the hour.
-            OnlineRefused: the table has a second time, by which the platform does not tell the newest row.
+            OnlineStoreMissing: the workspace has no such online store. None is created: it costs by the hour.
+            OnlineRefused: the table has a second time column, which the platform cannot use to find the newest row.
         """
         table = self.table(name)
         if table.known_at:
@@ -203,24 +199,24 @@ class DatabricksFeatureStore:
         names = tuple(feature.name for feature in table.features)
         return PublishedTable(table.version, names, None, datetime.now(UTC).isoformat(timespec="seconds"))
 
-    def _client_reads(self, table: FeatureTable, wanted: Versions) -> bool:
-        at_newest = table.name not in wanted or table.version == self.catalog.version(table.name)
+    def _client_reads(self, table: FeatureTable, requested: Versions) -> bool:
+        at_newest = table.name not in requested or table.version == self.catalog.version(table.name)
         return at_newest and table.known_at is None
 
     def _described(self, name: str) -> Any:
         return self.client.get_table(name=self.catalog.full(name))
 
-    def _table(self, name: str, about: Any, version: int) -> FeatureTable:
-        """A feature table from the client's description; types, meanings and encodings stand in the table itself."""
+    def _table(self, name: str, description: Any, version: int) -> FeatureTable:
+        """A feature table from the client's description; types, comments and encodings come from the table itself."""
         rows = self.catalog.read(name, version)
         published = Properties(self.catalog.properties(name))
-        (timestamp,) = about.timestamp_keys
+        (timestamp,) = description.timestamp_keys
         times = {timestamp, published.known_at}
-        keys = tuple(key for key in about.primary_keys if key not in times)
+        keys = tuple(key for key in description.primary_keys if key not in times)
         return FeatureTable(
             name=name,
             version=version,
-            description=about.description or "",
+            description=description.description or "",
             keys=keys,
             timestamp=timestamp,
             features=tuple(

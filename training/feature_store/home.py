@@ -1,21 +1,33 @@
-"""Which home the feature tables have."""
+"""The feature store of each home."""
 
+from collections.abc import Callable, Mapping
+
+from lakehouse.home import DATABRICKS, LOCAL, Home
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
-from training.feature_store import FeatureStore
 from training.feature_store.local import LocalFeatureStore
+from training.feature_store.store import FeatureStore
 
 
 def open_store(settings: Settings) -> FeatureStore:
-    """The Feature Store that FEATURE_STORE names: `local` unless it says `databricks`.
+    """Open the feature store of the home that FEATURE_STORE chooses.
 
     Raises:
-        EngineUnreachable: nothing answers at SPARK_REMOTE.
-        WorkspaceNeeded: `databricks` is named, and this process cannot reach it.
+        EngineUnreachable: no server responds at SPARK_REMOTE.
+        WorkspaceNeeded: the home is `databricks`, and this process runs outside a workspace.
     """
-    if settings.feature_store == "databricks":
-        from training.feature_store import databricks
+    return OPEN_STORE[settings.home](settings)
 
-        return databricks.connect(settings)
+
+def _open_local(settings: Settings) -> FeatureStore:
     return LocalFeatureStore(open_session(settings.remote), Warehouse(settings.warehouse))
+
+
+def _open_databricks(settings: Settings) -> FeatureStore:
+    from training.feature_store import databricks  # imported only in a workspace: its client is an extra
+
+    return databricks.connect(settings)
+
+
+OPEN_STORE: Mapping[Home, Callable[[Settings], FeatureStore]] = {LOCAL: _open_local, DATABRICKS: _open_databricks}

@@ -1,4 +1,4 @@
-"""The Feature Store on Delta tables in a folder, read through any Spark Connect engine."""
+"""The local feature store: Delta tables in a folder, read through any Spark Connect engine."""
 
 import json
 import shutil
@@ -13,29 +13,20 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.online_store import EntityKey, OnlineStore, PublishedTable, StoredRow
 from lakehouse.warehouse import TableName, TableNotFound, Warehouse
 from lakehouse.writer_lock import WriterLock
-from training.feature_store import (
-    Feature,
-    FeatureLookup,
-    FeatureNotFound,
-    FeatureStore,
-    FeatureTable,
-    NoFeatureTable,
-    Snapshot,
-    Spine,
-    TableTaken,
-    Versions,
-)
+from training.feature_store.errors import FeatureNotFound, NoFeatureTable, TableTaken
 from training.feature_store.point_in_time import Side, as_of, newest_rows, to_micros
 from training.feature_store.reading import Properties, categories, newest_time
+from training.feature_store.store import FeatureStore
+from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
 _KEYS = "feature_table.primary_keys"
 ONLINE = ".online"  # below the warehouse
-_BATCH = 65_536  # rows published at a time
+_BATCH = 65_536  # rows per step of a publication
 
 
 @dataclass(frozen=True)
 class LocalFeatureStore:
-    """Feature tables of one warehouse folder; what dbt published stands in the tables' own properties."""
+    """Feature tables of one warehouse folder; dbt publishes their declarations as table properties."""
 
     session: SparkSession
     warehouse: Warehouse
@@ -63,7 +54,7 @@ class LocalFeatureStore:
             newest=newest_time(self._read(name, log.version()), timestamp) if max_age else None,
             known_at=published.known_at,
             features=tuple(
-                Feature(feature, about["data_type"], about["description"]) for feature, about in described.items()
+                Feature(feature, column["data_type"], column["description"]) for feature, column in described.items()
             ),
             encodings=published.encodings,
         )
@@ -94,41 +85,41 @@ class LocalFeatureStore:
         return self._read(name, self.warehouse.open(TableName.parse(name)).version())
 
     def create(self, name: str, rows: DataFrame) -> None:
-        """Write a new table: all of its rows, or no table.
+        """Create a table with all of these rows; on failure no table is left.
 
         Raises:
-            TableTaken: a table of that name is there.
-            WarehouseBusy, WarehouseUnwritable: another process writes, or nobody can.
+            TableTaken: a table of that name exists.
+            WarehouseBusy, WarehouseUnwritable: another process writes, or the folder is not writable.
         """
         parsed = TableName.parse(name)
         location = self.warehouse.location(parsed)
         self.warehouse.require_writable()
-        claim = WriterLock.on(self.warehouse.root)
+        lock = WriterLock.on(self.warehouse.root)
         try:
             if parsed in self.warehouse.tables(parsed.schema):
                 raise TableTaken.named(name)
-            shutil.rmtree(location, ignore_errors=True)  # files of a write that was cut off
+            shutil.rmtree(location, ignore_errors=True)  # files of an interrupted write
             rows.write.format("delta").save(str(location))
         finally:
-            claim.release()
+            lock.release()
 
     def publish(self, name: str) -> PublishedTable:
         table = self.table(name)
         names = tuple(feature.name for feature in table.features)
         table_id = str(self.warehouse.open(TableName.parse(name), table.version).metadata().id)
         with OnlineStore(self.warehouse.root / ONLINE) as online:
-            there = online.published(name)
-            if there and (there.table_id, there.features) != (table_id, names):
-                there = None  # of another table
-            if there and there.version == table.version:
-                return there
-            # An online row does not say when it was known, by which of two of one time the later counts.
-            continued = there if table.known_at is None else None
-            since = self._appended(name, continued.version, table.version) if continued else None
-            rows = self._read(name, table.version) if since is None else since
+            current = online.published(name)
+            if current and (current.table_id, current.features) != (table_id, names):
+                current = None  # published from another table
+            if current and current.version == table.version:
+                return current
+            # An online row lacks `known_at`, which decides between two rows of one timestamp: rebuild.
+            base = current if table.known_at is None else None
+            appended = self._appended(name, base.version, table.version) if base else None
+            rows = self._read(name, table.version) if appended is None else appended
             newest = newest_rows(table, rows).select(*table.keys, to_micros(table.timestamp), *names)
             with online.publication(
-                name, names, table.version, rebuild=since is None, table_id=table_id
+                name, names, table.version, rebuild=appended is None, table_id=table_id
             ) as publication:
                 publication.put(_online_rows(newest, len(table.keys)))
             published = online.published(name)
@@ -136,13 +127,13 @@ class LocalFeatureStore:
         return published
 
     def _appended(self, name: str, before: int, now: int) -> DataFrame | None:
-        """The rows that were appended between two versions; None where rows were also taken away."""
+        """Rows appended between two versions; None if rows were also removed."""
         try:
             logs = [self.warehouse.open(TableName.parse(name), version) for version in (before, now)]
         except TableNotFound:
             return None
         if logs[-1].metadata().partition_columns:
-            return None  # they stand in the names of the files alone
+            return None  # partition values are only in the names of the files
         old, new = (set(log.file_uris()) for log in logs)
         added = sorted(new - old)
         if not old <= new:
@@ -170,15 +161,15 @@ class LocalFeatureStore:
 
 
 def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[EntityKey, int, StoredRow]]:
-    """The rows as they are stored; a few at a time are in the form that Python takes."""
+    """The rows in the layout of the online store, converted to Python in batches to bound memory."""
     for rows in newest.toArrow().to_batches(max_chunksize=_BATCH):
         columns = rows.columns
         # NULL becomes NaN.
         features = np.column_stack(
             [column.cast(pa.float64()).to_numpy(zero_copy_only=False) for column in columns[keys + 1 :]]
         )
-        names = zip(*(column.to_pylist() for column in columns[:keys]), strict=True)
-        yield from zip(names, columns[keys].to_pylist(), features, strict=True)
+        entities = zip(*(column.to_pylist() for column in columns[:keys]), strict=True)
+        yield from zip(entities, columns[keys].to_pylist(), features, strict=True)
 
 
 def _conforms(store: LocalFeatureStore) -> FeatureStore:

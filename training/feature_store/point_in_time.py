@@ -1,4 +1,4 @@
-"""The point-in-time join: each row of a spine with the newest features that were known at its time."""
+"""The point-in-time join: each row of a spine with the newest features known at its time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,15 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from training.feature_store import (
-    FeatureLookup,
-    FeatureNotFound,
-    FeatureTable,
-    KeyDoubled,
-    NameTaken,
-    Spine,
-)
+from training.feature_store.errors import FeatureNotFound, KeyDoubled, NameTaken
+from training.feature_store.tables import FeatureLookup, FeatureTable, Spine
 
 _DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)
 class Side:
-    """A feature table to join, and its rows: keys, times and the features of the look-up."""
+    """A feature table to join, with its rows: keys, times and the features of the lookup."""
 
     table: FeatureTable
     lookup: FeatureLookup
@@ -29,14 +23,14 @@ class Side:
 
 
 def as_of(frame: DataFrame, spine: Spine, sides: Sequence[Side]) -> DataFrame:
-    """The frame of a spine with the features of every side, ordered by time and key.
+    """Join the features of every side to a spine; the frame is sorted by time and key.
 
-    For each side, one sort of keys and times alone finds the newest time; the features are fetched by key and time
-    afterwards, which costs a fraction of carrying them through the sort.
+    For each side, one sort of only keys and times finds the newest time. The features are then fetched by key and
+    time, which costs a fraction of carrying them through the sort.
 
     Raises:
-        FeatureNotFound: a key of a table is not in the spine.
-        NameTaken: two columns would have one name.
+        FeatureNotFound: the spine lacks a key of a table.
+        NameTaken: two columns would have the same name.
         KeyDoubled: a table has several rows of one key and time.
     """
     names = require_joinable(spine, [(side.table, side.lookup) for side in sides])
@@ -57,17 +51,17 @@ def newest_rows(table: FeatureTable, rows: DataFrame) -> DataFrame:
     """
     marked = rows.withColumn("_newness", _newness(table))
     newest = marked.groupBy(*table.keys).agg(F.max("_newness").alias("_newness"))
-    found = marked.join(newest, [*table.keys, "_newness"], "left_semi").drop("_newness")
-    require_unique(table, found)
-    return found
+    newest_of_key = marked.join(newest, [*table.keys, "_newness"], "left_semi").drop("_newness")
+    require_unique(table, newest_of_key)
+    return newest_of_key
 
 
 def require_joinable(spine: Spine, lookups: Sequence[tuple[FeatureTable, FeatureLookup]]) -> list[str]:
-    """The names of the frame's columns, after making sure that each is there once.
+    """Check that every column of the frame exists exactly once, and return the names.
 
     Raises:
-        FeatureNotFound: a key of a table is not in the spine, or a feature not in its table.
-        NameTaken: two columns would have one name.
+        FeatureNotFound: the spine lacks a key of a table, or a table lacks a feature.
+        NameTaken: two columns would have the same name.
     """
     names = list(spine.columns)
     for table, lookup in lookups:
@@ -85,10 +79,10 @@ def require_joinable(spine: Spine, lookups: Sequence[tuple[FeatureTable, Feature
 
 
 def require_unique(table: FeatureTable, rows: DataFrame) -> None:
-    """Make sure that a key has one row at a time: which of two would count, nobody has said.
+    """Check that a key has at most one row at a time, since no rule decides between two.
 
     Raises:
-        KeyDoubled: it has several.
+        KeyDoubled: a key has several rows at a time.
     """
     key = [*table.keys, *table.times]
     hashes = rows.select(F.xxhash64(*key).alias("_hash"), *key)
@@ -100,11 +94,11 @@ def require_unique(table: FeatureTable, rows: DataFrame) -> None:
 
 
 def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataFrame:
-    """The frame, and for each row the time of the newest features that were known at its time.
+    """Add to each row of the frame the time of the newest features known at its time.
 
-    The sort carries as few columns as it can, for a table has many times the rows of a frame: `_order` is twice a
-    time, and one more of the frame, for what is known at a time counts at that time. It tells the frame's time again,
-    and of a table with one time also the newness.
+    The sort carries few columns, because a table has many times the rows of a frame. `_order` is 2 * time for rows
+    of the table and 2 * time + 1 for rows of the frame, so that features known at a time count at that time. The
+    frame's time is restored from it, and also the newness of a table with one time column.
     """
     keys, table = side.table.keys, side.table
     types = {field.name: field.dataType for field in frame.schema}
@@ -115,7 +109,7 @@ def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataF
         (to_micros(spine.timestamp) * 2 + 1).alias("_order"),
         *(F.col(column).alias(f"_{column}") for column in carried),
     ]
-    found = [
+    features = [
         *map(F.col, keys),
         (known * 2).alias("_order"),
         *(F.lit(None).cast(types[column]).alias(f"_{column}") for column in carried),
@@ -123,18 +117,18 @@ def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataF
     newness = F.when(F.col("_order") % 2 == 0, _half("_order"))
     if table.known_at:
         newness = F.col("_newness")
-        kind = side.rows.select(_newness(table)).schema[0].dataType
-        looked_up.append(F.lit(None).cast(kind).alias("_newness"))
-        found.append(_newness(table).alias("_newness"))
-    sides = frame.select(*looked_up).unionAll(side.rows.where(known.isNotNull()).select(*found))
+        newness_type = side.rows.select(_newness(table)).schema[0].dataType
+        looked_up.append(F.lit(None).cast(newness_type).alias("_newness"))
+        features.append(_newness(table).alias("_newness"))
+    sides = frame.select(*looked_up).unionAll(side.rows.where(known.isNotNull()).select(*features))
     until_now = Window.partitionBy(*keys).orderBy("_order").rowsBetween(Window.unboundedPreceding, Window.currentRow)
     newest = sides.withColumn(name, F.max(newness).over(until_now)).where(
-        # A row of a spine that has no time stays in the frame, where it is seen.
+        # A row of the spine without a time stays in the frame; load_frame refuses it.
         F.col("_order").isNull() | (F.col("_order") % 2 != 0)
     )
     time = F.timestamp_micros(_half("_order")).cast(types[spine.timestamp])
-    back = {spine.timestamp: time} | {key: F.col(key) for key in keys} | {c: F.col(f"_{c}") for c in carried}
-    return newest.select(*(back[column].alias(column) for column in frame.columns), name)
+    restored = {spine.timestamp: time} | {key: F.col(key) for key in keys} | {c: F.col(f"_{c}") for c in carried}
+    return newest.select(*(restored[column].alias(column) for column in frame.columns), name)
 
 
 def _with_features(frame: DataFrame, spine: Spine, side: Side, newest: str) -> DataFrame:
@@ -145,22 +139,22 @@ def _with_features(frame: DataFrame, spine: Spine, side: Side, newest: str) -> D
         to_micros(side.table.timestamp).alias("_since"),
         *features,
     )
-    same = [F.col(key) == F.col(f"_{key}") for key in keys]
-    same.append(F.col(newest) == F.col("_newness"))
+    conditions = [F.col(key) == F.col(f"_{key}") for key in keys]
+    conditions.append(F.col(newest) == F.col("_newness"))
     if side.lookup.lookback_days is not None:
-        same.append(F.col("_since") >= to_micros(spine.timestamp) - side.lookup.lookback_days * _DAY)
-    joined = frame.join(renamed, reduce(Column.__and__, same), "left")
+        conditions.append(F.col("_since") >= to_micros(spine.timestamp) - side.lookup.lookback_days * _DAY)
+    joined = frame.join(renamed, reduce(Column.__and__, conditions), "left")
     return joined.select(*(column for column in frame.columns if column != newest), *features)
 
 
 def _newness(table: FeatureTable) -> Column:
-    """What is greater of the newer of two rows: one number where one time decides, which sorts much faster."""
+    """A value that is greater for the newer of two rows: one number if one time decides, which sorts much faster."""
     times = [to_micros(time) for time in table.times]
-    return F.struct(*(time.alias(f"_{place}") for place, time in enumerate(times))) if table.known_at else times[0]
+    return F.struct(*(time.alias(f"_{index}") for index, time in enumerate(times))) if table.known_at else times[0]
 
 
 def to_micros(time: str) -> Column:
-    """A time as whole microseconds since 1970."""
+    """A time as microseconds since 1970."""
     return F.unix_micros(F.col(time).cast("timestamp"))
 
 

@@ -1,4 +1,4 @@
-"""Tables of one catalogue of Unity Catalog, as Spark in a workspace reads them."""
+"""Tables of one catalogue of Unity Catalog, read by Spark in a workspace."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,22 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.warehouse import TableName, TableNotFound
-from training.feature_store import FeatureNotFound, Snapshot, TableTaken
+from training.feature_store.errors import FeatureNotFound, TableTaken
+from training.feature_store.tables import Snapshot
 
 
 @dataclass(frozen=True)
 class UnityCatalog:
-    """One catalogue; tables are named `schema.table` within it."""
+    """One catalogue, whose tables are named `schema.table`."""
 
     session: SparkSession
     catalog: str
 
     def version(self, name: str, pinned: int | None = None) -> int:
-        """The pinned version, or the newest, of a table that is there.
+        """The pinned version, or else the newest one.
 
         Raises:
-            TableNotFound: it is not, or has no versions.
+            TableNotFound: the table does not exist or has no versions.
         """
         if not self.session.catalog.tableExists(self.quoted(name)):
             raise TableNotFound.named(name, self.tables())
@@ -37,31 +38,31 @@ class UnityCatalog:
         """The table at a version.
 
         Raises:
-            TableNotFound: it does not keep that version.
+            TableNotFound: the table no longer has that version.
         """
         try:
             table = self.session.read.option("versionAsOf", str(version)).table(self.quoted(name))
-            table.columns  # noqa: B018  (a session that is remote looks at the table only now)
+            table.columns  # noqa: B018  (a remote session resolves the table only here)
         except PySparkException as err:
             raise TableNotFound.at_version(name, version, err) from err
         return table
 
     def create(self, name: str, rows: DataFrame) -> None:
-        """Write a new table.
+        """Create a table.
 
         Raises:
-            TableTaken: a table of that name is there.
+            TableTaken: a table of that name exists.
         """
         if self.session.catalog.tableExists(self.quoted(name)):
             raise TableTaken.named(name)
         rows.write.format("delta").saveAsTable(self.quoted(name))
 
     def columns(self, name: str, version: int, columns: Sequence[str]) -> DataFrame:
-        """These columns of the table at a version.
+        """Columns of the table at a version.
 
         Raises:
-            TableNotFound: it does not keep that version.
-            FeatureNotFound: it has no such column.
+            TableNotFound: the table no longer has that version.
+            FeatureNotFound: the table lacks a column.
         """
         table = self.read(name, version)
         for column in columns:
@@ -70,38 +71,38 @@ class UnityCatalog:
         return table.select(*columns)
 
     def snapshot(self, name: str, version: int) -> Snapshot:
-        """What the table was at a version.
+        """The table at a version, as lineage records it.
 
         Raises:
-            TableNotFound: it does not keep that version.
+            TableNotFound: the table no longer has that version.
         """
         pinned = self.read(name, self.version(name, version))
         (detail,) = self.session.sql(f"DESCRIBE DETAIL {self.quoted(name)}").collect()
         return Snapshot(name, version, self.full(name), detail["id"], pinned.count(), dict(pinned.dtypes))
 
     def properties(self, name: str) -> Mapping[str, str]:
-        """The table's properties, as they are now."""
-        shown = self.session.sql(f"SHOW TBLPROPERTIES {self.quoted(name)}").collect()
-        return {row["key"]: row["value"] for row in shown}
+        """Current properties of the table."""
+        rows = self.session.sql(f"SHOW TBLPROPERTIES {self.quoted(name)}").collect()
+        return {row["key"]: row["value"] for row in rows}
 
     def tables(self) -> list[str]:
-        """Every table, ordered by name."""
-        return self._listed("tables", "true")
+        """Every table, sorted by name."""
+        return self._query_names("tables", "true")
 
     def keyed_tables(self) -> list[str]:
-        """Every table with a primary key, ordered by name."""
-        return self._listed("table_constraints", "constraint_type = 'PRIMARY KEY'")
+        """Every table with a primary key, sorted by name."""
+        return self._query_names("table_constraints", "constraint_type = 'PRIMARY KEY'")
 
     def full(self, name: str) -> str:
-        """`catalog.schema.table`, as the vendor's clients take it."""
+        """`catalog.schema.table`, for the vendor's clients."""
         return f"{self.catalog}.{TableName.parse(name)}"
 
     def quoted(self, name: str) -> str:
-        """The same, as SQL takes it."""
+        """`catalog.schema.table` with every part quoted, for SQL."""
         parsed = TableName.parse(name)
         return ".".join(map(_quote, (self.catalog, parsed.schema, parsed.table)))
 
-    def _listed(self, view: str, condition: str) -> list[str]:
+    def _query_names(self, view: str, condition: str) -> list[str]:
         rows = self.session.sql(
             f"SELECT table_schema, table_name FROM {_quote(self.catalog)}.information_schema.{view} "  # noqa: S608
             f"WHERE {condition} ORDER BY table_schema, table_name"

@@ -1,1 +1,1 @@
-"""The training frame: the spine with its features, split into folds and holdout."""
+"""The training frame: a spine with features, split into folds and a holdout."""

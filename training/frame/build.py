@@ -1,4 +1,4 @@
-"""From gold tables to the training frame: a spine with features as of its times."""
+"""Builds the training frame from gold tables: a spine with features as of its times."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding, Number, Values, index_tables
-from training.feature_store import FeatureLookup, FeatureStore, FeatureTable, Spine, Versions
+from training.feature_store.store import FeatureReader
+from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Versions
 from training.frame import labels
 from training.frame.frame import FrameRefused, TrainingFrame
 from training.use_case.use_case import LookupDeclaration, UseCase
@@ -19,19 +20,19 @@ _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.t
 
 
 def load_frame(
-    use_case: UseCase, store: FeatureStore, versions: Versions | None = None, now: datetime | None = None
+    use_case: UseCase, store: FeatureReader, versions: Versions | None = None, now: datetime | None = None
 ) -> TrainingFrame:
-    """Build the use case's frame, at the newest versions or exactly at `versions`.
+    """Build the frame of a use case from the newest versions of its tables, or exactly from `versions`.
 
-    With `now`, every feature table must be as new as its model declares.
+    With `now`, the newest row of every feature table must be as recent as its model declares.
 
     Raises:
-        StaleTable: one is older.
-        TableNotFound, NoFeatureTable, FeatureNotFound: the store lacks what the use case names.
-        FrameRefused: no rows, missing values, or labels that are none of the task's.
+        StaleTable: the newest row is older.
+        TableNotFound, NoFeatureTable, FeatureNotFound: the store lacks a table or feature of the use case.
+        FrameRefused: the frame has no rows, missing values, or labels that do not fit the task.
     """
-    wanted = use_case.labels
-    spine = Spine(wanted.table, wanted.keys, wanted.timestamp, wanted.column)
+    declared = use_case.labels
+    spine = Spine(declared.table, declared.keys, declared.timestamp, declared.column)
     tables = [store.table(lookup.table, (versions or {}).get(lookup.table)) for lookup in use_case.features]
     if now is not None:
         for table in tables:
@@ -45,15 +46,15 @@ def load_frame(
     rows = spark_frame.toArrow()
     if rows.num_rows == 0:
         raise FrameRefused.no_rows(spine.table)
-    if nameless := {name: rows[name].null_count for name in (*spine.keys, spine.timestamp) if rows[name].null_count}:
-        raise FrameRefused.missing(nameless, rows.num_rows)
+    if nulls := {name: rows[name].null_count for name in (*spine.keys, spine.timestamp) if rows[name].null_count}:
+        raise FrameRefused.missing(nulls, rows.num_rows)
     rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
     features = _columns(rows, encoder.features)
-    y = labels.places(rows, wanted.column, use_case.task, use_case.classes, f"{wanted.table}.{wanted.column}")
-    keys = _keys(rows, wanted.keys)
+    y = labels.label_array(rows, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}")
+    keys = _keys(rows, declared.keys)
     times = rows[spine.timestamp].to_numpy().astype("datetime64[us]")
-    del rows  # before the matrix is made: both at once would be the most memory of all
+    del rows  # frees memory before the matrix is built: both together would be the peak
     matrix = encoder.matrix(features)
     return TrainingFrame(
         task=use_case.task,
@@ -71,15 +72,15 @@ def load_frame(
 
 
 def _encoder(
-    store: FeatureStore, tables: list[FeatureTable], lookups: list[FeatureLookup], versions: Versions | None
+    store: FeatureReader, tables: list[FeatureTable], lookups: list[FeatureLookup], versions: Versions | None
 ) -> tuple[Encoder, Versions]:
     declared = [encoding for table in tables for encoding in table.encodings]
     vocabularies, indices = {}, {}
     for name in index_tables(declared):
         vocabularies[name], indices[name] = store.vocabulary(name, (versions or {}).get(name))
     features = tuple(feature for lookup in lookups for feature in lookup.features)
-    needed = [e for e in declared if any(name in features for name in e.encode([], vocabularies))]
-    encoded = {name for encoding in needed for name in encoding.encode([], vocabularies)}
+    needed = [e for e in declared if any(name in features for name in e.features)]
+    encoded = {name for encoding in needed for name in encoding.features}
     plain: list[Encoding] = [
         Number.model_validate({"column": name, "as": "number", "type": "double"})
         for name in features
@@ -89,15 +90,15 @@ def _encoder(
 
 
 def _leave_out(
-    rows: pa.Table, wanted: Sequence[LookupDeclaration], lookups: Sequence[FeatureLookup]
+    rows: pa.Table, declared: Sequence[LookupDeclaration], lookups: Sequence[FeatureLookup]
 ) -> tuple[pa.Table, dict[str, int]]:
-    """The rows that found something in every table that says to leave out the others, and how many did not."""
+    """Rows with features in every table declared `missing: leave_out`, and the number of rows without, by table."""
     kept, left_out = np.ones(rows.num_rows, dtype=np.bool_), {}
-    for want, lookup in zip(wanted, lookups, strict=True):
-        if want.missing == "leave_out" and lookup.features:
-            nothing = np.all([rows[name].is_null().to_numpy() for name in lookup.features], axis=0)
-            left_out[lookup.table] = int(nothing.sum())
-            kept &= ~nothing
+    for declaration, lookup in zip(declared, lookups, strict=True):
+        if declaration.missing == "leave_out" and lookup.features:
+            no_match = np.all([rows[name].is_null().to_numpy() for name in lookup.features], axis=0)
+            left_out[lookup.table] = int(no_match.sum())
+            kept &= ~no_match
     if not kept.any():
         raise FrameRefused.nothing_found(sorted(left_out))
     return rows if kept.all() else rows.filter(pa.array(kept)), left_out
@@ -112,9 +113,9 @@ def _keys(rows: pa.Table, names: Sequence[str]) -> npt.NDArray[Any]:
 
 def _columns(rows: pa.Table, names: tuple[str, ...]) -> dict[str, Values]:
     for name in names:
-        kind = rows.schema.field(name).type
-        if not any(is_number(kind) for is_number in _NUMBERS):
-            raise FrameRefused.no_number(name, str(kind))
+        data_type = rows.schema.field(name).type
+        if not any(is_number(data_type) for is_number in _NUMBERS):
+            raise FrameRefused.no_number(name, str(data_type))
     columns = {name: _numbers(rows[name]) for name in names}
     missing = {name: int((~np.isfinite(values)).sum()) for name, values in columns.items()}
     if any(missing.values()):
@@ -123,10 +124,10 @@ def _columns(rows: pa.Table, names: tuple[str, ...]) -> dict[str, Values]:
 
 
 def _numbers(column: pa.ChunkedArray) -> Values:
-    """Whole numbers in their own width, a quarter of the memory where they are small; the others as doubles."""
+    """Integers in their own width, which saves three quarters of the memory of small ones; other types as doubles."""
     if pa.types.is_integer(column.type) and not column.null_count:
         return np.asarray(column.to_numpy())
-    # NULL becomes NaN, and what is infinite is no value either.
+    # NULL becomes NaN. The caller also counts infinite values as missing.
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
 
 

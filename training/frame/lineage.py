@@ -1,4 +1,4 @@
-"""What a run read, as MLflow's datasets: enough to build its frame again."""
+"""Tables that a run read, logged as MLflow datasets, so that its frame can be rebuilt."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,15 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 from lakehouse.errors import LakehouseError
-from training.feature_store import FeatureStore, Snapshot, Versions
+from training.feature_store.store import FeatureReader
+from training.feature_store.tables import Snapshot, Versions
 from training.frame.build import load_frame
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Split
 from training.use_case.use_case import UseCase
 
-TABLE, VERSION = "table", "delta_version"  # tags of an input: a DeltaDatasetSource forgets a version 0
-_DIGEST = 36  # characters that MLflow keeps
+TABLE, VERSION = "table", "delta_version"  # tags of an input: a DeltaDatasetSource drops version 0
+_DIGEST_LENGTH = 36  # characters that MLflow keeps
 
 _TYPES: Mapping[str, DataType] = {
     "boolean": DataType.boolean,
@@ -40,24 +41,24 @@ _ANY = AnyType()  # type: ignore[no-untyped-call]
 
 
 class NoLineage(LakehouseError):
-    """A run does not say which tables it read."""
+    """A run has no tables among its inputs."""
 
     @classmethod
     def of_run(cls, run_id: str) -> "NoLineage":
         return cls(
             f"the run {run_id} has no tables among its inputs",
-            hint="Name the run of a version: python -m training.run registers one.",
+            hint="Use the run of a registered version: python -m training.run registers one.",
         )
 
 
 class TableRebuilt(LakehouseError):
-    """A table of that name and version is there, and is another table."""
+    """A table was dropped and created again, so that its versions are other rows."""
 
     @classmethod
     def named(cls, name: str, version: int) -> "TableRebuilt":
         return cls(
-            f"{name} was dropped and made again: its version {version} is not the one that the run read",
-            hint="The rows that the run read are gone. Train again: python -m training.run --use-case ...",
+            f"{name} was dropped and created again: its version {version} is not the one that the run read",
+            hint="The rows of the run no longer exist. Train again: python -m training.run --use-case ...",
         )
 
 
@@ -73,7 +74,9 @@ class TableInput(Dataset):
 
     @property
     def schema(self) -> Schema:
-        return Schema([ColSpec(_TYPES.get(kind, _ANY), name) for name, kind in self._snapshot.columns.items()])
+        return Schema(
+            [ColSpec(_TYPES.get(data_type, _ANY), name) for name, data_type in self._snapshot.columns.items()]
+        )
 
     @property
     def profile(self) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class TableInput(Dataset):
 
 
 class FrameInput(Dataset):
-    """A part of the frame that was made of the tables: what was trained on, or the holdout."""
+    """One part of the frame: the training rows, or the holdout."""
 
     def __init__(self, name: str, frame: TrainingFrame, spine: Snapshot) -> None:
         self._frame = frame
@@ -92,7 +95,7 @@ class FrameInput(Dataset):
         super().__init__(_source(spine), name)
 
     def _compute_digest(self) -> str:
-        return self._fingerprint[:_DIGEST]
+        return self._fingerprint[:_DIGEST_LENGTH]
 
     @property
     def schema(self) -> Schema:
@@ -111,8 +114,8 @@ class FrameInput(Dataset):
         return _with_schema(super().to_dict(), self.schema, self.profile)
 
 
-def log_inputs(use_case: UseCase, store: FeatureStore, data: Split) -> None:
-    """Log to the active run every table that its frame was made of, and both parts of the frame."""
+def log_inputs(use_case: UseCase, store: FeatureReader, data: Split) -> None:
+    """Log every table of the frame, and both of its parts, as inputs of the active run."""
     tables = {name: store.snapshot(name, version) for name, version in sorted(data.training.sources.items())}
     spine = tables[use_case.labels.table]
     parts = {"training": data.training, "holdout": data.holdout}
@@ -130,18 +133,18 @@ def logged_versions(client: MlflowClient, run_id: str) -> Versions:
     """The Delta version of every table that the run read.
 
     Raises:
-        NoLineage: it says none.
+        NoLineage: the run has no tables among its inputs.
     """
     return {name: version for name, (version, _) in _logged(client, run_id).items()}
 
 
-def rebuild(use_case: UseCase, store: FeatureStore, client: MlflowClient, run_id: str) -> TrainingFrame:
-    """The frame of a run once more, holdout included, from what MLflow knows of it.
+def rebuild(use_case: UseCase, store: FeatureReader, client: MlflowClient, run_id: str) -> TrainingFrame:
+    """Rebuild the frame of a run, including the holdout, from the inputs that MLflow logged.
 
     Raises:
-        NoLineage: the run says no tables.
-        TableRebuilt: a table is not the one that was read.
-        TableNotFound: a version is gone.
+        NoLineage: the run has no tables among its inputs.
+        TableRebuilt: a table was dropped and created again.
+        TableNotFound: a version no longer exists.
     """
     logged = _logged(client, run_id)
     for name, (version, digest) in logged.items():
@@ -153,14 +156,14 @@ def rebuild(use_case: UseCase, store: FeatureStore, client: MlflowClient, run_id
 def _logged(client: MlflowClient, run_id: str) -> dict[str, tuple[int, str]]:
     """The version and digest of every table among the inputs of a run."""
     inputs = client.get_run(run_id).inputs
-    found: dict[str, tuple[int, str]] = {}
-    for given in inputs.dataset_inputs if inputs else ():
-        tags = {tag.key: tag.value for tag in given.tags}
+    tables: dict[str, tuple[int, str]] = {}
+    for logged in inputs.dataset_inputs if inputs else ():
+        tags = {tag.key: tag.value for tag in logged.tags}
         if TABLE in tags:
-            found[tags[TABLE]] = (int(tags[VERSION]), given.dataset.digest)
-    if not found:
+            tables[tags[TABLE]] = (int(tags[VERSION]), logged.dataset.digest)
+    if not tables:
         raise NoLineage.of_run(run_id)
-    return found
+    return tables
 
 
 def _source(snapshot: Snapshot) -> DeltaDatasetSource:
@@ -173,5 +176,5 @@ def _source(snapshot: Snapshot) -> DeltaDatasetSource:
     )
 
 
-def _with_schema(about: dict[str, str], schema: Schema, profile: Mapping[str, Any]) -> dict[str, str]:
-    return {**about, "schema": json.dumps({"mlflow_colspec": schema.to_dict()}), "profile": json.dumps(profile)}
+def _with_schema(dataset: dict[str, str], schema: Schema, profile: Mapping[str, Any]) -> dict[str, str]:
+    return {**dataset, "schema": json.dumps({"mlflow_colspec": schema.to_dict()}), "profile": json.dumps(profile)}

@@ -1,4 +1,4 @@
-"""Which data a version was trained on, and which it must be judged on."""
+"""Provenance of a version: its training rows, and the holdout of its evaluation."""
 
 import json
 from collections.abc import Mapping
@@ -10,27 +10,27 @@ from mlflow.entities.model_registry import ModelVersion
 
 from lakehouse.errors import LakehouseError
 from training.frame.splits import Split
-from training.use_case.use_case import SplitPlan as Plan
+from training.use_case.split import SplitPlan
 
 
 class NoProvenance(LakehouseError):
-    """A version does not say which data it was trained on."""
+    """A version lacks the tags of its provenance."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Which data a version was trained on, and which it must be judged on.
+    """Training rows and holdout of a version, as its tags record them.
 
     Attributes:
-        sources: the Delta version of every table that was read.
-        rows: rows trained on.
-        first, last: their times.
-        holdout_from: where the holdout begins.
-        holdout_rows: how many rows it has.
-        holdout_fingerprint: SHA-256 of them.
-        new_rows: rows that came after the last row of the version before; None for a first version.
-        new_from: the time of the first of them.
-        holdout_entities: the share of the entities that is held out, by hash; None where the holdout is the end.
+        sources: Delta version of every table that was read.
+        rows: number of training rows.
+        first, last: times of the first and last training row.
+        holdout_from: time of the first row of the holdout.
+        holdout_rows: number of rows of the holdout.
+        holdout_fingerprint: SHA-256 of the holdout.
+        new_rows: training rows later than the last one of the previous version; None for a first version.
+        new_from: time of the first of the new rows.
+        holdout_entities: share of the entities that is held out, by hash; None where the holdout is the end.
     """
 
     sources: Mapping[str, int]
@@ -44,8 +44,8 @@ class Provenance:
     new_from: datetime | None = None
     holdout_entities: float | None = None
 
-    def saw(self, other: "Provenance") -> bool:
-        """Whether a version of this provenance may have been trained on rows of the other's holdout."""
+    def overlaps_holdout(self, other: "Provenance") -> bool:
+        """Return True if training rows of this version may be in the other's holdout."""
         if other.holdout_entities is None:
             return self.last >= other.holdout_from
         return self.holdout_entities is None or self.holdout_entities < other.holdout_entities
@@ -65,11 +65,11 @@ class Provenance:
         }
 
     @classmethod
-    def of_tags(cls, tags: Mapping[str, str]) -> "Provenance":
-        """Read what `tags` wrote.
+    def from_tags(cls, tags: Mapping[str, str]) -> "Provenance":
+        """Read the tags that `tags` wrote.
 
         Raises:
-            NoProvenance: somebody else registered the version.
+            NoProvenance: a tag is missing; the version was registered by another tool.
         """
         if missing := sorted({"data.sources", "data.last", "holdout.from", "holdout.fingerprint"} - set(tags)):
             raise NoProvenance(f"it lacks the tags {', '.join(missing)}")
@@ -87,12 +87,12 @@ class Provenance:
         )
 
 
-def provenance(data: Split, plan: Plan, before: ModelVersion | None) -> Provenance:
-    """What the two parts of a frame, how they were cut, and the version before say about the data."""
+def provenance(data: Split, plan: SplitPlan, before: ModelVersion | None) -> Provenance:
+    """Describe the parts of a frame, and count the rows that the previous version did not have."""
     training, holdout = data.training, data.holdout
     new_rows, new_from = None, None
     if before is not None and "data.last" in before.tags:
-        last = Provenance.of_tags(before.tags).last.replace(tzinfo=None)
+        last = Provenance.from_tags(before.tags).last.replace(tzinfo=None)
         new = training.times[training.times > np.datetime64(last, "us")]
         new_rows = len(new)
         new_from = new[0].item().replace(tzinfo=UTC) if new_rows else None

@@ -1,4 +1,4 @@
-"""The raw inputs behind feature columns: which columns come from each, and a frame without some of them."""
+"""Raw inputs behind feature columns: the columns of each, and frames without some of them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -10,37 +10,37 @@ from scoring.encoder import Encoder, MatrixFormat
 from training.frame.frame import TrainingFrame
 
 Groups = Mapping[str, tuple[str, ...]]
-ColumnPlaces = npt.NDArray[np.intp]
+ColumnIndices = npt.NDArray[np.intp]
 
 
 def groups(encoder: Encoder) -> Groups:
-    """The feature columns that come from each raw column, and so change together."""
-    found: dict[str, list[str]] = {}
+    """Feature columns by raw column; the columns of one raw column change together."""
+    columns: dict[str, list[str]] = {}
     for encoding in encoder.encodings:
-        features = [name for name in encoding.encode([], encoder.vocabularies) if name in encoder.features]
-        found.setdefault(encoding.column, []).extend(features)
-    return {column: tuple(dict.fromkeys(features)) for column, features in found.items() if features}
+        features = [name for name in encoding.features if name in encoder.features]
+        columns.setdefault(encoding.column, []).extend(features)
+    return {column: tuple(dict.fromkeys(features)) for column, features in columns.items() if features}
 
 
 def without(
-    frame: TrainingFrame, left_out: Collection[str], form: MatrixFormat
-) -> tuple[TrainingFrame, ColumnPlaces]:
-    """The frame without some raw inputs, and which places of a row in this form it keeps.
+    frame: TrainingFrame, left_out: Collection[str], matrix_format: MatrixFormat
+) -> tuple[TrainingFrame, ColumnIndices]:
+    """The frame without some raw inputs, and the indices of the columns that it keeps in this matrix format.
 
     Raises:
-        ValueError: nothing would be left.
+        ValueError: no input is left.
     """
-    gone = {feature for column in left_out for feature in groups(frame.encoder)[column]}
-    features = tuple(feature for feature in frame.encoder.features if feature not in gone)
+    removed = {feature for column in left_out for feature in groups(frame.encoder)[column]}
+    features = tuple(feature for feature in frame.encoder.features if feature not in removed)
     if not features:
         raise ValueError("every input is left out")
-    columns = np.flatnonzero([name.partition("=")[0] not in gone for name in frame.columns])
+    columns = np.flatnonzero([name.partition("=")[0] not in removed for name in frame.columns])
     kept = replace(
         frame,
         x=frame.x[:, columns],
-        columns=tuple(frame.columns[place] for place in columns),
+        columns=tuple(frame.columns[index] for index in columns),
         features={name: frame.features[name] for name in features},
         encoder=replace(frame.encoder, features=features),
     )
-    dense = np.flatnonzero([feature not in gone for feature in frame.encoder.features])
-    return kept, columns if form == "sparse" else dense
+    dense = np.flatnonzero([feature not in removed for feature in frame.encoder.features])
+    return kept, columns if matrix_format == "sparse" else dense

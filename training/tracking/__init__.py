@@ -1,4 +1,4 @@
-"""MLflow: where runs are, and how its errors are told. What runs and trials say there is in the modules beside."""
+"""The MLflow connection: address, experiments, and translation of its errors."""
 
 import logging
 from collections.abc import Iterator
@@ -16,44 +16,45 @@ from mlflow.tracking import MlflowClient
 from requests import RequestException
 
 from lakehouse.errors import LakehouseError
+from lakehouse.home import tracking_home
 from lakehouse.settings import Settings
 
 RETRIES = 2
 
 
 class TrackingFailed(LakehouseError):
-    """The MLflow server is not there, or refused a write."""
+    """The MLflow server does not respond, or refused a write."""
 
     @classmethod
     def at(cls, uri: str, reason: Exception) -> "TrackingFailed":
         return cls(
-            f"MLflow at {uri} {_told(reason)}",
-            hint="Start it or correct MLFLOW_TRACKING_URI. Trials that were run are kept: the next training logs them"
-            " and --resume latest goes on.",
+            f"MLflow at {uri} {_cause(reason)}",
+            hint="Start it or correct MLFLOW_TRACKING_URI. Finished trials are kept: the next training logs them,"
+            " and --resume latest continues the search.",
         )
 
 
-def _told(reason: BaseException) -> str:
-    """What went wrong in words; of a connection what the system says, and not the three layers around it."""
+def _cause(reason: BaseException) -> str:
+    """The error; for a connection the system's message without the three layers around it."""
     deepest = reason
     while (inner := deepest.__cause__ or deepest.__context__) is not None:
         deepest = inner
     if isinstance(deepest, ConnectionError | gaierror) and deepest.strerror:
-        return f"does not answer: {deepest.strerror}"
+        return f"does not respond: {deepest.strerror}"
     return f"failed: {reason}"
 
 
 @contextmanager
 def tracking(settings: Settings) -> Iterator[MlflowClient]:
-    """MLflow at the settings' address, its errors told as ours.
+    """Connect to MLflow at the address of the settings, and translate its errors.
 
     Raises:
-        TrackingFailed: the server cannot be reached or refuses.
+        TrackingFailed: the server cannot be reached or refuses a request.
     """
     _quiet()
     try:
         mlflow.set_tracking_uri(settings.tracking_uri)
-        # Said outright, or MLflow asks the Spark session each time, and after Ctrl-C waits for it in vain.
+        # Without it MLflow asks the Spark session on each call, and after Ctrl-C waits for it in vain.
         mlflow.set_registry_uri(settings.registry_uri)
         yield MlflowClient()
     except (MlflowException, RequestException) as err:
@@ -61,24 +62,22 @@ def tracking(settings: Settings) -> Iterator[MlflowClient]:
 
 
 def _quiet() -> None:
-    # What is left is what a person must know: no line for each table of a new database, no bar for each file, no
-    # address for each trial.
+    # Hides a line for each table of a new database, a bar for each file and an address for each trial.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # type: ignore[no-untyped-call]
     if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():  # type: ignore[no-untyped-call]
-        # Its own 7, each after twice the time of the one before, are two minutes in which nothing is said.
+        # MLflow's default of 7, with doubling pauses, takes two minutes without output.
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)  # type: ignore[no-untyped-call]
 
 
 def experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:
-    """The experiment of that name, made where it is missing."""
-    if settings.tracking_uri.startswith("databricks"):
-        name = f"/Shared/{name}"  # a workspace keeps experiments under paths
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    # A database alone has no place for files, and would take the working directory.
-    place = settings.artifacts.as_uri() if settings.tracking_uri.startswith("sqlite") else None
-    return str(client.create_experiment(name, artifact_location=place))
+    """Id of the experiment of that name; the experiment is created if it is missing."""
+    name = tracking_home(settings.tracking_uri).experiment_folder + name
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    # A database stores no files: without a location MLflow would use the working directory.
+    location = settings.artifacts.as_uri() if settings.tracking_uri.startswith("sqlite") else None
+    return str(client.create_experiment(name, artifact_location=location))

@@ -1,4 +1,4 @@
-"""The homes of the Feature Store, each with a way to write tables into it, and the plainest store there is."""
+"""Homes of the feature store with a way to write tables, and a reference store in plain Python."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,33 +11,21 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.errors import nearest
-from lakehouse.online_store import PublishedTable
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
 from scoring.encodings import ENCODINGS
 from tests.contract.feature_store.unity_catalog import Table, Workspace
-from training.feature_store import (
-    Feature,
-    FeatureLookup,
-    FeatureNotFound,
-    FeatureStore,
-    FeatureTable,
-    KeyDoubled,
-    NameTaken,
-    NoFeatureTable,
-    Snapshot,
-    Spine,
-    TableTaken,
-    Versions,
-)
+from training.feature_store.errors import FeatureNotFound, KeyDoubled, NameTaken, NoFeatureTable, TableTaken
 from training.feature_store.local import LocalFeatureStore
+from training.feature_store.store import FeatureReader, FeatureStore, TableStore
+from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
 SQL_TYPES = {pa.int64(): "bigint", pa.string(): "string", pa.float64(): "double"}
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What a model declares of its feature table; every other column is a feature."""
+    """Declaration of a feature table by its model; every other column is a feature."""
 
     keys: tuple[str, ...]
     timestamp: str = "known_at"
@@ -49,15 +37,19 @@ class Declared:
 
     @property
     def properties(self) -> dict[str, str]:
-        found = {"feature_table.encodings": json.dumps(list(self.encodings))}
-        return found | ({"feature_table.known_at_column": self.known_at} if self.known_at else {})
+        encodings = {"feature_table.encodings": json.dumps(list(self.encodings))}
+        return encodings | ({"feature_table.known_at_column": self.known_at} if self.known_at else {})
+
+
+class StoreUnderTest(FeatureReader, TableStore, Protocol):
+    """The parts of a feature store that all homes here implement; publication has tests of its own."""
 
 
 class Home(Protocol):
     """A store, and a way to write the next version of one of its tables."""
 
     @property
-    def store(self) -> FeatureStore: ...
+    def store(self) -> StoreUnderTest: ...
 
     def write(self, name: str, rows: pa.Table, declared: Declared | None = None) -> None: ...
 
@@ -111,12 +103,12 @@ class DatabricksHome:
 
 @dataclass(frozen=True)
 class PlainHome:
-    """Everything in memory, and each rule of the store as the shortest Python that says it."""
+    """A reference store in memory, with each rule as the shortest Python."""
 
     written: dict[str, list[tuple[pa.Table, Declared | None]]] = field(default_factory=dict)
 
     @property
-    def store(self) -> FeatureStore:
+    def store(self) -> StoreUnderTest:
         return self
 
     def write(self, name: str, rows: pa.Table, declared: Declared | None = None) -> None:
@@ -132,13 +124,13 @@ class PlainHome:
         types = {field.name: SQL_TYPES.get(field.type, "") for field in rows.schema}
         features = tuple(Feature(name, types[name], f"Its {name}.") for name in declared.features(rows))
         encodings = ENCODINGS.validate_python(declared.encodings)
-        about = (declared.keys, declared.timestamp, features, encodings, declared.known_at)
-        return FeatureTable(name, number, f"About {name}.", *about)
+        declaration = (declared.keys, declared.timestamp, features, encodings, declared.known_at)
+        return FeatureTable(name, number, f"About {name}.", *declaration)
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
         rows, _, number = self._at(index_table, version)
-        found = {place: category for category, place in zip(*(c.to_pylist() for c in rows.columns), strict=True)}
-        return tuple(found.get(place, "") for place in range(max(found, default=0) + 1)), number
+        by_integer = {index: category for category, index in zip(*(c.to_pylist() for c in rows.columns), strict=True)}
+        return tuple(by_integer.get(index, "") for index in range(max(by_integer, default=0) + 1)), number
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
@@ -177,9 +169,6 @@ class PlainHome:
         if name in self.written:
             raise TableTaken.named(name)
         self.write(name, rows.toArrow())
-
-    def publish(self, name: str) -> PublishedTable:
-        raise NotImplementedError("nothing is read online")
 
     def _at(self, name: str, version: int | None) -> tuple[pa.Table, Declared | None, int]:
         if name not in self.written:

@@ -22,16 +22,7 @@ from tests.contract.feature_store.unity_catalog import (
     Workspace,
     vendor_client,
 )
-from training.feature_store import (
-    FeatureLookup,
-    FeatureNotFound,
-    NameTaken,
-    NoFeatureTable,
-    Spine,
-    StaleTable,
-    TableTaken,
-    home,
-)
+from training.feature_store import home
 from training.feature_store.databricks import (
     DatabricksFeatureStore,
     LookupRefused,
@@ -39,7 +30,9 @@ from training.feature_store.databricks import (
     OnlineStoreMissing,
     WorkspaceNeeded,
 )
+from training.feature_store.errors import FeatureNotFound, NameTaken, NoFeatureTable, StaleTable, TableTaken
 from training.feature_store.local import LocalFeatureStore
+from training.feature_store.tables import FeatureLookup, Spine
 from training.feature_store.unity_catalog import UnityCatalog
 
 SPINE = Spine("gold.labels", ("entity",), "at", "label")
@@ -249,7 +242,7 @@ def test_a_table_with_a_second_time_is_joined_without_the_client_and_not_publish
     )
     assert joined(filled, FeatureLookup("gold.features", ("value",)))[0][-1] is None
     filled.client.create_training_set.assert_not_called()
-    with pytest.raises(OnlineRefused, match=r"gold\.features says in arrived_at when a row became known"):
+    with pytest.raises(OnlineRefused, match=r"gold\.features has a second time column arrived_at"):
         filled.store.publish("gold.features")
     filled.client.publish_table.assert_not_called()
 
@@ -293,7 +286,7 @@ def test_a_column_that_is_not_there_names_the_nearest(
 def test_a_feature_whose_name_is_taken_is_refused(filled: Workspace, taken: str) -> None:
     filled.tables["gold.visits"] = features([(2, "2020-01-02", 9)], value=taken)
     lookups = [FeatureLookup("gold.features", ("value",)), FeatureLookup("gold.visits", (taken,))]
-    with pytest.raises(NameTaken, match=rf"'{taken}' already, and gold\.visits"):
+    with pytest.raises(NameTaken, match=rf"already has a column '{taken}', and gold\.visits"):
         filled.store.training_frame(SPINE, lookups)
 
 
@@ -312,7 +305,7 @@ def test_a_new_table_is_made_in_the_catalog_unless_it_is_there(filled: Workspace
     rows = create_autospec(DataFrame, instance=True)
     filled.store.create("gold.answers", rows)
     rows.write.format("delta").saveAsTable.assert_called_once_with("`main`.`gold`.`answers`")
-    with pytest.raises(TableTaken, match=r"gold\.labels is there already"):
+    with pytest.raises(TableTaken, match=r"gold\.labels already exists"):
         filled.store.create("gold.labels", rows)
     assert filled.store.rows("gold.labels").count() > 0
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
-from training.feature_store import Feature, FeatureLookup, FeatureNotFound, NoFeatureTable, Spine
+from training.feature_store.errors import FeatureNotFound, NoFeatureTable
 from training.feature_store.local import LocalFeatureStore
+from training.feature_store.tables import Feature, FeatureLookup, Spine
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "point_in_time.csv"
 SPINE = Spine("gold.labels", ("entity",), "at", "label")
@@ -167,7 +168,7 @@ def test_a_feature_table_at_a_version_is_as_it_was_published_then(store: LocalFe
 def test_a_table_is_no_feature_table_at_a_version_before_it_was_declared_one(store: LocalFeatureStore) -> None:
     write_features(store.warehouse.root, [(1, day("2020-01-01"), 5)])
     assert store.table("gold.features", 1).keys == ("entity",)
-    with pytest.raises(NoFeatureTable, match=r"gold\.features is a table and no feature table"):
+    with pytest.raises(NoFeatureTable, match=r"gold\.features is not a feature table"):
         store.table("gold.features", 0)
 
 

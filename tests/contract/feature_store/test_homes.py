@@ -16,15 +16,8 @@ from lakehouse.session import new_session, open_session
 from lakehouse.warehouse import TableNotFound
 from tests.contract.feature_store.homes import DatabricksHome, Declared, Home, LocalHome, PlainHome
 from tests.contract.feature_store.unity_catalog import Workspace, vendor_client
-from training.feature_store import (
-    FeatureLookup,
-    FeatureNotFound,
-    KeyDoubled,
-    NameTaken,
-    NoFeatureTable,
-    Spine,
-    TableTaken,
-)
+from training.feature_store.errors import FeatureNotFound, KeyDoubled, NameTaken, NoFeatureTable, TableTaken
+from training.feature_store.tables import FeatureLookup, Spine
 
 TIME = pa.timestamp("us", "UTC")
 SPINE = Spine("gold.labels", ("client",), "at", "label")
@@ -183,13 +176,13 @@ def test_what_is_not_there_is_named_with_the_nearest(home: Home) -> None:
     write_labels(home, (1, day(1)))
     with pytest.raises(TableNotFound, match=r"Did you mean 'gold\.features'.*\n.*dbt build --select \+feature$"):
         home.store.table("gold.feature")
-    with pytest.raises(NoFeatureTable, match=r"gold\.labels is a table and no feature table"):
+    with pytest.raises(NoFeatureTable, match=r"gold\.labels is not a feature table"):
         home.store.table("gold.labels")
     with pytest.raises(FeatureNotFound, match=r"gold\.features has no column 'values'\. Did you mean 'value'"):
         frame(home, FeatureLookup("gold.features", ("values",)))
     with pytest.raises(FeatureNotFound, match=r"gold\.labels has no column 'labels'"):
         frame(home, spine=Spine("gold.labels", ("client",), "at", "labels"))
-    with pytest.raises(NameTaken, match=r"column 'value' already, and gold\.features"):
+    with pytest.raises(NameTaken, match=r"already has a column 'value', and gold\.features"):
         frame(home, VALUE, VALUE)
 
 
@@ -225,7 +218,7 @@ def test_a_new_table_is_written_once_and_read_as_it_is(home: Home) -> None:
     home.store.create("gold.copy", home.store.rows("gold.labels"))
     copied = home.store.rows("gold.copy").toArrow().sort_by("client")
     assert copied["client"].to_pylist() == [1, 2]
-    with pytest.raises(TableTaken, match=r"gold\.copy is there already"):
+    with pytest.raises(TableTaken, match=r"gold\.copy already exists"):
         home.store.create("gold.copy", home.store.rows("gold.labels"))
     with pytest.raises(TableNotFound, match=r"gold\.lables .*Did you mean 'gold\.labels'"):
         home.store.rows("gold.lables")

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from lakehouse.session import open_session
 from tests.contract.feature_store.homes import DatabricksHome, Declared, Home, LocalHome
 from tests.contract.feature_store.unity_catalog import Workspace, vendor_client
-from training.feature_store import FeatureLookup, KeyDoubled, Spine
+from training.feature_store.errors import KeyDoubled
+from training.feature_store.tables import FeatureLookup, Spine
 
 SPINE = Spine("gold.labels", ("client",), "at", "label")
 # Around the night in which Berlin's clocks go back: 01:30 there is two moments.

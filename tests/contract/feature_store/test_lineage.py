@@ -17,7 +17,7 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import TableNotFound, Warehouse
 from tests.contract.databases import new_database
 from tests.contract.feature_store.test_feature_store import write
-from tests.contract.people import mlflow_as_before
+from tests.contract.people import mlflow_restored
 from tests.unit.frames import by_time
 from tests.unit.shelf import use_case
 from training.feature_store.local import LocalFeatureStore
@@ -55,7 +55,7 @@ def store(tmp_path: Path) -> LocalFeatureStore:
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[MlflowClient]:
     uri = new_database(tmp_path)
-    with mlflow_as_before(), tracking(Settings(tmp_path, tmp_path, None, uri, uri, "")) as ours:
+    with mlflow_restored(), tracking(Settings(tmp_path, tmp_path, None, uri, uri, "")) as ours:
         yield ours
 
 
@@ -130,7 +130,7 @@ def test_another_table_of_the_name_is_not_taken_for_the_one_that_was_read(
     rows = DeltaTable(labels).to_pyarrow_table()
     shutil.rmtree(labels)
     write_deltalake(labels, rows)
-    with pytest.raises(TableRebuilt, match=r"gold\.labels was dropped and made again: its version 0"):
+    with pytest.raises(TableRebuilt, match=r"gold\.labels was dropped and created again: its version 0"):
         rebuild(USE_CASE, store, client, run_id)
     shutil.rmtree(labels)
     with pytest.raises(TableNotFound, match=r"gold\.labels"):

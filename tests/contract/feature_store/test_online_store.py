@@ -18,7 +18,7 @@ from lakehouse.online_store import OnlineStore, OnlineTableRefused
 from lakehouse.session import open_session
 from lakehouse.warehouse import Warehouse
 from tests.contract.feature_store.test_point_in_time import TIME, day, write
-from training.feature_store import KeyDoubled, NoFeatureTable
+from training.feature_store.errors import KeyDoubled, NoFeatureTable
 from training.feature_store.local import ONLINE, LocalFeatureStore
 
 NAME = "gold.orders"

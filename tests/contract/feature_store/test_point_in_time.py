@@ -13,8 +13,9 @@ from deltalake import DeltaTable, write_deltalake
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.warehouse import TableNotFound, Warehouse
-from training.feature_store import FeatureLookup, FeatureNotFound, Spine, StaleTable
+from training.feature_store.errors import FeatureNotFound, StaleTable
 from training.feature_store.local import LocalFeatureStore
+from training.feature_store.tables import FeatureLookup, Spine
 
 SPINE = Spine("gold.labels", ("client",), "at", "label")
 TIME = pa.timestamp("us", "UTC")

@@ -11,7 +11,7 @@ from rich.console import Console
 from lakehouse import console
 from lakehouse.console import run_command
 from lakehouse.errors import LakehouseError
-from training.search.progress import LONGEST, SearchProgress
+from training.search.progress import MAX_ERROR, SearchProgress
 from training.search.trial import Trial
 from training.space.joint_space import Candidate
 
@@ -44,7 +44,7 @@ def raises(error: BaseException) -> Callable[[], object]:
         pytest.param(PermissionError(errno.EACCES, "Denied", "/x"), 1, "'/x'\n  Free space", id="not allowed"),
         pytest.param(click.UsageError("no such option"), 2, "no such option", id="usage"),
         pytest.param(KeyboardInterrupt("Go on."), 130, "Interrupted. Go on.", id="Ctrl-C with a word"),
-        pytest.param(KeyboardInterrupt(), 130, "Interrupted. What was written so far is kept", id="Ctrl-C"),
+        pytest.param(KeyboardInterrupt(), 130, "Interrupted. Output written so far is kept", id="Ctrl-C"),
     ],
 )
 def test_an_error_is_told_without_a_traceback(
@@ -81,9 +81,9 @@ def test_the_best_so_far_and_each_failure_are_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told_of(monkeypatch, capsys, 0.7, 0.6, "ValueError: no fit", 0.8) == [
-        "trial 1 knn roc_auc 0.7000, the best so far",
+        "trial 1 knn roc_auc 0.7000, best so far",
         "trial 3 knn failed: ValueError: no fit",
-        "trial 4 knn roc_auc 0.8000, the best so far",
+        "trial 4 knn roc_auc 0.8000, best so far",
     ]
 
 
@@ -91,7 +91,7 @@ def test_of_a_long_error_the_beginning_of_its_first_line_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = told_of(monkeypatch, capsys, "XGBoostError: no fit\nStack trace:\n  trial [bt] (0) lib.so", "x" * 250)
-    assert told == ["trial 1 knn failed: XGBoostError: no fit", f"trial 2 knn failed: {'x' * LONGEST}"]
+    assert told == ["trial 1 knn failed: XGBoostError: no fit", f"trial 2 knn failed: {'x' * MAX_ERROR}"]
 
 
 @pytest.mark.parametrize("error", ["ValueError: no [fit]", "ValueError: expected [/data]"])

@@ -19,7 +19,7 @@ def take_it() -> None:
 
 
 def test_the_handler_from_before_is_put_back() -> None:
-    with interrupts.kept():
+    with interrupts.handler_kept():
         take_it()
         signal.raise_signal(signal.SIGINT)  # the engine has it
     with pytest.raises(KeyboardInterrupt):
@@ -27,7 +27,7 @@ def test_the_handler_from_before_is_put_back() -> None:
 
 
 def test_the_handler_is_put_back_after_an_error_too() -> None:
-    with pytest.raises(ValueError, match="no engine"), interrupts.kept():
+    with pytest.raises(ValueError, match="no engine"), interrupts.handler_kept():
         take_it()
         raise ValueError("no engine")
     with pytest.raises(KeyboardInterrupt):

@@ -57,7 +57,7 @@ def test_values_arrive_as_they_stand_in_the_file(tmp_path: Path, text: str, valu
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LandingFileMissing, match=r"nowhere\.csv is not there"):
+    with pytest.raises(LandingFileMissing, match=r"nowhere\.csv does not exist"):
         read_delimited(tmp_path / "nowhere.csv", COLUMNS, ";")
 
 

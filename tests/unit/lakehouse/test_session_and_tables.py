@@ -60,7 +60,7 @@ def test_a_table_that_was_not_built_names_the_nearest_and_the_command(tmp_path: 
 
 @pytest.mark.parametrize("text", ["client_features", "a.b.c", ".x", "x.", ""])
 def test_a_table_name_is_schema_and_table(text: str) -> None:
-    with pytest.raises(LakehouseError, match="is no table name"):
+    with pytest.raises(LakehouseError, match="is not a table name"):
         TableName.parse(text)
 
 
@@ -98,5 +98,5 @@ def test_programs_begin_beside_an_open_session() -> None:
 
 @pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:15002", "nonsense", "sc://127.0.0.1:many"])
 def test_an_engine_that_is_not_there_is_told_at_once(remote: str) -> None:
-    with pytest.raises(EngineUnreachable, match=f"answers at {remote}.*\n.*SPARK_REMOTE"):
+    with pytest.raises(EngineUnreachable, match=f"responds at {remote}.*\n.*SPARK_REMOTE"):
         open_session(remote)

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from scoring.tasks import TASKS
 from tests.unit.shelf import Shelf, use_case
-from training.feature_store import FeatureNotFound, StaleTable
+from training.feature_store.errors import FeatureNotFound, StaleTable
 from training.frame.build import load_frame
 from training.frame.frame import FrameRefused, TrainingFrame
 from training.use_case.use_case import UseCase
@@ -63,21 +64,21 @@ def test_an_encoding_whose_features_are_all_left_out_asks_for_no_raw_column() ->
 
 def test_a_feature_without_an_encoding_is_a_number_of_its_own_name() -> None:
     encoder = loaded(shelf()).encoder
-    assert [(e.column, e.expected()) for e in encoder.encodings][-1] == ("height", "double")
+    assert [(e.column, e.expected(encoder)) for e in encoder.encodings][-1] == ("height", "double")
     assert encoder.features_of([{"age": 3, "place": "Bonn", "height": 1.5}])["height"].tolist() == [1.5]
 
 
 def test_every_table_that_was_read_is_a_source() -> None:
     store = shelf()
     assert loaded(store).sources == {"gold.labels": 9, "gold.people": 9, "gold.place_index": 9}
-    assert set(store.asked.values()) == {None}
+    assert set(store.requested.values()) == {None}
 
 
 def test_pinned_versions_are_asked_for_version_zero_included() -> None:
     pinned = {"gold.labels": 4, "gold.people": 3, "gold.place_index": 0}
     store = shelf()
     frame = load_frame(use_case("gold.people"), store, pinned)
-    assert store.asked == {"gold.people": 3, "gold.place_index": 0}
+    assert store.requested == {"gold.people": 3, "gold.place_index": 0}
     assert {name: frame.sources[name] for name in ("gold.labels", "gold.people")} == {
         "gold.labels": 4,
         "gold.people": 3,
@@ -86,7 +87,7 @@ def test_pinned_versions_are_asked_for_version_zero_included() -> None:
 
 def test_a_stale_table_is_named_before_any_frame_is_read() -> None:
     stale = replace(shelf(), max_age=timedelta(days=2))
-    with pytest.raises(StaleTable, match=r"gold\.people ends at 2020-01-01 00:00 UTC, and may be 2 days"):
+    with pytest.raises(StaleTable, match=r"gold\.people ends at 2020-01-01 00:00 UTC; its maximum age is 2 days"):
         load_frame(use_case("gold.people"), stale, now=START + timedelta(days=3))
     assert stale.spines == []
     load_frame(use_case("gold.people"), stale, now=START + timedelta(days=2))
@@ -230,7 +231,7 @@ def test_an_entity_of_two_columns_is_both_of_them() -> None:
 def of_task(task: str, **labels: Any) -> UseCase:
     """The use case for another task."""
     case = use_case("gold.people")
-    return case.model_copy(update={"task": task, "labels": case.labels.model_copy(update=labels)})
+    return case.model_copy(update={"task": TASKS[task], "labels": case.labels.model_copy(update=labels)})
 
 
 def test_labels_of_several_classes_are_their_places() -> None:

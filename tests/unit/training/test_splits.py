@@ -8,7 +8,7 @@ import pytest
 from tests.unit.frames import alternating
 from training.frame.frame import FrameRefused, TrainingFrame
 from training.frame.splits import Split, folds, split
-from training.use_case.use_case import SplitPlan as Plan
+from training.use_case.split import SplitPlan as Plan
 
 
 def of_entities(entities: int, rows_each: int) -> TrainingFrame:
@@ -69,7 +69,7 @@ def test_folds_repeat_themselves_with_their_seed_and_differ_with_another() -> No
 
 
 def test_a_single_fold_without_order_is_refused() -> None:
-    with pytest.raises(ValueError, match="folds by group are at least 2"):
+    with pytest.raises(ValueError, match="split by group needs at least 2 folds"):
         Plan(by="group", folds=1)
 
 
@@ -83,7 +83,7 @@ def test_more_folds_than_times_are_refused_by_both_numbers(count: int) -> None:
 
 def test_a_fold_with_one_class_is_refused_and_named() -> None:
     rows = alternating(40)
-    with pytest.raises(FrameRefused, match=r"each of them and no other; the past of fold 1 has only \[0\]"):
+    with pytest.raises(FrameRefused, match=r"each of them and no other; the training part of fold 1 has only \[0\]"):
         list(folds(replace(rows, y=np.where(np.arange(40) < 20, 0, rows.y)), Plan(folds=1), seed=0))
     with pytest.raises(FrameRefused, match=r"fold 1 has only \[1\]"):
         list(folds(replace(rows, y=np.where(np.arange(40) < 20, rows.y, 1)), Plan(folds=1), seed=0))

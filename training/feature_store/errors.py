@@ -1,0 +1,76 @@
+"""Errors of the feature store, raised alike by every home."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from lakehouse.errors import LakehouseError, nearest
+
+
+class FeatureNotFound(LakehouseError):
+    """The table has no feature or column of that name."""
+
+    @classmethod
+    def named(cls, name: str, table: str, known: Sequence[str]) -> "FeatureNotFound":
+        return cls(
+            f"{table} has no column '{name}'. {nearest(name, list(known))}",
+            hint="Correct the use case, or add the column to the model and run: dbt build",
+        )
+
+
+class NoFeatureTable(LakehouseError):
+    """The table exists and declares no key."""
+
+    @classmethod
+    def named(cls, name: str) -> "NoFeatureTable":
+        from lakehouse.warehouse import TableName  # imports an engine, which a server with key lookup runs without
+
+        model = TableName.parse(name).table
+        return cls(
+            f"{name} is not a feature table: it declares no key",
+            hint=f"Declare meta.feature_catalog in {model}.yml and run: dbt build --select {model}",
+        )
+
+
+class KeyDoubled(LakehouseError):
+    """A feature table has several rows of one key and time."""
+
+    @classmethod
+    def at(cls, table: str, key: Mapping[str, object], rows: int) -> "KeyDoubled":
+        values = ", ".join(f"{name} {value}" for name, value in key.items())
+        model = table.rpartition(".")[2]
+        return cls(
+            f"{table} has {rows} rows of {values}, and no rule decides between them",
+            hint=f"List all such keys: dbt test --select {model}. Change the model to one row per key and time.",
+        )
+
+
+class StaleTable(LakehouseError):
+    """The newest row of a feature table is older than its model allows."""
+
+    @classmethod
+    def of(cls, name: str, newest: datetime | None, max_age: timedelta) -> "StaleTable":
+        model = name.rpartition(".")[2]
+        age = f"ends at {newest:%Y-%m-%d %H:%M} UTC" if newest else "has no rows"
+        return cls(
+            f"{name} {age}; its maximum age is {max_age}",
+            hint=f"Update it: dbt build --select +{model}. Or change `freshness` in {model}.yml.",
+        )
+
+
+class NameTaken(LakehouseError):
+    """Two columns of a frame would have the same name."""
+
+    @classmethod
+    def by(cls, feature: str, table: str) -> "NameTaken":
+        return cls(
+            f"the frame already has a column '{feature}', and {table} would add another",
+            hint="Exclude one of them in the use case, or rename it in a gold model.",
+        )
+
+
+class TableTaken(LakehouseError):
+    """A table of that name exists and is not overwritten."""
+
+    @classmethod
+    def named(cls, name: str) -> "TableTaken":
+        return cls(f"{name} already exists and is not overwritten", hint="Choose another table name.")
