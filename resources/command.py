@@ -1,6 +1,6 @@
-"""A command of this project as a task on Databricks: `command.py NAME=value ... training.run --use-case churn`.
+"""Runs a command of this project as a Databricks task: `command.py NAME=value ... training.run --use-case churn`.
 
-A serverless task has no environment variables of its own, so they stand before the module, as for `env`.
+A serverless task cannot set environment variables, so they precede the module, as with `env`.
 """
 
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def run(arguments: list[str]) -> None:
-    """Run a module of the project as `python -m` would.
+    """Run a module of the project as `python -m` does.
 
     Raises:
-        SystemExit: it ended with another exit code than 0; of 0 a task would be told as failed.
+        SystemExit: The exit code is not 0. Databricks would report a task as failed even for `SystemExit(0)`.
     """
     while "=" in arguments[0]:
         name, _, value = arguments.pop(0).partition("=")
@@ -21,13 +21,13 @@ def run(arguments: list[str]) -> None:
     sys.argv = arguments
     try:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        if ended.code:
+    except SystemExit as exit_:
+        if exit_.code:
             raise
 
 
 if __name__ == "__main__":
-    # The files lie as in the repository: the packages are beside this folder.
+    # Same layout as in the repository: the packages are next to this folder.
     here = Path(sys.argv[0]).resolve().parent
     sys.path.insert(0, str(here.parent))
     run(sys.argv[1:])

@@ -1,2 +1,2 @@
-"""What each command does. `deployment.run` imports only the one it runs: MLflow, scikit-learn and the engine take
-seconds to import, and no command needs them all."""
+"""Implementation of each command. `deployment.run` imports only the one it runs: MLflow, scikit-learn and the engine
+take seconds to import, and no command needs them all."""

@@ -1,4 +1,4 @@
-"""The endpoint of a use case follows its champion as soon as the server in the foreground answers."""
+"""Deployment of the champion as soon as a server in the foreground is ready."""
 
 import os
 import signal
@@ -22,12 +22,12 @@ COMMAND = (sys.executable, "-m", "deployment.commands.deploy_when_ready")
 
 @contextmanager
 def deployed(settings: ServerSettings, name: str) -> Iterator[None]:
-    """Let the champion be served while the block runs a server in this process; if it cannot be, the server ends.
+    """Deploy the champion to the server that the block runs in this process; stop the server if that fails.
 
-    Another process reads the registry and asks the server: MLflow would stay in this one for as long as it serves.
+    A child process reads the registry and calls the server: MLflow would otherwise stay in this process's memory.
 
     Raises:
-        LakehouseError: the champion is not served, with what the other process says of it.
+        LakehouseError: The champion cannot be served; the message is that of the child process.
     """
     deployer = _Deployer(settings, name)
     deployer.start()
@@ -40,7 +40,7 @@ def deployed(settings: ServerSettings, name: str) -> Iterator[None]:
 
 
 class _Deployer(threading.Thread):
-    """Waits for the server, starts the other process, and waits for that."""
+    """Waits for the server, then runs the child process."""
 
     def __init__(self, settings: ServerSettings, name: str) -> None:
         super().__init__(daemon=True)
@@ -49,10 +49,10 @@ class _Deployer(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        while not _answers(self.settings):
+        while not _is_ready(self.settings):
             if self._ended.wait(TICK):
                 return
-        # A session of its own: Ctrl-C is for the server, and this thread ends the other process.
+        # A separate session: Ctrl-C reaches only the server, and this thread ends the child.
         with subprocess.Popen(
             [*COMMAND, self.use_case], cwd=self.settings.project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, start_new_session=True,
@@ -61,19 +61,19 @@ class _Deployer(threading.Thread):
                 if self._ended.wait(TICK):
                     child.terminate()
                     return
-            said = child.communicate()[0].strip()
+            output = child.communicate()[0].strip()
         if child.returncode == 0:
-            console.detail(said)
+            console.detail(output)
             return
-        self.failure = said.removeprefix("Error: ") or f"what was to deploy {self.use_case} ended silently"
-        os.kill(os.getpid(), signal.SIGTERM)  # the server's own way to end
+        self.failure = output.removeprefix("Error: ") or f"the deployment of {self.use_case} failed without a message"
+        os.kill(os.getpid(), signal.SIGTERM)  # the server shuts down cleanly on this signal
 
     def end(self) -> None:
         self._ended.set()
         self.join()
 
 
-def _answers(settings: ServerSettings) -> bool:
+def _is_ready(settings: ServerSettings) -> bool:
     server = server_process.running(settings)
     return server is not None and server.pid == os.getpid() and server_process.healthy(server)
 
@@ -81,10 +81,10 @@ def _answers(settings: ServerSettings) -> bool:
 @click.command()
 @click.argument("name")
 def main(name: str) -> None:
-    """Let the endpoint of the use case NAME serve its champion, on the server that runs."""
-    from deployment.commands import serve
+    """Serve the champion of the use case NAME on the running server."""
+    from deployment.commands import detached
 
-    serve.deploy_champion(name, Settings.from_environment())
+    detached.deploy_champion(name, Settings.from_environment())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the endpoints of a server say. The SDK that asks them takes a second to be imported."""
+"""Status of the endpoints of a server. A separate module, since the SDK takes a second to import."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from deployment.model_server.process.server_process import ServerInfo
 
 @dataclass(frozen=True)
 class EndpointStatus:
-    """One endpoint: whether it answers, whether an update is under way, and the per cent of traffic by version."""
+    """One endpoint: readiness, state of the last update, and per cent of traffic by version."""
 
     name: str
     ready: str
@@ -20,21 +20,21 @@ class EndpointStatus:
 
 
 def client_of(server: ServerInfo) -> WorkspaceClient:
-    """A client with the server's control token."""
+    """Client with the server's control token."""
     token = server.token or read_token(server.token_file, server.credentials)
     return endpoint_client.connect(server.url, token, server.authority)
 
 
 def endpoints_of(client: WorkspaceClient) -> list[EndpointStatus]:
-    """Every endpoint of a server, ordered by name.
+    """Status of every endpoint of a server, ordered by name.
 
     Raises:
-        ServingRefused: the token is not the server's.
+        ServingRefused: The server rejects the token.
     """
-    found = []
+    statuses = []
     for endpoint in endpoint_client.all_endpoints(client):
         name, state = endpoint.name or "", endpoint.state
         ready = state.ready.value if state and state.ready else "UNKNOWN"
         update = state.config_update.value if state and state.config_update else "UNKNOWN"
-        found.append(EndpointStatus(name, ready, update, endpoint_client.served_versions(client, name)))
-    return sorted(found, key=lambda endpoint: endpoint.name)
+        statuses.append(EndpointStatus(name, ready, update, endpoint_client.served_versions(client, name)))
+    return sorted(statuses, key=lambda endpoint: endpoint.name)

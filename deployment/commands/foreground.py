@@ -1,4 +1,4 @@
-"""`serve` without `--detach`: the server in this process, and on a terminal one line that says how it does."""
+"""`serve` without `--detach`: the server in this process, and on a terminal one live line of statistics."""
 
 import threading
 import time
@@ -23,38 +23,38 @@ SECONDS = 1.0
 
 
 def serve(settings: ServerSettings, name: str | None = None) -> None:
-    """Serve until Ctrl-C. Where nobody watches, the log goes to standard error, for whoever collects it.
+    """Serve until Ctrl-C. Without a terminal, the log goes to standard error, for a log collector.
 
     Args:
-        name: of the use case whose champion is served as soon as the server answers.
+        name: use case whose champion is deployed as soon as the server is ready.
 
     Raises:
-        LakehouseError: the server cannot start, or the champion is not served.
+        LakehouseError: The server cannot start, or the champion cannot be served.
     """
-    watched = console.OUT.is_terminal
-    with ExitStack() as around:
+    on_terminal = console.OUT.is_terminal
+    with ExitStack() as contexts:
         if name:
-            around.enter_context(deployed(settings, name))
-        if watched:
-            console.stage(f"Serving at {settings.url}; Ctrl-C stops it. Its log: {settings.log_file}")
-            around.enter_context(_watched(settings))
-        server_process.serve(settings, to_file=watched)
+            contexts.enter_context(deployed(settings, name))
+        if on_terminal:
+            console.stage(f"Serving at {settings.url}; Ctrl-C stops it. Log: {settings.log_file}")
+            contexts.enter_context(_live_statistics(settings))
+        server_process.serve(settings, to_file=on_terminal)
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """What a server has done so far, read from its metrics."""
+class ServerStatistics:
+    """Totals of a server since its start, read from its metrics."""
 
     ready: int = 0
     endpoints: int = 0
-    answered: int = 0
+    succeeded: int = 0
     refused: int = 0
     failed: int = 0
     seconds: float = 0.0
 
     @classmethod
-    def read(cls, exposition: str) -> "Numbers":
-        """From the text of `/metrics`."""
+    def read(cls, exposition: str) -> "ServerStatistics":
+        """Parse the text of `/metrics`."""
         samples = [sample for family in _families(exposition) for sample in family.samples]
         ready = [sample.value for sample in samples if sample.name == "model_server_endpoint_ready"]
         by_status = Counter[str]()
@@ -66,24 +66,24 @@ class Numbers:
 
     @property
     def requests(self) -> int:
-        return self.answered + self.refused + self.failed
+        return self.succeeded + self.refused + self.failed
 
-    def line(self, before: "Numbers", elapsed: float) -> str:
-        """The numbers in words; the rate and the time of a request are those since `before`.
+    def line(self, before: "ServerStatistics", elapsed: float) -> str:
+        """Format the statistics; rate and time of a request are measured since `before`.
 
-        >>> Numbers(1, 2, 30, 1, 0, 0.062).line(Numbers(1, 2, 0, 0, 0, 0.0), 2.0)
-        '1 of 2 endpoints ready   30 answered, 1 refused, 0 failed   16/s   2.0 ms a request'
+        >>> ServerStatistics(1, 2, 30, 1, 0, 0.062).line(ServerStatistics(1, 2, 0, 0, 0, 0.0), 2.0)
+        '1 of 2 endpoints ready   30 succeeded, 1 refused, 0 failed   16/s   2.0 ms a request'
         """
         new = self.requests - before.requests
         took = f"{(self.seconds - before.seconds) / new * 1000:.1f} ms a request" if new else "idle"
-        counts = f"{self.answered:,} answered, {self.refused:,} refused, {self.failed:,} failed"
+        counts = f"{self.succeeded:,} succeeded, {self.refused:,} refused, {self.failed:,} failed"
         return f"{self.ready} of {self.endpoints} endpoints ready   {counts}   {new / elapsed:.0f}/s   {took}"
 
 
 @contextmanager
-def _watched(settings: ServerSettings) -> Iterator[None]:
+def _live_statistics(settings: ServerSettings) -> Iterator[None]:
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(settings, ended), daemon=True)
+    watcher = threading.Thread(target=_refresh, args=(settings, ended), daemon=True)
     watcher.start()
     try:
         yield
@@ -92,15 +92,15 @@ def _watched(settings: ServerSettings) -> Iterator[None]:
         watcher.join(2 * SECONDS)
 
 
-def _watch(settings: ServerSettings, ended: threading.Event) -> None:
-    """Over HTTP, as any scraper does it: what it says holds for every process of the server."""
-    before, moment = Numbers(), time.monotonic()
+def _refresh(settings: ServerSettings, ended: threading.Event) -> None:
+    """Scrape over HTTP, as Prometheus does: the metrics cover every process of the server."""
+    before, moment = ServerStatistics(), time.monotonic()
     with Live(Text("  starting"), console=console.OUT, auto_refresh=False, transient=True) as live:
         while not ended.wait(SECONDS):
             try:
-                numbers = Numbers.read(_scrape(settings))
+                numbers = ServerStatistics.read(_scrape(settings))
             except requests.RequestException:
-                continue  # it starts, or it ends
+                continue  # the server is starting or stopping
             now = time.monotonic()
             live.update(Text(f"  {numbers.line(before, now - moment)}"), refresh=True)
             before, moment = numbers, now

@@ -1,4 +1,4 @@
-"""`history`: which version was in production when, who changed it and why."""
+"""`history`: champions over time, with actor and reason."""
 
 import json
 from datetime import datetime
@@ -13,20 +13,20 @@ from training.use_case.use_case import load
 
 
 def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool) -> None:
-    """Print the entries of a use case, or the one that made the champion of a time.
+    """Print the entries of a use case, or the entry that made the champion of a time.
 
     Raises:
-        LedgerBroken: entries were changed, or the last of them are gone.
-        UseCaseRefused: there are none, and no such use case either.
+        LedgerBroken: Entries were changed or removed.
+        UseCaseRefused: There are no entries, and no such use case.
     """
     with registry(settings) as client:
-        found = ChampionChange(name, client, open_ledger(settings)).history()
-    entries = list(found.entries)
+        recorded = ChampionChange(name, client, open_ledger(settings)).history()
+    entries = list(recorded.entries)
     if not entries:
-        load(name)  # of one that is no more the history is told; of one that never was there is none
+        load(name)  # a deleted use case keeps its history; an unknown name is an error
     if at is not None:
-        made = found.at(at)
-        entries = [] if made is None else [made]
+        change = recorded.change_at(at)
+        entries = [] if change is None else [change]
     if as_json:
         console.verbatim(
             json.dumps([json.loads(entry.to_json()) | {"digest": entry.digest} for entry in entries], indent=2)
@@ -34,9 +34,9 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
     elif at is not None:
         console.detail(_champion_at(name, at, entries))
     elif not entries:
-        console.detail(f"Nothing has happened to {name} yet: no version was judged, promoted or rolled back.")
+        console.detail(f"No entries for {name}: no version was evaluated, promoted or rolled back yet.")
     else:
-        header = ["no.", "time, UTC", "actor", "action", "version", "champion", "reason", "commit"]
+        header = ["no.", "time (UTC)", "actor", "action", "version", "champion", "reason", "commit"]
         console.table(header, [_row(entry) for entry in entries])
 
 
@@ -60,7 +60,7 @@ def _row(entry: Entry) -> list[str]:
         entry.actor,
         entry.action,
         "" if entry.version is None else str(entry.version),
-        f"{before} -> {after}" if entry.moved else after,
+        f"{before} -> {after}" if entry.changes_champion else after,
         entry.reason,
         entry.commit[:7],
     ]

@@ -1,4 +1,4 @@
-"""The registry, as commands of deployment open it."""
+"""Model registry, as the deployment commands open it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from training.tracking import TrackingFailed, tracking
 
 @contextmanager
 def registry(settings: Settings) -> Iterator[MlflowClient]:
-    """The registry, its failures told with what becomes of a command that met one.
+    """Open the registry; its errors get a hint that the command can be repeated.
 
     Raises:
-        TrackingFailed: it cannot be reached or refuses.
+        TrackingFailed: The registry cannot be reached, or rejects a request.
     """
     try:
         with tracking(settings) as client:
             yield client
     except TrackingFailed as err:
-        hint = "Start it or correct MLFLOW_TRACKING_URI, then run the command again: it finishes what was begun."
+        hint = "Start it or fix MLFLOW_TRACKING_URI, then run the command again to complete it."
         raise TrackingFailed(err.failed, hint=hint) from err

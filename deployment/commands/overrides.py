@@ -1,4 +1,4 @@
-"""`rollback`, `freeze`, `unfreeze`, `approve`: what people decide."""
+"""`rollback`, `freeze`, `unfreeze`, `approve`, `reset-ledger`: manual decisions."""
 
 from deployment.commands.open_gate import follow, gate_of
 from lakehouse import console
@@ -7,41 +7,45 @@ from training.registry.versions import CHAMPION, version_of
 
 
 def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None:
-    """Let an earlier champion be it again, and its endpoint follow."""
+    """Restore an earlier champion and update its endpoint."""
     with gate_of(name, settings) as gate:
         before = version_of(gate.client, name, CHAMPION)
         version = gate.rollback(to, reason)
-    again = before is not None and int(before.version) == version
-    console.detail(f"Version {version} is the champion{' already: nothing was changed' if again else ''}.")
+    unchanged = before is not None and int(before.version) == version
+    console.detail(
+        f"Version {version} is {'already ' if unchanged else ''}the champion{': no change' if unchanged else ''}"
+    )
     follow(gate.use_case, version, settings)
 
 
 def reset_ledger(name: str, settings: Settings, reason: str) -> None:
-    """Let the ledger go on with another registered model, or the model with another ledger."""
+    """Start a new chain in the ledger for the current registered model."""
     with gate_of(name, settings) as gate:
         gate.reset_ledger(reason)
-    console.detail(f"The ledger of {name} goes on with the registered model as it is now.")
+    console.detail(f"The ledger of {name} now follows the current registered model")
 
 
 def freeze(name: str, settings: Settings, reason: str) -> None:
-    """Let nothing be promoted."""
+    """Block promotions."""
     with gate_of(name, settings) as gate:
         gate.freeze(reason)
-    console.detail(f"Nothing of {name} is promoted until: python -m deployment.run unfreeze --use-case {name}")
+    console.detail(
+        f"Promotions of {name} are blocked. Allow them: python -m deployment.run unfreeze --use-case {name}"
+    )
 
 
 def unfreeze(name: str, settings: Settings, reason: str) -> None:
-    """Let promotion go on."""
+    """Allow promotions again."""
     with gate_of(name, settings) as gate:
         gate.unfreeze(reason)
-    console.detail(f"Challengers of {name} are promoted again.")
+    console.detail(f"Promotions of {name} are allowed")
 
 
 def approve(name: str, settings: Settings, version: int | None, reason: str | None) -> None:
-    """Record that a person wants the challenger, for a reason or by the tag of the version."""
+    """Record the approval of the challenger, with a reason or by the tag of the version."""
     with gate_of(name, settings) as gate:
         if reason is None and gate.use_case.promotion.approval == "none":
-            console.detail(f"Versions of {name} need no approval.")
+            console.detail(f"{name} needs no approval")
             return
         approved = gate.approve_by_tag(version) if reason is None else gate.approve(version, reason)
-    console.detail(f"Version {approved} is approved until the champion changes.")
+    console.detail(f"Version {approved} is approved until the champion changes")

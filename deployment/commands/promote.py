@@ -1,4 +1,4 @@
-"""`promote`: judge the challenger, and let the endpoint follow a new champion."""
+"""`promote`: evaluate the challenger; serve a new champion."""
 
 from deployment.commands.open_gate import follow, gate_of
 from deployment.gate import verdict
@@ -9,58 +9,59 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
 
-class NeverJudged(LakehouseError):
-    """There is no verdict on the version."""
+class NoVerdict(LakehouseError):
+    """No verdict on the version is recorded."""
 
     @classmethod
-    def of(cls, name: str, version: int) -> "NeverJudged":
+    def of(cls, name: str, version: int) -> "NoVerdict":
         return cls(
-            f"version {version} of {name} was never judged",
-            hint=f"See which were: python -m deployment.run history --use-case {name}",
+            f"version {version} of {name} has no verdict",
+            hint=f"Show the recorded verdicts: python -m deployment.run history --use-case {name}",
         )
 
 
 def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool) -> bool:
-    """Judge the challenger and do what the verdict says; whether it was promoted.
+    """Evaluate the challenger and apply the verdict; return True if it was promoted.
 
-    Of a dry run: whether every criterion is met that no person decides.
+    A dry run returns True if every criterion is met, a manual approval excepted.
 
     Raises:
-        LakehouseError: it could not be judged, and nothing has changed.
+        LakehouseError: The challenger could not be evaluated; nothing was changed.
     """
     with gate_of(name, settings) as gate:
-        console.stage(f"Judging the challenger of {name} on its pinned holdout")
-        decision = gate.judge(version) if dry_run else gate.promote(version)
+        console.stage(f"Evaluating the challenger of {name} on its pinned holdout")
+        decision = gate.evaluate(version) if dry_run else gate.promote(version)
     _show(decision)
     if dry_run:
-        console.detail("A dry run: nothing was changed, and nothing recorded.")
+        console.detail("Dry run: nothing was changed or recorded")
     elif decision.promote:
-        console.detail(f"Version {decision.challenger} is the champion.")
+        console.detail(f"Version {decision.challenger} is the champion")
         follow(gate.use_case, decision.challenger, settings)
-    if decision.lacks_approval_alone:
-        console.detail(f"Approve it: python -m deployment.run approve --use-case {name} --reason ...")
-    return decision.promote or (dry_run and decision.lacks_approval_alone)
+    if decision.lacks_only_approval:
+        console.detail(f"To approve it: python -m deployment.run approve --use-case {name} --reason ...")
+    return decision.promote or (dry_run and decision.lacks_only_approval)
 
 
 def explain(name: str, version: int, settings: Settings) -> None:
-    """Show the last verdict on a version, as it was.
+    """Show the last verdict on a version.
 
     Raises:
-        NeverJudged, VerdictLost: there is none, or not the one that the ledger knows.
+        NoVerdict: No verdict on the version is recorded.
+        VerdictUnavailable: The verdict is missing or was changed.
     """
     with gate_of(name, settings) as gate:
-        entry = History(gate.ledger.entries(name)).verdict_on(version)
+        entry = History(gate.ledger.entries(name)).last_verdict(version)
         if entry is None:
-            raise NeverJudged.of(name, version)
-        decision = verdict.find(gate.client, name, version, entry.verdict)
-    console.stage(f"Judged by {entry.actor} at {entry.at:%Y-%m-%d %H:%M:%S} UTC")
+            raise NoVerdict.of(name, version)
+        decision = verdict.load(gate.client, name, version, entry.verdict)
+    console.stage(f"Evaluated by {entry.actor} at {entry.at:%Y-%m-%d %H:%M:%S} UTC")
     _show(decision)
 
 
 def _show(decision: Decision) -> None:
-    console.table(["criterion", "required", "found", "interval", "met"], verdict.table(decision))
-    kept = f"version {decision.champion} stays the champion" if decision.champion else "there is no champion"
+    console.table(["criterion", "required", "actual", "interval", "met"], verdict.rows(decision))
+    champion = f"version {decision.champion} stays the champion" if decision.champion else "no champion yet"
     if decision.promote:
-        console.detail(f"Version {decision.challenger} meets every criterion.")
+        console.detail(f"Version {decision.challenger} meets every criterion")
     else:
-        console.detail(f"Version {decision.challenger} is not promoted; {kept}.")
+        console.detail(f"Version {decision.challenger} is not promoted; {champion}")

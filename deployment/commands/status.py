@@ -1,4 +1,4 @@
-"""`status`: what runs and what it serves, for people and for scripts."""
+"""`status`: the server and the versions that it serves, as a table or as JSON."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """The server of a checkout; the first three are None where none runs, and the file where it holds no token."""
+    """Server of a checkout.
+
+    Attributes:
+        host, pid: None without a server.
+        token_file: None without a server, or if the token is not in a file.
+        endpoints: endpoints of the server.
+    """
 
     host: str | None
     token_file: str | None
@@ -37,20 +43,20 @@ class ServerStatus:
 def show(settings: Settings, *, as_json: bool) -> None:
     """Print the status, as a table or as JSON."""
     server = server_process.running(ServerSettings.of(settings))
-    found = ServerStatus.of(server, _endpoints_of(server) if server else [])
+    current = ServerStatus.of(server, _endpoints_of(server) if server else [])
     if as_json:
-        console.verbatim(found.to_json())
+        console.verbatim(current.to_json())
     elif server is None:
-        console.detail("no model server runs")
+        console.detail("No model server is running")
     else:
-        token = found.token_file or "MODEL_SERVER_TOKEN"
+        token = current.token_file or "MODEL_SERVER_TOKEN"
         console.detail(f"{server.url}  process {server.pid}  token in {token}")
-        rows = [[e.name, e.ready, e.update, _traffic(e.versions)] for e in found.endpoints]
+        rows = [[e.name, e.ready, e.update, _traffic(e.versions)] for e in current.endpoints]
         console.table(["endpoint", "ready", "update", "versions"], rows)
 
 
 def _endpoints_of(server: ServerInfo) -> "list[EndpointStatus]":
-    from deployment.commands import endpoints  # where no server runs, nobody waits for the SDK
+    from deployment.commands import endpoints  # without a server, the SDK need not be loaded
 
     return endpoints.endpoints_of(endpoints.client_of(server))
 

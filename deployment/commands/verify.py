@@ -1,4 +1,4 @@
-"""`verify`: whether the ledger is what was written, and the registry as it says."""
+"""`verify`: checks the ledger, and that the registry matches it."""
 
 from deployment.commands.open_gate import gate_of
 from deployment.gate.audit import audit
@@ -9,41 +9,40 @@ from lakehouse.settings import Settings
 
 
 class LedgerDiffers(LakehouseError):
-    """Ledger and registry do not say the same."""
+    """The registry does not match the ledger."""
 
     @classmethod
     def in_points(cls, name: str, problems: list[str]) -> "LedgerDiffers":
         return cls(
             f"the ledger of {name} and the registry differ:\n  " + "\n  ".join(problems),
-            hint=f"Finish what a command left open: python -m deployment.run verify --use-case {name} --repair\n"
-            "  What is still named then, put back from a backup.",
+            hint=f"Complete interrupted commands: python -m deployment.run verify --use-case {name} --repair\n"
+            "  If differences remain, restore them from a backup.",
         )
 
 
 def verify(name: str, settings: Settings, *, repair: bool) -> None:
-    """Check the chain, and that the registry is as it says.
+    """Check the chain of entries, and that the registry matches it.
 
     Raises:
-        LedgerBroken: the chain is not what was written.
-        LedgerDiffers: the registry is not as it says.
+        LedgerBroken: The chain is damaged.
+        LedgerDiffers: The registry does not match the ledger.
     """
     with gate_of(name, settings) as gate:
-        succession = ChampionChange(name, gate.client, gate.ledger)
-        history = succession.history()
+        change = ChampionChange(name, gate.client, gate.ledger)
+        history = change.history()
         problems = audit(gate.client, name, history)
         if repair:
-            with gate.alone():
-                _tell_repaired(problems)
-            history = succession.history()
+            with gate.locked():
+                _print_repaired(problems)
+            history = change.history()
             problems = audit(gate.client, name, history)
     if problems:
         raise LedgerDiffers.in_points(name, problems)
     console.detail(
-        f"{len(history.entries)} entries, and the registry is as they say. The chain ends with"
-        f" {history.head or 'nothing'}."
+        f"{len(history.entries)} entries verified; the registry matches. Last hash: {history.head or 'none'}"
     )
 
 
-def _tell_repaired(problems: list[str]) -> None:
+def _print_repaired(problems: list[str]) -> None:
     for problem in problems:
-        console.detail(f"Found, and put right where a command can: {problem}")
+        console.detail(f"Found, and repaired if a command can: {problem}")

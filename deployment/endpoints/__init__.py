@@ -1,1 +1,1 @@
-"""Serving endpoints by the Databricks API, of the model server and of a workspace alike."""
+"""Client of serving endpoints (Databricks API), for the model server and for a workspace."""

@@ -1,4 +1,4 @@
-"""Endpoints from the caller's side: written once on the Databricks SDK, for Databricks and for our model server."""
+"""Client of serving endpoints, on the Databricks SDK, for Databricks and for our model server."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,67 +22,77 @@ from databricks.sdk.service.serving import (
     TrafficConfig,
 )
 
-from deployment.endpoints.state import SIZE, EndpointState, models, reasons, settled, size, state, under_way, update
+from deployment.endpoints.state import (
+    SIZE,
+    EndpointState,
+    is_ready,
+    is_updating,
+    reasons,
+    served_models,
+    size,
+    state,
+    update,
+)
 from deployment.model_server.clock import SYSTEM, Clock
 from deployment.model_server.http import tls
 from lakehouse.errors import LakehouseError
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
-RETRY_SECONDS = 20  # our server is on this machine or near it: what fails for longer is down
+RETRY_SECONDS = 20  # our server is on this machine or near it: after longer failures it is down
 RequestJson = dict[str, Any]
 
 
 class ServingUnreachable(LakehouseError):
-    """Nothing answers at the host."""
+    """No server responds at the host."""
 
     @classmethod
     def at(cls, host: str) -> "ServingUnreachable":
         start = (
             "Start it: python -m deployment.run serve --detach"
-            if _is_ours(host)
+            if _is_model_server(host)
             else "Check the host and the network."
         )
-        return cls(f"no model serving answers at {host}", hint=start)
+        return cls(f"no model server responds at {host}", hint=start)
 
 
 class ServingRefused(LakehouseError):
-    """The serving API refused a request; the message is its own."""
+    """The serving API rejected a request; the message is that of the API."""
 
 
-class EndpointOfAnother(LakehouseError):
-    """An endpoint serves a model that is not the use case's."""
+class EndpointServesOtherModel(LakehouseError):
+    """An endpoint serves a model of another use case."""
 
     @classmethod
-    def of(cls, endpoint: str, served: list[str], model: str) -> "EndpointOfAnother":
+    def of(cls, endpoint: str, served: list[str], model: str) -> "EndpointServesOtherModel":
         return cls(
-            f"the endpoint '{endpoint}' serves {', '.join(served)}, and not {model} alone",
-            hint="Give the use case an endpoint of its own: serving.endpoint in its file.",
+            f"the endpoint '{endpoint}' serves {', '.join(served)}, not only {model}",
+            hint="Give the use case a separate endpoint: serving.endpoint in its file.",
         )
 
 
 class DeploymentFailed(LakehouseError):
-    """A version was not brought to serve; what served before still does."""
+    """A version could not be deployed; the endpoint still serves the earlier one."""
 
 
 def connect(host: str, token: str | None = None, authority: Path | None = None) -> WorkspaceClient:
-    """A client of the serving API at a host.
+    """Client of the serving API at a host.
 
-    Our server (`http://...`) is reached with exactly this host and token: no profile, no DATABRICKS_* variable and no
-    proxy takes part. For Databricks (`https://...`) a missing token means the SDK's own authentication. Our server
-    over TLS is told by its `authority`, the PEM file of who signed its certificate.
+    Our server (`http://...`) is reached with exactly this host and token; profiles, DATABRICKS_* variables and
+    proxies are ignored. For Databricks (`https://...`) a missing token means the SDK's own authentication. An
+    `authority`, the PEM file of the certificate's issuer, marks our server over TLS.
 
     Raises:
-        ServingUnreachable: our server does not answer.
-        CertificateUnusable: the authority is no file with a certificate.
+        ServingUnreachable: Our server does not respond.
+        CertificateUnusable: The authority is not a file with a certificate.
     """
-    if not (_is_ours(host) or authority):
+    if not (_is_model_server(host) or authority):
         return WorkspaceClient(host=host, token=token, auth_type="pat" if token else None)
     if authority:
         tls.trusting(authority)
     _check_alive(host, authority)
-    Config.attributes()  # the class collects them on first use, and a subclass would find none
-    config = _OurServer(
+    Config.attributes()  # the SDK collects them on first use, and finds none on a subclass
+    config = _ModelServerConfig(
         host=host, token=token or "", auth_type="pat", profile="", config_file="", account_id="", workspace_id="",
         discovery_url="", retry_timeout_seconds=RETRY_SECONDS, debug_headers=False, debug_truncate_bytes=96,
         rate_limit=1000,
@@ -96,104 +106,106 @@ def connect(host: str, token: str | None = None, authority: Path | None = None) 
 
 
 def workspace() -> WorkspaceClient:
-    """A client of the workspace that the SDK finds: that of the job it runs in, or of a profile.
+    """Client of the workspace that the SDK finds: the one of the current job, or of a profile.
 
     Raises:
-        ServingRefused: it finds none.
+        ServingRefused: The SDK finds no workspace.
     """
     try:
         return WorkspaceClient()
     except ValueError as err:
-        raise ServingRefused(str(err), hint="Set DATABRICKS_HOST and DATABRICKS_TOKEN, or a profile.") from err
+        raise ServingRefused(
+            str(err), hint="Set DATABRICKS_HOST and DATABRICKS_TOKEN, or configure a profile."
+        ) from err
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to wait for an endpoint, by which clock."""
+class WaitLimit:
+    """Longest wait for an endpoint, and the clock that measures it."""
 
     seconds: float = 1200
     clock: Clock = SYSTEM
 
 
 def deploy(
-    client: WorkspaceClient, endpoint: str, model: str, version: int, patience: Patience = Patience()
+    client: WorkspaceClient, endpoint: str, model: str, version: int, limit: WaitLimit = WaitLimit()
 ) -> EndpointState:
-    """Give one version all the traffic of an endpoint, creating the endpoint if there is none; wait until it answers.
+    """Give one version all traffic of an endpoint, create the endpoint if needed, and wait until it is ready.
 
     Raises:
-        DeploymentFailed: it could not be loaded, with the server's reason, or not in time.
-        ServingRefused: the API refused, for one because another update is in progress.
+        DeploymentFailed: The version could not be loaded, or not in time; the message has the server's reason.
+        ServingRefused: The API rejected the request, for example because another update is in progress.
     """
-    return shift(client, endpoint, model, {version: 100}, patience)
+    return shift(client, endpoint, model, {version: 100}, limit)
 
 
 def shift(
-    client: WorkspaceClient, endpoint: str, model: str, traffic: Mapping[int, int], patience: Patience = Patience()
+    client: WorkspaceClient, endpoint: str, model: str, traffic: Mapping[int, int], limit: WaitLimit = WaitLimit()
 ) -> EndpointState:
     """Split an endpoint's traffic between versions (`{version: per cent}`, sum 100); see `deploy`."""
     with _translated(client, endpoint):
-        current = _at_rest(client, endpoint, patience)
+        current = _wait_until_idle(client, endpoint, limit)
         if current is None:
             client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic, SIZE))
-        elif not settled(current) or state(current).traffic != dict(traffic) or models(current) != [model]:
+        elif not is_ready(current) or state(current).traffic != dict(traffic) or served_models(current) != [model]:
             config = _config(endpoint, model, traffic, size(current))
             client.serving_endpoints.update_config(
                 endpoint, served_entities=config.served_entities, traffic_config=config.traffic_config
             )
-        return _wait(client, endpoint, patience)
+        return _wait(client, endpoint, limit)
 
 
 def follow(
-    client: WorkspaceClient, endpoint: str, model: str, version: int, patience: Patience = Patience()
+    client: WorkspaceClient, endpoint: str, model: str, version: int, limit: WaitLimit = WaitLimit()
 ) -> EndpointState | None:
-    """Give one version all the traffic of an endpoint that serves the model already; None where there is no endpoint.
+    """Give one version all traffic of an existing endpoint of the model; return None without an endpoint.
 
     Raises:
-        EndpointOfAnother: it serves another model, and is left alone.
-        DeploymentFailed, ServingRefused: as `deploy` says.
+        EndpointServesOtherModel: The endpoint serves another model and stays unchanged.
+        DeploymentFailed, ServingRefused: See `deploy`.
     """
     with _translated(client, endpoint):
-        found = _find(client, endpoint)
-    if found is None:
+        current = _find(client, endpoint)
+    if current is None:
         return None
-    if (served := models(found)) not in ([model], []):
-        raise EndpointOfAnother.of(endpoint, served, model)
-    return deploy(client, endpoint, model, version, patience)
+    if (served := served_models(current)) not in ([model], []):
+        raise EndpointServesOtherModel.of(endpoint, served, model)
+    return deploy(client, endpoint, model, version, limit)
 
 
 def served_versions(client: WorkspaceClient, endpoint: str) -> dict[int, int]:
-    """The per cent of traffic by model version; empty before the first version answers.
+    """Per cent of traffic by model version; empty before the first version is ready.
 
     Raises:
-        ServingRefused: there is no such endpoint.
+        ServingRefused: The endpoint does not exist.
     """
     with _translated(client, endpoint):
         return state(client.serving_endpoints.get(endpoint)).traffic
 
 
 def all_endpoints(client: WorkspaceClient) -> list[ServingEndpoint]:
-    """What a server says of each of its endpoints.
+    """List the endpoints of a server.
 
     Raises:
-        ServingRefused: the token is not the server's.
+        ServingRefused: The server rejects the token.
     """
     with _translated(client, "*"):
         return list(client.serving_endpoints.list())
 
 
-def answer(client: WorkspaceClient, endpoint: str, records: list[RequestJson]) -> list[Any]:
-    """The predictions for some rows, in their order.
+def predict(client: WorkspaceClient, endpoint: str, records: list[RequestJson]) -> list[Any]:
+    """Predictions for the records, in their order.
 
     Raises:
-        ServingRefused: the rows break the model's contract, or the endpoint does not answer.
+        ServingRefused: The records violate the model's contract, or the endpoint is not ready.
     """
     with _translated(client, endpoint):
         return client.serving_endpoints.query(endpoint, dataframe_records=records).predictions or []
 
 
-class _OurServer(Config):
+class _ModelServerConfig(Config):
     def _resolve_host_metadata(self) -> None:
-        """Our server is no account's workspace: there is nothing to find out."""
+        """Skip the look-up of account and workspace: our server has neither."""
 
 
 def _config(
@@ -217,47 +229,47 @@ def _find(client: WorkspaceClient, endpoint: str) -> ServingEndpointDetailed | N
         return None
 
 
-def _at_rest(client: WorkspaceClient, endpoint: str, patience: Patience) -> ServingEndpointDetailed | None:
-    """The endpoint once nothing is under way, for one because its server has just started; None if there is none.
+def _wait_until_idle(client: WorkspaceClient, endpoint: str, limit: WaitLimit) -> ServingEndpointDetailed | None:
+    """Wait until no update is running, for example after a server start; return None without an endpoint.
 
-    How an update ended that is not ours does not matter; the one that follows says how it went.
+    The result of an earlier update does not matter; the update that follows reports its own.
     """
-    deadline = patience.clock.time() + patience.seconds
-    found = _find(client, endpoint)
-    while found is not None and under_way(found):
-        if patience.clock.time() >= deadline:
+    deadline = limit.clock.time() + limit.seconds
+    current = _find(client, endpoint)
+    while current is not None and is_updating(current):
+        if limit.clock.time() >= deadline:
             raise DeploymentFailed(
-                f"the endpoint '{endpoint}' is still busy with an earlier update: {reasons(found)}",
-                hint="See what it does: python -m deployment.run status",
+                f"the endpoint '{endpoint}' is still busy with an earlier update: {reasons(current)}",
+                hint="Show its state: python -m deployment.run status",
             )
-        patience.clock.sleep(FIRST_PAUSE)
-        found = _find(client, endpoint)
-    return found
+        limit.clock.sleep(FIRST_PAUSE)
+        current = _find(client, endpoint)
+    return current
 
 
-def _wait(client: WorkspaceClient, endpoint: str, patience: Patience) -> EndpointState:
-    clock, pause = patience.clock, FIRST_PAUSE
-    deadline = clock.time() + patience.seconds
+def _wait(client: WorkspaceClient, endpoint: str, limit: WaitLimit) -> EndpointState:
+    clock, pause = limit.clock, FIRST_PAUSE
+    deadline = clock.time() + limit.seconds
     while True:
-        found = client.serving_endpoints.get(endpoint)
-        if settled(found):
-            return state(found)
-        if update(found) in {EndpointStateConfigUpdate.UPDATE_FAILED, EndpointStateConfigUpdate.UPDATE_CANCELED}:
+        current = client.serving_endpoints.get(endpoint)
+        if is_ready(current):
+            return state(current)
+        if update(current) in {EndpointStateConfigUpdate.UPDATE_FAILED, EndpointStateConfigUpdate.UPDATE_CANCELED}:
             raise DeploymentFailed(
-                f"the endpoint '{endpoint}' could not be updated: {reasons(found)}",
-                hint="What it served before it still serves. Correct the model and deploy again.",
+                f"the endpoint '{endpoint}' could not be updated: {reasons(current)}",
+                hint="It still serves the earlier version. Fix the model and deploy again.",
             )
         if clock.time() >= deadline:
             raise DeploymentFailed(
-                f"the endpoint '{endpoint}' was not ready in time: {update(found)}, {reasons(found)}",
+                f"the endpoint '{endpoint}' was not ready in time: {update(current)}, {reasons(current)}",
                 hint="It may still become ready: python -m deployment.run status",
             )
         clock.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
-def _is_ours(host: str) -> bool:
-    """Databricks is always behind TLS; our server only where an authority is given."""
+def _is_model_server(host: str) -> bool:
+    """True for plain HTTP: Databricks always uses TLS, our server only with an authority."""
     return urlsplit(host).scheme == "http"
 
 
@@ -273,15 +285,15 @@ def _check_alive(host: str, authority: Path | None) -> None:
 
 @contextmanager
 def _translated(client: WorkspaceClient, endpoint: str) -> Iterator[None]:
-    """The vendor's errors as ours."""
+    """Translate errors of the SDK into ours."""
     try:
         yield
     except ResourceConflict as err:
-        raise ServingRefused(str(err), hint="Wait until the update in progress has ended, then try again.") from err
+        raise ServingRefused(str(err), hint="Wait for the update in progress to finish, then try again.") from err
     except (PermissionDenied, Unauthenticated) as err:
         raise ServingRefused(
-            f"{client.config.host} refused the token: {err}",
-            hint="Give the token that the server has: MODEL_SERVER_TOKEN or MODEL_SERVER_TOKEN_FILE; of a workspace, "
+            f"{client.config.host} rejected the token: {err}",
+            hint="Set the token of the server: MODEL_SERVER_TOKEN or MODEL_SERVER_TOKEN_FILE; of a workspace: "
             "DATABRICKS_TOKEN.",
         ) from err
     except DatabricksError as err:

@@ -1,4 +1,4 @@
-"""What the serving API says of an endpoint, read: pure, for Databricks and for our model server."""
+"""State of an endpoint, read from a response of the serving API. No I/O."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,9 @@ from databricks.sdk.service.serving import (
     ServingEndpointDetailed,
 )
 
-SIZE = {"workload_size": "Small", "scale_to_zero_enabled": False}  # of an endpoint that is made here
-# What whoever runs an endpoint may have set for its entity, and an update must not take back.
-KEPT = (
+SIZE = {"workload_size": "Small", "scale_to_zero_enabled": False}  # size of an endpoint that this project creates
+# Settings of a served entity that an operator may have changed; an update must preserve them.
+PRESERVED_SETTINGS = (
     "workload_size", "workload_type", "scale_to_zero_enabled", "min_provisioned_concurrency",
     "max_provisioned_concurrency", "burst_scaling_enabled", "environment_vars", "instance_profile_arn",
 )  # fmt: skip
@@ -20,14 +20,14 @@ KEPT = (
 
 @dataclass(frozen=True)
 class EndpointState:
-    """An endpoint that answers: its config version and the per cent of traffic by model version."""
+    """A ready endpoint: its config version and the per cent of traffic by model version."""
 
     name: str
     config_version: int
     traffic: dict[int, int]
 
     def __str__(self) -> str:
-        """As commands tell it.
+        """Format for the console.
 
         >>> str(EndpointState("churn", 3, {2: 100}))
         'Endpoint churn serves version 2 (100 %)'
@@ -36,8 +36,8 @@ class EndpointState:
         return f"Endpoint {self.name} serves {served}"
 
 
-def under_way(found: ServingEndpointDetailed) -> bool:
-    """Whether an update runs, or its server has just started and is not there yet."""
+def is_updating(found: ServingEndpointDetailed) -> bool:
+    """True during an update, or while the endpoint recovers after a server start."""
     entities = (found.config and found.config.served_entities) or []
     states = [entity.state.deployment for entity in entities if entity.state]
     recovering = ServedModelStateDeployment.DEPLOYMENT_RECOVERING in states
@@ -45,18 +45,18 @@ def under_way(found: ServingEndpointDetailed) -> bool:
 
 
 def update(found: ServingEndpointDetailed) -> EndpointStateConfigUpdate | None:
-    """How its last update stands."""
+    """State of the last update."""
     return found.state.config_update if found.state else None
 
 
-def settled(found: ServingEndpointDetailed) -> bool:
-    """Whether it answers, and by the last config that it was given."""
+def is_ready(found: ServingEndpointDetailed) -> bool:
+    """True if the endpoint is ready with its latest config."""
     ready = found.state is not None and found.state.ready is EndpointStateReady.READY
     return ready and update(found) is EndpointStateConfigUpdate.NOT_UPDATING
 
 
 def state(found: ServingEndpointDetailed) -> EndpointState:
-    """What it answers by."""
+    """Extract name, config version and traffic."""
     config = found.config
     versions = {entity.name: int(entity.entity_version or 0) for entity in (config and config.served_entities) or []}
     routes = (config and config.traffic_config and config.traffic_config.routes) or []
@@ -67,26 +67,26 @@ def state(found: ServingEndpointDetailed) -> EndpointState:
 
 
 def size(found: ServingEndpointDetailed) -> dict[str, Any]:
-    """What the first entity of an endpoint has been given to run on; `SIZE` where it says nothing of it."""
+    """Compute settings of the first served entity; `SIZE` if it has none."""
     entities = (found.config and found.config.served_entities) or []
-    said = {name: getattr(entities[0], name) for name in KEPT} if entities else {}
-    return {name: value for name, value in said.items() if value is not None} or SIZE
+    current = {name: getattr(entities[0], name) for name in PRESERVED_SETTINGS} if entities else {}
+    return {name: value for name, value in current.items() if value is not None} or SIZE
 
 
-def models(found: ServingEndpointDetailed) -> list[str]:
-    """Whose versions an endpoint serves, or is about to when it is new; one without a name is no registered model."""
+def served_models(found: ServingEndpointDetailed) -> list[str]:
+    """Models behind an endpoint, or pending on a new one; an entity without a name is an external model."""
     config = found.config or found.pending_config
     entities = (config and config.served_entities) or []
     return sorted({entity.entity_name or "an external model" for entity in entities})
 
 
 def reasons(found: ServingEndpointDetailed) -> str:
-    """What the server says of its entities, in one line."""
+    """State messages of the served entities, in one line."""
     config = found.pending_config or found.config
     entities = (config and config.served_entities) or []
-    told = [
+    messages = [
         f"{entity.name}: {entity.state.deployment_state_message}"
         for entity in entities
         if entity.state and entity.state.deployment_state_message
     ]
-    return "; ".join(told) or "the server gives no reason"
+    return "; ".join(messages) or "the server gives no reason"

@@ -1,4 +1,4 @@
-"""What `ask` and `status` say of the token, wherever it comes from."""
+"""The token in the output of `ask` and `status`, from each of its sources."""
 
 from pathlib import Path
 
@@ -8,26 +8,26 @@ from deployment.commands.ask import curl
 from deployment.commands.status import ServerStatus
 from deployment.model_server.process.server_process import ServerInfo
 
-PROJECT, GIVEN = Path("/project"), "given by the environment"
+PROJECT, TOKEN = Path("/project"), "secret from the environment"
 AT = ("http://127.0.0.1:1", 7, "1", PROJECT / ".serving" / "token", PROJECT / ".serving" / "server.log")
 
 
 @pytest.mark.parametrize(
-    ("server", "holds"),
+    ("server", "expected"),
     [
         (ServerInfo(*AT), ["curl -s http", 'Bearer $(cat .serving/token)"']),
         (ServerInfo(*AT[:3], Path("/run/secrets/token"), AT[4]), ['Bearer $(cat /run/secrets/token)"']),
-        (ServerInfo(*AT, token=GIVEN), ['Bearer $MODEL_SERVER_TOKEN"']),
+        (ServerInfo(*AT, token=TOKEN), ['Bearer $MODEL_SERVER_TOKEN"']),
         (ServerInfo(*AT, authority=PROJECT / "tls.pem"), ["curl -s --cacert tls.pem http"]),
     ],
 )
-def test_the_command_that_is_shown_has_the_token_and_whom_to_trust(server: ServerInfo, holds: list[str]) -> None:
+def test_the_curl_command_refers_to_the_token_and_the_certificate(server: ServerInfo, expected: list[str]) -> None:
     command = "\n".join(curl(server, "http://127.0.0.1:1/x", "{}", PROJECT))
-    for part in holds:
-        assert part in command
-    assert "given" not in command
+    for text in expected:
+        assert text in command
+    assert "secret" not in command.replace("/run/secrets", "")
 
 
-def test_the_status_names_a_token_file_only_where_the_token_is_in_it() -> None:
+def test_status_shows_a_token_file_only_if_it_holds_the_token() -> None:
     assert ServerStatus.of(ServerInfo(*AT), []).token_file == str(AT[3])
-    assert ServerStatus.of(ServerInfo(*AT, token=GIVEN), []).token_file is None
+    assert ServerStatus.of(ServerInfo(*AT, token=TOKEN), []).token_file is None

@@ -1,4 +1,4 @@
-"""The jobs on Databricks, checked without a workspace: against the API's own types, the commands and the project."""
+"""The Databricks jobs, checked offline against the types of the API, the commands and the project."""
 
 import json
 import os
@@ -25,7 +25,7 @@ JOBS: dict[str, dict[str, Any]] = {
     name: job for text in FILES.values() for name, job in yaml.safe_load(text)["resources"]["jobs"].items()
 }
 
-GIVEN = {"{{job.parameters.model_version}}": "7"}  # a number, as the job gets it
+PARAMETERS = {"{{job.parameters.model_version}}": "7"}  # a number, as the job passes it
 
 
 def tasks(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -42,12 +42,12 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_job_says_what_the_api_knows_and_nothing_else(name: str) -> None:
+def test_a_job_has_only_fields_of_the_jobs_api(name: str) -> None:
     assert JobSettings.from_dict(JOBS[name]).as_dict() == JOBS[name]
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_tasks_depend_on_tasks_and_run_where_the_job_says(name: str) -> None:
+def test_tasks_depend_on_earlier_tasks_and_use_declared_environments(name: str) -> None:
     job = JOBS[name]
     environments = {environment["environment_key"] for environment in job["environments"]}
     assert {task["environment_key"] for task in tasks(job) if "run_job_task" not in task} <= environments
@@ -57,7 +57,7 @@ def test_tasks_depend_on_tasks_and_run_where_the_job_says(name: str) -> None:
         before.add(task["task_key"])
 
 
-def test_what_the_jobs_refer_to_is_there() -> None:
+def test_references_of_the_jobs_exist() -> None:
     text = "\n".join(FILES.values())
     assert set(re.findall(r"\$\{var\.(\w+)\}", text)) == set(BUNDLE["variables"])
     assert set(re.findall(r"\$\{resources\.jobs\.(\w+)\.id\}", text)) <= set(JOBS)
@@ -66,7 +66,7 @@ def test_what_the_jobs_refer_to_is_there() -> None:
         assert (PROJECT / "resources" / "".join(name)).is_file()
 
 
-def test_features_refresh_apart_from_training() -> None:
+def test_features_refresh_independently_of_training() -> None:
     features, training = JOBS["features"], JOBS["training"]
     assert features["schedule"]["quartz_cron_expression"].endswith("* * ?")  # every day
     assert [task["task_key"] for task in features["tasks"]] == ["build", "publish"]
@@ -77,10 +77,10 @@ def test_features_refresh_apart_from_training() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[-4:]))
 def test_a_task_is_a_command_of_this_project(command: list[str]) -> None:
-    variables = [part.partition("=")[0] for part in command if "=" in part]
+    variables = [argument.partition("=")[0] for argument in command if "=" in argument]
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert not [name for name in variables if f"`{name}`" not in readme]
-    module, *options = (GIVEN.get(word, word) for word in command[len(variables) :])
+    module, *options = (PARAMETERS.get(word, word) for word in command[len(variables) :])
     parsed: click.Command = import_module(module).main
     if isinstance(parsed, click.Group):
         parsed = parsed.commands[options.pop(0)]
@@ -91,9 +91,9 @@ def test_every_use_case_is_trained_and_judged() -> None:
     known = [use_case.name for use_case in load_all()]
     for task in JOBS["training"]["tasks"]:
         assert json.loads(task["for_each_task"]["inputs"]) == known
-    asked = {parameter["name"] for parameter in JOBS["deployment"]["parameters"]}
-    given = [task["run_job_task"]["job_parameters"] for task in tasks(JOBS["training"]) if "run_job_task" in task]
-    assert [(set(parameters) - asked, "use_case" in parameters) for parameters in given] == [(set(), True)]
+    declared = {parameter["name"] for parameter in JOBS["deployment"]["parameters"]}
+    passed = [task["run_job_task"]["job_parameters"] for task in tasks(JOBS["training"]) if "run_job_task" in task]
+    assert [(set(parameters) - declared, "use_case" in parameters) for parameters in passed] == [(set(), True)]
 
 
 def test_the_tasks_install_what_the_project_declares() -> None:
@@ -105,9 +105,9 @@ def test_the_tasks_install_what_the_project_declares() -> None:
     assert set(dbt["spec"]["dependencies"]) <= declared
 
 
-@pytest.mark.parametrize(("code", "ends"), [("0", None), ("None", None), ("3", 3)])
-def test_a_command_has_its_variables_and_fails_with_its_exit_code(
-    code: str, ends: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("code", "exit_code"), [("0", None), ("None", None), ("3", 3)])
+def test_a_command_gets_its_variables_and_fails_with_its_exit_code(
+    code: str, exit_code: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "some_command.py").write_text(
         f"import os, pathlib, sys\npathlib.Path(sys.argv[1]).write_text(os.environ['SOME_HOME'])\nsys.exit({code})\n",
@@ -116,11 +116,11 @@ def test_a_command_has_its_variables_and_fails_with_its_exit_code(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("SOME_HOME", "laptop")
     monkeypatch.setattr(sys, "argv", [])
-    arguments = ["SOME_HOME=a=b", "some_command", str(tmp_path / "told")]
-    if ends is None:
+    arguments = ["SOME_HOME=a=b", "some_command", str(tmp_path / "output")]
+    if exit_code is None:
         run(arguments)
     else:
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exited:
             run(arguments)
-        assert ended.value.code == ends
-    assert (tmp_path / "told").read_text(encoding="utf-8") == "a=b" == os.environ["SOME_HOME"]
+        assert exited.value.code == exit_code
+    assert (tmp_path / "output").read_text(encoding="utf-8") == "a=b" == os.environ["SOME_HOME"]

@@ -1,4 +1,4 @@
-"""A server in the foreground whose champion another process deploys."""
+"""A server in the foreground; a child process deploys the champion."""
 
 import queue
 import signal
@@ -22,48 +22,48 @@ def settings(tmp_path: Path) -> ServerSettings:
 
 
 @pytest.fixture
-def told_to_end() -> Iterator[threading.Event]:
-    """Set when this process gets the signal that ends a server."""
-    told = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
-    yield told
+def terminated() -> Iterator[threading.Event]:
+    """Event that is set when this process gets SIGTERM."""
+    event = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    yield event
     signal.signal(signal.SIGTERM, before)
 
 
-def another_process(patch: pytest.MonkeyPatch, code: str) -> None:
-    """Let this code deploy, on a server that answers."""
-    patch.setattr(deploy_when_ready, "_answers", lambda _settings: True)
+def set_child_code(patch: pytest.MonkeyPatch, code: str) -> None:
+    """Run this code as the child process, with a server that is ready."""
+    patch.setattr(deploy_when_ready, "_is_ready", lambda _settings: True)
     patch.setattr(deploy_when_ready, "COMMAND", (sys.executable, "-c", code))
 
 
-def test_what_is_served_is_told_once_it_is(settings: ServerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = queue.SimpleQueue[str]()
-    monkeypatch.setattr(console, "detail", words.put)
-    another_process(monkeypatch, "import sys; print(f'{sys.argv[1]} serves version 1')")
+def test_the_served_version_is_printed(settings: ServerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = queue.SimpleQueue[str]()
+    monkeypatch.setattr(console, "detail", lines.put)
+    set_child_code(monkeypatch, "import sys; print(f'{sys.argv[1]} serves version 1')")
     with deployed(settings, "churn"):
-        assert words.get(timeout=30) == "churn serves version 1"
+        assert lines.get(timeout=30) == "churn serves version 1"
 
 
-def test_a_champion_that_cannot_be_served_ends_the_server_and_says_why(
-    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch, told_to_end: threading.Event
+def test_a_failed_deployment_stops_the_server_with_its_message(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch, terminated: threading.Event
 ) -> None:
-    another_process(monkeypatch, "import sys; sys.exit('Error: churn has no champion')")
+    set_child_code(monkeypatch, "import sys; sys.exit('Error: churn has no champion')")
     with pytest.raises(LakehouseError, match=r"^churn has no champion$"), deployed(settings, "churn"):
-        assert told_to_end.wait(30)
+        assert terminated.wait(30)
 
 
-def test_a_server_that_ends_first_waits_for_no_deployment(
+def test_a_server_that_stops_first_ends_the_child(
     settings: ServerSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     started = tmp_path / "started"
     code = f"import pathlib, time; pathlib.Path({str(started)!r}).touch(); time.sleep(600)"
-    another_process(monkeypatch, code)
+    set_child_code(monkeypatch, code)
     with deployed(settings, "churn"):
         while not started.exists():
             threading.Event().wait(0.01)
 
 
-def test_a_server_that_never_answers_is_asked_nothing(
+def test_a_server_that_never_becomes_ready_starts_no_child(
     settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deploy_when_ready, "COMMAND", ("/nowhere",))

@@ -1,4 +1,4 @@
-"""The image and its compose file: what the server writes has a place there, and that place outlives the container."""
+"""The image and its compose file: folders that the server writes to are volumes."""
 
 import re
 
@@ -12,7 +12,7 @@ SERVER = yaml.safe_load((HOSTING / "compose.yml").read_text(encoding="utf-8"))["
 ROOT = "/srv/lakehouse"
 
 
-def test_state_and_warehouse_are_volumes_of_the_server_s_user() -> None:
+def test_state_and_warehouse_are_volumes_owned_by_the_server_user() -> None:
     (made,) = re.findall(r"install --directory --owner=server .*", DOCKERFILE)
     warehouse = Settings.from_environment(SERVER["environment"]).warehouse.relative_to(PROJECT)
     mounted = [volume.partition(":")[2] for volume in SERVER["volumes"]]

@@ -1,4 +1,4 @@
-"""The deployment job of Databricks, as far as it can be checked without a workspace."""
+"""The Databricks deployment job, checked offline."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from lakehouse.settings import PROJECT
 TEXT = (PROJECT / "resources" / "deployment.job.yml").read_text(encoding="utf-8")
 JOB: dict[str, Any] = yaml.safe_load(TEXT)["resources"]["jobs"]["deployment"]
 TASKS: dict[str, dict[str, Any]] = {task["task_key"]: task for task in JOB["tasks"]}
-GIVEN = {
+PARAMETERS = {
     "{{job.parameters.use_case}}": "",
     "{{job.parameters.model_name}}": "main.models.churn",
     "{{job.parameters.model_version}}": "7",
@@ -23,24 +23,27 @@ GIVEN = {
 
 
 def command(task: str) -> tuple[click.Command, dict[str, Any]]:
-    """The command of a task and what it is told; click refuses options that it does not have."""
-    said = [GIVEN.get(word, word) for word in TASKS[task]["spark_python_task"]["parameters"]]
-    module = next(place for place, word in enumerate(said) if "=" not in word)
-    assert said[module] == "deployment.run"
-    name, *arguments = said[module + 1 :]
-    found = main.commands[name]
-    return found, found.make_context(name, arguments).params
+    """Command of a task, and its parsed options; click rejects unknown options."""
+    words = [PARAMETERS.get(word, word) for word in TASKS[task]["spark_python_task"]["parameters"]]
+    module = next(index for index, word in enumerate(words) if "=" not in word)
+    assert words[module] == "deployment.run"
+    name, *arguments = words[module + 1 :]
+    parsed = main.commands[name]
+    return parsed, parsed.make_context(name, arguments).params
 
 
-def test_it_says_what_the_api_knows_and_nothing_else() -> None:
+def test_the_job_has_only_fields_of_the_jobs_api() -> None:
     assert JobSettings.from_dict(JOB).as_dict() == JOB
 
 
-def test_it_takes_what_a_deployment_job_of_mlflow_is_given() -> None:
+def test_the_job_has_the_parameters_that_mlflow_passes() -> None:
     assert {parameter["name"] for parameter in JOB["parameters"]} == {"use_case", "model_name", "model_version"}
     assert JOB["max_concurrent_runs"] == 1
     defaults = {parameter["name"]: parameter["default"] for parameter in JOB["parameters"]}
-    assert (defaults["use_case"], defaults["model_name"]) == ("", "")  # or a new version of one would judge another
+    assert (defaults["use_case"], defaults["model_name"]) == (
+        "",
+        "",
+    )  # a default would override the model of a new version
 
 
 def test_evaluation_approval_and_deployment_follow_each_other() -> None:
@@ -49,46 +52,46 @@ def test_evaluation_approval_and_deployment_follow_each_other() -> None:
     assert after == {"evaluation": [], "approval": ["evaluation"], "deployment": ["approval"]}
 
 
-def test_each_task_is_a_command_of_this_project() -> None:
-    evaluated, told = command("evaluation")
-    assert (evaluated, told["dry_run"], told["version"]) == (main.commands["promote"], True, 7)
-    approved, told = command("approval")
-    assert (approved, told["by_tag"], told["reason"]) == (main.commands["approve"], True, None)
-    promoted, told = command("deployment")
-    assert (promoted, told["dry_run"], told["version"]) == (main.commands["promote"], False, 7)
+def test_each_task_runs_a_command_of_this_project() -> None:
+    evaluation, values = command("evaluation")
+    assert (evaluation, values["dry_run"], values["version"]) == (main.commands["promote"], True, 7)
+    approval, values = command("approval")
+    assert (approval, values["by_tag"], values["reason"]) == (main.commands["approve"], True, None)
+    promotion, values = command("deployment")
+    assert (promotion, values["dry_run"], values["version"]) == (main.commands["promote"], False, 7)
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
-    ("use_case", "model", "judged"),
+    ("use_case", "model", "evaluated"),
     [("", "main.models.churn", "churn"), ("churn", "", "churn"), ("churn", "main.models.churn", "churn")],
 )
-def test_a_new_version_of_a_model_is_judged_as_that_models(
-    monkeypatch: pytest.MonkeyPatch, task: str, use_case: str, model: str, judged: str
+def test_the_model_or_the_use_case_selects_what_is_evaluated(
+    monkeypatch: pytest.MonkeyPatch, task: str, use_case: str, model: str, evaluated: str
 ) -> None:
-    asked: list[str] = []
+    names: list[str] = []
 
-    def note(name: str, *_: object, **__: object) -> bool:
-        asked.append(name)
+    def record(name: str, *_: object, **__: object) -> bool:
+        names.append(name)
         return True
 
-    monkeypatch.setattr(promote, "promote", note)
-    monkeypatch.setattr(overrides, "approve", note)
-    result = CliRunner().invoke(main, words(task, use_case, model))
-    assert (result.exit_code, asked) == (0, [judged]), result.output
+    monkeypatch.setattr(promote, "promote", record)
+    monkeypatch.setattr(overrides, "approve", record)
+    result = CliRunner().invoke(main, arguments_of(task, use_case, model))
+    assert (result.exit_code, names) == (0, [evaluated]), result.output
 
 
 @pytest.mark.parametrize(("use_case", "model"), [("churn", "main.models.term_deposit"), ("", "")])
-def test_a_job_that_names_two_use_cases_or_none_is_refused(use_case: str, model: str) -> None:
+def test_contradicting_or_missing_use_cases_are_refused(use_case: str, model: str) -> None:
     for task in TASKS:
-        assert CliRunner().invoke(main, words(task, use_case, model)).exit_code == 2
+        assert CliRunner().invoke(main, arguments_of(task, use_case, model)).exit_code == 2
 
 
-def words(task: str, use_case: str, model: str) -> list[str]:
-    """What the task says after `deployment.run`."""
-    given = GIVEN | {"{{job.parameters.use_case}}": use_case, "{{job.parameters.model_name}}": model}
-    said = TASKS[task]["spark_python_task"]["parameters"]
-    return [given.get(word, word) for word in said[said.index("deployment.run") + 1 :]]
+def arguments_of(task: str, use_case: str, model: str) -> list[str]:
+    """Arguments of the task after `deployment.run`."""
+    values = PARAMETERS | {"{{job.parameters.use_case}}": use_case, "{{job.parameters.model_name}}": model}
+    words = TASKS[task]["spark_python_task"]["parameters"]
+    return [values.get(word, word) for word in words[words.index("deployment.run") + 1 :]]
 
 
 def test_the_tasks_run_in_the_environment_that_the_job_declares() -> None:

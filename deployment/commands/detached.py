@@ -1,0 +1,66 @@
+"""`serve --detach`: a model server in the background, and an endpoint that serves the champion."""
+
+from deployment.commands.endpoints import client_of
+from deployment.endpoints import endpoint_client
+from deployment.model_server.process import server_process
+from deployment.model_server.settings import ServerSettings
+from lakehouse import console
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+from training.use_case.use_case import UseCase, load
+
+
+def serve_detached(name: str | None, settings: Settings, port: int | None) -> None:
+    """Start a server if none is running, and serve the champion of the use case.
+
+    Raises:
+        NoChampion: The use case has no champion; no server is started.
+        AlreadyServing: A server is running at another port than requested.
+        LakehouseError: The server or the endpoint did not become ready.
+    """
+    use_case = load(name) if name else None
+    version = _champion_of(use_case, settings) if use_case else 0
+    server_settings = ServerSettings.of(settings, port)
+    server = server_process.running(server_settings) or server_process.serve_detached(server_settings)
+    if port is not None and server.url != server_settings.url:
+        raise server_process.AlreadyServing.at(server)
+    console.stage(f"Model server ready at {server.url} (process {server.pid})")
+    if use_case:
+        deploy(server, use_case, version)
+
+
+def deploy_champion(name: str, settings: Settings) -> None:
+    """Serve the champion of the use case on the running server.
+
+    Raises:
+        LakehouseError: There is no champion or no server, or the endpoint did not become ready.
+    """
+    use_case = load(name)
+    deploy(running(settings), use_case, _champion_of(use_case, settings))
+
+
+def deploy(server: server_process.ServerInfo, use_case: UseCase, version: int) -> None:
+    """Serve the version on the use case's endpoint."""
+    console.detail(str(endpoint_client.deploy(client_of(server), use_case.serving.endpoint, use_case.name, version)))
+
+
+def running(settings: Settings) -> server_process.ServerInfo:
+    """Running server of this checkout.
+
+    Raises:
+        LakehouseError: No server is running.
+    """
+    server = server_process.running(ServerSettings.of(settings))
+    if server is None:
+        raise LakehouseError(
+            "no model server is running", hint="Start one: python -m deployment.run serve --use-case NAME --detach"
+        )
+    return server
+
+
+def _champion_of(use_case: UseCase, settings: Settings) -> int:
+    from deployment.ledger.aliases import champion
+    from training.tracking import tracking
+
+    with tracking(settings) as client:
+        return int(champion(client, use_case.name).version)

@@ -1,0 +1,89 @@
+"""Options of the commands, each defined once. Only click is imported, so that `--help` is fast."""
+
+import functools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import click
+
+Command = Callable[..., None]
+
+
+def _any_if_zero(_context: click.Context, _option: click.Parameter, version: int | None) -> int | None:
+    return version or None
+
+
+def _time(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    """Parse a time in ISO 8601 or as `history` shows it; without a zone it is in UTC."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as err:
+        message = f"'{text}' is not a time; examples: 2026-11-27, 2026-11-27 15:00, 2026-11-27T15:00:00+01:00"
+        raise click.BadParameter(message) from err
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+_NAME = partial(click.option, "--use-case", "name")
+_REASON = partial(click.option, "--reason", help="Reason in one sentence; recorded in the ledger.")
+_FILE = "Name of a file in training/use_cases, without .yml."
+
+USE_CASE = _NAME(required=True, help=_FILE)
+USE_CASE_TO_SERVE = _NAME(help="Serve the champion of this use case; without it, start the server only.")
+REASON, REASON_OR_TAG = _REASON(required=True), _REASON()
+VERSION = click.option(
+    "--version",
+    type=click.IntRange(0),
+    callback=_any_if_zero,
+    help="Fail unless the challenger has this version; 0 accepts any.",
+)
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the verdict; change and record nothing.")
+EXPLAIN = click.option(
+    "--explain", type=click.IntRange(1), metavar="VERSION", help="Show the last verdict on a version instead."
+)
+BY_TAG = click.option(
+    "--by-tag", is_flag=True, help="Instead of --reason: require that the version's tag approval is Approved."
+)
+TO_VERSION = click.option(
+    "--to", type=click.IntRange(1), metavar="VERSION", help="Former champion to restore; default: the previous one."
+)
+AT_TIME = click.option(
+    "--at", callback=_time, metavar="TIME", help="Show only the champion of this time, in UTC unless a zone is given."
+)
+HISTORY_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print every field and hash of the entries as JSON."
+)
+STATUS_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print host, token_file, pid and endpoints as JSON."
+)
+REPAIR = click.option("--repair", is_flag=True, help="First complete an interrupted command.")
+DETACH = click.option("--detach", is_flag=True, help="Run in the background; return once the server is ready.")
+PORT = click.option("--port", type=click.IntRange(1, 65535), help="Port; default: the port of MODEL_SERVER.")
+
+
+def use_case_or_model(command: Command) -> Command:
+    """Add --use-case and --model; the command receives the use case that they name as `name`."""
+
+    @functools.wraps(command)
+    def resolved(*, name: str | None, model: str | None, **values: Any) -> None:
+        command(name=_resolve_use_case(name, model), **values)
+
+    with_model = click.option(
+        "--model",
+        metavar="CATALOG.SCHEMA.NAME",
+        help="Registered model of the use case; replaces --use-case or must match it.",
+    )
+    return _NAME(help=_FILE)(with_model(resolved))
+
+
+def _resolve_use_case(name: str | None, model: str | None) -> str:
+    """Return the use case; a deployment job passes both options, and either may be empty."""
+    model_name = (model or "").rpartition(".")[2]
+    if not (name or model_name):
+        raise click.UsageError("pass --use-case or --model")
+    if name and model_name and name != model_name:
+        raise click.UsageError(f"--use-case is {name}, but --model is {model}")
+    return name or model_name
