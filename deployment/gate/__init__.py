@@ -1,1 +1,1 @@
-"""The gate: a challenger is judged against the champion on a pinned holdout."""
+"""The promotion gate: compares the challenger with the champion on a pinned holdout."""

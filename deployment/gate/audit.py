@@ -1,4 +1,4 @@
-"""Whether the registry is as the ledger says."""
+"""Differences between the ledger and the registry."""
 
 from mlflow.tracking import MlflowClient
 
@@ -7,61 +7,60 @@ from deployment.ledger import aliases
 from deployment.ledger.champion_change import HEAD, PENDING
 from deployment.ledger.history import History
 from lakehouse.errors import LakehouseError
+from lakehouse.wording import format_version
 from training.registry.versions import CHAMPION, version_of, versions_of
 
 
 def audit(client: MlflowClient, name: str, history: History) -> list[str]:
-    """What differs, a line each; nothing where all is as the ledger says."""
+    """Describe each difference between registry and ledger in one line; an empty list without differences."""
     aliases.require_model(client, name)
     tags = client.get_registered_model(name).tags
     problems = []
-    if (known := tags.get(HEAD, "")) != history.head:
+    if (recorded := tags.get(HEAD, "")) != history.head:
         problems.append(
-            f"the ledger ends with {history.head[:12] or 'nothing'}, the registry knows {known[:12] or 'nothing'}"
+            f"the ledger ends with {history.head[:12] or 'no entry'},"
+            f" the registry records {recorded[:12] or 'no entry'}"
         )
     if PENDING in tags:
-        problems.append("a command was cut off before it had recorded its change")
+        problems.append("a command was interrupted before it recorded its change")
     problems += _aliases(client, name, history)
     problems += _stages(client, name, history)
     return problems + _verdicts(client, name, history)
 
 
 def _aliases(client: MlflowClient, name: str, history: History) -> list[str]:
-    before = [version for version in history.reign[:-1] if aliases.exists(client, name, version)]
-    expected = {CHAMPION: history.champion, aliases.PREVIOUS: before[-1] if before else None}
+    earlier = [version for version in history.rollback_stack[:-1] if aliases.exists(client, name, version)]
+    expected = {CHAMPION: history.champion, aliases.PREVIOUS: earlier[-1] if earlier else None}
     problems = []
     for alias, version in expected.items():
-        found = version_of(client, name, alias)
-        at = None if found is None else int(found.version)
-        if at != version:
-            problems.append(f"the alias {alias} is at {_named(at)}, and by the ledger at {_named(version)}")
+        registered = version_of(client, name, alias)
+        current = None if registered is None else int(registered.version)
+        if current != version:
+            problems.append(
+                f"the alias {alias} points to {format_version(current)}, in the ledger to {format_version(version)}"
+            )
     return problems
 
 
 def _stages(client: MlflowClient, name: str, history: History) -> list[str]:
-    found = versions_of(client, name)
-    produces = sorted(int(version.version) for version in found if version.tags.get("stage") == "Production")
+    stage_of = {int(version.version): version.tags.get("stage") for version in versions_of(client, name)}
+    production = sorted(number for number, stage in stage_of.items() if stage == "Production")
     expected = [] if history.champion is None else [history.champion]
-    problems = [] if produces == expected else [f"the stage is Production of versions {produces}, and not {expected}"]
-    stage_of = {int(version.version): version.tags.get("stage") for version in found}
+    problems = [] if production == expected else [f"versions {production} have stage Production, expected {expected}"]
     return problems + [
-        f"the stage of version {number}, once the champion, is {stage} and not Archived"
+        f"version {number} has stage {stage}, expected Archived (a former champion)"
         for number, stage in stage_of.items()
-        if number in history.former and number != history.champion and stage not in {"Archived", "Production"}
+        if number in history.all_champions and number != history.champion and stage not in {"Archived", "Production"}
     ]
 
 
 def _verdicts(client: MlflowClient, name: str, history: History) -> list[str]:
-    """Those of the versions that are still there."""
+    """Verdicts of existing versions that are missing or were changed."""
     problems = []
-    for entry in history.of_this_model:
+    for entry in history.since_reset:
         if entry.verdict and entry.version is not None and aliases.exists(client, name, entry.version):
             try:
-                verdict.find(client, name, entry.version, entry.verdict)
+                verdict.load(client, name, entry.version, entry.verdict)
             except LakehouseError as err:
                 problems.append(f"entry {entry.number}: {err.failed}")
     return problems
-
-
-def _named(version: int | None) -> str:
-    return "none" if version is None else f"version {version}"

@@ -1,8 +1,8 @@
-"""By how much one version is better than another on the same rows, and how sure that is: the paired bootstrap.
+"""Gain of one version over another on the same rows, with confidence bounds from the paired bootstrap.
 
-Rows are drawn again in pairs (Efron & Tibshirani, An Introduction to the Bootstrap, 1993). Of the challengers that
-are worse by the margin, at most `1 - confidence` may be promoted. A quantile of finitely many draws is uncertain
-itself, so the bound lies two of its standard errors further out; the benchmark `promotion` counts what comes of it.
+Rows are resampled in pairs (Efron & Tibshirani, An Introduction to the Bootstrap, 1993). At most `1 - confidence` of
+the challengers that are worse by the margin may be promoted. A quantile of finitely many resamples is itself
+uncertain, so each bound moves outward by two of its standard errors. The benchmark `promotion` counts the errors.
 """
 
 import math
@@ -13,19 +13,19 @@ import numpy as np
 from lakehouse.arrays import Floats
 from training.evaluation.bootstrap import Interval, resamples
 from training.evaluation.metrics import METRICS
-from training.evaluation.weighted_metrics import DrawCounts, ScoredRows, counted
+from training.evaluation.weighted_metrics import DrawCounts, ScoredRows, weighted_metric
 
 DRAWS = 500
-CELLS = 500_000  # drawn rows at once: what the processor's caches hold
+BLOCK_CELLS = 500_000  # resampled rows in one block: fits the CPU caches
 
 
 def gain(metric: str, new: ScoredRows, old: ScoredRows, confidence: float) -> Interval:
-    """By how much `new` is better than `old`, with a bound on either side.
+    """Gain of `new` over `old`, with a lower and an upper bound.
 
-    Each bound holds with `confidence`, so the interval says `2 * confidence - 1`. Its bounds are NaN where a draw of
-    the rows does not define the metric.
+    Each bound holds with `confidence`, so the interval covers `2 * confidence - 1`. The bounds are NaN if a resample
+    does not define the metric.
     """
-    measured = [counted(metric, outcomes) for outcomes in (new, old)]
+    measured = [weighted_metric(metric, outcomes) for outcomes in (new, old)]
     better = METRICS[metric].gain
     value = better(new.metric(metric), over=old.metric(metric))
     blocks = _counts(len(new), DRAWS)
@@ -35,7 +35,7 @@ def gain(metric: str, new: ScoredRows, old: ScoredRows, confidence: float) -> In
 
 
 def bounds(drawn: Floats, confidence: float) -> tuple[float, float]:
-    """The lower and the upper bound of draws, each of them of one side.
+    """One-sided lower and upper bounds of the resampled gains.
 
     >>> bounds(np.arange(1000.0), 0.95)
     (36.0, 963.0)
@@ -43,26 +43,26 @@ def bounds(drawn: Floats, confidence: float) -> tuple[float, float]:
     if not np.isfinite(drawn).all():
         return math.nan, math.nan
     beyond = (1 - confidence) * len(drawn)
-    place = max(int(beyond - 2 * math.sqrt(beyond * confidence)), 0)
+    index = max(int(beyond - 2 * math.sqrt(beyond * confidence)), 0)
     ordered = np.sort(drawn)
-    return float(ordered[place]), float(ordered[-1 - place])
+    return float(ordered[index]), float(ordered[-1 - index])
 
 
-def shown(found: Interval) -> str:
-    """A gain as a table shows it.
+def format_gain(interval: Interval) -> str:
+    """Format a gain for the table of criteria.
 
-    >>> shown(Interval(0.0123, 0.004, 0.02))
+    >>> format_gain(Interval(0.0123, 0.004, 0.02))
     '+0.0123, at least +0.0040'
     """
-    return f"{found.value:+.4f}, at least {found.low:+.4f}"
+    return f"{interval.value:+.4f}, at least {interval.low:+.4f}"
 
 
 def _counts(rows: int, draws: int) -> Iterator[DrawCounts]:
-    """(some draws, rows): how often each row was drawn."""
+    """Yield blocks of shape (resamples, rows): the number of times each row was drawn."""
     block: list[DrawCounts] = []
-    for places in resamples(rows, draws):
-        block.append(np.bincount(places, minlength=rows))
-        if len(block) * rows >= CELLS:
+    for indices in resamples(rows, draws):
+        block.append(np.bincount(indices, minlength=rows))
+        if len(block) * rows >= BLOCK_CELLS:
             yield np.stack(block)
             block = []
     if block:

@@ -1,4 +1,4 @@
-"""The gate: judge the challenger, and do what the decision says. Nothing else changes a champion."""
+"""The gate: evaluates the challenger and applies the decision. It is the only writer of the champion."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,112 +10,122 @@ from mlflow.tracking import MlflowClient
 
 from deployment.gate import holdout, verdict
 from deployment.gate.criteria import decide
-from deployment.gate.decision import Decision, Standing
+from deployment.gate.decision import Decision, GateState
 from deployment.gate.loaded_version import LoadedVersion
 from deployment.ledger import aliases
 from deployment.ledger.champion_change import ChampionChange
-from deployment.ledger.entries import LONGEST_REASON, Action, Entry, Ledger, following
+from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
 from deployment.ledger.history import History
-from deployment.ledger.origin import actor, commit
+from deployment.ledger.origin import actor
+from lakehouse.checkout import git_commit
 from lakehouse.errors import LakehouseError
-from training.feature_store import FeatureStore
+from training.feature_store.store import FeatureReader
 from training.registry.versions import CHAMPION, version_of
 from training.use_case.use_case import UseCase
 
-Between = tuple[int | None, int | None]  # the champion before and after
+ChampionBeforeAfter = tuple[int | None, int | None]  # champion before and after the entry
 
 
 class RollbackRefused(LakehouseError):
-    """There is no way back to that version."""
+    """The rollback has no valid target."""
 
     @classmethod
-    def nowhere(cls, name: str, others: list[int]) -> "RollbackRefused":
-        look = f"python -m deployment.run history --use-case {name}"
-        known = f"; once champions: {_listed(others)}" if others else ""
+    def no_previous(cls, name: str, candidates: list[int]) -> "RollbackRefused":
+        show = f"python -m deployment.run history --use-case {name}"
+        former = f"; former champions: {_format_versions(candidates)}" if candidates else ""
         return cls(
-            f"{name} has no champion before this one to go back to{known}",
-            hint=f"Name one of those with --to, or look: {look}" if others else f"See what was done: {look}",
+            f"{name} has no previous champion to roll back to{former}",
+            hint=f"Choose one with --to. Show the history: {show}" if candidates else f"Show the history: {show}",
         )
 
     @classmethod
-    def never_champion(cls, name: str, version: int, former: list[int]) -> "RollbackRefused":
+    def never_champion(cls, name: str, version: int, champions: list[int]) -> "RollbackRefused":
         return cls(
-            f"version {version} of {name} was never its champion; once champions: {_listed(former)}",
-            hint=f"A version that was not is promoted: python -m deployment.run promote --use-case {name}",
+            f"version {version} of {name} was never champion; champions so far: {_format_versions(champions)}",
+            hint=f"To make a new version champion: python -m deployment.run promote --use-case {name}",
         )
 
 
 class NotApproved(LakehouseError):
-    """No person has said yes."""
+    """The challenger lacks an approval."""
 
     @classmethod
     def of(cls, name: str, version: int, tag: str) -> "NotApproved":
-        found = f"its tag {aliases.APPROVAL} is '{tag}'" if tag else f"it has no tag {aliases.APPROVAL}"
+        state = f"its tag {aliases.APPROVAL} is '{tag}'" if tag else f"it has no tag {aliases.APPROVAL}"
         return cls(
-            f"version {version} of {name} is not approved: {found}, or was approved before the champion changed",
-            hint=f"Set the tag to {aliases.APPROVED}, or: python -m deployment.run approve --use-case {name}"
+            f"version {version} of {name} is not approved: {state}, or the champion changed since its approval",
+            hint=f"Set the tag to {aliases.APPROVED}, or run: python -m deployment.run approve --use-case {name}"
             f' --version {version} --reason "..."',
         )
 
 
 class ReasonRefused(LakehouseError):
-    """A reason says nothing, or too much."""
+    """A reason is empty or too long."""
 
     @classmethod
     def of_length(cls, length: int) -> "ReasonRefused":
         return cls(
-            f"a reason has 1 to {LONGEST_REASON} characters, and this one has {length}", hint="Say it in a sentence."
+            f"a reason needs 1 to {MAX_REASON_LENGTH} characters, this one has {length}",
+            hint="Give the reason in one sentence.",
         )
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Judges the challengers of one use case and is the only one to change its champion.
+    """Evaluates the challengers of one use case and changes its champion.
 
     Attributes:
-        store: opens the feature tables; only judging needs them, and a rollback waits for no engine.
-        now: the clock.
+        use_case: use case with the promotion criteria.
+        client: registry client.
+        store: opens the feature tables; only an evaluation needs them, so a rollback starts no engine.
+        ledger: ledger of the champion changes.
+        now: clock.
     """
 
     use_case: UseCase
     client: MlflowClient
-    store: Callable[[], FeatureStore]
+    store: Callable[[], FeatureReader]
     ledger: Ledger
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def promote(self, version: int | None = None) -> Decision:
-        """Judge the challenger and do what the decision says.
+        """Evaluate the challenger and apply the decision.
 
         Args:
-            version: which one the challenger must be; any where it is None.
+            version: version that the challenger must have; None accepts any.
 
         Raises:
-            PromotionBusy: another command is at it.
-            LakehouseError: it could not be judged or recorded, and was not promoted.
+            PromotionBusy: Another command is changing the champion.
+            LakehouseError: The challenger could not be evaluated or recorded, and was not promoted.
         """
-        with self.alone():
-            decision = self.judge(version)
+        with self.locked():
+            decision = self.evaluate(version)
             self.apply(decision)
             return decision
 
-    def judge(self, version: int | None = None) -> Decision:
-        """Score challenger and champion on the challenger's pinned holdout and decide. It changes nothing.
+    def evaluate(self, version: int | None = None) -> Decision:
+        """Score challenger and champion on the challenger's pinned holdout and decide, without changing anything.
 
         Raises:
-            NoChallenger, HoldoutRefused, VersionBroken: there is nothing to compare, or not fairly.
-            LedgerBroken: nobody knows what is frozen and approved.
+            NoChallenger, HoldoutRefused, VersionBroken: A fair comparison is not possible.
+            LedgerBroken: The ledger is damaged, so freezes and approvals are unknown.
         """
-        contest, history = aliases.contest(self.client, self.use_case.name, version), self._succession.history()
+        contest, history = (
+            aliases.aliased_versions(self.client, self.use_case.name, version),
+            self._champion_change.history(),
+        )
         pinned = holdout.rebuild(self.use_case, contest.challenger, self.store())
         if contest.champion is not None:
-            pinned = holdout.unseen(pinned, contest.champion, contest.challenger, self.use_case.promotion.overlap)
+            pinned = holdout.exclude_seen(
+                pinned, contest.champion, contest.challenger, self.use_case.promotion.overlap
+            )
         limits = self.use_case.promotion.guards
         loaded = LoadedVersion.load(contest.challenger)
         challenger = loaded.scores(pinned, limits)
-        loaded.replay()  # an endpoint refuses what answers it differently
+        loaded.replay()  # an endpoint would refuse a version that fails this
         champion = LoadedVersion.load(contest.champion).scores(pinned) if contest.champion else None
         approved = history.approval(int(contest.challenger.version))
-        standing = Standing(
+        standing = GateState(
             int(contest.challenger.version),
             int(contest.champion.version) if contest.champion else None,
             approved,
@@ -124,143 +134,145 @@ class Gate:
         return decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, standing)
 
     def apply(self, decision: Decision) -> None:
-        """Keep the verdict with the challenger, and record it; if it was promoted, let the champion move.
+        """Save the verdict with the challenger and record it; move the champion if the decision promotes.
 
         Raises:
-            ChampionMoved: the champion is not the one that the decision compared with.
+            ChampionChanged: The champion is not the one that the decision compared with.
         """
         name = self.use_case.name
         version = self.client.get_model_version(name, str(decision.challenger))
-        verdict.keep(self.client, version, name, decision)
+        verdict.save(self.client, version, name, decision)
         after = decision.challenger if decision.promote else decision.champion
         action: Action = "promoted" if decision.promote else "refused"
-        between = decision.champion, after
-        entry = self._entry(action, decision.challenger, between, _shortened(decision.summary()), decision.digest())
+        champions = decision.champion, after
+        entry = self._entry(action, decision.challenger, champions, _shortened(decision.summary()), decision.digest())
         if decision.promote:
-            self._succession.move(entry)
+            self._champion_change.move(entry)
         else:
-            self._succession.record(entry)
+            self._champion_change.record(entry)
 
     def rollback(self, to: int | None, reason: str) -> int:
-        """Let an earlier champion be it again, after it has loaded and answered its golden rows; which one.
+        """Restore an earlier champion after it loads and reproduces its golden predictions; return its version.
 
         Raises:
-            RollbackRefused: there is none before, or `to` was never champion.
-            VersionBroken: it does not load, or answers differently from when it was registered.
-            PromotionBusy: another command is at it.
+            RollbackRefused: No earlier champion exists, or `to` was never champion.
+            VersionBroken: The version does not load, or its golden predictions have changed.
+            PromotionBusy: Another command is changing the champion.
         """
-        with self.alone(lost=to):
-            history, now = self._succession.history(), self._succession.champion()
+        with self.locked(rollback_to=to):
+            history, current = self._champion_change.history(), self._champion_change.champion()
             target = self._target(history, to)
-            if target != now:
+            if target != current:
                 LoadedVersion.load(self._version(target)).replay()
-                self._succession.move(self._entry("rolled_back", target, (now, target), reason))
+                self._champion_change.move(self._entry("rolled_back", target, (current, target), reason))
             return target
 
     def reset_ledger(self, reason: str) -> None:
-        """Record that the registered model was deleted and made anew, or that the ledger was lost.
+        """Record that the registered model was deleted and trained again, or that the ledger was lost.
 
         Raises:
-            NotAnew: model and ledger belong together.
+            ResetRefused: Model and ledger belong together.
         """
         self.ledger.home.require_writable()
         aliases.require_model(self.client, self.use_case.name)
-        with self.ledger.home.claim(self.use_case.name):
-            history = self._succession.require_strangers()
-            self._succession.record(self._entry("ledger_reset", None, (history.champion, None), reason))
+        with self.ledger.home.lock(self.use_case.name):
+            history = self._champion_change.require_mismatch()
+            self._champion_change.record(self._entry("ledger_reset", None, (history.champion, None), reason))
             self.repair()
 
     def approve(self, version: int | None, reason: str) -> int:
-        """Record that a person approves the challenger; which one it is.
+        """Record the approval of the challenger; return its version.
 
         Raises:
-            NoChallenger: no such version waits for it.
+            NoChallenger: No such challenger exists.
         """
-        with self.alone():
-            challenger = int(aliases.contest(self.client, self.use_case.name, version).challenger.version)
-            self._say("approved", challenger, reason)
+        with self.locked():
+            challenger = int(aliases.aliased_versions(self.client, self.use_case.name, version).challenger.version)
+            self._record_override("approved", challenger, reason)
             self.client.set_model_version_tag(self.use_case.name, str(challenger), aliases.APPROVAL, aliases.APPROVED)
             return challenger
 
     def approve_by_tag(self, version: int | None) -> int:
-        """Record the approval that a person gave in the registry, by the tag that a deployment job asks for.
+        """Record the approval that a person gave in the registry, by the tag that a deployment job checks.
 
-        A tag says neither who set it nor when, so it counts once: after a change of the champion only `approve` does.
+        A tag shows neither its author nor its time, so it counts once. After a champion change only `approve` counts.
 
         Raises:
-            NotApproved: the tag is not there, or has counted before.
+            NotApproved: The tag is missing, or was already used.
         """
-        with self.alone():
-            challenger = aliases.contest(self.client, self.use_case.name, version).challenger
-            number, history = int(challenger.version), self._succession.history()
+        with self.locked():
+            challenger = aliases.aliased_versions(self.client, self.use_case.name, version).challenger
+            number, history = int(challenger.version), self._champion_change.history()
             if history.approval(number):
                 return number
             tag = str(challenger.tags.get(aliases.APPROVAL, ""))
             if tag.lower() != aliases.APPROVED.lower() or history.ever_approved(number):
                 raise NotApproved.of(self.use_case.name, number, tag)
-            self._say("approved", number, f"the tag {aliases.APPROVAL} of the version")
+            self._record_override("approved", number, f"tag {aliases.APPROVAL} set on the version")
             return number
 
     def freeze(self, reason: str) -> None:
-        """Let nothing be promoted until `unfreeze`; a rollback stays possible."""
-        with self.alone():
-            self._say("frozen", None, reason)
+        """Block promotions until `unfreeze`; a rollback stays possible."""
+        with self.locked():
+            self._record_override("frozen", None, reason)
 
     def unfreeze(self, reason: str) -> None:
-        """Let promotion go on."""
-        with self.alone():
-            self._say("unfrozen", None, reason)
+        """Allow promotions again."""
+        with self.locked():
+            self._record_override("unfrozen", None, reason)
 
     @contextmanager
-    def alone(self, lost: int | None = None) -> Iterator[None]:
-        """Have the right to change the champion, after what earlier commands left open is finished.
+    def locked(self, rollback_to: int | None = None) -> Iterator[None]:
+        """Hold the lock for changing the champion, after completing interrupted commands.
 
         Args:
-            lost: the version that a rollback names, when the champion itself was deleted.
+            rollback_to: target of a rollback; it may replace a champion that was deleted.
 
         Raises:
-            PromotionBusy: another command has it.
-            WarehouseUnwritable: there is no room for the record: what cannot be recorded is not done.
+            PromotionBusy: Another command holds the lock.
+            WarehouseUnwritable: The ledger cannot be written to; unrecorded changes are not made.
         """
         self.ledger.home.require_writable()
         aliases.require_model(self.client, self.use_case.name)
-        with self.ledger.home.claim(self.use_case.name):
-            if lost is None or self._succession.champion() is not None:
+        with self.ledger.home.lock(self.use_case.name):
+            if rollback_to is None or self._champion_change.champion() is not None:
                 self.repair()
             yield
 
     def repair(self) -> None:
-        """Finish what an earlier command began, and record what moved without one."""
-        self._succession.repair(self._repaired)
+        """Complete an interrupted command, and record an alias that moved without a command."""
+        self._champion_change.repair(self._repaired)
 
     @property
-    def _succession(self) -> ChampionChange:
+    def _champion_change(self) -> ChampionChange:
         return ChampionChange(self.use_case.name, self.client, self.ledger)
 
     def _target(self, history: History, to: int | None) -> int:
         name = self.use_case.name
         if to is None:
             if history.previous is None:
-                others = [version for version in history.former if version != history.champion]
-                raise RollbackRefused.nowhere(name, others)
+                candidates = [version for version in history.all_champions if version != history.champion]
+                raise RollbackRefused.no_previous(name, candidates)
             return history.previous
-        if to not in history.former:
-            raise RollbackRefused.never_champion(name, to, history.former)
+        if to not in history.all_champions:
+            raise RollbackRefused.never_champion(name, to, history.all_champions)
         return to
 
     def _version(self, number: int) -> ModelVersion:
         return aliases.version(self.client, self.use_case.name, number)
 
-    def _say(self, action: Action, version: int | None, reason: str) -> None:
+    def _record_override(self, action: Action, version: int | None, reason: str) -> None:
         champion = version_of(self.client, self.use_case.name, CHAMPION)
         number = None if champion is None else int(champion.version)
-        self._succession.record(self._entry(action, version, (number, number), reason))
+        self._champion_change.record(self._entry(action, version, (number, number), reason))
 
     def _repaired(self, history: History, champion: int | None, reason: str) -> Entry:
         return self._entry("repaired", champion, (history.champion, champion), reason)
 
-    def _entry(self, action: Action, version: int | None, between: Between, reason: str, digest: str = "") -> Entry:
-        if not 0 < len(reason.strip()) <= len(reason) <= LONGEST_REASON:
+    def _entry(
+        self, action: Action, version: int | None, champions: ChampionBeforeAfter, reason: str, digest: str = ""
+    ) -> Entry:
+        if not 0 < len(reason.strip()) <= len(reason) <= MAX_REASON_LENGTH:
             raise ReasonRefused.of_length(len(reason.strip()))
         entry = Entry(
             number=0,
@@ -269,20 +281,20 @@ class Gate:
             action=action,
             use_case=self.use_case.name,
             version=version,
-            from_version=between[0],
-            to_version=between[1],
+            from_version=champions[0],
+            to_version=champions[1],
             verdict=digest,
             reason=reason,
-            commit=commit(),
+            commit=git_commit(),
             previous="",
         )
-        return following(self.ledger.entries(self.use_case.name), entry)
+        return chained(self.ledger.entries(self.use_case.name), entry)
 
 
-def _listed(versions: list[int]) -> str:
+def _format_versions(versions: list[int]) -> str:
     return ", ".join(map(str, versions)) or "none"
 
 
 def _shortened(summary: str) -> str:
-    """A summary as long as the ledger takes it; the verdict has all of it."""
-    return summary if len(summary) <= LONGEST_REASON else f"{summary[: LONGEST_REASON - 3]}..."
+    """Cut a summary to the length that the ledger accepts; the verdict has the full text."""
+    return summary if len(summary) <= MAX_REASON_LENGTH else f"{summary[: MAX_REASON_LENGTH - 3]}..."

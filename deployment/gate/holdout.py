@@ -1,4 +1,4 @@
-"""The rows that challenger and champion are judged on: pinned when the challenger was trained, built again now."""
+"""Holdout for comparing challenger and champion: pinned at training time, rebuilt at promotion time."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,60 +10,61 @@ from pyspark.errors import PySparkException
 
 from deployment.gate.decision import HoldoutRows
 from lakehouse.errors import LakehouseError, nearest
-from training.feature_store import FeatureStore
+from training.feature_store.store import FeatureReader
 from training.frame.build import load_frame
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import NoProvenance, Provenance
-from training.frame.splits import hashed_below, split
+from training.frame.splits import split
+from training.use_case.split import hashed_below
 from training.use_case.use_case import UseCase
 
 
 class HoldoutRefused(LakehouseError):
-    """The challenger and the champion cannot be compared fairly."""
+    """A fair comparison of challenger and champion is not possible."""
 
     @classmethod
-    def changed(cls, version: ModelVersion, expected: str, found: str) -> "HoldoutRefused":
+    def changed(cls, version: ModelVersion, expected: str, actual: str) -> "HoldoutRefused":
         return cls(
-            f"the holdout of version {version.version} has changed: its rows hash to {found[:12]},"
+            f"the holdout of version {version.version} has changed: its rows hash to {actual[:12]},"
             f" not {expected[:12]}",
-            hint=f"Train again on the tables as they are: {_training(version)}",
+            hint=f"Train again on the current tables: {_training_command(version)}",
         )
 
     @classmethod
     def unreadable(cls, version: ModelVersion, reason: Exception) -> "HoldoutRefused":
         return cls(
-            f"the holdout of version {version.version} cannot be read any more: {reason}",
-            hint=f"Train again on the tables as they are: {_training(version)}",
+            f"the holdout of version {version.version} can no longer be read: {reason}",
+            hint=f"Train again on the current tables: {_training_command(version)}",
         )
 
     @classmethod
     def seen(cls, version: str, until: str, start: str) -> "HoldoutRefused":
         return cls(
-            f"version {version} was trained on rows up to {until}, and the challenger's holdout begins at {start}",
-            hint="Train a challenger on newer data, so that neither has seen the holdout.",
+            f"version {version} was trained on rows up to {until}, but the challenger's holdout begins at {start}",
+            hint="Train a challenger on newer data, with a holdout that neither version has seen.",
         )
 
     @classmethod
     def no_slice(cls, column: str, known: list[str]) -> "HoldoutRefused":
         return cls(
-            f"the holdout has no column '{column}' to cut slices by. {nearest(column, known)}",
-            hint="Correct promotion.guards.slices in the use case.",
+            f"the holdout has no column '{column}' for slices. {nearest(column, known)}",
+            hint="Fix promotion.guards.slices in the use case.",
         )
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Rows and their hash, and how many of the pinned ones were left out since the champion was trained on them."""
+    """Rows for the comparison, their hash, and the number of pinned rows that the champion was trained on."""
 
     rows: TrainingFrame
     fingerprint: str
     excluded: int = 0
 
     def as_rows(self, use_case: UseCase) -> HoldoutRows:
-        """What the decision looks at.
+        """Rows in the form that the decision needs.
 
         Raises:
-            HoldoutRefused: a column of a slice is not there.
+            HoldoutRefused: A slice column is missing.
         """
         columns, features = use_case.promotion.guards.slices, self.rows.features
         for column in columns:
@@ -73,14 +74,14 @@ class Holdout:
         return HoldoutRows(use_case.task, self.fingerprint, self.rows.y, slices, self.excluded)
 
 
-def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) -> Holdout:
-    """The challenger's holdout from the Delta versions it was cut from.
+def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureReader) -> Holdout:
+    """Rebuild the challenger's holdout from the Delta versions that it was split from.
 
     Raises:
-        HoldoutRefused: the rows are gone or not the same any more, or the challenger was trained on them.
+        HoldoutRefused: The rows are missing or have changed, or the challenger was trained on them.
     """
     pinned = _provenance(challenger)
-    if pinned.saw(pinned):
+    if pinned.overlaps_holdout(pinned):
         raise HoldoutRefused.seen(str(challenger.version), str(pinned.last), str(pinned.holdout_from))
     try:
         frame = load_frame(use_case, store, pinned.sources)
@@ -93,27 +94,27 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureStore) ->
     return Holdout(rows, fingerprint)
 
 
-def unseen(
+def exclude_seen(
     holdout: Holdout, champion: ModelVersion, challenger: ModelVersion, overlap: Literal["exclude", "refuse"]
 ) -> Holdout:
-    """The rows that the champion was not trained on.
+    """Keep the holdout rows that the champion was not trained on.
 
     Raises:
-        HoldoutRefused: it was trained on others, and that is to be refused, or no rows are left.
+        HoldoutRefused: The champion was trained on holdout rows, and `overlap` is `refuse` or no rows are left.
     """
     trained, pinned = _provenance(champion), _provenance(challenger)
-    new = _unseen(holdout.rows, trained, pinned)
-    if new.all():
+    unseen = _unseen_mask(holdout.rows, trained, pinned)
+    if unseen.all():
         return holdout
-    if overlap == "refuse" or not new.any():
+    if overlap == "refuse" or not unseen.any():
         start = holdout.rows.first.isoformat()
         raise HoldoutRefused.seen(str(champion.version), trained.last.isoformat(), start)
-    rows = holdout.rows.rows(new)
-    return replace(holdout, rows=rows, fingerprint=rows.fingerprint(), excluded=int((~new).sum()))
+    rows = holdout.rows.rows(unseen)
+    return replace(holdout, rows=rows, fingerprint=rows.fingerprint(), excluded=int((~unseen).sum()))
 
 
-def _unseen(rows: TrainingFrame, trained: Provenance, pinned: Provenance) -> npt.NDArray[np.bool_]:
-    if not trained.saw(pinned):
+def _unseen_mask(rows: TrainingFrame, trained: Provenance, pinned: Provenance) -> npt.NDArray[np.bool_]:
+    if not trained.overlaps_holdout(pinned):
         return np.ones(len(rows), dtype=np.bool_)
     if trained.holdout_entities is not None and pinned.holdout_entities is not None:
         return hashed_below(rows.keys, trained.holdout_entities)
@@ -122,14 +123,14 @@ def _unseen(rows: TrainingFrame, trained: Provenance, pinned: Provenance) -> npt
 
 def _provenance(version: ModelVersion) -> Provenance:
     try:
-        return Provenance.of_tags(version.tags)
+        return Provenance.from_tags(version.tags)
     except NoProvenance as err:
         raise HoldoutRefused(
             f"version {version.version} was not registered by this project: {err}",
-            hint=f"Train a version: {_training(version)}",
+            hint=f"Train a version: {_training_command(version)}",
         ) from err
 
 
-def _training(version: ModelVersion) -> str:
-    """The command that trains another one; of a model of Unity Catalog the last part names the use case."""
+def _training_command(version: ModelVersion) -> str:
+    """Command that trains a new version; the last part of a Unity Catalog name is the use case."""
     return f"python -m training.run --use-case {version.name.rpartition('.')[2]}"

@@ -1,4 +1,4 @@
-"""The aliases and tags that say which version is what. The alias `champion` is the truth; all others follow it."""
+"""Aliases and stage tags of model versions. The alias `champion` is authoritative; everything else follows it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ from lakehouse.errors import LakehouseError
 from training.registry.versions import CHALLENGER, CHAMPION, model_of, version_of, versions_of
 
 PREVIOUS = "previous"
-APPROVAL, APPROVED = "approval", "Approved"  # the tag that a deployment job of Databricks asks for
+APPROVAL, APPROVED = "approval", "Approved"  # tag that a Databricks deployment job checks
 
 
 class NoChallenger(LakehouseError):
-    """There is nothing to promote."""
+    """No challenger is registered."""
 
     @classmethod
     def of(cls, use_case: str, champion: ModelVersion | None) -> "NoChallenger":
-        deployed = f"version {champion.version} is the champion" if champion else "and no champion either"
+        state = f"version {champion.version} is the champion" if champion else "it has no champion either"
         return cls(
-            f"{use_case} has no challenger; {deployed}",
+            f"{use_case} has no challenger; {state}",
             hint=f"Train one: python -m training.run --use-case {use_case}",
         )
 
     @classmethod
-    def is_another(cls, use_case: str, asked: int, found: str) -> "NoChallenger":
+    def other_version(cls, use_case: str, required: int, challenger: str) -> "NoChallenger":
         return cls(
-            f"version {asked} is not the challenger of {use_case}: version {found} is",
-            hint=f"Name that one, or none. To have version {asked} judged, give it the alias {CHALLENGER}.",
+            f"version {required} is not the challenger of {use_case}; version {challenger} is",
+            hint=f"Pass --version {challenger}. To evaluate version {required}, give it the alias {CHALLENGER}.",
         )
 
 
 class NoModel(LakehouseError):
-    """The registry knows nothing of the use case."""
+    """The model or version is not in the registry."""
 
     @classmethod
     def of(cls, use_case: str) -> "NoModel":
@@ -44,13 +44,13 @@ class NoModel(LakehouseError):
     @classmethod
     def version(cls, use_case: str, number: int) -> "NoModel":
         return cls(
-            f"{use_case} has no version {number} any more",
-            hint=f"See which there were: python -m deployment.run history --use-case {use_case}",
+            f"version {number} of {use_case} is not in the registry",
+            hint=f"List the recorded versions: python -m deployment.run history --use-case {use_case}",
         )
 
 
 class NoChampion(LakehouseError):
-    """There is nothing to serve."""
+    """No champion is registered."""
 
     @classmethod
     def of(cls, use_case: str) -> "NoChampion":
@@ -61,95 +61,95 @@ class NoChampion(LakehouseError):
 
 
 @dataclass(frozen=True)
-class Contest:
-    """Who is up against whom."""
+class AliasedVersions:
+    """Versions with the aliases challenger and champion; the champion may be missing."""
 
     challenger: ModelVersion
     champion: ModelVersion | None
 
 
-def contest(client: MlflowClient, name: str, asked: int | None = None) -> Contest:
-    """The challenger and the champion of a model.
+def aliased_versions(client: MlflowClient, name: str, required: int | None = None) -> AliasedVersions:
+    """Return the challenger and the champion of a model.
 
     Args:
-        client: of the registry.
-        name: of the model.
-        asked: the version that the challenger must be; any where it is None.
+        client: registry client.
+        name: registered model.
+        required: version that the challenger must have; None accepts any.
 
     Raises:
-        NoChallenger: no version waits to be promoted, or another one does.
+        NoChallenger: No version carries the alias, or it is not the required one.
     """
-    challenger, champ = version_of(client, name, CHALLENGER), version_of(client, name, CHAMPION)
-    if challenger is None or (champ is not None and _same(challenger, champ)):
-        raise NoChallenger.of(name, champ)
-    if asked is not None and int(challenger.version) != asked:
-        raise NoChallenger.is_another(name, asked, str(challenger.version))
-    return Contest(challenger, champ)
+    challenger, current = version_of(client, name, CHALLENGER), version_of(client, name, CHAMPION)
+    if challenger is None or (current is not None and _same_version(challenger, current)):
+        raise NoChallenger.of(name, current)
+    if required is not None and int(challenger.version) != required:
+        raise NoChallenger.other_version(name, required, str(challenger.version))
+    return AliasedVersions(challenger, current)
 
 
 def champion(client: MlflowClient, name: str) -> ModelVersion:
-    """The version that serves.
+    """Version with the alias champion.
 
     Raises:
-        NoChampion: none was promoted yet.
+        NoChampion: No version was promoted yet.
     """
-    found = version_of(client, name, CHAMPION)
-    if found is None:
+    current = version_of(client, name, CHAMPION)
+    if current is None:
         raise NoChampion.of(name)
-    return found
+    return current
 
 
-def settle(client: MlflowClient, name: str, previous: int | None, former: Collection[int] = ()) -> None:
-    """Let every tag and the other aliases follow the alias `champion`, also after a command that was cut off.
+def synchronize(client: MlflowClient, name: str, previous: int | None, champions: Collection[int] = ()) -> None:
+    """Set every stage tag and the other aliases to match the alias `champion`, also after an interrupted command.
 
     Args:
-        client: of the registry.
-        name: of the model.
-        previous: the version that a rollback goes back to, as the ledger says.
-        former: every version that was champion, as the ledger says.
+        client: registry client.
+        name: registered model.
+        previous: target of a rollback, according to the ledger.
+        champions: every version that was ever champion, according to the ledger.
     """
-    champ = version_of(client, name, CHAMPION)
-    if champ is None:
+    current = version_of(client, name, CHAMPION)
+    if current is None:
         return
     for version in versions_of(client, name):
         stage = version.tags.get("stage")
-        if _same(version, champ):
-            wanted = "Production"
-        elif stage == "Production" or int(version.version) in former:
-            wanted = "Archived"
+        if _same_version(version, current):
+            expected = "Production"
+        elif stage == "Production" or int(version.version) in champions:
+            expected = "Archived"
         else:
             continue
-        if stage != wanted:
-            client.set_model_version_tag(name, str(version.version), "stage", wanted)
-    _let_previous_be(client, name, previous)
+        if stage != expected:
+            client.set_model_version_tag(name, str(version.version), "stage", expected)
+    _set_previous(client, name, previous)
     challenger = version_of(client, name, CHALLENGER)
-    if challenger is not None and _same(challenger, champ):
+    if challenger is not None and _same_version(challenger, current):
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def _let_previous_be(client: MlflowClient, name: str, version: int | None) -> None:
-    known = version_of(client, name, PREVIOUS)
-    if version is None and known is not None:
+def _set_previous(client: MlflowClient, name: str, version: int | None) -> None:
+    current = version_of(client, name, PREVIOUS)
+    if version is None and current is not None:
         client.delete_registered_model_alias(name, PREVIOUS)
-    elif version is not None and (known is None or int(known.version) != version):
+    elif version is not None and (current is None or int(current.version) != version):
         client.set_registered_model_alias(name, PREVIOUS, str(version))
 
 
 def require_model(client: MlflowClient, name: str) -> None:
-    """Make sure that there is something to say something about.
+    """Check that the model is registered.
 
     Raises:
-        NoModel: nothing was ever registered.
+        NoModel: No such model is registered.
     """
     if model_of(client, name) is None:
         raise NoModel.of(name)
 
 
 def version(client: MlflowClient, name: str, number: int) -> ModelVersion:
-    """One version.
+    """Return one version.
 
     Raises:
-        NoModel: it was deleted.
+        NoModel: The version was deleted.
     """
     if not exists(client, name, number):
         raise NoModel.version(name, number)
@@ -157,10 +157,10 @@ def version(client: MlflowClient, name: str, number: int) -> ModelVersion:
 
 
 def exists(client: MlflowClient, name: str, version: int) -> bool:
-    """Whether the registry has the version, or has it no more."""
+    """True if the registry has the version."""
     return any(int(each.version) == version for each in versions_of(client, name))
 
 
-def _same(one: ModelVersion, other: ModelVersion) -> bool:
+def _same_version(one: ModelVersion, other: ModelVersion) -> bool:
     # Registries disagree on whether a version is a number or its text.
     return int(one.version) == int(other.version)

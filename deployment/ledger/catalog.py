@@ -1,4 +1,4 @@
-"""The ledger as a table of Unity Catalog, written by the session of a workspace."""
+"""Ledger as a Unity Catalog table, written through the workspace session."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,16 +19,19 @@ _CONFLICTS = ("DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentWrite")
 
 
 class CatalogRefused(LakehouseError):
-    """The table cannot be made or written to."""
+    """The table cannot be created or written to."""
 
     @classmethod
     def at(cls, table: str, reason: Exception) -> "CatalogRefused":
-        return cls(f"the ledger {table} cannot be written to: {reason}", hint="Ask for the rights on its schema.")
+        return cls(
+            f"the ledger {table} cannot be written to: {reason}",
+            hint="Ask for CREATE TABLE and MODIFY on its schema.",
+        )
 
 
 @dataclass(frozen=True)
 class CatalogLedger:
-    """The ledger at `catalog.schema.table`."""
+    """Ledger in the table `catalog.schema.table`."""
 
     session: SparkSession
     table: str
@@ -42,20 +45,20 @@ class CatalogLedger:
             raise CatalogRefused.at(self.table, err) from err
 
     @contextmanager
-    def claim(self, use_case: str) -> Iterator[None]:
-        """No process is kept out beforehand: of two, `add` tells the second."""
+    def lock(self, use_case: str) -> Iterator[None]:
+        """Lock nothing: if two processes write the same entry, `add` raises in the second."""
         yield
 
     def rows(self, use_case: str) -> list[dict[str, Any]]:
         if not self.session.catalog.tableExists(self.table):
             return []
         written = self.session.table(self.table)
-        found = written.where(written.use_case == use_case).orderBy("number").toArrow()
-        rows: list[dict[str, Any]] = found.to_pylist()
+        entries = written.where(written.use_case == use_case).orderBy("number").toArrow()
+        rows: list[dict[str, Any]] = entries.to_pylist()
         return rows
 
     def add(self, row: Mapping[str, Any]) -> None:
-        # A merge reads what it adds to, so that Delta sees two that add the same number; two appends would both stay.
+        # A merge reads the target, so Delta detects two writers of the same number; two appends would both succeed.
         self.session.createDataFrame([tuple(row.values())], SCHEMA).createOrReplaceTempView("ledger_entry")
         merge = f"""
             MERGE INTO {self.table} AS ledger USING ledger_entry AS entry
@@ -65,10 +68,10 @@ class CatalogLedger:
             self.session.sql(merge).collect()
         except PySparkException as err:
             if any(word in str(err) for word in _CONFLICTS):
-                raise PromotionBusy.by("it wrote the same entry of the ledger") from err
+                raise PromotionBusy.by("it wrote the same ledger entry") from err
             raise CatalogRefused.at(self.table, err) from err
         if row["digest"] not in {written["digest"] for written in self.rows(row["use_case"])}:
-            raise PromotionBusy.by("it wrote the same entry of the ledger")
+            raise PromotionBusy.by("it wrote the same ledger entry")
 
 
 def _conforms(home: CatalogLedger) -> LedgerHome:

@@ -1,4 +1,4 @@
-"""The ledger as one Delta table of the warehouse folder. It needs no engine, so that a rollback waits for none."""
+"""Ledger as a Delta table in the warehouse folder. It needs no engine, so a rollback does not wait for one."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from deployment.ledger.entries import EntryUnwritten, LedgerBroken, LedgerHome, PromotionBusy
+from deployment.ledger.entries import EntryNotWritten, LedgerBroken, LedgerHome, PromotionBusy
 from lakehouse.warehouse import TableName, Warehouse
 from lakehouse.writer_lock import WarehouseBusy, WriterLock
 
 TABLE = TableName("deployment", "ledger")
-CLAIMS = ".claims"  # beside the table
+LOCKS = ".locks"  # folder next to the table
 SCHEMA = pa.schema(
     [
         ("number", pa.int64()),
@@ -33,12 +33,12 @@ SCHEMA = pa.schema(
         ("digest", pa.string()),
     ]
 )
-_ONLY_ADDED = {"delta.appendOnly": "true"}  # every Delta writer refuses to change or delete a row
+_ONLY_ADDED = {"delta.appendOnly": "true"}  # makes every Delta writer refuse updates and deletes
 
 
 @dataclass(frozen=True)
 class FolderLedger:
-    """The ledger of one warehouse."""
+    """Ledger of one warehouse folder."""
 
     warehouse: Warehouse
 
@@ -46,18 +46,18 @@ class FolderLedger:
         self.warehouse.require_writable()
 
     @contextmanager
-    def claim(self, use_case: str) -> Iterator[None]:
-        # Of its own folder: neither a long dbt build nor another model's promotion stands in the way of a rollback.
-        folder = self.warehouse.folder(TABLE.schema) / CLAIMS / use_case
+    def lock(self, use_case: str) -> Iterator[None]:
+        # One lock folder per use case: neither a long dbt build nor another model's promotion blocks a rollback.
+        folder = self.warehouse.folder(TABLE.schema) / LOCKS / use_case
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            claim = WriterLock.on(folder)
+            lock = WriterLock.on(folder)
         except WarehouseBusy as err:
             raise PromotionBusy.by(err.failed.rpartition(" by ")[2]) from err
         try:
             yield
         finally:
-            claim.release()
+            lock.release()
 
     def rows(self, use_case: str) -> list[dict[str, Any]]:
         if TABLE not in self.warehouse.tables(TABLE.schema):
@@ -66,8 +66,8 @@ class FolderLedger:
             written = DeltaTable(self.warehouse.location(TABLE)).to_pyarrow_table()
         except (DeltaError, pa.ArrowInvalid, OSError) as err:
             raise LedgerBroken.unreadable(use_case, err) from err
-        found: pa.Table = written.filter(pc.equal(written["use_case"], use_case)).select(SCHEMA.names)
-        rows: list[dict[str, Any]] = found.sort_by("number").to_pylist()
+        entries: pa.Table = written.filter(pc.equal(written["use_case"], use_case)).select(SCHEMA.names)
+        rows: list[dict[str, Any]] = entries.sort_by("number").to_pylist()
         return rows
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -75,10 +75,10 @@ class FolderLedger:
         try:
             try:
                 self._append(table)
-            except CommitFailedError:  # another use case made the table meanwhile; now that it is there, both may add
+            except CommitFailedError:  # another use case has just created the table; both can append now
                 self._append(table)
         except (DeltaError, OSError) as err:
-            raise EntryUnwritten.of(str(row["use_case"]), err) from err
+            raise EntryNotWritten.of(str(row["use_case"]), err) from err
 
     def _append(self, table: pa.Table) -> None:
         write_deltalake(self.warehouse.location(TABLE), table, mode="append", configuration=_ONLY_ADDED)

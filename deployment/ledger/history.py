@@ -1,4 +1,4 @@
-"""What the entries of a ledger say: who is champion, who was, what is frozen and approved. Pure."""
+"""State derived from the entries of a ledger: champions, freezes and approvals. No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,30 +9,30 @@ from deployment.ledger.entries import Entry
 
 @dataclass(frozen=True)
 class History:
-    """The chain of one use case, oldest first."""
+    """Chain of one use case, oldest entry first."""
 
     entries: Sequence[Entry]
 
     @property
     def champion(self) -> int | None:
-        """The version that the ledger knows as the champion."""
+        """Champion according to the ledger."""
         return self.entries[-1].to_version if self.entries else None
 
     @property
     def head(self) -> str:
-        """The hash of the last entry; empty where there is none."""
+        """Hash of the last entry; empty without entries."""
         return self.entries[-1].digest if self.entries else ""
 
     @property
-    def reign(self) -> list[int]:
-        """The champion and those that it stands on, oldest first.
+    def rollback_stack(self) -> list[int]:
+        """Champions that a rollback can return to, oldest first; the current champion comes last.
 
-        A promotion puts a version on top; a rollback takes away all above the one that it goes back to. So the way
-        back never leads to a version that was rolled back from.
+        A promotion adds a version on top; a rollback removes everything above its target. A rollback thus never
+        returns to a version that was itself rolled back.
         """
         stack: list[int] = []
-        for entry in self.of_this_model:
-            if not entry.moved:
+        for entry in self.since_reset:
+            if not entry.changes_champion:
                 continue
             if entry.to_version is None:
                 stack.clear()
@@ -47,60 +47,64 @@ class History:
 
     @property
     def previous(self) -> int | None:
-        """The version that a rollback goes back to."""
-        return self.reign[-2] if len(self.reign) > 1 else None
+        """Default target of a rollback."""
+        return self.rollback_stack[-2] if len(self.rollback_stack) > 1 else None
 
     @property
-    def of_this_model(self) -> Sequence[Entry]:
-        """The entries about the versions that the registered model has now: those before are about another's."""
-        begun = [entry.number for entry in self.entries if entry.action == "ledger_reset"]
-        return self.entries[begun[-1] :] if begun else self.entries
+    def since_reset(self) -> Sequence[Entry]:
+        """Entries about the current registered model; those before the last reset concern a deleted one."""
+        resets = [entry.number for entry in self.entries if entry.action == "ledger_reset"]
+        return self.entries[resets[-1] :] if resets else self.entries
 
     @property
-    def former(self) -> list[int]:
-        """Every version that was ever champion, the latest first."""
+    def all_champions(self) -> list[int]:
+        """Every version that was ever champion, latest first."""
         latest = reversed(
-            [entry.to_version for entry in self.of_this_model if entry.moved and entry.to_version is not None]
+            [
+                entry.to_version
+                for entry in self.since_reset
+                if entry.changes_champion and entry.to_version is not None
+            ]
         )
         return list(dict.fromkeys(latest))
 
     @property
     def frozen(self) -> str:
-        """Who stopped promotion, when and why; empty where it goes on."""
+        """Actor, time and reason of the current freeze; empty without one."""
         for entry in reversed(self.entries):
             if entry.action == "unfrozen":
                 return ""
             if entry.action == "frozen":
-                return f"frozen by {_said(entry)}"
+                return f"frozen by {_format_entry(entry)}"
         return ""
 
     def approval(self, version: int) -> str:
-        """Who approved the version after the champion's last change; empty where nobody did."""
-        for entry in reversed(self.of_this_model):
-            if entry.moved:
+        """Actor, time and reason of an approval since the last champion change; empty without one."""
+        for entry in reversed(self.since_reset):
+            if entry.changes_champion:
                 return ""
             if entry.action == "approved" and entry.version == version:
-                return f"by {_said(entry)}"
+                return f"by {_format_entry(entry)}"
         return ""
 
     def ever_approved(self, version: int) -> bool:
-        """Whether anybody approved the version at any time."""
-        return any(entry.action == "approved" and entry.version == version for entry in self.of_this_model)
+        """True if the version was ever approved."""
+        return any(entry.action == "approved" and entry.version == version for entry in self.since_reset)
 
-    def overtook(self, entry: Entry) -> bool:
-        """Whether another entry has the place in the chain that this one was meant for."""
-        place = self.entries[entry.number - 1 : entry.number]
-        return any(each.digest != entry.digest for each in place)
+    def conflicts_with(self, entry: Entry) -> bool:
+        """True if the chain holds a different entry under this entry's number."""
+        recorded = self.entries[entry.number - 1 : entry.number]
+        return any(each.digest != entry.digest for each in recorded)
 
-    def at(self, time: datetime) -> Entry | None:
-        """The change that made the champion of that time; None where there was none yet."""
-        return next((entry for entry in reversed(self.entries) if entry.moved and entry.at <= time), None)
+    def change_at(self, time: datetime) -> Entry | None:
+        """Entry that made the champion of that time; None before the first champion."""
+        return next((entry for entry in reversed(self.entries) if entry.changes_champion and entry.at <= time), None)
 
-    def verdict_on(self, version: int) -> Entry | None:
-        """The last decision about a version."""
-        judged = (each for each in reversed(self.of_this_model) if each.version == version and each.verdict)
+    def last_verdict(self, version: int) -> Entry | None:
+        """Last entry with a verdict on the version."""
+        judged = (each for each in reversed(self.since_reset) if each.version == version and each.verdict)
         return next(judged, None)
 
 
-def _said(entry: Entry) -> str:
+def _format_entry(entry: Entry) -> str:
     return f"{entry.actor} at {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.reason}"

@@ -17,7 +17,7 @@ from lakehouse.settings import PROJECT
 from scoring.digest import DIGEST, digest
 from tests.contract.databases import new_database
 from tests.contract.gate.commands import promoting
-from tests.contract.people import Place, let_challenge, opened
+from tests.contract.people import (Environment, set_challenger, opened_gate)
 from tests.ports import free_port
 
 STRICT = """
@@ -142,31 +142,31 @@ def _register(uri: str, folder: Path, awaited: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """Tables, and a registry with four versions of `people`; each test takes a copy."""
-    return Place.built(tmp_path_factory.mktemp("people"))
+    return Environment.built(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="session")
-def crowned(template: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def with_champion(template: Environment, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """Version 2 is the champion after version 1, and 4 is the challenger."""
-    place = template.copied(tmp_path_factory.mktemp("crowned"))
-    with opened(place) as gate:
+    environment = template.copied(tmp_path_factory.mktemp("with_champion"))
+    with opened_gate(environment) as gate:
         for version, before in ((1, None), (2, 1)):
-            with gate.alone():
+            with gate.locked():
                 gate.apply(promoting(version, before))
-        let_challenge(gate, 4)
-    return place
+        set_challenger(gate, 4)
+    return environment
 
 
 @pytest.fixture
-def place(template: Place, tmp_path: Path) -> Place:
+def environment(template: Environment, tmp_path: Path) -> Environment:
     return template.copied(tmp_path)
 
 
 @pytest.fixture
-def gate(place: Place) -> Iterator[Gate]:
-    with opened(place) as found:
+def gate(environment: Environment) -> Iterator[Gate]:
+    with opened_gate(environment) as found:
         yield found
 
 

@@ -1,4 +1,4 @@
-"""A use case of four tiny models on real Delta tables and in a real registry: what the gate is tested on."""
+"""Use case `people`: four tiny versions in a real registry, on real Delta tables. Fixture of the gate tests."""
 
 import json
 import shutil
@@ -24,11 +24,12 @@ from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
-from scoring.scorer import Answering, Scorer
+from scoring.scorer import ResponseFormat, Scorer
+from scoring.tasks import BINARY
 from tests.unit.frames import by_time
 from training.evaluation.metrics import evaluate
-from training.feature_store import FeatureStore
 from training.feature_store.local import LocalFeatureStore
+from training.feature_store.store import FeatureStore
 from training.frame import splits
 from training.frame.build import load_frame
 from training.frame.provenance import provenance
@@ -64,12 +65,12 @@ PARAMS: Params = {
     "numeric_shape": "as_is",
     "recency_half_life_days": None,
 }
-# The share of the rows whose label a version learned from the noise: 1 is fair, 2 better, 3 worse, 4 as good.
-MUDDLED = {1: 0.3, 2: 0.0, 3: 0.6, 4: 0.05}
+# Share of wrong training labels of each version: 1 is fair, 2 better, 3 worse, 4 as good as 2.
+WRONG_LABELS = {1: 0.3, 2: 0.0, 3: 0.6, 4: 0.05}
 
 
 def write_tables(root: Path) -> None:
-    """People by day: `height` tells the label, `noise` does not."""
+    """One person a day: `height` predicts the label, `noise` does not."""
     draw = np.random.default_rng(3)
     label = draw.integers(0, 2, ROWS)
     days = [datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(ROWS)]
@@ -86,29 +87,29 @@ def write_tables(root: Path) -> None:
     DeltaTable(root / "gold/bodies").alter.set_table_properties(published, raise_if_not_exists=False)
 
 
-def threshold_of(muddled: float) -> float:
-    """From which probability on a version decides for label 1: each has its own."""
-    return 0.5 - muddled / 10
+def threshold_of(wrong_labels: float) -> float:
+    """Decision threshold of a version; it differs between versions."""
+    return 0.5 - wrong_labels / 10
 
 
-def train(client: MlflowClient, store: FeatureStore, muddled: float) -> None:
-    """One version more, the challenger; muddled above 1 has learned the opposite."""
+def train(client: MlflowClient, store: FeatureStore, wrong_labels: float) -> None:
+    """Register a new challenger; a share above 1 inverts every label."""
     split = splits.split(load_frame(USE_CASE, store), by_time(holdout=USE_CASE.split.holdout))
     candidate = Candidate("logistic_regression", PARAMS)
-    wrong = np.random.default_rng(1).random(len(split.training)) < muddled
+    wrong = np.random.default_rng(1).random(len(split.training)) < wrong_labels
     y = np.where(wrong, split.training.features["noise"] > 0, split.training.y).astype(np.int64)
-    learned = replace(split.training, y=1 - y if muddled > 1 else y)
-    answering = Answering(("probability",), threshold_of(muddled))
+    learned = replace(split.training, y=1 - y if wrong_labels > 1 else y)
+    answering = ResponseFormat(("probability",), threshold_of(wrong_labels))
     scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, answering)
-    metrics = evaluate("binary", split.holdout.y, scorer.predicted(split.holdout.features), answering.threshold)
+    metrics = evaluate(BINARY, split.holdout.y, scorer.predict(split.holdout.features), answering.threshold)
     data = provenance(split, by_time(), newest_version(client, NAME))
     trial = Trial(1, candidate, metrics, (metrics,), timedelta(0))
     register_version(USE_CASE, scorer, SearchResult((trial,), "complete"), data, {})
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the tables, the registry and its files are; the ledger is beside the tables."""
+class Environment:
+    """Tables, registry and ledger of one test; the ledger is in the warehouse."""
 
     warehouse: Path
     database: Path
@@ -119,58 +120,58 @@ class Place:
         return Settings(self.database.parent, self.warehouse, None, uri, uri, "")
 
     @classmethod
-    def built(cls, root: Path) -> "Place":
-        """Four versions, all in development, the last the challenger."""
-        place = cls(root / "warehouse", root / "mlflow.db")
-        write_tables(place.warehouse)
-        with mlflow_as_before(), tracking(place.settings) as client:
-            experiment = experiment_id(client, place.settings, NAME)
-            for muddled in MUDDLED.values():
+    def built(cls, root: Path) -> "Environment":
+        """Create four versions in development; the last is the challenger."""
+        environment = cls(root / "warehouse", root / "mlflow.db")
+        write_tables(environment.warehouse)
+        with mlflow_restored(), tracking(environment.settings) as client:
+            experiment = experiment_id(client, environment.settings, NAME)
+            for wrong_labels in WRONG_LABELS.values():
                 with mlflow.start_run(experiment_id=experiment):
-                    train(client, place.store(), muddled)
-        return place
+                    train(client, environment.store(), wrong_labels)
+        return environment
 
     def store(self) -> FeatureStore:
         return LocalFeatureStore(open_session(), Warehouse(self.warehouse))
 
-    def copied(self, root: Path) -> "Place":
-        """Tables, registry and ledger for one test; the models' files are shared."""
+    def copied(self, root: Path) -> "Environment":
+        """Copy tables, registry and ledger for one test; the model files are shared."""
         shutil.copytree(self.warehouse, root / "warehouse")
         shutil.copy(self.database, root / "mlflow.db")
-        return Place(root / "warehouse", root / "mlflow.db")
+        return Environment(root / "warehouse", root / "mlflow.db")
 
     def gate(self, client: MlflowClient, use_case: UseCase = USE_CASE) -> Gate:
         return Gate(use_case, client, self.store, Ledger(FolderLedger(Warehouse(self.warehouse))))
 
 
 @contextmanager
-def mlflow_as_before() -> Iterator[None]:
-    """Put MLflow's addresses back, in this process and in what its children inherit."""
+def mlflow_restored() -> Iterator[None]:
+    """Restore the MLflow URIs, in this process and in the environment of its children."""
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
             patch.setenv(name, "")
         yield
-        mlflow.set_registry_uri(None)  # type: ignore[arg-type]  # as it was before anyone set it
+        mlflow.set_registry_uri(None)  # type: ignore[arg-type]  # None means unset
         mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
 
 
 @contextmanager
-def opened(place: Place, **use_case: object) -> Iterator[Gate]:
-    """The gate of a place, its criteria with these changes."""
-    promotion = USE_CASE.promotion.model_dump() | use_case
+def opened_gate(environment: Environment, **criteria: object) -> Iterator[Gate]:
+    """The gate of an environment, with changed promotion criteria."""
+    promotion = USE_CASE.promotion.model_dump() | criteria
     changed = UseCase.model_validate(USE_CASE.model_dump() | {"promotion": promotion})
-    with mlflow_as_before(), tracking(place.settings) as client:
-        yield place.gate(client, changed)
+    with mlflow_restored(), tracking(environment.settings) as client:
+        yield environment.gate(client, changed)
 
 
-def let_challenge(gate: Gate, version: int) -> Gate:
+def set_challenger(gate: Gate, version: int) -> Gate:
     gate.client.set_registered_model_alias(NAME, CHALLENGER, str(version))
     return gate
 
 
 def command(*arguments: str, exits: int = 0) -> str:
-    """Run a command of `deployment.run` for `people`; its output, after checking how it exited."""
+    """Run a command of `deployment.run` for `people`, check the exit code and return the output."""
     result = CliRunner().invoke(main, [*arguments, "--use-case", NAME])
     code = 1 if isinstance(result.exception, LakehouseError) else result.exit_code
     output = f"{result.output}{result.exception or ''}"

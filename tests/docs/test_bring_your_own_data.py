@@ -1,4 +1,4 @@
-"""The page "Bring your own data": its files are written as they stand there, and its commands run, in a checkout."""
+"""Executes the page "Bring your own data" in a checkout: writes its files and runs its commands."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from lakehouse.settings import PROJECT
 from tests.checkout import Checkout
 
 PAGE = (PROJECT / "docs" / "bring_your_own_data.md").read_text(encoding="utf-8")
-# A file is its path on a line of its own and then its text; `bash` is what a person types.
+# A file block has its path on the line above; a `bash` block holds commands to type.
 BLOCK = re.compile(r"(?:^`(?P<path>[\w./]+)`\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = list(BLOCK.finditer(PAGE))
 
@@ -30,10 +30,10 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     fresh.run("deployment.run", "stop")
 
 
-def typed(checkout: Checkout, commands: str) -> str:
-    """What the commands print, one after the other, with the environment active."""
+def run_commands(checkout: Checkout, commands: str) -> str:
+    """Run the commands with the environment active and return their output."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(  # noqa: PLW1510  (the assertion below says more)
+    done = subprocess.run(  # noqa: PLW1510  (the assertion below shows the output)
         ["bash", "-ec", commands],
         cwd=checkout.root,
         env=checkout.environment | {"PATH": path},
@@ -46,17 +46,17 @@ def typed(checkout: Checkout, commands: str) -> str:
     return done.stdout
 
 
-def test_the_page_leads_from_a_file_to_an_answer(checkout: Checkout) -> None:
+def test_the_page_leads_from_a_csv_file_to_a_prediction(checkout: Checkout) -> None:
     printed = ""
     for block in BLOCKS:
         if block["path"]:
             (checkout.root / block["path"]).write_text(block["text"], encoding="utf-8")
         elif block["kind"] == "bash":
-            printed += typed(checkout, block["text"])
+            printed += run_commands(checkout, block["text"])
     assert "gold.wine_features" in printed
     assert "version 1 is the challenger" in printed
     assert "Version 1 is the champion" in printed
-    answer = json.loads(printed.partition("> The endpoint answers\n")[2].partition("\n> ")[0])["predictions"][0]
+    answer = json.loads(printed.partition("> Response\n")[2].partition("\n> ")[0])["predictions"][0]
     shown = next(json.loads(block["text"]) for block in BLOCKS if block["kind"] == "json")
     assert answer.pop("label") == shown.pop("label") == "class_0"
     assert answer == pytest.approx(shown, abs=0.0006)
@@ -64,13 +64,13 @@ def test_the_page_leads_from_a_file_to_an_answer(checkout: Checkout) -> None:
     assert checkout.run("deployment.run", "status").count("wine") == 0
 
 
-def test_nobody_writes_python() -> None:
+def test_the_page_needs_no_python_code() -> None:
     kinds = [block["kind"] for block in BLOCKS]
     assert len(kinds) > 10
     assert set(kinds) == {"bash", "sql", "yaml", "json"}
 
 
-def test_the_wine_is_that_of_scikit_learn() -> None:
+def test_the_csv_file_equals_the_wine_data_of_scikit_learn() -> None:
     wine = load_wine()
     with (PROJECT / "docs" / "wine" / "wine.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)

@@ -1,4 +1,4 @@
-"""What the lifecycle's tests share."""
+"""Fixtures of the end-to-end tests."""
 
 from typing import Any
 
@@ -9,5 +9,5 @@ from training.use_case.use_case import load
 
 @pytest.fixture(scope="session")
 def golden() -> dict[str, Any]:
-    """The golden request of the use case."""
+    """Golden request of the use case."""
     return load("term_deposit").golden_request

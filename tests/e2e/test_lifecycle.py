@@ -1,4 +1,4 @@
-"""The whole lifecycle by its commands: real tables, a real registry, a real server, no mocks."""
+"""The full lifecycle through its commands: real tables, a real registry, a real server, no mocks."""
 
 import json
 import signal
@@ -17,15 +17,15 @@ from mlflow.tracking import MlflowClient
 from pyarrow import parquet
 
 from tests.checkout import Checkout, ended
-from tests.contract.people import mlflow_as_before
+from tests.contract.people import mlflow_restored
 
 USE_CASE = ("--use-case", "term_deposit")
-LINEAR = ("--families", "logistic_regression")  # a trial of it takes a fraction of a second
+LINEAR = ("--families", "logistic_regression")  # one trial takes a fraction of a second
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A fresh checkout with a short search; what it starts is stopped."""
+    """Fresh checkout with a short search; its server is stopped at the end."""
     fresh = Checkout.below(tmp_path_factory.mktemp("lifecycle"))
     set_search(fresh, max_evals=3, families="[logistic_regression, knn]", parallelism=1, blend=0)
     yield fresh
@@ -41,18 +41,18 @@ def set_search(checkout: Checkout, use_case: str = "term_deposit", **settings: i
 
 
 def train(checkout: Checkout, *search: str) -> str:
-    """One version more, the challenger, by a search of its own."""
+    """Train and register a new challenger."""
     return checkout.run("training.run", *USE_CASE, *search)
 
 
 def status(checkout: Checkout) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(checkout.run("deployment.run", "status", "--json"))
-    return found
+    current: dict[str, Any] = json.loads(checkout.run("deployment.run", "status", "--json"))
+    return current
 
 
 @pytest.fixture(scope="module")
 def server(checkout: Checkout) -> dict[str, Any]:
-    """Where the server of the checkout answers, and the file of its token, once it was started."""
+    """URL and token file of the checkout's server, after it was started."""
     return status(checkout)
 
 
@@ -66,8 +66,8 @@ def post(server: dict[str, Any], body: object, endpoint: str = "term-deposit") -
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.load(answer)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.load(response)
     except urllib.error.HTTPError as refusal:
         return refusal.code, json.load(refusal)
 
@@ -82,7 +82,7 @@ def client(checkout: Checkout) -> MlflowClient:
     return MlflowClient(uri, uri)
 
 
-def test_commands_out_of_order_name_the_next_one(checkout: Checkout) -> None:
+def test_commands_out_of_order_have_a_hint_to_the_right_one(checkout: Checkout) -> None:
     assert "dbt build --select +client_features" in checkout.run("training.run", *USE_CASE, exits=1)
     assert "python -m training.run" in checkout.run("deployment.run", "promote", *USE_CASE, exits=1)
     assert "python -m deployment.run promote" in checkout.run(
@@ -92,16 +92,16 @@ def test_commands_out_of_order_name_the_next_one(checkout: Checkout) -> None:
     assert status(checkout) == {"host": None, "token_file": None, "pid": None, "endpoints": []}
 
 
-def test_from_raw_rows_to_an_answer(checkout: Checkout, client: MlflowClient) -> None:
+def test_from_raw_rows_to_a_prediction(checkout: Checkout, client: MlflowClient) -> None:
     checkout.run("dbt", "build")
     assert "gold.client_features" in checkout.run("training.features")
     assert "version 1 is the challenger" in train(checkout)
     assert "Version 1 is the champion" in checkout.run("deployment.run", "promote", *USE_CASE)
     checkout.run("deployment.run", "serve", *USE_CASE, "--detach")
-    shown = checkout.run("deployment.run", "ask", *USE_CASE)
-    assert '"probability"' in shown
-    assert '"band"' in shown
-    assert "curl -s" in shown
+    output = checkout.run("deployment.run", "ask", *USE_CASE)
+    assert '"probability"' in output
+    assert '"band"' in output
+    assert "curl -s" in output
     endpoint = status(checkout)["endpoints"][0]
     assert (endpoint["name"], endpoint["ready"], endpoint["versions"]) == ("term-deposit", "READY", {"1": 100})
     version = client.get_model_version_by_alias("term_deposit", "champion")
@@ -122,16 +122,16 @@ def test_the_report_and_the_trials_are_tracked(checkout: Checkout, client: Mlflo
     assert [file.path for file in client.list_artifacts(run.info.run_id, "report")] == ["report/version-1.html"]
 
 
-def test_the_endpoint_answers_as_the_registered_model_does(
+def test_the_endpoint_and_the_registered_model_predict_the_same(
     checkout: Checkout, server: dict[str, Any], golden: dict[str, Any]
 ) -> None:
-    with mlflow_as_before():
+    with mlflow_restored():
         mlflow.set_tracking_uri(f"sqlite:///{checkout.root / 'mlflow.db'}")
         model = mlflow.pyfunc.load_model("models:/term_deposit/1").unwrap_python_model()
     records = [golden | {"age": age, "job": job} for age in (18, 49, 50, 95) for job in ("student", None)]
-    code, answer = post(server, {"dataframe_records": records})
+    code, response = post(server, {"dataframe_records": records})
     assert code == 200
-    assert answer["predictions"] == model.answer(records)
+    assert response["predictions"] == model.answer(records)
 
 
 @pytest.mark.parametrize(
@@ -145,15 +145,15 @@ def test_the_endpoint_answers_as_the_registered_model_does(
         ({"jobs": "student"}, "jobs", "'student'"),
     ],
 )
-def test_wrong_input_is_refused_by_row_and_field(
+def test_invalid_input_is_rejected_with_row_and_field(
     server: dict[str, Any], golden: dict[str, Any], change: dict[str, Any], field: str, got: str
 ) -> None:
-    code, answer = post(server, {"dataframe_records": [golden, golden | change]})
+    code, response = post(server, {"dataframe_records": [golden, golden | change]})
     assert code == 400
-    assert [(p["row"], p["field"], p["got"]) for p in answer["problems"]] == [(1, field, got)]
+    assert [(p["row"], p["field"], p["got"]) for p in response["problems"]] == [(1, field, got)]
 
 
-def test_an_interrupted_training_loses_nothing(checkout: Checkout, client: MlflowClient) -> None:
+def test_an_interrupted_training_keeps_its_trials(checkout: Checkout, client: MlflowClient) -> None:
     set_search(checkout, max_evals=200)
     experiment = client.get_experiment_by_name("term_deposit")
     assert experiment is not None
@@ -180,7 +180,7 @@ def test_a_better_version_is_promoted_and_served(checkout: Checkout, client: Mlf
     assert stages(client) == {"1": "Archived", "2": "Production"}
 
 
-def test_a_worse_version_is_refused(checkout: Checkout, client: MlflowClient) -> None:
+def test_a_worse_version_is_not_promoted(checkout: Checkout, client: MlflowClient) -> None:
     assert "version 3 is the challenger" in train(checkout, *LINEAR, "--method", "random", "--max-evals", "1")
     output = checkout.run("deployment.run", "promote", *USE_CASE, exits=3)
     assert "gain in roc_auc over version 2" in output
@@ -200,7 +200,7 @@ def test_a_good_version_is_promoted_and_rolled_back(checkout: Checkout, client: 
     assert int(client.get_model_version_by_alias("term_deposit", "champion").version) == 2
 
 
-def test_the_history_tells_exactly_what_happened(checkout: Checkout) -> None:
+def test_the_history_lists_every_change(checkout: Checkout) -> None:
     entries = json.loads(checkout.run("deployment.run", "history", *USE_CASE, "--json"))
     assert [(e["action"], e["version"], e["from_version"], e["to_version"]) for e in entries] == [
         ("promoted", 1, None, 1),
@@ -210,19 +210,19 @@ def test_the_history_tells_exactly_what_happened(checkout: Checkout) -> None:
         ("rolled_back", 2, 4, 2),
     ]
     assert entries[-1]["reason"] == "complaints from the branches"
-    assert "5 entries, and the registry is as they say" in checkout.run("deployment.run", "verify", *USE_CASE)
+    assert "5 entries verified; the registry matches" in checkout.run("deployment.run", "verify", *USE_CASE)
     assert "minimum roc_auc" in checkout.run("deployment.run", "promote", *USE_CASE, "--explain", "3")
 
 
-def test_a_server_in_the_foreground_serves_the_champion_until_it_is_interrupted(checkout: Checkout) -> None:
+def test_a_server_in_the_foreground_serves_the_champion_until_ctrl_c(checkout: Checkout) -> None:
     checkout.run("deployment.run", "stop")
     refused = checkout.run("deployment.run", "serve", "--use-case", "churn", exits=1)
     assert "churn has no champion to serve" in refused
     assert "promote --use-case churn" in refused
     with ended(checkout.start("deployment.run", "serve", *USE_CASE)) as server:
         assert server.stdout is not None
-        said = next(line for line in server.stdout if "serves version" in line)
-        assert said.strip() == "Endpoint term-deposit serves version 2 (100 %)"
+        output_line = next(line for line in server.stdout if "serves version" in line)
+        assert output_line.strip() == "Endpoint term-deposit serves version 2 (100 %)"
         assert '"probability"' in checkout.run("deployment.run", "ask", *USE_CASE)
         server.send_signal(signal.SIGINT)
         output, _ = server.communicate(timeout=60)
@@ -230,7 +230,7 @@ def test_a_server_in_the_foreground_serves_the_champion_until_it_is_interrupted(
     assert status(checkout)["host"] is None
 
 
-def test_a_key_alone_is_answered_by_the_newest_features(checkout: Checkout) -> None:
+def test_a_request_with_only_a_key_uses_the_newest_features(checkout: Checkout) -> None:
     file = checkout.root / "training" / "use_cases" / "churn.yml"
     file.write_text(file.read_text().replace("serving:\n", "serving:\n  lookup: {unknown: refuse}\n"))
     set_search(checkout, "churn", max_evals=1, families="[logistic_regression]", parallelism=1, blend=0)
@@ -247,20 +247,20 @@ def test_a_key_alone_is_answered_by_the_newest_features(checkout: Checkout) -> N
 
     complain(checkout, customer=7)
     checkout.run("dbt", "build", "--select", "+customer_activity_features", "--exclude", "test_type:unit")
-    assert probability(server, {"customer_id": 7}) == before, "what is not published is not served"
+    assert probability(server, {"customer_id": 7}) == before, "unpublished features are not used"
     checkout.run("training.publish", "--online", "gold.customer_activity_features")
     assert probability(server, {"customer_id": 7}) != before
     assert status(checkout)["pid"] == server["pid"]
 
 
 def probability(server: dict[str, Any], record: dict[str, Any]) -> float:
-    code, answer = post(server, {"dataframe_records": [record]}, "churn")
-    assert code == 200, answer
-    return float(answer["predictions"][0]["probability"])
+    code, response = post(server, {"dataframe_records": [record]}, "churn")
+    assert code == 200, response
+    return float(response["predictions"][0]["probability"])
 
 
 def complain(checkout: Checkout, customer: int) -> None:
-    """A delivery with three complaints of one customer on a day, which is over: there are orders of the next."""
+    """Deliver three complaints of one customer on one day, and an order of the next day, which closes the day."""
     day = datetime(2025, 2, 10, tzinfo=UTC)
     contact = {"customer_id": customer, "contacted_at": day, "kind": "complaint", "known_at": day}
     order = {"customer_id": customer, "amount": 500.0}

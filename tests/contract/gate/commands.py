@@ -1,11 +1,11 @@
-"""The two commands that move a champion, as a process of their own may run and be killed in them."""
+"""The two commands that move a champion, for a child process that is killed during them."""
 
 from collections.abc import Callable, Mapping
 
 from deployment.gate.decision import Decision, Reason
 from deployment.gate.gate import Gate
-from tests.contract.gate.striking import Writes, killed, struck
-from tests.contract.people import Place, opened
+from tests.contract.gate.fault_injection import Writes, killed, struck
+from tests.contract.people import Environment, opened_gate
 
 MET = Reason("minimum roc_auc", ">= 0.6", "0.7000", passed=True)
 MISSED = Reason("same holdout", "aaa", "bbb", passed=False)
@@ -21,7 +21,7 @@ def refusing(challenger: int, champion: int | None) -> Decision:
 
 def promote(gate: Gate) -> None:
     """Version 4 for version 2."""
-    with gate.alone():
+    with gate.locked():
         gate.apply(promoting(4, 2))
 
 
@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, Callable[[Gate], None]] = {"promote": promote, "rollback"
 AFTER = {"promote": 4, "rollback": 1}
 
 
-def run_until_killed(place: Place, command: str, writes: int) -> None:
-    """In a process of its own: run the command, and be killed before that write."""
-    with opened(place) as gate:
+def run_until_killed(environment: Environment, command: str, writes: int) -> None:
+    """Run the command in a child process, which is killed before that write."""
+    with opened_gate(environment) as gate:
         COMMANDS[command](struck(gate, Writes(writes, killed)))

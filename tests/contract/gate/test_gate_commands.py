@@ -1,4 +1,4 @@
-"""What people say and ask: promote, roll back, freeze, approve, history and verify, on real versions."""
+"""The commands promote, rollback, freeze, approve, history and verify on real versions."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,13 +15,13 @@ from deployment.model_server.process import server_process
 from tests.contract.people import (
     NAME,
     USE_CASE,
-    Place,
+    Environment,
     actions,
     champion,
     command,
-    let_challenge,
-    mlflow_as_before,
-    opened,
+    mlflow_restored,
+    opened_gate,
+    set_challenger,
 )
 from tests.ports import free_port
 from training.use_case.use_case import load
@@ -30,28 +30,28 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(place: Place) -> Iterator[Run]:
-    """Runs a command of `deployment.run` here; its output, after checking how it exited."""
-    with mlflow_as_before(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", place.settings.tracking_uri)
-        patch.setenv("LAKEHOUSE_WAREHOUSE", str(place.warehouse))
+def run(environment: Environment) -> Iterator[Run]:
+    """Run a command of `deployment.run`, check its exit code and return its output."""
+    with mlflow_restored(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", environment.settings.tracking_uri)
+        patch.setenv("LAKEHOUSE_WAREHOUSE", str(environment.warehouse))
         patch.setattr(open_gate, "load", lambda _name: USE_CASE)
         patch.setattr(history, "load", lambda name: USE_CASE if name == NAME else load(name))
         patch.setattr(server_process, "running", lambda _settings: None)
         yield command
 
 
-def test_from_a_first_champion_to_a_rollback_the_history_tells_exactly_that(gate: Gate, run: Run) -> None:
-    let_challenge(gate, 1)
-    assert "Version 1 is the champion." in run("promote")
-    let_challenge(gate, 2)
-    assert "Version 2 is the champion." in run("promote", "--version", "2")
-    let_challenge(gate, 3)
-    assert "Version 3 is not promoted; version 2 stays the champion." in run("promote", exits=3)
-    let_challenge(gate, 4)
+def test_the_history_lists_every_promotion_refusal_and_rollback(gate: Gate, run: Run) -> None:
+    set_challenger(gate, 1)
+    assert "Version 1 is the champion\n" in run("promote")
+    set_challenger(gate, 2)
+    assert "Version 2 is the champion\n" in run("promote", "--version", "2")
+    set_challenger(gate, 3)
+    assert "Version 3 is not promoted; version 2 stays the champion\n" in run("promote", exits=3)
+    set_challenger(gate, 4)
     before = datetime.now(UTC)
-    assert "Version 4 is the champion." in run("promote")
-    assert "Version 2 is the champion." in run("rollback", "--reason", "it offers nothing to the young")
+    assert "Version 4 is the champion\n" in run("promote")
+    assert "Version 2 is the champion\n" in run("rollback", "--reason", "it offers nothing to the young")
     entries = json.loads(run("history", "--json"))
     assert [(e["action"], e["version"], e["from_version"], e["to_version"]) for e in entries] == [
         ("promoted", 1, None, 1),
@@ -65,7 +65,7 @@ def test_from_a_first_champion_to_a_rollback_the_history_tells_exactly_that(gate
     assert "version 2 was the champion of people: promoted by" in run("history", "--at", before.isoformat())
     assert run("history", "--at", f"{before:%Y-%m-%d %H:%M:%S.%f}") == run("history", "--at", before.isoformat())
     assert "people had no champion" in run("history", "--at", "2020-01-01")
-    assert "5 entries, and the registry is as they say" in run("verify")
+    assert "5 entries verified; the registry matches" in run("verify")
     assert "rolled_back" in run("history")
     aliases = {alias: int(version) for alias, version in gate.client.get_registered_model(NAME).aliases.items()}
     assert aliases == {"champion": 2, "previous": 1}
@@ -73,65 +73,65 @@ def test_from_a_first_champion_to_a_rollback_the_history_tells_exactly_that(gate
     assert stages == {1: "Archived", 2: "Production", 3: "Development", 4: "Archived"}
 
 
-def test_a_dry_run_shows_the_verdict_and_changes_nothing(gate: Gate, run: Run, place: Place) -> None:
-    let_challenge(gate, 1)
-    files = sorted(place.warehouse.rglob("*"))
+def test_a_dry_run_shows_the_verdict_and_changes_nothing(gate: Gate, run: Run, environment: Environment) -> None:
+    set_challenger(gate, 1)
+    files = sorted(environment.warehouse.rglob("*"))
     tags = gate.client.get_model_version(NAME, "1").tags
     assert "meets every criterion" in run("promote", "--dry-run")
     assert (champion(gate), gate.ledger.entries(NAME)) == (None, [])
-    assert (sorted(place.warehouse.rglob("*")), gate.client.get_model_version(NAME, "1").tags) == (files, tags)
+    assert (sorted(environment.warehouse.rglob("*")), gate.client.get_model_version(NAME, "1").tags) == (files, tags)
     run("promote")
-    let_challenge(gate, 3)
-    assert "A dry run: nothing was changed" in run("promote", "--dry-run", exits=3)
+    set_challenger(gate, 3)
+    assert "Dry run: nothing was changed" in run("promote", "--dry-run", exits=3)
     assert actions(gate) == [("promoted", None, 1)]
 
 
-def test_a_past_verdict_is_shown_as_it_was(gate: Gate, run: Run) -> None:
-    let_challenge(gate, 3)
-    run("promote", exits=3 if not gate.judge().promote else 0)
+def test_explain_shows_a_recorded_verdict(gate: Gate, run: Run) -> None:
+    set_challenger(gate, 3)
+    run("promote", exits=3 if not gate.evaluate().promote else 0)
     shown = run("promote", "--explain", "3")
     assert "minimum roc_auc" in shown
-    assert "Judged by" in shown
-    assert "version 4 of people was never judged" in run("promote", "--explain", "4", exits=1)
+    assert "Evaluated by" in shown
+    assert "version 4 of people has no verdict" in run("promote", "--explain", "4", exits=1)
 
 
-def test_a_history_whose_end_was_cut_off_is_not_told(gate: Gate, run: Run, place: Place) -> None:
+def test_a_truncated_ledger_is_detected(gate: Gate, run: Run, environment: Environment) -> None:
     for version in (1, 2):
-        let_challenge(gate, version)
+        set_challenger(gate, version)
         run("promote")
-    max((place.warehouse / "deployment").glob("*/_delta_log/*.json")).unlink()
-    assert "Put the table deployment.ledger back" in run("verify", exits=1)
-    assert "the registry knows" in run("history", exits=1)
-    assert "the registry knows" in run("history", "--at", "2020-01-01", exits=1)
+    max((environment.warehouse / "deployment").glob("*/_delta_log/*.json")).unlink()
+    assert "Restore the table deployment.ledger" in run("verify", exits=1)
+    assert "the registry records" in run("history", exits=1)
+    assert "the registry records" in run("history", "--at", "2020-01-01", exits=1)
 
 
-def test_a_history_of_nothing_says_so_and_one_of_no_use_case_is_refused(place: Place, run: Run) -> None:
-    assert "Nothing has happened to people yet" in run("history")
+def test_an_empty_history_is_reported_and_an_unknown_use_case_refused(environment: Environment, run: Run) -> None:
+    assert "No entries for people" in run("history")
     assert "no champion" in run("history", "--at", "2020-01-01")
-    assert "'yesterday' is no time: say a day (2026-11-27), or" in run("history", "--at", "yesterday", exits=2)
+    assert "'yesterday' is not a time; examples: 2026-11-27," in run("history", "--at", "yesterday", exits=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.contract.people.NAME", "churns")
         assert "Did you mean 'churn'?" in run("history", exits=1)
 
 
 @pytest.mark.parametrize("command", [("promote",), ("rollback", "--reason", "x"), ("history",), ("verify",)])
-def test_a_registry_that_is_down_is_told_with_what_becomes_of_the_command(
+def test_a_registry_that_is_down_has_a_hint_to_repeat_the_command(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    told = run(*command, exits=1)
-    assert "Connection refused" in told
-    assert "then run the command again: it finishes what was begun" in told
-    assert "training" not in told
+    output = run(*command, exits=1)
+    assert "Connection refused" in output
+    assert "then run the command again to complete it" in output
+    assert "training" not in output
 
 
-def test_a_freeze_stops_promotion_and_leaves_the_way_back_open(gate: Gate, run: Run) -> None:
+def test_a_freeze_blocks_promotion_but_not_rollback(gate: Gate, run: Run) -> None:
     for version in (1, 2):
-        let_challenge(gate, version)
+        set_challenger(gate, version)
         run("promote")
     run("freeze", "--reason", "holidays [/ops]")
-    let_challenge(gate, 4)
+    set_challenger(gate, 4)
     assert "[/ops]" in run("promote", exits=3)
     assert "[/ops]" in run("history")
     run("rollback", "--reason", "complaints")
@@ -141,37 +141,37 @@ def test_a_freeze_stops_promotion_and_leaves_the_way_back_open(gate: Gate, run: 
     assert champion(gate) == 4
 
 
-def test_a_manual_approval_counts_until_the_champion_changes(place: Place) -> None:
-    with opened(place, approval="manual") as gate:
-        let_challenge(gate, 1)
+def test_a_manual_approval_is_valid_until_the_champion_changes(environment: Environment) -> None:
+    with opened_gate(environment, approval="manual") as gate:
+        set_challenger(gate, 1)
         assert not gate.promote().promote
         gate.approve(1, "seen")
         assert gate.promote().promote
-        let_challenge(gate, 2)
+        set_challenger(gate, 2)
         gate.approve(2, "seen too")
         assert gate.client.get_model_version(NAME, "2").tags["approval"] == "Approved"
         assert gate.promote().promote
         gate.rollback(None, "no")
-        let_challenge(gate, 2)
+        set_challenger(gate, 2)
         assert not gate.promote().promote
 
 
-def test_a_rollback_goes_only_where_a_champion_was(gate: Gate, run: Run) -> None:
-    let_challenge(gate, 1).promote()
-    with pytest.raises(RollbackRefused, match="people has no champion before this one to go back to\n"):
+def test_a_rollback_needs_a_former_champion(gate: Gate, run: Run) -> None:
+    set_challenger(gate, 1).promote()
+    with pytest.raises(RollbackRefused, match="people has no previous champion to roll back to\n"):
         gate.rollback(None, "no")
-    with pytest.raises(RollbackRefused, match="version 3 of people was never its champion; once champions: 1"):
+    with pytest.raises(RollbackRefused, match="version 3 of people was never champion; champions so far: 1"):
         gate.rollback(3, "no")
     assert gate.rollback(1, "again") == 1
-    assert "Version 1 is the champion already: nothing was changed." in run("rollback", "--to", "1", "--reason", "no")
+    assert "Version 1 is already the champion: no change" in run("rollback", "--to", "1", "--reason", "no")
     assert actions(gate) == [("promoted", None, 1)]
 
 
-def test_a_rollback_refuses_what_answers_differently_from_when_it_was_registered(
+def test_a_rollback_refuses_a_version_that_fails_its_golden_request(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for version in (1, 2):
-        let_challenge(gate, version).promote()
+        set_challenger(gate, version).promote()
     loaded = LoadedVersion.load
 
     def drifted(version: object) -> LoadedVersion:
@@ -187,16 +187,16 @@ def test_a_rollback_refuses_what_answers_differently_from_when_it_was_registered
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 301])
-def test_a_reason_says_something_and_not_too_much(gate: Gate, reason: str) -> None:
-    with pytest.raises(ReasonRefused, match="a reason has 1 to 300 characters"):
+def test_an_empty_or_too_long_reason_is_refused(gate: Gate, reason: str) -> None:
+    with pytest.raises(ReasonRefused, match="a reason needs 1 to 300 characters"):
         gate.freeze(reason)
     assert gate.ledger.entries(NAME) == []
 
 
-def test_what_moved_without_a_command_is_found_and_recorded_once(gate: Gate, run: Run) -> None:
-    let_challenge(gate, 1).promote()
+def test_an_alias_moved_outside_of_the_project_is_detected_and_recorded_once(gate: Gate, run: Run) -> None:
+    set_challenger(gate, 1).promote()
     gate.client.set_registered_model_alias(NAME, "champion", "2")
-    moved = "the alias champion is at version 2, and by the ledger at version 1"
+    moved = "the alias champion points to version 2, in the ledger to version 1"
     assert moved in audit(gate.client, NAME, History(gate.ledger.entries(NAME)))
     assert moved in run("verify", exits=1)
     assert moved in run("verify", "--repair")

@@ -1,4 +1,4 @@
-"""Versions and holdouts that cannot be trusted: nothing of them is promoted, and the champion stays."""
+"""Damaged versions and holdouts: nothing is promoted, and the champion stays."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,18 +12,18 @@ from mlflow.tracking import MlflowClient
 from deployment.gate.gate import Gate
 from deployment.gate.holdout import HoldoutRefused
 from deployment.gate.loaded_version import VersionBroken
-from deployment.gate.verdict import VerdictUnwritten
+from deployment.gate.verdict import VerdictNotWritten
 from lakehouse.errors import LakehouseError
 from scoring.scorer import Scorer
 from tests.contract.gate.commands import promote
-from tests.contract.gate.crowned import BEFORE, require_sound
-from tests.contract.people import NAME, Place, actions
+from tests.contract.gate.consistency import BEFORE, require_consistent
+from tests.contract.people import NAME, Environment, actions
 from training.registry.golden_rows import MOST
 
 
 @pytest.fixture
-def place(crowned: Place, tmp_path: Path) -> Place:
-    return crowned.copied(tmp_path)
+def environment(with_champion: Environment, tmp_path: Path) -> Environment:
+    return with_champion.copied(tmp_path)
 
 
 def files_of(gate: Gate, version: int) -> Path:
@@ -33,12 +33,12 @@ def files_of(gate: Gate, version: int) -> Path:
 
 @pytest.fixture
 def damaged(gate: Gate) -> Iterator[Callable[[int, str], None]]:
-    """Damages the files of a version, which the tests share, until the test ends."""
+    """Damage the shared files of a version until the test ends."""
     undo: list[Callable[[], object]] = []
 
     def damage(version: int, how: str) -> None:
         folder = files_of(gate, version)
-        if how == "gone":
+        if how == "missing":
             away = folder.with_name("away")
             undo.append(lambda: away.rename(folder))
             folder.rename(away)
@@ -48,7 +48,7 @@ def damaged(gate: Gate) -> Iterator[Callable[[int, str], None]]:
         undo.append(lambda: file.write_bytes(content))
         (good,) = files_of(gate, 1).rglob("pipeline.skops")
         zeroes = b"\0" * len(content)
-        ways = {"cut off": content[: len(content) // 2], "zeroed": zeroes, "another's": good.read_bytes()}
+        ways = {"truncated": content[: len(content) // 2], "zeroed": zeroes, "of another version": good.read_bytes()}
         file.write_bytes(ways[how])
 
     yield damage
@@ -56,73 +56,77 @@ def damaged(gate: Gate) -> Iterator[Callable[[int, str], None]]:
         each()
 
 
-@pytest.mark.parametrize("how", ["gone", "cut off", "zeroed", "another's"])
+@pytest.mark.parametrize("how", ["missing", "truncated", "zeroed", "of another version"])
 @pytest.mark.parametrize("version", [2, 4])
-def test_files_of_champion_or_challenger_are(gate: Gate, damaged: Any, version: int, how: str) -> None:
+def test_damaged_files_of_champion_or_challenger_stop_the_promotion(
+    gate: Gate, damaged: Any, version: int, how: str
+) -> None:
     damaged(version, how)
     with pytest.raises(VersionBroken, match=f"version {version} of people cannot be used"):
         gate.promote()
     assert actions(gate) == BEFORE
-    require_sound(gate, 2)
+    require_consistent(gate, 2)
 
 
-def test_files_of_the_version_to_go_back_to_are_gone(gate: Gate, damaged: Any) -> None:
-    damaged(1, "gone")
+def test_missing_files_of_the_target_stop_the_rollback(gate: Gate, damaged: Any) -> None:
+    damaged(1, "missing")
     with pytest.raises(VersionBroken, match="version 1 of people cannot be used"):
         gate.rollback(None, "complaints")
-    require_sound(gate, 2)
+    require_consistent(gate, 2)
 
 
-def test_a_version_answers_with_no_number(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Scorer.predicted
+def test_a_prediction_of_nan_is_refused(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    predicted = Scorer.predict
 
-    def broken(*given: Any) -> Any:
-        """Of the holdout's rows; the golden ones are fewer."""
-        found = said(*given)
-        return np.where(np.arange(len(found)), found, np.nan) if len(found) > MOST else found
+    def broken(*arguments: Any) -> Any:
+        """Return NaN for the first holdout row; golden rows are fewer and stay valid."""
+        predictions = predicted(*arguments)
+        return np.where(np.arange(len(predictions)), predictions, np.nan) if len(predictions) > MOST else predictions
 
-    monkeypatch.setattr(Scorer, "predicted", broken)
+    monkeypatch.setattr(Scorer, "predict", broken)
     assert not gate.promote().promote
     assert actions(gate) == [*BEFORE, ("refused", 2, 2)]
-    require_sound(gate, 2)
+    require_consistent(gate, 2)
 
 
-def test_a_version_does_not_answer(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_raises_is_not_promoted(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise ValueError("X has 2 features, but is expecting 3")
 
-    monkeypatch.setattr(Scorer, "predicted", fail)
+    monkeypatch.setattr(Scorer, "predict", fail)
     with pytest.raises(VersionBroken, match="does not score the holdout"):
         gate.promote()
-    require_sound(gate, 2)
+    require_consistent(gate, 2)
 
 
-def rows_of_the_holdout_change(gate: Gate, place: Place) -> None:
-    table = DeltaTable(place.warehouse / "gold/labels")
+def change_rows_of_the_holdout(gate: Gate, environment: Environment) -> None:
+    table = DeltaTable(environment.warehouse / "gold/labels")
     rows = table.to_pyarrow_table().sort_by("person")
-    write_deltalake(place.warehouse / "new", rows.set_column(2, "label", [np.roll(rows["label"].to_numpy(), 1)]))
-    (place.warehouse / "gold/labels").rename(place.warehouse / "old")
-    (place.warehouse / "new").rename(place.warehouse / "gold/labels")
+    write_deltalake(
+        environment.warehouse / "new", rows.set_column(2, "label", [np.roll(rows["label"].to_numpy(), 1)])
+    )
+    (environment.warehouse / "gold/labels").rename(environment.warehouse / "old")
+    (environment.warehouse / "new").rename(environment.warehouse / "gold/labels")
 
 
-def the_pinned_hash_changes(gate: Gate, place: Place) -> None:
+def change_the_pinned_hash(gate: Gate, environment: Environment) -> None:
     gate.client.set_model_version_tag(NAME, "4", "holdout.fingerprint", "0" * 64)
 
 
-def files_of_the_tables_are_gone(gate: Gate, place: Place) -> None:
-    for file in (place.warehouse / "gold/bodies").glob("*.parquet"):
+def delete_files_of_a_table(gate: Gate, environment: Environment) -> None:
+    for file in (environment.warehouse / "gold/bodies").glob("*.parquet"):
         file.unlink()
 
 
-def the_challenger_says_nothing_of_its_data(gate: Gate, place: Place) -> None:
+def delete_provenance_of_the_challenger(gate: Gate, environment: Environment) -> None:
     gate.client.delete_model_version_tag(NAME, "4", "data.last")
 
 
-def the_champion_says_nothing_of_its_data(gate: Gate, place: Place) -> None:
+def delete_provenance_of_the_champion(gate: Gate, environment: Environment) -> None:
     gate.client.delete_model_version_tag(NAME, "2", "data.last")
 
 
-def the_challenger_was_trained_on_its_holdout(gate: Gate, place: Place) -> None:
+def train_the_challenger_on_its_holdout(gate: Gate, environment: Environment) -> None:
     tags = gate.client.get_model_version(NAME, "4").tags
     gate.client.set_model_version_tag(NAME, "4", "data.last", tags["holdout.from"])
 
@@ -130,34 +134,36 @@ def the_challenger_was_trained_on_its_holdout(gate: Gate, place: Place) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        rows_of_the_holdout_change,
-        the_pinned_hash_changes,
-        files_of_the_tables_are_gone,
-        the_challenger_says_nothing_of_its_data,
-        the_champion_says_nothing_of_its_data,
-        the_challenger_was_trained_on_its_holdout,
+        change_rows_of_the_holdout,
+        change_the_pinned_hash,
+        delete_files_of_a_table,
+        delete_provenance_of_the_challenger,
+        delete_provenance_of_the_champion,
+        train_the_challenger_on_its_holdout,
     ],
 )
-def test_a_holdout_that_cannot_be_trusted(gate: Gate, place: Place, fault: Callable[[Gate, Place], None]) -> None:
-    fault(gate, place)
+def test_a_changed_holdout_stops_the_promotion(
+    gate: Gate, environment: Environment, fault: Callable[[Gate, Environment], None]
+) -> None:
+    fault(gate, environment)
     with pytest.raises(HoldoutRefused, match=r"\n.*(training\.run --use-case people|on newer data)"):
         gate.promote()
     assert actions(gate) == BEFORE
-    require_sound(gate, 2)
+    require_consistent(gate, 2)
 
 
-def test_a_table_is_gone(gate: Gate, place: Place) -> None:
-    (place.warehouse / "gold/bodies").rename(place.warehouse / "elsewhere")
+def test_a_missing_table_stops_the_promotion(gate: Gate, environment: Environment) -> None:
+    (environment.warehouse / "gold/bodies").rename(environment.warehouse / "elsewhere")
     with pytest.raises(LakehouseError, match=r"gold\.bodies is not in the warehouse"):
         gate.promote()
-    require_sound(gate, 2)
+    require_consistent(gate, 2)
 
 
-def test_the_verdicts_file_is_not_what_was_written(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrote = MlflowClient.log_text
+def test_a_verdict_file_that_differs_stops_the_promotion(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_text = MlflowClient.log_text
     monkeypatch.setattr(
-        MlflowClient, "log_text", lambda self, run, text, file: wrote(self, run, text[: len(text) // 2], file)
+        MlflowClient, "log_text", lambda self, run, text, file: log_text(self, run, text[: len(text) // 2], file)
     )
-    with pytest.raises(VerdictUnwritten, match="what was read back is not what was written"):
+    with pytest.raises(VerdictNotWritten, match="the stored file differs from the written text"):
         promote(gate)
-    require_sound(gate, 2)
+    require_consistent(gate, 2)

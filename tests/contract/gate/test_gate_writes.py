@@ -1,5 +1,5 @@
-"""A command that is cut off at any of its writes, or beside another: it was done or not done at all, and the next
-command finishes it.
+"""Commands interrupted at each of their writes, or run concurrently: each is complete or has no effect, and the next
+command completes it.
 """
 
 import multiprocessing
@@ -16,100 +16,104 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from deployment.gate.gate import Gate
-from deployment.ledger.champion_change import ChampionMoved, ChangeUnfinished
+from deployment.ledger.champion_change import ChampionChanged, ChangeIncomplete
 from deployment.ledger.entries import Entry, PromotionBusy
 from deployment.ledger.history import History
 from lakehouse.errors import LakehouseError
-from tests.contract.gate import striking
+from tests.contract.gate import fault_injection
 from tests.contract.gate.commands import AFTER, COMMANDS, promote, promoting, refusing, run_until_killed
-from tests.contract.gate.crowned import BEFORE, require_sound
-from tests.contract.people import NAME, Place, actions, champion, opened
+from tests.contract.gate.consistency import BEFORE, require_consistent
+from tests.contract.people import NAME, Environment, actions, champion, opened_gate
 
 WRITES = {"promote": 13, "rollback": 8}
-STRUCK = [(command, write) for command, count in WRITES.items() for write in range(count)]
+FAULTS = [(command, write) for command, count in WRITES.items() for write in range(count)]
 
 
 @pytest.fixture
-def place(crowned: Place, tmp_path: Path) -> Place:
-    return crowned.copied(tmp_path)
+def environment(with_champion: Environment, tmp_path: Path) -> Environment:
+    return with_champion.copied(tmp_path)
 
 
-def require_either(gate: Gate, command: str) -> None:
-    """The command was done or not done at all, says the ledger once; and it can be run to its end."""
-    require_sound(gate, 2, AFTER[command])
+def require_all_or_nothing(gate: Gate, command: str) -> None:
+    """Assert that the command is complete and recorded once, or had no effect and can be repeated."""
+    require_consistent(gate, 2, AFTER[command])
     done = [("promoted", 2, 4)] if command == "promote" else [("rolled_back", 2, 1)]
     if champion(gate) == 2:
         assert actions(gate) == BEFORE
         COMMANDS[command](gate)
     assert actions(gate) == BEFORE + done
-    require_sound(gate, AFTER[command])
+    require_consistent(gate, AFTER[command])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_all_writes_of_a_command_are_struck_below(gate: Gate, command: str) -> None:
-    with striking.counted(gate) as (watched, writes):
-        COMMANDS[command](watched)
+def test_the_tests_below_cover_every_write(gate: Gate, command: str) -> None:
+    with fault_injection.counting_writes(gate) as (counted_gate, writes):
+        COMMANDS[command](counted_gate)
     assert len(writes.names) == WRITES[command], writes.names
 
 
-@pytest.mark.parametrize(("command", "write"), STRUCK)
-def test_a_write_that_fails(gate: Gate, command: str, write: int) -> None:
+@pytest.mark.parametrize(("command", "write"), FAULTS)
+def test_a_failing_write_leaves_all_or_nothing(gate: Gate, command: str, write: int) -> None:
     with pytest.raises((LakehouseError, MlflowException, OSError)):
-        COMMANDS[command](striking.struck(gate, striking.Writes(write, striking.fails)))
-    require_either(gate, command)
+        COMMANDS[command](
+            fault_injection.with_fault(gate, fault_injection.Writes(write, fault_injection.raise_error))
+        )
+    require_all_or_nothing(gate, command)
 
 
 @pytest.fixture(scope="module")
 def processes() -> Any:
-    """Processes that have imported everything, and opened nothing."""
+    """Fork server whose processes have all imports, but no open files."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.contract.gate.commands"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the server imports before it is told the path
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the server imports before it receives the path
         forkserver.ensure_running()
     return context
 
 
-@pytest.mark.parametrize(("command", "write"), STRUCK)
-def test_a_process_that_is_killed_before_a_write(place: Place, processes: Any, command: str, write: int) -> None:
-    process = processes.Process(target=run_until_killed, args=(place, command, write))
+@pytest.mark.parametrize(("command", "write"), FAULTS)
+def test_a_process_killed_before_a_write_leaves_all_or_nothing(
+    environment: Environment, processes: Any, command: str, write: int
+) -> None:
+    process = processes.Process(target=run_until_killed, args=(environment, command, write))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    with opened(place) as gate:
-        require_either(gate, command)
+    with opened_gate(environment) as gate:
+        require_all_or_nothing(gate, command)
 
 
-def test_two_promotions_at_once(place: Place, gate: Gate) -> None:
-    told: list[type[Exception] | None] = []
+def test_one_of_two_concurrent_promotions_succeeds(environment: Environment, gate: Gate) -> None:
+    results: list[type[Exception] | None] = []
     begin = threading.Barrier(2)
 
     def run(challenger: int) -> None:
-        uri = place.settings.tracking_uri
-        mine = place.gate(MlflowClient(uri, uri))
+        uri = environment.settings.tracking_uri
+        own_gate = environment.gate(MlflowClient(uri, uri))
         begin.wait()
         try:
-            with mine.alone():
-                mine.apply(promoting(challenger, 2))
-            told.append(None)
+            with own_gate.locked():
+                own_gate.apply(promoting(challenger, 2))
+            results.append(None)
         except LakehouseError as err:
-            told.append(type(err))
+            results.append(type(err))
 
     threads = [threading.Thread(target=run, args=(version,)) for version in (3, 4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told.count(None) == 1
-    assert set(told) - {None} <= {PromotionBusy, ChampionMoved}
-    require_sound(gate, 3, 4)
+    assert results.count(None) == 1
+    assert set(results) - {None} <= {PromotionBusy, ChampionChanged}
+    require_consistent(gate, 3, 4)
     assert [action for action, _, _ in actions(gate)] == ["promoted"] * 3
 
 
-class Overtaking:
-    """Another machine promotes version 3, unseen by the lock, just before this command says what it will write."""
+class ConcurrentPromotion:
+    """Promotes version 3 from another machine, outside the lock, before this command writes its pending entry."""
 
-    def __init__(self, gate: Gate, then: striking.Blow) -> None:
+    def __init__(self, gate: Gate, then: fault_injection.Fault) -> None:
         self.gate, self.then, self.done = gate, then, False
 
     def __call__(self, write: str) -> None:
@@ -120,50 +124,52 @@ class Overtaking:
             self.then(write)
 
 
-BEFORE_PENDING = 4  # two files of the verdict and its two tags
+BEFORE_PENDING = 4  # writes of the verdict: two files and two tags
 
 
-def test_a_command_that_was_overtaken_in_the_ledger_takes_its_champion_back(gate: Gate) -> None:
-    writes = striking.Writes(BEFORE_PENDING, Overtaking(gate, lambda _write: None))
-    with pytest.raises(PromotionBusy, match="it wrote the same entry of the ledger"):
-        striking.struck(gate, writes).apply(promoting(4, 2))
+def test_the_second_writer_of_an_entry_restores_the_champion_of_the_first(gate: Gate) -> None:
+    writes = fault_injection.Writes(BEFORE_PENDING, ConcurrentPromotion(gate, lambda _write: None))
+    with pytest.raises(PromotionBusy, match="it wrote the same ledger entry"):
+        fault_injection.with_fault(gate, writes).apply(promoting(4, 2))
     assert champion(gate) == 3
-    require_sound(gate, 3)
+    require_consistent(gate, 3)
     assert actions(gate) == [*BEFORE, ("promoted", 2, 3)]
 
 
-def test_a_command_that_was_overtaken_and_killed_leaves_the_champion_of_the_ledger(gate: Gate) -> None:
+def test_repair_restores_the_champion_of_the_ledger_after_a_killed_second_writer(gate: Gate) -> None:
     class Killed(Exception):
         pass
 
-    def dies(write: str) -> None:
+    def die(write: str) -> None:
         if gate.client.get_model_version_by_alias(NAME, "champion").version in {4, "4"}:
             raise Killed(write)
 
-    writes = striking.Writes(BEFORE_PENDING, Overtaking(gate, dies))
+    writes = fault_injection.Writes(BEFORE_PENDING, ConcurrentPromotion(gate, die))
     with pytest.raises(Killed):
-        striking.struck(gate, writes).apply(promoting(4, 2))
-    with gate.alone():
+        fault_injection.with_fault(gate, writes).apply(promoting(4, 2))
+    with gate.locked():
         pass
-    require_sound(gate, 3)
+    require_consistent(gate, 3)
     assert actions(gate) == [*BEFORE, ("promoted", 2, 3)]
 
 
-def test_a_refusal_that_is_cut_off_is_refused_again(gate: Gate) -> None:
+def test_an_interrupted_refusal_can_be_repeated(gate: Gate) -> None:
     for write in range(6):
         with pytest.raises((MlflowException, OSError, LakehouseError)):
-            striking.struck(gate, striking.Writes(write, striking.fails)).apply(refusing(4, 2))
-        require_sound(gate, 2)
+            fault_injection.with_fault(gate, fault_injection.Writes(write, fault_injection.raise_error)).apply(
+                refusing(4, 2)
+            )
+        require_consistent(gate, 2)
     gate.apply(refusing(4, 2))
     assert actions(gate)[-1] == ("refused", 2, 2)
 
 
-def test_what_is_unfinished_is_told_with_the_command_that_finishes_it(gate: Gate) -> None:
+def test_an_incomplete_change_has_a_hint_to_repair(gate: Gate) -> None:
     with pytest.raises(
-        ChangeUnfinished, match=r"version 4 .* is the champion.*(?s:.*)verify --use-case people --repair"
+        ChangeIncomplete, match=r"version 4 .* is the champion.*(?s:.*)verify --use-case people --repair"
     ):
-        promote(striking.struck(gate, striking.Writes(6, striking.fails)))
-    found: Entry = History(gate.ledger.entries(NAME)).entries[-1]
-    assert found.to_version == 2
-    require_sound(gate, 4)
+        promote(fault_injection.with_fault(gate, fault_injection.Writes(6, fault_injection.raise_error)))
+    last: Entry = History(gate.ledger.entries(NAME)).entries[-1]
+    assert last.to_version == 2
+    require_consistent(gate, 4)
     assert actions(gate)[-1] == ("promoted", 2, 4)

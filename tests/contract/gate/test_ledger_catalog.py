@@ -1,4 +1,4 @@
-"""The ledger as a table of a catalogue: of Unity Catalog managed, on the engine at hand at a place of the test."""
+"""The ledger as a catalog table, on the local engine instead of Unity Catalog."""
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployment.ledger.catalog import SCHEMA, CatalogLedger, CatalogRefused
-from deployment.ledger.entries import Entry, Ledger, LedgerBroken, PromotionBusy, following
+from deployment.ledger.entries import Entry, Ledger, LedgerBroken, PromotionBusy, chained
 from deployment.ledger.folder import SCHEMA as FOLDER_SCHEMA
 from lakehouse.session import new_session
 
@@ -19,8 +19,8 @@ FIRST = Entry(1, NOON, "me", "promoted", "term_deposit", 1, None, 1, "f" * 64, "
 def home(tmp_path: Path) -> CatalogLedger:
     session = new_session()
     session.sql("CREATE SCHEMA IF NOT EXISTS deployment").collect()
-    place = f"USING delta LOCATION '{tmp_path / 'ledger'}'"
-    session.sql(f"CREATE TABLE deployment.ledger ({SCHEMA}) {place}").collect()
+    location = f"USING delta LOCATION '{tmp_path / 'ledger'}'"
+    session.sql(f"CREATE TABLE deployment.ledger ({SCHEMA}) {location}").collect()
     return CatalogLedger(session, "deployment.ledger")
 
 
@@ -28,21 +28,21 @@ def test_both_homes_have_the_same_columns() -> None:
     assert [column.split()[0] for column in SCHEMA.split(", ")] == FOLDER_SCHEMA.names
 
 
-def test_entries_come_back_in_order_by_use_case(home: CatalogLedger) -> None:
+def test_entries_are_read_in_order_by_use_case(home: CatalogLedger) -> None:
     ledger = Ledger(home)
     assert ledger.entries("term_deposit") == []
     written: list[Entry] = []
     for hour in range(3):
-        written.append(following(written, replace(FIRST, at=NOON + timedelta(hours=hour), to_version=hour + 1)))
+        written.append(chained(written, replace(FIRST, at=NOON + timedelta(hours=hour), to_version=hour + 1)))
         ledger.append(written[-1])
     ledger.append(replace(FIRST, use_case="churn"))
     assert ledger.entries("term_deposit") == written
     assert len(ledger.entries("churn")) == 1
-    with home.claim("term_deposit"), pytest.raises(LedgerBroken):
+    with home.lock("term_deposit"), pytest.raises(LedgerBroken):
         ledger.append(written[-1])
 
 
-def test_of_two_that_write_the_same_number_the_second_is_told(home: CatalogLedger) -> None:
+def test_the_second_writer_of_a_number_is_refused(home: CatalogLedger) -> None:
     Ledger(home).append(FIRST)
     other = replace(FIRST, reason="another command's")
     with pytest.raises(PromotionBusy):
@@ -50,12 +50,12 @@ def test_of_two_that_write_the_same_number_the_second_is_told(home: CatalogLedge
     assert Ledger(home).entries("term_deposit") == [FIRST]
 
 
-def test_what_cannot_be_made_is_told_beforehand(home: CatalogLedger) -> None:
+def test_a_table_that_cannot_be_created_or_written_is_reported(home: CatalogLedger) -> None:
     with pytest.raises(CatalogRefused, match=r"the ledger nowhere\.ledger\.x cannot be written to"):
         replace(home, table="nowhere.ledger.x").require_writable()
     with pytest.raises(CatalogRefused):
         replace(home, table="deployment.other").add(asdict(FIRST) | {"digest": FIRST.digest})
 
 
-def test_a_table_that_is_not_there_has_no_entries(home: CatalogLedger) -> None:
+def test_a_missing_table_has_no_entries(home: CatalogLedger) -> None:
     assert replace(home, table="deployment.other").rows("term_deposit") == []

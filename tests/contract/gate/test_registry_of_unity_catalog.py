@@ -1,4 +1,4 @@
-"""The gate on a registry that searches as Unity Catalog does: no model by its name, and versions without tags."""
+"""The gate on a registry like Unity Catalog: no search by model name, and search results without tags."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from deployment.gate.audit import audit
 from deployment.gate.gate import Gate
 from deployment.ledger.history import History
 from tests.contract.gate.commands import promoting
-from tests.contract.people import NAME, Place, actions, champion, opened
+from tests.contract.people import NAME, Environment, actions, champion, opened_gate
 from training.registry.versions import model_of, newest_version, versions_of
 
 FULL_NAME = f"main.models.{NAME}"
@@ -23,7 +23,7 @@ FULL_NAME = f"main.models.{NAME}"
 
 @dataclass(frozen=True)
 class UnityCatalog:
-    """What differs from MLflow's own registry; the rest is asked of that."""
+    """MLflow registry with the differences of Unity Catalog."""
 
     inner: MlflowClient
 
@@ -49,8 +49,8 @@ class UnityCatalog:
 
 
 @pytest.fixture
-def gate(template: Place, tmp_path: Path) -> Iterator[Gate]:
-    with opened(template.copied(tmp_path)) as found:
+def gate(template: Environment, tmp_path: Path) -> Iterator[Gate]:
+    with opened_gate(template.copied(tmp_path)) as found:
         client: Any = UnityCatalog(found.client)
         yield Gate(found.use_case, client, found.store, found.ledger)
 
@@ -63,14 +63,14 @@ def test_versions_are_found_with_their_tags(gate: Gate) -> None:
     assert int(newest.version) == 4
 
 
-def test_a_model_that_there_is_not_has_no_versions(gate: Gate) -> None:
+def test_a_missing_model_has_no_versions(gate: Gate) -> None:
     assert model_of(gate.client, "never_trained") is None
     assert versions_of(gate.client, "never_trained") == []
 
 
-def test_a_champion_is_made_and_rolled_back(gate: Gate) -> None:
+def test_a_champion_is_promoted_and_rolled_back(gate: Gate) -> None:
     for version, before in ((1, None), (2, 1)):
-        with gate.alone():
+        with gate.locked():
             gate.apply(promoting(version, before))
     assert gate.rollback(None, "complaints") == 1
     assert champion(gate) == 1

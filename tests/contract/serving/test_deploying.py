@@ -1,4 +1,4 @@
-"""Deploying against a real server, swaps and failures under load included."""
+"""Deployment to a real server, including swaps and failures under load."""
 
 import asyncio
 import os
@@ -12,9 +12,9 @@ import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 
-from benchmarks.harness.changes import changes, check, while_changing
+from benchmarks.harness.changes import changes, check_responses, while_changing
 from benchmarks.harness.load import count
-from deployment.commands.serve import serve_detached
+from deployment.commands.detached import serve_detached
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.state import EndpointState
 from deployment.model_server.http.auth import read_token
@@ -28,18 +28,18 @@ from tests.ports import free_port
 ROWS = [{"age": 50}]
 
 
-def test_deploy_creates_then_updates_and_tells_what_is_served(client: WorkspaceClient) -> None:
+def test_deploy_creates_or_updates_an_endpoint_and_returns_its_traffic(client: WorkspaceClient) -> None:
     first = endpoint_client.deploy(client, "deploy", "term_deposit", 1)
     assert first == EndpointState("deploy", 1, {1: 100})
     assert endpoint_client.deploy(client, "deploy", "term_deposit", 1) == first, (
-        "what is served already is not loaded again"
+        "a version already served is not loaded again"
     )
     assert endpoint_client.deploy(client, "deploy", "term_deposit", 2).traffic == {2: 100}
-    assert endpoint_client.answer(client, "deploy", ROWS) == [{"version": 2, "probability": 0.5}]
+    assert endpoint_client.predict(client, "deploy", ROWS) == [{"version": 2, "probability": 0.5}]
     assert endpoint_client.shift(client, "deploy", "term_deposit", {2: 75, 1: 25}).traffic == {1: 25, 2: 75}
     assert endpoint_client.served_versions(client, "deploy") == {1: 25, 2: 75}
-    answered = {endpoint_client.answer(client, "deploy", ROWS)[0]["version"] for _ in range(100)}
-    assert answered == {1, 2}
+    versions = {endpoint_client.predict(client, "deploy", ROWS)[0]["version"] for _ in range(100)}
+    assert versions == {1, 2}
 
 
 def test_no_request_fails_while_an_endpoint_changes(client: WorkspaceClient, server: ServerSettings) -> None:
@@ -47,44 +47,44 @@ def test_no_request_fails_while_an_endpoint_changes(client: WorkspaceClient, ser
     url = f"{server.url}/serving-endpoints/changing/invocations"
     headers = {"authorization": f"Bearer {read_token(server.data_token_file)}"}
     steps = changes(client, "changing", "term_deposit", 1, 2)
-    asked = {"dataframe_records": ROWS}
-    found, made = asyncio.run(while_changing(steps, lambda turns: count(url, headers, asked, turns, 4)))
-    check(found, ["term_deposit-1", "term_deposit-2"])
+    body = {"dataframe_records": ROWS}
+    found, made = asyncio.run(while_changing(steps, lambda turns: count(url, headers, body, turns, 4)))
+    check_responses(found, ["term_deposit-1", "term_deposit-2"])
     assert made == dict.fromkeys(["canary", "shift", "swap", "scale", "rollback"], 1)
     assert endpoint_client.served_versions(client, "changing") == {1: 100}
 
 
 @pytest.mark.parametrize(
-    ("model", "version", "says"),
+    ("model", "version", "message"),
     [
         ("term_deposit", 3, "no weights"),
         ("refusing", 1, "it refuses its own golden"),
         ("drifted", 1, "answered .*'version': 1"),
     ],
 )
-def test_a_version_that_cannot_be_served_leaves_the_old_one(
-    client: WorkspaceClient, model: str, version: int, says: str
+def test_a_version_that_cannot_be_served_leaves_the_earlier_one(
+    client: WorkspaceClient, model: str, version: int, message: str
 ) -> None:
     endpoint = f"broken-{model}"
     endpoint_client.deploy(client, endpoint, "term_deposit", 1)
-    with pytest.raises(endpoint_client.DeploymentFailed, match=f"{model}-{version}: .*{says}"):
+    with pytest.raises(endpoint_client.DeploymentFailed, match=f"{model}-{version}: .*{message}"):
         endpoint_client.deploy(client, endpoint, model, version)
-    assert endpoint_client.answer(client, endpoint, ROWS) == [{"version": 1, "probability": 0.5}]
+    assert endpoint_client.predict(client, endpoint, ROWS) == [{"version": 1, "probability": 0.5}]
     assert endpoint_client.served_versions(client, endpoint) == {1: 100}
     assert endpoint_client.deploy(client, endpoint, "term_deposit", 2).traffic == {2: 100}
 
 
-def test_a_first_version_that_is_not_registered_is_told(client: WorkspaceClient) -> None:
+def test_a_missing_first_version_is_reported(client: WorkspaceClient) -> None:
     with pytest.raises(endpoint_client.DeploymentFailed, match=r"version=77\) not found"):
         endpoint_client.deploy(client, "missing", "term_deposit", 77)
     with pytest.raises(endpoint_client.ServingRefused, match="not ready"):
-        endpoint_client.answer(client, "missing", ROWS)
+        endpoint_client.predict(client, "missing", ROWS)
 
 
-def test_a_refused_request_names_row_and_field(client: WorkspaceClient) -> None:
+def test_a_rejected_request_names_row_and_field(client: WorkspaceClient) -> None:
     endpoint_client.deploy(client, "refusals", "term_deposit", 1)
     with pytest.raises(endpoint_client.ServingRefused, match="row 1, field 'age': expected a whole number, got '50'"):
-        endpoint_client.answer(client, "refusals", [{"age": 50}, {"age": "50"}])
+        endpoint_client.predict(client, "refusals", [{"age": 50}, {"age": "50"}])
     with pytest.raises(endpoint_client.ServingRefused, match="does not exist"):
         endpoint_client.served_versions(client, "nowhere")
 
@@ -97,39 +97,39 @@ def test_a_restart_restores_the_endpoints(start: Callable[[], ServerSettings]) -
     assert server_process.stop(settings) is False
     settings = start()
     client = endpoint_client.connect(settings.url, read_token(settings.token_file))
-    assert endpoint_client.answer(client, "kept", ROWS) == [{"version": 2, "probability": 0.5}]
+    assert endpoint_client.predict(client, "kept", ROWS) == [{"version": 2, "probability": 0.5}]
     assert endpoint_client.served_versions(client, "kept") == {2: 100}
 
 
-def test_a_server_that_crashes_is_started_again(start: Callable[[], ServerSettings]) -> None:
+def test_a_crashed_server_is_restarted(start: Callable[[], ServerSettings]) -> None:
     settings = start()
     client = endpoint_client.connect(settings.url, read_token(settings.token_file))
     endpoint_client.deploy(client, "crashing", "term_deposit", 2)
-    kept = server_process.running(settings)
-    assert kept
-    os.kill(worker_of(kept.pid), signal.SIGKILL)
-    assert endpoint_client.answer(client, "crashing", ROWS) == [{"version": 2, "probability": 0.5}], "the SDK waits"
-    assert server_process.running(settings) == kept
+    before = server_process.running(settings)
+    assert before
+    os.kill(worker_of(before.pid), signal.SIGKILL)
+    assert endpoint_client.predict(client, "crashing", ROWS) == [{"version": 2, "probability": 0.5}], "the SDK waits"
+    assert server_process.running(settings) == before
     assert "died of signal 9, and is started again" in settings.log_file.read_text()
-    worker = worker_of(kept.pid)
-    os.kill(kept.pid, signal.SIGKILL)
-    assert becomes(lambda: started_at(worker) is None), "nothing outlives its keeper"
+    worker = worker_of(before.pid)
+    os.kill(before.pid, signal.SIGKILL)
+    assert becomes_true(lambda: started_at(worker) is None), "the worker ends with its supervisor"
 
 
 def worker_of(pid: int) -> int:
-    """The process that a detached server serves with."""
+    """Worker process of a detached server."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
-def becomes(condition: Callable[[], object], seconds: float = 60) -> bool:
-    """Whether it holds before the time is up."""
+def becomes_true(condition: Callable[[], object], seconds: float = 60) -> bool:
+    """Return True if the condition becomes true in time."""
     deadline = time.monotonic() + seconds
     while not (held := bool(condition())) and time.monotonic() < deadline:
         time.sleep(0.01)
     return held
 
 
-def test_a_detached_server_is_found_and_refuses_a_second(server: ServerSettings, tmp_path: Path) -> None:
+def test_a_second_detached_server_is_refused(server: ServerSettings, tmp_path: Path) -> None:
     found = server_process.running(server)
     assert found and found.url == server.url and found.log_file.is_file()
     assert read_token(found.token_file) not in Path(f"/proc/{found.pid}/cmdline").read_text()
@@ -141,13 +141,13 @@ def test_a_detached_server_is_found_and_refuses_a_second(server: ServerSettings,
         server_process.serve_detached(elsewhere)
 
 
-def test_a_server_that_runs_is_used_again_but_at_no_other_port(
+def test_a_running_server_is_reused_unless_another_port_is_requested(
     server: ServerSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = replace(Settings.from_environment(), project=server.state.parent)
     for port in (None, server.port):
         serve_detached(None, settings, port)
-        assert f"answers at {server.url}" in capsys.readouterr().out
+        assert f"ready at {server.url}" in capsys.readouterr().out
     with pytest.raises(server_process.AlreadyServing, match=f"at {server.url}"):
         serve_detached(None, settings, free_port())
 
@@ -162,7 +162,7 @@ def test_a_server_that_cannot_start_shows_its_log(server: ServerSettings, tmp_pa
     assert server_process.running(damaged) is None
 
 
-def test_nothing_of_the_environment_disturbs_a_local_connection(
+def test_environment_and_profiles_do_not_affect_a_local_connection(
     server: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for attribute in Config.attributes():
@@ -175,6 +175,6 @@ def test_nothing_of_the_environment_disturbs_a_local_connection(
     assert isinstance(list(client.serving_endpoints.list()), list)
 
 
-def test_a_server_that_is_down_is_told_at_once() -> None:
+def test_a_server_that_is_down_is_reported_at_once() -> None:
     with pytest.raises(endpoint_client.ServingUnreachable, match=r"deployment\.run serve --detach"):
         endpoint_client.connect("http://127.0.0.1:9", "token")

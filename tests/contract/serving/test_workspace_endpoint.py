@@ -1,4 +1,4 @@
-"""The endpoint of a workspace follows the champion: the commands, against the real client's signatures."""
+"""Commands that update the endpoint of a workspace, with a fake of the SDK client that checks signatures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ from deployment.ledger.folder import FolderLedger
 from deployment.run import main
 from lakehouse.settings import Settings
 from lakehouse.warehouse import Warehouse
-from tests.contract.people import NAME, USE_CASE, Place, champion, command, let_challenge
+from tests.contract.people import NAME, USE_CASE, Environment, champion, command, set_challenger
 from training.registry.versions import CHAMPION
 
 Run = Callable[..., str]
@@ -41,7 +41,7 @@ def endpoint(version: int, model: str = NAME, update: str = "NOT_UPDATING") -> S
 
 
 class Workspace:
-    """Its serving endpoints: what the client is asked, and what it then finds."""
+    """Fake of a workspace and its serving endpoints."""
 
     def __init__(self) -> None:
         self.endpoints: Any = create_autospec(ServingEndpointsExt, instance=True)
@@ -49,93 +49,95 @@ class Workspace:
         self.client.serving_endpoints = self.endpoints
         self.endpoints.get.side_effect = NotFound(f"no endpoint {NAME}")
         self.endpoints.update_config.side_effect = self._updated
-        self.endpoints.create.side_effect = lambda _name, config: self.has(endpoint(1))
+        self.endpoints.create.side_effect = lambda _name, config: self.set_endpoint(endpoint(1))
 
-    def has(self, found: ServingEndpointDetailed) -> None:
+    def set_endpoint(self, found: ServingEndpointDetailed) -> None:
         self.endpoints.get.side_effect = None
         self.endpoints.get.return_value = found
 
     @property
     def updates(self) -> list[ServedEntityInput]:
-        """The one entity of each update."""
-        told = [call.kwargs["served_entities"] for call in self.endpoints.update_config.call_args_list]
-        return [cast(ServedEntityInput, entity) for (entity,) in told]
+        """Served entity of each update."""
+        entities = [call.kwargs["served_entities"] for call in self.endpoints.update_config.call_args_list]
+        return [cast(ServedEntityInput, entity) for (entity,) in entities]
 
     def _updated(self, _name: str, served_entities: list[ServedEntityInput], **_: object) -> None:
-        self.has(endpoint(int(served_entities[0].entity_version or 0)))
+        self.set_endpoint(endpoint(int(served_entities[0].entity_version or 0)))
 
 
 @pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    found = Workspace()
-    monkeypatch.setattr(endpoint_client, "WorkspaceClient", lambda: found.client)
-    return found
+def fake_workspace(monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    fake = Workspace()
+    monkeypatch.setattr(endpoint_client, "WorkspaceClient", lambda: fake.client)
+    return fake
 
 
 @pytest.fixture
-def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in the home of the workspace, whose tables and ledger are folders here."""
+def run(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in the home databricks, with tables and ledger in local folders."""
     monkeypatch.setenv("FEATURE_STORE", "databricks")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.settings.tracking_uri)
-    monkeypatch.setattr(open_gate, "open_store", lambda _settings: place.store())
-    monkeypatch.setattr(open_gate, "open_ledger", lambda _settings: Ledger(FolderLedger(Warehouse(place.warehouse))))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", environment.settings.tracking_uri)
+    monkeypatch.setattr(open_gate, "open_store", lambda _settings: environment.store())
+    monkeypatch.setattr(
+        open_gate, "open_ledger", lambda _settings: Ledger(FolderLedger(Warehouse(environment.warehouse)))
+    )
     monkeypatch.setattr(open_gate, "load", lambda _name: USE_CASE)
     monkeypatch.setattr(workspace, "load", lambda _name: USE_CASE)
     return command
 
 
-def test_the_endpoint_follows_promotion_and_rollback_and_only_serve_makes_one(
-    gate: Gate, there: Workspace, run: Run
+def test_promotion_and_rollback_update_the_endpoint_and_only_serve_creates_it(
+    gate: Gate, fake_workspace: Workspace, run: Run
 ) -> None:
     assert f"{NAME} has no champion to serve" in run("serve", exits=1)
-    let_challenge(gate, 1)
-    told = run("promote")
-    assert "Version 1 is the champion." in told
-    assert f"The workspace has no endpoint '{NAME}' that could follow" in told
-    assert RETRY in told
-    there.endpoints.create.assert_not_called()
+    set_challenger(gate, 1)
+    output = run("promote")
+    assert "Version 1 is the champion\n" in output
+    assert f"The workspace has no endpoint '{NAME}' to update" in output
+    assert RETRY in output
+    fake_workspace.endpoints.create.assert_not_called()
     assert f"Endpoint {NAME} serves version 1 (100 %)" in run("serve")
-    made = there.endpoints.create.call_args.kwargs["config"].served_entities[0]
-    assert (made.entity_name, made.entity_version, made.workload_size) == (NAME, "1", "Small")
-    let_challenge(gate, 2)
+    created = fake_workspace.endpoints.create.call_args.kwargs["config"].served_entities[0]
+    assert (created.entity_name, created.entity_version, created.workload_size) == (NAME, "1", "Small")
+    set_challenger(gate, 2)
     assert f"Endpoint {NAME} serves version 2 (100 %)" in run("promote")
     assert f"Endpoint {NAME} serves version 1 (100 %)" in run("rollback", "--reason", "complaints")
-    assert [each.entity_version for each in there.updates] == ["2", "1"]
-    # What somebody has set in the workspace stays as it is.
-    kept = {(each.workload_size, each.scale_to_zero_enabled) for each in there.updates}
+    assert [each.entity_version for each in fake_workspace.updates] == ["2", "1"]
+    # Settings made in the workspace are preserved.
+    kept = {(each.workload_size, each.scale_to_zero_enabled) for each in fake_workspace.updates}
     assert kept == {("Large", True)}
-    assert all(each.environment_vars == {"REGION": "eu"} for each in there.updates)
+    assert all(each.environment_vars == {"REGION": "eu"} for each in fake_workspace.updates)
 
 
-def test_where_an_update_is_refused_the_alias_stands_and_the_command_to_repeat_is_told(
-    gate: Gate, there: Workspace, run: Run
+def test_a_rejected_update_keeps_the_champion_and_names_the_command_to_repeat(
+    gate: Gate, fake_workspace: Workspace, run: Run
 ) -> None:
-    there.has(endpoint(4))
-    there.endpoints.update_config.side_effect = ResourceConflict("an update is in progress")
-    let_challenge(gate, 1)
-    told = run("promote", exits=1)
+    fake_workspace.set_endpoint(endpoint(4))
+    fake_workspace.endpoints.update_config.side_effect = ResourceConflict("an update is in progress")
+    set_challenger(gate, 1)
+    output = run("promote", exits=1)
     assert champion(gate) == 1
-    assert "version 1 is the champion, and the endpoint 'people' still serves what it served before" in told
-    assert "an update is in progress" in told
-    there.endpoints.update_config.side_effect = there._updated
+    assert "version 1 is the champion, but the endpoint 'people' still serves the earlier version" in output
+    assert "an update is in progress" in output
+    fake_workspace.endpoints.update_config.side_effect = fake_workspace._updated
     assert f"Endpoint {NAME} serves version 1 (100 %)" in run("serve")
 
 
-def test_an_endpoint_of_another_model_is_left_alone(gate: Gate, there: Workspace, run: Run) -> None:
-    there.has(endpoint(1, "main.models.weather"))
+def test_an_endpoint_of_another_model_stays_unchanged(gate: Gate, fake_workspace: Workspace, run: Run) -> None:
+    fake_workspace.set_endpoint(endpoint(1, "main.models.weather"))
     gate.client.set_registered_model_alias(NAME, CHAMPION, "1")
-    with pytest.raises(EndpointBehind, match=f"'{NAME}' serves main.models.weather, and not {NAME} alone"):
+    with pytest.raises(EndpointBehind, match=f"'{NAME}' serves main.models.weather, not only {NAME}"):
         open_gate.follow(USE_CASE, 1, Settings.from_environment())
-    there.endpoints.update_config.assert_not_called()
+    fake_workspace.endpoints.update_config.assert_not_called()
 
 
-def test_without_a_workspace_to_be_found_that_is_told(
+def test_a_missing_workspace_is_reported(
     gate: Gate, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(EndpointBehind, match=r"still serves what it served before: .*auth"):
+    with pytest.raises(EndpointBehind, match=r"still serves the earlier version: .*auth"):
         open_gate.follow(USE_CASE, 1, Settings.from_environment())
 
 
-def test_a_workspace_serves_no_server_alone(run: Run) -> None:
+def test_serve_without_a_use_case_is_refused_in_a_workspace(run: Run) -> None:
     assert CliRunner().invoke(main, ["serve"]).exit_code == 2

@@ -1,4 +1,4 @@
-"""The rows that two versions are judged on: the pinned ones, unseen by both, or none."""
+"""The pinned holdout: rebuilt exactly, without training rows of either version; and loaded versions that score it."""
 
 import shutil
 from dataclasses import replace
@@ -13,21 +13,22 @@ import pyarrow as pa
 import pytest
 from mlflow.entities.model_registry import ModelVersion
 
-from deployment.gate.holdout import Holdout, HoldoutRefused, rebuild, unseen
-from deployment.gate.loaded_version import ANSWERS, WARM_UP, LoadedVersion, VersionBroken
+from deployment.gate.holdout import Holdout, HoldoutRefused, exclude_seen, rebuild
+from deployment.gate.loaded_version import RESPONSES, WARM_UP, LoadedVersion, VersionBroken
 from scoring.digest import DIGEST, digest
 from scoring.pyfunc import ScoringModel
-from scoring.scorer import Answering, Scorer
+from scoring.scorer import ResponseFormat, Scorer
+from scoring.tasks import MULTICLASS
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.shelf import Shelf, use_case
 from training.frame import splits
 from training.frame.build import load_frame
 from training.frame.provenance import Provenance, provenance
-from training.frame.splits import hashed_below
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
 from training.space.space import Params
 from training.use_case.promotion import GuardLimits
+from training.use_case.split import hashed_below
 from training.use_case.use_case import UseCase
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -69,7 +70,7 @@ def test_the_holdout_is_the_pinned_rows() -> None:
 def test_the_holdout_is_read_at_the_pinned_versions() -> None:
     shelf, sources = store(), {"gold.labels": 0, "gold.people": 3}
     rows = rebuild(USE_CASE, version("2", replace(pinned(), sources=sources)), shelf)
-    assert shelf.asked == {"gold.people": 3}
+    assert shelf.requested == {"gold.people": 3}
     assert rows.rows.sources == sources
 
 
@@ -82,7 +83,7 @@ def test_a_holdout_that_has_changed_is_refused(changed: Shelf) -> None:
         rebuild(USE_CASE, version("2", pinned()), changed)
 
 
-def test_what_changed_before_the_holdout_does_not_matter() -> None:
+def test_changes_before_the_holdout_are_ignored() -> None:
     rows = store().joined.to_pydict()
     before = Shelf(pa.table(rows | {"height": [9.0, *rows["height"][1:]]}), {"gold.people": ["height"]})
     assert rebuild(USE_CASE, version("2", pinned()), before).fingerprint == pinned().holdout_fingerprint
@@ -93,21 +94,23 @@ def holdout_of(challenger: ModelVersion) -> Holdout:
 
 
 @pytest.mark.parametrize(("days", "left"), [(-1, 4), (0, 3), (1, 2), (2, 1)])
-def test_rows_that_the_champion_was_trained_on_are_left_out(days: int, left: int) -> None:
+def test_training_rows_of_the_champion_are_excluded(days: int, left: int) -> None:
     challenger = version("2", pinned())
     champion = version("1", replace(pinned(), last=pinned().holdout_from + timedelta(days=days)))
-    found = unseen(holdout_of(challenger), champion, challenger, "exclude")
-    assert (len(found.rows), found.excluded) == (left, 4 - left)
-    assert found.fingerprint == found.rows.fingerprint()
-    assert (found.fingerprint == pinned().holdout_fingerprint) == (left == 4)
+    unseen = exclude_seen(holdout_of(challenger), champion, challenger, "exclude")
+    assert (len(unseen.rows), unseen.excluded) == (left, 4 - left)
+    assert unseen.fingerprint == unseen.rows.fingerprint()
+    assert (unseen.fingerprint == pinned().holdout_fingerprint) == (left == 4)
 
 
 @pytest.mark.parametrize(("overlap", "days"), [("refuse", 0), ("refuse", 3), ("exclude", 3)])
-def test_an_overlap_that_is_refused_or_leaves_nothing(overlap: Literal["exclude", "refuse"], days: int) -> None:
+def test_an_overlap_is_refused_by_policy_or_without_remaining_rows(
+    overlap: Literal["exclude", "refuse"], days: int
+) -> None:
     challenger = version("2", pinned())
     champion = version("1", replace(pinned(), last=pinned().holdout_from + timedelta(days=days)))
     with pytest.raises(HoldoutRefused, match=r"(?s)version 1 was trained on rows up to 2020-01.*newer data"):
-        unseen(holdout_of(challenger), champion, challenger, overlap)
+        exclude_seen(holdout_of(challenger), champion, challenger, overlap)
 
 
 def test_a_challenger_that_was_trained_on_its_own_holdout_is_refused() -> None:
@@ -119,7 +122,7 @@ def test_a_challenger_that_was_trained_on_its_own_holdout_is_refused() -> None:
     ("trained", "some_left"),
     [(None, False), (0.5, True), (0.3, True), (0.1, True)],
 )
-def test_of_a_holdout_of_entities_those_that_the_champion_held_out_too_are_left(
+def test_a_holdout_by_entity_keeps_the_entities_that_both_versions_held_out(
     trained: float | None, some_left: bool
 ) -> None:
     rows = alternating(400)
@@ -129,11 +132,11 @@ def test_of_a_holdout_of_entities_those_that_the_champion_held_out_too_are_left(
     champion = version("1", replace(pinned(), holdout_entities=trained, last=datetime(2030, 1, 1, tzinfo=UTC)))
     if not some_left:
         with pytest.raises(HoldoutRefused):
-            unseen(entities, champion, challenger, "exclude")
+            exclude_seen(entities, champion, challenger, "exclude")
         return
-    found = unseen(entities, champion, challenger, "exclude")
+    unseen = exclude_seen(entities, champion, challenger, "exclude")
     expected = hashed_below(rows.keys, min(trained or 0, 0.3)).sum()
-    assert len(found.rows) == expected > 0
+    assert len(unseen.rows) == expected > 0
 
 
 def test_slices_are_columns_of_the_holdout() -> None:
@@ -141,7 +144,7 @@ def test_slices_are_columns_of_the_holdout() -> None:
     sliced = with_slices("height")
     assert rows.as_rows(sliced).slices["height"].tolist() == [1.0, 1.0, 1.0, 1.5]
     assert rows.as_rows(sliced).fingerprint == pinned().holdout_fingerprint
-    with pytest.raises(HoldoutRefused, match=r"no column 'weight' to cut slices by\. Did you mean 'height'"):
+    with pytest.raises(HoldoutRefused, match=r"no column 'weight' for slices\. Did you mean 'height'"):
         rows.as_rows(with_slices("weight"))
 
 
@@ -151,70 +154,72 @@ def with_slices(column: str) -> UseCase:
 
 
 def registered(monkeypatch: pytest.MonkeyPatch, folder: Path, model: object) -> list[str]:
-    """Let the registry hold one model; the addresses that it was asked for."""
-    asked: list[str] = []
+    """Replace the registry by one model; return the list of requested URIs."""
+    requested: list[str] = []
     metadata = SimpleNamespace(get_input_schema=lambda: None, metadata=None)
 
     def download(artifact_uri: str, dst_path: str) -> str:
-        asked.append(artifact_uri)
+        requested.append(artifact_uri)
         return shutil.copytree(folder, dst_path, dirs_exist_ok=True)
 
     loaded = SimpleNamespace(unwrap_python_model=lambda: model, metadata=metadata)
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
     monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda _path: loaded)
-    return asked
+    return requested
 
 
-def vouched(number: str, folder: Path) -> ModelVersion:
-    """A version whose files are those in the folder."""
+def registered_version(number: str, folder: Path) -> ModelVersion:
+    """Version with the digest of the files in the folder."""
     return cast(ModelVersion, SimpleNamespace(name="people", version=number, tags={DIGEST: digest(folder)}))
 
 
 def test_a_version_scores_the_features_of_the_holdout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rows = alternating(60)
     model = ScoringModel()
-    model.scorer = Scorer(fit(Candidate("logistic_regression", PARAMS), rows, 0), ENCODER, Answering(("label",), 0.5))
+    model.scorer = Scorer(
+        fit(Candidate("logistic_regression", PARAMS), rows, 0), ENCODER, ResponseFormat(("label",), 0.5)
+    )
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "run.py").write_text("not counted")
     (tmp_path / "model").write_bytes(bytes(2_500_000))
-    asked = registered(monkeypatch, tmp_path, model)
-    scores = LoadedVersion.load(vouched("7", tmp_path)).scores(Holdout(rows, "hash"), GuardLimits())
-    assert (scores.version, scores.holdout, asked) == (7, "hash", ["models:/people/7"])
+    requested = registered(monkeypatch, tmp_path, model)
+    scores = LoadedVersion.load(registered_version("7", tmp_path)).scores(Holdout(rows, "hash"), GuardLimits())
+    assert (scores.version, scores.holdout, requested) == (7, "hash", ["models:/people/7"])
     assert (scores.measured.size_mb, scores.measured.p99_ms, scores.measured.inputs) == (2.5, None, None)
-    np.testing.assert_array_equal(scores.predicted, model.scorer.predicted(rows.features))
+    np.testing.assert_array_equal(scores.predicted, model.scorer.predict(rows.features))
 
 
-def test_the_time_of_an_answer_is_the_99th_percentile_after_a_warm_up() -> None:
+def test_the_latency_is_the_99th_percentile_after_a_warm_up() -> None:
     times = iter(range(10**6))
-    ticks = iter([9.0] * WARM_UP + [float(place) for place in range(ANSWERS)])
+    ticks = iter([9.0] * WARM_UP + [float(place) for place in range(RESPONSES)])
 
     def clock() -> int:
-        """Each second call ends an answer that took as many milliseconds as `ticks` says."""
+        """Return 0 at the start of each prediction, and its duration from `ticks` in nanoseconds at the end."""
         return 0 if next(times) % 2 == 0 else int(next(ticks) * 1e6)
 
     scorer = cast(Scorer, SimpleNamespace(answer=lambda _records: [{"label": 1}]))
     golden = {"golden_request": {}, "golden_answer": {"label": 1}}
     assert LoadedVersion(version("7", pinned()), scorer, 0, None, golden).p99_ms(clock) == pytest.approx(
-        ANSWERS * 0.99, rel=0.01
+        RESPONSES * 0.99, rel=0.01
     )
 
 
-def test_a_model_of_another_kind_is_not_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_model_of_another_class_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     registered(monkeypatch, tmp_path, object())
     with pytest.raises(VersionBroken, match=r"version 7 .* is a object and no scoring model.*\n.*training\.run"):
-        LoadedVersion.load(vouched("7", tmp_path))
+        LoadedVersion.load(registered_version("7", tmp_path))
 
 
 @pytest.mark.parametrize("tags", [{}, {DIGEST: "0" * 64}])
-def test_files_that_the_registry_does_not_vouch_for_are_not_compared(
+def test_files_without_the_registered_digest_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tags: dict[str, str]
 ) -> None:
     registered(monkeypatch, tmp_path, ScoringModel())
-    with pytest.raises(VersionBroken, match=r"vouches for"):
+    with pytest.raises(VersionBroken, match=r"the registry has"):
         LoadedVersion.load(cast(ModelVersion, SimpleNamespace(name="people", version="7", tags=tags)))
 
 
-def test_a_version_that_needs_other_features_is_not_compared() -> None:
+def test_a_version_that_needs_missing_features_is_refused() -> None:
     scorer = cast(Scorer, SimpleNamespace(encoder=SimpleNamespace(features=("amount", "shoe_size"))))
     with pytest.raises(VersionBroken, match="it needs features that the tables lack: shoe_size"):
         LoadedVersion(version("7", pinned()), scorer, 0, None, {}).scores(
@@ -223,42 +228,42 @@ def test_a_version_that_needs_other_features_is_not_compared() -> None:
 
 
 def of_classes(*classes: str) -> LoadedVersion:
-    """A version that knows these classes, and is as sure of each as its letter says."""
-    sure = np.asarray([{"a": 0.7, "b": 0.2, "c": 0.1}[each] for each in classes])
+    """Version with these classes and a fixed probability for each."""
+    probabilities = np.asarray([{"a": 0.7, "b": 0.2, "c": 0.1}[each] for each in classes])
     scorer = SimpleNamespace(
         encoder=SimpleNamespace(features=("amount",)),
-        answering=Answering(("label",), 0.5, "multiclass", classes),
-        predicted=lambda features: np.tile(sure, (len(features["amount"]), 1)),
+        response_format=ResponseFormat(("label",), 0.5, MULTICLASS, classes),
+        predict=lambda features: np.tile(probabilities, (len(features["amount"]), 1)),
     )
     return LoadedVersion(version("7", pinned()), cast(Scorer, scorer), 0, None, {})
 
 
 @pytest.mark.parametrize("classes", [("a", "b", "c"), ("c", "a", "b"), ("b", "a", "c")])
-def test_classes_that_were_named_in_another_order_are_compared_by_their_names(classes: tuple[str, ...]) -> None:
-    rows = replace(alternating(20), task="multiclass", classes=("a", "b", "c", "d"))
+def test_classes_in_another_order_are_matched_by_name(classes: tuple[str, ...]) -> None:
+    rows = replace(alternating(20), task=MULTICLASS, classes=("a", "b", "c", "d"))
     scores = of_classes(*classes).scores(Holdout(rows, "hash"), GuardLimits())
     assert scores.predicted.tolist() == [[0.7, 0.2, 0.1, 0.0]] * 20
 
 
-def test_a_class_that_there_is_no_more_keeps_what_it_had() -> None:
-    rows = replace(alternating(20), task="multiclass", classes=("a", "b", "d"))
+def test_the_probability_of_a_removed_class_is_dropped() -> None:
+    rows = replace(alternating(20), task=MULTICLASS, classes=("a", "b", "d"))
     scores = of_classes("a", "b", "c").scores(Holdout(rows, "hash"), GuardLimits())
     np.testing.assert_allclose(scores.predicted.sum(axis=1), 0.9)
 
 
-def test_a_version_of_another_task_is_not_compared() -> None:
-    with pytest.raises(VersionBroken, match="it answers a multiclass task, and this is binary"):
+def test_a_version_of_another_task_is_refused() -> None:
+    with pytest.raises(VersionBroken, match="its task is multiclass, but the use case's is binary"):
         of_classes("a", "b", "c").scores(Holdout(alternating(20), "hash"), GuardLimits())
 
 
 @pytest.mark.parametrize("metadata", [{}, {"golden_request": {}}])
-def test_a_version_without_a_golden_request_and_answer_is_not_gone_back_to(metadata: dict[str, Any]) -> None:
+def test_a_version_without_golden_predictions_is_refused(metadata: dict[str, Any]) -> None:
     scorer = cast(Scorer, SimpleNamespace(answer=lambda _records: [{"label": 1}]))
     with pytest.raises(VersionBroken, match="brings no golden request and answer along"):
         LoadedVersion(version("7", pinned()), scorer, 0, None, metadata).replay()
 
 
-def test_a_version_that_fails_at_its_golden_request_is_told_so() -> None:
+def test_a_version_that_raises_on_its_golden_request_is_refused() -> None:
     def fail(_records: object) -> object:
         raise ValueError("X has 2 features, but is expecting 3")
 
@@ -273,4 +278,4 @@ def test_a_version_that_another_tool_registered_is_refused() -> None:
         rebuild(USE_CASE, strange, store())
     challenger = version("8", pinned())
     with pytest.raises(HoldoutRefused, match="version 7"):
-        unseen(holdout_of(challenger), strange, challenger, "exclude")
+        exclude_seen(holdout_of(challenger), strange, challenger, "exclude")

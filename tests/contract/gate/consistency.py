@@ -1,4 +1,4 @@
-"""Version 2 of `people` is the champion after version 1, and 4 the challenger: what must hold after a fault."""
+"""Invariants after a fault. At the start, version 2 of `people` is champion after version 1, and 4 is challenger."""
 
 from deployment.gate.audit import audit
 from deployment.gate.gate import Gate
@@ -9,11 +9,11 @@ from tests.contract.people import NAME, champion
 BEFORE = [("promoted", None, 1), ("promoted", 1, 2)]
 
 
-def require_sound(gate: Gate, *champions: int) -> None:
-    """One of these is the champion, and after the next command ledger and registry agree on it."""
+def require_consistent(gate: Gate, *champions: int) -> None:
+    """Assert that one of these is the champion, and that ledger and registry agree on it after the next command."""
     before = champion(gate)
     assert before in champions
-    with gate.alone():
+    with gate.locked():
         pass
     assert champion(gate) == before
     assert audit(gate.client, NAME, History(gate.ledger.entries(NAME))) == []
