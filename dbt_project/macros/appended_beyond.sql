@@ -1,6 +1,6 @@
 {#
-  A condition for the rows that this run has appended to a relation, where no key of them can have been there before;
-  none where every row is in question, as on every engine whose log is not read.
+  SQL condition for the rows that this run appended to a relation, if none of their keys can have existed before. None
+  if every row must be checked, as on every engine other than `embedded`, which reads the Delta log.
 #}
 {% macro appended_beyond(relation, key) -%}
   {{ return(adapter.dispatch('appended_beyond')(relation, key) if execute and relation is not string else none) }}

@@ -1,6 +1,6 @@
 {#
-  The body of a category index: one row for each category ever seen, with an integer from 1 that is its own for
-  good. A new category takes the next integer; none is renumbered or used again. 0 is left for "unknown".
+  Body of a category index: one row per category ever seen, with a permanent integer from 1. A new category gets the
+  next integer; integers are never changed or reused. 0 is reserved for "unknown".
   The model must be incremental with `incremental_strategy: append` and `full_refresh: false`.
 #}
 {% macro category_index(relation, column) -%}

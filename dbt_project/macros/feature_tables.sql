@@ -1,25 +1,25 @@
 {#
-  On Databricks, a gold model whose `meta.feature_catalog` says `is_feature_table` becomes a feature table of Unity
-  Catalog: key columns NOT NULL, a primary key with TIMESERIES, tags, comments, and as properties what Unity Catalog
-  has no place for. Two hooks in dbt_project.yml do it; on every other target they do nothing.
+  On Databricks, a gold model with `is_feature_table` in its `meta.feature_catalog` becomes a feature table of Unity
+  Catalog. It gets NOT NULL key columns, a primary key with TIMESERIES, tags and comments. Metadata without a place in
+  Unity Catalog becomes table properties. Two hooks in dbt_project.yml do this; on every other target they do nothing.
 
-  Each build asks Unity Catalog what is there and says only what differs, so a second build says nothing of a table
-  that kept what it had. A model that is materialized as a table is replaced, and what it lost thereby is said again.
-  A tag that the model does not declare any more stays: it may be someone else's. The statements are tested offline;
-  no workspace has run them yet.
+  Each build reads the current state from Unity Catalog and changes only what differs, so a second build sends no
+  statement for an unchanged table. A build replaces a model materialized as a table, and then restores what the
+  replacement dropped. A tag that the model no longer declares stays, because someone else may have set it. The
+  statements are tested offline; no workspace has run them yet.
 #}
 
-{# Before the model is built: a table that stands with another key is left alone. #}
+{# Before the build: refuses to replace a table that has another key. #}
 {% macro refuse_changed_feature_key() -%}
   {%- if execute and is_unity_feature_table() and adapter.get_relation(this.database, this.schema, this.identifier) -%}
-    {%- do require_feature_key(this, feature_key(model), found_feature_key(this)) -%}
+    {%- do require_feature_key(this, feature_key(model), current_feature_key(this)) -%}
   {%- endif -%}
 {%- endmacro %}
 
-{# After the model is built. #}
+{# After the build: brings key, tags, comments and properties up to date. #}
 {% macro publish_feature_table() -%}
   {%- if execute and is_unity_feature_table() -%}
-    {%- for ddl in feature_table_ddl(this, model, found_feature_table(this)) -%}
+    {%- for ddl in feature_table_ddl(this, model, current_feature_table(this)) -%}
       {%- call statement('publish_feature_table') -%}{{ ddl }}{%- endcall -%}
     {%- endfor -%}
   {%- endif -%}
@@ -34,42 +34,42 @@
 {%- endmacro %}
 
 {#
-  The statements that make `table` what `model` declares, where `found` is what it is now:
+  Statements that bring `table` in line with the declaration in `model`. `current` is the state of the table:
   {key: {columns, timeseries} or none, columns: {name in lower case: {nullable, comment}}, comment, tags, properties}.
 #}
-{% macro feature_table_ddl(table, model, found) -%}
+{% macro feature_table_ddl(table, model, current) -%}
   {%- set alter, key, statements = 'ALTER TABLE ' ~ table, feature_key(model), [] -%}
-  {%- do require_feature_key(table, key, found.key) -%}
+  {%- do require_feature_key(table, key, current.key) -%}
   {%- for column in key.columns -%}
-    {%- if column | lower not in found.columns -%}
-      {{ exceptions.raise_compiler_error(table ~ " has no column '" ~ column ~ "', which its feature_catalog names as a key."
-         ~ " Known: " ~ (found.columns | join(', ')) ~ ".") }}
-    {%- elif found.columns[column | lower].nullable -%}
+    {%- if column | lower not in current.columns -%}
+      {{ exceptions.raise_compiler_error(table ~ " has no column '" ~ column ~ "', which its feature_catalog declares as a key."
+         ~ " Known: " ~ (current.columns | join(', ')) ~ ".") }}
+    {%- elif current.columns[column | lower].nullable -%}
       {%- do statements.append(alter ~ ' ALTER COLUMN ' ~ sql_name(column) ~ ' SET NOT NULL') -%}
     {%- endif -%}
   {%- endfor -%}
-  {%- if not found.key -%}
+  {%- if not current.key -%}
     {%- do statements.append(alter ~ ' ADD CONSTRAINT ' ~ sql_name(table.identifier ~ '_pk')
         ~ ' PRIMARY KEY (' ~ feature_key_text(key) ~ ')') -%}
   {%- endif -%}
-  {%- set tags = sql_pairs(feature_tags(model), found.tags) -%}
+  {%- set tags = sql_pairs(feature_tags(model), current.tags) -%}
   {%- if tags -%}{%- do statements.append(alter ~ ' SET TAGS (' ~ tags ~ ')') -%}{%- endif -%}
   {%- set comment = (model.description or '') | trim -%}
-  {%- if comment != (found.comment or '') -%}
+  {%- if comment != (current.comment or '') -%}
     {%- do statements.append('COMMENT ON TABLE ' ~ table ~ ' IS ' ~ (sql_text(comment) if comment else 'NULL')) -%}
   {%- endif -%}
-  {%- for column in model.columns.values() if column.name | lower in found.columns -%}
+  {%- for column in model.columns.values() if column.name | lower in current.columns -%}
     {%- set comment = (column.description or '') | trim -%}
-    {%- if comment != (found.columns[column.name | lower].comment or '') -%}
+    {%- if comment != (current.columns[column.name | lower].comment or '') -%}
       {%- do statements.append(alter ~ ' ALTER COLUMN ' ~ sql_name(column.name) ~ ' COMMENT ' ~ sql_text(comment)) -%}
     {%- endif -%}
   {%- endfor -%}
-  {%- set properties = sql_pairs(feature_properties(model), found.properties) -%}
+  {%- set properties = sql_pairs(feature_properties(model), current.properties) -%}
   {%- if properties -%}{%- do statements.append(alter ~ ' SET TBLPROPERTIES (' ~ properties ~ ')') -%}{%- endif -%}
   {{ return(statements) }}
 {%- endmacro %}
 
-{# What a frame needs to know of the table, and Unity Catalog has no place for. #}
+{# Metadata for the training frame that has no place of its own in Unity Catalog. #}
 {% macro feature_properties(model) -%}
   {%- set meta, freshness = model.config.get('meta', {}), feature_catalog(model).get('freshness') -%}
   {%- set properties = {'feature_table.encodings': tojson(meta.get('encodings', []))} -%}
@@ -80,7 +80,7 @@
   {{ return(properties) }}
 {%- endmacro %}
 
-{# A row that became known later has a time of its own, which is part of the key: there may be several of one time. #}
+{# `known_at_column` is part of the key: rows of one timestamp may become known at different times. #}
 {% macro feature_key(model) -%}
   {%- set catalog = feature_catalog(model) -%}
   {%- set entity = [catalog.entity] if catalog.entity is string else (catalog.entity or []) | list -%}
@@ -96,11 +96,11 @@
   {{ return(columns | join(', ')) }}
 {%- endmacro %}
 
-{% macro require_feature_key(table, declared, found) -%}
-  {%- if found and feature_key_text(found) | lower != feature_key_text(declared) | lower -%}
-    {{ exceptions.raise_compiler_error("The key of " ~ table ~ " is (" ~ feature_key_text(found) ~ "), and the model declares ("
-       ~ feature_key_text(declared) ~ "). A feature table is looked up by its key, so the key does not change."
-       ~ " Give the new key a model of its own; or, if nobody reads the table, drop it and build again: DROP TABLE "
+{% macro require_feature_key(table, declared, current) -%}
+  {%- if current and feature_key_text(current) | lower != feature_key_text(declared) | lower -%}
+    {{ exceptions.raise_compiler_error("The key of " ~ table ~ " is (" ~ feature_key_text(current) ~ "), but the model declares ("
+       ~ feature_key_text(declared) ~ "). The key of a feature table cannot change, because lookups use it."
+       ~ " Create a new model for the new key. If nobody reads the table, drop it and build again: DROP TABLE "
        ~ table) }}
   {%- endif -%}
 {%- endmacro %}
@@ -113,8 +113,8 @@
   {{ return(tags) }}
 {%- endmacro %}
 
-{# What Unity Catalog knows of the table. Its information_schema has table names in lower case. #}
-{% macro found_feature_table(table) -%}
+{# Current state of the table in Unity Catalog. The information_schema has table names in lower case. #}
+{% macro current_feature_table(table) -%}
   {%- set columns, tags, properties = {}, {}, {} -%}
   {%- for row in run_query(unity_query(table, 'columns', 'column_name, is_nullable, comment')).rows -%}
     {%- do columns.update({row[0] | lower: {'nullable': row[1] == 'YES', 'comment': row[2]}}) -%}
@@ -126,12 +126,12 @@
     {%- do properties.update({row[0]: row[1]}) -%}
   {%- endfor -%}
   {%- set comments = run_query(unity_query(table, 'tables', 'comment')).rows -%}
-  {{ return({'key': found_feature_key(table), 'columns': columns, 'tags': tags, 'properties': properties,
+  {{ return({'key': current_feature_key(table), 'columns': columns, 'tags': tags, 'properties': properties,
              'comment': comments[0][0] if comments | length else none}) }}
 {%- endmacro %}
 
-{# Which column is the TIMESERIES is said by SHOW CREATE TABLE alone. #}
-{% macro found_feature_key(table) -%}
+{# Current key of the table. Only SHOW CREATE TABLE reports the TIMESERIES column. #}
+{% macro current_feature_key(table) -%}
   {%- set columns, time = [], namespace(column=none) -%}
   {%- set primary = "constraint_name in (" ~ unity_query(table, 'table_constraints', 'constraint_name')
       ~ " AND constraint_type = 'PRIMARY KEY')" -%}
@@ -156,10 +156,10 @@
             ~ ' AND table_name = ' ~ sql_text(table.identifier | lower)) }}
 {%- endmacro %}
 
-{# The pairs of `declared` that `found` lacks or has otherwise, as SQL writes them. #}
-{% macro sql_pairs(declared, found) -%}
+{# SQL text of the pairs in `declared` that are missing from `current` or differ there. #}
+{% macro sql_pairs(declared, current) -%}
   {%- set pairs = [] -%}
-  {%- for name, value in declared.items() if found.get(name) != value -%}
+  {%- for name, value in declared.items() if current.get(name) != value -%}
     {%- do pairs.append(sql_text(name) ~ ' = ' ~ sql_text(value)) -%}
   {%- endfor -%}
   {{ return(pairs | join(', ')) }}

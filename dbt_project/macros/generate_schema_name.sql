@@ -1,4 +1,4 @@
-{# `staging` and `gold` are the schemas' names in every home, without the target's schema before them. #}
+{# Schemas are named `staging` and `gold` in every home, without the target's schema as a prefix. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
   {{ custom_schema_name | trim if custom_schema_name else target.schema }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{# The 16 states by their ISO 3166-2 code: the official list, so always the same columns in the same order. #}
+{# The 16 states by their ISO 3166-2 code. The official list fixes the columns and their order. #}
 {% macro german_states() -%}
   {{ return({
     'BW': 'Baden-Württemberg',
@@ -20,7 +20,7 @@
   }) }}
 {%- endmacro %}
 
-{# A text as `plain_spelling` would write it in SQL. #}
+{# Jinja equivalent of the SQL macro `plain_spelling`. #}
 {% macro spelt_plainly(text) -%}
   {{ return(text | lower | replace('ä', 'ae') | replace('ö', 'oe') | replace('ü', 'ue') | replace('ß', 'ss')) }}
 {%- endmacro %}

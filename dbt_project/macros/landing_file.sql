@@ -1,6 +1,6 @@
 {#
-  The whole body of a model that is a delimited landing file, which its `meta.landing_file` declares:
-  {path, columns, delimiter}, gzip by its ending. Every field is text, and `row_number` counts from 1 in file order.
+  Body of a model that reads a delimited landing file. Its `meta.landing_file` declares {path, columns, delimiter}; the
+  ending of the path marks gzip. Every field is text, and `row_number` counts from 1 in file order.
 #}
 {% macro landing_file() -%}
   {%- if execute -%}
@@ -9,12 +9,12 @@
   {%- endif -%}
 {%- endmacro %}
 
-{# Read whole, or refused with the line that is wrong: lakehouse/landing.py. #}
+{# Reads the complete file or refuses it with the number of the faulty line; see lakehouse/landing.py. #}
 {% macro embedded__landing_file(path, columns, delimiter) -%}
   select * from {{ adapter.landing_view(model.name, path, columns, delimiter) }}
 {%- endmacro %}
 
-{# A path below a volume: LAKEHOUSE_LANDING says which. No workspace has run it yet. #}
+{# Reads a path below a volume, which LAKEHOUSE_LANDING names. No workspace has run it yet. #}
 {% macro databricks__landing_file(path, columns, delimiter) -%}
   select *, row_number() over (order by monotonically_increasing_id()) as row_number
   from read_files(

@@ -1,4 +1,4 @@
-"""dbt's own fixtures, pointed at this adapter: each test class has a project and a warehouse of its own."""
+"""dbt's own fixtures for this adapter: each test class gets its own project and warehouse."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,34 +11,36 @@ from dbt.tests.fixtures import project as dbt_fixtures
 
 from tests.adapter.dialect import added_column, dropped_table, in_models, statements
 
-# pytest takes a plugin only from the root; fixtures it takes from any name in this module.
-globals().update({name: it for name, it in vars(dbt_fixtures).items() if type(it).__module__ == "_pytest.fixtures"})
+# pytest loads plugins only from the root conftest, but fixtures from any name in this module.
+globals().update(
+    {name: value for name, value in vars(dbt_fixtures).items() if type(value).__module__ == "_pytest.fixtures"}
+)
 
-# What dbt's suite and dbt itself warn of under this project's `error`, and only in this folder.
-DBT_WARNS = [
+# Warnings of dbt and its test suite that this project's `error` filter would raise; ignored in this folder only.
+DBT_WARNINGS = [
     "ignore:(Class|Session)-scoped fixtures defined as instance methods",  # the suite's fixtures
-    "ignore:If `index_col` is not specified",  # pandas on Spark, of one of the suite's models
-    "ignore:unclosed:ResourceWarning",  # dbt's log files and thread pools, left to the collector
-    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",  # the same, as pytest tells it
+    "ignore:If `index_col` is not specified",  # pandas on Spark, in a model of the suite
+    "ignore:unclosed:ResourceWarning",  # dbt leaves its log files and thread pools to the garbage collector
+    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",  # the same warning, reported by pytest
 ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            for warning in DBT_WARNS:
+            for warning in DBT_WARNINGS:
                 item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 @pytest.fixture(scope="class")
 def dbt_profile_target() -> dict[str, Any]:
-    """The profile of every project here; `warehouse` is below the project."""
+    """Profile of every test project; `warehouse` is below the project."""
     return {"type": "embedded", "warehouse": "warehouse", "threads": 4}
 
 
 @pytest.fixture(scope="class")
 def logs_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where dbt writes its logs: not in this project."""
+    """Folder for dbt's logs, outside this project."""
     folder = str(tmp_path_factory.mktemp("logs"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DBT_LOG_PATH", folder)
@@ -46,8 +48,8 @@ def logs_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="class", autouse=True)
-def spoken_as_spark() -> Iterator[None]:
-    """The suite's own SQL in Spark's dialect."""
+def translate_to_spark() -> Iterator[None]:
+    """Translate the SQL of the suite into Spark's dialect."""
     run, write = EmbeddedAdapter.run_sql_for_tests, vars(dbt_fixtures)["write_file"]
 
     def translated(self: Any, sql: str, fetch: str, connection: Any) -> Any:

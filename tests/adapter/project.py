@@ -1,4 +1,4 @@
-"""A small dbt project in a folder of its own."""
+"""Small dbt projects for tests, each in its own folder."""
 
 import io
 import os
@@ -21,7 +21,7 @@ MODELS = {"+materialized": "table"}
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder; its warehouse is `warehouse` below it."""
+    """Project folder with its warehouse in the subfolder `warehouse`."""
 
     root: Path
     remote: str | None = None
@@ -62,7 +62,7 @@ class Project:
         )
 
     def dbt(self, *arguments: str, exits: int = 0) -> str:
-        """Run a command in this process; what it printed."""
+        """Run a command in this process and return its output."""
         printed = io.StringIO()
         folder = [
             "--project-dir",
@@ -72,24 +72,24 @@ class Project:
             "--log-path",
             str(self.root / "logs"),
         ]
-        _session.cache_clear()  # as in a process that has just begun: an empty catalogue
+        _session.cache_clear()  # an empty catalogue, as in a new process
         with redirect_stdout(printed):
             result = dbtRunner().invoke(["--no-use-colors", *arguments, *folder])
-        reset_adapters()  # dbt keeps the last one, and its suite's fixtures would take it for theirs
+        reset_adapters()  # dbt keeps the last adapter, and the fixtures of its suite would reuse it
         assert result.success is (exits == 0), f"dbt {arguments}: {result.exception}\n{printed.getvalue()}"
         return printed.getvalue()
 
     def process(self, *arguments: str, exits: int = 0, cwd: Path | None = None) -> str:
-        """Run a command in a process of its own; what it printed."""
+        """Run a command in a separate process and return its output."""
         with ended(self.start(*arguments, cwd=cwd)) as process:
             output, _ = process.communicate(timeout=200)
         assert process.returncode == exits, f"dbt {arguments} exited with {process.returncode}:\n{output}"
         return output
 
     def rows(self, table: str, version: int | None = None) -> list[dict[str, object]]:
-        """The table's rows at a version or at the newest, read without an engine."""
-        found = self.warehouse.open(TableName.parse(table), version).to_pyarrow_table().to_pylist()
-        return sorted(found, key=lambda row: [(value is None, str(value)) for value in row.values()])
+        """Rows of the table at a version, or at the newest, read without an engine."""
+        rows = self.warehouse.open(TableName.parse(table), version).to_pyarrow_table().to_pylist()
+        return sorted(rows, key=lambda row: [(value is None, str(value)) for value in row.values()])
 
     def properties(self, table: str) -> dict[str, str]:
         return dict(self.warehouse.open(TableName.parse(table)).metadata().configuration)

@@ -1,4 +1,4 @@
-"""Which rows a test of keys looks at: those that this run appended, where that is enough, and all others."""
+"""Rows read by the key test: only those appended by the run if that is enough, otherwise all."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ LONG_AGO, SOON = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta
 
 
 def write(root: Path, *days: int, mode: str = "append") -> datetime:
-    """Write a row for each day; the time just before."""
+    """Write a row for each day and return the time just before the write."""
     before = datetime.now(UTC)
     times = pa.array([LONG_AGO + timedelta(days=day) for day in days], pa.timestamp("us", "UTC"))
     rows = pa.table({"client": pa.array([1] * len(days), pa.int64()), "at": times})
@@ -33,45 +33,47 @@ def condition(root: Path, since: datetime) -> str | None:
 @pytest.mark.parametrize(
     ("days", "expected"),
     [((4, 5), "at > timestamp'2020-01-04 00:00:00.000000'"), ((3, 5), None), ((2, 9), None)],
-    ids=["later", "of the last time", "earlier"],
+    ids=["later", "at the last time", "earlier"],
 )
-def test_rows_of_later_times_are_enough(tmp_path: Path, days: tuple[int, ...], expected: str | None) -> None:
+def test_only_appended_rows_are_checked_if_their_times_are_later(
+    tmp_path: Path, days: tuple[int, ...], expected: str | None
+) -> None:
     write(tmp_path, 1, 3)
     assert condition(tmp_path, write(tmp_path, *days)) == expected
 
 
-def test_a_table_that_is_new_rewritten_or_untouched_is_in_question_as_a_whole(tmp_path: Path) -> None:
+def test_every_row_is_checked_in_a_new_rewritten_or_unchanged_table(tmp_path: Path) -> None:
     assert condition(tmp_path, write(tmp_path, 1)) is None
     assert condition(tmp_path, SOON) is None
     assert condition(tmp_path, write(tmp_path, 1, 2, mode="overwrite")) is None
     assert condition(tmp_path, LONG_AGO) is None
 
 
-def test_the_docs_of_a_table_that_is_not_built_are_written(tmp_path: Path) -> None:
+def test_a_table_that_is_not_built_has_no_condition(tmp_path: Path) -> None:
     assert condition(tmp_path, LONG_AGO) is None
 
 
 MODEL = "{{ config(materialized='incremental', incremental_strategy='append') }} "
 ROWS = "select 1L as client, timestamp'2024-05-0{} 00:00:00' as at"
-COPIED = {"tests/generic/unique_key.sql": "data_tests/generic", "macros/appended_beyond.sql": "macros"}
-ABOUT = {
+MACRO_FILES = {"tests/generic/unique_key.sql": "data_tests/generic", "macros/appended_beyond.sql": "macros"}
+VISITS = {
     "name": "visits",
     "config": {"meta": {"feature_catalog": {"is_feature_table": True, "entity": "client", "timestamp_column": "at"}}},
     "data_tests": [{"unique_key": {"arguments": {"columns": ["client", "at"]}}}],
 }
 
 
-def test_a_doubled_key_fails_the_build_whichever_rows_were_appended(tmp_path: Path) -> None:
-    ours = PROJECT / "dbt_project"
-    copied = {to: (ours / folder / Path(to).name).read_text(encoding="utf-8") for to, folder in COPIED.items()}
+def test_a_duplicate_key_fails_the_build_whichever_rows_were_appended(tmp_path: Path) -> None:
+    source = PROJECT / "dbt_project"
+    copied = {to: (source / folder / Path(to).name).read_text(encoding="utf-8") for to, folder in MACRO_FILES.items()}
     project = Project.below(tmp_path, copied)
-    project.write({"models/visits.yml": yaml.safe_dump({"models": [ABOUT]})})
+    project.write({"models/visits.yml": yaml.safe_dump({"models": [VISITS]})})
 
     def build(*days: int, exits: int = 0, results: int = 1, checked: str = "where true\n") -> None:
         query = " union all ".join(ROWS.format(day) for day in days)
         project.write({"models/visits.sql": MODEL + query})
-        told = project.dbt("build", exits=exits)
-        assert (f"Got {results} result" in told) is (exits == 1)
+        output = project.dbt("build", exits=exits)
+        assert (f"Got {results} result" in output) is (exits == 1)
         compiled = next((project.root / "target" / "compiled").rglob("unique_key*.sql"))
         assert checked in compiled.read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""A row that breaks a constraint fails the model, and the table stays as it was."""
+"""Constraint violations: the model fails and the table keeps its rows."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def project_of(folder: Path, sql: str) -> Project:
 
 
 @pytest.mark.parametrize("breach", list(BAD))
-def test_a_first_build_leaves_no_table(tmp_path: Path, breach: str) -> None:
+def test_a_failed_first_build_leaves_no_table(tmp_path: Path, breach: str) -> None:
     project = project_of(tmp_path, BAD[breach])
     assert "violated" in project.dbt("run", exits=1)
     assert list(project.warehouse.tables()) == []
@@ -37,7 +37,7 @@ def test_a_first_build_leaves_no_table(tmp_path: Path, breach: str) -> None:
 @pytest.mark.parametrize("breach", list(BAD))
 @pytest.mark.parametrize("wider", [False, True], ids=["same columns", "one column more"])
 @pytest.mark.parametrize("kind", ["table", "incremental"])
-def test_a_rebuild_leaves_the_rows_that_were_there(tmp_path: Path, breach: str, wider: bool, kind: str) -> None:
+def test_a_failed_rebuild_keeps_the_earlier_rows(tmp_path: Path, breach: str, wider: bool, kind: str) -> None:
     head = f"{{{{ config(materialized='{kind}', on_schema_change='append_new_columns') }}}}\n"
     project = project_of(tmp_path, head + GOOD)
     project.dbt("run")
@@ -48,7 +48,7 @@ def test_a_rebuild_leaves_the_rows_that_were_there(tmp_path: Path, breach: str, 
     assert rows == [{"id": 1, "amount": 5}]
 
 
-def test_changed_constraints_are_taken_up(tmp_path: Path) -> None:
+def test_a_build_applies_changed_constraints(tmp_path: Path) -> None:
     project = project_of(tmp_path, GOOD)
     project.dbt("run")
     project.write({"models/held.yml": CONTRACT.replace("amount > 0", "amount > 4")})

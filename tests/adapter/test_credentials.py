@@ -1,4 +1,4 @@
-"""dbt copies a project's credentials at random while it parses; a copy is as good as the first."""
+"""Copies of the credentials, which dbt makes at random while it parses, behave like the original."""
 
 import random
 from copy import deepcopy
@@ -11,7 +11,7 @@ from dbt.parser import models
 from lakehouse.writer_lock import WarehouseBusy
 from tests.adapter.project import Project
 
-SAMPLED = 5000  # of 5001 numbers, the one at which dbt parses a copy of the model too
+SAMPLED = 5000  # the one number of 5001 at which dbt also parses a copy of the model
 
 
 @pytest.fixture
@@ -19,23 +19,23 @@ def credentials(tmp_path: Path) -> EmbeddedCredentials:
     return EmbeddedCredentials(schema="gold", warehouse=str(tmp_path / "warehouse"))
 
 
-def test_a_model_that_dbt_parses_twice_to_compare_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_dbt_samples_and_parses_twice_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: list[models.ModelParser] = []
     copy = models.ModelParser.partial_deepcopy
 
-    def seen(parser: models.ModelParser) -> models.ModelParser:
+    def record_copy(parser: models.ModelParser) -> models.ModelParser:
         copied.append(copy(parser))
         return copied[-1]
 
     monkeypatch.setattr(random, "randint", lambda _low, _high: SAMPLED)
-    monkeypatch.setattr(models.ModelParser, "partial_deepcopy", seen)
+    monkeypatch.setattr(models.ModelParser, "partial_deepcopy", record_copy)
     project = Project.below(tmp_path, {"models/one.sql": "select 1 as id"})
     project.dbt("run")
     assert len(copied) == 1
     assert project.rows("gold.one") == [{"id": 1}]
 
 
-def test_copies_share_the_session_and_the_claim(credentials: EmbeddedCredentials) -> None:
+def test_copies_share_the_session_and_the_writer_lock(credentials: EmbeddedCredentials) -> None:
     before = deepcopy(credentials)
     session = credentials.session()
     after = deepcopy(credentials)

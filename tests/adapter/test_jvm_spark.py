@@ -1,4 +1,4 @@
-"""The same adapter on JVM Spark with Delta, over Spark Connect."""
+"""Adapter on JVM Spark with Delta, over Spark Connect."""
 
 from pathlib import Path
 
@@ -21,27 +21,27 @@ models:
 MERGED = """
 {{ config(materialized='incremental', unique_key='id') }}
 {% if is_incremental() %}
-select id, said || '!' as said from {{ ref('words') }} where id = 2
+select id, word || '!' as word from {{ ref('words') }} where id = 2
 {% else %}
-select id, said from {{ ref('words') }}
+select id, word from {{ ref('words') }}
 {% endif %}
 """
 
 
-def test_a_project_builds_twice_on_jvm_spark(jvm_spark: str, tmp_path: Path) -> None:
+def test_a_project_builds_twice_and_enforces_a_check_on_jvm_spark(jvm_spark: str, tmp_path: Path) -> None:
     files = {
-        "seeds/words.csv": "id,said\n1,one\n2,two\n3,\n",
+        "seeds/words.csv": "id,word\n1,one\n2,two\n3,\n",
         "models/held.sql": "select id from {{ ref('words') }}",
         "models/held.yml": CONTRACT,
         "models/merged.sql": MERGED,
-        "models/from_spark.py": "def model(dbt, session):\n    return dbt.ref('words').where('said is not null')\n",
+        "models/from_spark.py": "def model(dbt, session):\n    return dbt.ref('words').where('word is not null')\n",
     }
     project = Project.below(tmp_path, files, jvm_spark)
     project.process("build")
     project.process("build")
     project.write({"models/held.sql": "select -id as id from {{ ref('words') }}"})
     project.process("build", "--select", "held", exits=1)
-    assert [row["said"] for row in project.rows("gold.merged")] == ["one", "two!", None]
+    assert [row["word"] for row in project.rows("gold.merged")] == ["one", "two!", None]
     assert project.rows("gold.held") == [{"id": 1}, {"id": 2}, {"id": 3}]
     assert len(project.rows("gold.from_spark")) == 2
     assert project.properties("gold.held")["delta.constraints.positive"] == "id > 0"

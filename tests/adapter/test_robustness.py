@@ -1,4 +1,4 @@
-"""What can go wrong around a table: folders, disks, addresses, processes that are killed, names, threads."""
+"""Failures around a table: folders, disks, addresses, killed processes, names, threads."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from tests.adapter.project import Project
 ONE = {"models/one.sql": "select 1 as id"}
 
 
-def test_a_first_write_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
+def test_an_interrupted_first_write_is_repeated(tmp_path: Path) -> None:
     project = Project.below(tmp_path, ONE)
     folder = project.root / "warehouse" / "gold" / "one"
     (folder / "_delta_log").mkdir(parents=True)
@@ -28,20 +28,20 @@ def test_a_first_write_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
     assert project.rows("gold.one") == [{"id": 1}]
 
 
-def test_a_folder_of_somebody_else_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
     project = Project.below(tmp_path, ONE | {"warehouse/gold/one/letter.txt": "mine"})
-    told = project.dbt("run", exits=1)
-    assert "holds files and no Delta table" in told
-    assert "Move them away" in told
+    output = project.dbt("run", exits=1)
+    assert "contains files but no Delta table" in output
+    assert "Move the files away" in output
     assert (project.root / "warehouse/gold/one/letter.txt").read_text(encoding="utf-8") == "mine"
 
 
-def test_a_file_in_the_place_of_the_warehouse_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_warehouse_is_reported(tmp_path: Path) -> None:
     project = Project.below(tmp_path, ONE | {"warehouse": "a file"})
     assert "cannot be written to" in project.dbt("run", exits=2)
 
 
-def test_a_full_disk_is_told_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_the_first_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -50,9 +50,9 @@ def test_a_full_disk_is_told_before_anything_is_built(tmp_path: Path, monkeypatc
     assert "No space left on device" in project.dbt("run", exits=2)
 
 
-def test_an_address_where_nobody_answers_is_told_soon(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported(tmp_path: Path) -> None:
     project = Project.below(tmp_path, ONE, remote="sc://127.0.0.1:9")
-    assert "no Spark Connect server answers at sc://127.0.0.1:9" in project.process("run", exits=2)
+    assert "no Spark Connect server responds at sc://127.0.0.1:9" in project.process("run", exits=2)
 
 
 STEPS = [
@@ -60,9 +60,9 @@ STEPS = [
     "INSERT INTO",
     "ADD CONSTRAINT",
     "DROP TABLE IF EXISTS `gold`.`draft_",
-    "in place",
+    "publish",
 ]
-CUT_OFF = """
+KILLED_WRITE = """
 import os, signal, sys
 from pathlib import Path
 from dbt.adapters.embedded.drafts import Draft
@@ -76,38 +76,38 @@ warehouse = Warehouse(Path(root))
 session.sql("create database if not exists gold").collect()
 warehouse.register(session)
 
-def after(call, told):
+def after(call, marker):
     def called(*args, **options):
         result = call(*args, **options)
-        if told in str(args):
+        if marker in str(args):
             getattr(result, "collect", lambda: None)()
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     return called
 
-rows = session.sql("select 2 as id, 'two' as said union all select 3, 'three'")
+rows = session.sql("select 2 as id, 'two' as word union all select 3, 'three'")
 spec = TableSpec(frozenset({"id"}), {"some": "(ID>0)"}, {"feature_table.grain": "one"}, ())
 type(session).sql = after(type(session).sql, step)
-for put in ("become", "replace") if step == "in place" else ():
-    setattr(Draft, put, after(getattr(Draft, put), ""))
+for method in ("create", "replace") if step == "publish" else ():
+    setattr(Draft, method, after(getattr(Draft, method), ""))
 TableWriter(session, warehouse).write(rows, TableName("gold", "one"), spec)
 """
 
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("before", [[], [{"id": 1}]], ids=["first", "other columns"])
-def test_a_table_is_there_whole_or_as_it_was_whenever_the_process_is_killed(
+def test_a_killed_write_leaves_the_complete_new_or_the_old_table(
     tmp_path: Path, before: list[dict[str, int]], step: str
 ) -> None:
     project = Project.below(tmp_path, ONE)
-    after = [{"id": 2, "said": "two"}, {"id": 3, "said": "three"}]
+    after = [{"id": 2, "word": "two"}, {"id": 3, "word": "three"}]
     if before:
         project.dbt("run")
     version = project.version("gold.one") if before else None
-    command = [sys.executable, "-c", CUT_OFF, str(project.warehouse.root)]
+    command = [sys.executable, "-c", KILLED_WRITE, str(project.warehouse.root)]
     assert subprocess.run([*command, step], check=False).returncode == -signal.SIGKILL
-    there = [str(name) for name in project.warehouse.tables()]
-    assert (project.rows("gold.one") if there else []) == (after if step == "in place" else before)
+    tables = [str(name) for name in project.warehouse.tables()]
+    assert (project.rows("gold.one") if tables else []) == (after if step == "publish" else before)
     subprocess.run([*command, "no such step"], check=True)
     assert project.rows("gold.one") == after
     assert project.properties("gold.one") == {"delta.constraints.some": "( ID > 0 )", "feature_table.grain": "one"}
@@ -116,23 +116,23 @@ def test_a_table_is_there_whole_or_as_it_was_whenever_the_process_is_killed(
         assert project.rows("gold.one", version) == before
 
 
-def test_four_threads_build_the_same_each_time(tmp_path: Path) -> None:
-    models = {f"models/m{place}.sql": f"select {place} as id" for place in range(8)}
+def test_four_threads_build_the_same_rows_each_time(tmp_path: Path) -> None:
+    models = {f"models/m{number}.sql": f"select {number} as id" for number in range(8)}
     above = {
-        f"models/n{place}.sql": f"select sum(a.id + b.id) as total from {{{{ ref('m{place}') }}}} a "
-        f"cross join {{{{ ref('m{place + 4}') }}}} b"
-        for place in range(4)
+        f"models/n{number}.sql": f"select sum(a.id + b.id) as total from {{{{ ref('m{number}') }}}} a "
+        f"cross join {{{{ ref('m{number + 4}') }}}} b"
+        for number in range(4)
     }
     project = Project.below(tmp_path, models | above)
     for _ in range(3):
         project.dbt("run")
-        assert [project.rows(f"gold.n{place}")[0]["total"] for place in range(4)] == [4, 6, 8, 10]
+        assert [project.rows(f"gold.n{number}")[0]["total"] for number in range(4)] == [4, 6, 8, 10]
 
 
 @pytest.mark.parametrize(
     "name", [TableName("..", "t"), TableName("s", ".."), TableName("s", "../../t"), TableName("", "t")]
 )
-def test_no_name_leads_out_of_the_warehouse(tmp_path: Path, name: TableName) -> None:
+def test_a_table_name_cannot_leave_the_warehouse(tmp_path: Path, name: TableName) -> None:
     outside = tmp_path / "t"
     outside.mkdir()
     writer = TableWriter(new_session(), Warehouse(tmp_path / "warehouse"))
@@ -143,44 +143,44 @@ def test_no_name_leads_out_of_the_warehouse(tmp_path: Path, name: TableName) -> 
     assert outside.is_dir()
 
 
-def test_a_name_may_hold_a_dot_and_a_dash(tmp_path: Path) -> None:
+def test_a_table_name_may_contain_a_dot_and_a_dash(tmp_path: Path) -> None:
     project = Project.below(tmp_path, {"models/one.sql": "{{ config(alias='a-b.c') }} select 1 as `the id`"})
     project.dbt("run")
     project.dbt("run")
     assert project.warehouse.open(TableName("gold", "a-b.c")).to_pyarrow_table().to_pylist() == [{"the id": 1}]
 
 
-def test_a_name_that_no_address_can_hold_is_refused(tmp_path: Path) -> None:
+def test_a_table_name_with_a_blank_is_refused(tmp_path: Path) -> None:
     project = Project.below(tmp_path, {"models/one.sql": "{{ config(alias='a b') }} select 1 as id"})
     assert "'a b' cannot be the name" in project.dbt("run", exits=1)
 
 
-def test_a_path_that_the_engine_would_write_otherwise_is_refused(tmp_path: Path) -> None:
+def test_a_warehouse_path_with_a_blank_is_refused(tmp_path: Path) -> None:
     project = Project.below(tmp_path / "my projects", ONE)
-    told = project.dbt("run", exits=2)
-    assert "my projects" in told
-    assert "LAKEHOUSE_WAREHOUSE" in told
+    output = project.dbt("run", exits=2)
+    assert "my projects" in output
+    assert "LAKEHOUSE_WAREHOUSE" in output
 
 
-SAID = 'it\'s "so"\nand \\ ünïcode €'
+TEXT = 'it\'s "so"\nand \\ ünïcode €'
 
 
 @pytest.mark.parametrize("kind", ["table", "incremental"])
-def test_published_properties_are_whole_and_brought_up_to_date(tmp_path: Path, kind: str) -> None:
+def test_properties_keep_special_characters_and_follow_changes(tmp_path: Path, kind: str) -> None:
     def about(text: str) -> str:
         feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
         config = {"materialized": kind, "meta": {"feature_catalog": feature}}
         return yaml.safe_dump({"models": [{"name": "one", "description": text, "config": config}]})
 
     project = Project.below(tmp_path, {"models/one.sql": "select 1 as id, current_timestamp() as at"})
-    for text in (SAID, SAID + " now"):
+    for text in (TEXT, TEXT + " now"):
         project.write({"models/one.yml": about(text)})
         project.dbt("run")
         assert project.properties("gold.one")["feature_table.description"] == text
 
 
 @pytest.mark.parametrize("kind", ["table", "incremental"])
-def test_a_changed_key_is_refused_and_the_table_stays(tmp_path: Path, kind: str) -> None:
+def test_a_changed_key_is_refused_and_the_table_is_kept(tmp_path: Path, kind: str) -> None:
     def keyed(entity: str) -> str:
         feature = {"is_feature_table": True, "entity": entity, "timestamp_column": "at"}
         config = {"materialized": kind, "meta": {"feature_catalog": feature}}
@@ -191,23 +191,23 @@ def test_a_changed_key_is_refused_and_the_table_stays(tmp_path: Path, kind: str)
     project.dbt("run")
     before = project.rows("gold.one")
     project.write({"models/one.yml": keyed("other"), "models/one.sql": model.replace("1 as id", "3 as id")})
-    told = project.dbt("run", exits=1)
-    assert 'is ["id"], and its model declares ["other"]' in told
+    output = project.dbt("run", exits=1)
+    assert 'is ["id"], but its model declares ["other"]' in output
     assert project.rows("gold.one") == before
     assert project.properties("gold.one")["feature_table.primary_keys"] == '["id"]'
 
 
 @pytest.mark.parametrize(
-    ("catalog", "told"),
+    ("catalog", "message"),
     [
         ({"timestamp_column": "at"}, "the feature table one declares no entity"),
         ({"entity": [], "timestamp_column": "at"}, "the feature table one declares no entity"),
         ({"entity": "id"}, "the feature table one declares no timestamp_column"),
-        ({"entity": "idd", "timestamp_column": "at"}, "'idd' is declared and missing"),
+        ({"entity": "idd", "timestamp_column": "at"}, "'idd' is declared but missing"),
     ],
 )
-def test_a_feature_table_without_a_key_is_refused_and_the_table_stays(
-    tmp_path: Path, catalog: dict[str, object], told: str
+def test_a_feature_table_without_a_key_is_refused_and_the_table_is_kept(
+    tmp_path: Path, catalog: dict[str, object], message: str
 ) -> None:
     project = Project.below(tmp_path, {"models/one.sql": "select 1 as id, timestamp'2024-05-01 00:00:00' as at"})
     project.dbt("run")
@@ -219,12 +219,12 @@ def test_a_feature_table_without_a_key_is_refused_and_the_table_stays(
             "models/one.yml": yaml.safe_dump({"models": [{"name": "one", "config": {"meta": meta}}]}),
         }
     )
-    assert told in project.dbt("run", exits=1)
+    assert message in project.dbt("run", exits=1)
     assert project.rows("gold.one") == before
 
 
 @pytest.mark.parametrize("language", ["sql", "py"])
-def test_a_feature_table_is_built_as_it_is_declared_or_not_at_all(tmp_path: Path, language: str) -> None:
+def test_a_feature_table_with_undeclared_columns_is_refused(tmp_path: Path, language: str) -> None:
     feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
     types = {"id": "integer", "at": "timestamp", "visits": "bigint", "colour": "string"}
     columns = [{"name": name, "data_type": kind} for name, kind in types.items()]
@@ -237,21 +237,21 @@ def test_a_feature_table_is_built_as_it_is_declared_or_not_at_all(tmp_path: Path
         return {f"models/one.{language}": code, "models/one.yml": yaml.safe_dump(about)}
 
     project = Project.below(tmp_path, model("2 as visits, 'red' as hue"))
-    told = project.dbt("run", exits=1)
+    output = project.dbt("run", exits=1)
     for difference in (
-        "'colour' is declared and missing",
-        "'hue' is built and not declared",
-        "'visits' is declared bigint and built as int",
-        "Correct the columns in one.yml, or the model.",
+        "'colour' is declared but missing",
+        "'hue' is built but not declared",
+        "'visits' is declared bigint but built as int",
+        "Correct the columns in one.yml or in the model.",
     ):
-        assert difference in told
+        assert difference in output
     assert not list(project.warehouse.tables())
     project.write(model("2L as visits, 'red' as colour"))
     project.dbt("run")
     assert len(project.rows("gold.one")) == 1
 
 
-def test_a_new_feature_of_an_incremental_table_is_in_it_or_refused(tmp_path: Path) -> None:
+def test_a_new_feature_needs_append_new_columns_in_an_incremental_table(tmp_path: Path) -> None:
     def files(on_schema_change: str, features: str) -> dict[str, str]:
         feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
         config = {
@@ -268,9 +268,9 @@ def test_a_new_feature_of_an_incremental_table_is_in_it_or_refused(tmp_path: Pat
     project.dbt("run")
     before = project.rows("gold.one")
     project.write(files("ignore", "age visits"))
-    told = project.dbt("run", exits=1)
-    assert "'visits' is declared and missing" in told
-    assert "append_new_columns" in told
+    output = project.dbt("run", exits=1)
+    assert "'visits' is declared but missing" in output
+    assert "append_new_columns" in output
     assert project.rows("gold.one") == before
     project.write(files("append_new_columns", "age visits"))
     project.dbt("run")
@@ -278,7 +278,7 @@ def test_a_new_feature_of_an_incremental_table_is_in_it_or_refused(tmp_path: Pat
 
 
 @pytest.mark.parametrize("key", ["id", "at"])
-def test_a_key_without_a_value_is_refused_also_from_python(tmp_path: Path, key: str) -> None:
+def test_a_null_key_from_a_python_model_is_refused(tmp_path: Path, key: str) -> None:
     feature = {"is_feature_table": True, "entity": "id", "timestamp_column": "at"}
     about = yaml.safe_dump({"models": [{"name": "one", "config": {"meta": {"feature_catalog": feature}}}]})
     row = {"id": "1", "at": "timestamp'2024-05-01 00:00:00'"}
@@ -289,13 +289,13 @@ def test_a_key_without_a_value_is_refused_also_from_python(tmp_path: Path, key: 
     assert not list(project.warehouse.tables())
 
 
-def test_a_model_s_own_error_is_one_clear_message(tmp_path: Path) -> None:
+def test_a_project_error_in_a_model_has_no_traceback(tmp_path: Path) -> None:
     code = (
         "from lakehouse.errors import LakehouseError\n"
         "def model(dbt, session):\n"
         "    raise LakehouseError('the file is not there', hint='Put it there.')\n"
         "    return None\n"
     )
-    told = Project.below(tmp_path, {"models/one.py": code}).dbt("run", exits=1)
-    assert "the file is not there" in told
-    assert "Traceback" not in told
+    output = Project.below(tmp_path, {"models/one.py": code}).dbt("run", exits=1)
+    assert "the file is not there" in output
+    assert "Traceback" not in output

@@ -1,4 +1,4 @@
-"""A build that is at work: interrupted, and beside another one."""
+"""Running builds: interruption, and a second writer at the same time."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 from tests.adapter.project import Project
 from tests.checkout import ended
 
-# A model that says that it runs, and then waits until it may go on.
+# A model that signals its start and then waits for the file `go_on`.
 WAITING = """
 import time
 from pathlib import Path
@@ -27,7 +27,7 @@ def model(dbt, session):
 
 @dataclass(frozen=True)
 class Waiting:
-    """A project whose second model waits in the second run, which is a process of its own."""
+    """Project with a second run, in a separate process, whose second model waits."""
 
     project: Project
     process: subprocess.Popen[str]
@@ -40,7 +40,7 @@ def waiting(tmp_path: Path) -> Iterator[Waiting]:
     slow = WAITING.format(running=str(running), go_on=str(go_on))
     project = Project.below(tmp_path, {"models/one.sql": "select 1 as id", "models/slow.py": slow})
     go_on.touch()
-    project.dbt("run")  # in this process, which lets go at the end
+    project.dbt("run")  # in this process, which releases the lock at the end
     running.unlink()
     go_on.unlink()
     with ended(project.start("run")) as process:
@@ -49,14 +49,14 @@ def waiting(tmp_path: Path) -> Iterator[Waiting]:
         yield Waiting(project, process, go_on)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_build_harms_nothing(waiting: Waiting, how: signal.Signals) -> None:
-    waiting.process.send_signal(how)
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_build_keeps_the_earlier_rows(waiting: Waiting, sent: signal.Signals) -> None:
+    waiting.process.send_signal(sent)
     assert waiting.process.stdout
     for line in waiting.process.stdout:
         if "CANCEL" in line:
             break
-    waiting.go_on.touch()  # dbt ends when its threads have
+    waiting.go_on.touch()  # dbt waits for its threads
     waiting.process.communicate(timeout=60)
     assert waiting.process.returncode != 0
     project = waiting.project
@@ -64,12 +64,12 @@ def test_an_interrupted_build_harms_nothing(waiting: Waiting, how: signal.Signal
     project.process("run")
 
 
-def test_a_second_writer_is_told_who_writes_and_changes_nothing(waiting: Waiting) -> None:
+def test_a_second_writer_is_refused_with_the_process_id_of_the_first(waiting: Waiting) -> None:
     project, first = waiting.project, waiting.process
     before = {name: project.warehouse.open(name).version() for name in project.warehouse.tables()}
-    told = project.dbt("run", exits=2)
-    assert f"is being written to by process {first.pid} since" in told
+    output = project.dbt("run", exits=2)
+    assert f"is being written to by process {first.pid} since" in output
     assert {name: project.warehouse.open(name).version() for name in project.warehouse.tables()} == before
     waiting.go_on.touch()
-    output, _ = first.communicate(timeout=60)
-    assert first.returncode == 0, output
+    log, _ = first.communicate(timeout=60)
+    assert first.returncode == 0, log

@@ -1,4 +1,4 @@
-"""What one process has built, a later one finds: tables, views over views, seeds, history."""
+"""Persistence across processes: tables, views over views, seeds and history."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import pytest
 
 from tests.adapter.project import Project
 
-SEED = 'id,said\n1,"a ""quoted"" word"\n2,"two\nlines"\n3,\n4,None\n5,it\'s\n'
+SEED = 'id,word\n1,"a ""quoted"" word"\n2,"two\nlines"\n3,\n4,None\n5,it\'s\n'
 ROWS = [
-    {"id": 1, "said": 'a "quoted" word'},
-    {"id": 2, "said": "two\nlines"},
-    {"id": 3, "said": None},
-    {"id": 4, "said": "None"},
-    {"id": 5, "said": "it's"},
+    {"id": 1, "word": 'a "quoted" word'},
+    {"id": 2, "word": "two\nlines"},
+    {"id": 3, "word": None},
+    {"id": 4, "word": "None"},
+    {"id": 5, "word": "it's"},
 ]
 VIEW = "{{ config(materialized='view') }}\n"
 FILES = {
@@ -32,24 +32,24 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def test_the_warehouse_is_below_the_project_whatever_the_working_directory(project: Project) -> None:
+def test_the_warehouse_is_below_the_project_from_any_working_directory(project: Project) -> None:
     assert [str(table) for table in project.warehouse.tables()] == [
         f"gold.{name}" for name in ("counted", "from_pandas", "from_spark", "words")
     ]
 
 
-def test_no_file_of_the_project_names_a_machine(project: Project) -> None:
+def test_no_project_file_contains_an_absolute_path(project: Project) -> None:
     written = [*project.root.glob("*.yml"), *(project.root / "models").iterdir()]
     assert not [file for file in written if str(project.root) in file.read_text(encoding="utf-8")]
 
 
-def test_a_seed_is_what_the_file_says_also_the_second_time(project: Project) -> None:
+def test_loading_a_seed_twice_gives_the_rows_of_the_file(project: Project) -> None:
     assert project.rows("gold.words") == ROWS
     project.dbt("seed")
     assert project.rows("gold.words") == ROWS
 
 
-def test_python_models_return_either_frame(project: Project) -> None:
+def test_python_models_may_return_a_pandas_or_spark_frame(project: Project) -> None:
     assert project.rows("gold.from_pandas") == ROWS
     assert len(project.rows("gold.from_spark")) == 2
 
@@ -70,10 +70,10 @@ def test_a_rebuild_keeps_the_history(project: Project) -> None:
     assert '"n": 4' in project.dbt("show", "--inline", inline, "--output", "json")
 
 
-def test_the_catalogue_of_the_docs_has_every_column(project: Project) -> None:
+def test_dbt_docs_list_every_column(project: Project) -> None:
     project.dbt("docs", "generate")
     catalogue = (project.root / "target" / "catalog.json").read_text(encoding="utf-8")
-    assert all(f'"{name}"' in catalogue for name in ("words", "a_above", "said", "string", "bigint"))
+    assert all(f'"{name}"' in catalogue for name in ("words", "a_above", "word", "string", "bigint"))
 
 
 def test_a_table_becomes_a_view_and_a_view_a_table(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-{# Rows whose value lies outside the bounds, both included. A bound left out is open. #}
+{# Rows with a value outside the bounds. Both bounds are inclusive; an omitted bound is open. #}
 {% test in_range(model, column_name, minimum=none, maximum=none) %}
 select {{ column_name }}
 from {{ model }}

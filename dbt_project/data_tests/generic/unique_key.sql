@@ -1,7 +1,7 @@
 {#
-  Keys that occur more than once, of all rows or of those that a condition names. Their hashes are counted first: one
-  number a row takes a third of the time and memory that the keys themselves take. After a run that only appended
-  rows of later times, those are enough: no key of them was there before. `dbt test` alone looks at every row.
+  Duplicate keys, among all rows or the rows that meet a condition. The test counts key hashes first: one number a row
+  takes a third of the time and memory of the keys themselves. If the run only appended rows with later times, the
+  test reads only these rows: none of their keys can have existed before. `dbt test` on its own reads every row.
 #}
 {% test unique_key(model, columns, where='true') %}
 {%- set key = 'xxhash64(' ~ columns | join(', ') ~ ')' %}

@@ -1,4 +1,4 @@
-"""Each feature of `client_features` in one row of statistics, whatever features there are."""
+"""Summary statistics of every feature in `client_features`, one row per feature."""
 
 from functools import reduce
 from typing import Any

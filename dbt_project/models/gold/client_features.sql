@@ -1,4 +1,4 @@
-{# How raw columns become features, in SQL below and in requests to the endpoint. #}
+{# Encodings of raw columns as features, used in the SQL below and for requests to the endpoint. #}
 {% set encodings = [
   {'column': 'age', 'as': 'number', 'minimum': 16, 'maximum': 120},
   {'column': 'age', 'as': 'cohort', 'bounds': [18, 50, 65]},

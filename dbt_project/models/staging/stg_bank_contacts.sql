@@ -14,7 +14,7 @@ months as (
 
 year_ends as (
 
-  -- The rows are in date order, so a month that comes before the one of the row above starts a new year.
+  -- The rows are in date order, so a month earlier than that of the row above starts a new year.
   select
     *,
     case

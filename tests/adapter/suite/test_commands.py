@@ -130,5 +130,5 @@ class TestPythonSampleTests(BasePythonSampleTests):
 
 class TestPySparkTests(BasePySparkTests):
     def test_different_dataframes(self, project: Any) -> None:
-        # Without Koalas, which pandas on Spark has replaced, and which none of today's Sparks has.
+        # Without Koalas: pandas on Spark has replaced it, and no current Spark contains it.
         assert len(run_dbt(["run", "--exclude", "koalas_df"])) == 3

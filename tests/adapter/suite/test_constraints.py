@@ -21,7 +21,7 @@ from dbt.tests.adapter.constraints.test_constraints import (
 
 
 class SparkTypes:
-    """The suite's types are PostgreSQL's."""
+    """Contracts with Spark types, because the suite has those of PostgreSQL."""
 
     @pytest.fixture
     def string_type(self) -> str:
@@ -65,7 +65,7 @@ class TestIncrementalConstraintsColumnsEqual(SparkTypes, BaseIncrementalConstrai
 
 
 class WrittenByTheAdapter:
-    """The suite reads the DDL. Here the adapter writes the table, and `test_constraints.py` reads the table."""
+    """Skips the check of the DDL: the adapter writes the table, and `test_constraints.py` checks it."""
 
     @pytest.fixture(scope="class")
     def expected_sql(self) -> str:
@@ -89,7 +89,7 @@ class TestModelConstraintsRuntimeEnforcement(WrittenByTheAdapter, BaseModelConst
 class TestConstraintQuotedColumn(WrittenByTheAdapter, BaseConstraintQuotedColumn):
     @pytest.fixture(scope="class")
     def models(self) -> dict[str, Any]:
-        # In Spark "from" is a text and `from` is a column.
+        # In Spark, "from" is a text and `from` is a column.
         return {
             "my_model.sql": fixtures.my_model_with_quoted_column_name_sql.replace('"from"', "`from`"),
             "constraints_schema.yml": fixtures.model_quoted_column_schema_yml.replace('"from"', "`from`"),

@@ -30,7 +30,7 @@ from dbt.tests.adapter.query_comment.test_query_comment import (
 
 
 class Scenes:
-    """Where the tables that the hooks write to are made, and what the hooks find in `target`."""
+    """Set-up scripts of the tables that the hooks write to, and the expected values of `target`."""
 
     @pytest.fixture(scope="class")
     def test_data_dir(self) -> Path:
@@ -38,8 +38,8 @@ class Scenes:
 
     def check_hooks(self, state: str, project: Any, host: str | None, count: int = 1) -> None:
         for context in self.get_ctx_vars(state, count, project):  # type: ignore[attr-defined]
-            told = {name: context[name] for name in ("test_state", "target_name", "target_schema", "target_type")}
-            assert list(told.values()) == [state, "default", project.test_schema, "embedded"]
+            actual = {name: context[name] for name in ("test_state", "target_name", "target_schema", "target_type")}
+            assert list(actual.values()) == [state, "default", project.test_schema, "embedded"]
             assert (context["target_threads"], context["target_user"], context["target_pass"]) == (4, "", "")
             assert context["run_started_at"]
             assert context["invocation_id"]
@@ -108,7 +108,7 @@ class TestPrePostRunHooks(Scenes, BasePrePostRunHooks):
         return [super().get_ctx_vars(state, count_and_project[-1])]
 
     def assert_used_schemas(self, project: Any) -> None:
-        # Spark has no database above the schema.
+        # Spark has no database level above the schema.
         assert project.run_sql("select * from {schema}.schemas", fetch="all") == [(project.test_schema,)]
 
 

@@ -16,7 +16,7 @@ class TestMergeExcludeColumns(BaseMergeExcludeColumns):
 
 
 class TestMicrobatch(BaseMicrobatch):
-    # The suite writes UTC as "-0", which Sail does not read.
+    # The suite writes UTC as "-0", which Sail cannot read.
 
     @pytest.fixture(scope="class")
     def input_model_sql(self) -> str:
@@ -37,7 +37,7 @@ class TestIncrementalOnSchemaChange(BaseIncrementalOnSchemaChange):
 class TestIncrementalPredicates(BaseIncrementalPredicates):
     @pytest.fixture(scope="class")
     def project_config_update(self) -> dict[str, Any]:
-        # The suite's delete+insert would be two commits; a merge is one.
+        # The suite's delete+insert takes two commits; a merge takes one.
         predicates = ["DBT_INTERNAL_DEST.id != 2"]
         return {"models": {"+incremental_predicates": predicates, "+incremental_strategy": "merge"}}
 

@@ -133,7 +133,7 @@ class TestValidateConnection(BaseValidateConnection):
 
 
 class Inspected:
-    """The suite compares the names of databases, which Spark does not have."""
+    """Cache tests without the database name, which Spark lacks."""
 
     def run_and_inspect_cache(self, project: Any, run_args: Any = None) -> None:
         names = []
@@ -174,7 +174,7 @@ class TestTestEmptyInlineSourceRef(BaseTestEmptyInlineSourceRef):
 
 
 class TestMetadataWithEmptyFlag(MetadataWithEmptyFlag):
-    # Without the models that change a column's type or comment, or drop a column: Sail and Delta do not.
+    # Without the models that drop a column or change its type or comment: Sail and Delta do not support this.
 
     @pytest.fixture(scope="class")
     def models(self) -> dict[str, str]:
@@ -193,7 +193,7 @@ class TestMetadataWithEmptyFlag(MetadataWithEmptyFlag):
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="the suite compares the view's text, which is PostgreSQL's",
+    reason="the suite expects the view text of PostgreSQL",
 )
 class TestEphemeralMulti(BaseEphemeralMulti):
     pass
@@ -202,7 +202,7 @@ class TestEphemeralMulti(BaseEphemeralMulti):
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="the suite compares the view's text, which is PostgreSQL's",
+    reason="the suite expects the view text of PostgreSQL",
 )
 class TestEphemeralNested(BaseEphemeralNested):
     pass
@@ -232,9 +232,9 @@ class TestSimpleCopyBase(SimpleCopyBase):
 
 class TestEmptyModelsArentRun(EmptyModelsArentRunBase):
     def test_dbt_doesnt_run_empty_models(self, project: Any) -> None:
-        # The suite asks an information schema, which Spark does not have.
+        # The suite reads an information schema, which Spark lacks.
         run_dbt(["seed"])
         assert len(run_dbt()) == 7
         with project.adapter.connection_named("__test"):
-            found = project.adapter.list_relations(None, project.test_schema)
-        assert {"empty", "disabled"}.isdisjoint({relation.identifier for relation in found})
+            relations = project.adapter.list_relations(None, project.test_schema)
+        assert {"empty", "disabled"}.isdisjoint({relation.identifier for relation in relations})

@@ -25,7 +25,7 @@ from dbt.tests.adapter.simple_seed.test_seed_type_override import BaseSimpleSeed
 
 
 class KeepsViews:
-    """A view outlives the seed it reads: Spark has no DROP ... CASCADE for tables."""
+    """A view outlives its seed, because Spark has no DROP ... CASCADE for tables."""
 
     def _check_relation_end_state(self, run_result: Any, project: Any, exists: bool) -> None:
         super()._check_relation_end_state(run_result, project, exists=True)  # type: ignore[misc]
@@ -65,7 +65,7 @@ class TestSeedWithEmptyDelimiter(BaseSeedWithEmptyDelimiter):
 class TestSimpleSeedEnabledViaConfig(BaseSimpleSeedEnabledViaConfig):
     @pytest.fixture
     def clear_test_schema(self, project: Any) -> Iterator[None]:
-        # The suite drops the schema behind the adapter's back; its tables stand in the folder.
+        # The suite drops the schema without the adapter, so the tables remain in the folder.
         yield
         project.drop_test_schema()
         project.create_test_schema()
@@ -78,7 +78,7 @@ class TestSeedParsing(BaseSeedParsing):
 class TestSimpleSeedWithBOM(BaseSimpleSeedWithBOM):
     @pytest.fixture(scope="class", autouse=True)
     def setUp(self, project: Any) -> None:
-        # The suite takes the file from its own repository.
+        # The suite reads the file from its own repository.
         project.run_sql(seeds.seeds__expected_sql)
         file = Path(project.project_root) / "seeds" / "seed_bom.csv"
         file.write_text(seeds.seed__actual_csv.lstrip(), encoding="utf-8-sig")
@@ -87,7 +87,7 @@ class TestSimpleSeedWithBOM(BaseSimpleSeedWithBOM):
 class TestSeedSpecificFormats(BaseSeedSpecificFormats):
     @pytest.fixture(scope="class")
     def test_data_dir(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return tmp_path_factory.mktemp("formats") / "data"  # the suite makes it, and not beside this file
+        return tmp_path_factory.mktemp("formats") / "data"  # the suite creates it, by default next to this file
 
 
 class TestTestEmptySeed(BaseTestEmptySeed):
@@ -95,13 +95,13 @@ class TestTestEmptySeed(BaseTestEmptySeed):
 
 
 class TestSimpleSeedColumnOverride(BaseSimpleSeedColumnOverride):
-    # PostgreSQL's "text" is Spark's "string".
+    # The type "text" of PostgreSQL is "string" in Spark.
 
     @pytest.fixture(scope="class")
     def models(self) -> dict[str, str]:
         types = {"text": "string", "integer": "bigint", "timestamp without time zone": "timestamp"}
         properties = re.sub(
-            r"type: (.*)", lambda found: f"type: {types.get(found[1], found[1])}", fixtures.properties__schema_yml
+            r"type: (.*)", lambda match: f"type: {types.get(match[1], match[1])}", fixtures.properties__schema_yml
         )
         return {"schema.yml": properties}
 

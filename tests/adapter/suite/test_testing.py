@@ -1,4 +1,4 @@
-"""dbt's public suite: unit tests, and failures that are kept."""
+"""dbt's public suite: unit tests and stored failures."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ class TestUnitTestInvalidInput(BaseUnitTestInvalidInput):
 class TestUnitTestQuotedReservedWordColumnNames(BaseUnitTestQuotedReservedWordColumnNames):
     @pytest.fixture(scope="class")
     def models(self) -> dict[str, Any]:
-        # In Spark "GROUP" is a text and `GROUP` is a column.
+        # In Spark, "GROUP" is a text and `GROUP` is a column.
         return {
             "my_model.sql": reserved.my_model_sql,
             "my_upstream_model.sql": "select 1 as `GROUP`",
@@ -78,7 +78,7 @@ class TestUnitTestQuotedReservedWordColumnNames(BaseUnitTestQuotedReservedWordCo
 class TestUnitTestingTypes(BaseUnitTestingTypes):
     @pytest.fixture
     def data_types(self) -> list[list[str]]:
-        # The suite's types are PostgreSQL's.
+        # The suite has the types of PostgreSQL.
         return [
             ["1", "1"],
             ["2.0D", "2.0"],

@@ -1,4 +1,4 @@
-"""What each customer did over the last 7, 30 and 90 days, at every day on which that changes."""
+"""Activity of each customer over the last 7, 30 and 90 days, on every day on which it changes."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -18,11 +18,11 @@ FEATURES = (
     "customer_id bigint, as_of timestamp, recency_days int, orders_7d int, orders_30d int, orders_90d int, "
     "revenue_7d double, revenue_30d double, revenue_90d double, revenue_trend double, complaints_90d int"
 )
-PORTION = 50_000  # events worked on at a time
+PORTION = 50_000  # events processed at a time
 
 
 def model(dbt: Any, session: SparkSession) -> DataFrame:
-    happened = [
+    sources = [
         sign_ups(dbt.ref("stg_customers")),
         orders(dbt.ref("stg_orders")),
         complaints(dbt.ref("stg_contacts")),
@@ -32,20 +32,20 @@ def model(dbt: Any, session: SparkSession) -> DataFrame:
     begin = day_number(None)
     if dbt.is_incremental:
         begin = day_number(session.table(str(dbt.this)).agg(F.max("as_of")).first()[0])
-        # What had left every window by then has no part in what comes.
+        # Events that had left every window by then cannot change a later row.
         since = F.lit(date.fromordinal(begin + EPOCH - LONGEST))
-        happened = [events.where(F.col("known_at") >= since) for events in happened]
+        sources = [events.where(F.col("known_at") >= since) for events in sources]
 
     def change(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for events in portions(batches):
             yield from features(changes(events, WINDOWS, begin, end)).to_batches(max_chunksize=8_192)
 
-    landed = reduce(DataFrame.unionAll, map(in_numbers, happened))
+    landed = reduce(DataFrame.unionAll, map(in_day_numbers, sources))
     return landed.repartition("customer_id").mapInArrow(change, FEATURES)
 
 
 def sign_ups(customers: DataFrame) -> DataFrame:
-    """Each customer's first record: nothing happened yet, and its activity begins."""
+    """Sign-up of each customer, from the first record: an event without any measure that starts the activity."""
     first = customers.groupBy("customer_id").agg(
         F.min_by("signed_up_at", "known_at").alias("at"), F.min("known_at").alias("known_at")
     )
@@ -53,19 +53,19 @@ def sign_ups(customers: DataFrame) -> DataFrame:
 
 
 def orders(landed: DataFrame) -> DataFrame:
-    kept = landed.where(F.col("refused_because").isNull())
-    return kept.select(
+    accepted = landed.where(F.col("refused_because").isNull())
+    return accepted.select(
         "customer_id", F.col("ordered_at").alias("at"), "known_at", *measures(orders=F.lit(1), revenue="amount_cents")
     )
 
 
 def complaints(contacts: DataFrame) -> DataFrame:
-    kept = contacts.where(F.col("kind") == "complaint")
-    return kept.select("customer_id", F.col("contacted_at").alias("at"), "known_at", *measures(complaints=F.lit(1)))
+    rows = contacts.where(F.col("kind") == "complaint")
+    return rows.select("customer_id", F.col("contacted_at").alias("at"), "known_at", *measures(complaints=F.lit(1)))
 
 
 def measures(**added: Any) -> list[Any]:
-    """What an event adds to each measure: nothing unless said."""
+    """Columns with the amount that an event adds to each measure; 0 if not passed."""
     values = {name: added.get(name, F.lit(0)) for name in WINDOWS}
     return [
         (F.col(value) if isinstance(value, str) else value).cast("bigint").alias(name)
@@ -73,15 +73,15 @@ def measures(**added: Any) -> list[Any]:
     ]
 
 
-def in_numbers(events: DataFrame) -> DataFrame:
-    """The events with their days since 1970, in place of times."""
+def in_day_numbers(events: DataFrame) -> DataFrame:
+    """Events with days since 1970 instead of timestamps."""
     epoch = F.lit(date.fromordinal(EPOCH))
     days = (F.date_diff(F.to_date(at), epoch).alias(name) for at, name in (("at", "day"), ("known_at", "known")))
     return events.select("customer_id", *days, *WINDOWS)
 
 
 def portions(batches: Iterator[pa.RecordBatch]) -> Iterator[Events]:
-    """The events of a few customers at a time: what is written is gone before the next are worked on."""
+    """Yield the events of a few customers at a time, so that memory holds one portion only."""
     columns = in_memory(batches)
     if not columns:
         return
@@ -99,24 +99,24 @@ def in_memory(batches: Iterator[pa.RecordBatch]) -> dict[str, Any]:
     return {name: rows[name].to_numpy() for name in rows.column_names}
 
 
-def features(found: Changes) -> pa.Table:
-    orders = {days: found.sums["orders", days] for days in WINDOWS["orders"]}
-    revenue = {days: found.sums["revenue", days] / 100 for days in WINDOWS["revenue"]}
+def features(activity: Changes) -> pa.Table:
+    orders = {days: activity.sums["orders", days] for days in WINDOWS["orders"]}
+    revenue = {days: activity.sums["revenue", days] / 100 for days in WINDOWS["revenue"]}
     recency = np.select([orders[7] > 0, orders[30] > 0, orders[90] > 0], [0, 7, 30], 90)
     trend = revenue[30] - (revenue[90] - revenue[30]) / 2
-    as_of = found.as_of.astype("datetime64[D]").astype("datetime64[us]")
+    as_of = activity.as_of.astype("datetime64[D]").astype("datetime64[us]")
     columns = [
-        pa.array(found.entity),
+        pa.array(activity.entity),
         pa.array(as_of, pa.timestamp("us", tz="UTC")),
         pa.array(recency.astype(np.int32)),
         *(pa.array(orders[days].astype(np.int32)) for days in orders),
         *(pa.array(revenue[days]) for days in revenue),
         pa.array(trend),
-        pa.array(found.sums["complaints", 90].astype(np.int32)),
+        pa.array(activity.sums["complaints", 90].astype(np.int32)),
     ]
-    return pa.Table.from_arrays(columns, names=[part.split()[0] for part in FEATURES.split(", ")])
+    return pa.Table.from_arrays(columns, names=[column.split()[0] for column in FEATURES.split(", ")])
 
 
 def day_number(time: Any) -> int:
-    """Days since 1970; the one before where there is no time."""
+    """Days since 1970; -1 without a time, the day before the first."""
     return -1 if time is None else time.date().toordinal() - EPOCH

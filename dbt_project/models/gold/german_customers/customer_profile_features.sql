@@ -1,4 +1,4 @@
-{# How raw columns become features, in SQL below and in requests to the endpoint. #}
+{# Encodings of raw columns as features, used in the SQL below and for requests to the endpoint. #}
 {% set encodings = [
   {'column': 'age', 'as': 'number', 'minimum': 14, 'maximum': 120, 'impute': 45},
   {'column': 'age', 'as': 'cohort', 'bounds': var('age_cohort_bounds')},
@@ -29,36 +29,36 @@ kommunen as (
 
 written as (
 
-  -- Up to when the rows stand that earlier runs have written.
+  -- Latest time that earlier runs have written.
   select {{ latest('as_of') }} as written_until
 
 ),
 
--- Only who has several records is sorted: to sort them all took most of a run with few new ones.
-recorded_again as (
+-- Only customers with several records are sorted: sorting all took most of a run with few new records.
+repeated_customers as (
 
   select customer_id from records group by customer_id having count(*) > 1
 
 ),
 
-followed as (
+successions as (
 
   select *, lead(known_at) over (partition by customer_id order by known_at) as next_known_at
   from records
-  where customer_id in (select customer_id from recorded_again)
+  where customer_id in (select customer_id from repeated_customers)
 
   union all
 
   select *, cast(null as timestamp) as next_known_at
   from records
-  where customer_id not in (select customer_id from recorded_again)
+  where customer_id not in (select customer_id from repeated_customers)
 
 ),
 
 versions as (
 
-  select followed.*, written.written_until, delivered.known_until
-  from followed
+  select successions.*, written.written_until, delivered.known_until
+  from successions
   cross join delivered
   cross join written
 

@@ -14,10 +14,10 @@ quarters as (
 
 ),
 
--- In one row: a join of millions by `<` takes them for the smaller side, and fails where memory is short.
+-- One row: a `<` join with millions of rows broadcasts them as the smaller side and fails if memory is short.
 starts as (
 
-  select collect_set(quarter) as every_start
+  select collect_set(quarter) as all_starts
   from quarters
   {% if is_incremental() -%}
   where quarter > {{ latest('as_of') }}
@@ -25,9 +25,9 @@ starts as (
 
 ),
 
-possible as (
+customer_starts as (
 
-  select sign_ups.customer_id, sign_ups.known_at, explode(starts.every_start) as as_of
+  select sign_ups.customer_id, sign_ups.known_at, explode(starts.all_starts) as as_of
   from sign_ups
   cross join starts
 
@@ -36,13 +36,13 @@ possible as (
 final as (
 
   select
-    possible.customer_id,
-    possible.as_of,
+    customer_starts.customer_id,
+    customer_starts.as_of,
     cast(coalesce(quarters.revenue_cents, 0) / 100 as double) as revenue
-  from possible
+  from customer_starts
   left join quarters
-    on possible.customer_id = quarters.customer_id and possible.as_of = quarters.quarter
-  where possible.known_at < possible.as_of
+    on customer_starts.customer_id = quarters.customer_id and customer_starts.as_of = quarters.quarter
+  where customer_starts.known_at < customer_starts.as_of
 
 )
 

@@ -10,9 +10,9 @@ with landed as (
 
 ),
 
-{{ sign_ups(of='landed') }},
+{{ sign_ups(source='landed') }},
 
-of_customers as (
+known_customers as (
 
   select landed.*
   from landed
@@ -25,11 +25,11 @@ earlier as (
 
   select distinct contact_id
   from {{ this }}
-  where contact_id in (select contact_id from of_customers)
+  where contact_id in (select contact_id from known_customers)
 
 ),
 {% endif %}
-{{ numbered_arrivals('of_customers', key='contact_id', order_by='known_at, contacted_at, customer_id, kind') }},
+{{ numbered_arrivals('known_customers', key='contact_id', order_by='known_at, contacted_at, customer_id, kind') }},
 
 final as (
 

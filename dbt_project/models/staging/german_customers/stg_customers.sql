@@ -12,7 +12,7 @@ with landed as (
 
 kommunen as (
 
-  -- One that has left the list is still there, without its state.
+  -- A Kommune that has left the list keeps its row, without a state.
   select listed.kommune, described.state
   from {{ ref('kommune_index') }} as listed
   left join {{ ref('stg_kommunen') }} as described on listed.kommune = described.kommune
@@ -33,7 +33,7 @@ cleaned as (
 
 ),
 
-placed as (
+located as (
 
   select
     cleaned.customer_id,
@@ -41,7 +41,7 @@ placed as (
     cleaned.signed_up_at,
     cleaned.birth_date,
     kommunen.kommune,
-    -- A Kommune lies in one state, so it tells a missing one.
+    -- A Kommune lies in one state, so it fills in a missing one.
     coalesce(cleaned.state, kommunen.state) as state,
     cleaned.channel
   from cleaned
@@ -51,7 +51,7 @@ placed as (
 
 final as (
 
-  -- Of a record that came twice, max takes each column's value where either has one.
+  -- Merges duplicate records: max takes the value of a column from whichever record has one.
   select
     customer_id,
     known_at,
@@ -60,7 +60,7 @@ final as (
     max(kommune) as kommune,
     max(state) as state,
     max(channel) as channel
-  from placed
+  from located
   group by customer_id, known_at
 
 )

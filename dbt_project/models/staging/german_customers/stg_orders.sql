@@ -10,7 +10,7 @@ with landed as (
 
 ),
 
-{{ sign_ups(of='landed') }},
+{{ sign_ups(source='landed') }},
 
 {%- if is_incremental() %}
 earlier as (

@@ -1,4 +1,4 @@
-"""What this run has appended to a table, told from the Delta log alone."""
+"""SQL condition for the rows that a run appended, derived from the Delta log alone."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,11 +11,11 @@ from lakehouse.warehouse import TableName, TableNotFound, Warehouse
 
 
 def appended_beyond(warehouse: Warehouse, name: TableName, key: Sequence[str], since: datetime) -> str | None:
-    """A SQL condition that holds for every row that was appended since a time, and for no key of the rows before.
+    """SQL condition that holds for every row appended since a time and for no key of an earlier row.
 
-    There is one where the new files begin beyond the end of all earlier ones in a time of the key. None where the
-    table is new, was rewritten or not written to, or where the times overlap: then every row is in question. So they
-    are of a table that is not built, which dbt asks for too when it writes its docs.
+    It exists if a timestamp of the key starts in the new files after the end of all earlier files. Otherwise the
+    result is None and every row must be checked: the table is new, rewritten or unchanged, or the times overlap. The
+    result is also None for a table that is not built, because dbt asks for the condition when it writes its docs.
     """
     try:
         table = warehouse.open(name)
@@ -43,6 +43,6 @@ def _files(table: DeltaTable) -> dict[str, dict[str, Any]]:
 
 
 def _bound(choose: Any, files: Iterable[dict[str, Any]], statistic: str) -> Any:
-    """The least or greatest of the files' statistics; None where one has none."""
-    found = [file.get(statistic) for file in files]
-    return None if None in found else choose(found)
+    """Minimum or maximum of a statistic over the files; None if a file lacks it."""
+    values = [file.get(statistic) for file in files]
+    return None if None in values else choose(values)

@@ -1,4 +1,4 @@
-"""A connection is the process's one Spark session, with the warehouse's tables registered in it."""
+"""Connections: the Spark session of the process, with the tables of the warehouse registered in it."""
 
 import threading
 from collections.abc import Iterator
@@ -26,21 +26,21 @@ from lakehouse.writer_lock import WriterLock
 
 @cache
 def _session(remote: str | None, warehouse: Path) -> SparkSession:
-    """One for each warehouse that this process meets: two may hold tables of the same name."""
+    """One session per warehouse, because two warehouses may contain tables of the same name."""
     return new_session(remote)
 
 
 @dataclass
 class Access:
-    """The open session of a target, and the right to write to its warehouse.
+    """Open session of a target and the writer lock of its warehouse.
 
-    Every copy of the credentials has the same: dbt copies them with a model's project while it parses, for about one
-    model in 5,000, and neither a lock nor a session has a copy.
+    All copies of the credentials share it: dbt copies them with the project of about one model in 5,000 while it
+    parses, and neither a lock nor a session can be copied.
     """
 
     opening: threading.Lock = field(default_factory=threading.Lock)
     session: SparkSession | None = None
-    claim: WriterLock | None = None
+    writer_lock: WriterLock | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Access":
         return self
@@ -48,9 +48,9 @@ class Access:
 
 @dataclass
 class EmbeddedCredentials(SailCredentials):
-    """What a target says: the warehouse folder, and a server's address if the engine is not in this process.
+    """Settings of a target: the warehouse folder, and the server address if the engine runs in another process.
 
-    A relative `warehouse` is below the dbt project, whatever the working directory.
+    A relative `warehouse` is below the dbt project, independent of the working directory.
     """
 
     warehouse: str = "warehouse"
@@ -59,7 +59,7 @@ class EmbeddedCredentials(SailCredentials):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._access = Access()  # no field: dbt makes a JSON schema of those
+        self._access = Access()  # not a dataclass field, because dbt makes a JSON schema of the fields
 
     @property
     def type(self) -> str:
@@ -74,19 +74,19 @@ class EmbeddedCredentials(SailCredentials):
 
     @property
     def lakehouse(self) -> Warehouse:
-        """The warehouse at its absolute path."""
+        """Warehouse at its absolute path."""
         return Warehouse((Path(self.project_root) / self.warehouse).resolve())
 
     def session(self) -> SparkSession:
-        """The session; the first call claims the warehouse, opens it and registers what stands there.
+        """The session; the first call takes the writer lock, opens the warehouse and registers its tables and views.
 
-        A hook would be too late for that: dbt fills its cache of relations before the first hook runs.
+        A hook would be too late, because dbt fills its cache of relations before the first hook runs.
         """
         access = self._access
         with access.opening:
             if access.session is None:
                 self.lakehouse.require_writable()
-                access.claim = access.claim or WriterLock.on(self.lakehouse.root)
+                access.writer_lock = access.writer_lock or WriterLock.on(self.lakehouse.root)
                 session = _session(self.remote, self.lakehouse.root)
                 self.lakehouse.register(session)
                 views.register(session, self.lakehouse)
@@ -94,17 +94,17 @@ class EmbeddedCredentials(SailCredentials):
             return access.session
 
     def release(self) -> None:
-        """Let others write to the warehouse: this command has ended."""
+        """Release the writer lock at the end of the command."""
         access = self._access
         with access.opening:
             access.session = None
-            if access.claim is not None:
-                access.claim.release()
-                access.claim = None
+            if access.writer_lock is not None:
+                access.writer_lock.release()
+                access.writer_lock = None
 
 
 class EmbeddedCursor(Cursor):
-    """A cursor that runs SQL in the session and tells its errors as dbt's."""
+    """Cursor that runs SQL in the session and raises its errors as dbt errors."""
 
     def __init__(self, session: SparkSession) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class EmbeddedCursor(Cursor):
         with _database_errors():
             self._df = self._session.sql(sql % parameters if parameters else sql)
 
-    # The engine may look at a query only when its rows or its columns are asked for.
+    # The engine may analyse a query only when its rows or columns are read.
 
     @property
     def description(self) -> Any:
@@ -139,7 +139,7 @@ def _database_errors() -> Iterator[None]:
 
 
 class EmbeddedHandle(SessionHandle):
-    """What dbt-spark takes for a pyodbc connection."""
+    """Replacement for the pyodbc connection of dbt-spark."""
 
     def __init__(self, session: SparkSession) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class EmbeddedHandle(SessionHandle):
 
 
 class EmbeddedConnectionManager(SailConnectionManager):
-    """Opens the session instead of a server of its own."""
+    """Opens the session of this process instead of a separate server."""
 
     TYPE = "embedded"
 

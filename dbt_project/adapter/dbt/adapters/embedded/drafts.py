@@ -1,4 +1,4 @@
-"""A table that is built out of sight and put in place in one step, so that nobody meets half of it."""
+"""Draft of a table, built in a hidden folder and published in one step, so that no reader sees a partial table."""
 
 import json
 import shutil
@@ -17,14 +17,14 @@ from lakehouse.warehouse import TableName, Warehouse
 
 @dataclass(frozen=True)
 class Draft:
-    """A Delta table in a folder of its own, on the warehouse's disk and outside its schemas."""
+    """Delta table in a folder of its own, on the same disk as the warehouse but outside its schemas."""
 
     location: Path
 
     @classmethod
     @contextmanager
     def of(cls, warehouse: Warehouse, name: TableName) -> Iterator["Draft"]:
-        """An empty folder to build in, gone at the end; what a build that was cut off left there goes first."""
+        """Provide an empty folder and delete it at the end; the rest of an interrupted build is deleted first."""
         target = warehouse.location(name)
         draft = cls(warehouse.root / ".drafts" / target.parent.name / target.name)
         shutil.rmtree(draft.location, ignore_errors=True)
@@ -34,15 +34,15 @@ class Draft:
         finally:
             shutil.rmtree(draft.location, ignore_errors=True)
 
-    def become(self, target: Path) -> None:
-        """Be the table that was not there: one rename."""
+    def create(self, target: Path) -> None:
+        """Publish the draft as a new table: one rename."""
         target.parent.mkdir(parents=True, exist_ok=True)
         self.location.rename(target)
 
     def replace(self, target: Path) -> None:
-        """Be the next version of the table that is there: one commit, after which its earlier versions can be read.
+        """Publish the draft as the next version of an existing table: one commit. Earlier versions stay readable.
 
-        The table's properties and CHECKs are gone with its earlier columns.
+        The commit drops the properties and CHECKs of the table together with its earlier columns.
         """
         files = list(self._files())
         for file in files:
@@ -63,7 +63,7 @@ class Draft:
 
 def _added(file: dict[str, Any]) -> AddAction:
     return AddAction(
-        unquote(file["path"]),  # the log has it encoded, and the library encodes it
+        unquote(file["path"]),  # encoded in the log, and the library encodes it again
         file["size"],
         file["partitionValues"],
         file["modificationTime"],

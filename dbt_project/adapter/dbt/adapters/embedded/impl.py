@@ -1,4 +1,4 @@
-"""The adapter: what dbt asks of a warehouse, answered by Delta tables in a folder."""
+"""Adapter: implements dbt's warehouse interface on Delta tables in a folder."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ Helpers = dict[str, type[PythonJobHelper]]
 
 
 class EmbeddedAdapter(SailAdapter):
-    """Sail's adapter, with tables that last."""
+    """Sail's adapter with persistent tables."""
 
     ConnectionManager = EmbeddedConnectionManager
     Relation = EmbeddedRelation
@@ -48,7 +48,7 @@ class EmbeddedAdapter(SailAdapter):
     def __init__(self, config: Any, mp_context: Any) -> None:
         super().__init__(config, mp_context)
         self._credentials: EmbeddedCredentials = config.credentials
-        # `dbt debug` may come without a project.
+        # `dbt debug` may run without a project.
         self._credentials.project_root = str(getattr(config, "project_root", Path.cwd()))
 
     @classmethod
@@ -69,56 +69,56 @@ class EmbeddedAdapter(SailAdapter):
 
     @available.parse_none
     def write_table(self, relation: BaseRelation, sql: str, model: Mapping[str, Any]) -> None:
-        """Replace the relation by the rows of a query, under the model's constraints."""
+        """Replace the relation with the rows of a query and enforce the model's constraints."""
         self._write(relation, self._session().sql(sql), model)
 
     @available.parse_none
     def write_seed(
         self, relation: BaseRelation, rows: Any, types: Mapping[str, str], model: Mapping[str, Any]
     ) -> None:
-        """Replace the relation by the rows of a seed."""
+        """Replace the relation with the rows of a seed."""
         self._write(relation, seed_frame(self._session(), rows, types), model)
 
     @available.parse_none
     def require_publishable(self, relation: BaseRelation, new_rows: BaseRelation, model: Mapping[str, Any]) -> None:
-        """Make sure that rows may be added to the relation: its key stays, and they have the declared columns."""
-        with _told_as_dbt_tells():
+        """Check that rows may be added to the relation: same key, declared columns."""
+        with _as_dbt_errors():
             rows = self._session().table(new_rows.render())
             self._writer().require_publishable(rows, _name(relation), table_spec(model))
 
     @available.parse_none
     def publish(self, relation: BaseRelation, model: Mapping[str, Any]) -> None:
-        """Bring the CHECKs and properties of a table up to date that was not rewritten."""
-        with _told_as_dbt_tells():
+        """Update the CHECKs and properties of a table that was not rewritten."""
+        with _as_dbt_errors():
             self._writer().publish(_name(relation), table_spec(model))
 
     @available.parse_none
-    def keep_view(self, relation: BaseRelation, create_sql: str) -> None:
-        """Let the view outlive this process."""
-        views.keep(self._credentials.lakehouse, _name(relation), create_sql)
+    def store_view(self, relation: BaseRelation, create_sql: str) -> None:
+        """Store the view, so that it outlives this process."""
+        views.store(self._credentials.lakehouse, _name(relation), create_sql)
 
     @available.parse_none
     def drop_temporary_view(self, relation: BaseRelation) -> None:
-        """Forget the rows of an incremental model or snapshot."""
+        """Drop the temporary view with the new rows of an incremental model or snapshot."""
         self._session().catalog.dropTempView(str(relation.identifier))
 
     @available.parse_none
     def landing_view(self, model: str, path: str, columns: list[str], delimiter: str) -> str:
-        """Name a view of this process that has the rows of a delimited file, its path below the project."""
+        """Create a temporary view of a delimited file, with a path below the project, and return its name."""
         name = f"landing_of_{model}"
-        with _told_as_dbt_tells():
+        with _as_dbt_errors():
             rows = read_delimited(Path(self._credentials.project_root) / path, columns, delimiter)
             self._session().createDataFrame(rows).createOrReplaceTempView(name)
         return name
 
     @available.parse_list
     def valid_incremental_strategies(self) -> list[str]:
-        """What dbt's own dispatch may choose; see macros/incremental.sql."""
+        """Strategies available to dbt's dispatch; see macros/incremental.sql."""
         return ["append", "merge", "insert_overwrite", "microbatch"]
 
     @available.parse_none
     def partitions_of(self, relation: BaseRelation, columns: list[str]) -> str:
-        """A SQL condition that is true in the partitions that these rows lie in."""
+        """SQL condition that selects the partitions of these rows."""
         quoted = [self.quote(column) for column in columns]
         rows = self._session().table(relation.render()).select(*quoted).distinct().collect()
         alternatives = (" and ".join(map(_equals, quoted, row)) for row in rows)
@@ -126,7 +126,7 @@ class EmbeddedAdapter(SailAdapter):
 
     @available.parse_none
     def appended_beyond(self, relation: BaseRelation, key: list[str], since: datetime) -> str | None:
-        """A SQL condition for the rows that this run has appended, if no key of them can have been there before."""
+        """SQL condition for the rows that this run appended, if none of their keys can have existed before."""
         return appended_beyond(self._credentials.lakehouse, _name(relation), key, since)
 
     @available.parse_none
@@ -144,11 +144,11 @@ class EmbeddedAdapter(SailAdapter):
             self._writer().drop(_name(relation))
             return
         super().drop_relation(relation)  # type: ignore[no-untyped-call]
-        views.forget(self._credentials.lakehouse, _name(relation))
+        views.delete(self._credentials.lakehouse, _name(relation))
 
     def rename_relation(self, from_relation: BaseRelation, to_relation: BaseRelation) -> None:
         if from_relation.type != "table":
-            raise DbtRuntimeError(f"{from_relation} is a view: build it again under its new name")
+            raise DbtRuntimeError(f"{from_relation} is a view and cannot be renamed: build it under its new name")
         self.cache_renamed(from_relation, to_relation)
         self._writer().rename(_name(from_relation), _name(to_relation))
 
@@ -168,9 +168,9 @@ class EmbeddedAdapter(SailAdapter):
         try:
             fields = self._session().table(relation.render()).schema.fields
         except PySparkException as err:
-            # dbt asks for relations that are not there, and expects no columns.
-            if self._knows(relation):
-                raise DbtRuntimeError(f"the columns of {relation} cannot be read: {err}") from err
+            # dbt also asks for relations that do not exist, and expects no columns.
+            if self._exists(relation):
+                raise DbtRuntimeError(f"cannot read the columns of {relation}: {err}") from err
             return []
         return [
             SparkColumn(
@@ -178,21 +178,21 @@ class EmbeddedAdapter(SailAdapter):
                 table_name=relation.identifier,
                 table_type=relation.type,
                 column=field.name,
-                column_index=place,
+                column_index=position,
                 dtype=field.dataType.simpleString(),
             )
-            for place, field in enumerate(fields, start=1)
+            for position, field in enumerate(fields, start=1)
         ]
 
-    def _knows(self, relation: BaseRelation) -> bool:
-        there = relations(self._credentials.lakehouse, str(relation.schema))
-        return str(relation.identifier).lower() in {str(known.identifier).lower() for known in there}
+    def _exists(self, relation: BaseRelation) -> bool:
+        existing = relations(self._credentials.lakehouse, str(relation.schema))
+        return str(relation.identifier).lower() in {str(other.identifier).lower() for other in existing}
 
     def parse_columns_from_information(self, relation: BaseRelation) -> list[SparkColumn]:
         return self.get_columns_in_relation(relation)
 
     def _write(self, relation: BaseRelation, rows: Any, model: Mapping[str, Any]) -> None:
-        with _told_as_dbt_tells():
+        with _as_dbt_errors():
             self._writer().write(rows, _name(relation), table_spec(model))
 
     def _writer(self) -> TableWriter:
@@ -203,7 +203,7 @@ class EmbeddedAdapter(SailAdapter):
 
 
 @contextmanager
-def _told_as_dbt_tells() -> Iterator[None]:
+def _as_dbt_errors() -> Iterator[None]:
     try:
         yield
     except (LakehouseError, PySparkException) as err:

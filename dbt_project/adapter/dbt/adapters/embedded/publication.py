@@ -1,4 +1,4 @@
-"""What dbt knows of a model, as the properties and constraints of its Delta table."""
+"""Properties and constraints of a Delta table from the dbt node of its model."""
 
 import hashlib
 import json
@@ -13,21 +13,21 @@ Model = Mapping[str, Any]
 
 
 class KeyUndeclared(LakehouseError):
-    """A feature table would have nothing by which it could be looked up."""
+    """A feature table declares no key for lookups."""
 
     @classmethod
     def of(cls, model: str, missing: str) -> "KeyUndeclared":
         return cls(
-            f"the feature table {model} declares no {missing} in its meta.feature_catalog, and is looked up by it",
-            hint=f"Declare it in {model}.yml; or let is_feature_table go.",
+            f"the feature table {model} declares no {missing} in its meta.feature_catalog, but lookups need it",
+            hint=f"Declare it in {model}.yml, or remove is_feature_table.",
         )
 
 
 def table_spec(model: Model) -> TableSpec:
-    """The spec of a model, seed or snapshot, from its node in the manifest.
+    """Table specification of a model, seed or snapshot, from its node in the manifest.
 
     Raises:
-        KeyUndeclared: it is a feature table without an entity or a timestamp.
+        KeyUndeclared: a feature table without an entity or a timestamp.
     """
     config = model["config"]
     enforced = bool((config.get("contract") or {}).get("enforced"))
@@ -45,17 +45,17 @@ def table_spec(model: Model) -> TableSpec:
 
 
 def feature_key(model: Model) -> tuple[list[str], list[str]]:
-    """The entity columns of a feature table, and those of its times; empty for any other table."""
+    """Entity columns and timestamp columns of a feature table; both empty for any other table."""
     catalog = _feature_catalog(model)
     entity = catalog.get("entity") or []
-    # `feature_catalog` has the keys that dbt-features knows, and no others.
+    # `feature_catalog` accepts only the keys of dbt-features, so `known_at_column` is a key of `meta`.
     known_at = (model["config"].get("meta") or {}).get("known_at_column") if catalog else None
     times = [time for time in (catalog.get("timestamp_column"), known_at) if time]
     return [entity] if isinstance(entity, str) else list(entity), times
 
 
 def feature_properties(model: Model) -> dict[str, str]:
-    """The key, timestamp and meaning of a feature table; empty for any other table."""
+    """Properties with key, timestamp and descriptions of a feature table; empty for any other table."""
     meta = model["config"].get("meta") or {}
     catalog = _feature_catalog(model)
     if not catalog:
@@ -78,9 +78,9 @@ def feature_properties(model: Model) -> dict[str, str]:
 
 def _require_key(model: Model) -> None:
     catalog = _feature_catalog(model)
-    for part in ("entity", "timestamp_column") if catalog else ():
-        if not catalog.get(part):
-            raise KeyUndeclared.of(model["name"], part)
+    for key in ("entity", "timestamp_column") if catalog else ():
+        if not catalog.get(key):
+            raise KeyUndeclared.of(model["name"], key)
 
 
 def _feature_catalog(model: Model) -> Mapping[str, Any]:
@@ -89,8 +89,8 @@ def _feature_catalog(model: Model) -> Mapping[str, Any]:
 
 
 def _feature(column: Mapping[str, Any]) -> dict[str, Any]:
-    about = {"data_type": column.get("data_type"), "description": (column.get("description") or "").strip()}
-    return about | ((column.get("meta") or {}).get("feature_catalog") or {})
+    documented = {"data_type": column.get("data_type"), "description": (column.get("description") or "").strip()}
+    return documented | ((column.get("meta") or {}).get("feature_catalog") or {})
 
 
 def _declared(model: Model) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""dbt Python models, run in the session of this process."""
+"""Execution of dbt Python models in the session of this process."""
 
 from typing import Any, cast
 
@@ -17,31 +17,30 @@ from lakehouse.warehouse import TableName
 
 
 class SessionPythonJob(PythonJobHelper):
-    """Runs the compiled code and writes the frame that `model` returns."""
+    """Job that runs the compiled code and writes the frame that `model` returns."""
 
     def __init__(self, parsed_model: dict[str, Any], credentials: Any) -> None:
         self._model = parsed_model
         self._credentials: EmbeddedCredentials = credentials
 
     def submit(self, compiled_code: str) -> None:
-        """Run the code that `py_write_table` compiled: it defines `frame` and `target`.
+        """Run the code compiled by `py_write_table`, which defines `frame` and `target`.
 
         Raises:
-            DbtRuntimeError: the model failed; an error of this project is told by its message alone.
+            DbtRuntimeError: the model failed; an error of this project keeps its message, without a traceback.
         """
         session = self._credentials.session()
-        # What pandas on Spark asks for; it is each thread's own.
+        # pandas on Spark reads the active session, which is local to the thread.
         ConnectSession._set_default_and_active_session(cast(ConnectSession, session))
         names: dict[str, Any] = {"spark": session, "__name__": "dbt_model"}
         try:
-            # Running the project's own models is what dbt is for.
-            # dbt's templates leave blanks before the first line.
+            # The code is a model of this project. dbt's templates leave blanks before its first line.
             exec(compile(compiled_code.lstrip(), self._model["original_file_path"], "exec"), names)  # noqa: S102
-            self._store(self._as_frame(names["frame"]), *names["target"])
+            self._write(self._as_frame(names["frame"]), *names["target"])
         except (LakehouseError, PySparkException) as err:
             raise DbtRuntimeError(str(err)) from err
 
-    def _store(self, frame: DataFrame, schema: str | None, identifier: str) -> None:
+    def _write(self, frame: DataFrame, schema: str | None, identifier: str) -> None:
         if schema is None:
             frame.createOrReplaceTempView(identifier)
             return
@@ -51,9 +50,9 @@ class SessionPythonJob(PythonJobHelper):
     def _as_frame(self, returned: object) -> DataFrame:
         if isinstance(returned, pd.DataFrame):
             return self._credentials.session().createDataFrame(returned)
-        if type(returned).__module__.startswith("pyspark.pandas"):  # which takes a second to import
+        if type(returned).__module__.startswith("pyspark.pandas"):  # its import takes a second
             returned = cast(Any, returned).to_spark()
-        # Each kind of session has a DataFrame class of its own, and all are this one's subclasses.
+        # Every kind of session has its own subclass of this DataFrame class.
         if isinstance(returned, DataFrame):
             return returned
         raise DbtRuntimeError(

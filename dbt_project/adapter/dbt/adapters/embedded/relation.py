@@ -1,4 +1,4 @@
-"""Relations: quoted as on Databricks, and found by looking into the warehouse folder."""
+"""Relations: quoted as on Databricks and listed from the warehouse folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from lakehouse.warehouse import TableName, Warehouse
 
 @dataclass
 class EmbeddedQuotePolicy(Policy):
-    """Every name in backticks, so that any name works."""
+    """Quotes every name in backticks, so that any name works."""
 
     database: bool = False
     schema: bool = True
@@ -21,20 +21,20 @@ class EmbeddedQuotePolicy(Policy):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EmbeddedRelation(SparkRelation):
-    """`schema`.`identifier`."""
+    """Relation rendered as `schema`.`identifier`."""
 
     quote_policy: Policy = field(default_factory=EmbeddedQuotePolicy)
 
     def _is_exactish_match(self, field: ComponentName, value: str) -> bool:
-        # Spark's names have no case.
+        # Names in Spark are case-insensitive.
         return str(self.path.get_lowered_part(field)) == value.lower()
 
 
 def relations(warehouse: Warehouse, schema: str) -> Iterator[EmbeddedRelation]:
-    """The tables and views of a schema.
+    """Yield the tables and views of a schema.
 
-    The folder is asked and not the engine: an engine lists the temporary views of all schemas beside them, and
-    one that is shared lists what other warehouses hold.
+    They come from the folder instead of the engine: an engine also lists the temporary views of all schemas, and a
+    shared engine lists the tables of other warehouses.
     """
     for table in warehouse.tables(schema):
         yield _relation(table, RelationType.Table)

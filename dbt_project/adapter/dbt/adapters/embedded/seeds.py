@@ -1,4 +1,4 @@
-"""Seeds: a CSV as dbt parsed it, cast to the types that dbt inferred or the project declares."""
+"""Seeds: CSV files parsed by dbt and cast to the inferred or declared types."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,16 +9,16 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 
 
 def seed_frame(session: SparkSession, rows: Any, types: Mapping[str, str]) -> DataFrame:
-    """The seed's rows, NULL where the file has no value.
+    """Rows of the seed, with NULL for an empty field.
 
     Args:
-        session: to make the frame in.
+        session: session that creates the frame.
         rows: agate table.
-        types: the SQL type of each column, in order.
+        types: SQL type of each column, in order.
     """
     columns = {
-        name: pa.array([None if value is None else str(value) for value in rows.columns[place]], pa.string())
-        for place, name in enumerate(rows.column_names)
+        name: pa.array([None if value is None else str(value) for value in rows.columns[index]], pa.string())
+        for index, name in enumerate(rows.column_names)
     }
     texts = session.createDataFrame(pa.table(columns))
     return texts.select(*(F.col(f"`{name}`").cast(sql_type).alias(name) for name, sql_type in types.items()))

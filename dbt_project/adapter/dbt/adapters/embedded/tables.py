@@ -1,4 +1,4 @@
-"""Writing a table: every row of it, under its constraints, or as it was before."""
+"""Atomic table writes: every row of a write, with its constraints enforced, or none."""
 
 import hashlib
 import re
@@ -17,56 +17,56 @@ from lakehouse.warehouse import TableName, Warehouse
 
 _CHECK = "delta.constraints."
 KEY = "feature_table.primary_keys"
-_TYPES = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint", "real": "float"}  # other names
+_TYPE_SYNONYMS = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint", "real": "float"}
 
 
 class TableBlocked(LakehouseError):
-    """Something else stands where the table would be."""
+    """Other files occupy the location of the table."""
 
     @classmethod
     def at(cls, location: Path) -> "TableBlocked":
         return cls(
-            f"{location} holds files and no Delta table",
-            hint="Move them away, or delete the folder if nobody needs it, and run dbt again.",
+            f"{location} contains files but no Delta table",
+            hint="Move the files away, or delete the folder if nobody needs it, and run dbt again.",
         )
 
 
 class KeyChanged(LakehouseError):
-    """A feature table would get another key."""
+    """A write would change the key of a feature table."""
 
     @classmethod
     def of(cls, name: TableName, before: str, now: str) -> "KeyChanged":
         return cls(
-            f"the key of the feature table {name} is {before}, and its model declares {now}: whoever looks it up by "
-            "the one would find nothing by the other",
-            hint="Give the new key a model of its own; or, if nobody reads the table, delete its folder and build.",
+            f"the key of the feature table {name} is {before}, but its model declares {now}: lookups by the old key "
+            "would find nothing",
+            hint="Create a new model for the new key. If nobody reads the table, delete its folder and build again.",
         )
 
 
 class ColumnsDiffer(LakehouseError):
-    """A feature table would have other columns than its model declares."""
+    """The columns of a feature table differ from those its model declares."""
 
     @classmethod
     def of(cls, name: TableName, differences: Sequence[str]) -> "ColumnsDiffer":
         return cls(
-            f"the feature table {name} is declared otherwise than it is built: {'; '.join(differences)}",
-            hint=f"Correct the columns in {name.table}.yml, or the model. An incremental model takes new ones by "
+            f"the columns of the feature table {name} differ from their declaration: {'; '.join(differences)}",
+            hint=f"Correct the columns in {name.table}.yml or in the model. An incremental model gains columns with "
             "on_schema_change: append_new_columns, or in a build with --full-refresh.",
         )
 
 
 @dataclass(frozen=True)
 class TableSpec:
-    """What a table is beside its rows.
+    """Specification of a table without its rows.
 
     Attributes:
-        not_null: columns that must have a value.
-        checks: SQL conditions by name that every row must meet.
+        not_null: columns without NULL.
+        checks: named SQL conditions that hold for every row.
         properties: Delta table properties.
-        partition_by: columns.
-        declared: the SQL type of each column of a feature table, or None where only its name is declared; empty where
-            nothing is.
-        key: the columns by which a feature table is looked up, its times included.
+        partition_by: partition columns.
+        declared: SQL type of each declared column of a feature table, None if only the name is declared; empty
+            without declared columns.
+        key: key columns of a feature table, including its timestamps.
     """
 
     not_null: frozenset[str]
@@ -77,60 +77,61 @@ class TableSpec:
     key: tuple[str, ...] = ()
 
     def require_declared(self, name: TableName, columns: Sequence[StructField]) -> None:
-        """Make sure that a feature table is built as it is declared: readers go by the declaration.
+        """Check the built columns of a feature table against its declaration, because readers rely on it.
 
         Raises:
-            ColumnsDiffer: a column is missing, is not declared, or has another type.
+            ColumnsDiffer: a column is missing, undeclared, or of another type.
         """
         built = {column.name: column.dataType.simpleString() for column in columns}
         expected = dict.fromkeys((*self.declared, *self.key))
-        differences = [f"'{column}' is declared and missing" for column in expected if column not in built]
+        differences = [f"'{column}' is declared but missing" for column in expected if column not in built]
         for column, kind in built.items() if self.declared else ():
-            said = self.declared.get(column)
+            declared = self.declared.get(column)
             if column not in self.declared:
-                differences.append(f"'{column}' is built and not declared")
-            elif said is not None and _TYPES.get(said.lower(), said.lower()) != kind:
-                differences.append(f"'{column}' is declared {said} and built as {kind}")
+                differences.append(f"'{column}' is built but not declared")
+            elif declared is not None and _TYPE_SYNONYMS.get(declared.lower(), declared.lower()) != kind:
+                differences.append(f"'{column}' is declared {declared} but built as {kind}")
         if differences:
             raise ColumnsDiffer.of(name, differences)
 
 
 @dataclass(frozen=True)
 class TableWriter:
-    """Writes tables of one warehouse through one session."""
+    """Writer of the tables of one warehouse through one session."""
 
     session: SparkSession
     warehouse: Warehouse
 
     def write(self, rows: DataFrame, name: TableName, spec: TableSpec) -> None:
-        """Replace the table by these rows, in one Delta commit.
+        """Replace the table with these rows in one Delta commit.
 
-        A table that is not there yet, or has other columns, partitions or CHECKs, is built as a draft first.
+        A new table, or one with other columns, partitions or CHECKs, is built as a draft first.
 
         Raises:
-            TableBlocked: the location holds something that is no table.
-            KeyChanged: the table is a feature table of another key.
-            ColumnsDiffer: the table is a feature table, and declared otherwise.
-            PySparkException: a row breaks a constraint, or the rows cannot be computed.
+            TableBlocked: the location contains files but no table.
+            KeyChanged: the table is a feature table with another key.
+            ColumnsDiffer: the columns of a feature table differ from their declaration.
+            PySparkException: a row violates a constraint, or the rows cannot be computed.
         """
         self.require_publishable(rows, name, spec)
         staged = f"rows_{_digest(name)}"
         rows.createOrReplaceTempView(staged)
         try:
-            there = self._existing(self.warehouse.location(name))
-            if there is not None and self._fits(there, rows, spec):
+            existing = self._existing(self.warehouse.location(name))
+            if existing is not None and self._matches(existing, rows, spec):
                 self._insert("OVERWRITE TABLE", _quoted(name), staged)
             else:
-                self._build(rows, staged, name, spec, replaces=there is not None)
+                self._build(rows, staged, name, spec, replaces=existing is not None)
         finally:
             self.session.catalog.dropTempView(staged)
         self.publish(name, spec)
 
     def require_publishable(self, rows: DataFrame, name: TableName, spec: TableSpec) -> None:
-        """Make sure, before anything is written, that a feature table keeps its key and is what its model declares.
+        """Check, before any write, that a feature table keeps its key and matches its declaration.
 
         Raises:
-            KeyChanged, ColumnsDiffer: it does not, or is not.
+            KeyChanged: the key differs from that of the existing table.
+            ColumnsDiffer: the columns differ from their declaration.
         """
         self._require_same_key(name, spec)
         spec.require_declared(name, rows.schema.fields)
@@ -143,7 +144,7 @@ class TableWriter:
             shutil.rmtree(location)
 
     def rename(self, old: TableName, new: TableName) -> None:
-        """Move the table's folder; the catalogue follows."""
+        """Move the folder of the table and register it under its new name."""
         self.session.sql(f"DROP TABLE IF EXISTS {_quoted(old)}").collect()
         self.drop(new)
         target = self.warehouse.location(new)
@@ -153,8 +154,8 @@ class TableWriter:
         self.warehouse.register_table(self.session, new)
 
     def _require_same_key(self, name: TableName, spec: TableSpec) -> None:
-        there = self._existing(self.warehouse.location(name))
-        before = there.metadata().configuration.get(KEY) if there else None
+        existing = self._existing(self.warehouse.location(name))
+        before = existing.metadata().configuration.get(KEY) if existing else None
         if before is not None and spec.properties.get(KEY) not in {None, before}:
             raise KeyChanged.of(name, before, spec.properties[KEY])
 
@@ -162,20 +163,20 @@ class TableWriter:
         if DeltaTable.is_deltatable(str(location)):
             return DeltaTable(location)
         if (location / "_delta_log").is_dir():
-            shutil.rmtree(location)  # a first write that was cut off before its first commit
+            shutil.rmtree(location)  # left by a first write that was killed before its commit
         elif location.is_dir() and any(location.iterdir()):
             raise TableBlocked.at(location)
         return None
 
-    def _fits(self, table: DeltaTable, rows: DataFrame, spec: TableSpec) -> bool:
+    def _matches(self, table: DeltaTable, rows: DataFrame, spec: TableSpec) -> bool:
         location = table.table_uri.removeprefix("file://")
-        there = self.session.read.format("delta").load(location).schema.fields
-        wanted = [(f.name, f.dataType, f.name in spec.not_null) for f in rows.schema.fields]
+        existing = self.session.read.format("delta").load(location).schema.fields
+        expected = [(f.name, f.dataType, f.name in spec.not_null) for f in rows.schema.fields]
         nullable = {f.name: f.nullable for f in table.schema().fields}
         return (
-            wanted == [(f.name, f.dataType, not nullable[f.name]) for f in there]
+            expected == [(f.name, f.dataType, not nullable[f.name]) for f in existing]
             and tuple(table.metadata().partition_columns) == spec.partition_by
-            and _checks(table) == _said_alike(spec.checks)
+            and _checks(table) == _normalised(spec.checks)
         )
 
     def _build(self, rows: DataFrame, staged: str, name: TableName, spec: TableSpec, *, replaces: bool) -> None:
@@ -191,7 +192,7 @@ class TableWriter:
             if replaces:
                 draft.replace(target)
             else:
-                draft.become(target)
+                draft.create(target)
         self.warehouse.register_table(self.session, name)
 
     def _create(self, entry: str, location: Path, rows: DataFrame, spec: TableSpec) -> None:
@@ -213,36 +214,36 @@ class TableWriter:
             self.session.sql(f"ALTER TABLE {entry} ADD CONSTRAINT {check} CHECK ({condition})").collect()
 
     def publish(self, name: TableName, spec: TableSpec) -> None:
-        """Bring the table's CHECKs and properties up to date where they differ.
+        """Update the CHECKs and properties of the table that differ.
 
         Raises:
-            PySparkException: a row that is there breaks a CHECK.
+            PySparkException: an existing row violates a CHECK.
         """
         table = self.warehouse.open(name)
-        there, wanted = _checks(table), _said_alike(spec.checks)
-        if there != wanted:
-            for check in there.keys() - dict(there.items() & wanted.items()):
+        existing, expected = _checks(table), _normalised(spec.checks)
+        if existing != expected:
+            for check in existing.keys() - dict(existing.items() & expected.items()):
                 table.alter.drop_constraint(check)
-            missing = dict(wanted.items() - there.items())
+            missing = dict(expected.items() - existing.items())
             self._check(_quoted(name), {check: spec.checks[check] for check in missing})
             self.warehouse.register_table(self.session, name)
         self._set(name, spec.properties)
 
     def _set(self, name: TableName, properties: Mapping[str, str]) -> None:
         table = self.warehouse.open(name)
-        there = table.metadata().configuration
-        changed = {key: value for key, value in properties.items() if there.get(key) != value}
+        current = table.metadata().configuration
+        changed = {key: value for key, value in properties.items() if current.get(key) != value}
         if changed:
             table.alter.set_table_properties(changed, raise_if_not_exists=False)
 
 
 def _checks(table: DeltaTable) -> dict[str, str]:
     properties = table.metadata().configuration
-    return _said_alike({key.removeprefix(_CHECK): text for key, text in properties.items() if key.startswith(_CHECK)})
+    return _normalised({key.removeprefix(_CHECK): text for key, text in properties.items() if key.startswith(_CHECK)})
 
 
-def _said_alike(checks: Mapping[str, str]) -> dict[str, str]:
-    """The conditions as an engine may have written them down: Sail sets `( id > 0 )` for `(ID>0)`."""
+def _normalised(checks: Mapping[str, str]) -> dict[str, str]:
+    """Conditions with normalised blanks, quotes and case: Sail stores `( id > 0 )` for `(ID>0)`."""
 
     def word(match: re.Match[str]) -> str:
         return match[0] if match[0].startswith("'") else match[0].strip("` \n\t").lower()

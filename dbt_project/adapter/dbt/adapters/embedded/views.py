@@ -1,4 +1,4 @@
-"""Views outlive the process: the SQL of each stands beside the tables, in `<schema>/<view>.view.sql`."""
+"""Persistent views: the SQL of each view is stored next to the tables, in `<schema>/<view>.view.sql`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +12,18 @@ SUFFIX = ".view.sql"
 
 
 def path(warehouse: Warehouse, name: TableName) -> Path:
-    """Where the view's SQL stands."""
+    """Path of the SQL file of a view."""
     return warehouse.location(name).with_name(f"{name.table}{SUFFIX}")
 
 
 def names(warehouse: Warehouse, schema: str) -> Iterator[TableName]:
-    """The views of a schema, ordered by name."""
+    """Yield the views of a schema, ordered by name."""
     for file in sorted(warehouse.root.glob(f"{schema}/*{SUFFIX}")):
         yield TableName(schema, file.name.removesuffix(SUFFIX))
 
 
-def keep(warehouse: Warehouse, name: TableName, create_sql: str) -> None:
-    """Remember how the view is made, whole or not at all."""
+def store(warehouse: Warehouse, name: TableName, create_sql: str) -> None:
+    """Store the SQL of the view, completely or not at all."""
     file = path(warehouse, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".draft")
@@ -31,25 +31,25 @@ def keep(warehouse: Warehouse, name: TableName, create_sql: str) -> None:
     draft.replace(file)
 
 
-def forget(warehouse: Warehouse, name: TableName) -> None:
-    """The view is gone."""
+def delete(warehouse: Warehouse, name: TableName) -> None:
+    """Delete the SQL file of the view."""
     path(warehouse, name).unlink(missing_ok=True)
 
 
 def register(session: SparkSession, warehouse: Warehouse) -> None:
-    """Make every view again; one that reads another comes after it.
+    """Create every stored view in the session; a view that reads another one comes after it.
 
-    A view whose sources are gone stays unmade: dbt builds it anew, and until then reading it fails by name.
+    A view with missing sources is skipped. dbt creates it in its next build; until then, reading it fails by name.
     """
     waiting = sorted(warehouse.root.glob(f"*/*{SUFFIX}"))
     while waiting:
-        failed = [file for file in waiting if not _made(session, file)]
+        failed = [file for file in waiting if not _created(session, file)]
         if failed == waiting:
             return
         waiting = failed
 
 
-def _made(session: SparkSession, file: Path) -> bool:
+def _created(session: SparkSession, file: Path) -> bool:
     try:
         session.sql(f"CREATE DATABASE IF NOT EXISTS `{file.parent.name}`").collect()
         session.sql(file.read_text(encoding="utf-8")).collect()

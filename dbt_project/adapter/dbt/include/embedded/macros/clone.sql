@@ -1,4 +1,4 @@
-{# dbt's own: Sail has no SHALLOW CLONE, so a clone is a view of the table it stands for. #}
+{# dbt's default: Sail has no SHALLOW CLONE, so a clone is a view of the original table. #}
 {% materialization clone, adapter='embedded' %}
   {{ return(materialization_clone_default()) }}
 {% endmaterialization %}

@@ -1,6 +1,6 @@
 {#
-  dbt-spark's versions go through `to_timestamp(seconds)` and through indices that are computed. Sail reads that
-  number as microseconds, and takes a literal index only. These say the same in words that both engines read alike.
+  dbt-spark's versions use `to_timestamp(seconds)` and computed indices. Sail reads that number as microseconds and
+  accepts only a literal index. These versions give the same result on both engines.
 #}
 
 {% macro embedded__dateadd(datepart, interval, from_date_or_timestamp) -%}
@@ -18,7 +18,7 @@
     cast({{ from_date_or_timestamp }} as timestamp)
       + make_dt_interval(0, 0, 0, cast({{ interval }} * {{ '%.6f' % seconds[datepart] }} as decimal(18, 6)))
   {%- else -%}
-    {{ exceptions.raise_compiler_error("dateadd knows no datepart '" ~ datepart ~ "'") }}
+    {{ exceptions.raise_compiler_error("dateadd does not support the datepart '" ~ datepart ~ "'") }}
   {%- endif -%}
 {%- endmacro %}
 

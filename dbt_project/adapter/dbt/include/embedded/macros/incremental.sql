@@ -1,6 +1,6 @@
 {#
-  The strategies of dbt-databricks that one commit can do, with its default (merge), so that a model does the same
-  on both. `delete+insert` would be two commits: a reader between them would miss rows.
+  The strategies of dbt-databricks that take one commit, with the same default (merge), so that a model behaves alike
+  on both. `delete+insert` takes two commits, and a reader between them would miss rows.
 #}
 {% materialization incremental, adapter='embedded', supported_languages=['sql', 'python'] -%}
   {%- set existing_relation = load_cached_relation(this) -%}
@@ -25,7 +25,7 @@
     {%- do adapter.require_publishable(target_relation, new_rows, model) -%}
     {%- set dest_columns = process_schema_changes(on_schema_change, new_rows, existing_relation)
           or adapter.get_columns_in_relation(existing_relation) -%}
-    {#- Readers of a feature table go by the declaration, and the table may have been left without a new column. -#}
+    {#- Readers rely on the declared columns, and `on_schema_change` may have left the table without a new one. -#}
     {%- do adapter.require_publishable(target_relation, target_relation, model) -%}
     {%- call statement('main') -%}
       {{ strategy_sql({
@@ -43,14 +43,14 @@
   {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization %}
 
-{# Temporary views have no schema: models of one name in two schemas would meet. #}
+{# Temporary views have no schema, so the name contains it: two schemas may have models of the same name. #}
 {% macro embedded__make_temp_relation(base_relation, suffix) %}
   {% set name = base_relation.schema ~ '__' ~ base_relation.identifier ~ suffix %}
   {{ return(base_relation.incorporate(path={'identifier': name}).include(database=false, schema=false)) }}
 {% endmacro %}
 
 {% macro embedded__get_incremental_append_sql(arguments) -%}
-  insert into {{ arguments.target_relation }} {{ _every_column(arguments) }}
+  insert into {{ arguments.target_relation }} {{ _all_columns(arguments) }}
 {%- endmacro %}
 
 {% macro embedded__get_incremental_merge_sql(arguments) -%}
@@ -73,14 +73,14 @@
     values ({% for column in columns %}DBT_INTERNAL_SOURCE.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
 {%- endmacro %}
 
-{# The partitions that the new rows touch, or the whole table where it has none. #}
+{# Overwrites the partitions of the new rows, or the complete table if it has no partitions. #}
 {% macro embedded__get_incremental_insert_overwrite_sql(arguments) -%}
   {%- set partition_by = config.get('partition_by') -%}
   {%- if partition_by -%}
     {%- set condition = adapter.partitions_of(arguments.temp_relation, [partition_by] if partition_by is string else partition_by) -%}
-    insert into {{ arguments.target_relation }} replace where {{ condition }} {{ _every_column(arguments) }}
+    insert into {{ arguments.target_relation }} replace where {{ condition }} {{ _all_columns(arguments) }}
   {%- else -%}
-    insert overwrite table {{ arguments.target_relation }} {{ _every_column(arguments) }}
+    insert overwrite table {{ arguments.target_relation }} {{ _all_columns(arguments) }}
   {%- endif -%}
 {%- endmacro %}
 
@@ -89,15 +89,15 @@
   insert into {{ arguments.target_relation }}
   replace where {{ time }} >= cast('{{ model.batch.event_time_start }}' as timestamp)
     and {{ time }} < cast('{{ model.batch.event_time_end }}' as timestamp)
-  {{ _every_column(arguments) }}
+  {{ _all_columns(arguments) }}
 {%- endmacro %}
 
-{# In the table's order, with NULL for what the new rows do not have. #}
-{% macro _every_column(arguments) -%}
-  {%- set given = arguments.dest_columns | map(attribute='name') | list -%}
+{# Columns in the order of the table, with NULL for those that the new rows lack. #}
+{% macro _all_columns(arguments) -%}
+  {%- set available = arguments.dest_columns | map(attribute='name') | list -%}
   select
   {%- for column in adapter.get_columns_in_relation(arguments.target_relation) %}
-    {{ column.quoted if column.name in given else 'null as ' ~ column.quoted }}{{ ',' if not loop.last }}
+    {{ column.quoted if column.name in available else 'null as ' ~ column.quoted }}{{ ',' if not loop.last }}
   {%- endfor %}
   from {{ arguments.temp_relation }}
 {%- endmacro %}

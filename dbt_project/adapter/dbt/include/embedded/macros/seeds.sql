@@ -1,4 +1,4 @@
-{# A seed is written in one go by `load_csv_rows`; there is nothing to create or to empty before. #}
+{# `load_csv_rows` writes a seed in one step, so creating and emptying the table do nothing. #}
 
 {% macro embedded__create_csv_table(model, agate_table) -%}
   {{ return('') }}

@@ -1,4 +1,4 @@
-{# dbt's own: dbt-spark's asks each snapshot for `file_format: delta`, and here there is no other. #}
+{# dbt's default: dbt-spark's requires `file_format: delta` on each snapshot, and here every table is Delta. #}
 {% materialization snapshot, adapter='embedded' %}
   {%- set outcome = materialization_snapshot_default() -%}
   {%- do adapter.publish(this, model) -%}
@@ -17,7 +17,7 @@
   {%- do adapter.drop_temporary_view(staging_relation) -%}
 {%- endmacro %}
 
-{# Spark has no database above the schema; a snapshot's node has not even the field. #}
+{# Spark has no database above the schema, and the node of a snapshot lacks this field. #}
 {% macro embedded__get_or_create_relation(database, schema, identifier, type) -%}
   {{ return(default__get_or_create_relation(none, schema, identifier, type)) }}
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
-  dbt-spark drops the table before it builds it, unless `file_format` says delta. Here every table is Delta, and the
-  one that stands is replaced by a commit, so its history goes on.
+  dbt-spark drops the table before the build unless `file_format` is delta. Here every table is Delta, and a commit
+  replaces the existing one, so the table keeps its history.
 #}
 {% materialization table, adapter='embedded', supported_languages=['sql', 'python'] %}
   {%- set old_relation = load_cached_relation(this) -%}
@@ -20,8 +20,8 @@
 {% endmaterialization %}
 
 {#
-  A table is written by the adapter, whole or not at all (see tables.py), and not by a statement. dbt wants a
-  statement to run all the same, so each macro leaves it one that costs nothing.
+  The adapter writes a table, completely or not at all (see tables.py), without a SQL statement from dbt. dbt still
+  requires a statement to run, so each macro returns one that costs nothing.
 #}
 {% macro embedded__create_table_as(temporary, relation, compiled_code, language='sql') -%}
   {%- if language == 'python' -%}
@@ -38,14 +38,14 @@
   {%- endif -%}
 {%- endmacro %}
 
-{# The compiled Python model, and what the helper takes from it: a target without a schema is a temporary view. #}
+{# Compiled Python model with the variables that the helper reads. A target without a schema is a temporary view. #}
 {% macro py_write_table(compiled_code, target_relation) -%}
 {{ compiled_code }}
 frame = model(dbtObj(spark.table), spark)
 target = ({{ tojson(target_relation.schema) if target_relation.include_policy.schema else None }}, {{ tojson(target_relation.identifier) }})
 {%- endmacro %}
 
-{# Constraints are part of writing the table. #}
+{# Does nothing: writing the table applies its constraints. #}
 {% macro embedded__persist_constraints(relation, model) -%}
 {%- endmacro %}
 

@@ -1,7 +1,7 @@
 {% materialization view, adapter='embedded' -%}
   {%- set outcome = create_or_replace_view() -%}
-  {# The SQL of a view that could be made, so that it outlives the process. #}
-  {%- do adapter.keep_view(this, _create_view(this, sql)) -%}
+  {# Stores the SQL of the created view, so that the view outlives the process. #}
+  {%- do adapter.store_view(this, _create_view(this, sql)) -%}
   {{ return(outcome) }}
 {%- endmaterialization %}
 
