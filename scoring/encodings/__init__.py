@@ -68,8 +68,8 @@ ENCODINGS = _Encodings()
 
 @lru_cache(maxsize=1)
 def _adapter(*kinds: type[Encoding]) -> TypeAdapter[tuple[Encoding, ...]]:
-    kind = Annotated[reduce(or_, kinds), Field(discriminator="kind")]
-    return TypeAdapter(tuple[kind, ...])  # type: ignore[valid-type]
+    kind: Any = Annotated[reduce(or_, kinds), Field(discriminator="kind")]
+    return TypeAdapter(tuple[kind, ...])
 
 
 def index_tables(encodings: Iterable[Encoding]) -> list[str]:

@@ -64,7 +64,7 @@ def test_values_become_features(
         (INDEX, ["anything", None], [1, True, ["a"], "", "anything else"]),
     ],
 )
-def test_only_values_of_the_kind_are_accepted(declared: dict[str, Any], good: list[Any], bad: list[Any]) -> None:
+def test_an_encoding_accepts_only_its_values(declared: dict[str, Any], good: list[Any], bad: list[Any]) -> None:
     one = encoding(**declared)
     context = alone(one, "anything")
     assert [value for value in good if not one.accepts(value, context)] == []
@@ -104,7 +104,7 @@ def test_a_category_newer_than_the_vocabulary_is_unknown() -> None:
     assert ours.matrix(columns).values.toarray()[0, -2:].tolist() == [1, 0]
 
 
-def test_index_tables_are_named_once() -> None:
+def test_index_tables_are_listed_once() -> None:
     assert index_tables([encoding(**INDEX), encoding(**INDEX), encoding(**FLAG)]) == ["gold.i"]
 
 
@@ -137,7 +137,7 @@ def test_unlisted_categories_are_any_text_where_they_are_missing(declared: dict[
 
 def test_every_kind_has_its_sql_macro() -> None:
     macros = (PROJECT / "dbt_project" / "macros" / "encodings.sql").read_text(encoding="utf-8")
-    declared = [NUMBER, FLAG, COHORT, ONE_HOT, ORDINAL, INDEX]
+    declared: list[dict[str, Any]] = [NUMBER, FLAG, COHORT, ONE_HOT, ORDINAL, INDEX]
     assert [each["as"] for each in declared] == list(KINDS)
     assert [each["as"] for each in declared if f"macro {encoding(**each).sql_macro}(" not in macros] == []
 
@@ -166,7 +166,7 @@ def test_a_kind_cannot_be_defined_twice() -> None:
         (None, None, complex(1), False),
     ],
 )
-def test_bounds_are_included_and_one_may_be_open(
+def test_bounds_are_inclusive_and_optional(
     minimum: float | None, maximum: float | None, value: object, taken: bool
 ) -> None:
     number = encoding(**{"as": "number", "minimum": minimum, "maximum": maximum})
@@ -184,7 +184,7 @@ def test_bounds_are_included_and_one_may_be_open(
         ({"as": "category_index"}, "index"),
     ],
 )
-def test_a_declaration_that_cannot_be_is_refused(declared: dict[str, Any], wrong: str) -> None:
+def test_an_invalid_declaration_is_refused(declared: dict[str, Any], wrong: str) -> None:
     with pytest.raises(ValidationError, match=wrong):
         encoding(**declared)
 
@@ -197,7 +197,7 @@ def test_a_slug_is_lower_case_and_joined_by_single_underscores(category: str, en
     assert slug(category) == end
 
 
-def test_features_come_in_the_declared_order_and_no_others() -> None:
+def test_only_the_features_of_the_encoder_are_returned_in_its_order() -> None:
     encodings = ENCODINGS.validate_python(
         [{"column": "n", **OPTIONAL}, {"column": "flag", **FLAG}, {"column": "n", **COHORT}]
     )
@@ -216,7 +216,7 @@ def test_a_matrix_is_compressed_by_rows_and_stores_no_zero() -> None:
     assert matrix.data.tolist() == [1, 1, 2, 1, 1]
 
 
-def test_a_vocabulary_of_eleven_thousand_alone_stores_one_value_a_row() -> None:
+def test_an_index_of_eleven_thousand_categories_stores_one_value_a_row() -> None:
     ours = Encoder((encoding(**INDEX),), {"gold.i": ("", *(f"place {i}" for i in range(11_000)))}, ("c_index",))
     matrix = ours.matrix(ours.features_of([{"c": f"place {i}"} for i in (0, 10_999)] + [{"c": "elsewhere"}])).values
     assert matrix.shape == (3, 11_001)
@@ -225,6 +225,6 @@ def test_a_vocabulary_of_eleven_thousand_alone_stores_one_value_a_row() -> None:
 
 
 @pytest.mark.parametrize(("integer", "place"), [(0, 0), (1, 1), (2, 2), (3, 0), (70_000, 0)])
-def test_an_integer_at_or_behind_the_end_of_the_vocabulary_is_unknown(integer: int, place: int) -> None:
+def test_an_integer_beyond_the_vocabulary_is_unknown(integer: int, place: int) -> None:
     ours = Encoder((encoding(**INDEX),), {"gold.i": ("", "a", "b")}, ("c_index",))
     assert ours.matrix({"c_index": np.array([float(integer)])}).values.indices.tolist() == [place]
