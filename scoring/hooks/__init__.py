@@ -1,8 +1,8 @@
-"""A use case's own code around the model: `preprocess` before the input contract, `postprocess` after the answer.
+"""Hooks of a use case: `preprocess` runs before the input contract, `postprocess` after the prediction.
 
-A hook is a function of one module, named `package.module:function`. It is called record by record, so that an answer
-depends on its own record alone, in an endpoint, in a batch and in `pyfunc.predict` alike. The module is a file of the
-version and runs apart from others of its name, so that versions with other code answer side by side.
+A hook is a function of one module, named `package.module:function`. It is called once for each record, so a response
+depends only on its own record, in an endpoint, in a batch and in `pyfunc.predict` alike. The module is a file of the
+version. It runs separately from modules of the same name, so versions with different code are served together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,69 +22,71 @@ __all__ = ["NO_HOOKS", "Answer", "Fields", "Hook", "HookFailed", "HookRefused", 
 
 @dataclass(frozen=True)
 class Hooks:
-    """The hooks of a use case; None where it has none.
+    """The hooks of a use case.
 
     Attributes:
-        preprocess: from the record that a caller sends to the columns that the model reads.
-        postprocess: from the model's answer and the caller's record to the answer that the caller gets.
-        takes: the fields that a caller sends, where `preprocess` is given.
-        answers: the fields that a caller gets, where `postprocess` is given. Every answer is held to them.
+        preprocess: turns the caller's record into the columns that the model reads.
+        postprocess: turns the model's answer and the caller's record into the response.
+        request_fields: the fields that a caller sends; empty without `preprocess`.
+        response_fields: the fields of every response; empty without `postprocess`.
     """
 
     preprocess: Hook | None = None
     postprocess: Hook | None = None
-    takes: Fields = field(default_factory=dict)
-    answers: Fields = field(default_factory=dict)
+    request_fields: Fields = field(default_factory=dict)
+    response_fields: Fields = field(default_factory=dict)
 
     @classmethod
     def find(
         cls, preprocess: str | None, postprocess: str | None, golden: Record, samples: Sequence[Answer]
     ) -> "Hooks":
-        """The hooks of these names, tried on the golden request and on answers that the model may give.
+        """Find the hooks by name and try them on the golden request and on sample answers of the model.
 
         Raises:
-            HookRefused: one cannot be used, fails at them, or gives one sample other fields than the next.
+            HookRefused: a hook cannot be used, fails, or returns different fields for different samples.
         """
         before = Hook.find(preprocess, "record") if preprocess else None
         after = Hook.find(postprocess, "answer", "record") if postprocess else None
-        return cls(before, after, _taken(before, golden), _answered(after, golden, samples))
+        return cls(before, after, _request_fields(before, golden), _response_fields(after, golden, samples))
 
     def before(self, row: int, record: Record) -> Record:
-        """The record as the model reads it.
+        """The columns that the model reads, from the caller's record.
 
         Raises:
-            HookFailed: the hook did.
+            HookFailed: the hook raised, or returned no record.
         """
         return record if self.preprocess is None else self.preprocess(row, record)
 
     def after(self, row: int, answer: Answer, record: Record) -> Answer:
-        """The answer as the caller gets it.
+        """The caller's response, from the model's answer.
 
         Raises:
-            HookFailed: the hook did, or gave other fields than the signature says.
+            HookFailed: the hook raised, or returned other fields than the signature.
         """
         if self.postprocess is None:
             return answer
-        made = self.postprocess(row, answer, record)
+        response = self.postprocess(row, answer, record)
         try:
-            found = fields_of(made)
+            fields = fields_of(response)
         except ValueError as err:
-            raise HookFailed(self.postprocess.name, row, f"returned an answer in which {err}") from err
-        if found != self.answers:
-            raise HookFailed(self.postprocess.name, row, f"answered {_told(found)}, and says {_told(self.answers)}")
-        return {name: made[name] for name in self.answers}
+            raise HookFailed(self.postprocess.name, row, f"returned a response in which {err}") from err
+        if fields != self.response_fields:
+            expected = format_fields(self.response_fields)
+            raise HookFailed(self.postprocess.name, row, f"returned {format_fields(fields)}; expected {expected}")
+        return {name: response[name] for name in self.response_fields}
 
     def packages(self) -> set[str]:
         """The distributions that the hooks import."""
         return set().union(*(packages(hook.source) for hook in (self.preprocess, self.postprocess) if hook))
 
     def about(self) -> dict[str, Any]:
-        """What `load` must know beside the files, as JSON takes it."""
+        """Everything that `load` needs besides the files, as JSON."""
         names = (hook and hook.name for hook in (self.preprocess, self.postprocess))
-        return {**dict(zip(_FILES, names, strict=True)), "takes": dict(self.takes), "answers": dict(self.answers)}
+        fields = {"request_fields": dict(self.request_fields), "response_fields": dict(self.response_fields)}
+        return {**dict(zip(_FILES, names, strict=True)), **fields}
 
     def save(self, folder: Path) -> dict[str, str]:
-        """Write the module of each hook into an existing folder; the path of each by its name."""
+        """Write the module of each hook into an existing folder; return the path of each by name."""
         hooks = zip(_FILES, (self.preprocess, self.postprocess), strict=True)
         written = {file: hook.source for file, hook in hooks if hook}
         for file, source in written.items():
@@ -93,7 +95,7 @@ class Hooks:
 
     @classmethod
     def load(cls, about: Mapping[str, Any], artifacts: Mapping[str, str]) -> "Hooks":
-        """The hooks with the code that they had when they were saved, whatever modules this process has.
+        """Load the hooks with their saved code; modules of the same name in this process do not matter.
 
         Raises:
             HookRefused: the code does not run here.
@@ -102,13 +104,14 @@ class Hooks:
             about[file] and Hook.of_source(about[file], Path(artifacts[file]).read_text(encoding="utf-8"))
             for file in _FILES
         )
-        return cls(before, after, *(FIELDS.validate_python(about[place]) for place in ("takes", "answers")))
+        fields = (FIELDS.validate_python(about[name]) for name in ("request_fields", "response_fields"))
+        return cls(before, after, *fields)
 
 
 NO_HOOKS = Hooks()
 
 
-def _taken(hook: Hook | None, golden: Record) -> Fields:
+def _request_fields(hook: Hook | None, golden: Record) -> Fields:
     if hook is None:
         return {}
     with _at_the_golden_request(hook):
@@ -116,14 +119,16 @@ def _taken(hook: Hook | None, golden: Record) -> Fields:
         return fields_of(golden)
 
 
-def _answered(hook: Hook | None, golden: Record, samples: Sequence[Answer]) -> Fields:
+def _response_fields(hook: Hook | None, golden: Record, samples: Sequence[Answer]) -> Fields:
     if hook is None:
         return {}
     with _at_the_golden_request(hook):
         first, *others = (fields_of(hook(0, sample, golden)) for sample in samples)
         for other in others:
             if other != first:
-                raise ValueError(f"it answers {_told(first)} to one answer of the model, {_told(other)} to another")
+                raise ValueError(
+                    f"it returns {format_fields(first)} for one answer, {format_fields(other)} for another"
+                )
         return first
 
 
@@ -137,5 +142,6 @@ def _at_the_golden_request(hook: Hook) -> Iterator[None]:
         raise HookRefused.named(hook.name, f"does not fit the golden request: {err}") from err
 
 
-def _told(fields: Fields) -> str:
+def format_fields(fields: Fields) -> str:
+    """Name and kind of each field."""
     return ", ".join(f"{name} ({kind})" for name, kind in fields.items()) or "nothing"

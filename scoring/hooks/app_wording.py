@@ -1,15 +1,15 @@
-"""A worked example: an app with names of its own talks to the model in them."""
+"""Example hooks: translate between the field names of an app and the columns of the model."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-COLUMNS = {"customerAge": "age", "salesChannel": "channel"}  # the names that differ in more than their spelling
+COLUMNS = {"customerAge": "age", "salesChannel": "channel"}  # other names differ only in their spelling
 VERDICTS = {0: "stays", 1: "leaves"}
 
 
 def to_columns(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The app's fields as the columns that the model reads.
+    """Rename the app's fields to the columns that the model reads.
 
     >>> to_columns({"customerAge": 34, "recencyDays": 30, "orders90d": 2})
     {'age': 34, 'recency_days': 30, 'orders_90d': 2}
@@ -18,7 +18,7 @@ def to_columns(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_app(answer: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """The verdict in the app's words, and the probability in whole per cent.
+    """The response in the app's words, with the probability as a whole percentage.
 
     >>> to_app({"label": 1, "probability": 0.317}, {})
     {'verdict': 'leaves', 'percent': 32}

@@ -1,4 +1,4 @@
-"""The kinds of value that records and answers are made of; a field keeps its kind in every answer of a version."""
+"""Kinds of values in records and responses; a field has the same kind in every response of a version."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -17,7 +17,7 @@ def fields_of(record: Mapping[str, Any]) -> dict[str, Kind]:
     """The kind of each field, in order.
 
     Raises:
-        ValueError: a value is none that JSON and a column of a table both take as it is.
+        ValueError: JSON or a table column cannot hold a value unchanged.
 
     >>> fields_of({"label": 1, "probability": 0.5, "band": "medium"})
     {'label': 'integer', 'probability': 'number', 'band': 'text'}
@@ -26,9 +26,9 @@ def fields_of(record: Mapping[str, Any]) -> dict[str, Kind]:
 
 
 def _kind(name: str, value: object) -> Kind:
-    # The very type: numpy's numbers pass for Python's, and JSON does not take them all.
+    # The exact type: subclasses from numpy look like Python's numbers, but JSON refuses some.
     kind = KINDS.get(type(value))
     if kind is None or (isinstance(value, float) and not isfinite(value)):
         known = ", ".join(each.__name__ for each in KINDS)
-        raise ValueError(f"'{name}' is {value!r:.60} ({type(value).__name__}), and must be a finite {known}")
+        raise ValueError(f"'{name}' is {value!r:.60} ({type(value).__name__}), not one of finite {known}")
     return kind

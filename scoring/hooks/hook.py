@@ -1,4 +1,4 @@
-"""One hook: a function with the source that it came from."""
+"""One hook: a function with its source."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ Answer = dict[str, Any]
 
 
 class HookRefused(LakehouseError):
-    """A hook cannot be used: it is not there, takes other arguments, or fails at the golden request."""
+    """A hook is missing, accepts other arguments, or fails at the golden request."""
 
     @classmethod
     def named(cls, name: str, reason: str) -> "HookRefused":
@@ -21,7 +21,7 @@ class HookRefused(LakehouseError):
 
 
 class HookFailed(LakehouseError):
-    """A hook raised at a record, or made what it must not; the record has no answer."""
+    """A hook raised at a record, or returned a wrong value; the record has no response."""
 
     def __init__(self, hook: str, row: int, reason: str) -> None:
         self.hook = hook
@@ -32,7 +32,7 @@ class HookFailed(LakehouseError):
 
 @dataclass(frozen=True)
 class Hook:
-    """A function of one module, called record by record.
+    """A function of one module, called once for each record.
 
     Attributes:
         name: `package.module:function`.
@@ -45,26 +45,26 @@ class Hook:
 
     @classmethod
     def of_source(cls, name: str, source: str) -> "Hook":
-        """The function of that name in a module made of `source`.
+        """The function of that name in a module with this source.
 
         Raises:
-            HookRefused: the source cannot be run, or has no such function.
+            HookRefused: the source does not run, or has no such function.
         """
         module, _, function = name.partition(":")
         try:
-            found = getattr(run(module, source), function, None)
+            hook = getattr(run(module, source), function, None)
         except Exception as err:
             raise HookRefused.named(name, f"cannot be imported: {type(err).__name__}: {err}") from err
-        if not inspect.isfunction(found) or inspect.iscoroutinefunction(found):
-            raise HookRefused.named(name, f"is no function of {module}")
-        return cls(name, source, found)
+        if not inspect.isfunction(hook) or inspect.iscoroutinefunction(hook):
+            raise HookRefused.named(name, f"is not a function of {module}")
+        return cls(name, source, hook)
 
     @classmethod
     def find(cls, name: str, *arguments: str) -> "Hook":
-        """The hook that a use case names, if it can be called with these arguments.
+        """Find the hook that a use case names, and check that it accepts these arguments.
 
         Raises:
-            HookRefused: there is none, it takes others, or it imports what a version could not bring along.
+            HookRefused: it is missing, accepts other arguments, or imports a module that no version can include.
         """
         try:
             source = source_of(name.partition(":")[0])
@@ -72,24 +72,24 @@ class Hook:
         except (ImportError, OSError, SyntaxError, ValueError) as err:
             raise HookRefused.named(name, f"cannot be imported: {err}") from err
         hook = cls.of_source(name, source)
-        takes = inspect.signature(hook.function)
+        signature = inspect.signature(hook.function)
         try:
-            takes.bind(*arguments)
+            signature.bind(*arguments)
         except TypeError as err:
-            called = f"is called as ({', '.join(arguments)})"
-            raise HookRefused.named(name, f"takes {takes}, and {called}") from err
+            reason = f"accepts {signature}, but is called with ({', '.join(arguments)})"
+            raise HookRefused.named(name, reason) from err
         return hook
 
     def __call__(self, row: int, *arguments: Record) -> Answer:
-        """What the function makes of copies of the arguments.
+        """Call the function with copies of the arguments.
 
         Raises:
-            HookFailed: it raised, or returned no record with named fields.
+            HookFailed: it raised, or returned a value that is not a record with named fields.
         """
         try:
-            made = self.function(*(dict(argument) for argument in arguments))
+            result = self.function(*(dict(argument) for argument in arguments))
         except Exception as err:
             raise HookFailed(self.name, row, f"raised {type(err).__name__}: {err}") from err
-        if not isinstance(made, Mapping) or not all(isinstance(name, str) for name in made):
-            raise HookFailed(self.name, row, f"returned {made!r:.80}, which is no record with named fields")
-        return dict(made)
+        if not isinstance(result, Mapping) or not all(isinstance(name, str) for name in result):
+            raise HookFailed(self.name, row, f"returned {result!r:.80}, which is not a record with named fields")
+        return dict(result)

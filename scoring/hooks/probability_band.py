@@ -1,13 +1,13 @@
-"""A worked example: beside the probability, a word that people act on."""
+"""Example hook: adds a band to the probability, as a word for people."""
 
 from collections.abc import Mapping
 from typing import Any
 
-MEDIUM, HIGH = 0.2, 0.4  # where the bands begin
+MEDIUM, HIGH = 0.2, 0.4  # lower bounds of the bands
 
 
 def add_band(answer: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer, and whether its probability is low, medium or high.
+    """The answer with the band of its probability: low, medium or high.
 
     >>> add_band({"label": 1, "probability": 0.32}, {})
     {'label': 1, 'probability': 0.32, 'band': 'medium'}

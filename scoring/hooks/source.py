@@ -1,4 +1,4 @@
-"""The source of a hook's module: found, examined, and run in a module of its own."""
+"""Source of a hook's module: read it, list its packages, and run it as a private module."""
 
 import ast
 import hashlib
@@ -11,11 +11,11 @@ from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
-BROUGHT_ALONG = frozenset({"lakehouse", "scoring"})  # every version has them
+BROUGHT_ALONG = frozenset({"lakehouse", "scoring"})  # part of every version
 
 
 class _OfText(InspectLoader):
-    """Runs a text as a module; tracebacks show its lines."""
+    """Loads a module from text; tracebacks show its lines."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -25,50 +25,53 @@ class _OfText(InspectLoader):
 
 
 def source_of(module: str) -> str:
-    """The text of a module that could be imported; it is not run.
+    """The source of an importable module; it is not run.
 
     Raises:
-        ImportError: there is none, or it is not Python's.
+        ImportError: the module does not exist, or is not Python source.
     """
     spec = find_spec(module)
     if spec is None or not spec.has_location or not str(spec.origin).endswith(".py"):
-        raise ImportError(f"there is no Python module '{module}'")
+        raise ImportError(f"no Python module '{module}'")
     return Path(str(spec.origin)).read_text(encoding="utf-8")
 
 
 def run(module: str, source: str) -> ModuleType:
-    """A new module made of the source; others of its name stay as they are."""
+    """Run the source as a new private module; modules of the same name stay unchanged."""
     private = f"{module}@{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     spec = spec_from_loader(private, _OfText(source))
-    if spec is None:  # no loader, which is given
+    if spec is None:  # cannot happen: the loader is given
         raise ImportError(module)
-    made = module_from_spec(spec)
-    sys.modules[private] = made  # dataclasses look for their module there
+    loaded = module_from_spec(spec)
+    sys.modules[private] = loaded  # dataclasses look for their module there
     try:
-        spec.loader.exec_module(made)  # type: ignore[union-attr]
+        spec.loader.exec_module(loaded)  # type: ignore[union-attr]
     except BaseException:
         del sys.modules[private]
         raise
-    return made
+    return loaded
 
 
 def packages(source: str) -> frozenset[str]:
     """The distributions that a hook's module imports, beyond Python and this project's `scoring` and `lakehouse`.
 
     Raises:
-        ImportError: it imports what no distribution has, as a module beside it: a version brings one module along.
+        ImportError: it imports a module of no distribution, for example a neighbouring file: only the hook's own
+            module travels with a version.
     """
     names = {name.partition(".")[0] for name in _imported(ast.parse(source))}
     foreign = names - sys.stdlib_module_names - BROUGHT_ALONG
     known = distributions() if foreign else {}
-    if unknown := sorted(name or "a module beside it" for name in foreign if name not in known):
-        raise ImportError(f"it imports {', '.join(unknown)}; a hook is one module, on Python and installed packages")
+    if unknown := sorted(name or "a neighbouring module" for name in foreign if name not in known):
+        raise ImportError(
+            f"it imports {', '.join(unknown)}; a hook is one module and may import only installed packages"
+        )
     return frozenset(known[name][0] for name in foreign)
 
 
 @cache
 def distributions() -> Mapping[str, list[str]]:
-    """The installed distributions by what they let one import."""
+    """Installed distributions by the packages that they provide."""
     return packages_distributions()
 
 

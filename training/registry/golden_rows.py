@@ -18,7 +18,7 @@ def golden_rows(request: Record, scorer: Scorer) -> list[Record]:
     prediction, for several classes the likeliest row of each. With a hook before the model the accepted values are
     unknown, and the request is the only row.
     """
-    if scorer.hooks.takes:
+    if scorer.hooks.request_fields:
         return [request]
     values = {column: _values(column, value, scorer.encoder) for column, value in request.items()}
     emptied = {column: None if None in accepted else request[column] for column, accepted in values.items()}
@@ -28,7 +28,10 @@ def golden_rows(request: Record, scorer: Scorer) -> list[Record]:
     scores = predicted.T[:MOST] if predicted.ndim > 1 else (-predicted, predicted)
     rows = [emptied, *(drawn[int(np.argmax(each))] for each in scores)]
     outcomes = zip(rows, scorer.outcomes(rows), strict=True)  # a hook after the model may refuse one
-    return [request, *(row for row, outcome in outcomes if not isinstance(outcome, RejectedRecord) and row != request)]
+    return [
+        request,
+        *(row for row, outcome in outcomes if not isinstance(outcome, RejectedRecord) and row != request),
+    ]
 
 
 def _values(column: str, value: Any, encoder: Encoder) -> list[Any]:

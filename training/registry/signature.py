@@ -31,7 +31,7 @@ _SENT: Mapping[Kind, DataType] = {**_ANSWERED, "integer": DataType.double}
 
 def signature(scorer: Scorer) -> ModelSignature:
     """The fields that a caller sends, and those of an answer; where there are hooks, outside of them."""
-    takes = scorer.hooks.takes
+    takes = scorer.hooks.request_fields
     inputs: list[ColSpec | TensorSpec] = [ColSpec(_SENT[kind], name, required=False) for name, kind in takes.items()]
     inputs = inputs or [_column(column, encodings) for column, encodings in scorer.encoder.by_column().items()]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(_ANSWERED[kind], name) for name, kind in scorer.fields().items()]

@@ -45,7 +45,7 @@ class VersionSchema:
 def of_scorer(scorer: "Scorer", registered: float, example: Mapping[str, Any] | None) -> VersionSchema:
     """A version of this project: its encodings are its contract, or what its hook takes."""
     hooks = scorer.hooks
-    fields = by_kind(hooks.takes, nullable=True) if hooks.preprocess else by_column(scorer.encoder)
+    fields = by_kind(hooks.request_fields, nullable=True) if hooks.preprocess else by_column(scorer.encoder)
     answer = by_kind(scorer.fields(), nullable=False)
     return VersionSchema(registered, closed(fields), closed(answer), example=example)
 

@@ -1,4 +1,4 @@
-"""Batch scoring: what the endpoint answers, bit by bit, in a table that is there whole or not at all."""
+"""Batch scoring: a table of the endpoint's responses, to the bit, written completely or not at all."""
 
 import json
 from collections.abc import Sequence
@@ -17,20 +17,22 @@ from mlflow.tracking import MlflowClient
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.loader import ContractModel
 from lakehouse.session import open_session
+from lakehouse.travel_limit import TooLargeToTravel
 from lakehouse.warehouse import TableNotFound
-from scoring.batch import Packed, VersionUnseen
+from scoring.batch import PackedScorer
 from scoring.hooks import Hooks
-from scoring.scorer import Answering, Refused, Scorer
+from scoring.scorer import RejectedRecord, ResponseFormat, Scorer
+from scoring.tasks import MULTICLASS
 from tests.contract.feature_store.homes import Declared, LocalHome
 from tests.unit.frames import ENCODER, alternating
 from tests.unit.scoring.test_scorer import PIPELINE
 from tests.unit.shelf import use_case
-from training.feature_store import TableTaken
+from training.feature_store.errors import TableTaken
 from training.score import ScoreRefused, ScoringVersion, counts, find_version, score
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
 
-BOTH = Answering(("label", "probability"), 0.5)
+BOTH = ResponseFormat(("label", "probability"), 0.5)
 GOLDEN = {"amount": 1.5, "place": "Bonn", "known": None}
 BANDED = Hooks.find(None, "scoring.hooks.probability_band:add_band", GOLDEN, BOTH.samples())
 PLAIN, HOOKED = Scorer(PIPELINE, ENCODER, BOTH), Scorer(PIPELINE, ENCODER, BOTH, BANDED)
@@ -52,12 +54,12 @@ def home(tmp_path: Path) -> LocalHome:
 
 
 def table(records: Sequence[dict[str, Any]]) -> pa.Table:
-    """The records with a key each, and a column that nobody asked for."""
+    """The records with a key each, and an unused column."""
     return pa.Table.from_pylist([{"entity": row, **record, "remark": "-"} for row, record in enumerate(records)])
 
 
 def served(scorer: Scorer, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the endpoint answers: a body of JSON."""
+    """Predictions of the endpoint, from its JSON body."""
     body = ContractModel(scorer.answer).predictions(ScoringRequest(json.loads(json.dumps(records))))
     answers: list[dict[str, Any]] = json.loads(body)["predictions"]
     return answers
@@ -76,7 +78,7 @@ def scored(home: LocalHome, scorer: Scorer, source: str = "gold.new", target: st
         pytest.param(Scorer(fit(NEIGHBOURS, alternating(80), 0), ENCODER, BOTH), id="neighbours"),
     ],
 )
-def test_answers_are_the_served_ones_bit_by_bit(home: LocalHome, scorer: Scorer) -> None:
+def test_batch_predictions_equal_those_of_the_endpoint_to_the_bit(home: LocalHome, scorer: Scorer) -> None:
     home.write("gold.new", table(RECORDS))
     before = datetime.now(UTC)
     rows = scored(home, scorer)
@@ -90,7 +92,7 @@ def test_answers_are_the_served_ones_bit_by_bit(home: LocalHome, scorer: Scorer)
     assert counts(home.store.rows("gold.answers")) == {None: 60}
 
 
-def test_a_row_that_breaks_the_contract_has_a_reason_and_the_others_their_answers(home: LocalHome) -> None:
+def test_a_rejected_row_has_a_reason_and_the_others_their_predictions(home: LocalHome) -> None:
     records = [
         *RECORDS[:3],
         {"amount": None, "place": "Bonn", "known": -2},
@@ -99,7 +101,7 @@ def test_a_row_that_breaks_the_contract_has_a_reason_and_the_others_their_answer
     home.write("gold.new", table(records))
     rows = scored(home, HOOKED).to_pylist()
     outcomes = HOOKED.outcomes(records)
-    reasons = [outcome.reason if isinstance(outcome, Refused) else None for outcome in outcomes]
+    reasons = [outcome.reason if isinstance(outcome, RejectedRecord) else None for outcome in outcomes]
     assert [row["refused_because"] for row in rows] == reasons
     assert reasons[3:] == [
         "amount: expected double, got null",
@@ -112,14 +114,14 @@ def test_a_row_that_breaks_the_contract_has_a_reason_and_the_others_their_answer
     assert counts(home.store.rows("gold.answers")) == {None: 3, reasons[3]: 1, reasons[4]: 1}
 
 
-def test_values_that_json_lacks_are_sent_as_a_caller_would(home: LocalHome) -> None:
+def test_types_that_json_lacks_are_converted(home: LocalHome) -> None:
     home.write("gold.new", table([record | {"amount": Decimal("1.25")} for record in RECORDS[:3]]))
     rows = scored(home, PLAIN)
     answers = served(PLAIN, [record | {"amount": 1.25} for record in RECORDS[:3]])
     assert rows.select(["label", "probability"]).to_pylist() == answers
 
 
-def test_a_spine_is_answered_with_what_its_features_were_at_its_time(home: LocalHome) -> None:
+def test_a_spine_is_scored_with_its_features_as_of_its_times(home: LocalHome) -> None:
     features = ENCODER.features_of(RECORDS[:4])
     at = [DAY + timedelta(days=row) for row in range(4)]
     people = {
@@ -135,19 +137,19 @@ def test_a_spine_is_answered_with_what_its_features_were_at_its_time(home: Local
     expected = served(HOOKED, RECORDS[:4])
     assert [rows[row]["probability"] for row in (0, 1, 3)] == [expected[row]["probability"] for row in (0, 1, 3)]
     assert [rows[row]["band"] for row in (0, 1, 3)] == [expected[row]["band"] for row in (0, 1, 3)]
-    assert rows[2]["refused_because"] == "nothing in gold.people as of its time"
+    assert rows[2]["refused_because"] == "no row in gold.people as of its time"
     assert [row["at"] for row in rows] == asked
     assert rows[2]["probability"] is None
 
 
-def test_a_version_that_reads_what_no_table_has_is_told(home: LocalHome) -> None:
+def test_a_version_with_features_that_no_table_has_is_refused(home: LocalHome) -> None:
     home.write(
         "gold.people",
         pa.table({"entity": [1], "known_at": pa.array([DAY], TIME), "amount": [1.0]}),
         Declared(("entity",)),
     )
     home.write("gold.new", pa.table({"entity": [1], "at": pa.array([DAY], TIME)}))
-    with pytest.raises(ScoreRefused, match="lack what the version reads: known, known_is_missing, place_index"):
+    with pytest.raises(ScoreRefused, match="lack features of the version: known, known_is_missing, place_index"):
         scored(home, PLAIN)
 
 
@@ -159,7 +161,7 @@ def test_a_version_that_reads_what_no_table_has_is_told(home: LocalHome) -> None
         (["amount", "place", "known"], "has none of the columns entity, at"),
     ],
 )
-def test_an_input_of_other_columns_is_refused(home: LocalHome, columns: list[str], told: str) -> None:
+def test_an_input_with_missing_columns_is_refused(home: LocalHome, columns: list[str], told: str) -> None:
     home.write("gold.new", table(RECORDS).select(columns))
     with pytest.raises(ScoreRefused, match=told):
         scored(home, PLAIN)
@@ -167,34 +169,34 @@ def test_an_input_of_other_columns_is_refused(home: LocalHome, columns: list[str
         home.store.rows("gold.answers")
 
 
-def test_a_table_that_is_not_there_and_one_that_is_are_told(home: LocalHome) -> None:
+def test_a_missing_source_and_an_existing_target_are_refused(home: LocalHome) -> None:
     home.write("gold.new", table(RECORDS[:2]))
     with pytest.raises(TableNotFound, match=r"gold\.mew is not in the warehouse\. Did you mean 'gold\.new'"):
         scored(home, PLAIN, source="gold.mew")
     first = scored(home, PLAIN)
-    with pytest.raises(TableTaken, match=r"gold\.answers is there already"):
+    with pytest.raises(TableTaken, match=r"gold\.answers already exists"):
         scored(home, PLAIN)
     assert home.store.rows("gold.answers").toArrow() == first
 
 
-def test_an_empty_table_has_no_answers(home: LocalHome) -> None:
+def test_an_empty_table_has_no_predictions(home: LocalHome) -> None:
     home.write("gold.new", table(RECORDS).slice(0, 0))
     assert scored(home, HOOKED).num_rows == 0
 
 
-def test_answers_that_make_no_table_are_refused_before_they_are_asked_for(home: LocalHome) -> None:
+def test_responses_that_cannot_be_columns_are_refused_before_scoring(home: LocalHome) -> None:
     home.write("gold.new", table(RECORDS[:2]))
-    spoken = Answering(("probabilities", "label"), 0.5, "multiclass", ("an oak", "elm", "ash"))
-    with pytest.raises(ScoreRefused, match="'probability_an oak' is no name of a column"):
+    spoken = ResponseFormat(("probabilities", "label"), 0.5, MULTICLASS, ("an oak", "elm", "ash"))
+    with pytest.raises(ScoreRefused, match="'probability_an oak' is not a valid column name"):
         scored(home, Scorer(PIPELINE, ENCODER, spoken))
     case = use_case("gold.people").model_dump()
     case["labels"]["entity"] = "label"
     home.write("gold.new", pa.Table.from_pylist([{"label": 1, **RECORDS[1]}]))
-    with pytest.raises(ScoreRefused, match="label would stand in it twice"):
+    with pytest.raises(ScoreRefused, match="two columns would be named label"):
         score(type(CASE).model_validate(case), ScoringVersion(7, PLAIN), home.store, "gold.new", "gold.answers")
 
 
-def test_what_fails_midway_leaves_no_table(home: LocalHome) -> None:
+def test_a_failure_during_scoring_leaves_no_table(home: LocalHome) -> None:
     home.write("gold.new", table(RECORDS))
     # A pipeline that cannot score: it was fitted on fewer columns.
     broken = Scorer(PIPELINE, type(ENCODER)(ENCODER.encodings, ENCODER.vocabularies, ("amount",)), BOTH)
@@ -205,12 +207,12 @@ def test_what_fails_midway_leaves_no_table(home: LocalHome) -> None:
     assert scored(home, PLAIN).num_rows == 60
 
 
-def test_a_worker_that_sees_no_folder_has_the_files_or_says_so(tmp_path: Path) -> None:
-    packed = Packed.into(tmp_path, HOOKED)
-    elsewhere = Packed("/nowhere", packed.digest, packed.carried)
+def test_a_worker_without_the_folder_gets_the_files_or_an_error(tmp_path: Path) -> None:
+    packed = PackedScorer.pack(tmp_path, HOOKED)
+    elsewhere = PackedScorer("/nowhere", packed.digest, packed.content)
     assert elsewhere.scorer().answer(RECORDS) == HOOKED.answer(RECORDS)
-    with pytest.raises(VersionUnseen, match="do not see /nowhere"):
-        Packed("/nowhere", "0", None).scorer()
+    with pytest.raises(TooLargeToTravel, match="do not see /nowhere"):
+        PackedScorer("/nowhere", "0", None).scorer()
 
 
 def registry(**aliases: int) -> MlflowClient:
@@ -230,12 +232,12 @@ def registry(**aliases: int) -> MlflowClient:
     return cast(MlflowClient, client)
 
 
-def test_the_champion_answers_unless_another_is_named() -> None:
+def test_the_champion_is_the_default_version() -> None:
     client = registry(champion=1, challenger=2)
     assert [int(find_version(client, "people", said).version) for said in (None, "2", "challenger")] == [1, 2, 2]
 
 
-def test_a_version_that_is_not_there_is_told() -> None:
+def test_a_missing_version_is_refused() -> None:
     with pytest.raises(ScoreRefused, match=r"people has no champion\n.*promote --use-case people"):
         find_version(registry(challenger=2), "people", None)
     for said in ("3", "winner"):

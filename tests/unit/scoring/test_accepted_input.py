@@ -1,4 +1,4 @@
-"""Whatever the input contract accepts is answered: rare numbers, no rows, cells that are lists."""
+"""Every accepted request gets a response: rare numbers, no rows, cells that are lists."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scoring.contract import ContractViolation
 from scoring.encodings import ENCODINGS
 from scoring.pyfunc import ScoringModel
-from scoring.scorer import Answering, Scorer
+from scoring.scorer import ResponseFormat, Scorer
+from scoring.tasks import BINARY
 from tests.unit.frames import ENCODER, alternating
 from tests.unit.points import POINTS
 from training.models import FAMILIES
@@ -19,13 +20,13 @@ from training.search.fitting import fit
 from training.space.joint_space import Candidate
 
 ROWS = alternating(80)
-_ABLE = [(family, params) for family, params in POINTS if "binary" in FAMILIES[family].tasks]
+_ABLE = [(family, params) for family, params in POINTS if BINARY in FAMILIES[family].tasks]
 SCORERS = [
     Scorer(
         fit(Candidate(family, params), ROWS, 0),
         ENCODER,
-        Answering(("probability",), 0.5),
-        takes=FAMILIES[family].takes,
+        ResponseFormat(("probability",), 0.5),
+        matrix_format=FAMILIES[family].matrix_format,
     )
     for family, params in _ABLE
 ]
@@ -60,12 +61,12 @@ def test_every_ordinary_record_gets_a_probability(records: list[dict[str, Any]])
 
 
 @pytest.mark.parametrize("amount", [1e20, 1e39, 1e300, -1.7e308])
-def test_a_number_is_refused_by_field_or_answered(amount: float) -> None:
+def test_a_large_number_is_refused_by_field_or_scored(amount: float) -> None:
     record = RECORD | {"amount": amount}
     assert refused(record) or all(answered(scorer, record) for scorer in SCORERS)
 
 
-def test_no_records_have_no_answers() -> None:
+def test_an_empty_request_has_no_responses() -> None:
     assert SCORERS[0].answer([]) == []
 
 
@@ -86,6 +87,6 @@ def test_a_cell_that_is_a_list_is_refused_by_field() -> None:
         pytest.param({"as": "number", "minimum": 5, "maximum": 1}, id="no number lies between the bounds"),
     ],
 )
-def test_an_encoding_that_cannot_work_is_refused_where_it_is_declared(declared: dict[str, Any]) -> None:
+def test_an_impossible_encoding_is_refused_at_its_declaration(declared: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"impute|categories|bounds|minimum"):
         ENCODINGS.validate_python([{"column": "c", **declared}])

@@ -1,4 +1,4 @@
-"""The input contract: every breach by row and field."""
+"""The input contract: every problem has its row and field."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ def test_good_records_pass() -> None:
         (GOOD | {"job": ["x" * 90]}, "job", "one of student, x or null", "['" + "x" * 55 + "..."),
     ],
 )
-def test_a_breach_says_row_field_expected_and_got(
+def test_a_problem_names_row_field_expected_and_actual_value(
     record: dict[str, Any], field: str, expected: str, got: str
 ) -> None:
     with pytest.raises(ContractViolation) as refused:
@@ -46,7 +46,7 @@ def test_a_breach_says_row_field_expected_and_got(
     assert problem.as_dict() == {"row": 1, "field": field, "expected": expected, "got": got}
 
 
-def test_all_breaches_are_counted_and_the_first_ones_shown() -> None:
+def test_all_problems_are_counted_and_the_first_twenty_listed() -> None:
     with pytest.raises(ContractViolation) as refused:
         check([{"age": 1, "job": 2}] * 30, CONTRACT)
     assert refused.value.found == 60
@@ -67,20 +67,22 @@ def test_all_breaches_are_counted_and_the_first_ones_shown() -> None:
         ([GOOD | {"age": 121}, GOOD | {"age": 16}, GOOD | {"age": 10**400}], [(0, "age"), (2, "age")]),
     ],
 )
-def test_each_breach_is_told_once_at_its_row(records: list[dict[str, Any]], breaches: list[tuple[int, str]]) -> None:
+def test_each_problem_is_listed_once_with_its_row(
+    records: list[dict[str, Any]], breaches: list[tuple[int, str]]
+) -> None:
     with pytest.raises(ContractViolation) as refused:
         check(records, CONTRACT)
     assert [(problem.row, problem.field) for problem in refused.value.problems] == breaches
     assert refused.value.found == len(breaches)
 
 
-def test_an_unknown_field_that_is_near_to_none_lists_all() -> None:
+def test_an_unknown_field_without_a_similar_name_lists_all_fields() -> None:
     with pytest.raises(ContractViolation) as refused:
         check([GOOD | {"zzz": 1}], CONTRACT)
     assert refused.value.problems[0].expected == "no such field. Known: age, job."
 
 
-def test_the_message_tells_the_count_and_the_first_breach() -> None:
+def test_the_message_has_the_count_and_the_first_problem() -> None:
     with pytest.raises(ContractViolation) as refused:
         check([GOOD, {"age": None, "job": 1}], CONTRACT)
     assert str(refused.value) == (
@@ -90,13 +92,13 @@ def test_the_message_tells_the_count_and_the_first_breach() -> None:
 
 
 @pytest.mark.parametrize(("breaches", "shown"), [(19, 19), (20, 20), (21, 20)])
-def test_no_more_than_the_cap_is_shown_and_all_are_counted(breaches: int, shown: int) -> None:
+def test_at_most_twenty_problems_are_listed_and_all_are_counted(breaches: int, shown: int) -> None:
     with pytest.raises(ContractViolation) as refused:
         check([GOOD | {"age": 1}] * breaches, CONTRACT)
     assert (refused.value.found, len(refused.value.problems)) == (breaches, shown)
 
 
-def test_no_records_break_no_contract() -> None:
+def test_an_empty_request_passes() -> None:
     check([], CONTRACT)
 
 
@@ -116,7 +118,7 @@ KNOWN = {"job": "x", "channel": "telephone", "education": "primary"}
 
 
 @pytest.mark.parametrize("column", KNOWN)
-def test_a_category_that_nobody_listed_is_refused_whatever_the_encoding(column: str) -> None:
+def test_an_unlisted_category_is_refused_by_every_encoding(column: str) -> None:
     with pytest.raises(ContractViolation) as refused:
         RowReader(LISTED).rows([KNOWN, KNOWN | {column: "Atlantis"}])
     (problem,) = refused.value.problems
@@ -125,7 +127,7 @@ def test_a_category_that_nobody_listed_is_refused_whatever_the_encoding(column: 
 
 
 @pytest.mark.parametrize("column", KNOWN)
-def test_where_the_use_case_says_so_it_is_a_missing_one(column: str) -> None:
+def test_an_unlisted_category_is_encoded_as_missing_if_the_use_case_allows_it(column: str) -> None:
     reader = RowReader(replace(LISTED, unknown_categories="missing"))
     quick = reader.rows([KNOWN | {column: "Atlantis"}])
     assert quick == reader.rows([KNOWN | {column: None}]) != reader.rows([KNOWN])
@@ -136,7 +138,7 @@ def test_where_the_use_case_says_so_it_is_a_missing_one(column: str) -> None:
         reader.rows([KNOWN | {column: 7}])
 
 
-def test_of_many_categories_a_refusal_says_where_they_stand() -> None:
+def test_a_refusal_names_the_index_table_instead_of_many_categories() -> None:
     many = replace(LISTED, vocabularies={"gold.job_index": ("", *map(str, range(31)))})
     with pytest.raises(ContractViolation, match=r"expected a category of gold\.job_index or null, got 'x'"):
         RowReader(many).rows([KNOWN])

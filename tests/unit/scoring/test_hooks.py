@@ -1,4 +1,4 @@
-"""A use case's own code: refused where it cannot be used, told where it fails, and the same wherever it runs."""
+"""Hooks of a use case: unusable ones are refused, failures are reported, and every caller gets the same response."""
 
 import json
 import sys
@@ -16,12 +16,12 @@ from deployment.model_server.models.loader import ContractModel
 from scoring.contract import ContractViolation
 from scoring.hooks import NO_HOOKS, HookFailed, HookRefused, Hooks
 from scoring.pyfunc import ScoringModel
-from scoring.scorer import Answering, Refused, Scorer
+from scoring.scorer import RejectedRecord, ResponseFormat, Scorer
 from tests.unit.frames import ENCODER
 from tests.unit.scoring.test_scorer import PIPELINE
 from training.use_case.use_case import FOLDER, UseCaseRefused, load
 
-BOTH = Answering(("label", "probability"), 0.5)
+BOTH = ResponseFormat(("label", "probability"), 0.5)
 GOLDEN: dict[str, Any] = {"theAmount": 1.5, "town": "Bonn", "known": 3}
 OURS = """
 from dataclasses import dataclass
@@ -75,15 +75,15 @@ def expected() -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("package")
-def test_records_pass_the_hooks_on_their_way_in_and_out() -> None:
+def test_hooks_run_before_and_after_the_model() -> None:
     ours = scorer(found())
     assert ours.answer(SENT) == expected()
     assert ours.fields() == {"town": "text", "percent": "integer"}
-    assert ours.hooks.takes == {"theAmount": "number", "town": "text", "known": "integer"}
+    assert ours.hooks.request_fields == {"theAmount": "number", "town": "text", "known": "integer"}
 
 
 @pytest.mark.usefixtures("package")
-def test_hooks_run_alike_in_every_way_to_ask() -> None:
+def test_hooks_give_the_same_responses_in_request_frame_and_batch() -> None:
     model = ScoringModel()
     model.scorer = scorer(found())
     body = ContractModel(model.answer).predictions(ScoringRequest(SENT))
@@ -93,7 +93,7 @@ def test_hooks_run_alike_in_every_way_to_ask() -> None:
     assert model.scorer.outcomes(SENT) == expected()
 
 
-def test_a_version_keeps_the_code_that_its_hooks_had(package: Path, tmp_path: Path) -> None:
+def test_a_version_keeps_the_code_of_its_hooks(package: Path, tmp_path: Path) -> None:
     artifacts = scorer(found()).save(tmp_path)
     (package / "hooks.py").write_text(OURS.replace("100 *", "1000 *"))
     newer = tmp_path / "newer"
@@ -106,7 +106,7 @@ def test_a_version_keeps_the_code_that_its_hooks_had(package: Path, tmp_path: Pa
     assert Path(artifacts["preprocess.py"]).read_text() == OURS
 
 
-def test_a_version_needs_no_module_of_the_name(package: Path, tmp_path: Path) -> None:
+def test_a_version_loads_without_the_module_of_its_hooks(package: Path, tmp_path: Path) -> None:
     artifacts = scorer(found()).save(tmp_path)
     (package / "hooks.py").unlink()
     assert Scorer.load(artifacts).answer(SENT) == expected()
@@ -123,7 +123,7 @@ def test_the_contract_is_checked_on_what_the_hook_returns() -> None:
 
 
 @pytest.mark.usefixtures("package")
-def test_a_hook_that_raises_is_named_and_gives_no_answer() -> None:
+def test_an_error_names_the_hook_that_raised() -> None:
     ours = scorer(found())
     with pytest.raises(HookFailed, match=r"^row 1: the hook acme\.hooks:to_columns raised KeyError: 'town'$"):
         ours.answer([SENT[0], {"theAmount": 1.0}])
@@ -134,13 +134,13 @@ def test_a_hook_that_raises_is_named_and_gives_no_answer() -> None:
 
 
 @pytest.mark.usefixtures("package")
-def test_one_refused_record_leaves_the_answers_of_the_others() -> None:
+def test_a_rejected_record_does_not_affect_the_others() -> None:
     sent = [SENT[0], SENT[1] | {"theAmount": "much"}, {"theAmount": 1.0}, SENT[2]]
     first, *refused, last = scorer(found()).outcomes(sent)
     assert [first, last] == [expected()[0], expected()[2]]
     assert refused == [
-        Refused("amount: expected double, got 'much'"),
-        Refused("the hook acme.hooks:to_columns raised KeyError: 'town'"),
+        RejectedRecord("amount: expected double, got 'much'"),
+        RejectedRecord("the hook acme.hooks:to_columns raised KeyError: 'town'"),
     ]
     assert scorer(found()).outcomes([]) == []
 
@@ -148,16 +148,16 @@ def test_one_refused_record_leaves_the_answers_of_the_others() -> None:
 @pytest.mark.parametrize(
     ("returned", "told"),
     [
-        ('None if record["town"] == "Celle" else answer', "returned None, which is no record with named fields"),
-        ('{1: 2} if record["town"] == "Celle" else answer', "returned {1: 2}, which is no record"),
-        ('{"label": 1} if record["town"] == "Celle" else answer', "answered label (integer), and says label"),
-        ('{**answer, "label": "1"} if record["town"] == "Celle" else answer', "answered label (text)"),
+        ('None if record["town"] == "Celle" else answer', "returned None, which is not a record with named fields"),
+        ('{1: 2} if record["town"] == "Celle" else answer', "returned {1: 2}, which is not a record"),
+        ('{"label": 1} if record["town"] == "Celle" else answer', "returned label (integer); expected label"),
+        ('{**answer, "label": "1"} if record["town"] == "Celle" else answer', "returned label (text)"),
         ('{**answer, "probability": float("nan")} if record["town"] == "Celle" else answer', "is nan (float)"),
         ('{**answer, "label": __import__("numpy").int64(1)} if record["town"] == "Celle" else answer', "(int64)"),
         ('answer if record["town"] != "Celle" else {**answer, "label": 1 / 0}', "raised ZeroDivisionError"),
     ],
 )
-def test_an_answer_that_is_not_as_the_signature_says_is_no_answer(package: Path, returned: str, told: str) -> None:
+def test_a_response_that_differs_from_the_signature_is_an_error(package: Path, returned: str, told: str) -> None:
     (package / "hooks.py").write_text(OURS + f"\ndef odd(answer, record):\n    return {returned}\n")
     ours = scorer(found(after="acme.hooks:odd"))
     assert len(ours.answer(SENT[:2])) == 2
@@ -167,7 +167,7 @@ def test_an_answer_that_is_not_as_the_signature_says_is_no_answer(package: Path,
     assert told in failed.value.reason
 
 
-def test_a_hook_cannot_change_what_was_sent(package: Path) -> None:
+def test_a_hook_cannot_change_the_request(package: Path) -> None:
     (package / "hooks.py").write_text(
         'def eats(record):\n    return {"amount": record.pop("theAmount"), "place": None, "known": None}\n'
     )
@@ -179,23 +179,33 @@ def test_a_hook_cannot_change_what_was_sent(package: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "before", "after", "told"),
     [
-        ("", "acme.hooks:to_columns", None, "is no function of acme.hooks"),
-        ("to_columns = 3", "acme.hooks:to_columns", None, "is no function of acme.hooks"),
-        ("async def f(record): return record", "acme.hooks:f", None, "is no function of acme.hooks"),
+        ("", "acme.hooks:to_columns", None, "is not a function of acme.hooks"),
+        ("to_columns = 3", "acme.hooks:to_columns", None, "is not a function of acme.hooks"),
+        ("async def f(record): return record", "acme.hooks:f", None, "is not a function of acme.hooks"),
         (
             "def f(record, more): return record",
             "acme.hooks:f",
             None,
-            "takes (record, more), and is called as (rec",
+            "accepts (record, more), but is called with (rec",
         ),
-        ("def f(answer): return answer", None, "acme.hooks:f", "takes (answer), and is called as (answer, record)"),
-        ("def f(*, record): return record", "acme.hooks:f", None, "takes (*, record)"),
+        (
+            "def f(answer): return answer",
+            None,
+            "acme.hooks:f",
+            "accepts (answer), but is called with (answer, record)",
+        ),
+        ("def f(*, record): return record", "acme.hooks:f", None, "accepts (*, record)"),
         ("def f(", "acme.hooks:f", None, "cannot be imported"),
         ("1 / 0", "acme.hooks:f", None, "cannot be imported: ZeroDivisionError"),
-        ("", "acme.hocks:f", None, "cannot be imported: there is no Python module 'acme.hocks'"),
+        ("", "acme.hocks:f", None, "cannot be imported: no Python module 'acme.hocks'"),
         ("", "nowhere.hooks:f", None, "cannot be imported: No module named 'nowhere'"),
-        ("", "math:floor", None, "cannot be imported: there is no Python module 'math'"),
-        ("from . import b\ndef f(record): return b.f(record)", "acme.hooks:f", None, "it imports a module beside it"),
+        ("", "math:floor", None, "cannot be imported: no Python module 'math'"),
+        (
+            "from . import b\ndef f(record): return b.f(record)",
+            "acme.hooks:f",
+            None,
+            "it imports a neighbouring module",
+        ),
         ("import acme.b\ndef f(record): return record", "acme.hooks:f", None, "it imports acme;"),
         ("def f(record):\n  import gone\n  return record", "acme.hooks:f", None, "it imports gone;"),
         ("def f(record): return record['age']", "acme.hooks:f", None, "raised KeyError: 'age' at the golden request"),
@@ -203,18 +213,18 @@ def test_a_hook_cannot_change_what_was_sent(package: Path) -> None:
             "def f(record): return [record]",
             "acme.hooks:f",
             None,
-            "is no record with named fields at the golden",
+            "is not a record with named fields at the golden",
         ),
         ("def f(answer, record): return {'p': None}", None, "acme.hooks:f", "'p' is None (NoneType)"),
         (
             "def f(answer, record): return {'p': 'high'} if answer['label'] else {'p': 0}",
             None,
             "acme.hooks:f",
-            "it answers p (integer) to one answer of the model, p (text) to another",
+            "it returns p (integer) for one answer, p (text) for another",
         ),
     ],
 )
-def test_what_cannot_be_a_hook_is_refused(
+def test_an_unusable_hook_is_refused(
     package: Path, source: str, before: str | None, after: str | None, told: str
 ) -> None:
     (package / "hooks.py").write_text(source)
@@ -224,7 +234,7 @@ def test_what_cannot_be_a_hook_is_refused(
     assert told in refused.value.failed
 
 
-def test_the_packages_of_a_hook_are_those_that_it_imports(package: Path) -> None:
+def test_the_packages_of_a_hook_are_its_imports(package: Path) -> None:
     (package / "hooks.py").write_text("import re, yaml\nfrom scoring import contract\n" + OURS)
     assert found().packages() == {"PyYAML"}
     assert NO_HOOKS.packages() == set()
@@ -233,14 +243,14 @@ def test_the_packages_of_a_hook_are_those_that_it_imports(package: Path) -> None
 @pytest.mark.parametrize(
     ("serving", "told"),
     [
-        ("postprocess: scoring.hooks.probability_bend:add_band", "there is no Python module"),
-        ("postprocess: scoring.hooks.probability_band:ad_band", "is no function of"),
+        ("postprocess: scoring.hooks.probability_bend:add_band", "no Python module"),
+        ("postprocess: scoring.hooks.probability_band:ad_band", "is not a function of"),
         ("postprocess: add_band", "should match pattern"),
-        ("preprocess: scoring.hooks.probability_band:add_band", "takes (answer"),
+        ("preprocess: scoring.hooks.probability_band:add_band", "accepts (answer"),
         ("postproces: scoring.hooks.probability_band:add_band", "Did you mean 'postprocess'?"),
     ],
 )
-def test_a_use_case_whose_hook_cannot_be_used_is_refused(tmp_path: Path, serving: str, told: str) -> None:
+def test_a_use_case_with_an_unusable_hook_is_refused(tmp_path: Path, serving: str, told: str) -> None:
     good = (FOLDER / "churn.yml").read_text(encoding="utf-8")
     (tmp_path / "churn.yml").write_text(
         good.replace("  endpoint: churn", f"  endpoint: churn\n  {serving}"), encoding="utf-8"

@@ -1,4 +1,4 @@
-"""Keys in place of features: what is found, what is sent instead, how old it may be, and who is known to nobody."""
+"""Key lookup: stored features, sent values, the lookback and unknown keys."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,26 +31,26 @@ class Stored:
     features: dict[str, float | None]
 
 
-def keyed(features: dict[str, float | None] | None = None, days_old: int = 1, **said: Any) -> KeyedRows:
-    """The rows of a model whose one online table knows the client 7."""
+def keyed(features: dict[str, float | None] | None = None, days_old: int = 1, **fields: Any) -> KeyedRows:
+    """Rows for a model with one online table, which has client 7."""
     stored = Stored(int(NOW * 1e6) - days_old * DAY, dict(KNOWN) if features is None else features)
     online: Online = lambda table, key: stored if (table, key) == ("gold.t", (7,)) else None  # noqa: E731
-    lookup = KeyLookup.of({"keys": ["client"], "tables": {"gold.t": []}} | said)
+    lookup = KeyLookup.of({"keys": ["client"], "tables": {"gold.t": []}} | fields)
     return KeyedRows(lookup, ENCODER, online, lambda: NOW)
 
 
-def test_a_key_alone_suffices() -> None:
+def test_a_record_with_only_a_key_gets_the_stored_row() -> None:
     assert keyed().rows([{"client": 7}]) == [[0.5, 2.0, 1.0]]
 
 
-def test_what_is_sent_wins() -> None:
+def test_sent_values_replace_stored_ones() -> None:
     assert keyed().rows([{"client": 7, "place": "b"}, {"client": 7, "age": 17, "n": 3}]) == [
         [0.5, 2.0, 2.0],
         [3.0, 1.0, 1.0],
     ]
 
 
-def test_a_record_without_a_key_says_all_itself() -> None:
+def test_a_record_without_a_key_needs_every_other_field() -> None:
     whole = {"age": 60, "place": "a", "n": 1.5}
     assert keyed().rows([whole, {"client": 7}]) == [[1.5, 3.0, 1.0], [0.5, 2.0, 1.0]]
 
@@ -69,32 +69,32 @@ def test_a_record_without_a_key_says_all_itself() -> None:
         ({"place": "b", "age": "x", "n": 1}, "age", "a number or null"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_row(record: dict[str, Any], field: str, expected: str) -> None:
+def test_a_problem_has_the_row_of_its_record(record: dict[str, Any], field: str, expected: str) -> None:
     with pytest.raises(ContractViolation) as refused:
         keyed().rows([{"client": 7}, record])
     problem = refused.value.problems[0]
     assert (problem.row, problem.field) == (1, field) and expected in problem.expected
 
 
-def test_what_is_wrong_with_several_records_is_told_at_once() -> None:
+def test_problems_of_several_records_are_reported_together() -> None:
     with pytest.raises(ContractViolation) as refused:
         keyed().rows([{"client": 8}, {"client": 7}, {"client": 9, "n": 1}, {"client": None}])
-    told = [(problem.row, problem.field, problem.got) for problem in refused.value.problems]
-    assert told == [(0, "client", "8"), (2, "client", "9"), (3, "client", "null")]
+    problems = [(problem.row, problem.field, problem.got) for problem in refused.value.problems]
+    assert problems == [(0, "client", "8"), (2, "client", "9"), (3, "client", "null")]
 
 
-def test_of_nobody_the_defaults_are_taken_where_the_use_case_says_so() -> None:
+def test_an_unknown_key_gets_the_defaults_if_the_use_case_allows_it() -> None:
     rows = keyed(unknown="defaults", defaults={"n": 9.0, "place": "b"})
     assert rows.rows([{"client": 8}, {"client": 8, "n": 1}]) == [[9.0, 0.0, 2.0], [1.0, 0.0, 2.0]]
 
 
-def test_a_row_that_is_too_old_is_nobodys() -> None:
+def test_a_stored_row_beyond_the_lookback_is_not_used() -> None:
     assert keyed(days_old=2, lookback_days={"gold.t": 3}).rows([{"client": 7}])
     with pytest.raises(ContractViolation, match=r"a key of gold\.t"):
         keyed(days_old=4, lookback_days={"gold.t": 3}).rows([{"client": 7}])
 
 
-def test_a_feature_that_no_table_has_is_no_zero() -> None:
+def test_a_feature_missing_from_every_table_is_refused() -> None:
     with pytest.raises(ContractViolation, match=r"a key with a value for 'n' in gold\.t"):
         keyed(KNOWN | {"n": None}).rows([{"client": 7}])
     with pytest.raises(ContractViolation, match=r"a key with a value for 'n' in gold\.t"):
