@@ -14,11 +14,11 @@ from training.feature_store.home import open_store
 from training.use_case.use_case import UseCase, load
 
 
-class EndpointBehind(LakehouseError):
+class EndpointNotUpdated(LakehouseError):
     """The champion changed, but its endpoint still serves the earlier version."""
 
     @classmethod
-    def of(cls, use_case: UseCase, version: int, reason: LakehouseError) -> "EndpointBehind":
+    def of(cls, use_case: UseCase, version: int, reason: LakehouseError) -> "EndpointNotUpdated":
         return cls(
             f"version {version} is the champion, but the endpoint '{use_case.serving.endpoint}' still serves the"
             f" earlier version: {reason.failed}",
@@ -38,7 +38,7 @@ def follow(use_case: UseCase, version: int, settings: Settings) -> None:
     """Serve the version on the use case's endpoint, in the workspace or on the running model server.
 
     Raises:
-        EndpointBehind: the version does not load there; the endpoint still serves the earlier version.
+        EndpointNotUpdated: The version does not load there; the endpoint still serves the earlier version.
     """
     try:
         if settings.home.runs_model_server:
@@ -50,4 +50,4 @@ def follow(use_case: UseCase, version: int, settings: Settings) -> None:
 
             deploy(server, use_case, version)
     except LakehouseError as err:
-        raise EndpointBehind.of(use_case, version, err) from err
+        raise EndpointNotUpdated.of(use_case, version, err) from err

@@ -1,4 +1,4 @@
-"""The endpoint of a use case in a workspace, where Databricks runs the server and the catalog names the model."""
+"""Endpoint of a use case in a Databricks workspace, where Databricks runs the server."""
 
 from mlflow.tracking import MlflowClient
 
@@ -12,44 +12,44 @@ from training.use_case.use_case import UseCase, load
 
 
 def serve(name: str, settings: Settings) -> None:
-    """Let the endpoint serve the champion; it is made where there is none.
+    """Serve the champion on the endpoint; create the endpoint if it is missing.
 
     Raises:
-        NoChampion: there is nothing to serve.
-        LakehouseError: the endpoint did not come up, or serves another model.
+        NoChampion: The use case has no champion.
+        LakehouseError: The endpoint did not become ready, or serves another model.
     """
     endpoint = load(name).serving.endpoint
     with tracking(settings) as client:
         version, model = int(aliases.champion(client, name).version), _model(client, name)
-    ours = endpoint_client.workspace()
-    followed = endpoint_client.follow(ours, endpoint, model, version)
-    console.detail(str(followed or endpoint_client.deploy(ours, endpoint, model, version)))
+    serving = endpoint_client.workspace()
+    followed = endpoint_client.follow(serving, endpoint, model, version)
+    console.detail(str(followed or endpoint_client.deploy(serving, endpoint, model, version)))
 
 
 def follow(use_case: UseCase, version: int, settings: Settings) -> None:
-    """Let the endpoint serve the version, if there is one: only `serve` makes an endpoint, since it costs money.
+    """Serve the version on an existing endpoint. Only `serve` creates an endpoint, since that costs money.
 
     Raises:
-        LakehouseError: it does not serve it; what served before still does.
+        LakehouseError: The endpoint did not change; it still serves the earlier version.
     """
     endpoint = use_case.serving.endpoint
     with tracking(settings) as client:
         model = _model(client, use_case.name)
     state = endpoint_client.follow(endpoint_client.workspace(), endpoint, model, version)
     if state is None:
-        console.detail(f"The workspace has no endpoint '{endpoint}' that could follow.")
-        console.detail(f"Make it: python -m deployment.run serve --use-case {use_case.name}")
+        console.detail(f"The workspace has no endpoint '{endpoint}' to update")
+        console.detail(f"Create it: python -m deployment.run serve --use-case {use_case.name}")
     else:
         console.detail(str(state))
 
 
 def _model(client: MlflowClient, name: str) -> str:
-    """The model as the registry has it: in Unity Catalog with its catalog and schema.
+    """Full name of the registered model; in Unity Catalog with catalog and schema.
 
     Raises:
-        NoModel: it was deleted.
+        NoModel: The model was deleted.
     """
-    found = model_of(client, name)
-    if found is None:
+    model = model_of(client, name)
+    if model is None:
         raise aliases.NoModel.of(name)
-    return str(found.name)
+    return str(model.name)

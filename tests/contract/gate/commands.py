@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from deployment.gate.decision import Decision, Reason
 from deployment.gate.gate import Gate
-from tests.contract.gate.fault_injection import Writes, killed, struck
+from tests.contract.gate.fault_injection import Writes, kill_process, with_fault
 from tests.contract.people import Environment, opened_gate
 
 MET = Reason("minimum roc_auc", ">= 0.6", "0.7000", passed=True)
@@ -37,4 +37,4 @@ AFTER = {"promote": 4, "rollback": 1}
 def run_until_killed(environment: Environment, command: str, writes: int) -> None:
     """Run the command in a child process, which is killed before that write."""
     with opened_gate(environment) as gate:
-        COMMANDS[command](struck(gate, Writes(writes, killed)))
+        COMMANDS[command](with_fault(gate, Writes(writes, kill_process)))

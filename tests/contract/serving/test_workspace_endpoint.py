@@ -13,7 +13,7 @@ from databricks.sdk.mixins.open_ai_client import ServingEndpointsExt
 from databricks.sdk.service.serving import ServedEntityInput, ServingEndpointDetailed
 
 from deployment.commands import open_gate, workspace
-from deployment.commands.open_gate import EndpointBehind
+from deployment.commands.open_gate import EndpointNotUpdated
 from deployment.endpoints import endpoint_client
 from deployment.gate.gate import Gate
 from deployment.ledger.entries import Ledger
@@ -126,7 +126,7 @@ def test_a_rejected_update_keeps_the_champion_and_names_the_command_to_repeat(
 def test_an_endpoint_of_another_model_stays_unchanged(gate: Gate, fake_workspace: Workspace, run: Run) -> None:
     fake_workspace.set_endpoint(endpoint(1, "main.models.weather"))
     gate.client.set_registered_model_alias(NAME, CHAMPION, "1")
-    with pytest.raises(EndpointBehind, match=f"'{NAME}' serves main.models.weather, not only {NAME}"):
+    with pytest.raises(EndpointNotUpdated, match=f"'{NAME}' serves main.models.weather, not only {NAME}"):
         open_gate.follow(USE_CASE, 1, Settings.from_environment())
     fake_workspace.endpoints.update_config.assert_not_called()
 
@@ -135,7 +135,7 @@ def test_a_missing_workspace_is_reported(
     gate: Gate, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(EndpointBehind, match=r"still serves the earlier version: .*auth"):
+    with pytest.raises(EndpointNotUpdated, match=r"still serves the earlier version: .*auth"):
         open_gate.follow(USE_CASE, 1, Settings.from_environment())
 
 
