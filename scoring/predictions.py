@@ -1,18 +1,14 @@
-"""What is predicted, in one form for each task.
-
-Of `binary` (n,) probabilities of label 1, of `multiclass` (n, classes) probabilities, of `regression` (n,) numbers.
-"""
-
-from typing import Literal
+"""Decisions from predictions: (n,) probabilities of label 1, or (n, classes) probabilities."""
 
 import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
 
-Task = Literal["binary", "multiclass", "regression"]
 
+def decisions(predicted: Floats, threshold: float) -> npt.NDArray[np.int64]:
+    """(n,) the index of the decided class.
 
-def decided(predicted: Floats, threshold: float) -> npt.NDArray[np.int64]:
-    """(n,) the class that is decided for: of several the most probable, of two label 1 from the threshold on."""
+    Among several classes the most probable one; among two, label 1 at the threshold or above.
+    """
     return np.asarray(predicted.argmax(axis=1) if predicted.ndim > 1 else predicted >= threshold, dtype=np.int64)

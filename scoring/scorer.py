@@ -1,4 +1,4 @@
-"""From a raw record to an answer: what every registered version is made of, in training, batch and endpoint alike."""
+"""A registered version's model: from raw records to responses, in training, batch and endpoint alike."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,22 +17,15 @@ from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import ENCODINGS, FeatureColumns
 from scoring.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
 from scoring.hooks.fields import fields_of
-from scoring.predictions import Task, decided
 from scoring.row_reader import EncodedRow, RowReader
+from scoring.tasks import BINARY, TASKS, Classes, Task
 
 Made = TypeVar("Made", bound=Record)
 
 PIPELINE, SCORER = "pipeline.skops", "scorer.json"
 
-# What an answer may be made of; without a word of the use case it is the first two.
-FIELDS: Mapping[Task, tuple[str, ...]] = {
-    "binary": ("label", "probability"),
-    "multiclass": ("label", "probability", "probabilities"),
-    "regression": ("value",),
-}
-
-# What our own families may bring that skops does not trust by itself. Anything else in a file is refused; of a
-# function with arguments (`functools.partial`) the function too. Boosters are read by the readers of their libraries.
+# Types that our families add to those that skops trusts by default. A file with any other type is refused; for a
+# function with arguments (`functools.partial`) the list holds the function too. Libraries read their own boosters.
 TRUSTED = frozenset(
     {
         "collections.OrderedDict",
@@ -42,7 +35,7 @@ TRUSTED = frozenset(
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.arcsinh",
         "numpy.ufunc",
-        "scipy.sparse._csr.csr_matrix",  # the rows that nearest neighbours keep, where they are too many to be dense
+        "scipy.sparse._csr.csr_matrix",  # training rows of k-NN that are too many to be dense
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.model_selection._split.KFold",
         "sklearn.model_selection._split.StratifiedKFold",
@@ -51,11 +44,11 @@ TRUSTED = frozenset(
         "scoring.estimators.blend.Blend",
         "scoring.estimators.calibrated.Calibrated",
         "scoring.estimators.catboost.CatBoost",
-        "scoring.estimators.dense_where_small.DenseWhereSmall",
+        "scoring.estimators.dense_if_small.DenseIfSmall",
         "scoring.estimators.column_subset.ColumnSubset",
         "scoring.estimators.lightgbm.LightGbm",
         "scoring.estimators.xgboost.XgBoost",
-        "scoring.estimators.neighbour_weights.by_distance",
+        "scoring.estimators.neighbour_weights.inverse_distance",
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",
         "xgboost.sklearn.XGBRegressor",
@@ -64,89 +57,76 @@ TRUSTED = frozenset(
 
 
 class ArtifactRefused(LakehouseError):
-    """A model file holds types that no family of ours writes."""
+    """A model file holds types that no model family writes."""
 
     @classmethod
     def untrusted(cls, path: Path, types: Sequence[str]) -> "ArtifactRefused":
         return cls(
             f"{path} holds types that are not trusted: {', '.join(types)}",
-            hint="Train the version again; if a new family needs them, add them to scoring.scorer.TRUSTED.",
+            hint="Train the version again. If a new family needs these types, add them to scoring.scorer.TRUSTED.",
         )
 
 
 @dataclass(frozen=True)
-class Refused:
-    """Why a record has no answer, in words that say nothing of the records beside it."""
+class RejectedRecord:
+    """A record without a response; the reason mentions no other record."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Answering:
-    """What an answer is made of: its fields in order, and how a prediction becomes a label.
+class ResponseFormat:
+    """The fields of a response, and how a prediction becomes them.
 
     Attributes:
-        fields: of a class its `label`, its `probability` (of two classes, that of label 1) and the `probabilities` of
-            all, a field each; of a regression the `value`.
-        threshold: from which probability on a binary label is 1.
-        classes: the label of each place.
+        fields: in order. For classes: `label`, `probability` (of label 1 among two classes, else of the predicted
+            class) and `probabilities`, a field for each class. For numbers: `value`.
+        threshold: decision threshold of a binary task.
+        classes: label of each class index.
     """
 
     fields: tuple[str, ...]
     threshold: float
-    task: Task = "binary"
-    classes: tuple[int | str, ...] = (0, 1)
+    task: Task = BINARY
+    classes: Classes = (0, 1)
 
-    def answers(self, predicted: Floats) -> list[Answer]:
-        """One answer for each prediction, in the task's form."""
-        columns = {name: values for field in self.fields for name, values in self._columns(field, predicted).items()}
+    def responses(self, predicted: Floats) -> list[Answer]:
+        """A response for each prediction."""
+        columns: dict[str, list[Any]] = {}
+        for field in self.fields:
+            columns |= self.task.columns(field, predicted, self.classes, self.threshold)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def samples(self) -> list[Answer]:
-        """Answers of every kind that a model may give, for whoever must know their fields before there is a model."""
-        return self.answers(np.eye(len(self.classes)) if self.task == "multiclass" else np.asarray([0.0, 0.5, 1.0]))
-
-    def _columns(self, field: str, predicted: Floats) -> dict[str, list[Any]]:
-        if field == "label":
-            return {field: [self.classes[place] for place in decided(predicted, self.threshold).tolist()]}
-        if field == "probabilities":
-            return {f"probability_{label}": predicted[:, place].tolist() for place, label in enumerate(self.classes)}
-        return {field: (predicted.max(axis=1) if predicted.ndim > 1 else predicted).tolist()}
-
-
-def predict(pipeline: Any, task: Task, inputs: Any) -> Floats:
-    """What a fitted pipeline says, in the task's form."""
-    if task == "regression":
-        return np.asarray(pipeline.predict(inputs), dtype=np.float64)
-    probabilities = np.asarray(pipeline.predict_proba(inputs), dtype=np.float64)
-    return probabilities[:, 1] if task == "binary" else probabilities
+        """Responses of every kind that a model may give; they show the fields before a model exists."""
+        return self.responses(self.task.samples(len(self.classes)))
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A fitted pipeline with all it needs to answer raw records.
+    """A fitted pipeline with everything that turns raw records into responses.
 
     Attributes:
-        pipeline: None where a version was read that answers by its compiled form.
-        takes: the form of rows that the pipeline was fitted on.
-        compiled: what answers in the pipeline's place, in batches and requests alike.
+        pipeline: None where the version was loaded with its compiled model.
+        matrix_format: format of the rows that the pipeline was fitted on.
+        compiled: replaces the pipeline in batches and requests alike.
     """
 
     pipeline: Any
     encoder: Encoder
-    answering: Answering
+    response_format: ResponseFormat
     hooks: Hooks = NO_HOOKS
-    takes: MatrixFormat = "sparse"
+    matrix_format: MatrixFormat = "sparse"
     compiled: Compiled | None = None
 
-    def predicted(self, features: FeatureColumns) -> Floats:
-        """What is predicted of each row of feature columns, as the gold table has them; in the task's form."""
+    def predict(self, features: FeatureColumns) -> Floats:
+        """A prediction for each row of feature columns, as the gold table has them."""
         if self.compiled is not None:
-            return self.compiled.many(self.encoder.dense(features))
-        return predict(self.pipeline, self.answering.task, self.encoder.inputs(self.takes, features))
+            return self.compiled.predict_many(self.encoder.dense(features))
+        return self.response_format.task.predict(self.pipeline, self.encoder.inputs(self.matrix_format, features))
 
     def answer(self, records: Sequence[Record]) -> list[Answer]:
-        """One answer for each raw record.
+        """A response for each raw record.
 
         Raises:
             ContractViolation: a record breaks the input contract.
@@ -156,7 +136,7 @@ class Scorer:
         return self.answer_rows(self._reader.rows(read), records)
 
     def answer_rows(self, rows: Sequence[EncodedRow], records: Sequence[Record]) -> list[Answer]:
-        """The same for rows of features; `records` are what the caller sent.
+        """A response for each row of features; `records` are the caller's.
 
         Raises:
             HookFailed: the hook after the model failed at a record.
@@ -164,22 +144,24 @@ class Scorer:
         answers = zip(self._answers(rows), records, strict=True)
         return [self.hooks.after(row, answer, record) for row, (answer, record) in enumerate(answers)]
 
-    def outcomes(self, records: Sequence[Record]) -> list[Answer | Refused]:
-        """For each raw record what `answer` makes of it alone: its answer, or why it has none."""
+    def outcomes(self, records: Sequence[Record]) -> list[Answer | RejectedRecord]:
+        """For each raw record, as if it were sent alone, its response or the reason for its rejection."""
         read = [_outcome(self._read, record) for record in records]
         pairs = zip(read, records, strict=True)
-        good = [(made, record) for made, record in pairs if not isinstance(made, Refused)]
-        answers = self._answers(self._reader.rows([made for made, _ in good]))
-        outcomes = iter(self._worded(answers, [record for _, record in good]))
-        return [made if isinstance(made, Refused) else next(outcomes) for made in read]
+        valid = [(row, record) for row, record in pairs if not isinstance(row, RejectedRecord)]
+        answers = self._answers(self._reader.rows([row for row, _ in valid]))
+        outcomes = iter(self._after_hook(answers, [record for _, record in valid]))
+        return [row if isinstance(row, RejectedRecord) else next(outcomes) for row in read]
 
-    def outcomes_of(self, features: FeatureColumns, records: Sequence[Record]) -> list[Answer | Refused]:
-        """The same for rows whose features were looked up; `records` say whose they are."""
-        return self._worded(self.answering.answers(self.predicted(features)), records)
+    def outcomes_of_features(
+        self, features: FeatureColumns, records: Sequence[Record]
+    ) -> list[Answer | RejectedRecord]:
+        """Responses or rejections for rows of features that were looked up; `records` identify the rows."""
+        return self._after_hook(self.response_format.responses(self.predict(features)), records)
 
     def fields(self) -> Fields:
-        """The fields of every answer."""
-        return self.hooks.answers or fields_of(self.answering.samples()[0])
+        """The fields of every response."""
+        return self.hooks.response_fields or fields_of(self.response_format.samples()[0])
 
     def _read(self, record: Record) -> Record:
         read = self.hooks.before(0, record)
@@ -191,75 +173,88 @@ class Scorer:
         return RowReader(self.encoder)
 
     def _answers(self, rows: Sequence[EncodedRow]) -> list[Answer]:
-        if not rows:  # a pipeline takes no empty matrix
+        if not rows:  # a pipeline refuses an empty matrix
             return []
         if self.compiled is not None and len(rows) == 1:
-            return self.answering.answers(np.asarray([self.compiled.one(rows[0])]))
+            return self.response_format.responses(np.asarray([self.compiled.predict_one(rows[0])]))
         values = np.asarray(rows)
         if self.compiled is not None:
-            return self.answering.answers(self.compiled.many(values))
+            return self.response_format.responses(self.compiled.predict_many(values))
         columns = dict(zip(self.encoder.features, values.T, strict=True))
-        return self.answering.answers(self.predicted(columns))
+        return self.response_format.responses(self.predict(columns))
 
-    def _worded(self, answers: Sequence[Answer], records: Sequence[Record]) -> list[Answer | Refused]:
+    def _after_hook(self, answers: Sequence[Answer], records: Sequence[Record]) -> list[Answer | RejectedRecord]:
         pairs = zip(answers, records, strict=True)
         return [_outcome(self.hooks.after, 0, answer, record) for answer, record in pairs]
 
     def save(self, folder: Path) -> dict[str, str]:
-        """Write the artifacts into an existing folder; the path of each by its name."""
+        """Write the artifacts into an existing folder; return the path of each by name."""
         import skops.io
 
         skops.io.dump(self.pipeline, folder / PIPELINE)
-        about = {
+        description = {
             "encodings": ENCODINGS.dump_python(self.encoder.encodings, mode="json", by_alias=True),
             "unknown_categories": self.encoder.unknown_categories,
-            "vocabularies": {name: list(words) for name, words in self.encoder.vocabularies.items()},
+            "vocabularies": {name: list(categories) for name, categories in self.encoder.vocabularies.items()},
             "features": list(self.encoder.features),
-            "fields": list(self.answering.fields),
-            "threshold": self.answering.threshold,
-            "task": self.answering.task,
-            "classes": list(self.answering.classes),
-            "takes": self.takes,
+            "fields": list(self.response_format.fields),
+            "threshold": self.response_format.threshold,
+            "task": self.response_format.task.name,
+            "classes": list(self.response_format.classes),
+            "matrix_format": self.matrix_format,
             "hooks": self.hooks.about(),
         }
-        (folder / SCORER).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        (folder / SCORER).write_text(json.dumps(description, indent=1), encoding="utf-8")
         written = {name: str(folder / name) for name in (PIPELINE, SCORER)} | self.hooks.save(folder)
         return written | (self.compiled.save(folder) if self.compiled is not None else {})
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
-        """Read the artifacts; nothing in them is executed but the hooks, which are code.
+        """Read the artifacts. Of their content only the hooks are executed.
 
         Raises:
             ArtifactRefused: the pipeline holds types that are not trusted.
             HookRefused: the code of a hook does not run here.
         """
-        about = json.loads(Path(artifacts[SCORER]).read_text(encoding="utf-8"))
+        description = json.loads(Path(artifacts[SCORER]).read_text(encoding="utf-8"))
         encoder = Encoder(
-            ENCODINGS.validate_python(about["encodings"]),
-            about["vocabularies"],
-            tuple(about["features"]),
-            about.get("unknown_categories", "refuse"),
+            ENCODINGS.validate_python(description["encodings"]),
+            description["vocabularies"],
+            tuple(description["features"]),
+            description.get("unknown_categories", "refuse"),
         )
-        answering = Answering(tuple(about["fields"]), about["threshold"], about["task"], tuple(about["classes"]))
-        form = load_compiled(artifacts)
-        pipeline = _pipeline(Path(artifacts[PIPELINE])) if form is None else None
-        return cls(pipeline, encoder, answering, Hooks.load(about["hooks"], artifacts), about["takes"], form)
+        response_format = ResponseFormat(
+            tuple(description["fields"]),
+            description["threshold"],
+            TASKS[description["task"]],
+            tuple(description["classes"]),
+        )
+        compiled = load_compiled(artifacts)
+        return cls(
+            _pipeline(Path(artifacts[PIPELINE])) if compiled is None else None,
+            encoder,
+            response_format,
+            Hooks.load(description["hooks"], artifacts),
+            description["matrix_format"],
+            compiled,
+        )
 
 
 def _pipeline(path: Path) -> Any:
-    import skops.io  # brings scikit-learn along, which a compiled form does without
+    import skops.io  # it imports scikit-learn, which a compiled model does not need
 
     types = skops.io.get_untrusted_types(file=path)
-    if strange := sorted(set(types) - TRUSTED):
-        raise ArtifactRefused.untrusted(path, strange)
+    if untrusted := sorted(set(types) - TRUSTED):
+        raise ArtifactRefused.untrusted(path, untrusted)
     return skops.io.load(path, trusted=types)
 
 
-def _outcome(function: Callable[..., Made], *arguments: object) -> Made | Refused:
+def _outcome(function: Callable[..., Made], *arguments: object) -> Made | RejectedRecord:
     try:
         return function(*arguments)
     except ContractViolation as err:
-        return Refused("; ".join(f"{each.field}: expected {each.expected}, got {each.got}" for each in err.problems))
+        return RejectedRecord(
+            "; ".join(f"{each.field}: expected {each.expected}, got {each.got}" for each in err.problems)
+        )
     except HookFailed as err:
-        return Refused(f"the hook {err.hook} {err.reason}")
+        return RejectedRecord(f"the hook {err.hook} {err.reason}")

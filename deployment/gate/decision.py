@@ -1,4 +1,4 @@
-"""What a decision is made from, and what it is: frozen, and as JSON."""
+"""The inputs of a decision, and the decision with its reasons, as frozen dataclasses and JSON."""
 
 import hashlib
 import json
@@ -10,21 +10,21 @@ from typing import Any
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
+from scoring.tasks import Task
 from training.evaluation.bootstrap import Interval
-from training.evaluation.metrics import Task
 from training.evaluation.weighted_metrics import ScoredRows
 
 
 @dataclass(frozen=True)
 class HoldoutRows:
-    """The rows of one holdout, as a decision sees them.
+    """The rows of one holdout that a decision compares versions on.
 
     Attributes:
-        task: which form the labels and the answers have.
+        task: kind of the labels and predictions.
         fingerprint: SHA-256 of the rows.
-        labels: (rows,) of 0 and 1, codes of classes, or numbers.
-        slices: (rows,) of each column whose values are slices.
-        excluded: rows of the pinned holdout that are not among these, since the champion was trained on them.
+        labels: (rows,) indices of classes, or numbers.
+        slices: (rows,) values of each column that defines slices.
+        excluded: count of rows of the pinned holdout that are left out because the champion was trained on them.
     """
 
     task: Task
@@ -39,20 +39,20 @@ class HoldoutRows:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """One column that a caller sends."""
+    """An input column of a version."""
 
     type: str
     required: bool
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was found of a version beside its predictions; None where nobody measured it.
+class Measurements:
+    """Measurements of a version besides its predictions; None where not measured.
 
     Attributes:
-        p99_ms: 99th percentile of the time of one answer, in milliseconds.
-        size_mb: its files, in 10^6 bytes.
-        inputs: what its callers send, by name.
+        p99_ms: 99th percentile of the time of one response, in milliseconds.
+        size_mb: size of its files, in 10^6 bytes.
+        inputs: its input columns by name.
     """
 
     p99_ms: float | None = None
@@ -62,31 +62,31 @@ class Measured:
 
 @dataclass(frozen=True)
 class Scores:
-    """What one version says about the rows of one holdout.
+    """The predictions of one version on the rows of one holdout.
 
     Attributes:
         version: the registered version.
         holdout: SHA-256 of the rows.
         predicted: (rows,) probabilities of label 1 or numbers, or (rows, classes) probabilities.
-        measured: what the guards look at.
-        threshold: from which probability on it decides for label 1, where the task is binary.
+        measured: measurements for the guards.
+        threshold: decision threshold of a binary task.
     """
 
     version: int
     holdout: str
     predicted: Floats
-    measured: Measured = Measured()
+    measured: Measurements = Measurements()
     threshold: float = 0.5
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Who is up against whom, and what people have said.
+class GateState:
+    """The versions in the gate, and the overrides in force.
 
     Attributes:
-        challenger, champion: the versions that carry the aliases.
-        approved: who approved the challenger after the champion's last change, and why; empty where nobody did.
-        frozen: who stopped promotion, and why; empty where nobody did.
+        challenger, champion: versions with these aliases.
+        approved: who approved the challenger after the champion's last change, and why; empty without approval.
+        frozen: who froze promotion, and why; empty if it is not frozen.
     """
 
     challenger: int
@@ -97,15 +97,15 @@ class Standing:
 
 @dataclass(frozen=True)
 class Reason:
-    """One criterion: what was required, what was found, and whether that is enough.
+    """The result of one criterion.
 
     Attributes:
-        criterion: its name.
-        required, found: in words.
-        passed: the verdict.
-        values: what was compared, by what it is of; None where it is no number.
-        limit: the number that decides, where one does.
-        interval: around the value that decides, where there is one; its bounds are those of one side each.
+        criterion: name of the criterion.
+        required, found: requirement and finding in words.
+        passed: True if the requirement is met.
+        values: compared values by name; None where there is no number.
+        limit: the limit that the deciding value is compared with, if any.
+        interval: interval of the deciding value, if any; each bound is one-sided.
     """
 
     criterion: str
@@ -119,13 +119,13 @@ class Reason:
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict and every reason for it.
+    """The decision of the gate, with every reason.
 
     Attributes:
-        challenger, champion: the versions.
-        holdout: SHA-256 of the rows that both were judged on.
-        promote: whether every criterion was met.
-        reasons: one for each criterion, in the order they were looked at.
+        challenger, champion: compared versions.
+        holdout: SHA-256 of the rows that both were compared on.
+        promote: True if every criterion is met.
+        reasons: one for each criterion, in the order of their evaluation.
     """
 
     challenger: int
@@ -135,27 +135,29 @@ class Decision:
     reasons: tuple[Reason, ...]
 
     @property
-    def lacks_approval_alone(self) -> bool:
-        """Whether a person's word is all that is missing."""
-        missed = [reason.criterion for reason in self.reasons if not reason.passed]
-        return missed == [approval_of(self.challenger)]
+    def lacks_only_approval(self) -> bool:
+        """True if approval is the only criterion that is not met."""
+        failed = [reason.criterion for reason in self.reasons if not reason.passed]
+        return failed == [approval_of(self.challenger)]
 
     def to_json(self) -> str:
         return json.dumps(_finite(asdict(self)), sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Decision":
-        """Read what `to_json` wrote; what was no number is NaN again."""
-        told = json.loads(text)
-        reasons = tuple(Reason(**reason | {"interval": _interval(reason["interval"])}) for reason in told["reasons"])
-        return cls(**told | {"reasons": reasons})
+        """Read the JSON of `to_json`; null becomes NaN where a number was."""
+        fields = json.loads(text)
+        reasons = tuple(
+            Reason(**reason | {"interval": _interval(reason["interval"])}) for reason in fields["reasons"]
+        )
+        return cls(**fields | {"reasons": reasons})
 
     def digest(self) -> str:
-        """SHA-256 of the verdict, as the ledger keeps it."""
+        """SHA-256 of the verdict, as recorded in the ledger."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def summary(self) -> str:
-        """In one sentence: why."""
+        """The reasons in one sentence."""
         if self.promote:
             return f"version {self.challenger} meets all {len(self.reasons)} criteria"
         return "; ".join(
@@ -164,12 +166,12 @@ class Decision:
 
 
 def approval_of(version: int) -> str:
-    """The name of the criterion that a person meets."""
+    """The name of the criterion for the approval of a version."""
     return f"approval of version {version}"
 
 
 def _finite(value: Any) -> Any:
-    """The value with null for what JSON has no number for."""
+    """The value with None in place of NaN and infinity, which JSON lacks."""
     if isinstance(value, Mapping):
         return {name: _finite(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -177,7 +179,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _interval(told: Mapping[str, float | None] | None) -> Interval | None:
-    if told is None:
+def _interval(fields: Mapping[str, float | None] | None) -> Interval | None:
+    if fields is None:
         return None
-    return Interval(**{name: math.nan if number is None else number for name, number in told.items()})
+    return Interval(**{name: math.nan if number is None else number for name, number in fields.items()})

@@ -1,13 +1,14 @@
-"""Limits that hold beside the metric: pure, each of them a reason."""
+"""Guards: limits besides the metric, as pure functions that give reasons."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from deployment.gate.comparison import gain, shown
+from deployment.gate.comparison import format_gain, gain
 from deployment.gate.decision import HoldoutRows, ModelInput, Reason, Scores
+from scoring.predictions import decisions
+from scoring.tasks import Task
 from training.evaluation.curves import calibration_error
-from training.evaluation.metrics import Task, decided
 from training.evaluation.weighted_metrics import ScoredRows
 from training.use_case.promotion import PromotionCriteria
 
@@ -15,13 +16,13 @@ from training.use_case.promotion import PromotionCriteria
 def guards(
     rows: HoldoutRows, challenger: Scores, champion: Scores | None, policy: PromotionCriteria
 ) -> Iterator[Reason]:
-    """A reason for each limit that is set; those that compare need a champion."""
+    """A reason for each limit that is set. Comparing guards need a champion."""
     limits = policy.guards
     if limits.max_calibration_error is not None:
-        error = calibration_error(_sure(rows.outcomes(challenger)))
+        error = calibration_error(_confidence(rows.outcomes(challenger)))
         yield _at_most("calibration error", error, limits.max_calibration_error, challenger)
     if limits.max_p99_ms is not None:
-        yield _at_most("p99 of an answer, ms", challenger.measured.p99_ms, limits.max_p99_ms, challenger)
+        yield _at_most("p99 of a response, ms", challenger.measured.p99_ms, limits.max_p99_ms, challenger)
     if limits.max_size_mb is not None:
         yield _at_most("size of the files, MB", challenger.measured.size_mb, limits.max_size_mb, challenger)
     if champion is not None:
@@ -34,84 +35,77 @@ def guards(
             yield _input_schema(challenger, champion)
 
 
-def _at_most(what: str, value: float | None, limit: float, challenger: Scores) -> Reason:
+def _at_most(criterion: str, value: float | None, limit: float, challenger: Scores) -> Reason:
     found = "not measured" if value is None else f"{value:.4g}"
     passed = value is not None and 0 <= value <= limit
-    return Reason(what, f"at most {limit:g}", found, passed, {f"version {challenger.version}": value}, limit)
+    return Reason(criterion, f"at most {limit:g}", found, passed, {f"version {challenger.version}": value}, limit)
 
 
-def _sure(outcomes: ScoredRows) -> ScoredRows:
-    """Of several classes: how sure the version was of the one it said, and whether it was right."""
+def _confidence(outcomes: ScoredRows) -> ScoredRows:
+    """For several classes, the probability of the predicted one, with label 1 where it is correct."""
     if outcomes.predicted.ndim == 1:
         return outcomes
-    right = (outcomes.predicted.argmax(axis=1) == outcomes.labels).astype(np.int64)
-    return ScoredRows(right, outcomes.predicted.max(axis=1), outcomes.threshold)
+    correct = (outcomes.predicted.argmax(axis=1) == outcomes.labels).astype(np.int64)
+    return ScoredRows(correct, outcomes.predicted.max(axis=1), outcomes.threshold)
 
 
 def _changed(rows: HoldoutRows, challenger: Scores, champion: Scores) -> float | None:
-    if rows.task == "regression":
+    if not rows.task.predicts_classes:
         return None
-    one, other = (decided(scores.predicted, scores.threshold) for scores in (challenger, champion))
-    return float(np.mean(one != other))
+    new, old = (decisions(scores.predicted, scores.threshold) for scores in (challenger, champion))
+    return float(np.mean(new != old))
 
 
 def _slices(
     column: str, rows: HoldoutRows, challenger: Scores, champion: Scores, policy: PromotionCriteria
 ) -> Iterator[Reason]:
-    """A reason for each value with enough rows. A column of which no value has them fails: it would guard nothing."""
+    """A reason for each value with enough rows. A column without such a value fails, as it would guard nothing."""
     limits = policy.guards
     values = rows.slices.get(column)
     if values is None or len(values) != len(rows.labels):
         yield Reason(f"slices of {column}", "a column of the holdout", "none", passed=False)
         return
     distinct, sizes = np.unique(values, return_counts=True)
-    judged = distinct[sizes >= limits.min_slice_rows]
-    if not len(judged):
+    large = distinct[sizes >= limits.min_slice_rows]
+    if not len(large):
         required = f"one of at least {limits.min_slice_rows} rows"
         yield Reason(f"slices of {column}", required, f"{sizes.max()} rows in the largest", passed=False)
-    for value in judged:
+    for value in large:
         parts = [(scores.version, rows.outcomes(scores).take(values == value)) for scores in (challenger, champion)]
         yield _slice(f"{policy.metric} where {column} = {value:g}", dict(parts), rows.task, policy)
 
 
 def _slice(name: str, parts: Mapping[int, ScoredRows], task: Task, policy: PromotionCriteria) -> Reason:
-    """How challenger and champion compare on one slice; `parts` has them in that order."""
+    """The comparison on one slice; `parts` holds challenger and champion in that order."""
     new, old = parts.values()
     limit = policy.guards.max_slice_drop
-    if task != "regression" and len(np.unique(new.labels)) < 2:
-        return Reason(name, "labels of two kinds", f"one in {len(new)} rows", passed=False)
+    if task.predicts_classes and len(np.unique(new.labels)) < 2:
+        return Reason(name, "at least 2 classes", f"1 class in {len(new)} rows", passed=False)
     found = gain(policy.metric, new, old, policy.confidence)
     values = {f"version {version}": part.metric(policy.metric) for version, part in parts.items()}
-    told = f"{shown(found)}, {len(new)} rows"
-    return Reason(name, f"worse by at most {limit:g}", told, found.value >= -limit, values, -limit, found)
+    finding = f"{format_gain(found)}, {len(new)} rows"
+    return Reason(name, f"worse by at most {limit:g}", finding, found.value >= -limit, values, -limit, found)
 
 
 def _input_schema(challenger: Scores, champion: Scores) -> Reason:
-    takes, sent = challenger.measured.inputs, champion.measured.inputs
-    name, required = f"callers of version {champion.version} are understood", "every column as it was"
-    if takes is None or sent is None:
+    new, old = challenger.measured.inputs, champion.measured.inputs
+    name, required = f"input schema compatible with version {champion.version}", "unchanged columns"
+    if new is None or old is None:
         return Reason(name, required, "unknown inputs", passed=False)
-    problems = incompatible(takes, sent)
-    return Reason(name, required, "; ".join(problems) or f"{len(sent)} columns", not problems)
+    problems = incompatible(new, old)
+    return Reason(name, required, "; ".join(problems) or f"{len(old)} columns", not problems)
 
 
-def incompatible(takes: Mapping[str, ModelInput], sent: Mapping[str, ModelInput]) -> list[str]:
-    """Why a model that `takes` these inputs refuses callers who have `sent` those; empty where it does not.
+def incompatible(new: Mapping[str, ModelInput], old: Mapping[str, ModelInput]) -> list[str]:
+    """The reasons why a model with the `new` inputs rejects callers that send the `old` ones; empty if it does not.
 
     >>> age = {"age": ModelInput("double", required=True)}
     >>> incompatible({}, age), incompatible({**age, "job": ModelInput("string", required=True)}, age)
-    (['age is no input any more'], ['job is new and required'])
+    (['age is no longer an input'], ['job is new and required'])
     """
-    gone = [f"{name} is no input any more" for name in sent if name not in takes]
-    retyped = [
-        f"{name} is {takes[name].type} and was {was.type}"
-        for name, was in sent.items()
-        if name in takes and takes[name].type != was.type
-    ]
-    stricter = [
-        f"{name} is required and was not"
-        for name, was in sent.items()
-        if name in takes and takes[name].required and not was.required
-    ]
-    new = [f"{name} is new and required" for name, now in takes.items() if name not in sent and now.required]
-    return gone + retyped + stricter + new
+    common = [(name, new[name], was) for name, was in old.items() if name in new]
+    removed = [f"{name} is no longer an input" for name in old if name not in new]
+    retyped = [f"{name} is {now.type} and was {was.type}" for name, now, was in common if now.type != was.type]
+    stricter = [f"{name} is required and was not" for name, now, was in common if now.required and not was.required]
+    added = [f"{name} is new and required" for name, now in new.items() if name not in old and now.required]
+    return removed + retyped + stricter + added

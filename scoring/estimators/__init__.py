@@ -1,1 +1,1 @@
-"""Estimators of the scikit-learn kind that a registered version may hold, with what serving needs of them."""
+"""Estimators with scikit-learn's interface that a registered version may hold."""

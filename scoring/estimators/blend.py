@@ -1,4 +1,4 @@
-"""A blend: what several fitted pipelines predict, averaged by weights."""
+"""A blend: the weighted average of the predictions of several fitted pipelines."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -10,30 +10,31 @@ from sklearn.base import BaseEstimator
 
 from lakehouse.arrays import Floats
 from scoring.encoder import MatrixFormat
-from scoring.predictions import Task
+from scoring.tasks import TASKS
 
 
 class Blend(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Fitted pipelines as one, on dense rows; those that take sparse ones get them as the encoder makes them.
+    """Fitted pipelines as one model on dense rows; members with sparse format get the rows one-hot encoded.
 
     Attributes:
+        task: name of the task.
         members: the fitted pipelines.
-        takes: the form of rows that each takes.
-        weights: of each; they sum to 1.
-        sizes: of each dense column that is an index, how many categories it has.
+        matrix_formats: matrix format of each member.
+        weights: weight of each member; they sum to 1.
+        sizes: count of categories of each category index, by its dense column.
     """
 
     def __init__(
         self,
-        task: Task,
+        task: str,
         members: Sequence[Any],
-        takes: Sequence[MatrixFormat],
+        matrix_formats: Sequence[MatrixFormat],
         weights: Sequence[float],
         sizes: Mapping[int, int],
     ) -> None:
         self.task = task
         self.members = members
-        self.takes = takes
+        self.matrix_formats = matrix_formats
         self.weights = weights
         self.sizes = sizes
 
@@ -42,45 +43,45 @@ class Blend(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
         return np.asarray(self.members[0].classes_)
 
     def fit(self, _x: Floats, _y: npt.NDArray[Any]) -> Self:
-        """The blend as it is: its members were fitted, each on rows of its own form and with weights of its own."""
+        """Return the blend unchanged: its members are fitted, each with its own matrix format and row weights."""
         return self
 
     def predict(self, x: Floats) -> npt.NDArray[Any]:
-        """(rows,) numbers of a regression, and else the most probable class of each row."""
-        if self.task != "regression":
+        """(rows,) the most probable class of each row, or numbers for a task without classes."""
+        if TASKS[self.task].predicts_classes:
             return np.asarray(self.classes_[self.predict_proba(x).argmax(axis=1)])
-        return averaged([member.predict(rows) for member, rows in self._rows(x)], self.weights)
+        return weighted_average([member.predict(rows) for member, rows in self._rows(x)], self.weights)
 
     def predict_proba(self, x: Floats) -> Floats:
         """(rows, classes) probabilities."""
-        return averaged([member.predict_proba(rows) for member, rows in self._rows(x)], self.weights)
+        return weighted_average([member.predict_proba(rows) for member, rows in self._rows(x)], self.weights)
 
     def _rows(self, x: Floats) -> list[tuple[Any, Any]]:
-        forms: dict[MatrixFormat, Any] = {"dense": x}
-        if "sparse" in self.takes:
-            forms["sparse"] = in_blocks(x, self.sizes)
-        return [(member, forms[form]) for member, form in zip(self.members, self.takes, strict=True)]
+        inputs: dict[MatrixFormat, Any] = {"dense": x}
+        if "sparse" in self.matrix_formats:
+            inputs["sparse"] = one_hot(x, self.sizes)
+        return [(member, inputs[each]) for member, each in zip(self.members, self.matrix_formats, strict=True)]
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
 
-def averaged(predicted: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    """What members predict of the same rows, averaged; in the order of the members, so that it repeats itself."""
+def weighted_average(predicted: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    """The weighted average of the members' predictions, summed in their order so that it is reproducible."""
     blended = np.zeros_like(predicted[0], dtype=np.float64)
-    for said, weight in zip(predicted, weights, strict=True):
-        blended += weight * said
+    for values, weight in zip(predicted, weights, strict=True):
+        blended += weight * values
     return blended
 
 
-def in_blocks(x: Floats, sizes: Mapping[int, int]) -> sparse.csr_matrix:
-    """Dense rows as `Encoder.matrix` has them: an index of n categories as n columns of 0/1, the rest as it is."""
+def one_hot(x: Floats, sizes: Mapping[int, int]) -> sparse.csr_matrix:
+    """The sparse matrix of dense rows as `Encoder.matrix` builds it: a category index becomes 0/1 columns."""
     rows, columns = x.shape
-    widths = np.array([sizes.get(place, 1) for place in range(columns)])
+    widths = np.array([sizes.get(column, 1) for column in range(columns)])
     is_index = np.isin(np.arange(columns), list(sizes))
-    places = (np.cumsum(widths) - widths) + np.where(is_index, x, 0)
+    positions = (np.cumsum(widths) - widths) + np.where(is_index, x, 0)
     ends = np.arange(0, rows * columns + 1, columns)
     shape = (rows, int(widths.sum()))
-    matrix = sparse.csr_matrix((np.where(is_index, 1.0, x).ravel(), places.astype(np.int64).ravel(), ends), shape)
+    matrix = sparse.csr_matrix((np.where(is_index, 1.0, x).ravel(), positions.astype(np.int64).ravel(), ends), shape)
     matrix.eliminate_zeros()
     return matrix

@@ -1,4 +1,4 @@
-"""A classifier of two labels whose probabilities pass through a curve."""
+"""A binary classifier with calibrated probabilities."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from scoring.estimators.calibration_curve import CurveKind, calibrated_by
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """A fitted classifier and a curve that rises everywhere: rows keep their order, and so every metric of ranks.
+    """A fitted classifier and a calibration curve. The curve rises everywhere, so metrics of ranks keep their value.
 
     Attributes:
-        model: what says the probabilities.
+        model: the fitted classifier.
         curve, numbers: the curve; see `scoring.estimators.calibration_curve`.
     """
 
@@ -42,6 +42,6 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         return True
 
 
-def like(calibrated: Any, model: Any) -> Any:
-    """Another fitted model, through the curve that the first one has, if it has one."""
+def with_curve_of(calibrated: Any, model: Any) -> Any:
+    """Calibrate `model` with the curve of `calibrated`; return it unchanged if there is no curve."""
     return Calibrated(model, calibrated.curve, calibrated.numbers) if isinstance(calibrated, Calibrated) else model

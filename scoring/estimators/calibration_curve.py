@@ -1,4 +1,4 @@
-"""Curves that calibrated probabilities pass through. Whoever serves takes no more than this of a calibration."""
+"""Calibration curves; serving needs no other module of calibration."""
 
 from typing import Literal
 
@@ -7,17 +7,17 @@ import numpy as np
 from lakehouse.arrays import Floats
 
 CurveKind = Literal["sigmoid", "isotonic"]
-CalibrationChoice = Literal["none", "auto", "sigmoid", "isotonic"]  # what a use case asks for
+CalibrationChoice = Literal["none", "auto", "sigmoid", "isotonic"]  # in use cases
 
-EDGE = 1e-9  # how near to 0 and 1 log-odds are taken
-RISE = 0.01  # what the probability itself adds to a curve of steps
+EDGE = 1e-9  # log-odds are computed of probabilities at least this far from 0 and 1
+RISE = 0.01  # share of the probability itself in an isotonic curve, which makes it rise everywhere
 
 
 def calibrated_by(curve: CurveKind, numbers: Floats, probabilities: Floats) -> Floats:
-    """(n,) what the curve makes of probabilities.
+    """(n,) calibrated probabilities.
 
     Args:
-        numbers: of a sigmoid, slope and intercept over the log-odds; of an isotonic curve (2, n), its points.
+        numbers: slope and intercept over the log-odds for a sigmoid; (2, n) points for an isotonic curve.
 
     >>> calibrated_by("sigmoid", np.asarray([1.0, 0.0]), np.asarray([0.25])).round(9).tolist()
     [0.25]

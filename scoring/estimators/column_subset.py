@@ -1,4 +1,4 @@
-"""A model that reads some columns of a row and passes over the others."""
+"""A pipeline step that keeps some columns of its rows."""
 
 from typing import Any, Self
 
@@ -8,16 +8,16 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 
 class ColumnSubset(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Takes rows, sparse or dense, to those of their columns that stand at `places`; there is nothing to fit."""
+    """Keeps the given columns of sparse or dense rows; there is nothing to fit."""
 
-    def __init__(self, places: npt.NDArray[np.intp]) -> None:
-        self.places = places
+    def __init__(self, columns: npt.NDArray[np.intp]) -> None:
+        self.columns = columns
 
     def fit(self, x: Any, y: object = None) -> Self:
         return self
 
     def transform(self, x: Any) -> Any:
-        return x[:, self.places]
+        return x[:, self.columns]
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

@@ -1,19 +1,19 @@
-"""What a neighbour counts for by its distance: for whoever fits and for whoever only answers."""
+"""k-NN distance weights shared by training and serving."""
 
 import numpy as np
 
 from lakehouse.arrays import Floats
 
-NEARLY_SAME = 1e-3  # of scaled columns, or of rows of length one
+NEARLY_SAME = 1e-3  # in scaled columns, or between rows of length one
 
 
-def by_distance(distances: Floats) -> Floats:
+def inverse_distance(distances: Floats) -> Floats:
     """The inverse of each distance, levelling off below `NEARLY_SAME`.
 
-    Between rows that are the same, x² + y² - 2xy is no 0 but its rounding, whose root is up to some 1e-6 and differs
-    from machine to machine: the plain inverse would let it decide which of them counts.
+    Between equal rows, rounding makes x² + y² - 2xy a small number instead of 0. Its root is up to about 1e-6 and
+    differs between machines, so the plain inverse would weight equal rows by their rounding errors.
 
-    >>> by_distance(np.asarray([0.0, 0.5, 4.0])).round(4).tolist()
+    >>> inverse_distance(np.asarray([0.0, 0.5, 4.0])).round(4).tolist()
     [1000.0, 2.0, 0.25]
     """
     return np.asarray(1 / np.sqrt(np.square(distances) + NEARLY_SAME**2))

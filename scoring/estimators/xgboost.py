@@ -1,4 +1,4 @@
-"""Gradient boosting by XGBoost, which takes categories as they are."""
+"""Gradient boosting by XGBoost, with native categories."""
 
 from typing import Any
 
@@ -6,13 +6,15 @@ import numpy as np
 
 from lakehouse.arrays import Floats
 from scoring.estimators.early_stopping import PATIENCE, EarlyStoppingBooster, WeightedRows
+from scoring.tasks import TASKS
 
 
 class XgBoost(EarlyStoppingBooster):
-    """XGBoost on dense rows, one thread.
+    """XGBoost on dense rows with one thread.
 
     Attributes:
-        options: as the library takes them, and `class_weight`, which it knows for two classes alone: rows carry it.
+        options: options of the library, and `class_weight`. The library supports that for two classes only, so row
+            weights replace it.
     """
 
     library = "xgboost"
@@ -20,23 +22,27 @@ class XgBoost(EarlyStoppingBooster):
     def _fit(self, rows: WeightedRows) -> None:
         super()._fit(rows.balanced() if self.options.get("class_weight") else rows)
 
-    def _fitted(self, rows: WeightedRows, rounds: int, judges: WeightedRows | None) -> Any:
+    def _fitted(self, rows: WeightedRows, rounds: int, validation: WeightedRows | None) -> Any:
         import xgboost
 
-        kind = xgboost.XGBRegressor if self.task == "regression" else xgboost.XGBClassifier
+        kind = xgboost.XGBClassifier if TASKS[self.task].predicts_classes else xgboost.XGBRegressor
         options = {name: value for name, value in self.options.items() if name != "class_weight"}
-        types = ["c" if place in self.categorical else "q" for place in range(rows.x.shape[1])]
+        types = ["c" if column in self.categorical else "q" for column in range(rows.x.shape[1])]
         model = kind(
             n_estimators=rounds, random_state=self.seed, n_jobs=1, tree_method="hist", feature_types=types,
-            enable_categorical=True, early_stopping_rounds=PATIENCE if judges else None, **options,
+            enable_categorical=True, early_stopping_rounds=PATIENCE if validation else None, **options,
         )  # fmt: skip
-        judged = {}
-        if judges is not None:
-            weights = None if judges.weights is None else [judges.weights]
-            judged = {"eval_set": [(judges.x, judges.y)], "sample_weight_eval_set": weights, "verbose": False}
-        return model.fit(rows.x, rows.y, sample_weight=rows.weights, **judged)
+        evaluation = {}
+        if validation is not None:
+            weights = None if validation.weights is None else [validation.weights]
+            evaluation = {
+                "eval_set": [(validation.x, validation.y)],
+                "sample_weight_eval_set": weights,
+                "verbose": False,
+            }
+        return model.fit(rows.x, rows.y, sample_weight=rows.weights, **evaluation)
 
-    def _rounds_of(self, model: Any) -> int:
+    def _best_rounds(self, model: Any) -> int:
         return int(model.best_iteration) + 1
 
     def _prepared(self, x: Floats) -> Floats:

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from scoring.encoder import Encoder
 from scoring.encodings import ENCODINGS
+from scoring.tasks import BINARY
 from training.frame.frame import TrainingFrame
-from training.use_case.use_case import SplitPlan
+from training.use_case.split import SplitPlan
 
 ENCODER = Encoder(
     ENCODINGS.validate_python(
@@ -36,7 +37,7 @@ def frame(days: Sequence[int], labels: Sequence[int], seed: int = 0) -> Training
     matrix = ENCODER.matrix(features)
     times = np.datetime64("2020-01-01", "us") + np.asarray(days) * np.timedelta64(1, "D")
     return TrainingFrame(
-        "binary", matrix.values, matrix.columns, features, y, times, np.arange(len(y)), ENCODER, {"gold.t": 3}
+        BINARY, matrix.values, matrix.columns, features, y, times, np.arange(len(y)), ENCODER, {"gold.t": 3}
     )
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from scoring.tasks import MULTICLASS, REGRESSION
 from tests.unit.frames import alternating
-from training.evaluation.metrics import Task
 from training.frame.frame import TrainingFrame
 from training.space.space import Params
 
@@ -79,13 +79,13 @@ _BY_FAMILY: Mapping[str, Sequence[Params]] = {
 POINTS: Sequence[tuple[str, Params]] = [(name, params) for name, points in _BY_FAMILY.items() for params in points]
 
 
-def rows_of(task: Task, rows: int = 120) -> TrainingFrame:
-    """Rows from which the task can be learned: their amount carries the label."""
+def rows_of(task: str, rows: int = 120) -> TrainingFrame:
+    """Rows of the named task; their amount carries the label."""
     frame = alternating(rows)
     if task == "binary":
         return frame
     amount = frame.features["amount"]
     if task == "regression":
-        return replace(frame, task=task, y=2 * amount + frame.features["known"], classes=())
+        return replace(frame, task=REGRESSION, y=2 * amount + frame.features["known"], classes=())
     thirds = np.searchsorted(np.quantile(amount, [1 / 3, 2 / 3]), amount)
-    return replace(frame, task=task, y=thirds, classes=("low", "middle", "high"))
+    return replace(frame, task=MULTICLASS, y=thirds, classes=("low", "middle", "high"))

@@ -1,7 +1,7 @@
-"""How good predictions are: the metrics of each task. Labels of classes are their places, 0 to classes - 1.
+"""The metrics of every task. Labels of classes are their indices, 0 to classes - 1.
 
-Commands that measure nothing read the names of metrics here: scikit-learn and SciPy, which take more than a second to
-be imported, come with the first measurement.
+A metric is one line of `METRICS`. Commands that measure nothing read the names here, so the first measurement imports
+scikit-learn and SciPy, which takes more than a second.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,42 +12,41 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-from scoring.predictions import Task, decided
-
-__all__ = ["METRICS", "Metric", "Targets", "Task", "decided", "evaluate", "metrics_of"]
+from scoring.predictions import decisions
+from scoring.tasks import BINARY, MULTICLASS, REGRESSION, Task
 
 Targets = npt.NDArray[Any]
 MetricFunction = Callable[[Targets, Floats, float], float]
 
-_BINARY, _CLASSES, _NUMBERS = frozenset({"binary"}), frozenset({"binary", "multiclass"}), frozenset({"regression"})
+_BINARY, _CLASSES, _NUMBERS = frozenset({BINARY}), frozenset({BINARY, MULTICLASS}), frozenset({REGRESSION})
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of (labels, predicted, threshold), which way is better, and whose it is.
+    """A metric: its function of (labels, predicted, threshold), its direction and its tasks.
 
     Attributes:
-        tasks: the tasks that it measures.
-        decides: whether it measures decisions, and so depends on the threshold.
+        tasks: tasks that it measures.
+        decides: True if it measures decisions and depends on the threshold.
     """
 
     function: MetricFunction
     greater_is_better: bool
-    tasks: frozenset[str]
+    tasks: frozenset[Task]
     decides: bool = False
 
     def loss(self, value: float) -> float:
-        """What a search minimises: the value, negated where more is better."""
+        """The value for a search to minimise: negated where greater is better."""
         return -value if self.greater_is_better else value
 
     def gain(self, value: float, over: float) -> float:
-        """By how much `value` is better than `over`; negative where it is worse."""
+        """The gain of `value` over `over`; negative where it is worse."""
         return self.loss(over) - self.loss(value)
 
 
 def _of_decisions(name: str, **options: object) -> MetricFunction:
     return lambda labels, predicted, threshold: float(
-        _of_sklearn(name)(labels, decided(predicted, threshold), **options)
+        _of_sklearn(name)(labels, decisions(predicted, threshold), **options)
     )
 
 
@@ -63,18 +62,18 @@ def _of_sklearn(name: str) -> Callable[..., float]:
 
 
 def _roc_auc(labels: Targets, predicted: Floats, _threshold: float) -> float:
-    """Of several classes the mean over those that have both rows in them and rows outside, each against the rest."""
+    """For several classes, the mean of each against the rest, over classes with rows on both sides."""
     if predicted.ndim == 1:
         return _area(labels == 1, predicted)
-    there = [place for place in range(predicted.shape[1]) if 0 < (labels == place).sum() < len(labels)]
-    areas = [_area(labels == place, predicted[:, place]) for place in there]
+    measurable = [index for index in range(predicted.shape[1]) if 0 < (labels == index).sum() < len(labels)]
+    areas = [_area(labels == index, predicted[:, index]) for index in measurable]
     return float(np.mean(areas)) if areas else float("nan")
 
 
 def _area(positive: npt.NDArray[np.bool_], predicted: Floats) -> float:
-    """The area under the curve by ranks (Mann & Whitney); NaN where one side has no rows, or a prediction is NaN.
+    """The area under the ROC curve by ranks (Mann & Whitney); NaN if a side has no rows or a prediction is NaN.
 
-    Blends and bootstraps ask for it a thousand times: scikit-learn's takes six times as long for 7,000 rows.
+    Blends and bootstraps compute it a thousand times, and scikit-learn's takes six times as long for 7,000 rows.
     """
     from scipy.stats import rankdata
 
@@ -82,8 +81,8 @@ def _area(positive: npt.NDArray[np.bool_], predicted: Floats) -> float:
     pairs = ones * (len(positive) - ones)
     if pairs == 0:
         return float("nan")
-    ordered = rankdata(predicted)[positive].sum() - ones * (ones + 1) / 2
-    return float(ordered / pairs)
+    ordered_pairs = rankdata(predicted)[positive].sum() - ones * (ones + 1) / 2
+    return float(ordered_pairs / pairs)
 
 
 def _log_loss(labels: Targets, predicted: Floats, _threshold: float) -> float:
@@ -103,7 +102,7 @@ METRICS: Mapping[str, Metric] = {
     "macro_f1": Metric(
         _of_decisions("f1_score", average="macro", zero_division=0),
         greater_is_better=True,
-        tasks=frozenset({"multiclass"}),
+        tasks=frozenset({MULTICLASS}),
         decides=True,
     ),
     "roc_auc": Metric(_roc_auc, greater_is_better=True, tasks=_CLASSES),
@@ -117,7 +116,7 @@ METRICS: Mapping[str, Metric] = {
 
 
 def metrics_of(task: Task) -> list[str]:
-    """The metrics of a task, in the order they are shown."""
+    """The metrics of a task, in the order of their display."""
     return [name for name, metric in METRICS.items() if task in metric.tasks]
 
 
@@ -125,8 +124,8 @@ def evaluate(task: Task, labels: Targets, predicted: Floats, threshold: float) -
     """Every metric of the task.
 
     Args:
-        labels: (n,) places of classes, or numbers.
-        predicted: in the task's form.
-        threshold: from which probability on a binary decision is 1; metrics of decisions depend on it.
+        labels: (n,) indices of classes, or numbers.
+        predicted: predictions of the task.
+        threshold: decision threshold of a binary task; metrics of decisions depend on it.
     """
     return {name: METRICS[name].function(labels, predicted, threshold) for name in metrics_of(task)}

@@ -1,8 +1,8 @@
-"""Bootstrap intervals of metrics, by how often each row was drawn instead of by copies of the rows.
+"""Bootstrap intervals of metrics, computed from draw counts instead of copied rows.
 
-A metric of a resample is a metric of the same rows with counts as weights. What can be sorted or summed once is then
-not done again for each resample: ROC AUC of 30,000 rows takes a twentieth of the time. Tests hold every metric equal
-to its definition in `training.evaluation.metrics` on the rows copied out.
+A metric of a resample is a metric of the same rows with counts as weights. Rows are then sorted once instead of per
+resample: ROC AUC of 30,000 rows takes a twentieth of the time. Tests hold every metric equal to its definition in
+`training.evaluation.metrics` on the copied rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,24 +13,24 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-from training.evaluation.bootstrap import RESAMPLES, Interval, intervals
-from training.evaluation.bootstrap import RowIndices as Places
-from training.evaluation.metrics import METRICS, decided
+from scoring.predictions import decisions
+from training.evaluation.bootstrap import RESAMPLES, Interval, RowIndices, intervals
+from training.evaluation.metrics import METRICS
 
-DrawCounts = npt.NDArray[np.int64]  # (n,) how often each row was drawn, or (draws, n) of several draws at once
-Counted = Callable[[DrawCounts], Any]  # a number, or (draws,) of them
+DrawCounts = npt.NDArray[np.int64]  # (n,) draws of each row, or (draws, n) of several resamples at once
+WeightedMetric = Callable[[DrawCounts], Any]  # a number, or (draws,) of them
 
-FEWEST_DRAWS, ROWS_DRAWN = 50, 20_000_000
+MIN_DRAWS, MAX_DRAWN_ROWS = 50, 20_000_000
 
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """What was said about rows whose outcome is known.
+    """Predictions of rows with known labels.
 
     Attributes:
-        labels: (n,) outcomes.
+        labels: (n,) labels.
         predicted: (n,) probabilities of label 1, or (n, classes) of each class, or (n,) numbers.
-        threshold: from which probability on the decision is 1.
+        threshold: a probability at or above it is decided 1.
     """
 
     labels: npt.NDArray[Any]
@@ -48,58 +48,61 @@ class ScoredRows:
 
 
 def metric_intervals(names: Sequence[str], folds: Sequence[ScoredRows]) -> dict[str, Interval]:
-    """The mean over the folds of each metric, as trials are compared by, with its interval."""
-    measured = {name: [counted(name, rows) for rows in folds] for name in names}
+    """Mean of each metric over the folds, with its interval; trials are compared by this mean."""
+    measured = {name: [weighted_metric(name, rows) for rows in folds] for name in names}
     sizes = [len(rows) for rows in folds]
     edges = np.cumsum(sizes)[:-1]
 
-    def means(places: Places) -> dict[str, float]:
-        counts = np.split(np.bincount(places, minlength=sum(sizes)), edges)
+    def means(indices: RowIndices) -> dict[str, float]:
+        counts = np.split(np.bincount(indices, minlength=sum(sizes)), edges)
         return {
-            name: float(np.mean([part(count) for part, count in zip(parts, counts, strict=True)]))
-            for name, parts in measured.items()
+            name: float(np.mean([metric(count) for metric, count in zip(per_fold, counts, strict=True)]))
+            for name, per_fold in measured.items()
         }
 
-    return intervals(means, sum(sizes), draws=draws(sum(sizes)))
+    return intervals(means, sum(sizes), draws=resample_count(sum(sizes)))
 
 
 def gain_intervals(names: Sequence[str], new: ScoredRows, old: ScoredRows) -> dict[str, Interval]:
-    """By how much `new` is better than `old` on the same rows, which are drawn in pairs; worse is negative."""
-    measured = {name: (counted(name, new), counted(name, old)) for name in names}
+    """Gain of `new` over `old` on the same rows, from paired resamples; positive if `new` is better."""
+    measured = {name: (weighted_metric(name, new), weighted_metric(name, old)) for name in names}
 
-    def gains(places: Places) -> dict[str, float]:
-        counts = np.bincount(places, minlength=len(new))
-        return {name: METRICS[name].gain(one(counts), over=other(counts)) for name, (one, other) in measured.items()}
+    def gains(indices: RowIndices) -> dict[str, float]:
+        counts = np.bincount(indices, minlength=len(new))
+        return {
+            name: METRICS[name].gain(of_new(counts), over=of_old(counts))
+            for name, (of_new, of_old) in measured.items()
+        }
 
-    return intervals(gains, len(new), draws=draws(len(new)))
-
-
-def draws(rows: int) -> int:
-    """How many resamples are drawn of so many rows: fewer of many, whose intervals are narrow."""
-    return int(np.clip(ROWS_DRAWN // max(rows, 1), FEWEST_DRAWS, RESAMPLES))
+    return intervals(gains, len(new), draws=resample_count(len(new)))
 
 
-def counted(name: str, rows: ScoredRows) -> Counted:
-    """The metric as a function of how often each row was drawn; NaN where such rows do not define it."""
-    known = _COUNTED if rows.predicted.ndim == 1 else _COUNTED_OF_CLASSES
-    if name in known:
-        return known[name](rows)
+def resample_count(rows: int) -> int:
+    """Number of resamples for a number of rows: fewer for many rows, whose intervals are narrow."""
+    return int(np.clip(MAX_DRAWN_ROWS // max(rows, 1), MIN_DRAWS, RESAMPLES))
 
-    def copied(counts: DrawCounts) -> Any:
+
+def weighted_metric(name: str, rows: ScoredRows) -> WeightedMetric:
+    """Return the metric as a function of draw counts; its value is NaN where the drawn rows do not define it."""
+    weighted = _WEIGHTED if rows.predicted.ndim == 1 else _WEIGHTED_OF_CLASSES
+    if name in weighted:
+        return weighted[name](rows)
+
+    def on_copies(counts: DrawCounts) -> Any:
         if counts.ndim == 2:
-            return np.asarray([copied(each) for each in counts])
+            return np.asarray([on_copies(each) for each in counts])
         return rows.take(np.repeat(np.arange(len(rows)), counts)).metric(name)
 
-    return copied
+    return on_copies
 
 
-def _roc_auc(rows: ScoredRows) -> Counted:
-    """The share of the pairs of a positive and a negative row that are in order; of equal ones a half."""
+def _roc_auc(rows: ScoredRows) -> WeightedMetric:
+    """Share of the pairs of a positive and a negative row in the right order; a tie counts half."""
     order = np.argsort(rows.predicted, kind="stable")
     true = rows.labels[order].astype(np.bool_)
-    said, positives, negatives = rows.predicted[order], order[true], order[~true]
-    first = np.searchsorted(said[~true], said[true], side="left")
-    last = np.searchsorted(said[~true], said[true], side="right")
+    predicted, positives, negatives = rows.predicted[order], order[true], order[~true]
+    first = np.searchsorted(predicted[~true], predicted[true], side="left")
+    last = np.searchsorted(predicted[~true], predicted[true], side="right")
     tied = bool((first != last).any())
 
     def auc(counts: DrawCounts) -> Any:
@@ -115,20 +118,20 @@ def _roc_auc(rows: ScoredRows) -> Counted:
     return auc
 
 
-def _average_precision(rows: ScoredRows) -> Counted:
-    tied = _Ties(rows)
+def _average_precision(rows: ScoredRows) -> WeightedMetric:
+    ties = _Ties(rows)
 
     def area(counts: DrawCounts) -> Any:
-        positive, negative = (part[..., ::-1] for part in tied.sums(counts))
-        found = np.cumsum(positive, axis=-1)
-        precision = found / np.maximum(found + np.cumsum(negative, axis=-1), 1)
+        positive, negative = (sums[..., ::-1] for sums in ties.sums(counts))
+        hits = np.cumsum(positive, axis=-1)
+        precision = hits / np.maximum(hits + np.cumsum(negative, axis=-1), 1)
         return _ratio((positive * precision).sum(axis=-1), positive.sum(axis=-1))
 
     return area
 
 
 class _Ties:
-    """Rows in order of what was predicted, equal predictions together."""
+    """Rows ordered by prediction, equal predictions grouped."""
 
     def __init__(self, rows: ScoredRows) -> None:
         self._order = np.argsort(rows.predicted, kind="stable")
@@ -137,74 +140,75 @@ class _Ties:
         self._positive = rows.labels[self._order].astype(np.int64)
 
     def sums(self, counts: DrawCounts) -> tuple[DrawCounts, DrawCounts]:
-        """Rows of label 1 and of label 0 at each distinct prediction, ascending."""
+        """Drawn rows of label 1 and of label 0 at each distinct prediction, ascending."""
         ordered = counts[..., self._order]
-        of_one = ordered * self._positive
-        positive = np.add.reduceat(of_one, self._starts, axis=-1)
-        return positive, np.add.reduceat(ordered - of_one, self._starts, axis=-1)
+        with_label_1 = ordered * self._positive
+        positive = np.add.reduceat(with_label_1, self._starts, axis=-1)
+        return positive, np.add.reduceat(ordered - with_label_1, self._starts, axis=-1)
 
 
-def _of_decisions(combine: Callable[[Any, Any, Any, Any], Any]) -> Callable[[ScoredRows], Counted]:
-    def of(rows: ScoredRows) -> Counted:
-        said, true = rows.predicted >= rows.threshold, rows.labels.astype(np.bool_)
-        cells = np.stack([said & true, said & ~true, ~said & true, ~said & ~true], axis=1).astype(np.float64)
+def _of_decisions(combine: Callable[[Any, Any, Any, Any], Any]) -> Callable[[ScoredRows], WeightedMetric]:
+    def metric(rows: ScoredRows) -> WeightedMetric:
+        decision, true = rows.predicted >= rows.threshold, rows.labels.astype(np.bool_)
+        outcomes = [decision & true, decision & ~true, ~decision & true, ~decision & ~true]
+        cells = np.stack(outcomes, axis=1).astype(np.float64)
         return lambda counts: combine(*np.moveaxis(counts @ cells, -1, 0))
 
-    return of
+    return metric
 
 
-def _log_loss(rows: ScoredRows) -> Counted:
+def _log_loss(rows: ScoredRows) -> WeightedMetric:
     eps = np.finfo(np.float64).eps
-    said = np.where(rows.labels.astype(np.bool_), rows.predicted, 1 - rows.predicted).clip(eps, 1 - eps)
-    losses = -np.log(said)
+    of_label = np.where(rows.labels.astype(np.bool_), rows.predicted, 1 - rows.predicted).clip(eps, 1 - eps)
+    losses = -np.log(of_label)
     return lambda counts: _ratio(counts @ losses, counts.sum(axis=-1))
 
 
-def _right_of_classes(rows: ScoredRows) -> Counted:
-    right = (decided(rows.predicted, rows.threshold) == rows.labels).astype(np.float64)
-    return lambda counts: _ratio(counts @ right, counts.sum(axis=-1))
+def _accuracy_of_classes(rows: ScoredRows) -> WeightedMetric:
+    correct = (decisions(rows.predicted, rows.threshold) == rows.labels).astype(np.float64)
+    return lambda counts: _ratio(counts @ correct, counts.sum(axis=-1))
 
 
-def _log_loss_of_classes(rows: ScoredRows) -> Counted:
+def _log_loss_of_classes(rows: ScoredRows) -> WeightedMetric:
     eps = np.finfo(np.float64).eps
     losses = -np.log(rows.predicted[np.arange(len(rows)), rows.labels].clip(eps, 1 - eps))
     return lambda counts: _ratio(counts @ losses, counts.sum(axis=-1))
 
 
-def _macro_f1(rows: ScoredRows) -> Counted:
-    """The mean over the classes that a resample has, in labels or decisions."""
+def _macro_f1(rows: ScoredRows) -> WeightedMetric:
+    """Mean over the classes that occur in the labels or decisions of a resample."""
     classes = np.arange(rows.predicted.shape[1])
-    said = (decided(rows.predicted, rows.threshold)[:, None] == classes).astype(np.float64)
+    decision = (decisions(rows.predicted, rows.threshold)[:, None] == classes).astype(np.float64)
     true = (rows.labels[:, None] == classes).astype(np.float64)
 
     def f1(counts: DrawCounts) -> Any:
-        hits, either = counts @ (said * true), counts @ (said + true)
+        hits, either = counts @ (decision * true), counts @ (decision + true)
         return _ratio(_ratio(2 * hits, either, 0.0).sum(axis=-1), (either > 0).sum(axis=-1))
 
     return f1
 
 
-def _roc_auc_of_classes(rows: ScoredRows) -> Counted:
-    """The mean over the classes that have both rows in them and rows outside, each against the rest."""
-    areas_of = [
-        _roc_auc(ScoredRows(rows.labels == place, said, rows.threshold))
-        for place, said in enumerate(rows.predicted.T)
+def _roc_auc_of_classes(rows: ScoredRows) -> WeightedMetric:
+    """Mean over the classes that have rows inside and outside, each against the rest."""
+    class_areas = [
+        _roc_auc(ScoredRows(rows.labels == index, probabilities, rows.threshold))
+        for index, probabilities in enumerate(rows.predicted.T)
     ]
 
     def auc(counts: DrawCounts) -> Any:
-        areas = np.stack([area(counts) for area in areas_of])
-        there = ~np.isnan(areas)
-        return _ratio(np.where(there, areas, 0).sum(axis=0), there.sum(axis=0))
+        areas = np.stack([area(counts) for area in class_areas])
+        defined = ~np.isnan(areas)
+        return _ratio(np.where(defined, areas, 0).sum(axis=0), defined.sum(axis=0))
 
     return auc
 
 
-def _ratio(part: Any, whole: Any, nothing: float = float("nan")) -> Any:
-    """The share; `nothing` where the whole is 0."""
-    return np.where(whole != 0, part / np.where(whole != 0, whole, 1), nothing)[()]
+def _ratio(numerator: Any, denominator: Any, undefined: float = float("nan")) -> Any:
+    """Divide; the value is `undefined` where the denominator is 0."""
+    return np.where(denominator != 0, numerator / np.where(denominator != 0, denominator, 1), undefined)[()]
 
 
-_COUNTED: Mapping[str, Callable[[ScoredRows], Counted]] = {
+_WEIGHTED: Mapping[str, Callable[[ScoredRows], WeightedMetric]] = {
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
     "log_loss": _log_loss,
@@ -213,8 +217,8 @@ _COUNTED: Mapping[str, Callable[[ScoredRows], Counted]] = {
     "recall": _of_decisions(lambda tp, _fp, fn, _tn: _ratio(tp, tp + fn, 0.0)),
     "f1": _of_decisions(lambda tp, fp, fn, _tn: _ratio(2 * tp, 2 * tp + fp + fn, 0.0)),
 }
-_COUNTED_OF_CLASSES: Mapping[str, Callable[[ScoredRows], Counted]] = {
-    "accuracy": _right_of_classes,
+_WEIGHTED_OF_CLASSES: Mapping[str, Callable[[ScoredRows], WeightedMetric]] = {
+    "accuracy": _accuracy_of_classes,
     "log_loss": _log_loss_of_classes,
     "macro_f1": _macro_f1,
     "roc_auc": _roc_auc_of_classes,

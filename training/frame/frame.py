@@ -1,4 +1,4 @@
-"""The training frame: checked rows with features as of their times, as one sparse matrix."""
+"""The training frame: checked rows of point-in-time features, as one sparse matrix."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -10,21 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Times
-from lakehouse.console import number_of
 from lakehouse.errors import LakehouseError
+from lakehouse.wording import number_of
 from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import FeatureColumns
-from training.evaluation.metrics import Task
-from training.feature_store import Versions
+from scoring.tasks import Classes, Task
+from training.feature_store.tables import Versions
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-Classes = tuple[int | str, ...]
-
 
 class FrameRefused(LakehouseError):
-    """The tables are there, and no model can be trained on what they say."""
+    """The tables exist, but no model can be trained on their rows."""
 
     @classmethod
     def no_rows(cls, table: str) -> "FrameRefused":
@@ -89,17 +87,17 @@ class TrainingFrame:
     """Checked rows in order of time, ready to fit.
 
     Attributes:
-        task: what is predicted.
+        task: kind of label and prediction.
         x: (rows, columns) sparse float64.
         columns: the name of each column of `x`.
-        features: (rows,) of each feature column, before indices became blocks of `x`.
-        y: (rows,) the label's place among the classes, or of a regression a number.
+        features: (rows,) values of each feature column, before category indices became blocks of `x`.
+        y: (rows,) indices of classes, or numbers.
         times: (rows,) UTC, ascending.
-        keys: (rows,) the entity; of several columns, their values joined by a bar.
-        encoder: how x came about, and how a request becomes a row of it.
-        sources: the Delta version of every table that was read.
-        classes: the labels that there are, in their order; none of a regression.
-        left_out: rows of the spine that found nothing in a table and are not here, by table.
+        keys: (rows,) the entity; several key columns are joined by a bar.
+        encoder: encodes features as `x`, and requests as its rows.
+        sources: Delta version of every table read.
+        classes: labels in the order of their indices; empty for numbers.
+        left_out: by table, count of spine rows that are missing here because they had no match in it.
     """
 
     task: Task
@@ -127,14 +125,14 @@ class TrainingFrame:
             keys=self.keys[selected],
         )
 
-    def inputs(self, form: MatrixFormat) -> Any:
-        """The rows as a learner takes them: `x`, or the feature columns side by side."""
-        return self.x if form == "sparse" else self.encoder.inputs(form, self.features)
+    def inputs(self, matrix_format: MatrixFormat) -> Any:
+        """The rows in the matrix format of a family: `x`, or a dense matrix of the feature columns."""
+        return self.x if matrix_format == "sparse" else self.encoder.inputs(matrix_format, self.features)
 
     def fingerprint(self) -> str:
-        """SHA-256 over keys, times, labels and features: equal if and only if the rows are equal."""
+        """SHA-256 of keys, times, labels and features: equal if and only if the rows are equal."""
         digest = hashlib.sha256(repr(self.classes).encode())
-        # Of texts, an array of objects would give their addresses.
+        # An array of objects would hash the addresses of its strings.
         keys = self.keys.astype(str) if self.keys.dtype == object else self.keys
         for part in (
             keys,
@@ -149,13 +147,8 @@ class TrainingFrame:
 
     @property
     def outcome(self) -> str:
-        """The labels in a few words."""
-        if self.task == "regression":
-            return f"mean {self.y.mean():,.4g}"
-        shares = np.bincount(self.y, minlength=len(self.classes)) / len(self)
-        if self.task == "binary":
-            return f"{shares[1]:.1%} positive"
-        return ", ".join(f"{label} {share:.1%}" for label, share in zip(self.classes, shares, strict=True))
+        """A summary of the labels."""
+        return self.task.summarise(self.y, self.classes)
 
     @property
     def first(self) -> datetime:

@@ -1,4 +1,4 @@
-"""The model families, one file per group. Adding a family is adding its declaration and a line here."""
+"""The model families, one file per group. To add a family, add its declaration and a line here."""
 
 from collections.abc import Mapping
 

@@ -1,21 +1,18 @@
-"""Boosters of libraries of their own, as families. What fits them stands in a module of each library."""
+"""Families of the boosting libraries; their estimators are in `scoring.estimators`."""
 
 from typing import TYPE_CHECKING
 
-from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, DataFacts, Family
+from training.models.family import CLASS_WEIGHT, RECENCY, TABULAR_TASKS, DataFacts, Family, class_weight
 from training.space.space import Choice, Float, Int, Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-LIGHTGBM_ROUNDS, XGBOOST_ROUNDS, CATBOOST_ROUNDS = (
-    300,
-    300,
-    200,
-)  # at most; `scoring.estimators.early_stopping` finds how many
+# Upper limits of the boosting rounds; `scoring.estimators.early_stopping` finds the count.
+LIGHTGBM_ROUNDS, XGBOOST_ROUNDS, CATBOOST_ROUNDS = 300, 300, 200
 
 
-def _lightgbm(params: Params, seed: int, given: DataFacts) -> "Pipeline":
+def _lightgbm(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
     from scoring.estimators.lightgbm import LightGbm
@@ -25,13 +22,13 @@ def _lightgbm(params: Params, seed: int, given: DataFacts) -> "Pipeline":
         for name in ("learning_rate", "num_leaves", "min_child_samples", "reg_lambda", "colsample_bytree")
     }
     options |= {"subsample": params["subsample"], "subsample_freq": 1}
-    options |= {"class_weight": params["class_weight"]} if given.task != "regression" else {}
-    return Pipeline([("model", LightGbm(given.task, LIGHTGBM_ROUNDS, options, tuple(given.categories), seed))])
+    options |= class_weight(params, facts)
+    return Pipeline([("model", LightGbm(facts.task.name, LIGHTGBM_ROUNDS, options, tuple(facts.categories), seed))])
 
 
 LIGHTGBM = Family(
     name="lightgbm",
-    title="LightGBM",
+    display_name="LightGBM",
     space={
         "learning_rate": Float(0.02, 0.2, log=True),
         "num_leaves": Int(3, 63, log=True),
@@ -43,26 +40,28 @@ LIGHTGBM = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_lightgbm,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    accepts_weights=True,
     cost=4,
 )
 
 
-def _xgboost(params: Params, seed: int, given: DataFacts) -> "Pipeline":
+def _xgboost(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
     from scoring.estimators.xgboost import XgBoost
 
-    of_rows = {"recency_half_life_days"} if given.task != "regression" else {"recency_half_life_days", "class_weight"}
-    named = {name: value for name, value in params.items() if name not in of_rows}
-    return Pipeline([("model", XgBoost(given.task, XGBOOST_ROUNDS, named, tuple(given.categories), seed))])
+    options = {
+        name: value for name, value in params.items() if name not in {"recency_half_life_days", "class_weight"}
+    }
+    options |= class_weight(params, facts)
+    return Pipeline([("model", XgBoost(facts.task.name, XGBOOST_ROUNDS, options, tuple(facts.categories), seed))])
 
 
 XGBOOST = Family(
     name="xgboost",
-    title="XGBoost",
+    display_name="XGBoost",
     space={
         "learning_rate": Float(0.02, 0.2, log=True),
         "max_depth": Int(1, 8),
@@ -75,27 +74,29 @@ XGBOOST = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_xgboost,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    accepts_weights=True,
     cost=5,
 )
 
 
-def _catboost(params: Params, seed: int, given: DataFacts) -> "Pipeline":
+def _catboost(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
     from scoring.estimators.catboost import CatBoost
 
-    named = {name: value for name, value in params.items() if name not in {"recency_half_life_days", "class_weight"}}
-    if given.task != "regression" and params["class_weight"]:
-        named["auto_class_weights"] = "Balanced"
-    return Pipeline([("model", CatBoost(given.task, CATBOOST_ROUNDS, named, tuple(given.categories), seed))])
+    options = {
+        name: value for name, value in params.items() if name not in {"recency_half_life_days", "class_weight"}
+    }
+    if facts.task.predicts_classes and params["class_weight"]:
+        options["auto_class_weights"] = "Balanced"
+    return Pipeline([("model", CatBoost(facts.task.name, CATBOOST_ROUNDS, options, tuple(facts.categories), seed))])
 
 
 CATBOOST = Family(
     name="catboost",
-    title="CatBoost",
+    display_name="CatBoost",
     space={
         "learning_rate": Float(0.03, 0.3, log=True),
         "depth": Int(2, 7),
@@ -105,8 +106,8 @@ CATBOOST = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_catboost,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    accepts_weights=True,
     cost=13,
 )

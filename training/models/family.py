@@ -1,7 +1,7 @@
-"""What a model family declares about itself.
+"""The declaration of a model family.
 
-A use case is checked by what families declare. The learners, which take seconds to be imported, come with the first
-pipeline that is built.
+Use cases are checked against these declarations. Learners take seconds to import, so only building a pipeline imports
+them.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scoring.encoder import MatrixFormat
-from training.evaluation.metrics import Task
+from scoring.tasks import BINARY, MULTICLASS, REGRESSION, Task
 from training.space.space import Choice, Params, Space
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a family knows of the data before it is fitted.
+    """Facts about the data that a pipeline is built for.
 
     Attributes:
-        classes: how many labels there are; 0 of a regression.
-        categories: of each feature that is an index, by its place among the dense columns, how many categories.
+        classes: count of classes; 0 for numbers.
+        categories: count of categories of each category index, by its position among the dense columns.
     """
 
     task: Task
@@ -34,38 +34,42 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Family:
-    """A model family: its search space, what it can take, and how a pipeline is built from one point of the space.
+    """A model family: its search space, its requirements, and the function that builds a pipeline.
 
     Attributes:
-        name: as use cases spell it.
-        title: as a sentence spells it.
-        space: the hyperparameters; `recency_half_life_days` and `numeric_shape` are the project's own. A
-            regression is searched without `class_weight`.
-        build: an unfitted pipeline whose last step is called `model`, from hyperparameters, a seed and the data.
-        tasks: what it can predict.
-        takes: `sparse`: each index as a block of 0/1 columns; `dense`: the feature columns, an index as its integer.
-        takes_weights: whether `model` accepts a weight for each row.
-        cost: how long its default takes, where logistic regression takes 1; a search begins with the cheap ones.
-        searched: whether a use case may search it; the others are tried of themselves.
+        name: name in use cases.
+        display_name: name within a sentence.
+        space: the hyperparameters; `recency_half_life_days` and `numeric_shape` are the project's own. A task without
+            classes is searched without `class_weight`.
+        build: builds an unfitted pipeline from hyperparameters, a seed and facts about the data. Its last step is
+            named `model`.
+        tasks: tasks that it can fit.
+        matrix_format: `sparse`: each category index as a block of 0/1 columns; `dense`: the feature columns, with a
+            category index as an integer.
+        accepts_weights: True if `model` accepts a weight for each row.
+        cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
+            cheapest family.
+        searched: True if a use case may search it. Every search tries the other families by itself.
     """
 
     name: str
-    title: str
+    display_name: str
     space: Space
     build: "Callable[[Params, int, DataFacts], Pipeline]"
     tasks: frozenset[Task]
-    takes: MatrixFormat
-    takes_weights: bool
+    matrix_format: MatrixFormat
+    accepts_weights: bool
     cost: float = 0
     searched: bool = True
 
     @property
-    def heading(self) -> str:
-        """The title as a sentence begins with it: names keep the capitals that they have."""
-        return self.title[:1].upper() + self.title[1:]
+    def capitalised_name(self) -> str:
+        """The display name for the start of a sentence; other capitals stay as they are."""
+        return self.display_name[:1].upper() + self.display_name[1:]
 
 
-ALL_TASKS: frozenset[Task] = frozenset({"binary", "multiclass", "regression"})
+CLASS_TASKS: frozenset[Task] = frozenset({BINARY, MULTICLASS})
+TABULAR_TASKS = CLASS_TASKS | {REGRESSION}
 RECENCY = Choice((None, 30, 60, 120, 240, 480))
 CLASS_WEIGHT = Choice((None, "balanced"))
 NUMERIC_SHAPE = Choice(("as_is", "arcsinh"))
@@ -74,8 +78,8 @@ NUMERIC_SHAPE = Choice(("as_is", "arcsinh"))
 def scaled(shape: object, model: object, *between: object) -> "Pipeline":
     """A pipeline of scaling, the steps in `between` and the model; scaling keeps sparse input sparse.
 
-    The inverse hyperbolic sine is a logarithm that takes zero and negative numbers (an overdrawn balance), and
-    leaves zeros zero.
+    The inverse hyperbolic sine is a logarithm for zero and negative numbers too (an overdrawn balance). It maps zero
+    to zero.
     """
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -84,3 +88,8 @@ def scaled(shape: object, model: object, *between: object) -> "Pipeline":
     steps = [("shape", reshape), ("scale", StandardScaler(with_mean=False))]
     steps += [(type(step).__name__.lower(), step) for step in between]
     return Pipeline([*steps, ("model", model)])
+
+
+def class_weight(params: Params, facts: DataFacts) -> Params:
+    """The `class_weight` option of a learner; empty for a task without classes."""
+    return {"class_weight": params["class_weight"]} if facts.task.predicts_classes else {}

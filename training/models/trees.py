@@ -2,48 +2,48 @@
 
 from typing import TYPE_CHECKING
 
-from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, DataFacts, Family
+from training.models.family import CLASS_WEIGHT, RECENCY, TABULAR_TASKS, DataFacts, Family, class_weight
 from training.space.space import Float, Int, Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-# Of more categories than this the order of their integers would be all that a tree of a forest could cut.
-ORDERED = 8
-MOST_CATEGORIES = 254  # that a histogram has bins for, unknown included
+# A forest splits a category index by the order of its integers, so larger indices become target means.
+MOST_ORDERED = 8
+MOST_CATEGORIES = 254  # bins of a histogram for categories, with the unknown one
 ROUNDS = 150
 
 
-def _random_forest(params: Params, seed: int, given: DataFacts) -> "Pipeline":
+def _random_forest(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.pipeline import Pipeline
 
-    from training.models.target_encoding import by_target
+    from training.models.target_encoding import target_encoder
 
-    options = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
-    forest = RandomForestRegressor if given.task == "regression" else RandomForestClassifier
+    options = class_weight(params, facts)
+    forest = RandomForestClassifier if facts.task.predicts_classes else RandomForestRegressor
     model = forest(
         n_estimators=params["n_estimators"],
         max_depth=params["max_depth"],
         min_samples_leaf=params["min_samples_leaf"],
         max_features=params["max_features"],
-        max_samples=0.5,  # twice as fast, and no worse on either sample
+        max_samples=0.5,  # twice as fast, and no worse on either data set
         n_jobs=1,
         random_state=seed,
         **options,
     )
-    return Pipeline([("categories", by_target(given, seed, ORDERED)[0]), ("model", model)])
+    return Pipeline([("categories", target_encoder(facts, seed, MOST_ORDERED)[0]), ("model", model)])
 
 
-def _gradient_boosting(params: Params, seed: int, given: DataFacts) -> "Pipeline":
+def _gradient_boosting(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.pipeline import Pipeline
 
-    from training.models.target_encoding import by_target, kept_places
+    from training.models.target_encoding import remaining_indices, target_encoder
 
-    options = {"class_weight": params["class_weight"]} if given.task != "regression" else {}
-    boosting = HistGradientBoostingRegressor if given.task == "regression" else HistGradientBoostingClassifier
-    step, first = by_target(given, seed, MOST_CATEGORIES)
+    options = class_weight(params, facts)
+    boosting = HistGradientBoostingClassifier if facts.task.predicts_classes else HistGradientBoostingRegressor
+    step, encoded = target_encoder(facts, seed, MOST_CATEGORIES)
     model = boosting(
         max_iter=params["max_iter"],
         learning_rate=params["learning_rate"],
@@ -51,8 +51,8 @@ def _gradient_boosting(params: Params, seed: int, given: DataFacts) -> "Pipeline
         min_samples_leaf=params["min_samples_leaf"],
         l2_regularization=params["l2_regularization"],
         max_features=params["max_features"],
-        categorical_features=kept_places(given, MOST_CATEGORIES, first) or None,
-        early_stopping=False,  # scikit-learn's own would judge by rows drawn at random from all times
+        categorical_features=remaining_indices(facts, MOST_CATEGORIES, encoded) or None,
+        early_stopping=False,  # scikit-learn's would validate on rows drawn at random from all times
         random_state=seed,
         **options,
     )
@@ -61,7 +61,7 @@ def _gradient_boosting(params: Params, seed: int, given: DataFacts) -> "Pipeline
 
 RANDOM_FOREST = Family(
     name="random_forest",
-    title="random forest",
+    display_name="random forest",
     space={
         "n_estimators": Int(30, 150, log=True),
         "max_depth": Int(3, 16),
@@ -71,15 +71,15 @@ RANDOM_FOREST = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_random_forest,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    accepts_weights=True,
     cost=12,
 )
 
 GRADIENT_BOOSTING = Family(
     name="gradient_boosting",
-    title="gradient boosting on histograms",
+    display_name="gradient boosting on histograms",
     space={
         "max_iter": Int(10, ROUNDS, log=True),
         "learning_rate": Float(0.02, 0.3, log=True),
@@ -91,8 +91,8 @@ GRADIENT_BOOSTING = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_gradient_boosting,
-    tasks=ALL_TASKS,
-    takes="dense",
-    takes_weights=True,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    accepts_weights=True,
     cost=10,
 )

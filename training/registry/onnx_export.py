@@ -1,4 +1,4 @@
-"""Pipelines of trees as ONNX graphs. Only training converts; whoever serves needs none of these packages."""
+"""Export of tree pipelines as ONNX graphs. Only training uses these packages; serving does not need them."""
 
 import json
 import tempfile
@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from scoring.compiled.onnx import ABOUT, CompiledOnnx, GraphNote
+from scoring.compiled.onnx import NOTE, CompiledOnnx, GraphNote
 from scoring.encoder import Encoder
-from scoring.predictions import Task
+from scoring.tasks import Task
 
-_OPSET = {"": 17, "ai.onnx.ml": 3}  # the newest that every converter writes
-_COLUMN = {"binary": 1, "regression": 0}
-_NO_CATEGORIES = frozenset({"sklearn", "catboost"})  # skl2onnx would take their codes for numbers
-# Of a split by categories the converter makes a comparison each, which it walks once for every way through the tree:
-# of hundreds it does not come to an end (onnxmltools, issue 792).
+_OPSET = {"": 17, "ai.onnx.ml": 3}  # the newest version that every converter writes
+_NO_CATEGORIES = frozenset({"sklearn", "catboost"})  # skl2onnx would convert their codes as numbers
+# The converter turns a split by categories into one comparison for each, and walks all of them on every path through
+# the tree. With hundreds of categories it does not finish (onnxmltools, issue 792).
 MOST_COMPARED = 16
 Means = list[tuple[int, list[list[float]]]]
 
@@ -26,53 +25,55 @@ def onnx_of(pipeline: Any, encoder: Encoder, task: Task) -> CompiledOnnx:
     """The pipeline as a graph of dense rows.
 
     Raises:
-        Exception: whatever a converter says about a pipeline that it cannot convert.
+        Exception: any error of a converter that cannot convert the pipeline.
     """
     *before, (_, model) = pipeline.steps
-    fitted = getattr(model, "model_", model)  # our own boosters keep the library's
+    fitted = getattr(model, "model_", model)  # our boosters wrap the library's model
     if _library(fitted) in _NO_CATEGORIES and _categorical(model):
-        raise ValueError(f"the converter of {_library(fitted)} knows no categories, and the model splits by them")
+        raise ValueError(
+            f"the converter of {_library(fitted)} does not support categories, and the model splits by them"
+        )
     sizes = encoder.categories()
-    most = max((sizes.get(place, 0) for place in getattr(model, "categorical", ())), default=0)
+    most = max((sizes.get(column, 0) for column in getattr(model, "categorical", ())), default=0)
     if _library(fitted) == "xgboost" and most > MOST_COMPARED:
-        raise ValueError(f"the model splits by {most:,} categories, and a graph is made of {MOST_COMPARED} at most")
+        raise ValueError(f"the model splits by {most:,} categories; a graph supports at most {MOST_COMPARED}")
     means = _means(before, sizes)
     columns = len(encoder.features) - len(means) + sum(len(table[0]) for _, table in means)
     graph = _of_catboost(fitted) if _library(fitted) == "catboost" else _converted(fitted, columns)
-    about = GraphNote(_COLUMN.get(task), means)
-    graph.metadata_props.add(key=ABOUT, value=json.dumps(asdict(about)))
+    about = GraphNote(task.onnx_column, means)
+    graph.metadata_props.add(key=NOTE, value=json.dumps(asdict(about)))
     return CompiledOnnx(graph.SerializeToString())
 
 
 def _means(before: list[tuple[str, Any]], sizes: Mapping[int, int]) -> Means:
-    """What a step in front of the model puts in place of indices; there may be that step and no other.
+    """Target means of a step in front of the model, by column. No other step is supported.
 
     Raises:
-        ValueError: there are others.
+        ValueError: the pipeline has other steps.
     """
     steps = [step for _, step in before if step is not None and step != "passthrough"]
     if not steps:
         return []
     if len(steps) > 1 or not hasattr(steps[0], "transformers_"):
-        raise ValueError(f"steps that a graph cannot have: {', '.join(type(step).__name__ for step in steps)}")
-    (_, encoder, places), *rest = steps[0].transformers_
+        raise ValueError(f"steps without an ONNX form: {', '.join(type(step).__name__ for step in steps)}")
+    (_, encoder, columns), *rest = steps[0].transformers_
     if any(isinstance(step, str) and step == "drop" for _, step, _ in rest) or len(rest) > 1:
-        raise ValueError("a column transformer of more than target means")
-    return [(place, _table(encoder, at, sizes[place])) for at, place in enumerate(places)]
+        raise ValueError("a column transformer with more than target means")
+    return [(column, _table(encoder, number, sizes[column])) for number, column in enumerate(columns)]
 
 
-def _table(encoder: Any, at: int, size: int) -> list[list[float]]:
-    """The means of each category of one feature, a column for each class where there are several."""
+def _table(encoder: Any, number: int, size: int) -> list[list[float]]:
+    """The means of each category of one feature; one column for each class of a multiclass task."""
     overall = np.atleast_1d(encoder.target_mean_)
     table = np.tile(overall, (size, 1)).astype(np.float64)
-    known = encoder.categories_[at].astype(np.intp)
+    known = encoder.categories_[number].astype(np.intp)
     for column in range(len(overall)):
-        table[known, column] = encoder.encodings_[at * len(overall) + column]
+        table[known, column] = encoder.encodings_[number * len(overall) + column]
     return [[float(value) for value in row] for row in table]
 
 
 def _categorical(model: Any) -> bool:
-    """Whether a model takes columns as categories and not as numbers."""
+    """Return True if the model splits columns by categories."""
     by_histogram = getattr(model, "is_categorical_", None)
     return bool(getattr(model, "categorical", ())) or (by_histogram is not None and bool(by_histogram.any()))
 
@@ -93,7 +94,7 @@ def _converted(model: Any, columns: int) -> Any:
 
 
 def _register(model: Any) -> None:
-    """Make the converter of a booster known to skl2onnx, which has none of its own."""
+    """Register a booster's converter with skl2onnx, which has none itself."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator as shapes
 
@@ -112,7 +113,7 @@ def _register(model: Any) -> None:
 
 
 def _of_catboost(fitted: Any) -> Any:
-    """CatBoost writes ONNX itself; its probabilities come as a list of maps, which are taken away."""
+    """CatBoost's own ONNX export, with probabilities as an array instead of a list of maps."""
     import onnx
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,25 +1,26 @@
-"""What a challenger must show before it serves, as a use-case file says it."""
+"""Declaration of a use case's promotion: the criteria of the gate."""
 
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from lakehouse.declaration import Declaration, known_word
-from training.evaluation.metrics import METRICS, Task
+from scoring.tasks import Task
+from training.evaluation.metrics import METRICS
 
 
 class GuardLimits(Declaration):
-    """Limits that hold beside the metric; a limit that is not set guards nothing.
+    """Limits in addition to the metric; a limit that is not set is not checked.
 
     Attributes:
-        max_calibration_error: expected calibration error of the challenger, 0 to 1.
-        max_changed_decisions: share of the rows on which the two versions decide differently.
+        max_calibration_error: largest expected calibration error of the challenger, 0 to 1.
+        max_changed_decisions: largest share of rows on which the decisions of the two versions differ.
         slices: feature columns with few values; each value is a slice of the holdout.
-        min_slice_rows: smaller slices are not judged.
-        max_slice_drop: by how much the challenger's metric may be worse than the champion's on a slice.
-        max_p99_ms: 99th percentile of the time of one answer, in this process, in milliseconds.
-        max_size_mb: the files of the version, in 10^6 bytes.
-        input_schema: `compatible`: whoever calls the champion can call the challenger.
+        min_slice_rows: smallest size of a slice; smaller slices are ignored.
+        max_slice_drop: largest loss of the metric on a slice, from champion to challenger.
+        max_p99_ms: largest 99th percentile of the time of one prediction in the gate's process, in milliseconds.
+        max_size_mb: largest size of the version's files, in 10^6 bytes.
+        input_schema: `compatible` if callers of the champion must be able to call the challenger; else `any`.
     """
 
     max_calibration_error: float | None = Field(default=None, gt=0, le=1)
@@ -31,31 +32,37 @@ class GuardLimits(Declaration):
     max_size_mb: float | None = Field(default=None, gt=0)
     input_schema: Literal["compatible", "any"] = "compatible"
 
-    def unfit(self, task: Task) -> str:
-        """A limit that is set, and that a task of this kind can never be held to; empty where there is none.
+    def inapplicable_limit(self, task: Task) -> str:
+        """A limit that is set and cannot be measured for the task; empty if there is none.
 
-        >>> GuardLimits(max_calibration_error=0.1).unfit("regression"), GuardLimits(max_size_mb=9).unfit("regression")
-        ('max_calibration_error', '')
+        >>> from scoring.tasks import REGRESSION
+        >>> GuardLimits(max_calibration_error=0.1).inapplicable_limit(REGRESSION)
+        'max_calibration_error'
+        >>> GuardLimits(max_size_mb=9).inapplicable_limit(REGRESSION)
+        ''
         """
-        of_classes = {
+        classification_only = {
             "max_calibration_error": self.max_calibration_error,
             "max_changed_decisions": self.max_changed_decisions,
         }
-        return next((name for name, limit in of_classes.items() if task == "regression" and limit is not None), "")
+        return next(
+            (name for name, limit in classification_only.items() if not task.predicts_classes and limit is not None), ""
+        )
 
 
 class PromotionCriteria(Declaration):
-    """What a challenger must show on the holdout before it serves.
+    """Criteria that a challenger must meet on the holdout before it serves.
 
     Attributes:
-        metric: by which the two are compared.
-        minimum: what the challenger must reach in any case; for a loss, what it must not exceed.
-        test: `non_inferiority`: not worse than the champion by `margin`; `superiority`: better by more than it.
-        margin: in units of the metric.
-        confidence: of the one-sided interval that must lie beyond the margin; 500 draws cannot say more than 0.995.
-        min_rows: a holdout of fewer rows decides nothing.
-        overlap: what becomes of holdout rows that the champion was trained on.
-        approval: `manual`: a person must approve the version, after the champion's last change.
+        metric: metric that compares champion and challenger.
+        minimum: smallest value of the metric, with or without a champion; for a loss, the largest value.
+        test: `non_inferiority`: worse than the champion by less than `margin`; `superiority`: better by more than
+            `margin`.
+        margin: margin of the test, in units of the metric.
+        confidence: level of the one-sided interval that must lie beyond the margin; at most 0.995 with 500 draws.
+        min_rows: smallest holdout that allows a decision.
+        overlap: treatment of holdout rows that are training rows of the champion.
+        approval: `manual` if a person must approve the version, after the champion's last change.
     """
 
     metric: str = Field(default="roc_auc", json_schema_extra={"enum": [*METRICS]})

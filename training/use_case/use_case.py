@@ -1,32 +1,35 @@
-"""A use case is one file: `training/use_cases/NAME.yml`, checked key by key."""
+"""A use case: one file `training/use_cases/NAME.yml`, checked key by key."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, GetPydanticSchema, ValidationError, model_validator
+from pydantic_core import core_schema
 
 from lakehouse.declaration import Declaration, known_word
 from lakehouse.errors import LakehouseError, nearest
 from scoring.hooks import HookRefused, Hooks
-from scoring.scorer import FIELDS, Answering
-from training.evaluation.metrics import METRICS, Task, metrics_of
+from scoring.scorer import ResponseFormat
+from scoring.tasks import TASKS, Classes, Task
+from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.threshold import ThresholdRule
 from training.models import FAMILIES, SEARCHED
 from training.use_case.narrowing import Range
 from training.use_case.promotion import PromotionCriteria
 from training.use_case.search import SearchPlan
 from training.use_case.serving import ServingPlan
+from training.use_case.split import SplitPlan
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error; the last one would win without a word."""
+    """A YAML loader that refuses duplicate keys; YAML's default silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        if doubled := {key for key in keys if keys.count(key) > 1}:
-            raise yaml.YAMLError(f"{sorted(doubled)} stand(s) twice")
+        if duplicates := {key for key in keys if keys.count(key) > 1}:
+            raise yaml.YAMLError(f"duplicate keys: {sorted(duplicates)}")
         return super().construct_mapping(node, deep)
 
 
@@ -34,7 +37,7 @@ FOLDER = Path(__file__).parent.parent / "use_cases"
 
 
 class UseCaseRefused(LakehouseError):
-    """The use-case file is missing or says something that cannot be."""
+    """The use-case file is missing or invalid."""
 
     @classmethod
     def unknown(cls, name: str, known: list[str], folder: Path) -> Self:
@@ -42,25 +45,25 @@ class UseCaseRefused(LakehouseError):
 
     @classmethod
     def invalid(cls, path: Path, problems: list[str]) -> Self:
-        return cls(f"{path.name} is no valid use case:\n  " + "\n  ".join(problems), hint=f"Correct {path}.")
+        return cls(f"{path.name} is not a valid use case:\n  " + "\n  ".join(problems), hint=f"Correct {path}.")
 
     @classmethod
     def options(cls, problems: list[str]) -> Self:
-        return cls("the options cannot be:\n  " + "\n  ".join(problems), hint="python -m training.run --help")
+        return cls("invalid options:\n  " + "\n  ".join(problems), hint="python -m training.run --help")
 
 
 class LabelTable(Declaration):
-    """The spine: which entity (one column or several), when, and what came of it.
+    """The spine: entity (one column or several), timestamp and label.
 
     Attributes:
-        classes: of `multiclass` every label that there can be.
+        classes: every possible label of a `multiclass` task.
     """
 
     table: str
     entity: str | tuple[str, ...] = Field(min_length=1)
     timestamp: str
     column: str
-    classes: tuple[int | str, ...] = ()
+    classes: Classes = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -69,9 +72,9 @@ class LabelTable(Declaration):
 
 
 class LookupDeclaration(Declaration):
-    """A feature table to look up, less the features named in `exclude`.
+    """A feature table to join, without the features in `exclude`.
 
-    A row of the spine that finds nothing there is refused, or left out and counted.
+    A spine row without a match is refused, or left out and counted.
     """
 
     table: str
@@ -80,49 +83,20 @@ class LookupDeclaration(Declaration):
     missing: Literal["refuse", "leave_out"] = "refuse"
 
 
-class SplitPlan(Declaration):
-    """The holdout, which no trial sees, and the folds of the rest.
-
-    Attributes:
-        by: `time`: the last rows are the holdout, and each fold validates on what came after all it was fitted on;
-            `window`: one fold, as long as the holdout and just before it; `group`: an entity is on one side, whatever
-            its time; `stratified`: so too, and folds have the classes in equal shares.
-        holdout: its share of the rows; of `group` and `stratified`, of the entities.
-    """
-
-    by: Literal["time", "window", "group", "stratified"] = "time"
-    holdout: float = Field(default=0.15, gt=0, lt=0.5)
-    folds: int = Field(default=4, ge=1, le=20)
-
-    @model_validator(mode="after")
-    def _has_folds(self) -> Self:
-        if not self.in_time and self.folds < 2:
-            raise ValueError(f"folds by {self.by} are at least 2: each validates on what the others are fitted on")
-        if self.by == "window" and "folds" in self.model_fields_set:
-            raise ValueError("a window is one fold: leave out folds, or say by: time")
-        return self
-
-    @property
-    def in_time(self) -> bool:
-        """Whether what is validated on, and the holdout, come after what was fitted on."""
-        return self.by in {"time", "window"}
-
-    @property
-    def told(self) -> str:
-        """How the folds were cut, as a sentence goes on."""
-        return {
-            "time": "in order of time",
-            "window": "in order of time",
-            "group": "that share no entity",
-            "stratified": "drawn by label",
-        }[self.by]
+# A use case names its task; everything else calls the object.
+_TASK_SCHEMA = core_schema.no_info_after_validator_function(
+    TASKS.__getitem__,
+    core_schema.literal_schema([*TASKS]),
+    serialization=core_schema.to_string_ser_schema(when_used="always"),
+)
+DeclaredTask = Annotated[Task, GetPydanticSchema(lambda _source, _handler: _TASK_SCHEMA)]
 
 
 class UseCase(Declaration):
-    """One use case, as its file says it."""
+    """One use case, as declared in its file."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    task: Task
+    task: DeclaredTask
     labels: LabelTable
     features: tuple[LookupDeclaration, ...] = Field(min_length=1)
     split: SplitPlan = SplitPlan()
@@ -140,29 +114,36 @@ class UseCase(Declaration):
 
     @model_validator(mode="after")
     def _fits_the_task(self) -> Self:
-        if (self.task == "multiclass") != bool(self.labels.classes):
-            raise ValueError("labels.classes lists every label of a multiclass task, and of no other")
-        if len(set(self.labels.classes)) < len(self.labels.classes) or len(self.labels.classes) in {1, 2}:
-            raise ValueError(f"labels.classes are at least 3, each once: {self.labels.classes}; of two, task: binary")
+        classes = self.labels.classes
+        if self.task.declares_classes and not classes:
+            raise ValueError(f"labels.classes must list every label of a {self.task} task")
+        if classes and not self.task.declares_classes:
+            raise ValueError(f"labels.classes must be absent: a {self.task} task declares no classes")
+        if len(set(classes)) < len(classes) or len(classes) in {1, 2}:
+            raise ValueError(
+                f"labels.classes must list at least 3 labels, each once: {classes}; for two labels use task: binary"
+            )
         for metric in (self.search.metric, self.promotion.metric):
             known_word(f"metric of {self.task}", metric, metrics_of(self.task))
         able = [name for name in SEARCHED if self.task in FAMILIES[name].tasks]
         for family in self.search.families:
             known_word(f"family for {self.task}", family, able)
         for field in self.serving.fields or ():
-            known_word(f"field of an answer to {self.task}", field, list(FIELDS[self.task]))
-        if unfit := self.promotion.guards.unfit(self.task):
-            raise ValueError(f"promotion.guards: {unfit} cannot be judged of a {self.task} task")
+            known_word(f"field of a {self.task} response", field, list(self.task.fields))
+        if unfit := self.promotion.guards.inapplicable_limit(self.task):
+            raise ValueError(f"promotion.guards: {unfit} cannot be measured for a {self.task} task")
         tuned = isinstance(self.serving.threshold, ThresholdRule)
-        if self.task != "binary" and (tuned or self.serving.calibration != "none"):
-            raise ValueError(f"a tuned threshold and calibration are of binary labels, and this task is {self.task}")
+        if not self.task.has_threshold and (tuned or self.serving.calibration != "none"):
+            raise ValueError(f"a tuned threshold and calibration need binary labels, but the task is {self.task}")
         if tuned and METRICS[self.search.metric].decides:
             raise ValueError(
-                f"search.metric {self.search.metric} compares decisions, and their threshold is tuned after the "
-                "search: search by average_precision, roc_auc or log_loss, or say a number"
+                f"search.metric {self.search.metric} compares decisions, but the threshold is tuned after the "
+                "search: use average_precision, roc_auc or log_loss, or set the threshold to a number"
             )
-        if self.split.by == "stratified" and self.task == "regression":
-            raise ValueError("split by stratified draws by label, and a regression has none: say by: group")
+        if self.split.kind.needs_classes and not self.task.predicts_classes:
+            raise ValueError(
+                f"split by {self.split.by} draws folds by class, and a {self.task} has none: use by: group"
+            )
         return self
 
     @model_validator(mode="after")
@@ -174,56 +155,58 @@ class UseCase(Declaration):
         return self
 
     @property
-    def classes(self) -> tuple[int | str, ...]:
-        """Every label, in the order that models keep; none of a regression."""
-        return {"binary": (0, 1), "multiclass": self.labels.classes, "regression": ()}[self.task]
+    def classes(self) -> Classes:
+        """Every label in the order of the model's columns; empty for numbers."""
+        return self.task.classes(self.labels.classes)
 
     @property
-    def answering(self) -> Answering:
-        """What an answer of the model is made of, before the hook; a threshold to be tuned is not yet."""
-        fields = self.serving.fields or FIELDS[self.task][:2]
-        return Answering(fields, self.serving.before_tuning, self.task, self.classes)
+    def response_format(self) -> ResponseFormat:
+        """The response format before the hook and before the threshold is tuned."""
+        fields = self.serving.fields or self.task.fields[:2]
+        return ResponseFormat(fields, self.serving.untuned_threshold, self.task, self.classes)
 
     def hooks(self) -> Hooks:
-        """The use case's own code, tried on the golden request.
+        """The hooks of the use case, run once on the golden request.
 
         Raises:
-            HookRefused: it cannot be used; a use case that was loaded had hooks that could.
+            HookRefused: a hook is unusable. Loading a use case has checked its hooks.
         """
         serving = self.serving
-        return Hooks.find(serving.preprocess, serving.postprocess, self.golden_request, self.answering.samples())
+        return Hooks.find(
+            serving.preprocess, serving.postprocess, self.golden_request, self.response_format.samples()
+        )
 
 
 def load(name: str, folder: Path = FOLDER) -> UseCase:
     """Read one use case.
 
     Raises:
-        UseCaseRefused: no such file, no YAML, an unknown key, or a value that cannot be.
+        UseCaseRefused: the file is missing or not YAML, or has an unknown key or an invalid value.
     """
     path = folder / f"{name}.yml"
     known = sorted(file.stem for file in folder.glob("*.yml"))
     if name not in known:
         raise UseCaseRefused.unknown(name, known, folder)
     try:
-        use_case = UseCase.model_validate(yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys))  # noqa: S506  (it is a SafeLoader)
+        use_case = UseCase.model_validate(yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys))  # noqa: S506  (a SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise UseCaseRefused.invalid(path, [f"no YAML: {err}"]) from err
+        raise UseCaseRefused.invalid(path, [f"not YAML: {err}"]) from err
     except ValidationError as err:
         raise UseCaseRefused.invalid(path, [_problem(error) for error in err.errors()]) from err
     if use_case.name != name:
-        raise UseCaseRefused.invalid(path, [f"name is '{use_case.name}', the file's is '{name}'"])
+        raise UseCaseRefused.invalid(path, [f"name is '{use_case.name}', but the file is named '{name}'"])
     return use_case
 
 
 def with_search(use_case: UseCase, changes: Mapping[str, object]) -> UseCase:
-    """The use case with other settings of its search.
+    """The use case with changed settings of its search.
 
     Raises:
-        UseCaseRefused: one of them cannot be.
+        UseCaseRefused: a setting is invalid.
     """
-    said = use_case.model_dump(exclude_unset=True)
+    declared = use_case.model_dump(exclude_unset=True)
     try:
-        return UseCase.model_validate({**said, "search": {**said["search"], **changes}})
+        return UseCase.model_validate({**declared, "search": {**declared["search"], **changes}})
     except ValidationError as err:
         raise UseCaseRefused.options([_problem(error, "the use case") for error in err.errors()]) from err
 
@@ -232,31 +215,30 @@ def load_all(folder: Path = FOLDER) -> list[UseCase]:
     """Every use case, ordered by name.
 
     Raises:
-        UseCaseRefused: one of them is not valid.
+        UseCaseRefused: one of them is invalid.
     """
     return [load(file.stem, folder) for file in sorted(folder.glob("*.yml"))]
 
 
-def _problem(error: Any, whole: str = "the file") -> str:
-    path = ".".join(str(part) for part in error["loc"] if part not in TAGS) or whole
+def _problem(error: Any, root: str = "the file") -> str:
+    path = ".".join(str(part) for part in error["loc"] if part not in TAGS) or root
     if error["type"] == "extra_forbidden":
-        return f"{path}: no such key. {nearest(str(error['loc'][-1]), _keys_beside(error['loc']))}"
-    told = f"{path}: {error['msg'].removeprefix('Value error, ')}"
-    # What is missing, or does not fit together, has all of its neighbours for its value.
-    return told if isinstance(error["input"], Mapping) else f"{told} (got {error['input']!r})"
+        return f"{path}: no such key. {nearest(str(error['loc'][-1]), _sibling_keys(error['loc']))}"
+    message = f"{path}: {error['msg'].removeprefix('Value error, ')}"
+    # For a missing key, or keys that contradict each other, the input is the mapping around them.
+    return message if isinstance(error["input"], Mapping) else f"{message} (got {error['input']!r})"
 
 
-# What pydantic calls the alternatives of a value, in the path to an error.
-TAGS = ("number", "rule")
-PARTS: Mapping[int | str, Any] = {Range.__name__: Range, "rule": ThresholdRule}
+TAGS = ("number", "rule")  # pydantic's names for the alternatives of a value, in the path of an error
+TAGGED: Mapping[int | str, Any] = {Range.__name__: Range, "rule": ThresholdRule}
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    part: Any = UseCase
+def _sibling_keys(location: tuple[int | str, ...]) -> list[str]:
+    declaration: Any = UseCase
     for step in location[:-1]:
-        if step in PARTS:
-            part = PARTS[step]
-        elif isinstance(step, str) and hasattr(part, "model_fields"):
-            annotation = part.model_fields[step].annotation
-            part = annotation if hasattr(annotation, "model_fields") else annotation.__args__[0]
-    return list(part.model_fields)
+        if step in TAGGED:
+            declaration = TAGGED[step]
+        elif isinstance(step, str) and hasattr(declaration, "model_fields"):
+            annotation = declaration.model_fields[step].annotation
+            declaration = annotation if hasattr(annotation, "model_fields") else annotation.__args__[0]
+    return list(declaration.model_fields)

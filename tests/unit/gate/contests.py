@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 from deployment.gate import comparison
 from deployment.gate.criteria import decide
-from deployment.gate.decision import Decision, HoldoutRows, Measured, ModelInput, Scores, Standing
+from deployment.gate.decision import Decision, GateState, HoldoutRows, Measurements, ModelInput, Scores
 from lakehouse.arrays import Floats
-from training.evaluation.metrics import METRICS, Targets, Task
+from scoring.tasks import TASKS
+from training.evaluation.metrics import METRICS, Targets
 from training.use_case.promotion import PromotionCriteria
 
 HASH, OTHER_HASH = "a" * 64, "b" * 64
 INPUTS = {"age": ModelInput("double", required=True), "job": ModelInput("string", required=False)}
-MEASURED = Measured(p99_ms=1.5, size_mb=0.2, inputs=INPUTS)
+MEASURED = Measurements(p99_ms=1.5, size_mb=0.2, inputs=INPUTS)
 
 # Every metric's worst value meets it.
 LOWEST = {name: -1e9 if metric.greater_is_better else 1e9 for name, metric in METRICS.items()}
@@ -34,7 +35,7 @@ def said(y: Targets, signal: float, seed: int, noise: float = 1.0) -> Floats:
 
 
 def scores(
-    version: int, predicted: Floats, holdout: str = HASH, measured: Measured = MEASURED, threshold: float = 0.5
+    version: int, predicted: Floats, holdout: str = HASH, measured: Measurements = MEASURED, threshold: float = 0.5
 ) -> Scores:
     return Scores(version, holdout, predicted, measured, threshold)
 
@@ -53,22 +54,22 @@ def judged(
     old: Floats | Scores | None,
     rule: PromotionCriteria,
     *,
-    task: Task = "binary",
+    task: str = "binary",
     slices: Mapping[str, npt.NDArray[Any]] | None = None,
-    **standing: str,
+    **overrides: str,
 ) -> Decision:
     """The decision on version 2 against version 1."""
     challenger = new if isinstance(new, Scores) else scores(2, new)
     champion = old if isinstance(old, Scores) or old is None else scores(1, old)
-    rows = HoldoutRows(task, HASH, y, slices or {})
-    return decide(rows, challenger, champion, rule, Standing(2, None if old is None else 1, **standing))
+    rows = HoldoutRows(TASKS[task], HASH, y, slices or {})
+    return decide(rows, challenger, champion, rule, GateState(2, None if old is None else 1, **overrides))
 
 
 def failed(decision: Decision) -> list[str]:
     return [reason.criterion for reason in decision.reasons if not reason.passed]
 
 
-def measured(**changed: Any) -> Measured:
+def measured(**changed: Any) -> Measurements:
     return replace(MEASURED, **changed)
 
 

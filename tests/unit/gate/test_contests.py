@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.arrays import Floats
+from scoring.tasks import BINARY, MULTICLASS, REGRESSION
 from tests.unit.gate import contests
 from tests.unit.gate.contests import HASH, failed, judged, labels, policy, said
 from training.evaluation.metrics import metrics_of
@@ -24,7 +25,7 @@ def fewer_draws() -> Iterator[None]:
 @settings(max_examples=8)
 @given(
     seed=st.integers(0, 10_000),
-    metric=st.sampled_from(sorted(metrics_of("binary"))),
+    metric=st.sampled_from(sorted(metrics_of(BINARY))),
     signals=st.tuples(st.floats(-3, 3), st.floats(-3, 3)),
 )
 def test_two_versions_never_both_replace_each_other(seed: int, metric: str, signals: tuple[float, float]) -> None:
@@ -55,14 +56,14 @@ def test_a_verdict_says_both_versions_and_every_reason() -> None:
     decision = judged(y, said(y, 6, 1), said(y, -6, 2), policy(approval="manual"), approved="by ada: go")
     assert (decision.challenger, decision.champion, decision.holdout, decision.promote) == (2, 1, HASH, True)
     assert [reason.criterion for reason in decision.reasons] == [
-        "valid answers of version 2",
-        "valid answers of version 1",
+        "valid predictions of version 2",
+        "valid predictions of version 1",
         "same holdout",
         "rows of the holdout",
         "minimum roc_auc",
-        "answers differ from version 1",
+        "predictions differ from version 1",
         "gain in roc_auc over version 1",
-        "callers of version 1 are understood",
+        "input schema compatible with version 1",
         "approval of version 2",
     ]
     told = json.loads(decision.to_json())["reasons"][2]
@@ -77,7 +78,7 @@ def of_classes(seed: int, signal: float, rows: int = 150) -> tuple[np.ndarray, F
     return y, np.asarray(strengths / strengths.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-@pytest.mark.parametrize("metric", metrics_of("multiclass"))
+@pytest.mark.parametrize("metric", metrics_of(MULTICLASS))
 def test_of_several_classes_the_better_is_promoted_and_the_worse_is_not(metric: str) -> None:
     (y, good), (_, weak) = of_classes(1, 4), of_classes(1, 0.2)
     rule = policy(metric, test="superiority", guards={"max_calibration_error": 0.5, "max_changed_decisions": 1})
@@ -99,11 +100,11 @@ def test_of_several_classes_the_better_is_promoted_and_the_worse_is_not(metric: 
 def test_of_several_classes_what_is_no_distribution_promotes_nothing(broken: object) -> None:
     y, good = of_classes(2, 4)
     answers = broken(good)  # type: ignore[operator]
-    assert failed(judged(y, answers, None, policy("log_loss"), task="multiclass")) == ["valid answers of version 2"]
+    assert failed(judged(y, answers, None, policy("log_loss"), task="multiclass")) == ["valid predictions of version 2"]
     assert not judged(y, good, answers, policy("log_loss"), task="multiclass").promote
 
 
-@pytest.mark.parametrize("metric", metrics_of("regression"))
+@pytest.mark.parametrize("metric", metrics_of(REGRESSION))
 def test_of_numbers_the_better_is_promoted_and_the_worse_is_not(metric: str) -> None:
     draw = np.random.default_rng(3)
     y = draw.normal(0, 10, 150)
@@ -120,4 +121,4 @@ def test_of_numbers_one_that_is_none_promotes_nothing(place: int, value: float, 
     answers, outcomes = y + 0.5, y.copy()
     (outcomes if in_labels else answers)[place] = value
     refused = judged(outcomes, answers, y + 1, policy("mae", margin=9), task="regression")
-    assert "valid answers of version 2" in failed(refused)
+    assert "valid predictions of version 2" in failed(refused)

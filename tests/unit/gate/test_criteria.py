@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from deployment.gate.decision import Scores
+from scoring.tasks import BINARY
 from tests.unit.gate import contests
 from tests.unit.gate.contests import (
     GOOD,
@@ -118,19 +119,19 @@ def test_no_rows_promote_nothing() -> None:
 def test_scores_of_other_versions_than_those_that_stand_promote_nothing(others: tuple[int, int]) -> None:
     one, other = (scores(version, answers) for version, answers in zip(others, (GOOD, WEAK), strict=True))
     decision = judged(LABELS, one, other, policy(margin=1))
-    assert set(failed(decision)) <= {"valid answers of version 2", "valid answers of version 1"}
+    assert set(failed(decision)) <= {"valid predictions of version 2", "valid predictions of version 1"}
     assert not decision.promote
 
 
 def test_a_champion_that_was_not_scored_promotes_nothing_and_neither_does_one_that_is_none() -> None:
     from deployment.gate.criteria import decide
-    from deployment.gate.decision import HoldoutRows, Standing
+    from deployment.gate.decision import GateState, HoldoutRows
 
-    rows = HoldoutRows("binary", HASH, LABELS)
-    missing = decide(rows, scores(2, GOOD), None, policy(), Standing(2, 1))
-    assert failed(missing) == ["valid answers of version 1"]
-    stranger = decide(rows, scores(2, GOOD), scores(1, WEAK), policy(), Standing(2, None))
-    assert failed(stranger) == ["valid answers of version None"]
+    rows = HoldoutRows(BINARY, HASH, LABELS)
+    missing = decide(rows, scores(2, GOOD), None, policy(), GateState(2, 1))
+    assert failed(missing) == ["valid predictions of version 1"]
+    stranger = decide(rows, scores(2, GOOD), scores(1, WEAK), policy(), GateState(2, None))
+    assert failed(stranger) == ["valid predictions of version None"]
 
 
 @settings(max_examples=10)
@@ -144,16 +145,16 @@ def test_each_version_is_measured_by_its_own_threshold(thresholds: tuple[float, 
     assert [gain.values["version 2"], gain.values["version 1"]] == pytest.approx(expected)
     share = float(np.mean(by_threshold[0] != by_threshold[1]))
     assert changed.values["version 2"] == pytest.approx(share)
-    assert reasons["answers differ from version 1"].passed is (share > 0)
+    assert reasons["predictions differ from version 1"].passed is (share > 0)
 
 
 @settings(max_examples=10)
 @given(
     threshold=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]),
-    metric=st.sampled_from(sorted(metrics_of("binary"))),
+    metric=st.sampled_from(sorted(metrics_of(BINARY))),
 )
 def test_a_threshold_that_is_no_probability_promotes_nothing(threshold: float, metric: str) -> None:
     broken, rule = scores(2, GOOD, threshold=threshold), policy(metric, margin=1)
-    assert failed(judged(LABELS, broken, WEAK, rule)) == ["valid answers of version 2"]
-    assert failed(judged(LABELS, broken, None, rule)) == ["valid answers of version 2"]
-    assert failed(judged(LABELS, GOOD, replace(broken, version=1), rule)) == ["valid answers of version 1"]
+    assert failed(judged(LABELS, broken, WEAK, rule)) == ["valid predictions of version 2"]
+    assert failed(judged(LABELS, broken, None, rule)) == ["valid predictions of version 2"]
+    assert failed(judged(LABELS, GOOD, replace(broken, version=1), rule)) == ["valid predictions of version 1"]

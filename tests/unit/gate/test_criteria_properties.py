@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
 from lakehouse.arrays import Floats
+from scoring.tasks import BINARY
 from tests.unit.gate import contests
 from tests.unit.gate.contests import GOOD, HASH, LABELS, LOWEST, OTHER_HASH, failed, judged, policy, said, scores
 from training.evaluation.metrics import Targets, metrics_of
@@ -48,19 +49,19 @@ def test_what_was_scored_on_another_holdout_is_not_promoted(
 def test_probabilities_of_another_number_of_rows_are_not_promoted(metric: str, rows: int, seed: int) -> None:
     y, good = drawn(seed, 6)
     other, rule = np.resize(good, rows), policy(metric, margin=1)
-    assert failed(judged(y, other, None, rule)) == ["valid answers of version 2"]
-    assert failed(judged(y, other, good, rule)) == ["valid answers of version 2"]
-    assert failed(judged(y, good, other, rule)) == ["valid answers of version 1"]
+    assert failed(judged(y, other, None, rule)) == ["valid predictions of version 2"]
+    assert failed(judged(y, other, good, rule)) == ["valid predictions of version 2"]
+    assert failed(judged(y, good, other, rule)) == ["valid predictions of version 1"]
 
 
 @settings(max_examples=5)
 @given(metric=metrics, seed=seeds, margin=st.floats(0.001, 1))
 def test_the_same_answers_are_not_promoted_whatever_the_margin(metric: str, seed: int, margin: float) -> None:
     y, good = drawn(seed, 6)
-    assert failed(judged(y, good.copy(), good, policy(metric, margin=margin))) == ["answers differ from version 1"]
+    assert failed(judged(y, good.copy(), good, policy(metric, margin=margin))) == ["predictions differ from version 1"]
 
 
-@pytest.mark.parametrize("metric", sorted(metrics_of("binary")))
+@pytest.mark.parametrize("metric", sorted(metrics_of(BINARY)))
 @settings(max_examples=2)
 @given(seed=seeds)
 def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: str, seed: int) -> None:
@@ -129,4 +130,4 @@ def test_a_version_is_promoted_if_and_only_if_every_criterion_is_met(
 
 
 def test_the_lowest_minimum_of_a_metric_is_met_by_every_version() -> None:
-    assert set(LOWEST) >= set(metrics_of("binary"))
+    assert set(LOWEST) >= set(metrics_of(BINARY))

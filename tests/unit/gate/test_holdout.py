@@ -206,7 +206,7 @@ def test_the_latency_is_the_99th_percentile_after_a_warm_up() -> None:
 
 def test_a_model_of_another_class_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     registered(monkeypatch, tmp_path, object())
-    with pytest.raises(VersionBroken, match=r"version 7 .* is a object and no scoring model.*\n.*training\.run"):
+    with pytest.raises(VersionBroken, match=r"version 7 .* is a object, not a scoring model.*\n.*training\.run"):
         LoadedVersion.load(registered_version("7", tmp_path))
 
 
@@ -259,7 +259,7 @@ def test_a_version_of_another_task_is_refused() -> None:
 @pytest.mark.parametrize("metadata", [{}, {"golden_request": {}}])
 def test_a_version_without_golden_predictions_is_refused(metadata: dict[str, Any]) -> None:
     scorer = cast(Scorer, SimpleNamespace(answer=lambda _records: [{"label": 1}]))
-    with pytest.raises(VersionBroken, match="brings no golden request and answer along"):
+    with pytest.raises(VersionBroken, match="it has no golden request and responses"):
         LoadedVersion(version("7", pinned()), scorer, 0, None, metadata).replay()
 
 
@@ -268,7 +268,7 @@ def test_a_version_that_raises_on_its_golden_request_is_refused() -> None:
         raise ValueError("X has 2 features, but is expecting 3")
 
     scorer = cast(Scorer, SimpleNamespace(answer=fail))
-    with pytest.raises(VersionBroken, match="does not answer its golden request: X has 2 features"):
+    with pytest.raises(VersionBroken, match="does not respond to its golden request: X has 2 features"):
         LoadedVersion(version("7", pinned()), scorer, 0, None, {"golden_request": {}, "golden_answer": {}}).replay()
 
 

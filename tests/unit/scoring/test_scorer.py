@@ -14,7 +14,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from scoring.contract import ContractViolation
 from scoring.pyfunc import ScoringModel
-from scoring.scorer import Answering, ArtifactRefused, Scorer
+from scoring.scorer import ArtifactRefused, ResponseFormat, Scorer
+from scoring.tasks import MULTICLASS, REGRESSION
 from tests.unit.frames import ENCODER, alternating
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
@@ -38,7 +39,7 @@ CONTEXT = PythonModelContext({}, {})  # type: ignore[no-untyped-call]
 
 def model(*fields: str, threshold: float = 0.5) -> ScoringModel:
     ours = ScoringModel()
-    ours.scorer = Scorer(PIPELINE, ENCODER, Answering(fields, threshold))
+    ours.scorer = Scorer(PIPELINE, ENCODER, ResponseFormat(fields, threshold))
     return ours
 
 
@@ -118,7 +119,7 @@ def test_a_written_scorer_answers_as_before(tmp_path: Path) -> None:
     read = ScoringModel()
     read.load_context(PythonModelContext(artifacts, {}))  # type: ignore[no-untyped-call]
     assert read.answer(RECORDS) == ours.answer(RECORDS)
-    assert read.scorer.answering == ours.scorer.answering
+    assert read.scorer.response_format == ours.scorer.response_format
     assert read.scorer.encoder.encodings == ENCODER.encodings
     assert read.scorer.encoder.features == ENCODER.features
     assert {name: tuple(words) for name, words in read.scorer.encoder.vocabularies.items()} == ENCODER.vocabularies
@@ -141,8 +142,8 @@ def test_a_pipeline_with_a_type_that_is_not_trusted_is_never_loaded(tmp_path: Pa
 
 
 def test_an_answer_to_several_classes_names_the_most_probable_one() -> None:
-    answering = Answering(("label", "probability", "probabilities"), 0.5, "multiclass", ("oak", "elm", 7))
-    assert answering.answers(np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])) == [
+    answering = ResponseFormat(("label", "probability", "probabilities"), 0.5, MULTICLASS, ("oak", "elm", 7))
+    assert answering.responses(np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])) == [
         {"label": "elm", "probability": 0.5, "probability_oak": 0.2, "probability_elm": 0.5, "probability_7": 0.3},
         {"label": 7, "probability": 0.8, "probability_oak": 0.1, "probability_elm": 0.1, "probability_7": 0.8},
     ]
@@ -150,7 +151,7 @@ def test_an_answer_to_several_classes_names_the_most_probable_one() -> None:
 
 
 def test_an_answer_to_a_regression_is_its_value() -> None:
-    assert Answering(("value",), 0.5, "regression", ()).answers(np.array([1.5, -2.0])) == [
+    assert ResponseFormat(("value",), 0.5, REGRESSION, ()).responses(np.array([1.5, -2.0])) == [
         {"value": 1.5},
         {"value": -2.0},
     ]

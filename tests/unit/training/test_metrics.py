@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from scoring.tasks import BINARY, MULTICLASS, REGRESSION
 from training.evaluation.metrics import METRICS, evaluate, metrics_of
 
 LABELS = np.array([0, 0, 1, 1])
@@ -23,11 +24,11 @@ PROBABILITIES = np.array([0.1, 0.6, 0.4, 0.9])
     ],
 )
 def test_each_metric_is_what_its_definition_says(metric: str, expected: float) -> None:
-    assert evaluate("binary", LABELS, PROBABILITIES, 0.5)[metric] == pytest.approx(expected)
+    assert evaluate(BINARY, LABELS, PROBABILITIES, 0.5)[metric] == pytest.approx(expected)
 
 
 def test_the_threshold_moves_decisions_and_nothing_else() -> None:
-    low, high = evaluate("binary", LABELS, PROBABILITIES, 0.3), evaluate("binary", LABELS, PROBABILITIES, 0.95)
+    low, high = evaluate(BINARY, LABELS, PROBABILITIES, 0.3), evaluate(BINARY, LABELS, PROBABILITIES, 0.95)
     assert (low["recall"], high["recall"], high["precision"]) == (1, 0, 0)
     assert low["roc_auc"] == high["roc_auc"]
 
@@ -80,13 +81,13 @@ def test_each_metric_tells_its_own_mistakes(
 
 
 def test_the_threshold_itself_decides_for_the_label() -> None:
-    assert evaluate("binary", np.array([0, 1]), np.array([0.1, 0.5]), 0.5)["recall"] == 1
-    assert evaluate("binary", np.array([0, 1]), np.array([0.1, 0.5]), np.nextafter(0.5, 1))["recall"] == 0
+    assert evaluate(BINARY, np.array([0, 1]), np.array([0.1, 0.5]), 0.5)["recall"] == 1
+    assert evaluate(BINARY, np.array([0, 1]), np.array([0.1, 0.5]), np.nextafter(0.5, 1))["recall"] == 0
 
 
 def test_every_metric_is_a_plain_number_under_its_name() -> None:
-    found = evaluate("binary", LABELS, PROBABILITIES, 0.5)
-    assert list(found) == metrics_of("binary")
+    found = evaluate(BINARY, LABELS, PROBABILITIES, 0.5)
+    assert list(found) == metrics_of(BINARY)
     assert {type(value) for value in found.values()} == {float}
 
 
@@ -115,8 +116,8 @@ TOLD = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6], [0.5, 0.1, 0
     ],
 )
 def test_metrics_of_several_classes(metric: str, expected: float) -> None:
-    found = evaluate("multiclass", CLASSES, TOLD, 0.5)
-    assert list(found) == metrics_of("multiclass")
+    found = evaluate(MULTICLASS, CLASSES, TOLD, 0.5)
+    assert list(found) == metrics_of(MULTICLASS)
     assert found[metric] == pytest.approx(expected)
 
 
@@ -127,5 +128,5 @@ def test_a_class_without_rows_has_no_part_in_the_area() -> None:
 
 
 def test_metrics_of_numbers() -> None:
-    found = evaluate("regression", np.array([1.0, 2, 4]), np.array([1.0, 4, 3]), 0.5)
+    found = evaluate(REGRESSION, np.array([1.0, 2, 4]), np.array([1.0, 4, 3]), 0.5)
     assert found == pytest.approx({"mse": 5 / 3, "rmse": np.sqrt(5 / 3), "mae": 1, "r2": 1 - 5 / (14 / 3)})

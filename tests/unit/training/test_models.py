@@ -18,12 +18,13 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
 
 from lakehouse.arrays import Floats
-from scoring.estimators import dense_where_small
-from scoring.estimators.dense_where_small import DenseWhereSmall
-from scoring.scorer import FIELDS, PIPELINE, Answering, ArtifactRefused, Scorer, predict
+from scoring.estimators import dense_if_small
+from scoring.estimators.dense_if_small import DenseIfSmall
+from scoring.scorer import PIPELINE, ArtifactRefused, ResponseFormat, Scorer
+from scoring.tasks import BINARY
 from tests.unit.frames import ENCODER, frame
 from tests.unit.points import POINTS, rows_of
-from training.evaluation.metrics import METRICS, Task
+from training.evaluation.metrics import METRICS
 from training.frame.frame import TrainingFrame
 from training.models import FAMILIES, trees
 from training.models.family import DataFacts
@@ -34,13 +35,13 @@ from training.space.space import Choice, Dimension, Float, Int, Params
 
 ROWS = rows_of("binary")
 LINEAR = next(point for point in POINTS if point[0] == "logistic_regression")
-ABLE = [(family, params, task) for family, params in POINTS for task in sorted(FAMILIES[family].tasks)]
+ABLE = [(family, params, task) for family, params in POINTS for task in sorted(map(str, FAMILIES[family].tasks))]
 
 
 def scorer(family: str, params: Params, rows: TrainingFrame = ROWS) -> Scorer:
-    answering = Answering(FIELDS[rows.task], 0.5, rows.task, rows.classes)
+    response_format = ResponseFormat(rows.task.fields, 0.5, rows.task, rows.classes)
     pipeline = fit(Candidate(family, params), rows, 0)
-    return Scorer(pipeline, ENCODER, answering, takes=FAMILIES[family].takes)
+    return Scorer(pipeline, ENCODER, response_format, matrix_format=FAMILIES[family].matrix_format)
 
 
 def test_every_family_is_tried_here() -> None:
@@ -53,18 +54,18 @@ def test_every_family_is_tried_here() -> None:
 
 @pytest.mark.parametrize(("family", "params", "task"), ABLE)
 def test_a_family_learns_repeats_itself_and_survives_being_written(
-    tmp_path: Path, family: str, params: Params, task: Task
+    tmp_path: Path, family: str, params: Params, task: str
 ) -> None:
     rows = rows_of(task)
     first = scorer(family, params, rows)
-    said = first.predicted(rows.features)
+    said = first.predict(rows.features)
     assert is_better_than_guessing(said, rows) is (family != "dummy")
-    np.testing.assert_array_equal(scorer(family, params, rows).predicted(rows.features), said)
-    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).predicted(rows.features), said)
+    np.testing.assert_array_equal(scorer(family, params, rows).predict(rows.features), said)
+    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).predict(rows.features), said)
 
 
 def is_better_than_guessing(said: Floats, rows: TrainingFrame) -> bool:
-    metric, bar = ("r2", 0.4) if rows.task == "regression" else ("roc_auc", 0.75)
+    metric, bar = ("r2", 0.4) if not rows.task.predicts_classes else ("roc_auc", 0.75)
     return METRICS[metric].function(rows.y, said, 0.5) > bar
 
 
@@ -106,20 +107,20 @@ def test_what_a_library_cannot_learn_from_is_told_as_every_family_does() -> None
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("family", ["random_forest", "gradient_boosting"])
 def test_of_many_categories_trees_learn_means_and_of_few_the_categories(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, task: Task
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, task: str
 ) -> None:
     params, rows = dict(POINTS)[family], rows_of(task)
     places = set(rows.features["place_index"])
     assert set(first_column(scorer(family, params, rows), rows)) != places  # the amount
-    monkeypatch.setattr(trees, "ORDERED", 3)
+    monkeypatch.setattr(trees, "MOST_ORDERED", 3)
     monkeypatch.setattr(trees, "MOST_CATEGORIES", 3)
     by_mean = scorer(family, params, rows)
     means = set(first_column(by_mean, rows))
     assert len(means) == len(places)
     assert means.isdisjoint(places)
-    said = by_mean.predicted(rows.features)
+    said = by_mean.predict(rows.features)
     assert is_better_than_guessing(said, rows)
-    np.testing.assert_array_equal(Scorer.load(by_mean.save(tmp_path)).predicted(rows.features), said)
+    np.testing.assert_array_equal(Scorer.load(by_mean.save(tmp_path)).predict(rows.features), said)
 
 
 def first_column(fitted: Scorer, rows: TrainingFrame) -> Floats:
@@ -130,21 +131,21 @@ def first_column(fitted: Scorer, rows: TrainingFrame) -> Floats:
 
 def test_recency_changes_what_is_learned() -> None:
     family, params = LINEAR
-    weighted = scorer(family, {**params, "recency_half_life_days": 30}).predicted(ROWS.features)
-    assert not np.array_equal(weighted, scorer(family, params).predicted(ROWS.features))
+    weighted = scorer(family, {**params, "recency_half_life_days": 30}).predict(ROWS.features)
+    assert not np.array_equal(weighted, scorer(family, params).predict(ROWS.features))
 
 
 WEIGHS_CLASSES = [name for name, family in FAMILIES.items() if "class_weight" in family.space]
 
 
 def test_every_family_that_takes_weights_weighs_classes() -> None:
-    able = {name for name, family in FAMILIES.items() if family.searched and family.takes_weights}
-    assert {name for name in able if "binary" in FAMILIES[name].tasks} == set(WEIGHS_CLASSES)
+    able = {name for name, family in FAMILIES.items() if family.searched and family.accepts_weights}
+    assert {name for name in able if BINARY in FAMILIES[name].tasks} == set(WEIGHS_CLASSES)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 @pytest.mark.parametrize("family", WEIGHS_CLASSES)
-def test_balanced_classes_make_a_rare_one_more_probable(family: str, task: Task) -> None:
+def test_balanced_classes_make_a_rare_one_more_probable(family: str, task: str) -> None:
     rows = rows_of(task)
     rare = len(rows.classes) - 1
     rows = replace(rows, y=np.where((rows.y == rare) & (np.arange(len(rows)) % 3 > 0), 0, rows.y))
@@ -152,7 +153,7 @@ def test_balanced_classes_make_a_rare_one_more_probable(family: str, task: Task)
     def probable(class_weight: str | None) -> float:
         params = {**dict(POINTS)[family], "class_weight": class_weight}
         pipeline: Any = fit(Candidate(family, params), rows, 0)
-        return float(pipeline.predict_proba(rows.inputs(FAMILIES[family].takes))[:, rare].mean())
+        return float(pipeline.predict_proba(rows.inputs(FAMILIES[family].matrix_format))[:, rare].mean())
 
     assert probable("balanced") > 1.2 * probable(None)
 
@@ -162,17 +163,17 @@ def test_without_a_half_life_all_rows_weigh_the_same() -> None:
 
 
 def test_rows_stay_sparse_where_dense_ones_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(DenseWhereSmall().fit(ROWS.x).transform(ROWS.x), np.ndarray)
-    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
-    assert DenseWhereSmall().fit(ROWS.x).transform(ROWS.x) is ROWS.x
+    assert isinstance(DenseIfSmall().fit(ROWS.x).transform(ROWS.x), np.ndarray)
+    monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", 100)
+    assert DenseIfSmall().fit(ROWS.x).transform(ROWS.x) is ROWS.x
 
 
 def test_neighbours_among_sparse_rows_survive_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
+    monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", 100)
     ours = scorer("knn", next(params for family, params in POINTS if family == "knn"))
     assert sparse.issparse(ours.pipeline[-1]._fit_X)
     read = Scorer.load(ours.save(tmp_path))
-    assert np.array_equal(read.predicted(ROWS.features), ours.predicted(ROWS.features))
+    assert np.array_equal(read.predict(ROWS.features), ours.predict(ROWS.features))
 
 
 def test_a_file_with_types_of_no_family_is_refused(tmp_path: Path) -> None:
@@ -208,35 +209,35 @@ def test_a_weight_halves_with_every_half_life(half_life: int | None, weights: li
 @pytest.mark.parametrize("name", dict(POINTS))
 def test_a_family_says_rightly_whether_it_takes_weights(name: str) -> None:
     family, params = FAMILIES[name], dict(POINTS)[name]
-    task = min(family.tasks)
+    task = min(family.tasks, key=str)
     model = family.build(params, 0, DataFacts(task, 2, {})).named_steps["model"]
-    assert has_fit_parameter(model, "sample_weight") is family.takes_weights
-    assert ("recency_half_life_days" in family.space) is (family.takes_weights and family.searched)
+    assert has_fit_parameter(model, "sample_weight") is family.accepts_weights
+    assert ("recency_half_life_days" in family.space) is (family.accepts_weights and family.searched)
 
 
 @pytest.mark.parametrize(("family", "params", "task"), [able for able in ABLE if able[2] != "regression"])
-def test_a_family_gives_probabilities_that_sum_to_one(family: str, params: Params, task: Task) -> None:
+def test_a_family_gives_probabilities_that_sum_to_one(family: str, params: Params, task: str) -> None:
     rows = rows_of(task)
     pipeline: Any = fit(Candidate(family, params), rows, 0)
-    said = pipeline.predict_proba(rows.inputs(FAMILIES[family].takes))
+    said = pipeline.predict_proba(rows.inputs(FAMILIES[family].matrix_format))
     assert pipeline.classes_.tolist() == list(range(len(rows.classes)))
     np.testing.assert_allclose(said.sum(axis=1), 1)
     assert said.min() >= 0
 
 
 @pytest.mark.parametrize(
-    ("family", "params"), [each for each in POINTS if FAMILIES[each[0]].space and "binary" in FAMILIES[each[0]].tasks]
+    ("family", "params"), [each for each in POINTS if FAMILIES[each[0]].space and BINARY in FAMILIES[each[0]].tasks]
 )
 def test_a_feature_that_is_the_same_in_every_row_is_taken_and_says_nothing(family: str, params: Params) -> None:
     features = {**ROWS.features, "known": np.full(len(ROWS), 7.0)}
     rows = replace(ROWS, features=features, x=ENCODER.matrix(features).values)
-    said = predict(fit(Candidate(family, params), rows, 0), "binary", rows.inputs(FAMILIES[family].takes))
+    said = BINARY.predict(fit(Candidate(family, params), rows, 0), rows.inputs(FAMILIES[family].matrix_format))
     assert np.isfinite(said).all()
     assert roc_auc_score(rows.y, said) > 0.8
 
 
 @pytest.mark.parametrize(("family", "params", "task"), ABLE)
-def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params, task: Task) -> None:
+def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params, task: str) -> None:
     rows = rows_of(task, 40)
     before = rows.fingerprint()
     fit(Candidate(family, params), rows, 0)
@@ -247,16 +248,16 @@ def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params, task: 
 def test_the_limit_counts_the_bytes_of_single_precision(
     monkeypatch: pytest.MonkeyPatch, limit: int, dense_rows: bool
 ) -> None:
-    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", limit)
+    monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", limit)
     rows = sparse.csr_matrix(np.eye(3, 5))
-    assert isinstance(DenseWhereSmall().fit(rows).transform(rows), np.ndarray) is dense_rows
+    assert isinstance(DenseIfSmall().fit(rows).transform(rows), np.ndarray) is dense_rows
 
 
 def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 100)
+    monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", 100)
     few, many = sparse.csr_matrix(np.eye(2, 5)), sparse.csr_matrix(np.eye(50, 5))
-    assert sparse.issparse(DenseWhereSmall().fit(many).transform(few))
-    made_dense = DenseWhereSmall().fit(few).transform(many)
+    assert sparse.issparse(DenseIfSmall().fit(many).transform(few))
+    made_dense = DenseIfSmall().fit(few).transform(many)
     assert isinstance(made_dense, np.ndarray)
     assert made_dense.dtype == np.float32
     assert made_dense.tolist() == many.toarray().tolist()
@@ -265,9 +266,9 @@ def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: p
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_neighbours_are_the_same_among_dense_and_sparse_rows(monkeypatch: pytest.MonkeyPatch, distance: str) -> None:
     params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": distance, "numeric_shape": "as_is"}
-    among_dense = scorer("knn", params).predicted(ROWS.features)
-    monkeypatch.setattr(dense_where_small, "LIMIT_BYTES", 0)
-    np.testing.assert_array_equal(scorer("knn", params).predicted(ROWS.features), among_dense)
+    among_dense = scorer("knn", params).predict(ROWS.features)
+    monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", 0)
+    np.testing.assert_array_equal(scorer("knn", params).predict(ROWS.features), among_dense)
 
 
 @pytest.mark.parametrize(

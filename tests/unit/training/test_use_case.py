@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training.evaluation.threshold import ThresholdRule
-from training.stages.search import overridden
+from training.stages.search import apply_overrides
 from training.use_case.use_case import FOLDER, UseCaseRefused, load, load_all, with_search
 
 # A use case that says little, so that each line of it can be made wrong.
@@ -67,8 +67,8 @@ def test_every_use_case_of_the_project_can_be_searched_otherwise() -> None:
     ],
 )
 def test_an_option_that_cannot_be_is_told_with_the_nearest_word(said: dict[str, object], told: str) -> None:
-    with pytest.raises(UseCaseRefused, match="the options cannot be") as refused:
-        overridden(load("term_deposit"), said)
+    with pytest.raises(UseCaseRefused, match="invalid options") as refused:
+        apply_overrides(load("term_deposit"), said)
     assert told in str(refused.value)
     assert "python -m training.run --help" in str(refused.value)
     assert max(map(len, str(refused.value).splitlines())) < 200
@@ -130,7 +130,7 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
             "method: tpe\n  space: {logistic_regression: {recency_half_life_days: [-30]}}",
             "recency_half_life_days cannot be -30: it is one of None, 30",
         ),
-        ("by: time", "by: window", "a window is one fold: leave out folds, or say by: time"),
+        ("by: time", "by: window", "split by window has exactly one fold: remove `folds`, or use by: time"),
         ("method: tpe", "method: tpe\n  space: {knn: {weights: [even]}}", "'even': it is one of uniform, distance"),
         ("method: tpe", "method: tpe\n  space: {knn: {n_neighbors: {lo: 9}}}", "no such key. Did you mean 'low'?"),
         ("method: tpe", "method: tpe\n  trial_timeout_s: 3\n  executor: in_process", "need executor: processes"),
@@ -153,7 +153,7 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ),
         ("margin: 0.005", "margin: -0.1", "promotion.margin"),
         ("margin: 0.005", "margin: .nan", "promotion.margin"),
-        ("fields: [label, probability]", "fields: [label, odds]", "no field of an answer to binary 'odds'"),
+        ("fields: [label, probability]", "fields: [label, odds]", "no field of a binary response 'odds'"),
         ("fields: [label, probability]", "fields: []", "serving.fields"),
         ("client_features}", "client_features, exclude: age}", "features.0.exclude: Input should be a valid tuple"),
         ("client_features}", "client_features, lookback_days: 0}", "features.0.lookback_days"),
@@ -174,9 +174,9 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ("families: [logistic_regression, knn]", "families: []", "search.families"),
         ("endpoint: term-deposit", "endpoint: 'term deposit'", "serving.endpoint"),
         ("task: binary", "task: ranking", "task: Input should be 'binary'"),
-        ("name: term_deposit", "name: churn", "name is 'churn', the file's is 'term_deposit'"),
+        ("name: term_deposit", "name: churn", "name is 'churn', but the file is named 'term_deposit'"),
         ("  - {table: gold.client_features}", "  - {table: a.b}\n  - {table: a.b}", "name a table twice"),
-        ("name: term_deposit", "name: [", "no YAML"),
+        ("name: term_deposit", "name: [", "not YAML"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path: Path, right: str, wrong: str, told: str) -> None:
@@ -242,7 +242,7 @@ def test_a_value_of_the_wrong_form_is_told_with_its_path(tmp_path: Path, right: 
 @pytest.mark.parametrize("content", ["- a list", "a text", "42", "name: term_deposit\n\0"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "term_deposit.yml").write_text(content, encoding="utf-8")
-    with pytest.raises(UseCaseRefused, match=r"term_deposit\.yml is no valid use case"):
+    with pytest.raises(UseCaseRefused, match=r"term_deposit\.yml is not a valid use case"):
         load("term_deposit", tmp_path)
 
 
@@ -262,7 +262,7 @@ def test_a_threshold_that_is_tuned_after_the_search_is_none_to_search_by(tmp_pat
     (tmp_path / "term_deposit.yml").write_text(tuned, encoding="utf-8")
     use_case = load("term_deposit", tmp_path)
     assert isinstance(use_case.serving.threshold, ThresholdRule)
-    assert use_case.answering.threshold == 0.5
+    assert use_case.response_format.threshold == 0.5
     by_f1 = tuned.replace("metric: roc_auc\n", "metric: f1\n")
     (tmp_path / "term_deposit.yml").write_text(by_f1, encoding="utf-8")
     with pytest.raises(UseCaseRefused, match=r"search\.metric f1 compares decisions"):
@@ -276,5 +276,5 @@ def test_only_binary_labels_have_a_threshold_and_are_calibrated(tmp_path: Path) 
         .replace("threshold: 0.2", "calibration: auto"),
         encoding="utf-8",
     )
-    with pytest.raises(UseCaseRefused, match="calibration are of binary labels, and this task is multiclass"):
+    with pytest.raises(UseCaseRefused, match="calibration need binary labels, but the task is multiclass"):
         load("term_deposit", tmp_path)

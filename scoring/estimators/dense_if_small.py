@@ -1,4 +1,4 @@
-"""Dense rows for learners that are much faster on them, as long as they are few."""
+"""Dense rows for learners that are much faster on them, within a memory limit."""
 
 from typing import Any, Self
 
@@ -11,11 +11,11 @@ LIMIT_BYTES = 256 * 2**20
 LARGEST = float(np.finfo(np.float32).max)
 
 
-class DenseWhereSmall(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Turns sparse rows into dense ones if the training matrix is at most 256 MiB dense, and else leaves them.
+class DenseIfSmall(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Converts sparse rows to dense ones if the dense training matrix takes at most 256 MiB.
 
-    What is decided at fit holds at prediction. Distances over 45 dense columns are 15 times as fast as over sparse
-    ones (38,000 rows); over 11,000 columns they would not fit into memory.
+    Fitting decides, and prediction follows. Distances over 45 dense columns are 15 times as fast as over sparse ones
+    (38,000 rows). A dense matrix of 11,000 columns would not fit into memory.
     """
 
     def fit(self, x: sparse.csr_matrix, y: object = None) -> Self:
@@ -26,7 +26,7 @@ class DenseWhereSmall(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def transform(self, x: sparse.csr_matrix) -> sparse.csr_matrix | npt.NDArray[np.float32]:
         if not self.dense_:
             return x
-        # Single precision halves both the memory and the time of a distance.
+        # Single precision halves the memory and the time of a distance.
         return x.toarray().clip(-LARGEST, LARGEST).astype(np.float32)
 
     def __sklearn_tags__(self) -> Any:
