@@ -1,1 +1,1 @@
-"""German customers: simulated people in real places, whose planted effects a pipeline can be held to."""
+"""German customers: simulated people in real places, with planted effects that a pipeline must recover."""

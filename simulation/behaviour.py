@@ -1,4 +1,4 @@
-"""What customers do, quarter by quarter, under the planted effects: the truth, before anything lands."""
+"""Orders and contacts of customers by quarter under the planted effects, before any data errors."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from simulation import effects
 from simulation.people import SIGN_UPS, People
 from simulation.places import Places
 
-# The last one ends the data.
+# The last date ends the data.
 QUARTERS = np.arange("2023-01", "2025-02", 3, dtype="datetime64[M]").astype("datetime64[s]")
 SERVICE, COMPLAINT = 0, 1
 CONTACT_KINDS = ("service", "complaint")
@@ -21,9 +21,9 @@ class CustomerEvents:
     """Orders or contacts; every array is (events,).
 
     Attributes:
-        person: place in the shard.
-        at: when.
-        value: amount in EUR of an order, place in CONTACT_KINDS of a contact.
+        person: index in the shard.
+        at: time of the event.
+        value: amount of an order in EUR; index in CONTACT_KINDS of a contact.
     """
 
     person: Integers
@@ -40,7 +40,7 @@ class Behaviour:
 
 
 def behave(random: np.random.Generator, people: People, places: Places) -> Behaviour:
-    """Simulate every quarter, each from the one before."""
+    """Simulate every quarter from the previous one."""
     draws = effects.place_draws(len(places))
     last_orders = np.zeros(len(people), dtype=np.int64)
     complained = np.zeros(len(people), dtype=bool)
@@ -51,12 +51,12 @@ def behave(random: np.random.Generator, people: People, places: Places) -> Behav
         churn = effects.CHURN.of(cohort, state, draws["churn"][home])
         churn += effects.CHURN_PER_LOG_ORDERS * np.log1p(last_orders) + effects.CHURN_AFTER_COMPLAINT * complained
         active = _active(random, people, last_orders, churn, (before, begin))
-        many = effects.ORDERS.of(cohort, state, draws["orders"][home])
-        many += effects.ORDERS_PER_PERSON_SPREAD * people.loyalty
-        last_orders = np.where(active, 1 + random.poisson(np.exp(many)), 0)
+        log_orders = effects.ORDERS.of(cohort, state, draws["orders"][home])
+        log_orders += effects.ORDERS_PER_PERSON_SPREAD * people.loyalty
+        last_orders = np.where(active, 1 + random.poisson(np.exp(log_orders)), 0)
         person = np.repeat(np.arange(len(people)), last_orders)
-        much = effects.AMOUNT.of(cohort, state, draws["amount"][home])[person]
-        amount = np.exp(much + effects.AMOUNT_SPREAD * random.standard_normal(len(person)))
+        log_amount = effects.AMOUNT.of(cohort, state, draws["amount"][home])[person]
+        amount = np.exp(log_amount + effects.AMOUNT_SPREAD * random.standard_normal(len(person)))
         orders.append(CustomerEvents(person, _within(random, begin, end, len(person)), amount.round(2)))
         complained = active & (random.random(len(people)) < effects.COMPLAINT_RATE)
         contacts.append(_contacts(random, complained, people.signed_up_at < begin, begin, end))
@@ -70,7 +70,7 @@ def _active(
     churn: Floats,
     quarter_before: tuple[np.datetime64, np.datetime64],
 ) -> npt.NDArray[np.bool_]:
-    """Who orders in a quarter: all who signed up in the one before, who does not churn, and a few who come back."""
+    """Customers who order in a quarter: new ones of the previous quarter, those who stay, and a few who return."""
     begin, end = quarter_before
     chance = random.random(len(people))
     stays = chance >= 1 / (1 + np.exp(-churn))
@@ -82,13 +82,12 @@ def _active(
 def _contacts(
     random: np.random.Generator,
     complained: npt.NDArray[np.bool_],
-    there: npt.NDArray[np.bool_],
+    signed_up: npt.NDArray[np.bool_],
     begin: np.datetime64,
     end: np.datetime64,
 ) -> CustomerEvents:
-    service = np.repeat(
-        np.arange(len(there)), np.where(there, random.poisson(effects.SERVICE_CONTACTS, len(there)), 0)
-    )
+    count = len(signed_up)
+    service = np.repeat(np.arange(count), np.where(signed_up, random.poisson(effects.SERVICE_CONTACTS, count), 0))
     person = np.concatenate([service, np.flatnonzero(complained)])
     kind = np.concatenate([np.full(len(service), SERVICE), np.full(int(complained.sum()), COMPLAINT)])
     return CustomerEvents(person, _within(random, begin, end, len(person)), kind.astype(np.float64))

@@ -1,4 +1,4 @@
-"""What lands of the truth: late, twice, misspelt, impossible or not at all. Every rate stands here once."""
+"""Data errors of landing records: late, duplicated, misspelt, impossible or missing. All rates are declared here."""
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ CONTACTS = pa.schema(
 
 
 def spellings(state: str, short: str) -> tuple[str, ...]:
-    """How people write a state, the official way first.
+    """Spellings of a state, the official one first.
 
     >>> spellings("Thüringen", "TH")
     ('Thüringen', 'THÜRINGEN', 'thüringen', 'Thueringen', ' Thüringen ', 'TH')
@@ -57,7 +57,7 @@ _SPELLINGS = np.asarray([spellings(state, short) for state, short in zip(STATES,
 
 
 def customers(random: np.random.Generator, people: People, places: Places) -> pa.Table:
-    """One record for each sign-up and each move, some of them twice."""
+    """One record for each sign-up and each move, some of them duplicated."""
     moved = np.flatnonzero(~np.isnat(people.moved_at))
     person = np.concatenate([np.arange(len(people)), moved])
     home = np.concatenate([people.home, people.new_home[moved]])
@@ -87,7 +87,7 @@ def customers(random: np.random.Generator, people: People, places: Places) -> pa
 
 
 def orders(random: np.random.Generator, people: People, behaviour: Behaviour, first_id: int) -> pa.Table:
-    """Every order, numbered from `first_id`; some late, twice, before the sign-up, or of an amount that cannot be."""
+    """Every order, numbered from `first_id`; some late, duplicated, before the sign-up, or with a wrong amount."""
     events = behaviour.orders
     early = random.random(len(events.at)) < ORDER_BEFORE_SIGN_UP
     days_before = random.integers(1, 60, len(events.at)).astype("timedelta64[D]")
@@ -98,7 +98,7 @@ def orders(random: np.random.Generator, people: People, behaviour: Behaviour, fi
         pa.array(people.ids[events.person]),
         pa.array(at),
         _with_gaps(random, amount, AMOUNT_MISSING),
-        # A record of an order before the sign-up came when the order should have.
+        # An order dated before the sign-up arrives as if its date were correct.
         pa.array(_arrival(random, events)),
     ]
     landed = _landed(ORDERS, columns)

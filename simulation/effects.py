@@ -1,4 +1,4 @@
-"""The planted effects, each on the scale it acts on. A test holds `docs/german_customers.md` to them."""
+"""The planted effects, each on its own scale. A test compares `docs/german_customers.md` with them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from lakehouse.arrays import Floats
 
-# The index of a cohort is that of the bound an age has not reached yet.
+# A cohort has the index of the first bound above the age.
 COHORT_BOUNDS = (18, 50, 65)
 COHORTS = ("below 18", "18 to 49", "50 to 64", "65 and more")
 
@@ -33,13 +33,13 @@ STATES = (
 
 @dataclass(frozen=True)
 class Effects:
-    """What moves one quantity: a sum of these terms.
+    """Effects on one quantity, which is the sum of these terms.
 
     Attributes:
-        intercept: for an effect of zero everywhere.
-        cohort: by age cohort, in the order of COHORTS.
-        state: by state, in the order of STATES.
-        place_spread: standard deviation of the normal that each Kommune's own effect is drawn from.
+        intercept: value without any other effect.
+        cohort: effect of each age cohort, in the order of COHORTS.
+        state: effect of each state, in the order of STATES.
+        place_spread: standard deviation of the normally distributed effect of each Kommune.
     """
 
     intercept: float
@@ -48,7 +48,7 @@ class Effects:
     place_spread: float
 
     def of(self, cohort: npt.NDArray[np.int64], state: npt.NDArray[np.int64], place: Floats) -> Floats:
-        """The sum for customers, given each one's cohort, state and standard-normal draw of its Kommune."""
+        """The sum for each customer, from cohort, state and the standard-normal draw of the Kommune."""
         terms = self.intercept + np.asarray(self.cohort)[cohort] + np.asarray(self.state)[state]
         return np.asarray(terms + self.place_spread * place, dtype=np.float64)
 
@@ -63,14 +63,14 @@ CHURN = Effects(
 CHURN_PER_LOG_ORDERS = -0.6  # for each unit of log(1 + orders of the last quarter)
 CHURN_AFTER_COMPLAINT = 1.0  # a complaint in the last quarter
 
-# Log of the orders that an active customer places in a quarter beyond the first.
+# Log of the mean number of orders of an active customer in a quarter, beyond the first order.
 ORDERS = Effects(
     intercept=0.1,
     cohort=(-0.3, 0.2, 0.0, -0.2),
     state=(0.1, 0.1, 0.2, -0.1, 0.0, 0.2, 0.1, -0.1, 0.0, 0.0, 0.0, 0.0, -0.1, -0.1, 0.0, -0.1),
     place_spread=0.2,
 )
-ORDERS_PER_PERSON_SPREAD = 0.4  # how customers of one kind differ, for all their time
+ORDERS_PER_PERSON_SPREAD = 0.4  # permanent difference between customers with equal effects
 
 # Log of the amount of one order, in EUR.
 AMOUNT = Effects(
@@ -79,19 +79,19 @@ AMOUNT = Effects(
     state=(0.2, 0.2, 0.1, -0.2, 0.0, 0.3, 0.2, -0.2, 0.0, 0.0, 0.0, -0.1, -0.2, -0.2, 0.0, -0.2),
     place_spread=0.25,
 )
-AMOUNT_SPREAD = 0.5  # from one order to the next
+AMOUNT_SPREAD = 0.5  # between orders of one customer
 
-RETURN_RATE = 0.2  # a customer without orders in the last quarter orders in this one
-COMPLAINT_RATE = 0.08  # an active customer complains in a quarter
-SERVICE_CONTACTS = 0.3  # other contacts of a customer in a quarter, on average
+RETURN_RATE = 0.2  # probability that a customer without orders in the last quarter orders in this one
+COMPLAINT_RATE = 0.08  # probability that an active customer complains in a quarter
+SERVICE_CONTACTS = 0.3  # mean number of other contacts of a customer in a quarter
 
 
 def cohort_of(age: Floats) -> npt.NDArray[np.int64]:
-    """The place in COHORTS of ages in years."""
+    """Index in COHORTS of ages in years."""
     return np.searchsorted(np.asarray(COHORT_BOUNDS), age, side="right")
 
 
 def place_draws(places: int) -> dict[str, Floats]:
-    """The standard-normal draw of every Kommune for each quantity: the same in every sample."""
+    """Standard-normal draws of every Kommune for each quantity, equal in every sample."""
     draws = np.random.default_rng(11_870).standard_normal((3, places))
     return dict(zip(("churn", "orders", "amount"), draws, strict=True))

@@ -1,4 +1,4 @@
-"""Who the customers are: the truth, before anything lands."""
+"""Customers: birth, home, sign-up and moves, before any data errors."""
 
 from dataclasses import dataclass
 
@@ -21,9 +21,9 @@ class People:
 
     Attributes:
         birth: day of birth.
-        home: place of the first Kommune in `Places`, and `new_home` that after `moved_at`.
-        moved_at: NaT for who never moved after the sign-up.
-        loyalty: standard-normal draw of how much a person orders.
+        home: index of the first Kommune in `Places`; `new_home` is the index after `moved_at`.
+        moved_at: NaT for customers who never move after the sign-up.
+        loyalty: standard-normal draw that raises or lowers the number of orders.
     """
 
     ids: Integers
@@ -39,7 +39,7 @@ class People:
         return len(self.ids)
 
     def home_at(self, time: np.datetime64) -> Integers:
-        """Where each one lives at a time."""
+        """Index of each customer's Kommune at a time."""
         return np.where(self.moved_at <= time, self.new_home, self.home)
 
     def age_at(self, time: np.datetime64) -> Floats:

@@ -1,4 +1,4 @@
-"""The Kommunen that customers live in, each in proportion to its population."""
+"""Kommunen of the customers, drawn in proportion to their population."""
 
 import csv
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Places:
     """Every Kommune of the landing file, in its order.
 
     Attributes:
-        codes: the landing file's own key of each.
-        states: the place in STATES of each.
-        share: cumulated share of the population, ascending to 1.
+        codes: key of each Kommune in the landing file.
+        states: index of each Kommune's state in STATES.
+        share: cumulative share of the population, ascending to 1.
     """
 
     codes: npt.NDArray[np.str_]
@@ -29,7 +29,7 @@ class Places:
         return len(self.codes)
 
     def draw(self, random: np.random.Generator, size: int) -> Integers:
-        """Where `size` people live."""
+        """Draw the Kommunen of `size` people, as indices."""
         return np.searchsorted(self.share, random.random(size), side="right").clip(max=len(self) - 1)
 
     @classmethod
@@ -38,7 +38,7 @@ class Places:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter=";"))
         population = np.asarray([int(row["population"]) or 100 for row in rows], dtype=np.float64)
-        number = {state: place for place, state in enumerate(STATES)}
+        number = {state: index for index, state in enumerate(STATES)}
         return cls(
             np.asarray([row["kommune"] for row in rows]),
             np.asarray([number[row["state"]] for row in rows]),

@@ -1,4 +1,4 @@
-"""`python -m simulation.run --customers N --output FOLDER`: deliveries of Parquet files as they would land."""
+"""`python -m simulation.run --customers N --output FOLDER`: write simulated deliveries of Parquet files."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from simulation.behaviour import behave
 from simulation.people import People
 from simulation.places import Places
 
-SHARD = 50_000  # customers simulated at a time: what bounds the memory
+SHARD = 50_000  # customers simulated at a time, which bounds memory
 KOMMUNEN = PROJECT / "dbt_project" / "landing" / "german_customers" / "kommunen.csv"
 TABLES = ("customers", "orders", "contacts")
 SAMPLE = "sample.json"
@@ -31,20 +31,20 @@ class OutputTaken(LakehouseError):
     """The folder holds deliveries of another sample."""
 
     @classmethod
-    def by(cls, folder: Path, there: str, asked: str) -> "OutputTaken":
+    def by(cls, folder: Path, existing: str, requested: str) -> "OutputTaken":
         return cls(
-            f"{folder} holds deliveries of the sample {there}, and not of {asked}",
-            hint="Name another --output, or delete the folder.",
+            f"{folder} holds deliveries of the sample {existing} instead of {requested}",
+            hint="Choose another --output, or delete the folder.",
         )
 
     @classmethod
     def at(cls, file: Path) -> "OutputTaken":
-        return cls(f"{file} is there already", hint="Deliver another time range, or delete the folder.")
+        return cls(f"{file} already exists", hint="Deliver another time range, or delete the folder.")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What decides every value: the same sample always simulates the same rows."""
+    """Size and seed of a simulation; equal samples have equal rows."""
 
     customers: int
     seed: int
@@ -64,14 +64,14 @@ class Sample:
 
 
 def deliver(sample: Sample, folder: Path, begin: datetime, end: datetime) -> dict[str, int]:
-    """Write the rows that became known in [begin, end), one file a shard and table; the rows of each table.
+    """Write the rows that became known in [begin, end), one file per shard and table; return the rows of each table.
 
-    A file appears whole or not at all. Rows are in order of arrival within a file.
+    A file appears complete or not at all. Its rows are in order of arrival.
 
     Raises:
-        OutputTaken: the folder holds this delivery, or another sample's.
+        OutputTaken: the folder holds this delivery, or deliveries of another sample.
     """
-    _claim(folder, sample)
+    _reserve(folder, sample)
     counts = dict.fromkeys(TABLES, 0)
     for shard, tables in enumerate(sample.shards(Places.read(KOMMUNEN))):
         for name, rows in tables.items():
@@ -83,12 +83,12 @@ def deliver(sample: Sample, folder: Path, begin: datetime, end: datetime) -> dic
     return counts
 
 
-def _claim(folder: Path, sample: Sample) -> None:
+def _reserve(folder: Path, sample: Sample) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    mark, asked = folder / SAMPLE, json.dumps(asdict(sample))
-    if mark.exists() and mark.read_text(encoding="utf-8") != asked:
-        raise OutputTaken.by(folder, mark.read_text(encoding="utf-8"), asked)
-    mark.write_text(asked, encoding="utf-8")
+    file, requested = folder / SAMPLE, json.dumps(asdict(sample))
+    if file.exists() and file.read_text(encoding="utf-8") != requested:
+        raise OutputTaken.by(folder, file.read_text(encoding="utf-8"), requested)
+    file.write_text(requested, encoding="utf-8")
     if not (folder / KOMMUNEN.name).exists():
         shutil.copy(KOMMUNEN, folder)
 
@@ -109,7 +109,7 @@ def _write(rows: pa.Table, file: Path) -> None:
 @click.option("--from", "begin", type=click.DateTime(), default="2021-01-01", show_default=True)
 @click.option("--until", "end", type=click.DateTime(), default="2025-02-01", show_default=True)
 def main(customers: int, seed: int, output: Path, begin: datetime, end: datetime) -> None:
-    """Simulate German customers, and deliver what became known from one day until before another (UTC)."""
+    """Simulate German customers, and write the records that became known from --from until before --until (UTC)."""
     console.stage(f"Simulating {customers:,} customers")
     counts = deliver(Sample(customers, seed), output, begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
     for table, rows in counts.items():

@@ -1,4 +1,4 @@
-"""Regressions with intervals, for what data was made of."""
+"""Regressions with confidence intervals, to compare with planted effects."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,25 +22,25 @@ _SLOPES: Mapping[Kind, Callable[[Floats], Floats]] = {
 
 @dataclass(frozen=True)
 class Estimates:
-    """Coefficients, and the bounds of each at the confidence that was asked for."""
+    """Confidence bounds of each coefficient."""
 
     low: Floats
     high: Floats
 
-    def hold(self, true: npt.ArrayLike) -> list[bool]:
-        """Of each coefficient, whether the true one is within its bounds."""
+    def contain(self, true: npt.ArrayLike) -> list[bool]:
+        """True for each coefficient whose true value is within its bounds."""
         return ((self.low <= true) & (true <= self.high)).tolist()  # type: ignore[no-any-return, operator]
 
 
 def estimates(kind: Kind, x: Floats, y: Floats, confidence: float = 0.999) -> Estimates:
-    """A linear, Poisson or logistic regression by Newton's method; its bounds also hold where counts spread more."""
-    found = np.zeros(x.shape[1])
+    """A linear, Poisson or logistic regression by Newton's method, with bounds that allow for overdispersion."""
+    coefficients = np.zeros(x.shape[1])
     for _ in range(25):
-        mean = _MEANS[kind](x @ found)
+        mean = _MEANS[kind](x @ coefficients)
         inverse = np.linalg.inv(x.T @ (x * _SLOPES[kind](mean)[:, None]))
         step = inverse @ x.T @ (y - mean)
-        found = found + step
+        coefficients = coefficients + step
     assert abs(step).max() < 1e-9
     scores = x * (y - mean)[:, None]
     half = stats.norm.ppf((1 + confidence) / 2) * np.sqrt(np.diag(inverse @ scores.T @ scores @ inverse))
-    return Estimates(found - half, found + half)
+    return Estimates(coefficients - half, coefficients + half)

@@ -1,4 +1,4 @@
-"""The simulation: the same sample twice, whole deliveries, the dirt and the planted effects at their true sizes."""
+"""The simulation: reproducible samples, deliveries, rates of data errors, and the sizes of planted effects."""
 
 import re
 from datetime import UTC, datetime
@@ -28,14 +28,14 @@ def landed(folder: Path, table: str) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
+def one_delivery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("one_delivery")
     deliver(SMALL, folder, BEGIN, END)
     return folder
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_sample_in_the_project_is_what_the_simulation_makes(table: str, tmp_path: Path) -> None:
+def test_the_landing_files_of_the_project_are_the_output_of_the_simulation(table: str, tmp_path: Path) -> None:
     project = KOMMUNEN.parent
     deliver(Sample(2_000, 1), tmp_path, BEGIN, END)
     assert landed(project, table).equals(landed(tmp_path, table))
@@ -43,24 +43,24 @@ def test_the_sample_in_the_project_is_what_the_simulation_makes(table: str, tmp_
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_two_deliveries_are_the_whole(table: str, whole: Path, tmp_path: Path) -> None:
+def test_two_deliveries_have_the_rows_of_one(table: str, one_delivery: Path, tmp_path: Path) -> None:
     deliver(SMALL, tmp_path, BEGIN, CUT)
     deliver(SMALL, tmp_path, CUT, END)
-    rows, expected = landed(tmp_path, table), landed(whole, table)
+    rows, expected = landed(tmp_path, table), landed(one_delivery, table)
     assert rows.equals(expected)
     assert rows.num_rows > 0
 
 
-def test_a_delivery_is_made_once_and_samples_do_not_mix(whole: Path) -> None:
-    before = landed(whole, "orders")
-    with pytest.raises(OutputTaken, match="is there already"):
-        deliver(SMALL, whole, BEGIN, END)
+def test_an_existing_delivery_or_another_sample_is_refused(one_delivery: Path) -> None:
+    before = landed(one_delivery, "orders")
+    with pytest.raises(OutputTaken, match="already exists"):
+        deliver(SMALL, one_delivery, BEGIN, END)
     with pytest.raises(OutputTaken, match="holds deliveries of the sample"):
-        deliver(Sample(1_000, 2), whole, END, datetime(2026, 1, 1, tzinfo=UTC))
-    assert landed(whole, "orders").equals(before)
+        deliver(Sample(1_000, 2), one_delivery, END, datetime(2026, 1, 1, tzinfo=UTC))
+    assert landed(one_delivery, "orders").equals(before)
 
 
-def test_a_larger_sample_has_more_shards_and_no_larger_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_larger_sample_has_more_shards_of_the_same_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulation.run.SHARD", 100)
     shards = list(Sample(250, 1).shards(Places.read(KOMMUNEN)))
     assert [len(set(shard["customers"]["customer_id"].to_pylist())) for shard in shards] == [100, 100, 50]
@@ -68,7 +68,7 @@ def test_a_larger_sample_has_more_shards_and_no_larger_ones(monkeypatch: pytest.
     assert len(ids) == len(set(ids))
 
 
-def test_the_dirt_has_its_rates() -> None:
+def test_data_errors_have_their_declared_rates() -> None:
     places, random = Places.read(KOMMUNEN), np.random.default_rng(7)
     people = People.draw(random, 1, 20_000, places)
     customers = dirt.customers(random, people, places)
@@ -91,14 +91,14 @@ def test_the_dirt_has_its_rates() -> None:
 
 
 def in_quarters(events: CustomerEvents, people: int) -> npt.NDArray[np.int64]:
-    """How many of the events each person has in each quarter."""
+    """(people, quarters) number of events."""
     counts = np.zeros((people, len(QUARTERS)), dtype=np.int64)
     np.add.at(counts, (events.person, np.searchsorted(QUARTERS, events.at, side="right") - 1), 1)
     return counts
 
 
 def test_a_regression_on_the_truth_recovers_the_planted_churn() -> None:
-    """Who was active in one quarter and is not in the next, explained by what churn was made of."""
+    """Regress inactivity after an active quarter on the terms of churn."""
     places, random = Places.read(KOMMUNEN), np.random.default_rng(3)
     people = People.draw(random, 1, 120_000, places)
     behaviour = behave(random, people, places)
@@ -123,8 +123,8 @@ def test_a_regression_on_the_truth_recovers_the_planted_churn() -> None:
     assert fitted.coef_[0] == pytest.approx(expected, abs=0.08)
 
 
-def test_regressions_on_the_truth_recover_what_orders_and_amounts_are_made_of() -> None:
-    """Each effect within its interval of 99.9 %, and no interval so wide that it says nothing."""
+def test_regressions_on_the_truth_recover_the_planted_effects_on_orders_and_amounts() -> None:
+    """Each effect is within its 99.9 % interval, and every interval is narrow."""
     places, random = Places.read(KOMMUNEN), np.random.default_rng(5)
     people = People.draw(random, 1, 60_000, places)
     orders = behave(random, people, places).orders
@@ -139,7 +139,7 @@ def test_regressions_on_the_truth_recover_what_orders_and_amounts_are_made_of() 
     many_x, many, much_x, much = [], [], [], []
     for number in range(1, 7):
         begin = QUARTERS[number]
-        # All of them order in the quarter after they signed up: nobody who orders less has left.
+        # Every new customer orders in the quarter after the sign-up, so churn does not select them.
         new = np.flatnonzero((people.signed_up_at >= QUARTERS[number - 1]) & (people.signed_up_at < begin))
         many_x.append(explained(new, begin, "ORDERS"))
         many.append(counts[new, number] - 1)
@@ -148,18 +148,18 @@ def test_regressions_on_the_truth_recover_what_orders_and_amounts_are_made_of() 
         much.append(np.log(orders.value[inside]))
     for kind, of, x, y in (("counts", effects.ORDERS, many_x, many), ("numbers", effects.AMOUNT, much_x, much)):
         found = estimates(kind, np.concatenate(x), np.concatenate(y).astype(np.float64))  # type: ignore[arg-type]
-        # What customers differ by for good raises the mean of their orders.
+        # Permanent differences between customers raise the mean number of orders.
         spread = effects.ORDERS_PER_PERSON_SPREAD**2 / 2 if of is effects.ORDERS else 0
         first, second, base, last = of.cohort
         true = [of.intercept + base + spread, first - base, second - base, last - base, 1, of.place_spread]
-        assert found.hold(true) == [True] * 6, (kind, found, true)
+        assert found.contain(true) == [True] * 6, (kind, found, true)
         widths = (found.high - found.low)[[1, 2, 3, 5]]
         assert widths.max() < 0.3
 
 
-def test_the_page_tells_every_effect_at_its_true_size() -> None:
+def test_the_page_lists_every_effect_with_its_true_size() -> None:
     page = (PROJECT / "docs" / "german_customers.md").read_text(encoding="utf-8")
-    told = {
+    listed = {
         cells[0]: [float(cell) for cell in cells[1:]]
         for line in page.splitlines()
         if (cells := [cell.strip() for cell in line.strip("|").split("|")])
@@ -167,11 +167,11 @@ def test_the_page_tells_every_effect_at_its_true_size() -> None:
         and all(re.fullmatch(r"-?\d+(\.\d+)?", cell) for cell in cells[1:])
     }
     quantities = (effects.CHURN, effects.ORDERS, effects.AMOUNT)
-    true = {"for an effect of zero everywhere": [of.intercept for of in quantities]}
+    true = {"intercept (all effects zero)": [of.intercept for of in quantities]}
     true |= {name: [of.cohort[i] for of in quantities] for i, name in enumerate(effects.COHORTS)}
     true |= {name: [of.state[i] for of in quantities] for i, name in enumerate(effects.STATES)}
     true |= {"spread of the Kommunen": [of.place_spread for of in quantities]}
-    assert told == true
+    assert listed == true
     for name in ("CHURN_PER_LOG_ORDERS", "CHURN_AFTER_COMPLAINT", "ORDERS_PER_PERSON_SPREAD", "AMOUNT_SPREAD"):
         assert f"`{name}` {getattr(effects, name):g}" in page
     for name in ("RETURN_RATE", "COMPLAINT_RATE", "SERVICE_CONTACTS"):
