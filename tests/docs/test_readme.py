@@ -1,5 +1,6 @@
-"""The README names every command and option, the fixed places and the variables; nothing it names is gone."""
+"""The README names every command, option, make target and environment variable."""
 
+import inspect
 import re
 
 import click
@@ -40,19 +41,20 @@ def test_every_target_of_make_is_in_the_readme() -> None:
 
 def test_every_variable_is_in_the_readme() -> None:
     profiles = (PROJECT / "profiles.yml").read_text(encoding="utf-8")
-    read = set(re.findall(r'environment\.get\(\s*"([A-Z_]+)"', settings.__loader__.get_source(settings.__name__)))  # type: ignore[union-attr]
-    read |= set(re.findall(r"env_var\('([A-Z_]+)'", profiles))
-    assert len(read) > 5
-    assert [name for name in sorted(read) if f"`{name}`" not in README] == []
+    source = inspect.getsource(settings)
+    variables = set(re.findall(r'environment\.get\(\s*"([A-Z_]+)"', source))
+    variables |= set(re.findall(r"env_var\('([A-Z_]+)'", profiles))
+    assert len(variables) > 5
+    assert [name for name in sorted(variables) if f"`{name}`" not in README] == []
 
 
-def test_the_commands_of_the_demo_are_the_ones_it_shows() -> None:
-    ran = re.findall(r"\$\(call show,([^)]*)\)", MAKEFILE)
+def test_the_readme_shows_the_commands_of_the_demo() -> None:
+    executed = re.findall(r"\$\(call show,([^)]*)\)", MAKEFILE)
     shown = re.findall(r"^\$ (.*)$", README, re.MULTILINE)
-    assert shown == ran
+    assert shown == executed
 
 
-def test_the_two_commands_stand_near_the_top() -> None:
+def test_the_two_main_commands_are_near_the_top() -> None:
     top = "\n".join(README.splitlines()[:25])
     assert "make demo" in top
     assert "make test" in top
