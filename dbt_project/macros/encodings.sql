@@ -76,9 +76,10 @@
   {%- for encoding in encodings -%}
     {%- set kind = encoding['as'] -%}
     {%- if 'encode_' ~ kind not in context -%}
-      {%- set known = context.keys() | select('match', 'encode_') | map('replace', 'encode_', '') | sort -%}
+      {%- set known = [] -%}
+      {%- for name in context if name.startswith('encode_') -%}{%- do known.append(name[7:]) -%}{%- endfor -%}
       {{ exceptions.raise_compiler_error("no encoding '" ~ kind ~ "' for column '" ~ encoding.column
-         ~ "'. Known: " ~ known | join(', ') ~ ".") }}
+         ~ "'. Known: " ~ known | sort | join(', ') ~ ".") }}
     {%- endif %}
   {{ context['encode_' ~ kind](encoding) }}{{ ',' if not loop.last }}
   {%- endfor %}

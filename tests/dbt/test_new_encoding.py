@@ -113,9 +113,9 @@ def signed_root() -> Iterator[None]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project with the shared macros and that of the new encoding, after `dbt build`."""
+    """A small project with the macros of this one and that of the new encoding."""
     shared = (PROJECT / "dbt_project" / "macros" / "encodings.sql").read_text(encoding="utf-8")
-    project = Project.below(
+    return Project.below(
         tmp_path,
         {
             "macros/encodings.sql": shared,
@@ -126,8 +126,6 @@ def project(tmp_path: Path) -> Project:
             "models/models.yml": json.dumps(PROPERTIES),
         },
     )
-    project.dbt("build")
-    return project
 
 
 def register(frame: TrainingFrame, settings: Settings) -> Scorer:
@@ -149,15 +147,17 @@ async def ask(settings: ServerSettings, records: Sequence[Any]) -> tuple[list[fl
         await call("POST", ROOT, creating("1", model="rooted"))
         endpoint = await call.settled()
         assert endpoint["state"]["ready"] == "READY", endpoint
-        responses = [await call("POST", SCORE, {"dataframe_records": [record]}) for record in records]
+        sent = [records[:60], *([record] for record in records[60:])]  # together, then one by one
+        responses = [await call("POST", SCORE, {"dataframe_records": some}) for some in sent]
         refused = await call("POST", SCORE, {"dataframe_records": [{"amount": "much"}]})
         document = (await call("GET", f"{ROOT}/e/openapi")).body
-    probabilities = [response.body["predictions"][0]["probability"] for response in responses]
+    probabilities = [answer["probability"] for response in responses for answer in response.body["predictions"]]
     return probabilities, json.dumps(refused.body), json.dumps(document)
 
 
 @pytest.mark.usefixtures("signed_root")
 def test_one_class_and_one_macro_are_all_that_a_new_encoding_needs(project: Project, tmp_path: Path) -> None:
+    project.process("build")
     people = {row["person"]: row["amount"] for row in project.rows("gold.people")}
     gold = {row["person"]: row["amount_root"] for row in project.rows("gold.features")}
     frame = load_frame(USE_CASE, LocalFeatureStore(open_session(), project.warehouse))
@@ -171,12 +171,12 @@ def test_one_class_and_one_macro_are_all_that_a_new_encoding_needs(project: Proj
         scorer = register(frame, Settings(tmp_path, project.warehouse.root, None, uri, uri, ""))
         probabilities, refused, document = asyncio.run(ask(ServerSettings(tmp_path, tmp_path / "s", uri), records))
     assert probabilities == scorer.predict(frame.features).tolist()
-    assert "expected any number or null, got 'much'" in refused or "any number or null" in refused
+    assert "any number or null" in refused
     assert "its root is taken" in document
 
 
 def test_an_unknown_encoding_is_refused_with_the_known_ones(project: Project) -> None:
     project.write({"models/features.sql": FEATURES.replace("'signed_root'", "'square_root'")})
-    output = project.dbt("build", "--select", "features", exits=1)
+    output = project.process("build", exits=2)
     assert "no encoding 'square_root' for column 'amount'" in output
     assert "Known: category_index, cohort, flag, number, one_hot, ordinal, signed_root." in output

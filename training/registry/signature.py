@@ -1,4 +1,4 @@
-"""What passes between a caller and a version, as MLflow says it, and which packages a version needs."""
+"""MLflow signature of a version, and the packages that it needs."""
 
 import pickle
 from collections.abc import Mapping, Sequence
@@ -16,68 +16,72 @@ from scoring.hooks.fields import Kind
 from scoring.hooks.source import BROUGHT_ALONG, distributions
 from scoring.scorer import Scorer
 
-# What reading a version imports, whatever is in it.
+# Imported by the loader of every version.
 _ALWAYS = frozenset({"mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops"})
 
-_ANSWERED: Mapping[Kind, DataType] = {
+_RESPONSE_TYPES: Mapping[Kind, DataType] = {
     "boolean": DataType.boolean,
     "integer": DataType.long,
     "number": DataType.double,
     "text": DataType.string,
 }
-# Which of its fields may be missing only the hook knows. Whole numbers are sent as doubles: see `_column`.
-_SENT: Mapping[Kind, DataType] = {**_ANSWERED, "integer": DataType.double}
+# Integers of a request are doubles: pandas has no other column of numbers with missing values.
+_REQUEST_TYPES: Mapping[Kind, DataType] = {**_RESPONSE_TYPES, "integer": DataType.double}
 
 
 def signature(scorer: Scorer) -> ModelSignature:
-    """The fields that a caller sends, and those of an answer; where there are hooks, outside of them."""
-    takes = scorer.hooks.request_fields
-    inputs: list[ColSpec | TensorSpec] = [ColSpec(_SENT[kind], name, required=False) for name, kind in takes.items()]
+    """The fields of a request and of a response; with hooks, those outside the hooks."""
+    sent = scorer.hooks.request_fields.items()  # only the hook knows which of them may be missing
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(_REQUEST_TYPES[kind], name, required=False) for name, kind in sent]
     inputs = inputs or [_column(column, encodings) for column, encodings in scorer.encoder.by_column().items()]
-    outputs: list[ColSpec | TensorSpec] = [ColSpec(_ANSWERED[kind], name) for name, kind in scorer.fields().items()]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(_RESPONSE_TYPES[kind], name) for name, kind in scorer.fields().items()
+    ]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
-def input_example(golden: Mapping[str, Any], takes: Schema) -> pd.DataFrame:
-    """The golden request as the frame that `pyfunc.predict` takes; a missing number is NaN, as pandas has it."""
-    names = {str(column.name): column.type is DataType.double for column in takes.inputs}
+def input_example(golden: Mapping[str, Any], inputs: Schema) -> pd.DataFrame:
+    """The golden request as a frame for `pyfunc.predict`; a missing number is NaN."""
+    names = {str(column.name): column.type is DataType.double for column in inputs.inputs}
     row = {name: np.nan if number and golden[name] is None else golden[name] for name, number in names.items()}
     return pd.DataFrame([row]).astype({name: np.float64 for name, number in names.items() if number})
 
 
 def requirements(scorer: Scorer) -> list[str]:
-    """The packages that answering needs, pinned to what trained: of the pipeline, its compiled form and the hooks."""
+    """Packages of the pipeline, its compiled model and the hooks, pinned to the versions used in training."""
     imported = {name.partition(".")[0] for name in _modules(scorer.pipeline)}
-    parts = {distributions()[name][0] for name in (imported - BROUGHT_ALONG) & distributions().keys()}
-    needed = _ALWAYS | parts | scorer.hooks.packages() | (scorer.compiled.packages if scorer.compiled else set())
+    pipeline = {distributions()[name][0] for name in (imported - BROUGHT_ALONG) & distributions().keys()}
+    needed = _ALWAYS | pipeline | scorer.hooks.packages() | (scorer.compiled.packages if scorer.compiled else set())
     return [f"{package}=={installed(package)}" for package in sorted(needed)]
 
 
 def _column(name: str, encodings: Sequence[Encoding]) -> ColSpec:
-    return ColSpec(_SENT[encodings[0].field_kind], name, required=not all(each.nullable for each in encodings))
+    return ColSpec(
+        _REQUEST_TYPES[encodings[0].field_kind], name, required=not all(each.nullable for each in encodings)
+    )
 
 
 def _modules(fitted: object) -> set[str]:
-    """The modules of all that an object is made of; nothing is kept of the pickle."""
+    """Modules of every object inside a fitted object, found by pickling it; the pickle is discarded."""
     pickler = _Observer()
     pickler.dump(fitted)
     return pickler.modules
 
 
 class _Observer(pickle.Pickler):
-    """Notes where everything that it meets comes from, and writes nowhere."""
+    """Records the module of every pickled object; the output is discarded."""
 
     def __init__(self) -> None:
-        super().__init__(_Nowhere(), protocol=pickle.HIGHEST_PROTOCOL)
+        super().__init__(_Discard(), protocol=pickle.HIGHEST_PROTOCOL)
         self.modules: set[str] = set()
 
-    def reducer_override(self, met: Any) -> Any:
-        self.modules.add(str(getattr(met, "__module__", None) or type(met).__module__))
-        if isinstance(met, EarlyStoppingBooster):  # whose model may be written as bytes, which say nothing
-            self.modules.add(met.library)
+    def reducer_override(self, obj: Any) -> Any:
+        self.modules.add(str(getattr(obj, "__module__", None) or type(obj).__module__))
+        if isinstance(obj, EarlyStoppingBooster):  # its model may be bytes, which name no module
+            self.modules.add(obj.library)
         return NotImplemented
 
 
-class _Nowhere:
+class _Discard:
     def write(self, data: object) -> int:
         return 0

@@ -1,4 +1,4 @@
-"""What a model version says of itself: the rows it takes and the answers it gives, as JSON schemas."""
+"""JSON schemas of a version: its request rows, responses and parameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,15 +23,15 @@ _JSON_TYPES = {
 
 @dataclass(frozen=True)
 class VersionSchema:
-    """One version that was loaded.
+    """Schemas of one loaded version.
 
     Attributes:
-        registered: when, in seconds since 1970.
+        registered: registration time in seconds since 1970.
         row: the schema of one row, or of one element of a tensor.
         answer: the schema of one prediction.
-        named: whether rows have named fields; a tensor has none.
+        named: True if rows have named fields; a tensor has none.
         params: the schema of each parameter that a request may set.
-        example: a row that it takes, if it brought one along.
+        example: an accepted row, if the version stores one.
     """
 
     registered: float = 0.0
@@ -43,22 +43,22 @@ class VersionSchema:
 
 
 def of_scorer(scorer: "Scorer", registered: float, example: Mapping[str, Any] | None) -> VersionSchema:
-    """A version of this project: its encodings are its contract, or what its hook takes."""
+    """Schemas of a version of this project, from its encodings or the request fields of its hook."""
     hooks = scorer.hooks
     fields = by_kind(hooks.request_fields, nullable=True) if hooks.preprocess else by_column(scorer.encoder)
     answer = by_kind(scorer.fields(), nullable=False)
     return VersionSchema(registered, closed(fields), closed(answer), example=example)
 
 
-def with_keys(about: VersionSchema, keys: Sequence[str]) -> VersionSchema:
-    """The same of a model that looks up what a row with keys leaves out."""
-    columns = about.row["properties"]
+def with_keys(schema: VersionSchema, keys: Sequence[str]) -> VersionSchema:
+    """Also accept a row with keys: the model looks up the fields that it leaves out."""
+    columns = schema.row["properties"]
     named = closed({**{key: {"type": ["integer", "string"]} for key in keys}, **columns}, keys)
-    return replace(about, row={"anyOf": [about.row, named]})
+    return replace(schema, row={"anyOf": [schema.row, named]})
 
 
 def of_signature(metadata: "Metadata", registered: float, example: Mapping[str, Any] | None) -> VersionSchema:
-    """Any other version: its signature, or nothing where it has none."""
+    """Schemas of any other version, from its MLflow signature; empty without one."""
     signature = metadata.signature
     if signature is None:
         return VersionSchema(registered, example=example)
@@ -77,13 +77,13 @@ def by_column(encoder: Encoder) -> dict[str, JsonSchema]:
 
 
 def by_kind(fields: Fields, *, nullable: bool) -> dict[str, JsonSchema]:
-    """The schema of each field of a hook; which of them may be null only the hook knows."""
+    """The schema of each field of a hook; `nullable` because only the hook knows which may be null."""
     names = {"boolean": "boolean", "integer": "integer", "number": "number", "text": "string"}
     return {name: {"type": [names[kind], "null"] if nullable else names[kind]} for name, kind in fields.items()}
 
 
 def closed(properties: Mapping[str, JsonSchema], required: Sequence[str] | None = None) -> JsonSchema:
-    """An object of these fields and no others; all of them must be there unless `required` says which."""
+    """An object of these fields and no others; all of them are required unless `required` lists fewer."""
     names = list(properties) if required is None else list(required)
     return {"type": "object", "properties": dict(properties), "required": names, "additionalProperties": False}
 
@@ -110,7 +110,7 @@ def _tensor(schema: "Schema") -> JsonSchema:
 def _column(column: "ColSpec") -> JsonSchema:
     json_type = _JSON_TYPES.get(getattr(column.type, "name", ""))
     if json_type is None:
-        return ANYTHING  # lists, objects and maps: MLflow holds requests to them
+        return ANYTHING  # lists, objects and maps: MLflow itself checks them
     return {"type": json_type if column.required else [json_type, "null"]}
 
 
