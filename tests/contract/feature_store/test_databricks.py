@@ -1,4 +1,4 @@
-"""The Feature Store on Databricks: what it asks the client and Unity Catalog, and what it makes of the answers."""
+"""The feature store on Databricks: calls of the client and of Unity Catalog, and their results."""
 
 import inspect
 import sys
@@ -64,7 +64,7 @@ def day(text: str) -> datetime:
 
 
 def features(*versions: list[tuple[int, str, int]], value: str = "value") -> Table:
-    """A feature table whose versions have these (entity, day, value)."""
+    """A feature table with one version for each list of (entity, day, value)."""
     return Table(
         [
             pa.table(
@@ -113,7 +113,7 @@ def joined(workspace: Workspace, *lookups: FeatureLookup, spine: Spine = SPINE) 
     return [tuple(row.values()) for row in frame.toArrow().to_pylist()]
 
 
-def test_a_feature_table_is_what_unity_catalog_says_of_it(filled: Workspace) -> None:
+def test_a_feature_table_is_read_from_unity_catalog(filled: Workspace) -> None:
     table = filled.store.table("gold.features")
     filled.client.get_table.assert_called_once_with(name="main.gold.features")
     assert (table.name, table.version, table.description) == ("gold.features", 1, "It's a table.")
@@ -126,7 +126,7 @@ def test_a_feature_table_is_what_unity_catalog_says_of_it(filled: Workspace) -> 
     ]
 
 
-def test_what_was_not_said_of_a_table_is_empty(filled: Workspace) -> None:
+def test_missing_descriptions_are_empty(filled: Workspace) -> None:
     said = filled.tables["gold.features"]
     filled.tables["gold.features"] = Table(said.versions, said.keys, said.timestamp)
     table = filled.store.table("gold.features")
@@ -142,7 +142,7 @@ def test_feature_tables_are_the_tables_whose_key_has_a_time(filled: Workspace) -
 
 
 @pytest.mark.parametrize("keys", [(), ("entity",)])
-def test_a_table_without_a_key_and_time_is_no_feature_table(filled: Workspace, keys: tuple[str, ...]) -> None:
+def test_a_table_without_a_key_or_time_is_not_a_feature_table(filled: Workspace, keys: tuple[str, ...]) -> None:
     filled.tables["gold.labels"].keys = keys
     with pytest.raises(NoFeatureTable, match=r"declares no key\n.*dbt build --select labels"):
         filled.store.table("gold.labels")
@@ -164,7 +164,7 @@ def test_a_view_has_no_version(filled: Workspace, monkeypatch: pytest.MonkeyPatc
         filled.store.table("gold.features")
 
 
-def test_the_client_is_asked_for_the_features_of_the_spine_at_its_times(filled: Workspace) -> None:
+def test_the_client_gets_the_lookups_at_the_times_of_the_spine(filled: Workspace) -> None:
     frame, versions = filled.store.training_frame(SPINE, [FeatureLookup("gold.features", ("value",), 30)])
     filled.client.create_training_set.assert_called_once()
     asked = filled.client.create_training_set.call_args
@@ -208,7 +208,7 @@ def test_a_key_of_several_columns_is_given_in_the_order_of_the_primary_key(fille
     assert lookup.lookup_key == ["country", "entity"]
 
 
-def test_no_features_are_none_and_not_all(filled: Workspace) -> None:
+def test_an_empty_list_of_features_looks_up_none(filled: Workspace) -> None:
     assert joined(filled, FeatureLookup("gold.features", ())) == [
         (1, day("2020-01-02"), 0),
         (2, day("2020-01-02"), 1),
@@ -247,7 +247,7 @@ def test_a_table_with_a_second_time_is_joined_without_the_client_and_not_publish
     filled.client.publish_table.assert_not_called()
 
 
-def test_a_table_older_than_declared_is_told(filled: Workspace) -> None:
+def test_a_stale_table_is_refused(filled: Workspace) -> None:
     two_days = '{"error_after": {"count": 2, "period": "day"}}'
     filled.tables["gold.features"].properties = {"feature_table.freshness": two_days}
     table = filled.store.table("gold.features")
@@ -291,7 +291,7 @@ def test_a_feature_whose_name_is_taken_is_refused(filled: Workspace, taken: str)
 
 
 @pytest.mark.parametrize("error", [ValueError("types do not match"), AnalysisException("permission denied")])
-def test_what_the_client_refuses_names_the_tables(filled: Workspace, error: Exception) -> None:
+def test_an_error_of_the_client_names_the_tables(filled: Workspace, error: Exception) -> None:
     filled.client.create_training_set.side_effect = error
     with pytest.raises(LookupRefused, match=rf"of main\.gold\.features .* for gold\.labels: .*{error}") as refused:
         filled.store.training_frame(SPINE, [FeatureLookup("gold.features", ("value",))])
@@ -301,7 +301,7 @@ def test_what_the_client_refuses_names_the_tables(filled: Workspace, error: Exce
 INSIDE = {"FEATURE_STORE": "databricks", "DATABRICKS_RUNTIME_VERSION": "17.3", "DATABRICKS_CATALOG": "risk"}
 
 
-def test_a_new_table_is_made_in_the_catalog_unless_it_is_there(filled: Workspace) -> None:
+def test_create_writes_a_new_table_and_refuses_an_existing_one(filled: Workspace) -> None:
     rows = create_autospec(DataFrame, instance=True)
     filled.store.create("gold.answers", rows)
     rows.write.format("delta").saveAsTable.assert_called_once_with("`main`.`gold`.`answers`")
@@ -310,11 +310,11 @@ def test_a_new_table_is_made_in_the_catalog_unless_it_is_there(filled: Workspace
     assert filled.store.rows("gold.labels").count() > 0
 
 
-def test_the_store_is_local_unless_it_is_named() -> None:
+def test_the_default_home_is_local() -> None:
     assert isinstance(home.open_store(Settings.from_environment({})), LocalFeatureStore)
 
 
-def test_inside_a_workspace_the_store_is_the_workspaces(vendor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inside_a_workspace_the_store_is_unity_catalog(vendor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vendor, "FeatureEngineeringClient", lambda: "the client")
     monkeypatch.setattr("training.feature_store.databricks.workspace_session", lambda: "the session")
     store = home.open_store(Settings.from_environment(INSIDE))
@@ -326,7 +326,7 @@ def test_outside_a_workspace_databricks_is_refused() -> None:
         home.open_store(Settings.from_environment({"FEATURE_STORE": "databricks"}))
 
 
-def test_without_the_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, MODULE, None)
     with pytest.raises(WorkspaceNeeded, match=r"not installed\n.*lakehouse-ml\[databricks\]"):
         home.open_store(Settings.from_environment(INSIDE))
@@ -361,7 +361,7 @@ def test_the_local_home_imports_no_client(monkeypatch: pytest.MonkeyPatch) -> No
     home.open_store(Settings.from_environment({}))
 
 
-def test_a_table_is_published_to_the_online_store_that_is_named(filled: Workspace) -> None:
+def test_publish_uses_the_configured_online_store(filled: Workspace) -> None:
     published = filled.store.publish("gold.features")
     filled.client.get_online_store.assert_called_once_with(name="lakehouse")
     filled.client.publish_table.assert_called_once_with(
@@ -373,7 +373,7 @@ def test_a_table_is_published_to_the_online_store_that_is_named(filled: Workspac
     assert (published.version, published.features, published.rows) == (1, ("value",), None)
 
 
-def test_an_online_store_that_is_not_there_is_named_and_not_made(filled: Workspace) -> None:
+def test_a_missing_online_store_is_named_and_not_created(filled: Workspace) -> None:
     filled.client.get_online_store.return_value = None
     with pytest.raises(OnlineStoreMissing, match=r"no online store 'lakehouse'\n.*create_online_store.*ONLINE_STORE"):
         filled.store.publish("gold.features")

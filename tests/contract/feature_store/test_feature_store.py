@@ -1,4 +1,4 @@
-"""The Feature Store on real Delta tables and the real engine."""
+"""The local feature store on real Delta tables and the embedded engine."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -130,7 +130,7 @@ def publish(root: Path, table: str, changed: Mapping[str, str] | None = None) ->
     )
 
 
-def test_a_feature_table_is_what_dbt_published_in_its_order(store: LocalFeatureStore) -> None:
+def test_a_feature_table_has_the_published_declarations_in_order(store: LocalFeatureStore) -> None:
     publish(store.warehouse.root, "gold.people")
     table = store.table("gold.people")
     assert (table.name, table.version, table.keys) == ("gold.people", 1, ("country", "entity"))
@@ -149,7 +149,7 @@ def test_a_feature_table_is_what_dbt_published_in_its_order(store: LocalFeatureS
     assert table.select([]) == ("z_age", "a_loan", "job_index")
 
 
-def test_a_feature_table_at_a_version_is_as_it_was_published_then(store: LocalFeatureStore) -> None:
+def test_a_feature_table_at_a_version_has_the_declarations_of_that_version(store: LocalFeatureStore) -> None:
     publish(store.warehouse.root, "gold.people")
     before = store.table("gold.people")
     renamed = {"feature_table.features": json.dumps({"age": {"data_type": "double", "description": "Years."}})}
@@ -165,7 +165,7 @@ def test_a_feature_table_at_a_version_is_as_it_was_published_then(store: LocalFe
     assert [newest] == store.tables() == [store.table("gold.people", 2)]
 
 
-def test_a_table_is_no_feature_table_at_a_version_before_it_was_declared_one(store: LocalFeatureStore) -> None:
+def test_a_version_before_the_declaration_is_not_a_feature_table(store: LocalFeatureStore) -> None:
     write_features(store.warehouse.root, [(1, day("2020-01-01"), 5)])
     assert store.table("gold.features", 1).keys == ("entity",)
     with pytest.raises(NoFeatureTable, match=r"gold\.features is not a feature table"):
@@ -178,7 +178,7 @@ def test_an_empty_warehouse_has_no_feature_tables(store: LocalFeatureStore) -> N
         store.table("gold.people")
 
 
-def test_feature_tables_of_all_schemas_come_by_name_and_what_was_cut_off_does_not(store: LocalFeatureStore) -> None:
+def test_feature_tables_of_all_schemas_are_sorted_without_interrupted_writes(store: LocalFeatureStore) -> None:
     root = store.warehouse.root
     for table in ("silver.b", "gold.z", "gold.a", "silver.a"):
         publish(root, table)
@@ -189,19 +189,19 @@ def test_feature_tables_of_all_schemas_come_by_name_and_what_was_cut_off_does_no
 
 def test_a_table_that_was_not_built_names_the_nearest_and_the_command(store: LocalFeatureStore) -> None:
     publish(store.warehouse.root, "gold.people")
-    told = (
+    message = (
         r"gold\.peopel is not in the warehouse\. Did you mean 'gold\.people'\?\n  Build it: dbt .* --select \+peopel$"
     )
-    with pytest.raises(TableNotFound, match=told):
+    with pytest.raises(TableNotFound, match=message):
         store.table("gold.peopel")
-    with pytest.raises(TableNotFound, match=told):
+    with pytest.raises(TableNotFound, match=message):
         store.vocabulary("gold.peopel")
     write_spine(store.warehouse.root, [(1, day("2020-01-01"), 1)])
-    with pytest.raises(TableNotFound, match=told):
+    with pytest.raises(TableNotFound, match=message):
         store.training_frame(SPINE, [FeatureLookup("gold.peopel", ("z_age",))])
 
 
-def test_a_spine_in_any_order_gives_the_frame_in_order_of_time_entity_and_label(store: LocalFeatureStore) -> None:
+def test_a_frame_is_sorted_by_time_entity_and_label(store: LocalFeatureStore) -> None:
     rows = [
         (entity, day(f"2020-01-{date:02}"), label) for date in range(2, 8) for entity in (1, 2) for label in (0, 1)
     ]
@@ -227,7 +227,7 @@ def test_times_of_a_frame_are_utc_to_the_microsecond(store: LocalFeatureStore) -
 
 
 @pytest.mark.parametrize(("late", "found"), [(-1, 10), (0, 10), (1, None)])
-def test_a_row_is_too_old_from_a_microsecond_beyond_the_lookback_on(
+def test_a_row_one_microsecond_beyond_the_lookback_is_too_old(
     store: LocalFeatureStore, late: int, found: int | None
 ) -> None:
     write_features(store.warehouse.root, [(1, day("2020-02-20"), 10)])
@@ -235,7 +235,7 @@ def test_a_row_is_too_old_from_a_microsecond_beyond_the_lookback_on(
     assert [value for _, _, value in looked_up(store, lookback=10)] == [found]  # 2020 has a 29 February
 
 
-def test_a_frame_is_built_again_after_its_tables_lost_rows_columns_and_features(store: LocalFeatureStore) -> None:
+def test_a_frame_is_rebuilt_after_its_tables_lost_rows_and_features(store: LocalFeatureStore) -> None:
     root, lookup = store.warehouse.root, FeatureLookup("gold.features", ("value",))
     write_features(root, [(1, day("2020-01-01"), 5), (2, day("2020-01-01"), 6)])
     write_spine(root, [(1, day("2020-01-02"), 0), (2, day("2020-01-03"), 1)])
@@ -257,7 +257,7 @@ def test_a_frame_is_built_again_after_its_tables_lost_rows_columns_and_features(
     spine=st.lists(st.tuples(entities, moments, st.integers(0, 1)), min_size=1, max_size=15),
     later=st.dictionaries(st.tuples(entities, moments), st.integers(100, 199), min_size=1, max_size=15),
 )
-def test_what_is_written_later_changes_no_pinned_frame(
+def test_later_writes_do_not_change_a_pinned_frame(
     store: LocalFeatureStore,
     features: dict[tuple[int, datetime], int],
     spine: list[Row],

@@ -1,4 +1,4 @@
-"""What every home of the Feature Store does alike: Sail, JVM Spark, Databricks' client, and plain Python."""
+"""Conformance of every home of the feature store: Sail, JVM Spark, Databricks' client, and plain Python."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -77,7 +77,7 @@ def moment(text: str) -> datetime:
 
 
 def test_the_newest_row_at_or_before_counts(home: Home) -> None:
-    """Each golden case has clients of its own (11, 12; 21, 22; ...), each look-back a table: one frame shows all."""
+    """One frame for all golden cases: each case has its own clients (11, 12; 21, 22; ...), each lookback a table."""
     cases = {10 * place: case for place, case in enumerate(CASES, 1)}
     lookups = []
     for days in sorted({case["lookback_days"] for case in CASES}):
@@ -99,7 +99,7 @@ def test_the_newest_row_at_or_before_counts(home: Home) -> None:
         assert found[first][f"value_{case['lookback_days'] or 'any'}"] == expected, case["case"]
 
 
-def test_a_frame_is_in_order_of_time_key_and_label_and_keeps_every_row(home: Home) -> None:
+def test_a_frame_is_sorted_by_time_key_and_label_and_keeps_every_row(home: Home) -> None:
     write_features(home, (1, day(1), 7), (3, day(2), None))
     rows = [(2, day(3)), (1, day(3)), (1, day(3)), (3, day(2))]
     write_labels(home, *rows)
@@ -111,7 +111,7 @@ def test_a_frame_is_in_order_of_time_key_and_label_and_keeps_every_row(home: Hom
     ]
 
 
-def test_tables_of_other_keys_are_looked_up_by_name_each_at_its_own_age(home: Home) -> None:
+def test_tables_with_different_keys_and_lookbacks_are_joined(home: Home) -> None:
     home.write("gold.labels", table("at country client label", [(day(9), "DE", 1, 0), (day(9), "AT", 2, 0)]))
     home.write(
         "gold.by_both",
@@ -131,7 +131,7 @@ def test_tables_of_other_keys_are_looked_up_by_name_each_at_its_own_age(home: Ho
     ]
 
 
-def test_what_was_not_known_yet_does_not_count(home: Home) -> None:
+def test_rows_that_became_known_later_do_not_count(home: Home) -> None:
     rows = [(1, day(1), day(1), 10), (1, day(3), day(8), 30), (1, day(3), day(9), 31), (1, day(2), day(7), 20)]
     home.write(
         "gold.features", table("client known_at arrived_at value", rows), Declared(("client",), known_at="arrived_at")
@@ -147,7 +147,7 @@ def test_two_rows_of_one_key_and_time_are_refused(home: Home) -> None:
         frame(home)
 
 
-def test_a_frame_is_built_again_from_its_versions(home: Home) -> None:
+def test_a_frame_is_rebuilt_from_its_versions(home: Home) -> None:
     write_features(home, (1, day(1), 5))
     write_labels(home, (1, day(2)))
     rows, versions = home.store.training_frame(SPINE, [VALUE])
@@ -159,7 +159,7 @@ def test_a_frame_is_built_again_from_its_versions(home: Home) -> None:
     assert [row[-1] for row in frame(home)] == [6, None]
 
 
-def test_a_feature_table_says_its_key_its_features_and_its_encodings(home: Home) -> None:
+def test_a_feature_table_has_its_key_features_and_encodings(home: Home) -> None:
     write_features(home, (1, day(1), 5))
     write_features(home, (1, day(1), 5), name="gold.a_features")
     write_labels(home, (1, day(1)))
@@ -171,7 +171,7 @@ def test_a_feature_table_says_its_key_its_features_and_its_encodings(home: Home)
     assert [each.name for each in home.store.tables()] == ["gold.a_features", "gold.features"]
 
 
-def test_what_is_not_there_is_named_with_the_nearest(home: Home) -> None:
+def test_missing_tables_and_columns_name_the_nearest(home: Home) -> None:
     write_features(home, (1, day(1), 5))
     write_labels(home, (1, day(1)))
     with pytest.raises(TableNotFound, match=r"Did you mean 'gold\.features'.*\n.*dbt build --select \+feature$"):
@@ -194,8 +194,8 @@ def test_a_vocabulary_has_each_category_at_its_integer_at_each_version(home: Hom
     assert home.store.vocabulary("gold.job_index", 0) == (("", "", "b"), 0)
 
 
-def test_many_histories_are_joined_as_by_the_plainest_store(home: Home) -> None:
-    """Times that are equal, late and out of order; test_leaks.py draws more than every engine has time for."""
+def test_random_histories_are_joined_as_by_the_reference_store(home: Home) -> None:
+    """Equal, late and unordered times; test_leaks.py draws more than the slow engines can run."""
     draw = Random(7)  # noqa: S311  (histories, no secret)
     history = {(draw.randint(1, 9), day(draw.randint(1, 6)), day(draw.randint(1, 9))) for _ in range(90)}
     rows = table("client known_at arrived_at value", [(*key, value) for value, key in enumerate(sorted(history))])
@@ -211,7 +211,7 @@ def test_many_histories_are_joined_as_by_the_plainest_store(home: Home) -> None:
         assert len({row[-1] for row in found}) > 9
 
 
-def test_a_new_table_is_written_once_and_read_as_it_is(home: Home) -> None:
+def test_a_created_table_is_read_back_and_not_overwritten(home: Home) -> None:
     if isinstance(home, DatabricksHome):
         pytest.skip("the stand-in for a workspace writes nothing: test_databricks_feature_store")
     write_labels(home, (1, day(1)), (2, day(2)))

@@ -1,6 +1,6 @@
-"""No frame sees the future: drawn histories in many time zones, held to a naive reference and to the rule itself.
+"""No frame sees the future: random histories in many time zones, compared with a naive reference and the rule.
 
-Every drawn row has a value of its own, so what a frame found leads back to the row it came from.
+Every row has a unique value, so that a feature in a frame identifies its row.
 """
 
 import time
@@ -30,7 +30,7 @@ DRAWN = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCh
 
 @dataclass(frozen=True)
 class Event:
-    """One feature row: true from one moment on, known from another (which may be earlier: a plan)."""
+    """One feature row with the times from which it is true and known; a plan is known earlier."""
 
     client: int
     true: datetime
@@ -49,14 +49,14 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def naive(events: Sequence[Event], client: int, at: datetime, days: int | None) -> int | None:
-    """The place of the newest event that was true and known by then, if it is not too old."""
+    """Index of the newest event that is true and known at the time, if it is not too old."""
     known = [event for event in events if event.counts(client, at, None)]
     newest = max(known, key=lambda event: (event.true, event.known), default=None)
     return events.index(newest) if newest and newest.counts(client, at, days) else None
 
 
 def write(home: Home, name: str, events: Sequence[Event], zone: str, *, late: bool = True, first: int = 0) -> None:
-    """The events as a feature table with one feature, `name`: each event's place."""
+    """Write the events as a feature table with one feature `name`, the index of the event."""
     times = pa.timestamp("us", zone)
     columns = {
         "client": pa.array([event.client for event in events], pa.int64()),
@@ -96,14 +96,14 @@ spines = st.lists(st.tuples(clients, moments), min_size=1, max_size=10)
     clocks=st.tuples(zones, zones, zones),
     days=st.none() | st.just(1),
 )
-def test_what_a_frame_finds_was_true_and_known_by_then_and_is_the_newest(
+def test_features_are_the_newest_true_and_known_ones_at_the_time(
     home: Home,
     tables: tuple[list[Event], list[Event]],
     spine: list[tuple[int, datetime]],
     clocks: tuple[str, str, str],
     days: int | None,
 ) -> None:
-    """Two tables with clocks of their own, one of which says when its rows became known."""
+    """Two tables in different time zones, one of them with a known-at column."""
     late, promptly = tables
     prompt = list(dict.fromkeys(Event(event.client, event.true, event.true) for event in promptly))
     write(home, "late", late, clocks[0])
@@ -124,14 +124,14 @@ PLANTED = 10**6
 
 @DRAWN
 @given(history=histories, spine=spines, planted=st.lists(futures, min_size=1, max_size=8, unique=True), zone=zones)
-def test_a_planted_future_changes_nothing(
+def test_rows_from_the_future_change_nothing(
     home: Home,
     history: list[Event],
     spine: list[tuple[int, datetime]],
     planted: list[tuple[int, int, int, bool]],
     zone: str,
 ) -> None:
-    """Rows that are true later than the last label, or were and become known later, from a microsecond on."""
+    """Rows that are true, or become known, at least a microsecond after the last label."""
     write_spine(home, spine, zone)
     write(home, "late", history, zone)
     before = joined(home, FeatureLookup("gold.late", ("late",)))
@@ -149,9 +149,7 @@ def test_a_planted_future_changes_nothing(
 
 @DRAWN
 @given(history=st.lists(events, min_size=1, max_size=6), zone=zones, late=st.booleans())
-def test_two_rows_of_one_key_and_times_are_refused_and_others_are_not(
-    home: Home, history: list[Event], zone: str, late: bool
-) -> None:
+def test_only_duplicate_keys_and_times_are_refused(home: Home, history: list[Event], zone: str, late: bool) -> None:
     name = "late" if late else "prompt"
     write_spine(home, [(1, NIGHT), (1, NIGHT), (2, NIGHT)], zone)
     write(home, name, history, zone, late=late)
@@ -172,8 +170,8 @@ def machine_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     time.tzset()
 
 
-def test_the_clock_of_the_machine_does_not_matter(home: Home, machine_zone: str) -> None:
-    """Labels without a zone, and of whole days, mean UTC wherever they are read."""
+def test_the_time_zone_of_the_machine_does_not_matter(home: Home, machine_zone: str) -> None:
+    """Label times without a zone, and dates, are UTC on every machine."""
     midnight = datetime(2020, 10, 25, tzinfo=UTC)
     known = [Event(1, midnight + timedelta(microseconds=late), midnight) for late in (-1, 0, 1)]
     write(home, "late", known, machine_zone)

@@ -1,4 +1,4 @@
-"""What MLflow logged of a run's tables is enough to build its frame again, whatever became of the tables."""
+"""The table versions logged in MLflow rebuild the frame of a run after the tables changed."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ PUBLISHED = {
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalFeatureStore:
-    """Forty people with an age and a job, and whether they bought."""
+    """Forty people with age, job and a purchase label."""
     people = range(40)
     write(tmp_path, "people", ["entity", "known_at", "age", "job_index"], [(p, START, 20 + p, p % 3) for p in people])
     DeltaTable(tmp_path / "gold/people").alter.set_table_properties(PUBLISHED, raise_if_not_exists=False)
@@ -67,7 +67,7 @@ def logged(client: MlflowClient, store: LocalFeatureStore) -> tuple[str, Split]:
 
 
 def change(store: LocalFeatureStore) -> None:
-    """Rows are appended, others corrected, a table is written anew, and a category is added."""
+    """Append rows, correct rows, overwrite a table, and add a category."""
     root = store.warehouse.root
     late = pa.table({"entity": [0], "known_at": pa.array([START + timedelta(hours=1)], pa.timestamp("us", "UTC"))})
     late = late.append_column("age", [[99]]).append_column("job_index", [[1]])
@@ -79,7 +79,7 @@ def change(store: LocalFeatureStore) -> None:
     write_deltalake(root / "gold/job_index", jobs, mode="overwrite")
 
 
-def test_the_frame_is_built_again_after_its_tables_changed(store: LocalFeatureStore, client: MlflowClient) -> None:
+def test_the_frame_is_rebuilt_after_its_tables_changed(store: LocalFeatureStore, client: MlflowClient) -> None:
     run_id, data = logged(client, store)
     change(store)
     assert load_frame(USE_CASE, store).encoder.vocabularies != data.training.encoder.vocabularies
@@ -122,9 +122,7 @@ def test_each_table_and_both_parts_are_inputs_of_the_run(store: LocalFeatureStor
     assert found["shelf.training"].digest == data.training.fingerprint()[:36]
 
 
-def test_another_table_of_the_name_is_not_taken_for_the_one_that_was_read(
-    store: LocalFeatureStore, client: MlflowClient
-) -> None:
+def test_a_table_that_was_created_again_is_refused(store: LocalFeatureStore, client: MlflowClient) -> None:
     run_id, _ = logged(client, store)
     labels = store.warehouse.root / "gold/labels"
     rows = DeltaTable(labels).to_pyarrow_table()
@@ -137,7 +135,7 @@ def test_another_table_of_the_name_is_not_taken_for_the_one_that_was_read(
         rebuild(USE_CASE, store, client, run_id)
 
 
-def test_a_run_that_logged_no_tables_says_so(client: MlflowClient) -> None:
+def test_a_run_without_logged_tables_is_refused(client: MlflowClient) -> None:
     run = client.create_run(client.create_experiment("elsewhere"))
     with pytest.raises(NoLineage, match=run.info.run_id):
         logged_versions(client, run.info.run_id)

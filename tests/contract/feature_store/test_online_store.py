@@ -1,4 +1,4 @@
-"""Online tables: the newest row of each key, whole or as it was, on real tables and the real engine."""
+"""Online tables: the newest row of each key, published atomically, on real tables and the embedded engine."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def test_the_same_version_is_not_published_again(store: LocalFeatureStore) -> No
     assert store.publish(NAME) == store.publish(NAME)
 
 
-def test_appended_rows_are_added_and_an_older_one_does_not_count(
+def test_appended_rows_are_added_and_older_ones_ignored(
     store: LocalFeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.publish(NAME)
@@ -77,15 +77,15 @@ def test_appended_rows_are_added_and_an_older_one_does_not_count(
     assert [row and row[0] for row in online(store, 1, 2, 3)] == [day(3), day(5), day(1)]
 
 
-def test_a_replaced_table_is_published_anew(store: LocalFeatureStore) -> None:
+def test_a_replaced_table_is_published_again(store: LocalFeatureStore) -> None:
     store.publish(NAME)
     append(store, [(2, day(1), 7, 7)], mode="overwrite")
     assert store.publish(NAME).rows == 1
     assert online(store, 1, 2) == [None, (day(1), {"sum": 7, "count": 7})]
 
 
-def test_a_table_that_was_deleted_and_built_again_is_published_anew(store: LocalFeatureStore) -> None:
-    """Its versions begin again, so that the same number stands for other rows."""
+def test_a_table_that_was_created_again_is_published_again(store: LocalFeatureStore) -> None:
+    """Its versions start again, so the same number means other rows."""
     before = store.publish(NAME)
     shutil.rmtree(store.warehouse.root / "gold" / "orders")
     write(store, "orders", "client known_at sum count", [(2, day(1), 7, 7)], keys=["client"])
@@ -94,7 +94,7 @@ def test_a_table_that_was_deleted_and_built_again_is_published_anew(store: Local
     assert online(store, 1, 2) == [None, (day(1), {"sum": 7, "count": 7})]
 
 
-def test_a_partitioned_table_is_published_with_the_columns_that_its_folders_say(store: LocalFeatureStore) -> None:
+def test_partition_columns_are_published(store: LocalFeatureStore) -> None:
     location = store.warehouse.root / "gold" / "orders"
     properties, rows = DeltaTable(location).metadata().configuration, DeltaTable(location).to_pyarrow_table()
     write_deltalake(location, rows, mode="overwrite", partition_by=["client"], schema_mode="overwrite")
@@ -105,7 +105,7 @@ def test_a_partitioned_table_is_published_with_the_columns_that_its_folders_say(
     assert online(store, 3) == [(day(9), {"sum": 9, "count": 9})]
 
 
-def test_two_newest_rows_of_a_key_are_refused_and_harm_nothing(store: LocalFeatureStore) -> None:
+def test_two_newest_rows_of_a_key_are_refused_and_change_nothing(store: LocalFeatureStore) -> None:
     store.publish(NAME)
     before = online(store, 1, 2)
     append(store, [(2, day(9), 1, 1), (2, day(9), 2, 2)])
@@ -114,7 +114,7 @@ def test_two_newest_rows_of_a_key_are_refused_and_harm_nothing(store: LocalFeatu
     assert online(store, 1, 2) == before
 
 
-def test_of_two_rows_of_one_time_the_one_known_later_counts_whenever_it_came(store: LocalFeatureStore) -> None:
+def test_of_two_rows_of_one_time_the_one_known_later_counts(store: LocalFeatureStore) -> None:
     columns = "client known_at arrived_at sum"
     write(store, "late", columns, [(1, day(3), day(5), 222)], keys=["client"], arrival="arrived_at")
     store.publish("gold.late")
@@ -127,7 +127,7 @@ def test_of_two_rows_of_one_time_the_one_known_later_counts_whenever_it_came(sto
     assert row and dict(row.features) == {"sum": 222}
 
 
-def test_tables_do_not_meet(store: LocalFeatureStore) -> None:
+def test_tables_with_a_common_name_prefix_are_separate(store: LocalFeatureStore) -> None:
     write(store, "orders_by_web", "client known_at sum", [(1, day(1), 5)], keys=["client"])
     store.publish("gold.orders_by_web")
     store.publish(NAME)
@@ -138,7 +138,7 @@ def test_tables_do_not_meet(store: LocalFeatureStore) -> None:
     assert row and dict(row.features) == {"sum": 5}
 
 
-def test_what_was_not_published_is_told(store: LocalFeatureStore) -> None:
+def test_an_unpublished_table_is_refused(store: LocalFeatureStore) -> None:
     with (
         OnlineStore(store.warehouse.root / ONLINE) as tables,
         pytest.raises(OnlineTableRefused, match=r"no online table\n.*training\.publish --online gold\.orders"),
@@ -149,7 +149,7 @@ def test_what_was_not_published_is_told(store: LocalFeatureStore) -> None:
         store.publish("gold.labels")
 
 
-def test_a_key_that_is_too_long_is_refused_and_nothing_of_it_stays(tmp_path: Path) -> None:
+def test_a_key_that_is_too_long_aborts_the_publication(tmp_path: Path) -> None:
     with OnlineStore(tmp_path) as tables:
         rows = [(("a",), 1, np.zeros(1)), (("b" * 600,), 1, np.zeros(1))]
         with (
@@ -171,7 +171,7 @@ with OnlineStore(Path(sys.argv[1])).publication("gold.t", ["f"], 2, rebuild=True
 """
 
 
-def test_a_publication_that_is_killed_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_killed_publication_keeps_the_previous_rows(tmp_path: Path) -> None:
     with OnlineStore(tmp_path) as tables, tables.publication("gold.t", ["f"], 1, rebuild=True) as publication:
         publication.put([((1,), 1, np.full(1, 1.0))])
     killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=dict(os.environ), check=False)

@@ -1,4 +1,4 @@
-"""Point-in-time joins over several tables, keys and types, on real Delta tables and the real engine."""
+"""Point-in-time joins over several tables, keys and types, on real Delta tables and the embedded engine."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -42,9 +42,9 @@ def write(
     freshness: str | None = None,
     types: Mapping[str, pa.DataType] | None = None,
 ) -> None:
-    """A gold table with these columns; with `keys` a feature table, whose other columns are features.
+    """Write a gold table; with `keys` it is a feature table, whose other columns are features.
 
-    With `arrival` that column says when a row became known, and `known_at` when it was true.
+    `arrival` names the column of the time at which a row became known; `known_at` is then the time it was true.
     """
     names = columns.split()
     schema = pa.schema([(name, (TYPES | dict(types or {})).get(name, pa.int64())) for name in names])
@@ -125,7 +125,7 @@ def test_a_spine_of_dates_or_of_local_times_means_utc(
     assert [(row["at"], row["sum"]) for row in found] == [(time, 10)]
 
 
-def test_features_may_bear_the_names_that_a_spine_bears(store: LocalFeatureStore) -> None:
+def test_the_spine_may_use_the_timestamp_name_of_a_feature_table(store: LocalFeatureStore) -> None:
     write(store, "labels", "client known_at label", [(1, day(5), 1)])
     write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
     spine = Spine("gold.labels", ("client",), "known_at", "label")
@@ -134,7 +134,7 @@ def test_features_may_bear_the_names_that_a_spine_bears(store: LocalFeatureStore
     ]
 
 
-def test_text_numbers_and_truth_come_back_as_they_were_written(store: LocalFeatureStore) -> None:
+def test_text_numbers_booleans_and_dates_are_unchanged(store: LocalFeatureStore) -> None:
     values = ['it\'s \\ "ß"', 1.5, True, date(2020, 1, 1)]
     write(store, "labels", "client at label", [(1, day(5), 1)])
     types = {"text": pa.string(), "number": pa.float64(), "truth": pa.bool_(), "day": pa.date32()}
@@ -173,7 +173,7 @@ def test_a_vocabulary_is_read_at_a_version(store: LocalFeatureStore) -> None:
     assert store.vocabulary("gold.place_index", 0) == (("", "Bonn"), 0)
 
 
-def test_an_empty_index_knows_no_category(store: LocalFeatureStore) -> None:
+def test_an_empty_index_has_no_category(store: LocalFeatureStore) -> None:
     types = {"place": pa.string(), "place_index": pa.int32()}
     write(store, "place_index", "place place_index", [("Bonn", 1)], types=types)
     DeltaTable(store.warehouse.root / "gold" / "place_index").delete()
@@ -201,7 +201,7 @@ def test_a_table_without_a_row_is_stale(store: LocalFeatureStore) -> None:
         store.table("gold.orders").require_fresh(day(1))
 
 
-def test_a_spine_whose_first_write_was_cut_off_was_not_built(store: LocalFeatureStore) -> None:
+def test_a_spine_whose_first_write_was_interrupted_is_missing(store: LocalFeatureStore) -> None:
     (store.warehouse.root / "gold" / "labels" / "_delta_log").mkdir(parents=True)
     with pytest.raises(TableNotFound, match=r"dbt build --select \+labels"):
         joined(store)

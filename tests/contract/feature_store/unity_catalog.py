@@ -1,4 +1,4 @@
-"""A stand-in for a workspace: Unity Catalog's answers as they are documented, over rows of the engine in process.
+"""A stand-in for a workspace: the documented responses of Unity Catalog, with rows from the embedded engine.
 
 The client is Databricks' own, auto-specced, where the extra is installed. Elsewhere it is `RecordedClient`: the
 parameters that version 0.16 of the client declares, and no body. A test holds the two against each other.
@@ -29,7 +29,7 @@ MODULE = "databricks.feature_engineering"
 
 
 def vendor_client(monkeypatch: pytest.MonkeyPatch) -> type[Any]:
-    """The class of Databricks' client where it is installed; else the recorded one, in its place."""
+    """The class of Databricks' client if it is installed, or else the recorded one."""
     if find_spec(MODULE):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the client's own, on import
@@ -98,7 +98,7 @@ class RecordedClient:
 
 @dataclass
 class Table:
-    """Its versions from 0, and what Unity Catalog knows of it."""
+    """A table with its versions from 0 and its metadata in Unity Catalog."""
 
     versions: list[pa.Table]
     keys: Sequence[str] = ()
@@ -109,7 +109,7 @@ class Table:
 
 
 class Workspace:
-    """Tables of the catalogue `main` by `schema.table`, and a session and a client that know them and no others."""
+    """Tables of the catalogue `main` by `schema.table`, with a session and a client for exactly these tables."""
 
     def __init__(self, client_class: type[Any]) -> None:
         self.tables: dict[str, Table] = {}
@@ -172,7 +172,7 @@ class Workspace:
         )
 
     def _create_training_set(self, *, df: DataFrame, feature_lookups: list[Any], label: str) -> SimpleNamespace:
-        """The plainest join that does what the client's documentation says; the label comes last."""
+        """The simplest join that follows the client's documentation; the label is the last column."""
         rows = df.toArrow()
         labels = rows[label]
         columns = {name: rows[name] for name in rows.column_names if name != label}

@@ -1,4 +1,4 @@
-"""How a command ends, and what a person sees of it."""
+"""Exit codes and console output of commands."""
 
 import errno
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from training.space.joint_space import Candidate
 
 
 def ends(act: Callable[[], object]) -> int | str | None:
-    """How a command line ends that does this."""
+    """Exit code of a command with this body."""
 
     @click.command()
     def command() -> None:
@@ -37,7 +37,7 @@ def raises(error: BaseException) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         pytest.param(LakehouseError("it failed", hint="Do [this]."), 1, "Error: it failed\n  Do [this].", id="ours"),
         pytest.param(OSError(errno.ENOSPC, "No space left"), 1, "No space left\n  Free space", id="full disk"),
@@ -47,13 +47,13 @@ def raises(error: BaseException) -> Callable[[], object]:
         pytest.param(KeyboardInterrupt(), 130, "Interrupted. Output written so far is kept", id="Ctrl-C"),
     ],
 )
-def test_an_error_is_told_without_a_traceback(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, told: str
+def test_an_expected_error_is_printed_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
 ) -> None:
     monkeypatch.setattr(console, "ERR", Console(stderr=True, highlight=False, width=200))
     assert ends(raises(error)) == code
     shown = capsys.readouterr().err
-    assert told in shown
+    assert message in shown
     assert "Traceback" not in shown
 
 
@@ -63,12 +63,12 @@ def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
         ends(raises(error))
 
 
-def test_a_command_that_ends_well_exits_with_zero() -> None:
+def test_a_successful_command_exits_with_zero() -> None:
     assert ends(lambda: None) in {0, None}
 
 
-def told_of(patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *trials: float | str) -> list[str]:
-    """The lines that a search prints whose trials come to these values, or fail with these errors."""
+def printed_lines(patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *trials: float | str) -> list[str]:
+    """Lines that a search prints for trials with these scores or errors."""
     patch.setattr("training.search.progress.OUT", Console(highlight=False, width=300))
     with SearchProgress("roc_auc", len(trials)) as progress:
         for number, came in enumerate(trials, start=1):
@@ -77,32 +77,34 @@ def told_of(patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *tria
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if "trial " in line]
 
 
-def test_the_best_so_far_and_each_failure_are_told(
+def test_progress_prints_each_new_best_trial_and_each_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told_of(monkeypatch, capsys, 0.7, 0.6, "ValueError: no fit", 0.8) == [
+    assert printed_lines(monkeypatch, capsys, 0.7, 0.6, "ValueError: no fit", 0.8) == [
         "trial 1 knn roc_auc 0.7000, best so far",
         "trial 3 knn failed: ValueError: no fit",
         "trial 4 knn roc_auc 0.8000, best so far",
     ]
 
 
-def test_of_a_long_error_the_beginning_of_its_first_line_is_told(
+def test_long_errors_are_cut_to_their_first_line_and_length(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = told_of(monkeypatch, capsys, "XGBoostError: no fit\nStack trace:\n  trial [bt] (0) lib.so", "x" * 250)
-    assert told == ["trial 1 knn failed: XGBoostError: no fit", f"trial 2 knn failed: {'x' * MAX_ERROR}"]
+    lines = printed_lines(
+        monkeypatch, capsys, "XGBoostError: no fit\nStack trace:\n  trial [bt] (0) lib.so", "x" * 250
+    )
+    assert lines == ["trial 1 knn failed: XGBoostError: no fit", f"trial 2 knn failed: {'x' * MAX_ERROR}"]
 
 
 @pytest.mark.parametrize("error", ["ValueError: no [fit]", "ValueError: expected [/data]"])
-def test_an_error_is_told_to_the_letter(
+def test_markup_in_a_trial_error_is_printed_literally(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: str
 ) -> None:
-    assert told_of(monkeypatch, capsys, error) == [f"trial 1 knn failed: {error}"]
+    assert printed_lines(monkeypatch, capsys, error) == [f"trial 1 knn failed: {error}"]
 
 
 @pytest.mark.parametrize("text", ["in /data/[team]/report.html", "in [/data]"])
-def test_a_detail_is_shown_to_the_letter(
+def test_markup_in_a_detail_is_printed_literally(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     monkeypatch.setattr("training.search.progress.OUT", Console(highlight=False, width=120))
@@ -110,7 +112,7 @@ def test_a_detail_is_shown_to_the_letter(
     assert capsys.readouterr().out.strip() == text
 
 
-def test_what_people_wrote_is_shown_as_they_wrote_it(
+def test_markup_in_tables_stages_and_details_is_printed_literally(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console, "OUT", Console(highlight=False, width=200))

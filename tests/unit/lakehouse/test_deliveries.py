@@ -26,7 +26,7 @@ def delivered(folder: Path, name: str, *days: int, schema: pa.Schema = SCHEMA) -
     return folder / name
 
 
-def test_the_files_of_a_delivery_differ_by_their_last_five_digits(tmp_path: Path) -> None:
+def test_files_that_differ_in_the_last_five_digits_are_one_delivery(tmp_path: Path) -> None:
     files = [
         delivered(tmp_path, name, 1)
         for name in ("a-b-00001.parquet", "a-b-00002.parquet", "a-c-2024-05-01.parquet", "a-c-2024-05-02.parquet")
@@ -35,37 +35,42 @@ def test_the_files_of_a_delivery_differ_by_their_last_five_digits(tmp_path: Path
     assert deliveries(tmp_path) == {"a-b": files[:2], "a-c-2024-05-01": files[2:3], "a-c-2024-05-02": files[3:]}
 
 
-def test_a_folder_without_a_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LandingFileMissing, match=r"parquet does not exist"):
         deliveries(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "message"),
     [
         (pa.schema([SCHEMA.field("id"), SCHEMA.field("known_at")]), "at is missing"),
         (SCHEMA.set(0, pa.field("id", pa.string())), "id is string instead of bigint"),
-        (SCHEMA.set(2, pa.field("known_at", pa.timestamp("ns"))), r"known_at is timestamp\[ns\] instead of timestamp"),
+        (
+            SCHEMA.set(2, pa.field("known_at", pa.timestamp("ns"))),
+            r"known_at is timestamp\[ns\] instead of timestamp",
+        ),
     ],
 )
-def test_other_columns_are_refused_by_name_and_type(tmp_path: Path, schema: pa.Schema, told: str) -> None:
-    with pytest.raises(LandingFileRefused, match=told):
+def test_columns_that_differ_from_the_declaration_are_refused(
+    tmp_path: Path, schema: pa.Schema, message: str
+) -> None:
+    with pytest.raises(LandingFileRefused, match=message):
         require_columns(delivered(tmp_path, "a-00001.parquet", 1, schema=schema), COLUMNS)
 
 
-def test_an_extra_column_is_refused(tmp_path: Path) -> None:
+def test_an_undeclared_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LandingFileRefused, match="at is not declared"):
         require_columns(delivered(tmp_path, "a-00001.parquet", 1), {"id": "bigint", "known_at": "timestamp"})
 
 
-def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a-00001.parquet").write_bytes(b"half a file")
     with pytest.raises(LandingFileRefused, match="cannot be read"):
         require_columns(tmp_path / "a-00001.parquet", COLUMNS)
 
 
 class Run:
-    """One run of a model over a landing folder; what it appended stays."""
+    """A model over a landing folder; each call is one run, which appends its rows."""
 
     def __init__(self, folder: Path, **landing: Any) -> None:
         self.session = new_session()
@@ -92,7 +97,7 @@ def test_each_delivery_is_loaded_once(tmp_path: Path) -> None:
     assert set(run.appended[-1]["delivery"].to_pylist()) == {"b"}
 
 
-def test_a_part_that_comes_after_its_delivery_was_loaded_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_an_already_loaded_delivery_is_refused(tmp_path: Path) -> None:
     run = Run(tmp_path)
     first = delivered(tmp_path, "a-00001.parquet", 1, 2)
     assert run() == [1, 2]
@@ -106,7 +111,7 @@ def test_a_part_that_comes_after_its_delivery_was_loaded_is_refused(tmp_path: Pa
     assert run() == [4]
 
 
-def test_a_delivery_that_lacks_the_tables_beside_it_is_refused(tmp_path: Path) -> None:
+def test_a_delivery_that_a_sibling_folder_lacks_is_refused(tmp_path: Path) -> None:
     run = Run(tmp_path / "orders", together=["customers"])
     delivered(tmp_path / "customers", "a-00001.parquet", 1)
     delivered(tmp_path / "orders", "a-00001.parquet", 1)
@@ -118,7 +123,7 @@ def test_a_delivery_that_lacks_the_tables_beside_it_is_refused(tmp_path: Path) -
     assert run() == [2]
 
 
-def test_rows_of_a_time_that_was_complete_are_refused(tmp_path: Path) -> None:
+def test_rows_older_than_the_loaded_ones_are_refused(tmp_path: Path) -> None:
     run = Run(tmp_path)
     delivered(tmp_path, "b-00001.parquet", 5)
     assert run() == [5]
@@ -127,14 +132,16 @@ def test_rows_of_a_time_that_was_complete_are_refused(tmp_path: Path) -> None:
         run()
 
 
-def test_rows_of_the_future_are_refused(tmp_path: Path) -> None:
+def test_rows_known_in_the_future_are_refused(tmp_path: Path) -> None:
     file = delivered(tmp_path, "a-00001.parquet", 4, 6)
     require_order(file, None, datetime(2024, 5, 6, tzinfo=UTC))
-    with pytest.raises(LandingFileRefused, match=r"known at 2024-05-06 00:00:00 UTC, which is after now \(2024-05-05 23:59:59\)"):
+    with pytest.raises(
+        LandingFileRefused, match=r"known at 2024-05-06 00:00:00 UTC, which is after now \(2024-05-05 23:59:59\)"
+    ):
         require_order(file, None, datetime(2024, 5, 5, 23, 59, 59, tzinfo=UTC))
 
 
-def test_a_row_that_became_known_at_no_time_is_refused(tmp_path: Path) -> None:
+def test_a_row_without_known_at_is_refused(tmp_path: Path) -> None:
     whole = pq.read_table(delivered(tmp_path, "a-00001.parquet", 4, 5))
     for known in ([datetime(2024, 5, 4, tzinfo=UTC), None], [None, None]):
         file = tmp_path / f"b-{len([time for time in known if time])}.parquet"
@@ -143,7 +150,7 @@ def test_a_row_that_became_known_at_no_time_is_refused(tmp_path: Path) -> None:
             require_order(file, None, datetime(2024, 6, 1, tzinfo=UTC))
 
 
-def test_a_file_whose_writer_left_statistics_out_is_held_to_the_order_too(tmp_path: Path) -> None:
+def test_the_order_is_checked_without_parquet_statistics(tmp_path: Path) -> None:
     whole = pq.read_table(delivered(tmp_path, "a-00001.parquet", 4, 6))
     pq.write_table(whole, tmp_path / "b-00001.parquet", write_statistics=False)
     may_5, june = datetime(2024, 5, 5, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Ctrl-C reaches Python also after an engine has taken it."""
+"""Ctrl-C reaches Python after an engine installed its own handler."""
 
 import ctypes
 import signal
@@ -14,11 +14,11 @@ _set.restype, _set.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
 
 
 def take_it() -> None:
-    """Install a handler as an engine does, behind Python's back."""
+    """Install a signal handler in C, as an engine does."""
     _set(signal.SIGINT, IGNORED)
 
 
-def test_the_handler_from_before_is_put_back() -> None:
+def test_the_previous_handler_is_restored() -> None:
     with interrupts.handler_kept():
         take_it()
         signal.raise_signal(signal.SIGINT)  # the engine has it
@@ -26,7 +26,7 @@ def test_the_handler_from_before_is_put_back() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_the_handler_is_put_back_after_an_error_too() -> None:
+def test_the_handler_is_restored_after_an_error() -> None:
     with pytest.raises(ValueError, match="no engine"), interrupts.handler_kept():
         take_it()
         raise ValueError("no engine")

@@ -1,4 +1,4 @@
-"""Landing files: read whole, or refused with the row that is wrong."""
+"""Landing files: read completely, or refused with the line of the error."""
 
 import gzip
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_an_empty_field_is_the_empty_text(tmp_path: Path) -> None:
     assert read_delimited(landed(tmp_path, "age;job\n30;\n"), COLUMNS, ";").to_pylist()[0]["job"] == ""
 
 
-def test_gzip_is_read_by_its_ending(tmp_path: Path) -> None:
+def test_gzip_is_detected_by_extension(tmp_path: Path) -> None:
     path = landed(tmp_path, gzip.compress(GOOD.encode()), "file.csv.gz")
     assert read_delimited(path, COLUMNS, ";").num_rows == 2
 
@@ -52,7 +52,7 @@ def test_a_delimiter_or_a_line_end_within_quotes_is_part_of_the_value(tmp_path: 
         pytest.param("age;job\n30; a \n", [" a "], id="blanks around"),
     ],
 )
-def test_values_arrive_as_they_stand_in_the_file(tmp_path: Path, text: str, values: list[str]) -> None:
+def test_values_are_not_converted(tmp_path: Path, text: str, values: list[str]) -> None:
     assert read_delimited(landed(tmp_path, text), COLUMNS, ";")["job"].to_pylist() == values
 
 
@@ -62,7 +62,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         pytest.param("age,job\n30,x\n", "does not split at ';'", id="delimiter"),
         pytest.param("age\n30\n", "missing \\['job'\\]|does not split", id="missing column"),
@@ -79,8 +79,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         pytest.param("", "cannot be read", id="empty"),
     ],
 )
-def test_a_file_that_is_not_the_declared_one_is_refused(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(LandingFileRefused, match=told):
+def test_a_file_that_differs_from_its_declaration_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(LandingFileRefused, match=message):
         read_delimited(landed(tmp_path, text), COLUMNS, ";")
 
 
@@ -107,7 +107,7 @@ def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz"])
-def test_the_line_is_right_far_into_a_file(tmp_path: Path, ending: str) -> None:
+def test_the_line_number_is_right_far_into_a_file(tmp_path: Path, ending: str) -> None:
     lines = ["age;job", *(f"{i};{'x' * 60}" for i in range(40_000)), "short", "1;b", ""]
     text = "\n".join(lines).encode()  # more than the two blocks that the parser reads at once
     path = landed(tmp_path, gzip.compress(text, 1) if ending == "csv.gz" else text, f"file.{ending}")
@@ -128,24 +128,24 @@ def test_line_ends_within_quotes_are_read_in_a_file_of_any_size(tmp_path: Path) 
         pytest.param('age;job\n30;"a\nb"\n31\n', 4, id="after a line end within quotes"),
     ],
 )
-def test_the_line_is_the_files_own(tmp_path: Path, text: str, line: int) -> None:
+def test_the_line_number_counts_lines_and_not_records(tmp_path: Path, text: str, line: int) -> None:
     with pytest.raises(LandingFileRefused) as refused:
         read_delimited(landed(tmp_path, text), COLUMNS, ";")
     assert f"line {line} has 1 of 2 fields" in str(refused.value)
 
 
-def test_a_quote_that_never_ends_is_refused(tmp_path: Path) -> None:
+def test_an_unclosed_quote_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LandingFileRefused):
         read_delimited(landed(tmp_path, 'age;job\n30;"a\n31;b\n32;c\n'), COLUMNS, ";")
 
 
-def test_a_folder_is_no_landing_file(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LandingFileMissing, match="LAKEHOUSE_LANDING"):
         read_delimited(tmp_path, COLUMNS, ";")
 
 
 @pytest.mark.parametrize("content", [b"\n", b"age;job", b"age;job\n30;caf\xe9\n"])
-def test_what_the_reader_cannot_take_names_the_file_and_keeps_the_cause(tmp_path: Path, content: bytes) -> None:
+def test_a_read_error_names_the_file_and_keeps_the_cause(tmp_path: Path, content: bytes) -> None:
     path = landed(tmp_path, content)
     with pytest.raises(LandingFileRefused) as refused:
         read_delimited(path, COLUMNS, ";")

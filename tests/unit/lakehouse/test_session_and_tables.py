@@ -14,7 +14,7 @@ from lakehouse.settings import PROJECT, Settings
 from lakehouse.warehouse import TableName, TableNotFound, Warehouse, WarehouseUnwritable
 
 
-def test_defaults_are_the_fixed_places() -> None:
+def test_default_settings() -> None:
     settings = Settings.from_environment({})
     assert settings.warehouse == PROJECT / "warehouse"
     assert settings.tracking_uri == settings.registry_uri == f"sqlite:///{PROJECT}/mlflow.db"
@@ -52,10 +52,10 @@ def test_a_table_opens_at_a_version(tmp_path: Path) -> None:
 
 def test_a_table_that_was_not_built_names_the_nearest_and_the_command(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "gold/client_features", pa.table({"x": [1]}))
-    with pytest.raises(TableNotFound) as told:
+    with pytest.raises(TableNotFound) as refused:
         Warehouse(tmp_path).open(TableName.parse("gold.client_feature"))
-    assert "Did you mean 'gold.client_features'?" in str(told.value)
-    assert "dbt build --select +client_feature" in str(told.value)
+    assert "Did you mean 'gold.client_features'?" in str(refused.value)
+    assert "dbt build --select +client_feature" in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["client_features", "a.b.c", ".x", "x.", ""])
@@ -64,13 +64,13 @@ def test_a_table_name_is_schema_and_table(text: str) -> None:
         TableName.parse(text)
 
 
-def test_a_warehouse_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_warehouse_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WarehouseUnwritable, match="cannot be written to"):
         Warehouse(tmp_path / "file").require_writable()
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -80,23 +80,25 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert list(tmp_path.iterdir()) == []
 
 
-BESIDE = """
+CHILD_PROCESSES = """
 import os, subprocess
 from lakehouse.session import open_session
 open_session()
-# As PySpark starts its gateway: a function runs in the child before the program does.
+# Like the gateway of PySpark: a function runs in the child before exec.
 started = [subprocess.Popen(["true"], preexec_fn=os.getpid) for _ in range(200)]
 assert {process.wait() for process in started} == {0}
 """
 
 
-def test_programs_begin_beside_an_open_session() -> None:
-    """In a process that has not spoken gRPC: it reads how it shall fork when it is begun with."""
-    done = subprocess.run([sys.executable, "-c", BESIDE], cwd=PROJECT, capture_output=True, text=True, check=False)
+def test_child_processes_start_during_an_open_session() -> None:
+    """Needs a process without earlier gRPC calls: gRPC reads its fork setting at the first one."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD_PROCESSES], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:15002", "nonsense", "sc://127.0.0.1:many"])
-def test_an_engine_that_is_not_there_is_told_at_once(remote: str) -> None:
+def test_an_unreachable_engine_is_reported_at_once(remote: str) -> None:
     with pytest.raises(EngineUnreachable, match=f"responds at {remote}.*\n.*SPARK_REMOTE"):
         open_session(remote)

@@ -1,4 +1,4 @@
-"""Settings: each place has a default and one variable that moves it."""
+"""Settings: each has a default and one environment variable."""
 
 from dataclasses import FrozenInstanceError
 
@@ -18,7 +18,7 @@ WORKSPACE = {"MLFLOW_TRACKING_URI": "databricks"}
         ("MODEL_SERVER", "http://server:9000", "server"),
     ],
 )
-def test_a_variable_moves_its_place_and_leaves_the_warehouse(variable: str, value: str, setting: str) -> None:
+def test_a_variable_changes_only_its_setting(variable: str, value: str, setting: str) -> None:
     default, moved = Settings.from_environment({}), Settings.from_environment({variable: value})
     assert getattr(default, setting) != value
     assert getattr(moved, setting) == value
@@ -35,7 +35,9 @@ def test_a_variable_moves_its_place_and_leaves_the_warehouse(variable: str, valu
         (WORKSPACE | {"MLFLOW_REGISTRY_URI": "databricks"}, "databricks"),
     ],
 )
-def test_the_registry_is_beside_the_tracking_unless_it_is_named(environment: dict[str, str], registry: str) -> None:
+def test_the_registry_follows_the_tracking_server_unless_it_is_set(
+    environment: dict[str, str], registry: str
+) -> None:
     assert Settings.from_environment(environment).registry_uri == registry
 
 
@@ -47,7 +49,7 @@ def test_a_relative_warehouse_does_not_depend_on_the_working_directory(
     assert Settings.from_environment({"LAKEHOUSE_WAREHOUSE": given}).warehouse == expected
 
 
-def test_the_process_environment_is_read_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_SERVER", "http://server:9000")
     assert Settings.from_environment().server == "http://server:9000"
 
@@ -57,7 +59,7 @@ def test_artifacts_and_reports_stay_in_the_project() -> None:
     assert (settings.artifacts, settings.reports) == (PROJECT / "mlartifacts", PROJECT / "reports")
 
 
-def test_settings_do_not_change_after_they_were_read() -> None:
+def test_settings_are_frozen() -> None:
     settings = Settings.from_environment({})
     with pytest.raises(FrozenInstanceError):
         settings.server = "http://elsewhere"  # type: ignore[misc]

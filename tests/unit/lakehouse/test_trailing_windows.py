@@ -1,4 +1,4 @@
-"""Trailing windows against a reference that asks, day by day, what is inside."""
+"""Trailing windows compared with a reference that sums day by day."""
 
 import numpy as np
 from hypothesis import given
@@ -21,7 +21,7 @@ def as_arrays(rows: list[Event]) -> Events:
 
 
 def late(rows: list[Event]) -> list[Event]:
-    """The third number is how many days late an event became known."""
+    """Interpret the third number of an event as its delay in days."""
     return [(entity, day, day + delay, *values) for entity, day, delay, *values in rows]  # type: ignore[misc]
 
 
@@ -51,12 +51,12 @@ def as_rows(found: Changes) -> dict[tuple[int, int], tuple[int, ...]]:
 
 
 @given(events)
-def test_every_change_is_a_row_and_nothing_else_is(rows: list[Event]) -> None:
+def test_every_change_and_nothing_else_is_a_row(rows: list[Event]) -> None:
     assert as_rows(changes(as_arrays(late(rows)), WINDOWS, -1, 100)) == naive(late(rows), -1, 100)
 
 
 @given(events, st.integers(0, 30))
-def test_a_later_run_adds_what_a_rebuild_has(rows: list[Event], cut: int) -> None:
+def test_incremental_runs_equal_a_rebuild(rows: list[Event], cut: int) -> None:
     known = [row for row in late(rows) if row[2] <= cut]
     recent = [row for row in late(rows) if row[2] >= cut - 5]
     first = as_rows(changes(as_arrays(known), WINDOWS, -1, cut))
@@ -70,7 +70,7 @@ def test_an_event_that_arrives_after_its_window_changes_nothing() -> None:
     assert len(found.entity) == 0
 
 
-def test_the_rows_are_ordered_by_entity_and_day() -> None:
+def test_rows_are_sorted_by_entity_and_day() -> None:
     found = changes(as_arrays([(2, 3, 3, 1, 1), (1, 9, 9, 1, 1), (1, 2, 2, 1, 1)]), WINDOWS, -1, 100)
     keys = list(zip(found.entity.tolist(), found.as_of.tolist(), strict=True))
     assert keys == sorted(keys)

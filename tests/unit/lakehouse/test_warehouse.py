@@ -1,4 +1,4 @@
-"""The warehouse folder: what counts as a table, which names lead where, and that files can be written."""
+"""The warehouse folder: tables, names and locations, and the check for write access."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def test_a_warehouse_that_was_never_built_has_no_tables(tmp_path: Path) -> None:
     assert list(Warehouse(tmp_path / "nowhere").tables()) == []
 
 
-def test_a_first_write_that_was_cut_off_left_no_table(tmp_path: Path) -> None:
+def test_an_interrupted_first_write_is_not_a_table(tmp_path: Path) -> None:
     warehouse = written(tmp_path, "gold.whole")
     log = tmp_path / "gold" / "cut_off" / "_delta_log"
     log.mkdir(parents=True)
@@ -44,12 +44,12 @@ def test_a_table_name_is_written_as_it_is_read() -> None:
     assert str(TableName.parse("gold.client_features")) == "gold.client_features"
 
 
-def test_a_table_stands_in_the_folder_of_its_schema(tmp_path: Path) -> None:
+def test_a_table_is_in_the_folder_of_its_schema(tmp_path: Path) -> None:
     assert Warehouse(tmp_path).location(TableName("gold", "a")) == tmp_path / "gold" / "a"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", "../up", "nul\0", "a b", "caf\xe9", "a%20b"])
-def test_a_name_that_leads_elsewhere_or_is_written_otherwise_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_unsafe_table_or_schema_name_is_refused(tmp_path: Path, name: str) -> None:
     warehouse = Warehouse(tmp_path)
     for lead in (
         lambda: warehouse.folder(name),
@@ -62,7 +62,7 @@ def test_a_name_that_leads_elsewhere_or_is_written_otherwise_is_refused(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("built", "asked", "told"),
+    ("built", "asked", "message"),
     [
         ([], "gold.a", "gold.a is not in the warehouse. Known: none.\n  Build it: dbt build --select +a"),
         (["gold.clients"], "gold.client", "Did you mean 'gold.clients'?\n  Build it: dbt build --select +client"),
@@ -70,20 +70,20 @@ def test_a_name_that_leads_elsewhere_or_is_written_otherwise_is_refused(tmp_path
     ],
 )
 def test_a_table_that_was_not_built_names_what_is_there_and_the_command(
-    tmp_path: Path, built: list[str], asked: str, told: str
+    tmp_path: Path, built: list[str], asked: str, message: str
 ) -> None:
     with pytest.raises(TableNotFound) as refused:
         written(tmp_path, *built).open(TableName.parse(asked))
-    assert str(refused.value).endswith(told)
+    assert str(refused.value).endswith(message)
 
 
-def test_a_folder_without_a_delta_log_is_no_table(tmp_path: Path) -> None:
+def test_a_folder_without_a_delta_log_is_not_a_table(tmp_path: Path) -> None:
     (tmp_path / "gold" / "a").mkdir(parents=True)
     with pytest.raises(TableNotFound, match=r"gold\.a is not in the warehouse"):
         Warehouse(tmp_path).open(TableName("gold", "a"))
 
 
-def test_a_writable_warehouse_is_made_and_left_empty(tmp_path: Path) -> None:
+def test_a_writable_warehouse_is_created_and_stays_empty(tmp_path: Path) -> None:
     root = tmp_path / "deep" / "warehouse"
     Warehouse(root).require_writable()
     assert list(root.iterdir()) == []
@@ -99,7 +99,7 @@ def test_a_file_in_the_way_names_the_warehouse_and_the_variable(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["my projects", "caf\xe9", "100%"])
-def test_a_folder_that_the_engine_would_write_otherwise_is_refused_and_not_made(tmp_path: Path, name: str) -> None:
+def test_a_path_that_the_engine_would_encode_is_refused_and_not_created(tmp_path: Path, name: str) -> None:
     with pytest.raises(WarehouseUnwritable) as refused:
         Warehouse(tmp_path / name).require_writable()
     assert str(tmp_path / name) in refused.value.failed

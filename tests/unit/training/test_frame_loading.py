@@ -1,4 +1,4 @@
-"""From what a store answers to a checked frame."""
+"""Loading and checking a training frame."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ def loaded(store: Shelf) -> TrainingFrame:
     return load_frame(use_case("gold.people"), store)
 
 
-def test_the_matrix_has_the_tables_features_in_the_tables_order() -> None:
+def test_the_matrix_has_the_features_in_table_order() -> None:
     frame = loaded(shelf())
     assert frame.columns == ("place_index=0", "place_index=1", "place_index=2", "age", "height")
     assert frame.x.toarray().tolist() == [
@@ -56,7 +56,7 @@ def test_the_matrix_has_the_tables_features_in_the_tables_order() -> None:
     assert (frame.first, frame.last) == (START, START + timedelta(days=3))
 
 
-def test_an_encoding_whose_features_are_all_left_out_asks_for_no_raw_column() -> None:
+def test_an_encoding_without_features_needs_no_raw_column() -> None:
     frame = load_frame(use_case({"table": "gold.people", "exclude": ["place_index"]}), shelf())
     assert frame.columns == ("age", "height")
     assert [encoding.column for encoding in frame.encoder.encodings] == ["age", "height"]
@@ -74,7 +74,7 @@ def test_every_table_that_was_read_is_a_source() -> None:
     assert set(store.requested.values()) == {None}
 
 
-def test_pinned_versions_are_asked_for_version_zero_included() -> None:
+def test_pinned_versions_are_read_including_version_zero() -> None:
     pinned = {"gold.labels": 4, "gold.people": 3, "gold.place_index": 0}
     store = shelf()
     frame = load_frame(use_case("gold.people"), store, pinned)
@@ -197,7 +197,7 @@ def test_equal_rows_with_text_keys_have_equal_fingerprints() -> None:
     assert first.fingerprint() == again.fingerprint()
 
 
-def test_rows_that_find_nothing_are_left_out_and_counted_where_the_use_case_says_so() -> None:
+def test_rows_without_features_are_left_out_and_counted_if_declared() -> None:
     nothing: dict[str, list[Any]] = {
         "place_index": [1, None, 0, 7],
         "age": [30, None, 50, 41],
@@ -209,19 +209,19 @@ def test_rows_that_find_nothing_are_left_out_and_counted_where_the_use_case_says
         loaded(shelf(**nothing))
 
 
-def test_a_row_that_lacks_one_value_of_several_has_found_its_row() -> None:
+def test_a_row_with_only_some_values_missing_is_not_left_out() -> None:
     lacking = shelf(age=[30, None, 50, 41])
     with pytest.raises(FrameRefused, match="age in 1"):
         load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), lacking)
 
 
-def test_a_spine_of_which_no_row_finds_anything_is_refused() -> None:
+def test_a_spine_without_any_features_is_refused() -> None:
     nothing: dict[str, list[Any]] = dict.fromkeys(("place_index", "age", "height"), [None] * 4)
     with pytest.raises(FrameRefused, match=r"no row of the spine finds features in gold\.people"):
         load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), shelf(**nothing))
 
 
-def test_an_entity_of_two_columns_is_both_of_them() -> None:
+def test_an_entity_of_two_columns_joins_their_values() -> None:
     both = use_case("gold.people")
     both = both.model_copy(update={"labels": both.labels.model_copy(update={"entity": ("entity", "region")})})
     rows = shelf(region=["de", "fr", "de", "it"])
@@ -229,12 +229,12 @@ def test_an_entity_of_two_columns_is_both_of_them() -> None:
 
 
 def of_task(task: str, **labels: Any) -> UseCase:
-    """The use case for another task."""
+    """The use case with another task."""
     case = use_case("gold.people")
     return case.model_copy(update={"task": TASKS[task], "labels": case.labels.model_copy(update=labels)})
 
 
-def test_labels_of_several_classes_are_their_places() -> None:
+def test_multiclass_labels_are_class_indices() -> None:
     trees = shelf(label=["elm", "oak", "ash", "elm"])
     frame = load_frame(of_task("multiclass", classes=("ash", "elm", "oak")), trees)
     assert (frame.y.tolist(), frame.classes) == ([1, 2, 0, 1], ("ash", "elm", "oak"))
@@ -251,7 +251,7 @@ def test_labels_of_a_regression_are_finite_numbers() -> None:
         load_frame(of_task("regression"), shelf(label=["1", "2", "3", "4"]))
 
 
-def test_dense_rows_have_an_index_as_its_integer_and_unknown_where_it_is_newer() -> None:
+def test_dense_rows_have_category_indices_with_zero_for_unknown() -> None:
     frame = loaded(shelf())
     assert frame.inputs("dense").tolist() == [[1, 30, 1.5], [2, 17, 1.75], [0, 50, 2.0], [0, 41, 1.25]]
     assert frame.encoder.categories() == {0: 3}

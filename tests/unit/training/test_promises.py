@@ -1,4 +1,4 @@
-"""What feature tables promise: adding is fine, everything else is refused with whom it would break."""
+"""Promises of feature tables: additions pass, other changes are refused with the use cases that they break."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,9 @@ def now(key: tuple[str, ...] = ("id", "at"), **features: str) -> dict[str, Promi
         ({}, [Change("gold.t", None, "a feature table", "none")]),
     ],
 )
-def test_only_a_changed_or_missing_promise_breaks(after: dict[str, Promise], changes: list[Change]) -> None:
+def test_only_changed_or_removed_keys_features_and_tables_break_a_promise(
+    after: dict[str, Promise], changes: list[Change]
+) -> None:
     assert breaking(BEFORE, after) == changes
 
 
@@ -56,14 +58,14 @@ def test_a_broken_promise_names_the_use_cases_that_read_it() -> None:
         require_kept(BEFORE, now(("id",)), [reads, other])
 
 
-def test_what_is_recorded_is_read_again(tmp_path: Path) -> None:
+def test_recorded_promises_are_read_back(tmp_path: Path) -> None:
     file = tmp_path / "promises.json"
     assert recorded(file) == {}
     record(BEFORE, file)
     assert recorded(file) == BEFORE
 
 
-def test_a_manifest_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_manifest_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(ManifestMissing, match="dbt parse"):
         declared(tmp_path / "manifest.json")
 
@@ -85,7 +87,7 @@ def test_a_manifest_declares_its_feature_tables(tmp_path: Path) -> None:
     assert declared(file) == {"gold.t": Promise(("id", "at", "arrived_at"), {"age": "int"})}
 
 
-def test_a_key_that_is_declared_no_more_breaks_its_promise(tmp_path: Path) -> None:
+def test_a_removed_key_breaks_its_promise(tmp_path: Path) -> None:
     known = manifest()
     del known["nodes"]["model.t"]["config"]["meta"]["feature_catalog"]["entity"]
     file = tmp_path / "manifest.json"
@@ -95,7 +97,7 @@ def test_a_key_that_is_declared_no_more_breaks_its_promise(tmp_path: Path) -> No
         require_kept(before, declared(file), [])
 
 
-def test_the_catalogue_says_which_use_cases_read_a_feature_and_of_what_kind_it_is() -> None:
+def test_the_catalogue_lists_users_and_type_of_each_feature() -> None:
     known, tables = (
         manifest(),
         {"gold.t": Promise(("id", "at"), {"age": "int", "age_cohort": "int", "visits": "int"})},
@@ -115,7 +117,7 @@ def test_the_catalogue_says_which_use_cases_read_a_feature_and_of_what_kind_it_i
     }
 
 
-def test_the_project_s_promises_cover_what_its_use_cases_read() -> None:
+def test_the_promises_of_the_project_cover_its_use_cases() -> None:
     promised = recorded(PROMISES)
     for case in load_all():
         for lookup in case.features:

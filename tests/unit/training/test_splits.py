@@ -1,4 +1,4 @@
-"""Splits without an order of time: an entity stays on its side, and every row is validated on once."""
+"""Splits by group, label and window: stable sides of entities, and disjoint validation rows."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def halves(frame: TrainingFrame, plan: Plan) -> Split:
 
 
 @pytest.mark.parametrize("by", ["group", "stratified"])
-def test_an_entity_is_on_one_side_and_stays_there_as_the_table_grows(by: str) -> None:
+def test_an_entity_stays_on_its_side_while_the_table_grows(by: str) -> None:
     plan = Plan.model_validate({"by": by, "holdout": 0.25})
     few, many = (halves(of_entities(count, 4), plan) for count in (200, 400))
     assert not entities(many.training) & entities(many.holdout)
@@ -36,7 +36,7 @@ def test_an_entity_is_on_one_side_and_stays_there_as_the_table_grows(by: str) ->
 
 
 @pytest.mark.parametrize("by", ["group", "stratified"])
-def test_every_row_is_validated_on_once_by_a_model_that_was_fitted_without_it(by: str) -> None:
+def test_every_row_is_a_validation_row_of_exactly_one_fold(by: str) -> None:
     rows = of_entities(40, 5)
     parts = list(folds(rows, Plan.model_validate({"by": by, "folds": 4}), seed=3))
     seen = np.concatenate([fold.validate.times for fold in parts])
@@ -58,7 +58,7 @@ def test_a_window_is_as_long_as_the_holdout_and_just_before_it() -> None:
     assert fold.fit.last < fold.validate.first <= fold.validate.last < parts.holdout.first
 
 
-def test_folds_repeat_themselves_with_their_seed_and_differ_with_another() -> None:
+def test_folds_depend_on_the_seed() -> None:
     plan = Plan(by="stratified", folds=3)
 
     def drawn(seed: int) -> list[list[int]]:
@@ -68,13 +68,13 @@ def test_folds_repeat_themselves_with_their_seed_and_differ_with_another() -> No
     assert drawn(1) != drawn(2)
 
 
-def test_a_single_fold_without_order_is_refused() -> None:
+def test_a_single_fold_of_a_group_split_is_refused() -> None:
     with pytest.raises(ValueError, match="split by group needs at least 2 folds"):
         Plan(by="group", folds=1)
 
 
 @pytest.mark.parametrize("count", [6, 20])
-def test_more_folds_than_times_are_refused_by_both_numbers(count: int) -> None:
+def test_more_folds_than_times_are_refused_with_both_numbers(count: int) -> None:
     rows = alternating(40)
     few = replace(rows, times=rows.times[np.arange(40) // 8])
     with pytest.raises(FrameRefused, match=rf"has no rows: `folds: {count}` cuts rows of 5 distinct times\n.*fewer"):
