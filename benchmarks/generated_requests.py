@@ -1,4 +1,4 @@
-"""10,000 generated requests against a real server: how many were answered, how many refused, and that none failed."""
+"""10,000 generated requests against a real server: accepted, refused and failed requests."""
 
 import tempfile
 import time
@@ -28,33 +28,35 @@ from training.registry.signature import requirements, signature
 
 ENDPOINT = "generated"
 SCORE = f"/serving-endpoints/{ENDPOINT}/invocations"
-SECONDS = 10  # an answer that takes longer is a hang
+SECONDS = 10  # a response that takes longer counts as a hang
 
 
 @click.command()
-@click.option("--requests", default=10_000, help="How many.")
-@click.option("--seed", default=0, help="Other seeds make other requests.")
+@click.option("--requests", default=10_000, help="Number of requests.")
+@click.option("--seed", default=0, help="Seed of the generated requests.")
 def main(requests: int, seed: int) -> None:
-    """Send requests made from an endpoint's OpenAPI document, and count the answers by kind and status."""
+    """Send requests generated from an endpoint's OpenAPI document, and count responses by kind and status."""
     with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as (server, schema):
         began = time.perf_counter()
         counts, slowest = _send(server, schema, requests, seed)
         took = time.perf_counter() - began
     rows = [[kind, str(status), f"{count:,}"] for (kind, status), count in sorted(counts.items())]
-    console.table(["request", "status", "answers"], rows)
+    console.table(["request", "status", "responses"], rows)
     failed = sum(count for (_, status), count in counts.items() if status >= 500)
     console.detail(
         f"{sum(counts.values()):,} requests in {took:.0f} s, {failed} failed; slowest {slowest * 1000:.0f} ms"
     )
     if failed:
-        raise LakehouseError(f"{failed} of the requests made the server fail", hint="Its log has the cause.")
+        raise LakehouseError(f"{failed} requests failed with a server error", hint="The server log has the cause.")
 
 
 @contextmanager
 def _server(folder: Path) -> Iterator[tuple[ServerSettings, Any]]:
     uri = f"sqlite:///{folder}/mlflow.db"
     _register(uri, folder)
-    server = ServerSettings(PROJECT, folder / ".serving", uri, port=free_port(), serving=ServerAccess(unvouched=True))
+    server = ServerSettings(
+        PROJECT, folder / ".serving", uri, port=free_port(), serving=ServerAccess(allow_unverified=True)
+    )
     server_process.serve_detached(server)
     try:
         client = endpoint_client.connect(server.url, read_token(server.token_file))
@@ -70,7 +72,7 @@ def _register(uri: str, folder: Path) -> None:
     (folder / "scorer").mkdir()
     mlflow.pyfunc.log_model(
         name="generated",
-        python_model=str(PROJECT / "training" / "served_model.py"),
+        python_model=str(PROJECT / "scoring" / "served_model.py"),
         artifacts=SCORER.save(folder / "scorer"),
         signature=signature(SCORER),
         pip_requirements=requirements(SCORER),
@@ -92,10 +94,10 @@ def _send(server: ServerSettings, schema: Any, requests: int, seed: int) -> tupl
             began = time.perf_counter()
             content_type = request.content_type.encode()
             connection.request("POST", SCORE, request.body, {**headers, "content-type": content_type})
-            answer = connection.getresponse()
-            answer.read()
+            response = connection.getresponse()
+            response.read()
             slowest = max(slowest, time.perf_counter() - began)
-            counts[request.kind, answer.status] += 1
+            counts[request.kind, response.status] += 1
 
         seeded(seed)(send)()
     return counts, slowest

@@ -1,11 +1,11 @@
-"""Time as a parameter, so that no test waits."""
+"""Time as a parameter, so that tests need not wait."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds since 1970, and waiting."""
+    """The time in seconds since 1970, and sleep."""
 
     def time(self) -> float: ...
 

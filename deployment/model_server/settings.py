@@ -1,4 +1,4 @@
-"""What one model server needs to know, and the files it keeps."""
+"""Settings of one model server, and the paths of its state files."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +11,20 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import ServerAccess, Settings
 
 MIB = 1024 * 1024
-_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but told apart
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared with, never bound to
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Where to listen, where the models come from, where the state lies, and what a request may cost.
+    """Address, registry, state folder and request limits of a model server.
 
-    A body may have `max_body_bytes` (1 MiB) and `max_rows` (10,000), and must arrive within `body_seconds` (30 s).
-    A model may take `answer_seconds` (30 s). Beyond `max_in_flight` requests under way (256), more are turned away.
+    Attributes:
+        max_body_bytes: largest request body (1 MiB).
+        max_rows: most rows of a request (10,000).
+        body_seconds: time for the body to arrive (30 s).
+        model_seconds: time for the model to predict (30 s).
+        max_in_flight: most concurrent scoring requests (256); the server refuses more.
     """
 
     project: Path
@@ -31,7 +35,7 @@ class ServerSettings:
     max_body_bytes: int = MIB
     max_rows: int = 10_000
     body_seconds: float = 30.0
-    answer_seconds: float = 30.0
+    model_seconds: float = 30.0
     max_in_flight: int = 256
     registry_uri: str | None = None
     warehouse: Path | None = None
@@ -39,17 +43,17 @@ class ServerSettings:
 
     @classmethod
     def of(cls, settings: Settings, port: int | None = None) -> "ServerSettings":
-        """The server of a checkout: it listens where `MODEL_SERVER` points, its state is in `.serving`.
+        """The server of a checkout: it listens at `MODEL_SERVER` and keeps its state in `.serving`.
 
         Raises:
-            LakehouseError: `MODEL_SERVER` is no plain `http://host:port`, or has no certificate for `https`.
+            LakehouseError: `MODEL_SERVER` is not a plain `http://host:port`, or lacks a certificate for `https`.
         """
         serving = settings.serving
         try:
             url = urlsplit(settings.server)
-            host, own_port = url.hostname, url.port
-        except ValueError:  # a port beyond 65535, or half an IPv6 address
-            host = own_port = None
+            host, url_port = url.hostname, url.port
+        except ValueError:  # a port above 65535, or an incomplete IPv6 address
+            host = url_port = None
         if host is None or url.scheme not in {"http", "https"} or url.path.strip("/"):
             raise LakehouseError(
                 f"the model server cannot listen at {settings.server}",
@@ -67,7 +71,7 @@ class ServerSettings:
             state=settings.project / ".serving",
             tracking_uri=settings.tracking_uri,
             host=host,
-            port=port if port is not None else own_port or (443 if secure else 80),
+            port=port if port is not None else url_port or (443 if secure else 80),
             registry_uri=settings.registry_uri,
             warehouse=settings.warehouse,
             serving=serving,
@@ -75,23 +79,23 @@ class ServerSettings:
 
     @property
     def secure(self) -> bool:
-        """Whether the server speaks TLS."""
+        """True if the server uses TLS."""
         return self.serving.certificate is not None
 
     @property
     def exposed(self) -> bool:
-        """Whether other machines can reach it, and what they send can be read on the way."""
+        """True if other machines can reach the server without TLS."""
         return self.host not in _LOOPBACK and not self.secure
 
     @property
     def url(self) -> str:
-        """Where this machine reaches it."""
+        """The URL of the server on this machine."""
         host = _EVERY_ADDRESS.get(self.host, self.host)
         return f"{'https' if self.secure else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def authority(self) -> Path | None:
-        """Whom a client must trust to reach it over TLS."""
+        """The certificate that a client must trust to connect over TLS."""
         return self.serving.authority or self.serving.certificate
 
     @property
@@ -112,12 +116,12 @@ class ServerSettings:
 
     @property
     def tables(self) -> Path:
-        """The warehouse that request logs are written to, and whose online tables are read."""
+        """The warehouse for payload tables (written) and online tables (read)."""
         return self.warehouse or self.project / "warehouse"
 
     @property
     def versions(self) -> Path:
-        """Copies of the files of the versions that are served."""
+        """The cache of the files of served versions."""
         return self.state / "versions"
 
     @property
@@ -125,7 +129,7 @@ class ServerSettings:
         return self.state / "endpoints.json"
 
     def as_json(self) -> dict[str, Any]:
-        """For a pipe, and for nothing that is kept: tokens are in it."""
+        """Settings for the pipe to the detached server. They contain tokens: never write them to a file."""
         values: dict[str, Any] = _SETTINGS.dump_python(self, mode="json")
         return values
 

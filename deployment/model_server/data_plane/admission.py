@@ -1,4 +1,4 @@
-"""How many requests are under way at most, and how long one may take: more are turned away, later ones are told."""
+"""Admission control: a limit on concurrent scoring requests, and a deadline for each."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,81 +11,81 @@ from deployment.model_server.request_log.payload_table import Exchange
 
 
 @dataclass
-class UnderWay:
-    """The requests that have been let through and not ended."""
+class InFlight:
+    """Number of admitted requests that have not finished."""
 
     count: int = 0
 
 
-class Admission:
-    """Lets requests through to the data plane.
+class AdmissionControl:
+    """Middleware that admits requests to the data plane.
 
-    A model cannot be interrupted. Its caller is answered when the time is up, and the request counts as under way
-    until the model has ended: models that hang fill the places, and never the memory.
+    A model cannot be interrupted. The caller gets a 504 at the deadline, but the request counts as in flight until
+    the model returns. Models that hang therefore use up the limit, not the memory.
     """
 
-    def __init__(self, app: ASGIApp, under_way: UnderWay, limit: int, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, in_flight: InFlight, limit: int, seconds: float) -> None:
         self._app = app
-        self._under_way = under_way
+        self._in_flight = in_flight
         self._limit = limit
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request.
+        """Pass a request on.
 
         Raises:
-            ApiError: too many are under way (429).
+            ApiError: too many requests are in flight (429).
         """
-        if self._under_way.count >= self._limit:
+        if self._in_flight.count >= self._limit:
             raise ApiError.overloaded(self._limit)
         deadline = Deadline(send, self._seconds)
 
-        async def last_of_body() -> Message:
+        async def receive_and_start_timer() -> Message:
             message = await receive()
             if not message.get("more_body", False):
-                deadline.begin()
+                deadline.start()
             return message
 
         scope["deadline"] = deadline
-        self._under_way.count += 1
+        self._in_flight.count += 1
         try:
-            await self._app(scope, last_of_body, deadline.send)
+            await self._app(scope, receive_and_start_timer, deadline.send)
         finally:
-            deadline.end()
-            self._under_way.count -= 1
+            deadline.cancel()
+            self._in_flight.count -= 1
 
 
 class Deadline:
-    """Sends the answer, or when the time is up before it, that it is late; never both."""
+    """Sends either the response or, if the time runs out first, a 504; never both."""
 
     def __init__(self, send: Send, seconds: float) -> None:
         self._send = send
         self._seconds = seconds
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
-        self._late: asyncio.Task[None] | None = None
+        self._timeout_response: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._give_up)
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
 
-    def end(self) -> None:
+    def cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
     async def send(self, message: Message) -> None:
-        if self._late is None:
+        if self._timeout_response is None:
             self._started = True
             await self._send(message)
 
-    def correct(self, exchange: Exchange) -> None:
-        """Let an exchange say what the caller was told, where that was not what the model answered after all."""
-        if self._late is not None:
-            refusal = ApiError.too_late(self._seconds)
-            exchange.status, exchange.response = refusal.status, serialise(refusal.body())
+    def record_timeout(self, exchange: Exchange) -> None:
+        """Record the 504 that the caller received, in place of the model's late response."""
+        if self._timeout_response is not None:
+            error = ApiError.deadline_exceeded(self._seconds)
+            exchange.status, exchange.response = error.status, serialise(error.body())
 
-    def _give_up(self) -> None:
+    def _expire(self) -> None:
         if not self._started:
-            refusal = ApiError.too_late(self._seconds)
-            answer = send_json(self._send, refusal.status, serialise(refusal.body()), refusal.headers)
-            self._late = asyncio.get_running_loop().create_task(answer)
+            error = ApiError.deadline_exceeded(self._seconds)
+            response = send_json(self._send, error.status, serialise(error.body()), error.headers)
+            self._timeout_response = asyncio.get_running_loop().create_task(response)

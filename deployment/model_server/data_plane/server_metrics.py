@@ -1,4 +1,4 @@
-"""What the data plane does, counted: for Prometheus as a whole, and for one endpoint in Databricks' names."""
+"""Metrics of the data plane: all of them for Prometheus, and one endpoint's under Databricks' names."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,98 +9,103 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployment.model_server.data_plane.databricks_metrics import AsDatabricks
-from deployment.model_server.data_plane.fleet import Fleet
+from deployment.model_server.data_plane.databricks_metrics import DatabricksCollector
+from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.endpoints.endpoint import Endpoint
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.models.version_schema import VersionSchema
 from deployment.model_server.request_log.request_log import RequestLog
 
 OPENMETRICS = CONTENT_TYPE_LATEST
-AboutVersion = Callable[[str, str], VersionSchema | None]
+FindSchema = Callable[[str, str], VersionSchema | None]
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _NAME = b"served-model-name"
 
 
 class ServerMetrics:
-    """The numbers of one server; nothing is global, so that servers of one process do not mix."""
+    """Metrics of one server. Its registry is not global, so that servers in one process stay separate."""
 
     def __init__(
-        self, fleet: Fleet, log: RequestLog, batches: Histogram, about: AboutVersion, now: Callable[[], float]
+        self,
+        endpoints: LiveEndpoints,
+        log: RequestLog,
+        batch_sizes: Histogram,
+        find_schema: FindSchema,
+        now: Callable[[], float],
     ) -> None:
-        self._fleet = fleet
+        self._endpoints = endpoints
         self._registry = CollectorRegistry()
         self._seconds = Histogram(
             "model_server_request_seconds",
-            "From the first byte of a scoring request to its answer, by who answered and how.",
+            "Time from the first byte of a scoring request to its response.",
             ["endpoint", "served_entity", "version", "status"],
             buckets=_BUCKETS,
             registry=self._registry,
         )
         self._in_flight = Gauge(
             "model_server_requests_in_flight",
-            "Scoring requests that are being answered.",
+            "Scoring requests in flight.",
             ["endpoint"],
             registry=self._registry,
         )
-        self._registry.register(batches)
-        self._registry.register(_Endpoints(fleet, about, now))
-        self._registry.register(Logged(log))
+        self._registry.register(batch_sizes)
+        self._registry.register(_EndpointCollector(endpoints, find_schema, now))
+        self._registry.register(RequestLogCollector(log))
 
     def exposition(self) -> bytes:
-        """Everything, in the OpenMetrics text format."""
+        """All metrics in the OpenMetrics text format."""
         text: bytes = generate_latest(self._registry)  # type: ignore[no-untyped-call]
         return text
 
     def exposition_of(self, endpoint: Endpoint) -> bytes:
-        """One endpoint, in the names of Databricks' export."""
+        """Metrics of one endpoint under the names of Databricks' export."""
         registry = CollectorRegistry()
-        registry.register(AsDatabricks(self._seconds, endpoint.name))
+        registry.register(DatabricksCollector(self._seconds, endpoint.name))
         text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
         return text
 
-    def observed(self, app: ASGIApp) -> "Observed":
-        """The data plane, with a clock around it."""
-        return Observed(app, self._fleet, self._seconds, self._in_flight)
+    def middleware(self, app: ASGIApp) -> "MetricsMiddleware":
+        """Wrap the data plane, to measure its requests."""
+        return MetricsMiddleware(app, self._endpoints, self._seconds, self._in_flight)
 
 
-class Observed:
-    """Passes requests on, and notes how each was answered."""
+class MetricsMiddleware:
+    """Passes requests on and records duration, status and served entity of each."""
 
-    def __init__(self, app: ASGIApp, fleet: Fleet, seconds: Histogram, in_flight: Gauge) -> None:
+    def __init__(self, app: ASGIApp, endpoints: LiveEndpoints, seconds: Histogram, in_flight: Gauge) -> None:
         self._app = app
-        self._fleet = fleet
+        self._endpoints = endpoints
         self._seconds = seconds
         self._in_flight = in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name, answer = scope["path_params"].get("name", ""), _Answer(send)
-        known = name if name in self._fleet else ""  # or callers would make series at will
+        name, response = scope["path_params"].get("name", ""), _ObservedSend(send)
+        known = name if name in self._endpoints else ""  # otherwise callers could create any number of series
         in_flight = self._in_flight.labels(known)
         started = time.perf_counter()
         in_flight.inc()
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, response)
         except ApiError as err:
-            answer.status = answer.status or err.status
-            answer.served = err.headers.get("served-model-name", "")
+            response.status = response.status or err.status
+            response.served = err.headers.get("served-model-name", "")
             raise
         except Exception:
-            answer.status = answer.status or 500
+            response.status = response.status or 500
             raise
         finally:
             in_flight.dec()
-            labels = (known, answer.served, self._version(known, answer.served), answer.status)
+            labels = (known, response.served, self._version(known, response.served), response.status)
             self._seconds.labels(*labels).observe(time.perf_counter() - started)
 
     def _version(self, endpoint: str, served: str) -> str:
-        active = self._fleet.get(endpoint).active if served and endpoint in self._fleet else None
+        active = self._endpoints.get(endpoint).active if served and endpoint in self._endpoints else None
         entity = active.entity(served) if active else None
         return entity.entity_version if entity else ""
 
 
-class _Answer:
-    """Passes an answer on, and notes its status and who gave it."""
+class _ObservedSend:
+    """Passes a response on and remembers its status and served entity."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -114,40 +119,42 @@ class _Answer:
         await self._send(message)
 
 
-class _Endpoints(Collector):
-    """What the endpoints are at the moment of asking."""
+class _EndpointCollector(Collector):
+    """Exports the state of the endpoints at the time of the scrape."""
 
-    def __init__(self, fleet: Fleet, about: AboutVersion, now: Callable[[], float]) -> None:
-        self._fleet = fleet
-        self._about = about
+    def __init__(self, endpoints: LiveEndpoints, find_schema: FindSchema, now: Callable[[], float]) -> None:
+        self._endpoints = endpoints
+        self._find_schema = find_schema
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
-        ready = GaugeMetricFamily("model_server_endpoint_ready", "1: all versions answer.", labels=["endpoint"])
+        ready = GaugeMetricFamily(
+            "model_server_endpoint_ready", "1 if all versions are loaded, else 0.", labels=["endpoint"]
+        )
         age = GaugeMetricFamily(
             "model_server_model_age_seconds",
-            "Since the version was registered.",
+            "Time since the version was registered.",
             labels=["endpoint", "served_entity", "version"],
         )
-        for endpoint in map(self._fleet.get, self._fleet.names()):
+        for endpoint in map(self._endpoints.get, self._endpoints.names()):
             ready.add_metric([endpoint.name], float(endpoint.ready))
             for entity in endpoint.active.entities if endpoint.active else ():
-                if about := self._about(*entity.model):
+                if schema := self._find_schema(*entity.model):
                     labels = [endpoint.name, entity.name, entity.entity_version]
-                    age.add_metric(labels, self._now() - about.registered)
+                    age.add_metric(labels, self._now() - schema.registered)
         yield from (ready, age)
 
 
-class Logged(Collector):
-    """How the request log stands."""
+class RequestLogCollector(Collector):
+    """Exports the number of waiting and lost rows of the request log."""
 
     def __init__(self, log: RequestLog) -> None:
         self._log = log
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
-            "model_server_log_rows_waiting", "Of the request log, to be written.", value=self._log.waiting
+            "model_server_log_rows_waiting", "Rows of the request log not written yet.", value=self._log.waiting
         )
         yield CounterMetricFamily(
-            "model_server_log_rows_lost", "Of the request log, never written.", value=self._log.lost
+            "model_server_log_rows_lost", "Rows of the request log never written.", value=self._log.lost
         )

@@ -1,4 +1,4 @@
-"""Work that the end of the process does not wait for."""
+"""Daemon threads: the process exits without waiting for their work."""
 
 import asyncio
 import threading
@@ -10,10 +10,10 @@ Result = TypeVar("Result")
 
 
 async def in_daemon_thread(work: Callable[[], Result]) -> Result:
-    """Run a function in a thread of its own.
+    """Run a function in a new daemon thread.
 
-    Unlike `asyncio.to_thread`, whose threads are joined at exit: a model that loads for a minute, or for ever, must
-    not keep a server from stopping.
+    The threads of `asyncio.to_thread` are joined at exit. A model that loads for minutes, or hangs, must not keep
+    the server from stopping.
     """
     future: Future[Result] = Future()
 
@@ -21,7 +21,7 @@ async def in_daemon_thread(work: Callable[[], Result]) -> Result:
         future.set_running_or_notify_cancel()
         try:
             future.set_result(work())
-        except BaseException as err:  # noqa: BLE001 - it is raised again where the result is awaited
+        except BaseException as err:  # noqa: BLE001 - raised again where the result is awaited
             future.set_exception(err)
 
     threading.Thread(target=run, daemon=True).start()

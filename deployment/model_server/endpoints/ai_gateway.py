@@ -1,4 +1,4 @@
-"""The AI gateway of an endpoint, of which this server knows the inference table: where requests and answers go."""
+"""AI-gateway config of an endpoint. This server supports its inference table: the log of requests and responses."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class InferenceTable:
-    """Where the request log of an endpoint is kept, in the fields of Databricks' `inference_table_config`."""
+    """The table for the request log of an endpoint, with the fields of Databricks' `inference_table_config`."""
 
     catalog_name: str
     schema_name: str
@@ -15,7 +15,7 @@ class InferenceTable:
 
     @property
     def table(self) -> str:
-        """The full name, as Databricks makes it.
+        """The full table name, as Databricks builds it.
 
         >>> InferenceTable("main", "logs", "churn").table
         'main.logs.churn_payload'
@@ -23,6 +23,6 @@ class InferenceTable:
         return f"{self.catalog_name}.{self.schema_name}.{self.table_name_prefix}_payload"
 
 
-def described(table: InferenceTable | None) -> dict[str, Any]:
-    """An AI-gateway config as the API shows it; empty where nothing was configured."""
+def ai_gateway_json(table: InferenceTable | None) -> dict[str, Any]:
+    """The AI-gateway config as JSON; empty if none is set."""
     return {"inference_table_config": asdict(table)} if table else {}

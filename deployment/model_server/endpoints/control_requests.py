@@ -1,4 +1,4 @@
-"""Bodies of control requests: checked against what the API knows, and against what this server can do."""
+"""Bodies of control requests, validated against the Databricks API and the features of this server."""
 
 import re
 from typing import Annotated, Any, Self, TypeVar
@@ -18,7 +18,7 @@ NOT_SUPPORTED = frozenset(
         "usage_tracking_config",
     }
 )  # fmt: skip
-"""Fields of the Databricks API that mean nothing here: refused when set, so that nobody relies on them."""
+"""Fields of the Databricks API without a meaning here. They are refused when set, so that nobody relies on them."""
 
 SIZES = ("Small", "Medium", "Large")
 GPUS = ("GPU_SMALL", "GPU_MEDIUM", "GPU_LARGE", "GPU_XLARGE", "MULTIGPU_MEDIUM")
@@ -26,40 +26,40 @@ GPUS = ("GPU_SMALL", "GPU_MEDIUM", "GPU_LARGE", "GPU_XLARGE", "MULTIGPU_MEDIUM")
 
 def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
-        raise ValueError("a name is 1 to 63 letters, digits, dashes and underscores")
+        raise ValueError("a name has 1 to 63 letters, digits, dashes and underscores")
     return text
 
 
 def _version(text: str) -> str:
     if not re.fullmatch(r"[1-9][0-9]{0,9}", text):
-        raise ValueError("a version is a number from 1 as text, such as '3'; aliases are resolved by the caller")
+        raise ValueError("a version is a number from 1 as text, such as '3'; resolve an alias before the request")
     return text
 
 
 def _identifier(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_]{1,255}", text):
-        raise ValueError("a part of a table's name is letters, digits and underscores")
+        raise ValueError("each part of a table name has only letters, digits and underscores")
     return text
 
 
 def _model(text: str) -> str:
-    # The registry alone is asked: nothing that its URIs would read as another place, run or alias.
+    # Only registered names: no characters that an MLflow URI reads as a path, a run or an alias.
     if not re.fullmatch(r"[^/:@%\x00-\x1f]{1,255}", text):
-        raise ValueError("a model is named as the registry has it, without '/', ':', '@' and '%'")
+        raise ValueError("give the registered model name, without '/', ':', '@' and '%'")
     return text
 
 
 def _size(text: str) -> str:
     if text not in SIZES:
-        raise ValueError(f"one of {', '.join(SIZES)}, and not '{text[:40]}'")
+        raise ValueError(f"must be one of {', '.join(SIZES)}, not '{text[:40]}'")
     return text
 
 
 def _type(text: str) -> str:
     if text in GPUS:
-        raise ValueError(f"this server has no GPU, and so no {text}; it has CPU")
+        raise ValueError(f"this server has no GPU: {text} is not available, use CPU")
     if text != "CPU":
-        raise ValueError(f"CPU, and not '{text[:40]}'")
+        raise ValueError(f"must be CPU, not '{text[:40]}'")
     return text
 
 
@@ -72,7 +72,7 @@ Type = Annotated[str, AfterValidator(_type)]
 
 
 class _Body(BaseModel):
-    """Strict types, unknown fields refused, unset fields of the API tolerated."""
+    """Base of all bodies: strict types, no unknown fields; unset fields of the API are ignored."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -81,9 +81,9 @@ class _Body(BaseModel):
     def _supported(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        refused = sorted(field for field in NOT_SUPPORTED & values.keys() if values[field])
-        if refused:
-            raise ValueError(f"not supported by this server: {', '.join(refused)}")
+        unsupported = sorted(field for field in NOT_SUPPORTED & values.keys() if values[field])
+        if unsupported:
+            raise ValueError(f"not supported by this server: {', '.join(unsupported)}")
         return {k: v for k, v in values.items() if k not in NOT_SUPPORTED and v is not None}
 
 
@@ -91,7 +91,7 @@ BodyT = TypeVar("BodyT", bound=_Body)
 
 
 class Tag(_Body):
-    """A key with or without a value."""
+    """A tag with an optional value."""
 
     key: str = Field(min_length=1, max_length=127)
     value: str = Field(default="", max_length=255)
@@ -109,10 +109,10 @@ class EntityInput(_Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_served_model(cls, values: Any) -> Any:
-        # `served_models` is the older spelling, and clients still send it.
-        older = {"model_name": "entity_name", "model_version": "entity_version"}
-        return {older.get(k, k): v for k, v in values.items()} if isinstance(values, dict) else values
+    def _accept_older_names(cls, values: Any) -> Any:
+        # Clients still send the older `served_models`, with these names.
+        older_names = {"model_name": "entity_name", "model_version": "entity_version"}
+        return {older_names.get(k, k): v for k, v in values.items()} if isinstance(values, dict) else values
 
     def entity(self) -> ServedEntity:
         default = re.sub(r"[^A-Za-z0-9_-]", "-", f"{self.entity_name.rpartition('.')[2]}-{self.entity_version}")
@@ -128,10 +128,10 @@ class RouteInput(_Body):
     served_model_name: str | None = None
 
     @model_validator(mode="after")
-    def _names_one(self) -> Self:
+    def _names_one_entity(self) -> Self:
         names = {self.served_entity_name, self.served_model_name} - {None}
         if len(names) != 1:
-            raise ValueError("a route names one served_entity_name")
+            raise ValueError("a route needs exactly one served_entity_name")
         return self
 
     def route(self) -> Route:
@@ -145,7 +145,7 @@ class TrafficInput(_Body):
 
 
 class ConfigInput(_Body):
-    """Body of `PUT .../config`; the endpoint's name may be repeated in it."""
+    """Body of `PUT .../config`; it may repeat the name of the endpoint."""
 
     name: str | None = None
     served_entities: list[EntityInput] = Field(default=[], max_length=15)
@@ -153,12 +153,12 @@ class ConfigInput(_Body):
     traffic_config: TrafficInput | None = None
 
     def config(self, current: EndpointConfig | None = None) -> EndpointConfig:
-        """The config asked for; what it leaves out is as in the current one.
+        """The requested config. Without entities it keeps those of `current`.
 
         Raises:
-            ApiError: no entity, a name twice, or traffic that does not add up (400).
+            ApiError: no entity, a duplicate name, or inconsistent traffic (400).
         """
-        entities = tuple(given.entity() for given in [*self.served_entities, *self.served_models])
+        entities = tuple(each.entity() for each in [*self.served_entities, *self.served_models])
         if not entities and self.traffic_config and current:
             entities = current.entities
         if not entities:
@@ -167,7 +167,7 @@ class ConfigInput(_Body):
 
 
 class InferenceTableInput(_Body):
-    """Where requests and answers are logged; without a prefix, the endpoint's name is it."""
+    """Table for requests and responses. The default prefix is the name of the endpoint."""
 
     enabled: bool = False
     catalog_name: Identifier = "main"
@@ -176,7 +176,7 @@ class InferenceTableInput(_Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _has_a_place(cls, values: Any) -> Any:
+    def _names_its_schema(cls, values: Any) -> Any:
         enabled = isinstance(values, dict) and values.get("enabled") is True
         missing = [field for field in ("catalog_name", "schema_name") if enabled and not values.get(field)]
         if missing:
@@ -185,17 +185,17 @@ class InferenceTableInput(_Body):
 
 
 class AiGatewayInput(_Body):
-    """Body of `PUT .../ai-gateway`: the whole config, so that what is left out is gone."""
+    """Body of `PUT .../ai-gateway`. It replaces the config: a missing part is removed."""
 
     inference_table_config: InferenceTableInput | None = None
 
     def inference_table(self, endpoint: str) -> InferenceTable | None:
-        """Where the endpoint's requests go; None where nothing was said."""
-        asked = self.inference_table_config
-        if asked is None:
+        """The requested inference table, if any."""
+        table = self.inference_table_config
+        if table is None:
             return None
-        prefix = asked.table_name_prefix or re.sub(r"[^A-Za-z0-9_]", "_", endpoint)
-        return InferenceTable(asked.catalog_name, asked.schema_name, prefix, asked.enabled)
+        prefix = table.table_name_prefix or re.sub(r"[^A-Za-z0-9_]", "_", endpoint)
+        return InferenceTable(table.catalog_name, table.schema_name, prefix, table.enabled)
 
 
 class CreateInput(_Body):
@@ -218,32 +218,32 @@ class TagsInput(_Body):
 def _routes(entities: tuple[ServedEntity, ...], traffic: TrafficInput | None) -> tuple[Route, ...]:
     names = [entity.name for entity in entities]
     if len(set(names)) < len(names):
-        raise ApiError.invalid(f"served_entities: a name stands twice: {', '.join(names)}")
+        raise ApiError.invalid(f"served_entities: a name is used twice: {', '.join(names)}")
     if traffic is None and len(names) == 1:
         return (Route(names[0], 100),)
     if traffic is None:
-        raise ApiError.invalid(f"traffic_config: say how {', '.join(names)} share the traffic")
-    routes = tuple(given.route() for given in traffic.routes)
+        raise ApiError.invalid(f"traffic_config: set the traffic percentages of {', '.join(names)}")
+    routes = tuple(each.route() for each in traffic.routes)
     routed = [route.served_entity_name for route in routes]
     if unknown := [name for name in routed if name not in names]:
         raise ApiError.invalid(
-            f"traffic_config: no served entity is named {', '.join(unknown)}; known: {', '.join(names)}"
+            f"traffic_config: no served entity is named {', '.join(unknown)}; known names: {', '.join(names)}"
         )
     if len(set(routed)) < len(routed):
         raise ApiError.invalid(f"traffic_config: a served entity has two routes: {', '.join(routed)}")
     if (total := sum(route.traffic_percentage for route in routes)) != 100:
-        raise ApiError.invalid(f"traffic_config: the percentages sum to {total}, not to 100")
+        raise ApiError.invalid(f"traffic_config: the percentages sum to {total}, not 100")
     return routes
 
 
-def parse(kind: type[BodyT], values: Any) -> BodyT:
-    """Check a JSON value against a kind of body.
+def parse(body_type: type[BodyT], values: Any) -> BodyT:
+    """Validate a JSON value as a body.
 
     Raises:
-        ApiError: the first field that is wrong, by its path (400).
+        ApiError: the first wrong field with its path (400).
     """
     try:
-        return kind.model_validate(values)
+        return body_type.model_validate(values)
     except ValidationError as err:
         first = err.errors(include_url=False, include_context=False)[0]
         path = ".".join(str(part) for part in first["loc"])

@@ -1,8 +1,8 @@
-"""An endpoint and its life: pure transitions between frozen states. Who loads, stores and routes is elsewhere.
+"""The state machine of an endpoint: pure transitions between frozen states, without loading, storing or routing.
 
-create -> pending -> (loaded) active | (failed) pending with reasons
-update -> active + pending -> (loaded) the pending one is active | (failed) the old one stays active
-restart -> active, to be loaded again, until it is; a pending update that was under way is taken up again
+create  -> pending -> (loaded) active | (failed) pending, with reasons
+update  -> active + pending -> (loaded) pending becomes active | (failed) the old config stays active
+restart -> active, recovering until its models are loaded again; an update in progress starts again
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from deployment.model_server.endpoints.ai_gateway import InferenceTable
 from deployment.model_server.http.errors import ApiError
 
 
-class Update(StrEnum):
-    """What became of the last update (`state.config_update`)."""
+class ConfigUpdate(StrEnum):
+    """State of the last config update (`state.config_update`)."""
 
     NOT_UPDATING = "NOT_UPDATING"
     IN_PROGRESS = "IN_PROGRESS"
     UPDATE_FAILED = "UPDATE_FAILED"
 
 
-class Deployment(StrEnum):
-    """Whether a served entity answers (`served_entities[].state.deployment`)."""
+class DeploymentState(StrEnum):
+    """State of a served entity (`served_entities[].state.deployment`)."""
 
     CREATING = "DEPLOYMENT_CREATING"
     RECOVERING = "DEPLOYMENT_RECOVERING"
@@ -42,7 +42,7 @@ class ServedEntity:
     workload_type: str = "CPU"
     scale_to_zero_enabled: bool = False
     creation_timestamp: int = 0
-    deployment: Deployment = Deployment.CREATING
+    deployment: DeploymentState = DeploymentState.CREATING
     message: str = ""
 
     @property
@@ -50,12 +50,12 @@ class ServedEntity:
         return self.entity_name, self.entity_version
 
     def ready(self) -> "ServedEntity":
-        return replace(self, deployment=Deployment.READY, message="")
+        return replace(self, deployment=DeploymentState.READY, message="")
 
 
 @dataclass(frozen=True)
 class Route:
-    """The share of an endpoint's requests, in per cent, that one served entity answers."""
+    """The percentage of an endpoint's requests that one served entity receives."""
 
     served_entity_name: str
     traffic_percentage: int
@@ -63,7 +63,7 @@ class Route:
 
 @dataclass(frozen=True)
 class EndpointConfig:
-    """Served entities and the traffic between them; the percentages sum to 100."""
+    """Served entities and the routes between them; the percentages sum to 100."""
 
     version: int
     entities: tuple[ServedEntity, ...]
@@ -72,8 +72,8 @@ class EndpointConfig:
     def entity(self, name: str) -> ServedEntity | None:
         return next((entity for entity in self.entities if entity.name == name), None)
 
-    def starting(self, state: Deployment, now: int) -> "EndpointConfig":
-        """All entities about to be loaded; an entity keeps the time at which it was first asked for."""
+    def starting(self, state: DeploymentState, now: int) -> "EndpointConfig":
+        """The config before its entities are loaded. An entity keeps its first creation timestamp."""
         return replace(
             self,
             entities=tuple(
@@ -85,14 +85,14 @@ class EndpointConfig:
     def loaded(self) -> "EndpointConfig":
         return replace(self, entities=tuple(entity.ready() for entity in self.entities))
 
-    def failed(self, reasons: Mapping[str, str], others: Deployment) -> "EndpointConfig":
-        """The entities named in `reasons` failed; `others` is what became of the rest."""
+    def failed(self, reasons: Mapping[str, str], remaining: DeploymentState) -> "EndpointConfig":
+        """The config after the entities in `reasons` failed; `remaining` is the new state of all other entities."""
         return replace(
             self,
             entities=tuple(
-                replace(e, deployment=Deployment.FAILED, message=reasons[e.name])
+                replace(e, deployment=DeploymentState.FAILED, message=reasons[e.name])
                 if e.name in reasons
-                else replace(e, deployment=others, message="")
+                else replace(e, deployment=remaining, message="")
                 for e in self.entities
             ),
         )
@@ -100,7 +100,7 @@ class EndpointConfig:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A name that answers; times are milliseconds since 1970."""
+    """A serving endpoint. Timestamps are milliseconds since 1970."""
 
     name: str
     id: str
@@ -110,85 +110,87 @@ class Endpoint:
     tags: tuple[tuple[str, str], ...] = ()
     active: EndpointConfig | None = None
     pending: EndpointConfig | None = None
-    update: Update = Update.NOT_UPDATING
+    update: ConfigUpdate = ConfigUpdate.NOT_UPDATING
     update_started: int = 0
     inference_table: InferenceTable | None = None
 
     @property
     def ready(self) -> bool:
-        """Every active entity answers."""
-        return self.active is not None and all(e.deployment is Deployment.READY for e in self.active.entities)
+        """True if every active entity is loaded."""
+        return self.active is not None and all(e.deployment is DeploymentState.READY for e in self.active.entities)
 
     @property
     def recovering(self) -> bool:
-        """A restarted server has not loaded every active entity yet."""
-        return self.active is not None and any(e.deployment is Deployment.RECOVERING for e in self.active.entities)
+        """True while a restarted server is loading the active entities."""
+        return self.active is not None and any(
+            e.deployment is DeploymentState.RECOVERING for e in self.active.entities
+        )
 
     @property
     def failed(self) -> bool:
-        """A restarted server could not load every active entity."""
-        return self.active is not None and any(e.deployment is Deployment.FAILED for e in self.active.entities)
+        """True if a restarted server could not load every active entity."""
+        return self.active is not None and any(e.deployment is DeploymentState.FAILED for e in self.active.entities)
 
     @property
     def entities(self) -> tuple[ServedEntity, ...]:
-        """Those that are served, and those that are to be."""
+        """Served entities of the active and the pending config."""
         return tuple(entity for config in (self.active, self.pending) if config for entity in config.entities)
 
     def reason(self) -> str:
-        """Why it does not answer, or why the last update failed."""
+        """The reason why the endpoint is not ready, or why the last update failed."""
         return "; ".join(f"{entity.name}: {entity.message}" for entity in self.entities if entity.message)
 
     def updating(self, config: EndpointConfig, now: int) -> "Endpoint":
-        """Begin to move to another config.
+        """The endpoint with an update to `config` in progress.
 
         Raises:
             ApiError: an update is in progress, or the server is still loading the active config (409).
         """
-        if self.update is Update.IN_PROGRESS or self.recovering:
+        if self.update is ConfigUpdate.IN_PROGRESS or self.recovering:
             raise ApiError.update_in_progress(self.name)
         newest = max((known.version for known in (self.active, self.pending) if known), default=0)
-        pending = replace(config, version=newest + 1).starting(Deployment.CREATING, now)
+        pending = replace(config, version=newest + 1).starting(DeploymentState.CREATING, now)
         return replace(
-            self, pending=pending, update=Update.IN_PROGRESS, update_started=now, last_updated_timestamp=now
+            self, pending=pending, update=ConfigUpdate.IN_PROGRESS, update_started=now, last_updated_timestamp=now
         )
 
     def updated(self) -> "Endpoint":
-        """The pending config is loaded: it is the active one."""
-        return replace(self, active=self._to_load().loaded(), pending=None, update=Update.NOT_UPDATING)
+        """The endpoint after its pending config was loaded and became active."""
+        return replace(self, active=self._in_progress().loaded(), pending=None, update=ConfigUpdate.NOT_UPDATING)
 
     def update_failed(self, reasons: Mapping[str, str]) -> "Endpoint":
-        """The pending config cannot be loaded: what was active stays so, and the reasons stay readable."""
-        pending = self._to_load().failed(reasons, others=Deployment.ABORTED)
-        return replace(self, pending=pending, update=Update.UPDATE_FAILED)
+        """The endpoint after its pending config failed to load. The active config stays; the reasons are kept."""
+        pending = self._in_progress().failed(reasons, remaining=DeploymentState.ABORTED)
+        return replace(self, pending=pending, update=ConfigUpdate.UPDATE_FAILED)
 
     def restarted(self, now: int) -> "Endpoint":
-        """As it stands when a server starts: nothing is loaded."""
+        """The endpoint at the start of a server, before anything is loaded."""
         pending = self.pending
-        if pending and self.update is Update.IN_PROGRESS:
-            pending = pending.starting(Deployment.CREATING, now)
-        active = self.active and self.active.starting(Deployment.RECOVERING, now)
+        if pending and self.update is ConfigUpdate.IN_PROGRESS:
+            pending = pending.starting(DeploymentState.CREATING, now)
+        active = self.active and self.active.starting(DeploymentState.RECOVERING, now)
         return replace(self, active=active, pending=pending)
 
     def recovered(self, reasons: Mapping[str, str]) -> "Endpoint":
-        """The active config is loaded again, but for the entities that `reasons` names."""
-        active = self.active and self.active.failed(reasons, others=Deployment.READY)
+        """The endpoint after a restart loaded its active config, except the entities in `reasons`."""
+        active = self.active and self.active.failed(reasons, remaining=DeploymentState.READY)
         return replace(self, active=active)
 
-    def _to_load(self) -> EndpointConfig:
-        if self.pending is None or self.update is not Update.IN_PROGRESS:
+    def _in_progress(self) -> EndpointConfig:
+        if self.pending is None or self.update is not ConfigUpdate.IN_PROGRESS:
             raise ValueError(f"the endpoint '{self.name}' has no update in progress: {self.update}")
         return self.pending
 
 
 def choose(routes: tuple[Route, ...], point: float) -> str:
-    """The served entity at a point of [0, 100) on the line that the percentages divide.
+    """The served entity for a point in [0, 100): the routes divide this interval by their percentages.
 
     >>> choose((Route("m-1", 90), Route("m-2", 10)), 89.9), choose((Route("m-1", 90), Route("m-2", 10)), 90.0)
     ('m-1', 'm-2')
     """
-    reached = 0
+    cumulative = 0
     for route in routes:
-        reached += route.traffic_percentage
-        if point < reached:
+        cumulative += route.traffic_percentage
+        if point < cumulative:
             return route.served_entity_name
-    raise ValueError(f"{point} is beyond the {reached} per cent of the routes")
+    raise ValueError(f"{point} exceeds the {cumulative} per cent of the routes")

@@ -1,13 +1,13 @@
-"""TODO."""
+"""JSON representation of endpoints, as in the Databricks serving API."""
 
 from typing import Any
 
-from deployment.model_server.endpoints.ai_gateway import described
+from deployment.model_server.endpoints.ai_gateway import ai_gateway_json
 from deployment.model_server.endpoints.endpoint import Endpoint, EndpointConfig, ServedEntity
 
 
 def detailed(endpoint: Endpoint, level: str) -> dict[str, Any]:
-    """One endpoint, as GET, create and update answer it; `level` is what the caller may do with it."""
+    """The response of get, create and update; `level` is the permission level of the caller."""
     return _common(endpoint) | {
         "config": _config(endpoint.active) if endpoint.active else {},
         **({"pending_config": _pending(endpoint, endpoint.pending)} if endpoint.pending else {}),
@@ -17,7 +17,7 @@ def detailed(endpoint: Endpoint, level: str) -> dict[str, Any]:
 
 
 def summary(endpoint: Endpoint) -> dict[str, Any]:
-    """One endpoint, as the list shows it."""
+    """The entry of an endpoint in the response of list."""
     fields = ("name", "entity_name", "entity_version")
     served = (endpoint.active or endpoint.pending or EndpointConfig(0, (), ())).entities
     entities = [{field: getattr(entity, field) for field in fields} for entity in served]
@@ -31,7 +31,7 @@ def _common(endpoint: Endpoint) -> dict[str, Any]:
         "creation_timestamp": endpoint.creation_timestamp,
         "last_updated_timestamp": endpoint.last_updated_timestamp,
         "description": endpoint.description,
-        **({"ai_gateway": described(endpoint.inference_table)} if endpoint.inference_table else {}),
+        **({"ai_gateway": ai_gateway_json(endpoint.inference_table)} if endpoint.inference_table else {}),
         "tags": [{"key": key, "value": value} for key, value in endpoint.tags],
         "state": {"ready": "READY" if endpoint.ready else "NOT_READY", "config_update": endpoint.update},
     }

@@ -1,6 +1,6 @@
-"""Two bearer tokens: one that may do everything, and one that asks endpoints and cannot change them.
+"""Authentication with two bearer tokens: the control token may do everything, the data token may only query.
 
-Each is made at the first start and kept in a file that only its owner reads, unless it is given.
+The first start creates both, each in a file that only its owner can read, unless the settings provide them.
 """
 
 import base64
@@ -18,15 +18,15 @@ from deployment.model_server.http.errors import ApiError
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 
-SHORTEST = 16
+MIN_TOKEN_LENGTH = 16
 
 
 class TokenUnusable(LakehouseError):
-    """A token is missing, too short, known to others, or cannot be told from the other one."""
+    """A token is missing, too short, readable by other users, or the same as the other token."""
 
 
-class Level(StrEnum):
-    """What a token may do, in Databricks' words."""
+class PermissionLevel(StrEnum):
+    """Permission level of a token, named as on Databricks."""
 
     QUERY = "CAN_QUERY"
     MANAGE = "CAN_MANAGE"
@@ -34,31 +34,34 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Tokens:
-    """Both tokens of a server; they show in no text."""
+    """Both tokens of a server; their `repr` hides them."""
 
     control: bytes = field(repr=False)
     data: bytes = field(repr=False)
 
     @classmethod
     def of(cls, settings: ServerSettings) -> "Tokens":
-        """The tokens that the settings give or point to; those that are missing are made.
+        """Read both tokens from the settings or their files; create missing files.
 
         Raises:
-            TokenUnusable: one cannot be used, or both are the same.
+            TokenUnusable: a token is unusable, or both are the same.
         """
-        given = settings.serving
-        control = _given("MODEL_SERVER_TOKEN", given.token) or ensure_token(settings.token_file, given.credentials)
-        data = _given("MODEL_SERVER_DATA_TOKEN", given.data_token) or ensure_token(
-            settings.data_token_file, given.credentials
+        access = settings.serving
+        control = _checked("MODEL_SERVER_TOKEN", access.token) or ensure_token(
+            settings.token_file, access.credentials
+        )
+        data = _checked("MODEL_SERVER_DATA_TOKEN", access.data_token) or ensure_token(
+            settings.data_token_file, access.credentials
         )
         if hmac.compare_digest(control.encode(), data.encode()):
             raise TokenUnusable(
-                "the control token and the data token are the same", hint="Give callers a token of their own."
+                "the control token and the data token are the same",
+                hint="Set another MODEL_SERVER_DATA_TOKEN, or delete its file.",
             )
         return cls(control.encode(), data.encode())
 
-    def level(self, headers: Iterable[tuple[bytes, bytes]]) -> Level:
-        """What the token of a request may do; both are always compared, each in constant time.
+    def permission_level(self, headers: Iterable[tuple[bytes, bytes]]) -> PermissionLevel:
+        """Permission level of a request. Both tokens are always compared, in constant time.
 
         Raises:
             ApiError: no credential (401), or a wrong one (403).
@@ -68,35 +71,37 @@ class Tokens:
         data = hmac.compare_digest(credential, self.data)
         if not (control or data):
             raise ApiError(403, "PERMISSION_DENIED", "Invalid access token.")
-        return Level.MANAGE if control else Level.QUERY
+        return PermissionLevel.MANAGE if control else PermissionLevel.QUERY
 
 
-def token_places(settings: ServerSettings) -> tuple[str, str]:
-    """Where the control token and the data token come from: a file, or a variable."""
-    given = settings.serving
-    control = str(settings.token_file) if given.token is None else "MODEL_SERVER_TOKEN"
-    data = str(settings.data_token_file) if given.data_token is None else "MODEL_SERVER_DATA_TOKEN"
+def token_sources(settings: ServerSettings) -> tuple[str, str]:
+    """Sources of the control token and the data token: a file or an environment variable."""
+    access = settings.serving
+    control = str(settings.token_file) if access.token is None else "MODEL_SERVER_TOKEN"
+    data = str(settings.data_token_file) if access.data_token is None else "MODEL_SERVER_DATA_TOKEN"
     return control, data
 
 
-def check_allowed(level: Level, method: str, path: str) -> None:
-    """Let a request pass that its token allows.
+def check_allowed(level: PermissionLevel, method: str, path: str) -> None:
+    """Check that a permission level covers a request.
 
     Raises:
-        ApiError: the data token asks for what it may not have (403).
+        ApiError: the request needs the control token (403).
     """
-    if level is Level.QUERY and not any(method in methods and what.fullmatch(path) for methods, what in _DATA):
+    if level is PermissionLevel.QUERY and not any(
+        method in methods and pattern.fullmatch(path) for methods, pattern in _DATA_TOKEN_ROUTES
+    ):
         message = (
-            f"The data token may query endpoints and look at them; '{method} {path[:200]}' needs the control token."
+            f"The data token may only query and read endpoints; '{method} {path[:200]}' needs the control token."
         )
         raise ApiError(403, "PERMISSION_DENIED", message)
 
 
 def ensure_token(path: Path, credentials: Path | None = None) -> str:
-    """Read the token, or make one where there is none.
+    """Read the token from a file, or create the file.
 
     Raises:
-        TokenUnusable: the file is empty, or its mode lets others in.
+        TokenUnusable: the file is empty, or other users can read it.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -109,39 +114,42 @@ def ensure_token(path: Path, credentials: Path | None = None) -> str:
 
 
 def read_token(path: Path, credentials: Path | None = None) -> str:
-    """The token in the file.
+    """The token in a file.
 
-    One below `credentials` may be read by its group: systemd lets its service in by a list whose mask shows as that.
+    A file below `credentials` may be readable by its group: systemd grants access by an ACL, whose mask appears as
+    the group mode.
 
     Raises:
-        TokenUnusable: it is missing, empty, or its mode lets others in.
+        TokenUnusable: the file is missing, its token is too short, or other users can read it.
     """
     if not path.is_file():
         raise TokenUnusable(
-            f"there is no token in {path}", hint="Start the server, which makes one: python -m deployment.run serve"
+            f"no token file at {path}",
+            hint="Start the server, which creates one: python -m deployment.run serve",
         )
     systemd = credentials is not None and path.resolve().is_relative_to(credentials.resolve())
     if path.stat().st_mode & (0o037 if systemd else 0o077):
-        raise TokenUnusable(f"others can read the token in {path}", hint=f"Close it: chmod 600 {path}")
+        raise TokenUnusable(f"other users can read the token in {path}", hint=f"Restrict it: chmod 600 {path}")
     token = path.read_text("ascii", errors="replace").strip()
-    if len(token) < SHORTEST:
+    if len(token) < MIN_TOKEN_LENGTH:
         raise TokenUnusable(
-            f"the token in {path} is shorter than {SHORTEST} characters", hint=f"Delete {path} and serve again."
+            f"the token in {path} is shorter than {MIN_TOKEN_LENGTH} characters",
+            hint=f"Delete {path} and start the server again.",
         )
     return token
 
 
-_DATA = (
+_DATA_TOKEN_ROUTES = (
     (("GET", "POST"), re.compile(r"(/serving-endpoints/[^/]+(/served-models/[^/]+)?)?/invocations")),
     (("GET",), re.compile(r"/serving-endpoints/[^/]+/(ping|health|version|openapi)")),
     (("GET",), re.compile(r"/api/2\.0/serving-endpoints(/[^/]+(/(openapi|metrics))?)?")),
     (("GET",), re.compile(r"/metrics")),
 )
-"""What the data token may do; everything else is refused, what is added later too."""
+"""Routes open to the data token. Any other route is refused, including routes added later."""
 
 
 def _credential(header: bytes) -> bytes:
-    """The token in a header: a bearer, or as Databricks takes it from a .netrc, the password of the user `token`."""
+    """The token in a header: a bearer token, or as on Databricks the basic-auth password of the user `token`."""
     scheme, _, credential = header.partition(b" ")
     if scheme.lower() == b"basic":
         try:
@@ -159,10 +167,10 @@ def _credential(header: bytes) -> bytes:
     return credential.strip()
 
 
-def _given(variable: str, token: str | None) -> str | None:
-    if token is not None and (len(token) < SHORTEST or not token.isascii() or token != token.strip()):
+def _checked(variable: str, token: str | None) -> str | None:
+    if token is not None and (len(token) < MIN_TOKEN_LENGTH or not token.isascii() or token != token.strip()):
         raise TokenUnusable(
-            f"{variable} is no token of {SHORTEST} ASCII characters or more without blanks around it",
-            hint=f"Make one: {variable}=$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",
+            f"{variable} must have at least {MIN_TOKEN_LENGTH} ASCII characters and no blanks around them",
+            hint=f"Create one: {variable}=$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",
         )
     return token

@@ -1,4 +1,4 @@
-"""Request bodies: read within a limit, and decoded as strict JSON."""
+"""Request bodies: read within limits of size and time, and decoded as strict JSON."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ from starlette.types import Message, Receive, Scope
 from deployment.model_server.http.errors import ApiError
 
 DISCARD_BYTES = 64 * 1024 * 1024
-TOO_SLOW = 408
+REQUEST_TIMEOUT = 408
 
 
-class Incoming:
-    """The messages of one request; knows whether its body was read to the end."""
+class TrackedReceive:
+    """An ASGI `receive` that remembers if the body of the request was read to its end."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -31,7 +31,7 @@ class Incoming:
         return message
 
     async def discard(self, seconds: float) -> None:
-        """Read what is left, within bounds: a client that still sends cannot read why it was refused."""
+        """Read the rest of the body, within limits: a client reads the error only after it has sent everything."""
         size = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -40,19 +40,19 @@ class Incoming:
 
 
 async def read_json(scope: Scope, receive: Receive, max_bytes: int, seconds: float) -> Any:
-    """The JSON body of a request.
+    """Read and decode the JSON body of a request.
 
     Raises:
-        ApiError: another content type (415), too large (413), too slow (408), no strict JSON (400).
+        ApiError: wrong content type (415), too large (413), too slow (408), not strict JSON (400).
     """
     return decode(await read(scope, receive, max_bytes, seconds))
 
 
 async def read(scope: Scope, receive: Receive, max_bytes: int, seconds: float) -> bytes:
-    """The body of a request that says it is JSON.
+    """Read the body of a JSON request.
 
     Raises:
-        ApiError: another content type (415), too large (413), too slow (408).
+        ApiError: wrong content type (415), too large (413), too slow (408).
     """
     headers = dict(scope["headers"])
     _check_type(headers)
@@ -61,22 +61,22 @@ async def read(scope: Scope, receive: Receive, max_bytes: int, seconds: float) -
             return await _read(receive, headers, max_bytes)
     except TimeoutError as err:
         message = f"The body did not arrive within {seconds:g} s."
-        raise ApiError(TOO_SLOW, "REQUEST_TIMEOUT", message, headers={"connection": "close"}) from err
+        raise ApiError(REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message, headers={"connection": "close"}) from err
 
 
 def decode(body: bytes) -> Any:
-    """Decode UTF-8 JSON without NaN, Infinity, overflowing numbers, repeated keys or broken text.
+    """Decode UTF-8 JSON without NaN, Infinity, overflowing numbers, duplicate keys or invalid text.
 
     Raises:
-        ApiError: it is something else (400).
+        ApiError: the body is not strict JSON (400).
     """
     try:
         value = orjson.loads(body)
-        # Each key of the body brings a colon. One more than there are keys is a key that stood twice, or in a text.
+        # Each key has one colon. More colons than keys mean a duplicate key, or a colon within a text.
         if body.count(b":") == _keys(value):
             return value
     except (orjson.JSONDecodeError, RecursionError):
-        pass  # the slow decoder says what is wrong
+        pass  # the slow decoder finds the reason
     return _decode_slowly(body)
 
 
@@ -90,56 +90,56 @@ def _decode_slowly(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
         value = _DECODER.decode(text)
-        if broken := _broken(value):
-            why, where = broken
-            place = where.removeprefix(".")[:200] or "its top"
-            raise ApiError.bad_request(f"The body is no strict JSON: {why}, at {place}")
+        if invalid := _first_invalid(value):
+            reason, path = invalid
+            location = path.removeprefix(".")[:200] or "the top level"
+            raise ApiError.bad_request(f"The body is not strict JSON: {reason}, at {location}")
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError as err:
-        raise ApiError.bad_request(
-            f"The body is no UTF-8 text: {err.reason if hasattr(err, 'reason') else err}"
-        ) from err
+        problem = err.reason if hasattr(err, "reason") else err
+        raise ApiError.bad_request(f"The body is not UTF-8 text: {problem}") from err
     except RecursionError as err:
         raise ApiError.bad_request("The body is nested too deeply.") from err
     except json.JSONDecodeError as err:
-        message = f"The body is no JSON: {err.msg} at line {err.lineno}, column {err.colno}."
+        message = f"The body is not JSON: {err.msg} at line {err.lineno}, column {err.colno}."
         raise ApiError.bad_request(message) from err
     return value
 
 
 @dataclass(frozen=True)
-class _Broken:
-    """Stands where a value is none that JSON has, and says why."""
+class _Invalid:
+    """Placeholder for a value that strict JSON does not allow, with the reason."""
 
-    why: str
+    reason: str
 
 
-def _broken(value: Any) -> tuple[str, str] | None:
-    """Why and where a decoded body has a value that JSON has not, the first of them: `.dataframe_records[3].age`."""
-    if isinstance(value, _Broken):
-        return value.why, ""
-    inside: Iterable[tuple[str | int, Any]] = ()
+def _first_invalid(value: Any) -> tuple[str, str] | None:
+    """Reason and path of the first invalid value in a decoded body. A path is like `.dataframe_records[3].age`."""
+    if isinstance(value, _Invalid):
+        return value.reason, ""
+    children: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):
-        inside = value.items()
+        children = value.items()
     elif isinstance(value, list):
-        inside = enumerate(value)
-    for step, each in inside:
-        if found := _broken(each):
-            why, where = found
-            return why, (f".{step[:100]}" if isinstance(step, str) else f"[{step}]") + where
+        children = enumerate(value)
+    for step, child in children:
+        if invalid := _first_invalid(child):
+            reason, path = invalid
+            return reason, (f".{step[:100]}" if isinstance(step, str) else f"[{step}]") + path
     return None
 
 
 def _check_type(headers: Mapping[bytes, bytes]) -> None:
-    given = headers.get(b"content-type", b"").decode("latin-1")
-    kind, _, parameters = given.partition(";")
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    media_type, _, parameters = content_type.partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if kind.strip().lower() != "application/json" or charset not in {"", "utf-8", "utf8"}:
-        message = f"The content type must be application/json in UTF-8, and is: {given[:100] or 'none'}"
+    if media_type.strip().lower() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+        message = f"The content type must be application/json in UTF-8, but is: {content_type[:100] or 'none'}"
         raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", message)
     if (encoding := headers.get(b"content-encoding", b"identity").decode("latin-1").lower()) != "identity":
-        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", f"Send the body as it is, not as {encoding[:40]}.")
+        message = f"Send the body without content encoding, not as {encoding[:40]}."
+        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", message)
 
 
 async def _read(receive: Receive, headers: Mapping[bytes, bytes], max_bytes: int) -> bytes:
@@ -155,38 +155,36 @@ async def _read(receive: Receive, headers: Mapping[bytes, bytes], max_bytes: int
         chunks.append(chunk)
         more = message.get("more_body", False)
     if size > max_bytes:
-        given = headers.get(b"content-length", b"more than %d" % max_bytes).decode("latin-1")
-        message_text = f"The body has {given} bytes; at most {max_bytes} are read. Send fewer rows at a time."
+        length = headers.get(b"content-length", b"more than %d" % max_bytes).decode("latin-1")
+        message_text = f"The body has {length} bytes; the limit is {max_bytes}. Send fewer rows at a time."
         raise ApiError(413, "MAX_REQUEST_SIZE_EXCEEDED", message_text)
     return b"".join(chunks)
 
 
-def _no_constant(text: str) -> _Broken:
-    return _Broken(f"{text} is no JSON number")
+def _no_constant(text: str) -> _Invalid:
+    return _Invalid(f"{text} is not a JSON number")
 
 
-def _finite(text: str) -> float | _Broken:
+def _finite(text: str) -> float | _Invalid:
     number = float(text)
-    return number if isfinite(number) else _Broken(f"{text[:40]} is beyond the range of numbers")
+    return number if isfinite(number) else _Invalid(f"{text[:40]} is out of range")
 
 
-def _whole(text: str) -> int | _Broken:
-    return (
-        int(text) if len(text) <= 400 else _Broken(f"a number of {len(text)} digits is beyond the range of numbers")
-    )
+def _integer(text: str) -> int | _Invalid:
+    return int(text) if len(text) <= 400 else _Invalid(f"a number of {len(text)} digits is out of range")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        values[twice] = _Broken(f"the key '{twice[:100]}' stands twice in one object")
+        duplicate = next(key for key in keys if keys.count(key) > 1)
+        values[duplicate] = _Invalid(f"duplicate key '{duplicate[:100]}' in one object")
     return values
 
 
 _NESTED = frozenset({dict, list})
 _SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer
 )

@@ -1,4 +1,4 @@
-"""The files of TLS, looked at before anybody relies on them: what reads them later names none of them."""
+"""TLS files, checked before the server starts: later errors of the TLS libraries do not name the file."""
 
 import ssl
 from pathlib import Path
@@ -7,41 +7,42 @@ from lakehouse.errors import LakehouseError
 
 
 class CertificateUnusable(LakehouseError):
-    """A file of TLS is missing, or is not what it should be."""
+    """A TLS file is missing or invalid."""
 
 
 def check_identity(certificate: Path, key: Path) -> None:
-    """Pass if a server can prove by these files who it is.
+    """Check that a server can use this certificate and key.
 
     Raises:
-        CertificateUnusable: one is missing or no PEM file, the key has a password, or they do not belong together.
+        CertificateUnusable: a file is missing or not PEM, the key has a password, or the files do not match.
     """
     try:
-        # An empty password, or OpenSSL would ask the terminal for one.
+        # With no password, OpenSSL would ask for one on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except OSError as err:
         raise CertificateUnusable(
-            f"the certificate {_there(certificate)} and the key {_there(key)} cannot be used: {err.strerror or err}",
-            hint="Name PEM files that belong together, the key without a password: MODEL_SERVER_CERTIFICATE, "
-            "MODEL_SERVER_KEY.",
+            f"the certificate {_describe(certificate)} and the key {_describe(key)} cannot be used: "
+            f"{err.strerror or err}",
+            hint="Set MODEL_SERVER_CERTIFICATE and MODEL_SERVER_KEY to matching PEM files, the key without a "
+            "password.",
         ) from err
 
 
 def trusting(authority: Path) -> ssl.SSLContext:
-    """What a client trusts that trusts this authority.
+    """The TLS context of a client that trusts this authority.
 
     Raises:
-        CertificateUnusable: the file is missing or holds no certificate.
+        CertificateUnusable: the file is missing or contains no certificate.
     """
     try:
         return ssl.create_default_context(cafile=authority)
     except OSError as err:
         raise CertificateUnusable(
-            f"the certificate {_there(authority)} cannot be trusted: {err.strerror or err}",
-            hint="Name a PEM file of who signed the server's certificate: MODEL_SERVER_AUTHORITY, or where it signed "
-            "itself, MODEL_SERVER_CERTIFICATE.",
+            f"the certificate {_describe(authority)} cannot be trusted: {err.strerror or err}",
+            hint="Set MODEL_SERVER_AUTHORITY to the PEM file of the certificate's issuer. For a self-signed "
+            "certificate, MODEL_SERVER_CERTIFICATE is enough.",
         ) from err
 
 
-def _there(file: Path) -> str:
+def _describe(file: Path) -> str:
     return str(file) if file.is_file() else f"{file} (which is no file)"

@@ -1,6 +1,6 @@
-"""A page to try an endpoint: one file without any address outside of itself, the same for every endpoint.
+"""The page to try an endpoint: one file for every endpoint, without external resources.
 
-It needs no token, since it knows nothing: the browser asks for the OpenAPI document with the token that is typed in.
+The page itself needs no token and contains no data. The browser fetches the OpenAPI document with the user's token.
 """
 
 import base64
@@ -14,8 +14,8 @@ from starlette.responses import HTMLResponse, Response
 _HTML = Path(__file__).with_name("try.html").read_text(encoding="utf-8")
 
 
-def _allowed(tag: str) -> str:
-    """The one script or style of the page, by its hash: whatever else finds its way in does not run."""
+def _hash_source(tag: str) -> str:
+    """The CSP hash of the page's only script or style, so that no injected code can run."""
     content = re.search(rf"<{tag}>(.*?)</{tag}>", _HTML, re.DOTALL)
     if content is None:
         raise ValueError(f"try.html has no <{tag}>")
@@ -24,7 +24,8 @@ def _allowed(tag: str) -> str:
 
 _HEADERS = {
     "content-security-policy": (
-        f"default-src 'none'; script-src {_allowed('script')}; style-src {_allowed('style')}; connect-src 'self'; "
+        f"default-src 'none'; script-src {_hash_source('script')}; style-src {_hash_source('style')}; "
+        "connect-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "referrer-policy": "no-referrer",
@@ -34,5 +35,5 @@ _HEADERS = {
 
 
 async def try_page(_: Request) -> Response:
-    """The page; it reads the endpoint's name from its own address."""
+    """Serve the page. Its script reads the name of the endpoint from the URL."""
     return HTMLResponse(_HTML, headers=_HEADERS)

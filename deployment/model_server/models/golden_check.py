@@ -1,4 +1,4 @@
-"""The model server asks each version its golden request before it serves."""
+"""Replay of the golden request: the model server checks each version before it serves it."""
 
 import json
 from collections.abc import Mapping
@@ -6,33 +6,33 @@ from typing import Any
 
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.scoring_request import FORMATS, parse
-from scoring.golden import ANSWER, REQUEST, agree, rows_of
+from scoring.golden import ANSWER, REQUEST, agree, as_rows
 
 
 class GoldenMismatch(Exception):
-    """A model does not answer its own request as it did when it was registered."""
+    """A model does not reproduce the golden predictions recorded at registration."""
 
 
 def check(metadata: Mapping[str, Any], predictions: Any) -> None:
-    """Let a model answer its golden request, which also warms it up; without one nothing happens.
+    """Replay the golden request of a model, if it has one. This also warms the model up.
 
     Args:
-        metadata: of the model version: `golden_request` is one row, a list of rows or a body in one of the four
-            formats; `golden_answer`, if there, is one answer or a list of them.
-        predictions: from a `ScoringRequest` to the body of the answer.
+        metadata: metadata of the model version. `golden_request` is one row, a list of rows, or a body in one of the
+            four formats. `golden_answer` is optional: one prediction or a list of predictions.
+        predictions: function from a `ScoringRequest` to a response body.
 
     Raises:
-        GoldenMismatch: it refuses the request, or answers another thing.
+        GoldenMismatch: the model refuses the request, or its predictions differ.
     """
     if metadata.get(REQUEST) is None:
         return
     try:
-        found = json.loads(predictions(parse(_body(metadata[REQUEST]), max_rows=1_000)))["predictions"]
+        predicted = json.loads(predictions(parse(_body(metadata[REQUEST]), max_rows=1_000)))["predictions"]
     except ApiError as err:
-        raise GoldenMismatch(f"it refuses its own golden request: {err.failed}") from err
+        raise GoldenMismatch(f"the model refuses its own golden request: {err.failed}") from err
     expected = metadata.get(ANSWER)
-    if expected is not None and not agree(found, rows_of(expected)):
-        raise GoldenMismatch(f"it answers its golden request with {found}, and answered {expected} when registered")
+    if expected is not None and not agree(predicted, as_rows(expected)):
+        raise GoldenMismatch(f"the model predicts {predicted} for its golden request, but {expected} when registered")
 
 
 def _body(request: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Model versions from the registry, loaded, warmed up, and ready to answer."""
+"""Loading of model versions from the registry: files, model, golden request, schema."""
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,12 +14,12 @@ from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.responses import serialise
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models import golden_check, version_schema
-from deployment.model_server.models.fetching import Copies, FetchFailed
+from deployment.model_server.models.fetching import FetchFailed, VersionCache
 from deployment.model_server.models.version_schema import VersionSchema
 from deployment.model_server.request_log.payload_table import NO_RULE, LogRule
 from lakehouse.errors import LakehouseError
 from scoring.contract import ContractViolation
-from scoring.golden import REQUEST, rows_of
+from scoring.golden import REQUEST, as_rows
 from scoring.hooks import HookFailed
 from scoring.key_lookup import KeyedRows, KeyLookup
 from scoring.scorer import PIPELINE, SCORER, Scorer
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from lakehouse.online_store import OnlineStore
 
 LOG = logging.getLogger(__name__)
-AnswerRows = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+PredictRows = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ModelNotLoaded(Exception):
-    """A model version cannot be served, and why; the text reaches whoever asks for the endpoint."""
+    """A model version cannot be served. The endpoint shows the message as its reason."""
 
 
 class LoadedModel(Protocol):
-    """What answers requests."""
+    """A model that is ready to predict."""
 
     def predictions(self, request: ScoringRequest) -> bytes:
-        """The body of the answer.
+        """The response body for a request.
 
         Raises:
             ApiError: the request does not fit the model.
@@ -48,11 +48,11 @@ class LoadedModel(Protocol):
         ...
 
 
-class Load(Protocol):
-    """Gets a model by its registered name and version."""
+class LoadVersion(Protocol):
+    """Loads a model by its registered name and version."""
 
     def __call__(self, name: str, version: str, /) -> LoadedModel:
-        """Load and warm up; takes seconds.
+        """Load and warm up a model, which takes seconds.
 
         Raises:
             ModelNotLoaded: with the reason.
@@ -61,61 +61,61 @@ class Load(Protocol):
 
 
 @dataclass(frozen=True)
-class Keyed:
-    """Answers records that may name an entity and leave its features out."""
+class KeyedScorer:
+    """Predicts records that may contain only the key of an entity; looks up the missing features."""
 
     scorer: Scorer
     rows: KeyedRows
 
-    def answer(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def predict_rows(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return self.scorer.answer_rows(self.rows.rows(records), records)
 
 
 @dataclass(frozen=True)
 class ContractModel:
-    """A model of this project: it checks each row itself and tells row and field of what is wrong.
+    """A model of this project. It validates each row and reports row and field of invalid values.
 
     Attributes:
-        quick_rows: so many rows are answered faster than another thread would have begun.
-        log_rule: what of its requests may be logged.
+        quick_rows: up to this number of rows, predicting is faster than starting another thread.
+        log_rule: rule of the request log for this version.
     """
 
-    answer: AnswerRows
+    predict_rows: PredictRows
     quick_rows: int = 0
     log_rule: LogRule = NO_RULE
 
     def predictions(self, request: ScoringRequest) -> bytes:
         if request.rows is None:
-            raise ApiError.wrong_value(0, "", "an object of named fields", "a list or a single value")
+            raise ApiError.wrong_value(0, "", "an object with named fields", "a list or a single value")
         if request.params:
-            raise ApiError.bad_request(f"The model takes no params, and got {', '.join(request.params)}"[:300])
+            raise ApiError.bad_request(f"The model takes no params, but got {', '.join(request.params)}"[:300])
         try:
-            return _body(self.answer(request.rows))
+            return _body(self.predict_rows(request.rows))
         except ContractViolation as err:
             problems = [problem.as_dict() for problem in err.problems]
             raise ApiError.bad_request(err.failed, problems=problems, found=err.found) from err
         except HookFailed as err:
-            LOG.warning("a hook failed at a request", exc_info=True)
+            LOG.warning("a hook failed on a request", exc_info=True)
             raise ApiError.bad_request(err.failed, hook=err.hook, row=err.row) from err
 
-    def together(self, requests: Sequence[ScoringRequest]) -> list[bytes]:
-        """The bodies of the answers to several requests, by one run.
+    def batch_predictions(self, requests: Sequence[ScoringRequest]) -> list[bytes]:
+        """The response bodies for several requests, from one run of the model.
 
         Raises:
-            Exception: one of them has no answer; which, and why, tells `predictions` of each.
+            Exception: some request failed; call `predictions` with each to find which one, and why.
         """
         if any(request.rows is None or request.params for request in requests):
             raise ValueError("a request without rows, or with params")
-        answers = iter(self.answer([row for request in requests for row in request.rows or ()]))
-        return [_body(list(islice(answers, request.size))) for request in requests]
+        predictions = iter(self.predict_rows([row for request in requests for row in request.rows or ()]))
+        return [_body(list(islice(predictions, request.size))) for request in requests]
 
 
-def _body(answers: list[dict[str, Any]]) -> bytes:
-    return serialise({"predictions": answers})
+def _body(predictions: list[dict[str, Any]]) -> bytes:
+    return serialise({"predictions": predictions})
 
 
-class Registry:
-    """Loads from one MLflow registry, and from nowhere else."""
+class RegistryLoader:
+    """Loads model versions from one MLflow registry, and from no other source."""
 
     def __init__(
         self,
@@ -123,72 +123,75 @@ class Registry:
         folder: Path,
         registry_uri: str | None = None,
         *,
-        unvouched: bool = False,
-        online: Path | None = None,
+        allow_unverified: bool = False,
+        online_tables: Path | None = None,
     ) -> None:
-        """Files are copied below `folder`; `unvouched` lets versions pass that the registry has no digest of.
+        """Files are cached below `folder`; `allow_unverified` also loads versions without a registered digest.
 
-        `online` is the folder of the online tables, for models that look features up.
+        `online_tables` is the folder of the online tables, for models that look up features.
         """
         self._uris = (tracking_uri, registry_uri or tracking_uri)
-        self._copies = Copies(folder, *self._uris, unvouched)
-        self._abouts: dict[tuple[str, str], VersionSchema] = {}
-        self._served: set[tuple[str, str]] = set()
-        self._online_folder = online
+        self._cache = VersionCache(folder, *self._uris, allow_unverified)
+        self._schemas: dict[tuple[str, str], VersionSchema] = {}
+        self._to_restore: set[tuple[str, str]] = set()
+        self._online_folder = online_tables
         self._online_store: OnlineStore | None = None
 
-    def take_up(self, versions: Iterable[tuple[str, str]]) -> None:
-        """Load these from their copies, the first time: an earlier server of the folder served them."""
-        self._served = set(versions)
-        self._copies.keep_only(self._served)
+    def restore(self, versions: Iterable[tuple[str, str]]) -> None:
+        """Load these versions from the cache at first use: an earlier server of the folder served them."""
+        self._to_restore = set(versions)
+        self._cache.keep_only(self._to_restore)
 
     def __call__(self, name: str, version: str) -> LoadedModel:
         started = time.monotonic()
         try:
-            model, self._abouts[name, version] = self._read(self._files(name, version))
+            model, self._schemas[name, version] = self._read(self._files(name, version))
         except (Exception, SystemExit) as err:  # the code of a model may raise anything
             LOG.warning("model %s version %s cannot be served", name, version, exc_info=True)
-            told = isinstance(err, golden_check.GoldenMismatch | FetchFailed)
-            raise ModelNotLoaded((str(err) if told else f"{type(err).__name__}: {err}")[:1000]) from err
+            explained = isinstance(err, golden_check.GoldenMismatch | FetchFailed)
+            raise ModelNotLoaded((str(err) if explained else f"{type(err).__name__}: {err}")[:1000]) from err
         LOG.info("model %s version %s loaded in %.1f s", name, version, time.monotonic() - started)
         return model
 
-    def about(self, name: str, version: str) -> VersionSchema | None:
-        """What a version says of itself, once it was loaded."""
-        return self._abouts.get((name, version))
+    def schema_of(self, name: str, version: str) -> VersionSchema | None:
+        """The schema of a version, once it is loaded."""
+        return self._schemas.get((name, version))
 
     def _files(self, name: str, version: str) -> Path:
-        kept = self._copies.kept(name, version) if (name, version) in self._served else None
-        self._served.discard((name, version))
-        return kept or self._copies.fetch(name, version)
+        cached = self._cache.cached(name, version) if (name, version) in self._to_restore else None
+        self._to_restore.discard((name, version))
+        return cached or self._cache.fetch(name, version)
 
     def _read(self, folder: Path) -> tuple[LoadedModel, VersionSchema]:
-        """The model in a folder of files, after it has answered its golden request, and what it says of itself."""
-        said = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (a SafeLoader)
-        flavor, metadata = said["flavors"].get("python_function", {}), said.get("metadata") or {}
-        registered, example = self._copies.registered(folder), metadata.get(REQUEST)
-        artifacts = {
-            name: str(folder / version_schema["path"]) for name, version_schema in flavor.get("artifacts", {}).items()
-        }
-        if {PIPELINE, SCORER} <= artifacts.keys():  # one of ours needs no MLflow to be read
-            scorer = Scorer.load(artifacts)
-            quick = scorer.compiled.quick_rows if scorer.compiled else 0
-            first = rows_of(example)[0] if example else None
-            described = version_schema.of_scorer(scorer, registered, first)
-            answer: AnswerRows = scorer.answer
-            if said_of_keys := metadata.get("lookup"):
-                lookup = KeyLookup.of(said_of_keys)
-                answer = Keyed(scorer, KeyedRows(lookup, scorer.encoder, self._online)).answer
-                described = version_schema.with_keys(described, lookup.keys)
-            model = ContractModel(answer, quick, LogRule.of(metadata))
+        """Load the model in a folder and replay its golden request."""
+        description = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=_YAML)  # noqa: S506  (safe)
+        flavor, metadata = description["flavors"].get("python_function", {}), description.get("metadata") or {}
+        registered, example = self._cache.registered_at(folder), metadata.get(REQUEST)
+        artifacts = {name: str(folder / entry["path"]) for name, entry in flavor.get("artifacts", {}).items()}
+        if {PIPELINE, SCORER} <= artifacts.keys():  # a model of this project, which loads without MLflow
+            model, schema = self._read_scorer(artifacts, metadata, registered)
             golden_check.check(metadata, model.predictions)
-            return model, described
+            return model, schema
         return self._read_by_mlflow(folder, registered, example)
 
-    def _online(self, table: str, key: tuple[Any, ...]) -> Any:
-        """The row of an online table; the store is opened once, by the first model that asks."""
+    def _read_scorer(
+        self, artifacts: Mapping[str, str], metadata: Mapping[str, Any], registered: float
+    ) -> tuple[ContractModel, VersionSchema]:
+        scorer = Scorer.load(artifacts)
+        quick_rows = scorer.compiled.quick_rows if scorer.compiled else 0
+        example = metadata.get(REQUEST)
+        schema = version_schema.of_scorer(scorer, registered, as_rows(example)[0] if example else None)
+        predict_rows: PredictRows = scorer.answer
+        if lookup_fields := metadata.get("lookup"):
+            lookup = KeyLookup.of(lookup_fields)
+            predict_rows = KeyedScorer(scorer, KeyedRows(lookup, scorer.encoder, self._online_row)).predict_rows
+            schema = version_schema.with_keys(schema, lookup.keys)
+        return ContractModel(predict_rows, quick_rows, LogRule.of(metadata)), schema
+
+    def _online_row(self, table: str, key: tuple[Any, ...]) -> Any:
+        """The row of an online table. The first lookup opens the store."""
         if self._online_folder is None:
-            raise ApiError.unavailable("This server has no online tables to look features up in.")
+            raise ApiError.unavailable("This server has no online tables to look up features.")
         if self._online_store is None:
             from lakehouse.online_store import OnlineStore
 
@@ -196,7 +199,7 @@ class Registry:
         try:
             return self._online_store.row(table, key)
         except LakehouseError as err:
-            raise ApiError.unavailable(f"A feature cannot be looked up: {err.failed}") from err
+            raise ApiError.unavailable(f"The lookup of a feature failed: {err.failed}") from err
 
     def _read_by_mlflow(self, folder: Path, registered: float, example: Any) -> tuple[LoadedModel, VersionSchema]:
         import mlflow.pyfunc
@@ -219,5 +222,5 @@ def _python_model(loaded: Any) -> Any:
 
     try:
         return loaded.unwrap_python_model()
-    except MlflowException:  # a native flavour has none
+    except MlflowException:  # a native flavour has no Python model
         return None

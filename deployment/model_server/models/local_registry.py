@@ -1,7 +1,7 @@
-"""A version of a registry that is a SQLite file, read without MLflow.
+"""Model versions of an MLflow registry in a SQLite file, read without MLflow.
 
-MLflow takes some three seconds to be imported and to open its store, which was most of a server's first start.
-Whatever is not as expected here is left to it: another store, files elsewhere, a version that is not there.
+MLflow takes about three seconds to import and to open its store: most of the start of a server. In every other case
+(another store, files on another machine, an unknown version) the caller falls back to MLflow.
 """
 
 import sqlite3
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-SQLITE = "sqlite:////"  # of an absolute path
-SECONDS = 30.0  # to wait for whoever writes
-_FOUND = (
+SQLITE = "sqlite:////"  # with an absolute path
+SECONDS = 30.0  # to wait for a writer
+_VERSION_QUERY = (
     "select creation_time, coalesce(storage_location, source) from model_versions"
     " where name = ? and version = ? and current_stage <> 'Deleted_Internal'"
 )
-_TAGS = "select key, value from model_version_tags where name = ? and version = ?"
+_TAGS_QUERY = "select key, value from model_version_tags where name = ? and version = ?"
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class LocalVersion:
     """A version of a registry on this machine.
 
     Attributes:
-        tags: as the registry has them.
-        registered: in seconds since 1970.
-        files: the folder that the registry says they lie in.
+        tags: tags of the version.
+        registered: registration time in seconds since 1970.
+        files: folder of the files, as recorded in the registry.
     """
 
     tags: Mapping[str, str]
@@ -36,16 +36,16 @@ class LocalVersion:
 
 
 def find(registry_uri: str, name: str, version: str) -> LocalVersion | None:
-    """The version, where the registry and the files are on this machine; else None."""
+    """Find a version whose registry and files are on this machine; None in every other case."""
     path = registry_uri.removeprefix(SQLITE)
     if path == registry_uri or "?" in path or not version.isdecimal():
         return None
     try:
         uri = f"file:/{quote(path)}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=SECONDS)) as registry:
-            rows = registry.execute(_FOUND, (name, int(version))).fetchall()
-            tags = dict(registry.execute(_TAGS, (name, int(version))).fetchall())
-    except sqlite3.Error:  # no file, or tables of another MLflow
+            rows = registry.execute(_VERSION_QUERY, (name, int(version))).fetchall()
+            tags = dict(registry.execute(_TAGS_QUERY, (name, int(version))).fetchall())
+    except sqlite3.Error:  # no file, or the tables of another MLflow release
         return None
     if len(rows) != 1 or (files := _folder(rows[0][1])) is None:
         return None
@@ -53,13 +53,13 @@ def find(registry_uri: str, name: str, version: str) -> LocalVersion | None:
 
 
 def _folder(location: str | None) -> Path | None:
-    """The folder of a `file:` URI or an absolute path, if it is there.
+    """The folder of a `file:` URI or an absolute path, if it exists.
 
     >>> _folder("s3://bucket/models/m-1/artifacts"), _folder("models:/m-1"), _folder("file:///")
     (None, None, PosixPath('/'))
     """
-    said = urlsplit(location or "")
-    if said.scheme not in {"", "file"} or said.netloc or said.query or said.fragment:
+    uri = urlsplit(location or "")
+    if uri.scheme not in {"", "file"} or uri.netloc or uri.query or uri.fragment:
         return None
-    path = Path(unquote(said.path) if said.scheme else said.path)
+    path = Path(unquote(uri.path) if uri.scheme else uri.path)
     return path if path.is_absolute() and path.is_dir() else None

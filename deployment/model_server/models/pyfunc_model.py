@@ -1,4 +1,4 @@
-"""Any other MLflow model: its signature is the contract, and pandas the way in and out."""
+"""Any other MLflow model: its signature is the contract; input and output go through pandas."""
 
 import logging
 import math
@@ -22,13 +22,13 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PyfuncModel:
-    """Answers through `predict`; MLflow enforces the signature."""
+    """Predicts through MLflow, which enforces the signature."""
 
     loaded: "PyFuncModel"
 
     def predictions(self, request: ScoringRequest) -> bytes:
         try:
-            answers = self.loaded.predict(self._input(request), params=self._params(request))
+            predicted = self.loaded.predict(self._input(request), params=self._params(request))
         except MlflowException as err:
             raise ApiError.bad_request(
                 f"The request does not fit the model's signature: {err.message}"[:2000]
@@ -36,29 +36,29 @@ class PyfuncModel:
         except ApiError:
             raise
         except Exception as err:
-            # Without a contract of its own the model fails at what does not fit it: nobody else can tell.
-            LOG.warning("a model failed at a request", exc_info=True)
+            # A model without a contract fails on unsuitable input. The server cannot tell that from a defect.
+            LOG.warning("a model failed on a request", exc_info=True)
             message = (
-                "The model failed at this request. Check that its input fits the model; the server's log has more."
+                "The model failed on this request. Check that its input fits the model; the server's log has details."
             )
             raise ApiError.bad_request(message) from err
-        return serialise({"predictions": jsonable(answers)})
+        return serialise({"predictions": jsonable(predicted)})
 
     def warm_up(self) -> None:
-        """Predict the input example, if there is one; a bad example does not keep a model from being served."""
+        """Predict the input example, if the model has one. The model is served even if its example fails."""
         if self.loaded.input_example is None:
             return
         try:
             self.loaded.predict(self.loaded.input_example)
         except Exception:
-            LOG.warning("a model failed at its own input example", exc_info=True)
+            LOG.warning("a model failed on its own input example", exc_info=True)
 
     def _params(self, request: ScoringRequest) -> dict[str, Any] | None:
-        """The params of a request; MLflow holds their types to the signature, and would drop an unknown one."""
+        """The params of a request. MLflow checks their types, but would silently drop unknown names."""
         schema = self.loaded.metadata.get_params_schema()  # type: ignore[no-untyped-call]
         known = [param.name for param in schema.params] if schema else []
         if unknown := sorted(request.params.keys() - set(known)):
-            message = f"The model takes no params {', '.join(unknown)}; it takes {', '.join(known) or 'none'}."
+            message = f"Unknown params {', '.join(unknown)}; the model takes {', '.join(known) or 'none'}."
             raise ApiError.bad_request(message[:500])
         return dict(request.params) or None
 
@@ -71,7 +71,7 @@ class PyfuncModel:
 
 
 def check_fields(rows: list[RequestRecord]) -> None:
-    """Every row has the fields of the first; pandas would fill what is missing.
+    """Check that every row has the fields of the first one; pandas would fill missing fields.
 
     Raises:
         ApiError: with row and field (400).
@@ -80,28 +80,28 @@ def check_fields(rows: list[RequestRecord]) -> None:
     for number, row in enumerate(rows):
         if different := sorted(first ^ row.keys()):
             field = different[0]
-            expected, got = ("a value", "none") if field in first else ("no such field, as in row 0", "one")
+            expected, got = ("a value", "none") if field in first else ("no such field, like row 0", "one")
             raise ApiError.wrong_value(number, field, expected, got)
 
 
-def jsonable(answers: Any) -> Any:
-    """What a model answers as JSON values; NaN, which pandas uses for missing, is null."""
-    if isinstance(answers, pd.DataFrame):
-        answers = answers.to_dict(orient="records")
-    elif isinstance(answers, pd.Series | np.ndarray):
-        answers = answers.tolist()
-    if isinstance(answers, dict):
-        return {str(key): jsonable(value) for key, value in answers.items()}
-    if isinstance(answers, list | tuple):
-        return [jsonable(value) for value in answers]
-    return _scalar(answers)
+def jsonable(output: Any) -> Any:
+    """Convert the output of a model to JSON values. NaN, which pandas uses for missing values, becomes null."""
+    if isinstance(output, pd.DataFrame):
+        output = output.to_dict(orient="records")
+    elif isinstance(output, pd.Series | np.ndarray):
+        output = output.tolist()
+    if isinstance(output, dict):
+        return {str(key): jsonable(value) for key, value in output.items()}
+    if isinstance(output, list | tuple):
+        return [jsonable(value) for value in output]
+    return _scalar(output)
 
 
-def _scalar(answer: Any) -> Any:
-    if answer is None or answer is pd.NaT or answer is pd.NA:
+def _scalar(value: Any) -> Any:
+    if value is None or value is pd.NaT or value is pd.NA:
         return None
-    if isinstance(answer, np.generic):
-        answer = answer.item()
-    if isinstance(answer, float):
-        return answer if math.isfinite(answer) else None
-    return answer if isinstance(answer, bool | int | str) else NumpyEncoder().default(answer)  # type: ignore[no-untyped-call]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, bool | int | str) else NumpyEncoder().default(value)  # type: ignore[no-untyped-call]

@@ -1,1 +1,1 @@
-"""The server as a process: started, supervised, stopped, logging."""
+"""The server process: start, supervision, stop, logging."""

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, for people's eyes and for whoever collects them; secrets do not get in."""
+"""The log: one JSON object per line, without secrets."""
 
 import json
 import logging
@@ -13,10 +13,10 @@ from deployment.model_server.settings import ServerSettings
 
 
 class JsonLines(logging.Formatter):
-    """`time`, `level`, `logger`, `message`, and `exception` where there is one."""
+    """Formats a record as `time`, `level`, `logger`, `message`, and `exception` if it has one."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """`secrets` are left out of whatever is logged, tracebacks included."""
+        """`secrets` are replaced in every line, tracebacks included."""
         super().__init__()
         self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
 
@@ -37,35 +37,33 @@ class JsonLines(logging.Formatter):
 
 
 def log_as_json(settings: ServerSettings, file: Path | None = None) -> None:
-    """Log to a file or to standard error, from now on and for the whole process."""
-    handler = _to_own_file(file) if file else logging.StreamHandler(sys.stderr)
+    """Send all logging of this process to a file or to standard error."""
+    handler = _private_file(file) if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(secrets_of(settings)))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("_granian").setLevel(logging.ERROR)
 
 
-def _to_own_file(file: Path) -> logging.Handler:
+def _private_file(file: Path) -> logging.Handler:
     handler = logging.FileHandler(file, encoding="utf-8")
     file.chmod(0o600)
     return handler
 
 
 def secrets_of(settings: ServerSettings) -> list[str]:
-    """The tokens, and the passwords in the addresses of MLflow."""
+    """Both tokens, and the passwords in the MLflow URIs."""
     tokens = Tokens.of(settings)
-    addresses = (settings.tracking_uri, settings.registry_uri or "")
-    return [
-        tokens.control.decode(),
-        tokens.data.decode(),
-        *(urlsplit(address).password or "" for address in addresses),
-    ]
+    uris = (settings.tracking_uri, settings.registry_uri or "")
+    return [tokens.control.decode(), tokens.data.decode(), *(urlsplit(uri).password or "" for uri in uris)]
 
 
-def told(line: str) -> str:
-    """A line of the log as a person reads it; what is no JSON stays as it is.
+def format_for_console(line: str) -> str:
+    """A log line as plain text; a line that is not JSON stays unchanged.
 
-    >>> told('{"time": "t", "level": "info", "logger": "x", "message": "ended"}'), told("Segmentation fault")
-    ('info: ended', 'Segmentation fault')
+    >>> format_for_console('{"time": "t", "level": "info", "logger": "x", "message": "ended"}')
+    'info: ended'
+    >>> format_for_console("Segmentation fault")
+    'Segmentation fault'
     """
     try:
         values = json.loads(line)

@@ -1,4 +1,4 @@
-"""The application under granian, in this process, until a signal ends it."""
+"""The HTTP server (granian) that runs the application in this process until a signal arrives."""
 
 import asyncio
 import logging
@@ -11,17 +11,17 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from deployment.model_server.app import create_app
-from deployment.model_server.http.auth import token_places
+from deployment.model_server.http.auth import token_sources
 from deployment.model_server.settings import ServerSettings
 
 LOG = logging.getLogger(__name__)
-HEADER_MILLISECONDS = 10_000  # to send the headers of a request, and between two requests of a connection
+HEADER_MILLISECONDS = 10_000  # for the headers of a request, and between two requests of a connection
 HEADER_BYTES = 64 * 1024
 BACKLOG = 1024
 
 
 def listen(settings: ServerSettings) -> None:
-    """Serve until SIGINT or SIGTERM; requests that are being answered are finished first."""
+    """Serve until SIGINT or SIGTERM, then finish the requests in flight."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_listen(settings))
 
@@ -43,7 +43,7 @@ async def _listen(settings: ServerSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     if settings.exposed:
-        LOG.warning("other machines reach %s, and tokens travel there in the clear: use TLS", settings.url)
-    LOG.info("model server at %s, tokens in %s and %s", settings.url, *token_places(settings))
+        LOG.warning("other machines can reach %s without TLS, so tokens travel unencrypted: use TLS", settings.url)
+    LOG.info("model server at %s, tokens in %s and %s", settings.url, *token_sources(settings))
     await server.serve()
     LOG.info("model server ended")

@@ -1,4 +1,4 @@
-"""Ports and processes of this machine: is a port free, who holds it, when did a process start."""
+"""Ports and processes of this machine: free ports, the process on a port, and start times."""
 
 import os
 import re
@@ -8,31 +8,31 @@ from pathlib import Path
 
 from lakehouse.errors import LakehouseError
 
-LISTENING = "0A"
+LISTENING = "0A"  # the state LISTEN in /proc/net/tcp
 
 
 class PortTaken(LakehouseError):
-    """Another process listens where the server should."""
+    """The server cannot listen at its address."""
 
     @classmethod
     def at(cls, host: str, port: int, reason: OSError) -> "PortTaken":
         holder = holder_of(port)
         return cls(
             f"the model server cannot listen at {host}:{port}: "
-            + (f"process {holder} holds the port" if holder else str(reason.strerror).lower()),
-            hint=f"Stop that process, or serve elsewhere: python -m deployment.run serve --port {port + 1}",
+            + (f"process {holder} uses the port" if holder else str(reason.strerror).lower()),
+            hint=f"Stop that process, or use another port: python -m deployment.run serve --port {port + 1}",
         )
 
 
 def check_free(host: str, port: int) -> None:
-    """Pass if the server could listen there.
+    """Check that the server can listen at an address.
 
     Raises:
-        PortTaken: it could not.
+        PortTaken: it cannot.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # The server's own socket shares its port with whoever also shares; this one does not, so it finds them.
+        # The server's socket uses SO_REUSEPORT and would share the port. This one does not, so it finds a conflict.
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
@@ -41,35 +41,35 @@ def check_free(host: str, port: int) -> None:
 
 
 def holder_of(port: int) -> str | None:
-    """`PID (name)` of the process that listens at a port, where /proc tells it."""
+    """`PID (name)` of the process that listens at a port, if /proc shows it."""
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for link in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
         try:
             if str(link.readlink()) in inodes:
                 return f"{link.parts[2]} ({Path('/proc', link.parts[2], 'comm').read_text().strip()})"
-        except OSError:  # it ended meanwhile, or is another user's
+        except OSError:  # the process ended, or belongs to another user
             continue
     return None
 
 
 def started_at(pid: int) -> str | None:
-    """When a running process started, in a form that only compares; None if it does not run.
+    """Start time of a running process as an opaque text; None if it does not run.
 
-    A process number is used again and again; together with this it names one process.
+    The system reuses process numbers. Number and start time together identify one process.
     """
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
-            # The name in parentheses may hold anything; the fields after it do not.
+            # The process name in parentheses can contain spaces and parentheses; the fields after it cannot.
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             return None
-        # Its first thread may have ended while others of it still hold its files and its port.
+        # The main thread can end while further threads still hold the files and the port of the process.
         return None if fields[0] == "Z" and fields[17] == "1" else fields[19]
-    shown = subprocess.run(
+    listed = subprocess.run(
         ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split()
-    return " ".join(shown[1:]) if shown and not shown[0].startswith("Z") else None
+    return " ".join(listed[1:]) if listed and not listed[0].startswith("Z") else None
 
 
 def _listening_inodes(port: int) -> set[str]:

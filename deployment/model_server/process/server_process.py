@@ -1,7 +1,7 @@
-"""The server as a process: in the foreground or detached, found again and stopped.
+"""The server process: start in the foreground or detached, find a running server, stop it.
 
-The state folder remembers the process by its number and its start time, so that a number which the system has given
-to somebody else is never taken for the server.
+The state folder records process number and start time. A reused process number is therefore never mistaken for the
+server.
 """
 
 import fcntl
@@ -19,44 +19,44 @@ from pathlib import Path
 from deployment.model_server.clock import SYSTEM, Clock
 from deployment.model_server.endpoints.store import replace_file
 from deployment.model_server.http import tls
-from deployment.model_server.process.json_log import log_as_json, told
+from deployment.model_server.process.json_log import format_for_console, log_as_json
 from deployment.model_server.process.ports import check_free, started_at
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 
-TICK = 0.05
-LOG_BYTES = 10 * 1024 * 1024
-SECRET = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
-RECORDED = ("url", "pid", "started", "token_file", "log_file")
+POLL_SECONDS = 0.05
+MAX_LOG_BYTES = 10 * 1024 * 1024
+SECRET_VARIABLES = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
+RECORDED_FIELDS = ("url", "pid", "started", "token_file", "log_file")
 RunServer = Callable[[Callable[[], int]], int]
-_children: list[subprocess.Popen[bytes]] = []  # kept, so that a child that ended can be reaped
+_children: list[subprocess.Popen[bytes]] = []  # so that children that ended can be reaped
 
 
 class AlreadyServing(LakehouseError):
-    """The state folder belongs to a server that runs."""
+    """A server with this state folder is running already."""
 
     @classmethod
     def at(cls, server: "ServerInfo") -> "AlreadyServing":
         return cls(
             f"a model server is running already: process {server.pid} at {server.url}",
-            hint="Use it, or stop it: python -m deployment.run stop",
+            hint="Use that server, or stop it: python -m deployment.run stop",
         )
 
 
 class ServerFailed(LakehouseError):
-    """The detached server ended, or does not answer."""
+    """The detached server ended or does not respond."""
 
     @classmethod
     def with_log(cls, failed: str, log: Path, since: int) -> "ServerFailed":
-        """With the end of what was logged after the first `since` bytes, which an earlier server wrote."""
-        said = log.read_bytes()[since:].decode("utf-8", errors="replace") if log.exists() else ""
-        lines = said.splitlines()[-15:]
-        return cls("\n    ".join([failed, *map(told, lines)]), hint=f"Its whole log: {log}")
+        """Add the last log lines. The first `since` bytes of the log are from an earlier server."""
+        text = log.read_bytes()[since:].decode("utf-8", errors="replace") if log.exists() else ""
+        lines = text.splitlines()[-15:]
+        return cls("\n    ".join([failed, *map(format_for_console, lines)]), hint=f"See the complete log: {log}")
 
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """A server that runs, and where to find what it keeps."""
+    """A running server: its address, process and files."""
 
     url: str
     pid: int
@@ -69,22 +69,22 @@ class ServerInfo:
 
 
 def serve(settings: ServerSettings, *, to_file: bool = False, run: RunServer = lambda listening: listening()) -> int:
-    """Serve in this process until SIGINT or SIGTERM; the log goes to standard error, or to the log file.
+    """Serve in this process until SIGINT or SIGTERM. The log goes to standard error or to the log file.
 
     Args:
-        run: runs what serves, and passes its exit code on; see `keeper`.
+        run: calls the function that serves and returns its exit code; see `supervisor.supervise`.
 
     Raises:
-        AlreadyServing: a server with this state folder runs.
-        PortTaken: somebody else listens there.
+        AlreadyServing: a server with this state folder is running.
+        PortTaken: another process uses the port.
         LakehouseError: the certificate, the token or the stored endpoints are unusable.
     """
     _check_startable(settings)
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(settings):
+    with _exclusive(settings):
         info = _this_process(settings)
         log_as_json(settings, settings.log_file if to_file else None)
-        replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED}))
+        replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED_FIELDS}))
         try:
             return run(lambda: _listen(settings))
         finally:
@@ -99,40 +99,41 @@ def _listen(settings: ServerSettings) -> int:
 
 
 def serve_detached(settings: ServerSettings, *, seconds: float = 60.0, clock: Clock = SYSTEM) -> ServerInfo:
-    """Start a server that outlives this process, and return when it answers.
+    """Start a server that outlives this process, and wait until it responds.
 
     Raises:
-        AlreadyServing: a server with this state folder runs.
-        PortTaken: somebody else listens there.
-        ServerFailed: it ended or did not answer within `seconds`; the end of its log is in the message.
+        AlreadyServing: a server with this state folder is running.
+        PortTaken: another process uses the port.
+        ServerFailed: it ended or did not respond within `seconds`; the message has the end of its log.
     """
     _check_startable(settings)
-    child, logged = _spawn(settings)
+    child, log_start = _spawn(settings)
     deadline = clock.time() + seconds
     while clock.time() < deadline:
         if (code := child.poll()) is not None:
-            failed = f"the model server ended with {code} at its start:"
-            raise ServerFailed.with_log(failed, settings.log_file, logged)
+            failed = f"the model server ended with exit code {code} during its start:"
+            raise ServerFailed.with_log(failed, settings.log_file, log_start)
         server = running(settings)
         if server and server.pid == child.pid and healthy(server):
             return server
-        clock.sleep(TICK)
+        clock.sleep(POLL_SECONDS)
     _kill(child.pid)
     child.wait()
-    raise ServerFailed.with_log(f"the model server did not answer within {seconds:g} s:", settings.log_file, logged)
+    failed = f"the model server did not respond within {seconds:g} s:"
+    raise ServerFailed.with_log(failed, settings.log_file, log_start)
 
 
 def running(settings: ServerSettings) -> ServerInfo | None:
-    """The server of a state folder, if it runs."""
+    """The running server of a state folder, if any."""
     server = _recorded(settings)
     if server is None or started_at(server.pid) != server.started:
         return None
-    given = settings.serving
-    return replace(server, token=given.token, authority=settings.authority, credentials=given.credentials)
+    access = settings.serving
+    return replace(server, token=access.token, authority=settings.authority, credentials=access.credentials)
 
 
 def stop(settings: ServerSettings, *, seconds: float = 15.0, clock: Clock = SYSTEM) -> bool:
-    """End the server of a state folder, by force after `seconds`; whether there was one."""
+    """Stop the server of a state folder, by SIGKILL after `seconds`. Return True if one was running."""
     server = running(settings)
     if server is not None:
         _end(server, seconds, clock)
@@ -149,11 +150,11 @@ def _end(server: ServerInfo, seconds: float, clock: Clock) -> None:
         if clock.time() >= deadline:
             _kill(server.pid)
             deadline = float("inf")
-        clock.sleep(TICK)
+        clock.sleep(POLL_SECONDS)
 
 
 def _kill(pid: int) -> None:
-    """End a process by force, and of a detached server also what it keeps running."""
+    """Kill a process; of a detached server, also the child that its supervisor runs."""
     if os.getpgid(pid) == pid:
         os.killpg(pid, signal.SIGKILL)
     else:
@@ -170,42 +171,42 @@ def _check_startable(settings: ServerSettings) -> None:
 
 
 @contextmanager
-def _only_one(settings: ServerSettings) -> Iterator[None]:
-    """Of two servers that start at once with one state folder, the second is refused."""
+def _exclusive(settings: ServerSettings) -> Iterator[None]:
+    """Lock the state folder, so that a second server that starts at the same time fails."""
     with settings.process_file.with_name("lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
             raise LakehouseError(
-                f"another model server is starting with the state in {settings.state}",
-                hint="See whether it runs: python -m deployment.run status",
+                f"another model server is starting with the state folder {settings.state}",
+                hint="Show its state: python -m deployment.run status",
             ) from err
         yield
 
 
 def _rotate(log: Path) -> None:
-    if log.exists() and log.stat().st_size > LOG_BYTES:
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".old.log"))
 
 
 def _spawn(settings: ServerSettings) -> tuple[subprocess.Popen[bytes], int]:
-    """The process, and how many bytes its log had before."""
-    # The settings go through a pipe: a tracking URI can hold a password, and arguments are for all to see.
+    """Start the process. Return it with the size of its log file before the start."""
+    # The settings go through a pipe: a tracking URI can contain a password, and every user can see arguments.
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     _rotate(settings.log_file)
     with settings.log_file.open("ab") as log:
-        logged = log.tell()
+        log_start = log.tell()
         settings.log_file.chmod(0o600)
         child = subprocess.Popen(
             [sys.executable, "-m", "deployment.model_server"],
             cwd=settings.project, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name not in SECRET},
+            env={name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES},
         )  # fmt: skip
     _children.append(child)
     if child.stdin:
         child.stdin.write(json.dumps(settings.as_json()).encode())
         child.stdin.close()
-    return child, logged
+    return child, log_start
 
 
 def _this_process(settings: ServerSettings) -> ServerInfo:
@@ -223,12 +224,12 @@ def _recorded(settings: ServerSettings) -> ServerInfo | None:
 
 
 def healthy(server: ServerInfo) -> bool:
-    """Whether it answers."""
-    # An opener of its own: a proxy has no part in a conversation with this machine.
+    """True if the server responds to /health."""
+    # A new opener without proxies: the request stays on this machine.
     secure = [urllib.request.HTTPSHandler(context=tls.trusting(server.authority))] if server.authority else []
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *secure)
     try:
-        with opener.open(f"{server.url}/health", timeout=2) as answer:
-            return bool(answer.status == 200)
+        with opener.open(f"{server.url}/health", timeout=2) as response:
+            return bool(response.status == 200)
     except OSError:
         return False

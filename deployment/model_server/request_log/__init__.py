@@ -1,1 +1,1 @@
-"""The log of requests and the payload tables."""
+"""The request log and its payload tables."""

@@ -1,4 +1,4 @@
-"""The payload table of an endpoint: requests and answers in Delta, in the columns of Databricks' AI gateway."""
+"""The payload table of an endpoint: requests and responses in Delta, with the columns of Databricks' AI gateway."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deployment.model_server.request_log.redaction import answer_without, request_without
+from deployment.model_server.request_log.redaction import redact_request, redact_response
 
-LARGEST = 1024 * 1024  # bytes of a request or an answer; larger ones are not logged, as on Databricks
+MAX_LOGGED_BYTES = 1024 * 1024  # of a request or a response; larger ones are not logged, as on Databricks
 
 
 @dataclass(frozen=True)
 class LogRule:
-    """What a model version lets be logged: the share of requests, and which columns never."""
+    """Rule of a model version for the request log: the sampling rate, and columns to redact."""
 
     sampling: float = 1.0
     redact: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> "LogRule":
-        """As the version's use case says it."""
-        said = metadata.get("request_log") or {}
-        return cls(float(said.get("sampling", 1.0)), frozenset(said.get("redact", ())))
+        """The rule in the metadata of a version, from `serving.request_log` of its use case."""
+        rule = metadata.get("request_log") or {}
+        return cls(float(rule.get("sampling", 1.0)), frozenset(rule.get("redact", ())))
 
     @classmethod
     def strictest(cls, rules: Iterable["LogRule"]) -> "LogRule":
-        """The least that any of them lets be logged.
+        """A rule that satisfies all of them: the lowest sampling rate, and every column to redact.
 
         >>> LogRule.strictest([LogRule(0.5), LogRule(1.0, frozenset({"age"}))])
         LogRule(sampling=0.5, redact=frozenset({'age'}))
@@ -41,9 +41,9 @@ NO_RULE = LogRule()
 
 @dataclass
 class Exchange:
-    """One request and what came of it; `received` is seconds since 1970.
+    """One request with its response; `received` is seconds since 1970.
 
-    `rule` is that of the versions which the request came to; one that came to none has no body.
+    `rule` satisfies all versions of the endpoint. A request to an endpoint without traffic has no body.
     """
 
     id: str
@@ -65,9 +65,11 @@ class Exchange:
         """The row of the payload table."""
         rule = self.rule
         moment = datetime.fromtimestamp(self.received, UTC)
-        request, of_request = _text(self.request, "REQUEST", lambda: request_without(rule.redact, self.request), rule)
-        response, of_response = _text(
-            self.response, "RESPONSE", lambda: answer_without(rule.redact, self.response, self.status), rule
+        request, request_errors = _text(
+            self.request, "REQUEST", lambda: redact_request(rule.redact, self.request), rule
+        )
+        response, response_errors = _text(
+            self.response, "RESPONSE", lambda: redact_response(rule.redact, self.response, self.status), rule
         )
         return {
             "databricks_request_id": self.id,
@@ -79,15 +81,15 @@ class Exchange:
             "execution_duration_ms": round(self.milliseconds),
             "request": request,
             "response": response,
-            "logging_error_codes": of_request + of_response,
+            "logging_error_codes": request_errors + response_errors,
             "served_entity_id": self.served,
             "requester": self.requester,
         }
 
 
 def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows to the table in a folder, in one commit; the first ones make the table."""
-    import pyarrow as pa  # with the Delta writer some 60 MiB, which a server without a log does without
+    """Append rows to the table in a folder, in one commit. The first rows create the table."""
+    import pyarrow as pa  # with the Delta writer about 60 MiB, which a server without a request log saves
     from deltalake import write_deltalake
 
     text = pa.string()
@@ -110,12 +112,12 @@ def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_deltalake(str(folder), pa.Table.from_pylist(list(rows), schema), mode="append")
 
 
-def _text(body: bytes, which: str, hidden: Callable[[], str], rule: LogRule) -> tuple[str | None, list[str]]:
-    if len(body) > LARGEST:
-        return None, [f"MAX_{which}_SIZE_EXCEEDED"]
+def _text(body: bytes, name: str, redacted: Callable[[], str], rule: LogRule) -> tuple[str | None, list[str]]:
+    if len(body) > MAX_LOGGED_BYTES:
+        return None, [f"MAX_{name}_SIZE_EXCEEDED"]
     if not rule.redact:
         return body.decode("utf-8", errors="replace"), []
     try:
-        return hidden(), []
+        return redacted(), []
     except (ValueError, RecursionError):
-        return None, [f"{which}_NOT_REDACTED"]
+        return None, [f"{name}_NOT_REDACTED"]

@@ -1,4 +1,4 @@
-"""What a request log may not hold: the values of listed columns, in requests and in answers."""
+"""Redaction for the request log: hides the values of listed columns in requests and responses."""
 
 import json
 from collections.abc import Set
@@ -6,64 +6,64 @@ from typing import Any
 
 import orjson
 
-from deployment.model_server.http.scoring_request import BESIDE, FORMATS
+from deployment.model_server.http.scoring_request import EXTRA_FIELDS, FORMATS
 
-HIDDEN = "[redacted]"
+REDACTED = "[redacted]"
 
 
-def request_without(columns: Set[str], body: bytes) -> str:
-    """The body of a request with the values of these columns hidden, whatever its format.
+def redact_request(columns: Set[str], body: bytes) -> str:
+    """Redact the values of these columns in the body of a request, in any format.
 
     Raises:
-        ValueError: it is no JSON, or has values without names, and nobody can say which are of these columns.
-        RecursionError: it is nested too deeply.
+        ValueError: the body is not JSON, or has values without column names, so that redaction is impossible.
+        RecursionError: the body is nested too deeply.
     """
     request = orjson.loads(body)
-    if not isinstance(request, dict) or not all(_names_its_values(*field) for field in request.items()):
+    if not isinstance(request, dict) or not all(_has_named_values(*field) for field in request.items()):
         raise ValueError("values without names")
-    return json.dumps(_hidden(columns, request))
+    return json.dumps(_redacted(columns, request))
 
 
-def answer_without(columns: Set[str], body: bytes, status: int) -> str:
-    """The body of an answer likewise; of a refusal only its code, since its words quote values."""
-    answer = orjson.loads(body)
-    return json.dumps(_hidden(columns, answer) if status == 200 else {"error_code": answer.get("error_code")})
+def redact_response(columns: Set[str], body: bytes, status: int) -> str:
+    """Redact the values of these columns in a response. An error keeps only its code: its message quotes values."""
+    response = orjson.loads(body)
+    return json.dumps(_redacted(columns, response) if status == 200 else {"error_code": response.get("error_code")})
 
 
-def _names_its_values(field: str, value: Any) -> bool:
-    """Whether each value in a field of a body stands under the name of its column.
+def _has_named_values(field: str, value: Any) -> bool:
+    """True if every value in a field of a body belongs to a named column.
 
-    >>> _names_its_values("instances", [{"age": 41}]), _names_its_values("instances", [[41]])
+    >>> _has_named_values("instances", [{"age": 41}]), _has_named_values("instances", [[41]])
     (True, False)
     """
-    if field in BESIDE:
+    if field in EXTRA_FIELDS:
         return not isinstance(value, list)
     if field == "dataframe_split":
-        return isinstance(value, dict) and all(isinstance(value.get(part), list) for part in ("columns", "data"))
+        return isinstance(value, dict) and all(isinstance(value.get(key), list) for key in ("columns", "data"))
     rows = value if isinstance(value, list) else [value]
     return field in FORMATS and all(isinstance(row, dict) for row in rows)
 
 
-def _hidden(columns: Set[str], value: Any) -> Any:
-    """Hide fields by name, and of a split frame the places that belong to a column.
+def _redacted(columns: Set[str], value: Any) -> Any:
+    """Redact fields by name, and in a split frame the cells of the columns.
 
-    >>> _hidden({"age"}, {"dataframe_split": {"columns": ["age", "n"], "data": [[41, 2]]}})
+    >>> _redacted({"age"}, {"dataframe_split": {"columns": ["age", "n"], "data": [[41, 2]]}})
     {'dataframe_split': {'columns': ['age', 'n'], 'data': [['[redacted]', 2]]}}
-    >>> _hidden({"age"}, {"inputs": {"age": [41], "n": [2]}})
+    >>> _redacted({"age"}, {"inputs": {"age": [41], "n": [2]}})
     {'inputs': {'age': '[redacted]', 'n': [2]}}
     """
     if isinstance(value, list):
-        return [_hidden(columns, each) for each in value]
+        return [_redacted(columns, each) for each in value]
     if not isinstance(value, dict):
         return value
-    hidden = {name: HIDDEN if name in columns else _hidden(columns, each) for name, each in value.items()}
+    redacted = {name: REDACTED if name in columns else _redacted(columns, each) for name, each in value.items()}
     if isinstance(names := value.get("columns"), list) and isinstance(rows := value.get("data"), list):
-        hidden["data"] = [_row(columns, names, row) for row in rows]
-    return hidden
+        redacted["data"] = [_row(columns, names, row) for row in rows]
+    return redacted
 
 
 def _row(columns: Set[str], names: list[Any], row: Any) -> Any:
     if not isinstance(row, list) or len(row) != len(names):
-        return HIDDEN
-    shown = [isinstance(name, str) and name not in columns for name in names]
-    return [_hidden(columns, each) if show else HIDDEN for show, each in zip(shown, row, strict=True)]
+        return REDACTED
+    visible = [isinstance(name, str) and name not in columns for name in names]
+    return [_redacted(columns, each) if show else REDACTED for show, each in zip(visible, row, strict=True)]

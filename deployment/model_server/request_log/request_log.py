@@ -1,8 +1,7 @@
-"""The request log: what was asked and answered, written to payload tables by a thread of its own.
+"""The request log: a background thread writes requests and responses to payload tables.
 
-A request pays for a place among the rows that wait and no more. Their number is bounded for each table: when it
-cannot be written, or not as fast as requests come, it loses rows, and the log says how many. No answer is slowed by
-that, and no other table held up.
+A request only adds a row to a queue. Each table has a bounded queue. If its table cannot be written fast enough, the
+queue drops rows and the log reports how many. This delays neither responses nor any further table.
 """
 
 import logging
@@ -17,153 +16,155 @@ from deployment.model_server.request_log import payload_table
 from deployment.model_server.request_log.payload_table import Exchange
 
 LOG = logging.getLogger(__name__)
-ROWS, BYTES = 20_000, 64 * 1024 * 1024  # that may wait for one table
-SECONDS = 5.0  # between two commits of a table
-LONGEST_PAUSE = 300.0  # until a table is tried again that could not be written
+MAX_QUEUED_ROWS, MAX_QUEUED_BYTES = 20_000, 64 * 1024 * 1024  # per table
+COMMIT_SECONDS = 5.0  # between two commits of a table
+MAX_RETRY_PAUSE = 300.0  # seconds until a failed write is retried
 PayloadRow = dict[str, object]
 Append = Callable[[Path, list[PayloadRow]], None]
 
 
 @dataclass
-class _Waiting:
-    """What one table is to get, oldest first, and how often in a row it could not be written."""
+class _Queue:
+    """Rows waiting for one table, oldest first, and the number of consecutive failed writes."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     bytes: int = 0
     failures: int = 0
-    again: float = 0.0
+    retry_at: float = 0.0
 
     def has_room(self, size: int) -> bool:
-        return len(self.exchanges) < ROWS and self.bytes + size <= BYTES
+        return len(self.exchanges) < MAX_QUEUED_ROWS and self.bytes + size <= MAX_QUEUED_BYTES
 
     @property
     def half_full(self) -> bool:
-        return len(self.exchanges) >= ROWS // 2 or self.bytes >= BYTES // 2
+        return len(self.exchanges) >= MAX_QUEUED_ROWS // 2 or self.bytes >= MAX_QUEUED_BYTES // 2
 
     def add(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
         self.bytes += exchange.size
 
-    def replace(self, taken: list[Exchange], left: list[Exchange]) -> None:
-        """Of the oldest, which were taken, only these are left."""
-        self.exchanges[: len(taken)] = left
-        self.bytes += _size(left) - _size(taken)
+    def replace(self, taken: list[Exchange], unwritten: list[Exchange]) -> None:
+        """Replace the oldest rows, which a write took, by those that were not written."""
+        self.exchanges[: len(taken)] = unwritten
+        self.bytes += _size(unwritten) - _size(taken)
 
 
 class RequestLog:
-    """Takes exchanges, and sees that they reach their tables."""
+    """Queues exchanges and writes them to their payload tables."""
 
     def __init__(
         self,
         warehouse: Path,
         draw: Callable[[], float],
-        named: Callable[[], Set[InferenceTable]],
-        seconds: float = SECONDS,
+        tables_in_use: Callable[[], Set[InferenceTable]],
+        seconds: float = COMMIT_SECONDS,
         append: Append = payload_table.append,
     ) -> None:
-        """`draw` returns a number from [0, 1), which chooses a share of the requests; `named`, the tables in use."""
+        """`draw` returns a number in [0, 1) for sampling; `tables_in_use`, the tables that endpoints log to."""
         self._warehouse = warehouse
         self._draw = draw
-        self._named = named
+        self._tables_in_use = tables_in_use
         self._seconds = seconds
         self._append = append
-        self._tables: dict[Path, _Waiting] = {}
+        self._queues: dict[Path, _Queue] = {}
         self._lock = threading.Lock()
-        self._woken, self._ended = threading.Event(), False
-        self.lost = self._lost_before = 0
+        self._wake, self._closed = threading.Event(), False
+        self.lost = self._reported_lost = 0
         self._writer: threading.Thread | None = None
 
     @property
     def waiting(self) -> int:
-        """Rows that are to be written."""
+        """Number of rows not written yet."""
         with self._lock:
-            return sum(len(table.exchanges) for table in self._tables.values())
+            return sum(len(queue.exchanges) for queue in self._queues.values())
 
     def offer(self, table: InferenceTable, exchange: Exchange) -> None:
-        """Log an exchange, if the sampling rate chooses it and there is room."""
+        """Queue an exchange, if it is sampled and the queue has room."""
         if exchange.rule.sampling < 1 and self._draw() >= exchange.rule.sampling:
             return
         with self._lock:
-            waiting = self._tables.setdefault(self._folder(table), _Waiting())
-            if not waiting.has_room(exchange.size):
+            queue = self._queues.setdefault(self._folder(table), _Queue())
+            if not queue.has_room(exchange.size):
                 self.lost += 1
                 return
-            was_half_full = waiting.half_full
-            waiting.add(exchange)
-            if waiting.half_full and not was_half_full:
-                self._woken.set()
+            was_half_full = queue.half_full
+            queue.add(exchange)
+            if queue.half_full and not was_half_full:
+                self._wake.set()
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write_all, name="request log", daemon=True)
                 self._writer.start()
 
     def close(self) -> None:
-        """Write all that was offered; returns when that is done."""
+        """Write all queued rows, then return."""
         if self._writer is not None:
-            self._ended = True
-            self._woken.set()
+            self._closed = True
+            self._wake.set()
             self._writer.join()
 
     def _folder(self, table: InferenceTable) -> Path:
         return self._warehouse / table.schema_name / f"{table.table_name_prefix}_payload"
 
     def _write_all(self) -> None:
-        ended = False
-        while not ended:
-            self._woken.wait(self._seconds)
-            self._woken.clear()
-            ended = self._ended
-            for folder, table in self._due(everything=ended):
-                self._write(folder, table)
-            self._tell_lost()
-        if left := self.waiting:
-            self.lost += left
-            LOG.error("the request log could not write its last %s row(s)", left)
+        closed = False
+        while not closed:
+            self._wake.wait(self._seconds)
+            self._wake.clear()
+            closed = self._closed
+            for folder, queue in self._due(everything=closed):
+                self._write(folder, queue)
+            self._report_lost()
+        if unwritten := self.waiting:
+            self.lost += unwritten
+            LOG.error("the request log could not write its last %s row(s)", unwritten)
 
-    def _due(self, *, everything: bool) -> list[tuple[Path, _Waiting]]:
-        """Tables that get rows now; one that failed a moment ago has to wait, unless it is its last time."""
-        now, named = time.monotonic(), set(map(self._folder, self._named()))
+    def _due(self, *, everything: bool) -> list[tuple[Path, _Queue]]:
+        """Queues to write now. After a failed write a table waits, except for its last write."""
+        now, in_use = time.monotonic(), set(map(self._folder, self._tables_in_use()))
         with self._lock:
-            self._tables = {folder: table for folder, table in self._tables.items() if table.exchanges}
-            last = self._tables.keys() if everything else self._tables.keys() - named
-            return [(folder, table) for folder, table in self._tables.items() if folder in last or table.again <= now]
+            self._queues = {folder: queue for folder, queue in self._queues.items() if queue.exchanges}
+            last = self._queues.keys() if everything else self._queues.keys() - in_use
+            return [
+                (folder, queue) for folder, queue in self._queues.items() if folder in last or queue.retry_at <= now
+            ]
 
-    def _write(self, folder: Path, table: _Waiting) -> None:
-        """Write a table's rows in one commit; what could not be written is tried again while an endpoint names it."""
+    def _write(self, folder: Path, queue: _Queue) -> None:
+        """Write the rows of a table in one commit. Rows not written are retried while an endpoint uses the table."""
         with self._lock:
-            taken = list(table.exchanges)
+            taken = list(queue.exchanges)
         rows = {number: row for number, exchange in enumerate(taken) if (row := _row(exchange)) is not None}
-        left = [taken[number] for number in rows]
-        unfit = len(taken) - len(left)
+        unwritten = [taken[number] for number in rows]
+        lost = len(taken) - len(unwritten)
         try:
             if rows:
                 self._append(folder, list(rows.values()))
-            left, table.failures = [], 0
-        except Exception as err:  # noqa: BLE001 - a writer raises what its storage does
-            dropped = self._failed(folder, table, len(left), err)
-            left, unfit = ([], unfit + len(left)) if dropped else (left, unfit)
+            unwritten, queue.failures = [], 0
+        except Exception as err:  # noqa: BLE001 - depends on the storage
+            if not self._retry_later(folder, queue, len(unwritten), err):
+                unwritten, lost = [], lost + len(unwritten)
         with self._lock:
-            table.replace(taken, left)
-            self.lost += unfit
+            queue.replace(taken, unwritten)
+            self.lost += lost
 
-    def _failed(self, folder: Path, table: _Waiting, rows: int, err: Exception) -> bool:
-        """Say so, and when it is tried again; whether the rows are given up because nobody wants them any more."""
-        if folder not in map(self._folder, self._named()):
-            LOG.warning("the request log drops %s row(s) for %s, which no endpoint names: %s", rows, folder, err)
-            return True
-        table.failures += 1
-        pause = min(self._seconds * 2 ** min(table.failures, 16), LONGEST_PAUSE)
-        table.again = time.monotonic() + pause
-        first = err if table.failures == 1 else None  # its traceback says no more the next time
+    def _retry_later(self, folder: Path, queue: _Queue, rows: int, err: Exception) -> bool:
+        """Schedule a retry of a failed write. Return False if no endpoint uses the table any more."""
+        if folder not in map(self._folder, self._tables_in_use()):
+            LOG.warning("the request log drops %s row(s) for %s, which no endpoint uses: %s", rows, folder, err)
+            return False
+        queue.failures += 1
+        pause = min(self._seconds * 2 ** min(queue.failures, 16), MAX_RETRY_PAUSE)
+        queue.retry_at = time.monotonic() + pause
+        first = err if queue.failures == 1 else None  # one traceback is enough
         LOG.error(
-            "the request log cannot write %s row(s) to %s, and tries again in %g s: %s",
+            "the request log cannot write %s row(s) to %s; retry in %g s: %s",
             rows, folder, pause, str(err)[:500], exc_info=first,
         )  # fmt: skip
-        return False
+        return True
 
-    def _tell_lost(self) -> None:
-        if self.lost > self._lost_before:
+    def _report_lost(self) -> None:
+        if self.lost > self._reported_lost:
             LOG.warning("the request log has lost %s row(s) since the server started", self.lost)
-        self._lost_before = self.lost
+        self._reported_lost = self.lost
 
 
 def _size(exchanges: list[Exchange]) -> int:
@@ -171,9 +172,9 @@ def _size(exchanges: list[Exchange]) -> int:
 
 
 def _row(exchange: Exchange) -> PayloadRow | None:
-    """The row of an exchange; None where there is no way to make one, which must not keep the others back."""
+    """The row of an exchange; None if it cannot be created, so that the remaining rows are still written."""
     try:
         return exchange.row()
-    except Exception as err:  # noqa: BLE001 - whatever it is, it would be so again
-        LOG.warning("the request log cannot make a row of request %s: %s", exchange.id, type(err).__name__)
+    except Exception as err:  # noqa: BLE001 - any error would occur again on a retry
+        LOG.warning("the request log cannot create the row of request %s: %s", exchange.id, type(err).__name__)
         return None

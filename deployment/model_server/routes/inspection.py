@@ -1,4 +1,4 @@
-"""What the control plane shows of an endpoint: logs, metrics, its OpenAPI document, and who may do what."""
+"""Read-only routes of the control plane: logs, metrics, OpenAPI documents and permissions."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployment.model_server.data_plane.fleet import Fleet
-from deployment.model_server.data_plane.server_metrics import OPENMETRICS, AboutVersion, ServerMetrics
+from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
+from deployment.model_server.data_plane.server_metrics import OPENMETRICS, FindSchema, ServerMetrics
 from deployment.model_server.endpoints.endpoint import Endpoint
-from deployment.model_server.http.auth import Level
+from deployment.model_server.http.auth import PermissionLevel
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.models.load_log import LoadLog
 from deployment.model_server.models.version_schema import VersionSchema
@@ -19,84 +19,88 @@ from deployment.model_server.settings import ServerSettings
 ROOT = "/api/2.0/serving-endpoints"
 PERMISSIONS = "/api/2.0/permissions/serving-endpoints"
 _LEVELS = {
-    "CAN_VIEW": "Can look at the endpoint.",
-    "CAN_QUERY": "Can look at the endpoint and query it: the data token.",
-    "CAN_MANAGE": "Can look at, query, change and delete the endpoint: the control token.",
+    "CAN_VIEW": "Can view the endpoint.",
+    "CAN_QUERY": "Can view and query the endpoint: the data token.",
+    "CAN_MANAGE": "Can view, query, change and delete the endpoint: the control token.",
 }
 
 
 def inspection_routes(
-    fleet: Fleet, journal: LoadLog, metrics: ServerMetrics, about: AboutVersion, settings: ServerSettings
+    endpoints: LiveEndpoints,
+    load_log: LoadLog,
+    metrics: ServerMetrics,
+    find_schema: FindSchema,
+    settings: ServerSettings,
 ) -> list[Route]:
-    """The routes that change nothing."""
+    """Routes that change nothing."""
 
     async def logs(request: Request) -> Response:
         name, served = request.path_params["name"], request.path_params["entity"]
-        return JSONResponse({"logs": "\n".join(_log(fleet.get(name), served, journal))})
+        return JSONResponse({"logs": "\n".join(_log_lines(endpoints.get(name), served, load_log))})
 
     async def openapi(request: Request) -> Response:
-        endpoint = fleet.get(request.path_params["name"])
-        return JSONResponse(document(endpoint, _abouts(endpoint, about), settings))
+        endpoint = endpoints.get(request.path_params["name"])
+        return JSONResponse(document(endpoint, _schemas(endpoint, find_schema), settings))
 
-    async def of_endpoint(request: Request) -> Response:
-        endpoint = fleet.get(request.path_params["name"])
+    async def endpoint_metrics(request: Request) -> Response:
+        endpoint = endpoints.get(request.path_params["name"])
         return Response(metrics.exposition_of(endpoint), headers={"content-type": OPENMETRICS})
 
-    async def of_server(_: Request) -> Response:
+    async def server_metrics(_: Request) -> Response:
         return Response(metrics.exposition(), headers={"content-type": OPENMETRICS})
 
     async def permissions(request: Request) -> Response:
-        endpoint = _by_id(fleet, request.path_params["id"])
+        endpoint = _by_id(endpoints, request.path_params["id"])
         if request.method != "GET":
-            raise ApiError.not_implemented("permissions", "they are those of its two tokens, and cannot be changed")
+            raise ApiError.not_implemented("permissions", "an endpoint has the fixed permissions of the two tokens")
         return JSONResponse(_permissions(endpoint))
 
-    async def levels(request: Request) -> Response:
-        _by_id(fleet, request.path_params["id"])
-        known = [{"permission_level": level, "description": words} for level, words in _LEVELS.items()]
-        return JSONResponse({"permission_levels": known})
+    async def permission_levels(request: Request) -> Response:
+        _by_id(endpoints, request.path_params["id"])
+        levels = [{"permission_level": level, "description": text} for level, text in _LEVELS.items()]
+        return JSONResponse({"permission_levels": levels})
 
     return [
         *(Route(ROOT + "/{name}/served-models/{entity}/" + kind, logs) for kind in ("logs", "build-logs")),
-        *(Route(place + "/{name}/openapi", openapi, methods=["GET"]) for place in (ROOT, "/serving-endpoints")),
-        Route(ROOT + "/{name}/metrics", of_endpoint, methods=["GET"]),
-        Route("/metrics", of_server, methods=["GET"]),
+        *(Route(prefix + "/{name}/openapi", openapi, methods=["GET"]) for prefix in (ROOT, "/serving-endpoints")),
+        Route(ROOT + "/{name}/metrics", endpoint_metrics, methods=["GET"]),
+        Route("/metrics", server_metrics, methods=["GET"]),
         Route(PERMISSIONS + "/{id}", permissions, methods=["GET", "PUT", "PATCH"]),
-        Route(PERMISSIONS + "/{id}/permissionLevels", levels, methods=["GET"]),
+        Route(PERMISSIONS + "/{id}/permissionLevels", permission_levels, methods=["GET"]),
     ]
 
 
-def _log(endpoint: Endpoint, served: str, journal: LoadLog) -> list[str]:
-    """What happened to a served entity, and how it stands in each config."""
+def _log_lines(endpoint: Endpoint, served: str, load_log: LoadLog) -> list[str]:
+    """Load log of a served entity, then its state in each config."""
     configs = [config for config in (endpoint.active, endpoint.pending) if config]
-    found = [(config, entity) for config in configs for entity in config.entities if entity.name == served]
-    if not found:
+    matches = [(config, entity) for config in configs for entity in config.entities if entity.name == served]
+    if not matches:
         known = [entity.name for config in configs for entity in config.entities]
         raise ApiError.unknown_served_entity(endpoint.name, served, known)
-    lines = [line for model in dict.fromkeys(entity.model for _, entity in found) for line in journal.lines(*model)]
+    models = dict.fromkeys(entity.model for _, entity in matches)
     states = [
         f"config {config.version}: {entity.entity_name} version {entity.entity_version}: "
         f"{entity.deployment} {entity.message}".strip()
-        for config, entity in found
+        for config, entity in matches
     ]
-    return lines + states
+    return [line for model in models for line in load_log.lines(*model)] + states
 
 
-def _abouts(endpoint: Endpoint, about: AboutVersion) -> dict[str, VersionSchema]:
+def _schemas(endpoint: Endpoint, find_schema: FindSchema) -> dict[str, VersionSchema]:
     entities = endpoint.active.entities if endpoint.active else ()
-    return {entity.name: known for entity in entities if (known := about(*entity.model))}
+    return {entity.name: schema for entity in entities if (schema := find_schema(*entity.model))}
 
 
-def _by_id(fleet: Fleet, identifier: str) -> Endpoint:
-    """Permissions name an endpoint by its id, as on Databricks."""
-    for endpoint in map(fleet.get, fleet.names()):
+def _by_id(endpoints: LiveEndpoints, identifier: str) -> Endpoint:
+    """Find an endpoint by its id, as the permissions API of Databricks does."""
+    for endpoint in map(endpoints.get, endpoints.names()):
         if endpoint.id == identifier:
             return endpoint
     raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"There is no endpoint with the id '{identifier[:100]}'.")
 
 
 def _permissions(endpoint: Endpoint) -> dict[str, Any]:
-    holders = {"control-token": Level.MANAGE, "data-token": Level.QUERY}
+    holders = {"control-token": PermissionLevel.MANAGE, "data-token": PermissionLevel.QUERY}
     return {
         "object_id": f"/serving-endpoints/{endpoint.id}",
         "object_type": "serving-endpoint",

@@ -1,4 +1,4 @@
-"""The OpenAPI document of one endpoint: what each served version takes and answers."""
+"""The OpenAPI document of one endpoint: request and response schemas of each served version."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,36 +7,37 @@ from deployment.model_server.endpoints.endpoint import Endpoint, ServedEntity
 from deployment.model_server.models.version_schema import ANYTHING, JsonSchema, VersionSchema, closed
 from deployment.model_server.settings import ServerSettings
 
-_REFUSALS: Mapping[int, str] = {
-    400: "The request does not fit the model; `problems` names row, field, what was expected and what was got.",
+_ERRORS: Mapping[int, str] = {
+    400: "The request does not fit the model; `problems` lists row, field, expected and actual value.",
     401: "No token.",
-    403: "A wrong token, or one that may not do this.",
-    404: "There is no such endpoint or served version.",
+    403: "A wrong token, or one without this permission.",
+    404: "Unknown endpoint or served version.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The content type is not application/json in UTF-8.",
-    429: "Too many requests are being answered; `Retry-After` says when to come back.",
-    503: "The endpoint still loads its models, or could not load them again after a restart.",
-    504: "The model did not answer in time.",
+    429: "Too many requests in flight; `Retry-After` is the time to wait.",
+    503: "The endpoint is loading its models, or could not load them again after a restart.",
+    504: "The model did not respond in time.",
 }
 
 
-def document(endpoint: Endpoint, abouts: Mapping[str, VersionSchema], settings: ServerSettings) -> dict[str, Any]:
-    """OpenAPI 3.1 for an endpoint; `abouts` are its served entities that were loaded, by name.
+def document(endpoint: Endpoint, schemas: Mapping[str, VersionSchema], settings: ServerSettings) -> dict[str, Any]:
+    """Build the OpenAPI 3.1 document of an endpoint. `schemas` holds its loaded served entities by name.
 
-    Requests to the endpoint go to any version that has traffic, so its path takes what all of them take: a request
-    that fits `allOf` the rows is answered whichever version gets it.
+    The path of the endpoint leads to any version with traffic. Its schema is therefore `allOf` their row schemas:
+    every version accepts a request that fits it.
     """
     entities = endpoint.active.entities if endpoint.active else ()
     routes = endpoint.active.routes if endpoint.active else ()
-    served = {entity.name: abouts.get(entity.name, VersionSchema()) for entity in entities}
-    place = f"/serving-endpoints/{endpoint.name}"
+    served = {entity.name: schemas.get(entity.name, VersionSchema()) for entity in entities}
+    root = f"/serving-endpoints/{endpoint.name}"
     routed = {route.served_entity_name for route in routes if route.traffic_percentage}
-    answering = {name: about for name, about in served.items() if name in routed}
-    paths = {f"{place}/invocations": _operation("query", f"{endpoint.name}, by its traffic", answering, settings)}
+    with_traffic = {name: schema for name, schema in served.items() if name in routed}
+    summary = f"{endpoint.name} (split by traffic)" if len(routed) > 1 else endpoint.name
+    paths = {f"{root}/invocations": _operation("query", summary, with_traffic, settings)}
     for entity in entities:
         operation = _operation(f"query-{entity.name}", _title(entity), {entity.name: served[entity.name]}, settings)
-        paths[f"{place}/served-models/{entity.name}/invocations"] = operation
+        paths[f"{root}/served-models/{entity.name}/invocations"] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -49,61 +50,63 @@ def document(endpoint: Endpoint, abouts: Mapping[str, VersionSchema], settings: 
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Refusal": _REFUSAL},
+            "schemas": {"Error": _ERROR},
         },
     }
 
 
 def _title(entity: ServedEntity) -> str:
-    return f"{entity.entity_name} version {entity.entity_version} alone"
+    return f"{entity.entity_name} version {entity.entity_version} only"
 
 
 def _operation(
-    name: str, summary: str, abouts: Mapping[str, VersionSchema], settings: ServerSettings
+    name: str, summary: str, schemas: Mapping[str, VersionSchema], settings: ServerSettings
 ) -> dict[str, Any]:
-    answer = {"type": "object", "properties": {"predictions": _predictions(abouts)}, "required": ["predictions"]}
-    answered = {
-        "description": "One prediction for each row, in their order.",
-        "headers": {"served-model-name": {"description": "Which version answered.", "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": answer}},
+    response = {"type": "object", "properties": {"predictions": _predictions(schemas)}, "required": ["predictions"]}
+    success = {
+        "description": "One prediction per row, in the order of the rows.",
+        "headers": {
+            "served-model-name": {"description": "The version that predicted.", "schema": {"type": "string"}}
+        },
+        "content": {"application/json": {"schema": response}},
     }
-    refusals = {
+    errors = {
         str(status): {
-            "description": why,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+            "description": description,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
         }
-        for status, why in _REFUSALS.items()
+        for status, description in _ERRORS.items()
     }
-    content: dict[str, Any] = {"schema": _request(abouts, settings.max_rows)}
-    if example := next((about.example for about in abouts.values() if about.example), None):
+    content: dict[str, Any] = {"schema": _request(schemas, settings.max_rows)}
+    if example := next((schema.example for schema in schemas.values() if schema.example), None):
         content["example"] = _body(example)
     return {
         "post": {
             "operationId": name,
             "summary": summary,
             "requestBody": {"required": True, "content": {"application/json": content}},
-            "responses": {"200": answered} | refusals,
+            "responses": {"200": success} | errors,
         }
     }
 
 
-def _request(abouts: Mapping[str, VersionSchema], max_rows: int) -> JsonSchema:
-    row = _joined([about.row for about in abouts.values()])
+def _request(schemas: Mapping[str, VersionSchema], max_rows: int) -> JsonSchema:
+    row = _all_of([schema.row for schema in schemas.values()])
     rows: JsonSchema = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
     formats: dict[str, JsonSchema] = {"instances": rows}
-    if all(about.named for about in abouts.values()):
+    if all(schema.named for schema in schemas.values()):
         formats = {"dataframe_records": rows, "dataframe_split": _split(row, max_rows), "instances": rows}
         formats["inputs"] = {"anyOf": [rows, _columns(row)]}
-    beside: dict[str, JsonSchema] = {
+    extra_fields: dict[str, JsonSchema] = {
         "client_request_id": {"type": ["string", "null"]},
         "usage_context": {"type": ["object", "null"]},
-        "params": closed(_params(abouts), required=()) | {"type": ["object", "null"]},
+        "params": closed(_params(schemas), required=()) | {"type": ["object", "null"]},
     }
-    return {"oneOf": [closed({name: schema} | beside, required=(name,)) for name, schema in formats.items()]}
+    return {"oneOf": [closed({name: schema} | extra_fields, required=(name,)) for name, schema in formats.items()]}
 
 
 def _split(row: JsonSchema, max_rows: int) -> JsonSchema:
-    """Columns in the order of the contract; a schema cannot say how values follow another one."""
+    """Columns in the order of the contract. JSON Schema cannot express other orders."""
     properties = row.get("properties", {})
     names, size = list(properties), len(properties)
     columns: JsonSchema = {"const": names} if properties else {"type": "array", "items": {"type": "string"}}
@@ -112,52 +115,56 @@ def _split(row: JsonSchema, max_rows: int) -> JsonSchema:
         cells |= {"prefixItems": list(properties.values()), "minItems": size, "maxItems": size}
     values: JsonSchema = {"type": "array", "items": cells, "minItems": 1, "maxItems": max_rows}
     frame = closed({"columns": columns, "data": values, "index": {"type": "array"}}, required=("columns", "data"))
-    return frame | {"description": "`columns` may have any order, which the values of each row in `data` follow."}
+    return frame | {"description": "`columns` may have any order; the values of each row in `data` follow it."}
 
 
 def _columns(row: JsonSchema) -> JsonSchema:
-    """One row as columns; a schema cannot say that the lists of more are of one length."""
+    """One row as columns. JSON Schema cannot express that longer lists must have equal length."""
     properties = row.get("properties", {})
     lists = {
         name: {"type": "array", "items": schema, "minItems": 1, "maxItems": 1} for name, schema in properties.items()
     }
-    said = "A list for each column. Of one value here; lists of more are answered too, if all are of one length."
-    return (closed(lists, row["required"]) if lists else {"type": "object"}) | {"description": said}
+    description = "One list per column. This schema shows one value; longer lists of equal length work as well."
+    return (closed(lists, row["required"]) if lists else {"type": "object"}) | {"description": description}
 
 
-def _predictions(abouts: Mapping[str, VersionSchema]) -> JsonSchema:
-    answers = [about.answer for about in abouts.values()]
-    distinct = [answer for number, answer in enumerate(answers) if answer not in answers[:number]]
+def _predictions(schemas: Mapping[str, VersionSchema]) -> JsonSchema:
+    distinct = _distinct([schema.answer for schema in schemas.values()])
     return {"type": "array", "items": distinct[0] if len(distinct) == 1 else {"anyOf": distinct} if distinct else {}}
 
 
-def _params(abouts: Mapping[str, VersionSchema]) -> dict[str, JsonSchema]:
-    shared = [set(about.params) for about in abouts.values()]
-    names = set.intersection(*shared) if shared else set()
-    first = next(iter(abouts.values()), VersionSchema())
-    return {name: schema for name, schema in first.params.items() if name in names}
+def _params(schemas: Mapping[str, VersionSchema]) -> dict[str, JsonSchema]:
+    """Params that every version accepts."""
+    names = [set(schema.params) for schema in schemas.values()]
+    common = set.intersection(*names) if names else set()
+    first = next(iter(schemas.values()), VersionSchema())
+    return {name: schema for name, schema in first.params.items() if name in common}
 
 
-def _joined(rows: list[JsonSchema]) -> JsonSchema:
-    distinct = [row for number, row in enumerate(rows) if row not in rows[:number]]
+def _all_of(rows: list[JsonSchema]) -> JsonSchema:
+    distinct = _distinct(rows)
     return distinct[0] if len(distinct) == 1 else {"allOf": distinct} if distinct else ANYTHING
 
 
+def _distinct(schemas: list[JsonSchema]) -> list[JsonSchema]:
+    return [schema for number, schema in enumerate(schemas) if schema not in schemas[:number]]
+
+
 def _body(example: Any) -> Any:
-    """The golden request as a body; it may be one row, rows, or a body already."""
+    """The golden request as a body; it is one row, a list of rows, or a body already."""
     if isinstance(example, list):
         return {"dataframe_records": example}
     formats = {"dataframe_records", "dataframe_split", "instances", "inputs"}
     return example if formats & set(example) else {"dataframe_records": [example]}
 
 
-_REFUSAL: JsonSchema = {
+_ERROR: JsonSchema = {
     "type": "object",
     "required": ["error_code", "message"],
     "properties": {
         "error_code": {"type": "string"},
         "message": {"type": "string"},
-        "found": {"type": "integer", "description": "How many values are wrong in all."},
+        "found": {"type": "integer", "description": "Total number of invalid values."},
         "problems": {
             "type": "array",
             "items": {

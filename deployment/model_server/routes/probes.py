@@ -1,4 +1,4 @@
-"""What answers without a token: whether the server lives and is ready, and never what it serves."""
+"""Routes without a token: liveness, readiness and the try page. They reveal nothing about the endpoints."""
 
 import re
 
@@ -6,31 +6,31 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployment.model_server.data_plane.fleet import Fleet
+from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.http.try_page import try_page
 
 _OPEN = re.compile(r"/(health|ping|version|live|ready|\.well-known/databricks-config|serving-endpoints/[^/]+/try)")
 
 
 def is_open(path: str) -> bool:
-    """Whether a path answers without a token."""
+    """True if a path needs no token."""
     return _OPEN.fullmatch(path) is not None
 
 
-def probe_routes(fleet: Fleet) -> list[Route]:
-    """Liveness, readiness, and what the SDK asks for before its first request."""
+def probe_routes(endpoints: LiveEndpoints) -> list[Route]:
+    """Liveness, readiness, the try page, and the path that the SDK fetches before its first request."""
 
     async def ready(_: Request) -> Response:
-        if fleet.recovering:
+        if endpoints.recovering:
             return JSONResponse({"status": "loading"}, 503, {"retry-after": "1"})
-        if fleet.failed:
+        if endpoints.failed:
             return JSONResponse({"status": "failed"}, 503, {"retry-after": "10"})
         return JSONResponse({"status": "ready"})
 
     return [
         Route("/live", _alive, methods=["GET"]),
         Route("/ready", ready, methods=["GET"]),
-        Route("/.well-known/databricks-config", _nothing, methods=["GET"]),
+        Route("/.well-known/databricks-config", _empty, methods=["GET"]),
         Route("/serving-endpoints/{name}/try", try_page, methods=["GET"]),
     ]
 
@@ -39,5 +39,5 @@ async def _alive(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def _nothing(_: Request) -> Response:
+async def _empty(_: Request) -> Response:
     return JSONResponse({})

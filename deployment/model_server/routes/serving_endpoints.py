@@ -1,4 +1,4 @@
-"""The control plane: the serving-endpoints REST API of Databricks, route by route."""
+"""The control plane: routes of the Databricks serving-endpoints REST API."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployment.model_server.data_plane.fleet import Fleet
-from deployment.model_server.endpoints.ai_gateway import described
+from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
+from deployment.model_server.endpoints.ai_gateway import ai_gateway_json
 from deployment.model_server.endpoints.control_requests import (
     AiGatewayInput,
     ConfigInput,
@@ -23,65 +23,67 @@ from deployment.model_server.settings import ServerSettings
 
 ROOT = "/api/2.0/serving-endpoints"
 NOT_IMPLEMENTED = {
-    ROOT + "/pt": "there is no provisioned throughput here; create an endpoint of a registered model",
-    ROOT + "/pt/{name}/config": "there is no provisioned throughput here; update the config of the endpoint",
-    ROOT + "/{name}/rate-limits": "no caller is told from another; the server sheds what it cannot answer",
+    ROOT + "/pt": "it has no provisioned throughput; create an endpoint for a registered model",
+    ROOT + "/pt/{name}/config": "it has no provisioned throughput; update the config of the endpoint",
+    ROOT + "/{name}/rate-limits": "it cannot distinguish callers; beyond its limits it refuses requests with 429",
     ROOT + "/{name}/notifications": "it sends no mail; scrape /metrics",
-    "/api/2.0/external-function": "it calls nobody else",
+    "/api/2.0/external-function": "it calls no external services",
 }
-"""Routes of Databricks' client that this server has not, and why."""
+"""Routes of the Databricks client that this server does not support, with the reason."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def control_routes(fleet: Fleet, settings: ServerSettings) -> list[Route]:
-    """The routes that change endpoints, and those that list them."""
+def control_routes(endpoints: LiveEndpoints, settings: ServerSettings) -> list[Route]:
+    """Routes that create, list, read, update and delete endpoints."""
 
     async def body(request: Request) -> Any:
         return await read_json(request.scope, request.receive, settings.max_body_bytes, settings.body_seconds)
 
-    async def endpoints(request: Request) -> Response:
+    async def create_or_list(request: Request) -> Response:
         if request.method == "POST":
-            created = await fleet.create(parse(CreateInput, await body(request)))
-            return JSONResponse(detailed(created, request.scope["level"]))
-        return JSONResponse({"endpoints": [summary(fleet.get(name)) for name in fleet.names()]})
+            created = await endpoints.create(parse(CreateInput, await body(request)))
+            return JSONResponse(detailed(created, request.scope["permission_level"]))
+        return JSONResponse({"endpoints": [summary(endpoints.get(name)) for name in endpoints.names()]})
 
-    async def endpoint(request: Request) -> Response:
+    async def get_or_delete(request: Request) -> Response:
         if request.method == "DELETE":
-            await fleet.delete(_name(request))
+            await endpoints.delete(_name(request))
             return JSONResponse({})
-        return JSONResponse(detailed(fleet.get(_name(request)), request.scope["level"]))
+        return JSONResponse(detailed(endpoints.get(_name(request)), request.scope["permission_level"]))
 
-    async def config(request: Request) -> Response:
-        fleet.get(_name(request))
-        updated = await fleet.update(_name(request), parse(ConfigInput, await body(request)))
-        return JSONResponse(detailed(updated, request.scope["level"]))
+    async def update_config(request: Request) -> Response:
+        endpoints.get(_name(request))
+        updated = await endpoints.update(_name(request), parse(ConfigInput, await body(request)))
+        return JSONResponse(detailed(updated, request.scope["permission_level"]))
 
-    async def tags(request: Request) -> Response:
-        fleet.get(_name(request))
-        tagged = await fleet.tag(_name(request), parse(TagsInput, await body(request)))
+    async def patch_tags(request: Request) -> Response:
+        endpoints.get(_name(request))
+        tagged = await endpoints.tag(_name(request), parse(TagsInput, await body(request)))
         return JSONResponse({"tags": [{"key": key, "value": value} for key, value in tagged.tags]})
 
-    async def ai_gateway(request: Request) -> Response:
-        fleet.get(_name(request))
-        asked = parse(AiGatewayInput, await body(request))
-        endpoint = await fleet.log_to(_name(request), asked.inference_table(_name(request)))
-        return JSONResponse(described(endpoint.inference_table))
+    async def put_ai_gateway(request: Request) -> Response:
+        endpoints.get(_name(request))
+        table = parse(AiGatewayInput, await body(request)).inference_table(_name(request))
+        endpoint = await endpoints.set_inference_table(_name(request), table)
+        return JSONResponse(ai_gateway_json(endpoint.inference_table))
 
-    missing = [Route(path, _missing(why), methods=["POST", "PUT", "PATCH"]) for path, why in NOT_IMPLEMENTED.items()]
     return [
-        *missing,
-        Route(ROOT, endpoints, methods=["GET", "POST"]),
-        Route(ROOT + "/{name}", endpoint, methods=["GET", "DELETE"]),
-        Route(ROOT + "/{name}/config", config, methods=["PUT"]),
-        Route(ROOT + "/{name}/tags", tags, methods=["PATCH"]),
-        Route(ROOT + "/{name}/ai-gateway", ai_gateway, methods=["PUT"]),
+        *(
+            Route(path, _not_implemented(reason), methods=["POST", "PUT", "PATCH"])
+            for path, reason in NOT_IMPLEMENTED.items()
+        ),
+        Route(ROOT, create_or_list, methods=["GET", "POST"]),
+        Route(ROOT + "/{name}", get_or_delete, methods=["GET", "DELETE"]),
+        Route(ROOT + "/{name}/config", update_config, methods=["PUT"]),
+        Route(ROOT + "/{name}/tags", patch_tags, methods=["PATCH"]),
+        Route(ROOT + "/{name}/ai-gateway", put_ai_gateway, methods=["PUT"]),
     ]
 
 
-def _missing(why: str) -> Handler:
+def _not_implemented(reason: str) -> Handler:
     async def refuse(request: Request) -> Response:
-        raise ApiError.not_implemented(request.url.path.rpartition("/")[2], why)
+        raise ApiError.not_implemented(request.url.path.rpartition("/")[2], reason)
 
     return refuse
 

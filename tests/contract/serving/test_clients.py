@@ -1,4 +1,4 @@
-"""The vendor's own clients against the model server, as they are."""
+"""Unchanged clients of Databricks and MLflow against the model server."""
 
 import json
 from contextlib import closing
@@ -43,7 +43,7 @@ def entity(version: int, model: str = "term_deposit") -> ServedEntityInput:
 
 @pytest.fixture
 def workspace(server: ServerSettings, monkeypatch: pytest.MonkeyPatch) -> WorkspaceClient:
-    """The SDK as its documentation uses it."""
+    """The SDK client, configured as in its documentation."""
     monkeypatch.setenv("DATABRICKS_HOST", server.url)
     monkeypatch.setenv("DATABRICKS_TOKEN", read_token(server.token_file))
     return WorkspaceClient()
@@ -88,17 +88,17 @@ def test_the_sdk_creates_updates_queries_and_deletes(workspace: WorkspaceClient)
         endpoints.get("sdk")
 
 
-def test_errors_are_the_classes_that_the_sdk_knows(client: WorkspaceClient, server: ServerSettings) -> None:
+def test_errors_become_the_exception_classes_of_the_sdk(client: WorkspaceClient, server: ServerSettings) -> None:
     endpoints = client.serving_endpoints
     config = EndpointCoreConfigInput(name="errors", served_entities=[entity(1)])
     endpoints.create("errors", config=config)
     with pytest.raises(ResourceAlreadyExists, match="'errors' already exists"):
         endpoints.create("errors", config=config)
-    with pytest.raises(InvalidParameterValue, match="a name is"):
+    with pytest.raises(InvalidParameterValue, match="a name has"):
         endpoints.create("e r", config=config)
     with pytest.raises(NotFound, match="Did you mean 'errors'"):
         endpoints.query("error", dataframe_records=ROWS)
-    # While it loads the server answers 503, which the SDK waits for.
+    # While the endpoint loads, the server responds with 503, which the SDK retries.
     with pytest.raises(BadRequest, match="row 1, field 'age'"):
         endpoints.query("errors", dataframe_records=[{"age": 1}, {"age": "1"}])
     stranger = WorkspaceClient(host=server.url, token="x" * 43, auth_type="pat")
@@ -106,14 +106,14 @@ def test_errors_are_the_classes_that_the_sdk_knows(client: WorkspaceClient, serv
         list(stranger.serving_endpoints.list())
 
 
-def test_one_update_at_a_time(client: WorkspaceClient, awaited: Path) -> None:
+def test_a_second_update_is_refused_until_the_first_ends(client: WorkspaceClient, awaited: Path) -> None:
     endpoints = client.serving_endpoints
     config = EndpointCoreConfigInput(name="busy", served_entities=[entity(1)])
     endpoints.create_and_wait("busy", config=config)
     awaited.unlink(missing_ok=True)
     waiter = endpoints.update_config("busy", served_entities=[entity(1, "slow")])
     try:
-        with pytest.raises(ResourceConflict, match="one update at a time"):
+        with pytest.raises(ResourceConflict, match="only one update runs at a time"):
             endpoints.update_config("busy", served_entities=[entity(2)])
         found = endpoints.get("busy")
         assert found.state and found.state.config_update is EndpointStateConfigUpdate.IN_PROGRESS
@@ -135,8 +135,8 @@ def test_any_pyfunc_is_served_by_its_signature(client: WorkspaceClient) -> None:
         ([{"amount": "three", "state": "BE"}], "signature"),
         ([{"state": "BE"}], "Model is missing inputs .*amount"),
         ([{"amount": 1}, {"amount": 1, "state": "BE"}], "row 1, field 'state'"),
-        ([{"amount": [1, 2], "state": "BE"}], "signature|failed at this request"),
-        ([{"amount": {}, "state": "BE"}], "signature|failed at this request"),
+        ([{"amount": [1, 2], "state": "BE"}], "signature|failed on this request"),
+        ([{"amount": {}, "state": "BE"}], "signature|failed on this request"),
     ]
     for rows, says in wrong:
         with pytest.raises(BadRequest, match=says):
@@ -145,7 +145,9 @@ def test_any_pyfunc_is_served_by_its_signature(client: WorkspaceClient) -> None:
         client.serving_endpoints.query("plain", instances=[[1, 2], [3]])
 
 
-def test_the_mlflow_deployments_client(server: ServerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mlflow_deployments_client_manages_and_queries_an_endpoint(
+    server: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow.deployments import get_deploy_client
     from requests import HTTPError
 
@@ -156,7 +158,7 @@ def test_the_mlflow_deployments_client(server: ServerSettings, monkeypatch: pyte
     created = deployments.create_endpoint(config={"name": "mlflow", "config": {"served_entities": [served]}})
     assert created["state"]["ready"] == "NOT_READY"
     assert "mlflow" in [endpoint["name"] for endpoint in deployments.list_endpoints()]
-    # 503 while it loads is retried by the client.
+    # The client retries the 503 while the endpoint loads.
     answer = deployments.predict(endpoint="mlflow", inputs={"dataframe_records": ROWS})
     assert [row["probability"] for row in answer.predictions] == [0.5, 0.2]
     with pytest.raises(HTTPError, match="row 0, field 'age'"):
@@ -172,7 +174,7 @@ def test_the_mlflow_deployments_client(server: ServerSettings, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("token", "path", "status"), [("wrong", "sdk", 403), ("", "nowhere", 404), ("", "large", 413)]
 )
-def test_a_refusal_reaches_a_client_that_still_sends(
+def test_an_error_reaches_a_client_that_is_still_sending(
     server: ServerSettings, client: WorkspaceClient, token: str, path: str, status: int
 ) -> None:
     if path == "large":

@@ -1,4 +1,4 @@
-"""The control plane through the SDK, method by method, and MLflow's own clients."""
+"""Every method of the SDK's serving API, the scoring client of MLflow, and the examples of the docs."""
 
 import inspect
 import json
@@ -30,12 +30,12 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
 
 ROWS = [{"age": 50}, {"age": 20}]
-ANSWERED = {
+SUPPORTED = {
     "build_logs", "create", "create_and_wait", "delete", "export_metrics", "get", "get_open_api",
     "get_permission_levels", "get_permissions", "list", "logs", "patch", "put_ai_gateway", "query", "update_config",
     "update_config_and_wait", "wait_get_serving_endpoint_not_updating",
 }  # fmt: skip
-REFUSED: dict[str, dict[str, Any]] = {
+UNSUPPORTED: dict[str, dict[str, Any]] = {
     "create_provisioned_throughput_endpoint": {"name": "x", "config": PtEndpointCoreConfig()},
     "http_request": {"conn": "x", "method": ExternalFunctionRequestHttpMethod.GET, "path": "/"},
     "put": {"name": "control", "rate_limits": [RateLimit(1, RateLimitRenewalPeriod.MINUTE)]},
@@ -44,12 +44,15 @@ REFUSED: dict[str, dict[str, Any]] = {
     "update_permissions": {"serving_endpoint_id": "ID", "access_control_list": []},
     "update_provisioned_throughput_endpoint_config": {"name": "control", "config": PtEndpointCoreConfig()},
 }
-WAITS = {"create_provisioned_throughput_endpoint_and_wait", "update_provisioned_throughput_endpoint_config_and_wait"}
+WAITING = {
+    "create_provisioned_throughput_endpoint_and_wait",
+    "update_provisioned_throughput_endpoint_config_and_wait",
+}
 
 
 @pytest.fixture(scope="module")
 def endpoint(client: WorkspaceClient) -> str:
-    """An endpoint that answers with `term_deposit` 1; its id."""
+    """The id of an endpoint that serves `term_deposit` version 1."""
     config = EndpointCoreConfigInput(name="control", served_entities=[entity("term_deposit")])
     created = client.serving_endpoints.create_and_wait("control", config=config)
     client.serving_endpoints.query("control", dataframe_records=ROWS)
@@ -60,19 +63,19 @@ def entity(model: str) -> ServedEntityInput:
     return ServedEntityInput(entity_name=model, entity_version="1")
 
 
-def test_every_method_of_the_sdk_is_answered_or_refused() -> None:
+def test_every_method_of_the_sdk_is_supported_or_refused() -> None:
     methods = {name for name, _ in inspect.getmembers(ServingEndpointsAPI, inspect.isfunction) if name[0] != "_"}
-    assert methods == ANSWERED | set(REFUSED) | WAITS
+    assert methods == SUPPORTED | set(UNSUPPORTED) | WAITING
 
 
-@pytest.mark.parametrize("method", REFUSED)
-def test_what_is_not_there_is_said_at_once(client: WorkspaceClient, endpoint: str, method: str) -> None:
-    arguments = {name: endpoint if value == "ID" else value for name, value in REFUSED[method].items()}
+@pytest.mark.parametrize("method", UNSUPPORTED)
+def test_unsupported_operations_return_501(client: WorkspaceClient, endpoint: str, method: str) -> None:
+    arguments = {name: endpoint if value == "ID" else value for name, value in UNSUPPORTED[method].items()}
     with pytest.raises(NotImplemented, match="is not supported by this server: "):
         getattr(client.serving_endpoints, method)(**arguments)
 
 
-def test_metrics_and_openapi_come_as_the_sdk_reads_them(client: WorkspaceClient, endpoint: str) -> None:
+def test_the_sdk_exports_metrics_and_the_openapi_document(client: WorkspaceClient, endpoint: str) -> None:
     exported = client.serving_endpoints.export_metrics("control").contents
     assert exported is not None
     text = exported.read().decode()
@@ -82,7 +85,7 @@ def test_metrics_and_openapi_come_as_the_sdk_reads_them(client: WorkspaceClient,
     assert "/serving-endpoints/control/invocations" in json.loads(document.read())["paths"]
 
 
-def test_the_ai_gateway_goes_in_and_comes_back(client: WorkspaceClient, endpoint: str) -> None:
+def test_the_ai_gateway_config_is_stored_and_returned(client: WorkspaceClient, endpoint: str) -> None:
     table = AiGatewayInferenceTableConfig("main", True, "logs", "control")
     assert client.serving_endpoints.put_ai_gateway("control", inference_table_config=table).as_dict() == {
         "inference_table_config": table.as_dict()
@@ -91,7 +94,7 @@ def test_the_ai_gateway_goes_in_and_comes_back(client: WorkspaceClient, endpoint
     assert found and found.inference_table_config == table
 
 
-def test_permissions_come_as_the_sdk_reads_them(client: WorkspaceClient, endpoint: str) -> None:
+def test_the_sdk_reads_permissions_and_levels(client: WorkspaceClient, endpoint: str) -> None:
     held = client.serving_endpoints.get_permissions(endpoint).access_control_list or []
     assert [each.service_principal_name for each in held] == ["control-token", "data-token"]
     levels = client.serving_endpoints.get_permission_levels(endpoint).permission_levels or []
@@ -109,7 +112,7 @@ def test_the_data_token_queries_and_does_not_change(server: ServerSettings, endp
 
 @pytest.fixture
 def netrc(server: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The data token where `requests` looks for one."""
+    """A .netrc file with the data token, which `requests` reads."""
     file = tmp_path / "netrc"
     file.touch(mode=0o600)
     file.write_text(f"machine {server.host} login token password {read_token(server.data_token_file)}\n")
@@ -129,15 +132,18 @@ def test_the_scoring_client_of_mlflow_works_unchanged(server: ServerSettings, cl
     frame = pd.DataFrame({"amount": [1.5, 2.0], "state": ["BE", "BY"]})
     assert scoring.invoke(frame).get_predictions()[0].tolist() == [1.5, 2.0]
     assert scoring.invoke(frame, params={"factor": 2.0}).get_predictions()[0].tolist() == [3.0, 4.0]
-    for params, says in (({"factor": "two"}, "factor"), ({"other": 1}, "takes no params other; it takes factor")):
+    for params, says in (
+        ({"factor": "two"}, "factor"),
+        ({"other": 1}, "Unknown params other; the model takes factor"),
+    ):
         with pytest.raises(Exception, match=f"error code 400.*{says}"):
             scoring.invoke(frame, params=params)
-    with pytest.raises(BadRequest, match="cannot tell which endpoint"):
+    with pytest.raises(BadRequest, match="needs a default endpoint"):
         client.api_client.do("POST", "/invocations", body={"instances": [1]})
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_examples_of_the_docs_do_what_they_say(server: ServerSettings, tmp_path: Path) -> None:
+def test_the_curl_examples_of_the_docs_run(server: ServerSettings, tmp_path: Path) -> None:
     page = (PROJECT / "docs" / "serving.md").read_text(encoding="utf-8")
     _, _, rest = page.partition("```bash\n# with curl\n")
     script, fence, _ = rest.partition("```")

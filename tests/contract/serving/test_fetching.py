@@ -1,4 +1,4 @@
-"""The files of a version are the same whether MLflow reads the registry or we do."""
+"""Fetching the files of a version: reading the registry directly and through MLflow gives the same result."""
 
 import sqlite3
 from pathlib import Path
@@ -8,15 +8,15 @@ import pytest
 from mlflow import MlflowClient
 
 from deployment.model_server.models import local_registry
-from deployment.model_server.models.fetching import Copies
+from deployment.model_server.models.fetching import VersionCache
 from scoring.digest import DIGEST, digest
 
 
-def copies(tracking_uri: str, folder: Path) -> Copies:
-    return Copies(folder, tracking_uri, tracking_uri, unvouched=False)
+def version_cache(tracking_uri: str, folder: Path) -> VersionCache:
+    return VersionCache(folder, tracking_uri, tracking_uri, allow_unverified=False)
 
 
-def test_a_version_is_found_without_mlflow_as_mlflow_finds_it(tracking_uri: str) -> None:
+def test_a_local_version_equals_the_version_that_mlflow_returns(tracking_uri: str) -> None:
     expected = MlflowClient(tracking_uri, tracking_uri).get_model_version("term_deposit", "1")
     found = local_registry.find(tracking_uri, "term_deposit", "1")
     assert found is not None
@@ -24,17 +24,17 @@ def test_a_version_is_found_without_mlflow_as_mlflow_finds_it(tracking_uri: str)
     assert digest(found.files) == expected.tags[DIGEST]
 
 
-def test_both_ways_to_fetch_leave_the_same(
+def test_fetching_with_and_without_mlflow_gives_the_same_files(
     tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = copies(tracking_uri, tmp_path / "read")
-    files = read.fetch("term_deposit", "1")
+    direct = version_cache(tracking_uri, tmp_path / "direct")
+    files = direct.fetch("term_deposit", "1")
     monkeypatch.setattr(local_registry, "find", lambda *_: None)
-    asked = copies(tracking_uri, tmp_path / "asked")
-    by_mlflow = asked.fetch("term_deposit", "1")
-    assert digest(files) == digest(by_mlflow)
-    assert read.registered(files) == asked.registered(by_mlflow)
-    assert read.kept("term_deposit", "1") == files
+    through_mlflow = version_cache(tracking_uri, tmp_path / "mlflow")
+    mlflow_files = through_mlflow.fetch("term_deposit", "1")
+    assert digest(files) == digest(mlflow_files)
+    assert direct.registered_at(files) == through_mlflow.registered_at(mlflow_files)
+    assert direct.cached("term_deposit", "1") == files
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_both_ways_to_fetch_leave_the_same(
         ("REGISTRY?timeout=1", "1"),
     ],
 )
-def test_everything_else_is_left_to_mlflow(tracking_uri: str, uri: str, version: str) -> None:
+def test_registries_that_need_mlflow_return_none(tracking_uri: str, uri: str, version: str) -> None:
     assert local_registry.find(uri.replace("REGISTRY", tracking_uri), "term_deposit", version) is None
 
 
@@ -64,7 +64,7 @@ def registry_of(folder: Path, location: str, stage: str = "None") -> str:
     return f"sqlite:///{path}"
 
 
-def test_files_of_a_version_lie_where_a_path_or_a_uri_says(tmp_path: Path) -> None:
+def test_files_are_found_by_path_and_by_file_uri(tmp_path: Path) -> None:
     folder = tmp_path / "ä b"
     folder.mkdir()
     for location in (str(folder), f"file://{quote(str(folder))}"):
@@ -78,5 +78,5 @@ def test_files_of_a_version_lie_where_a_path_or_a_uri_says(tmp_path: Path) -> No
     ("location", "stage"),
     [("s3://bucket/m", "None"), ("models:/m-1", "None"), ("file:///nowhere", "None"), ("/", "Deleted_Internal")],
 )
-def test_a_version_that_is_gone_or_elsewhere_is_not_found(tmp_path: Path, location: str, stage: str) -> None:
+def test_a_deleted_or_remote_version_is_not_found(tmp_path: Path, location: str, stage: str) -> None:
     assert local_registry.find(registry_of(tmp_path, location, stage), "m", "1") is None

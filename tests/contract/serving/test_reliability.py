@@ -1,4 +1,4 @@
-"""A real server with clients that send badly, with signals, with TLS, and with files that nobody vouches for."""
+"""A real server with faulty clients, signals, TLS, and files that do not match their registered digest."""
 
 import os
 import signal
@@ -19,13 +19,13 @@ from mlflow.entities.model_registry import ModelVersion
 from deployment.endpoints import endpoint_client
 from deployment.model_server.clock import SYSTEM
 from deployment.model_server.http.auth import read_token
-from deployment.model_server.models.loader import ModelNotLoaded, Registry
+from deployment.model_server.models.loader import ModelNotLoaded, RegistryLoader
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT, ServerAccess
 from scoring.digest import DIGEST, digest
 from scoring.registered_files import FilesNotRegistered, fetch
-from tests.contract.people import mlflow_as_before
+from tests.contract.people import mlflow_restored
 from tests.ports import free_port
 
 ROWS = [{"age": 50}]
@@ -45,7 +45,7 @@ def hasty(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def exchange(server: ServerSettings, *parts: bytes, half: bool = False) -> bytes:
-    """What comes back for raw bytes; `half` closes the sending side after them."""
+    """The response to raw bytes; `half` closes the sending side after them."""
     with socket.create_connection((server.host, server.port), timeout=20) as connection:
         for part in parts:
             connection.sendall(part)
@@ -60,21 +60,21 @@ def exchange(server: ServerSettings, *parts: bytes, half: bool = False) -> bytes
 
 
 def head(server: ServerSettings, *lines: str) -> bytes:
-    given = ["POST " + SCORE + " HTTP/1.1", "Host: x", f"Authorization: Bearer {read_token(server.token_file)}"]
-    return "\r\n".join([*given, "Content-Type: application/json", *lines, "", ""]).encode()
+    first = ["POST " + SCORE + " HTTP/1.1", "Host: x", f"Authorization: Bearer {read_token(server.token_file)}"]
+    return "\r\n".join([*first, "Content-Type: application/json", *lines, "", ""]).encode()
 
 
-def test_a_body_that_stops_half_way_is_given_up(hasty: ServerSettings) -> None:
+def test_an_incomplete_body_gets_408(hasty: ServerSettings) -> None:
     answer = exchange(hasty, head(hasty, "Content-Length: 100"), b'{"dataframe_')
     assert answer.startswith(b"HTTP/1.1 408") and b"REQUEST_TIMEOUT" in answer
 
 
-def test_a_client_that_goes_away_half_way_harms_nobody(hasty: ServerSettings) -> None:
+def test_clients_that_disconnect_early_do_not_affect_the_server(hasty: ServerSettings) -> None:
     for _ in range(20):
         with socket.create_connection((hasty.host, hasty.port)) as connection:
             connection.sendall(head(hasty, "Content-Length: 100") + b'{"datafr')
     client = endpoint_client.connect(hasty.url, read_token(hasty.token_file))
-    assert endpoint_client.answer(client, "e", ROWS)
+    assert endpoint_client.predict(client, "e", ROWS)
 
 
 @pytest.mark.parametrize(
@@ -88,39 +88,37 @@ def test_a_client_that_goes_away_half_way_harms_nobody(hasty: ServerSettings) ->
         ([b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"], b"400"),
     ],
 )
-def test_what_is_no_http_is_refused(hasty: ServerSettings, parts: list[bytes], status: bytes) -> None:
+def test_malformed_http_is_refused(hasty: ServerSettings, parts: list[bytes], status: bytes) -> None:
     answer = exchange(hasty, *parts)
     assert answer[:12] == b"HTTP/1.1 " + status
 
 
-def test_a_chunk_that_is_none_is_refused(hasty: ServerSettings) -> None:
+def test_an_invalid_chunk_is_refused(hasty: ServerSettings) -> None:
     answer = exchange(hasty, head(hasty, "Transfer-Encoding: chunked"), b"zz\r\nhello\r\n", half=True)
-    assert answer[:10] in {b"", b"HTTP/1.1 4"}, "closed, or told"
+    assert answer[:10] in {b"", b"HTTP/1.1 4"}, "connection closed, or a 4xx"
 
 
-def test_what_was_accepted_is_answered_before_the_server_ends(
-    start: Callable[[], ServerSettings], awaited: Path
-) -> None:
+def test_sigterm_finishes_the_requests_in_flight(start: Callable[[], ServerSettings], awaited: Path) -> None:
     settings = start()
-    answering = awaited.with_name(awaited.name + ".answer")
-    asked = answering.with_name(answering.name + ".asked")
+    gate = awaited.with_name(awaited.name + ".answer")
+    request_arrived = gate.with_name(gate.name + ".asked")
     client = endpoint_client.connect(settings.url, read_token(settings.token_file))
     endpoint_client.deploy(client, "e", "waiting", 1)
     answers: list[Any] = []
-    asking = threading.Thread(target=lambda: answers.append(endpoint_client.answer(client, "e", ROWS)))
-    asking.start()
+    querying = threading.Thread(target=lambda: answers.append(endpoint_client.predict(client, "e", ROWS)))
+    querying.start()
     server = server_process.running(settings)
     assert server is not None
     try:
-        while not asked.exists():
+        while not request_arrived.exists():
             SYSTEM.sleep(0.01)
         os.kill(server.pid, signal.SIGTERM)
         while _accepts(settings):
             SYSTEM.sleep(0.01)
-        assert server_process.running(settings), "it waits for the answer"
+        assert server_process.running(settings), "the server waits for the response"
     finally:
-        answering.touch()
-        asking.join(20)
+        gate.touch()
+        querying.join(20)
     assert answers == [[{"version": 1, "probability": 0.5}]]
     server_process.stop(settings)
 
@@ -135,28 +133,28 @@ def _accepts(settings: ServerSettings) -> bool:
 
 @pytest.fixture
 def secure(tracking_uri: str, tmp_path: Path) -> Iterator[ServerSettings]:
-    """A server behind a certificate that signed itself."""
-    certificate, key = _signed_itself(tmp_path)
-    given = ServerAccess(certificate=certificate, key=key, token="c" * 32, data_token="d" * 32)
-    settings = ServerSettings(PROJECT, tmp_path / ".serving", tracking_uri, port=free_port(), serving=given)
+    """A server with a self-signed certificate."""
+    certificate, key = _self_signed(tmp_path)
+    access = ServerAccess(certificate=certificate, key=key, token="c" * 32, data_token="d" * 32)
+    settings = ServerSettings(PROJECT, tmp_path / ".serving", tracking_uri, port=free_port(), serving=access)
     server_process.serve_detached(settings)
     yield settings
     server_process.stop(settings)
 
 
-def test_the_server_speaks_tls_and_takes_tokens_from_the_environment(secure: ServerSettings) -> None:
+def test_the_server_uses_tls_and_keeps_configured_tokens_secret(secure: ServerSettings) -> None:
     server = server_process.running(secure)
     assert server is not None and server.url.startswith("https://") and server.token == "c" * 32
-    assert not secure.token_file.exists(), "a token that is given is written nowhere"
-    kept = b"".join(path.read_bytes() for path in secure.state.rglob("*") if path.is_file())
+    assert not secure.token_file.exists(), "a configured token is not written to a file"
+    stored = b"".join(path.read_bytes() for path in secure.state.rglob("*") if path.is_file())
     environment = Path(f"/proc/{server.pid}/environ").read_bytes() + Path(f"/proc/{server.pid}/cmdline").read_bytes()
-    assert b"c" * 32 not in kept + environment
+    assert b"c" * 32 not in stored + environment
     client: WorkspaceClient = endpoint_client.connect(server.url, server.token, server.authority)
     config = EndpointCoreConfigInput(
         name="e", served_entities=[ServedEntityInput(entity_name="term_deposit", entity_version="1")]
     )
     client.serving_endpoints.create_and_wait("e", config=config)
-    assert endpoint_client.answer(client, "e", ROWS) == [{"version": 1, "probability": 0.5}]
+    assert endpoint_client.predict(client, "e", ROWS) == [{"version": 1, "probability": 0.5}]
     with pytest.raises(endpoint_client.ServingUnreachable):
         endpoint_client.connect(server.url.replace("https", "http"), server.token)
     stranger = ssl.create_default_context()
@@ -164,7 +162,7 @@ def test_the_server_speaks_tls_and_takes_tokens_from_the_environment(secure: Ser
         stranger.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
-def _signed_itself(folder: Path) -> tuple[Path, Path]:
+def _self_signed(folder: Path) -> tuple[Path, Path]:
     import ipaddress
 
     from cryptography import x509
@@ -192,14 +190,14 @@ def _signed_itself(folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def registry(tracking_uri: str) -> Iterator[mlflow.MlflowClient]:
-    with mlflow_as_before():
+    with mlflow_restored():
         mlflow.set_tracking_uri(tracking_uri)
         mlflow.set_registry_uri(tracking_uri)
         yield mlflow.MlflowClient()
 
 
 def copied(registry: mlflow.MlflowClient, name: str, **tags: str) -> ModelVersion:
-    """Another name for the files of `term_deposit` 1, with tags of its own."""
+    """A version with the files of `term_deposit` 1 under another name and other tags."""
     source = registry.get_model_version("term_deposit", "1").source
     assert source is not None
     registry.create_registered_model(name)
@@ -207,34 +205,34 @@ def copied(registry: mlflow.MlflowClient, name: str, **tags: str) -> ModelVersio
     return registry.get_model_version(name, created.version)
 
 
-def test_files_that_nobody_vouches_for_are_not_loaded(
+def test_a_version_without_a_registered_digest_is_not_loaded(
     registry: mlflow.MlflowClient, tracking_uri: str, tmp_path: Path
 ) -> None:
-    version = copied(registry, "unvouched")
+    version = copied(registry, "unverified")
     with pytest.raises(ModelNotLoaded, match=r"no tag 'artifacts.sha256'.*MODEL_SERVER_UNVOUCHED=allow"):
-        Registry(tracking_uri, tmp_path / "kept")("unvouched", str(version.version))
-    assert (fetch(version, tmp_path, unvouched=True) / "MLmodel").is_file()
+        RegistryLoader(tracking_uri, tmp_path / "cache")("unverified", str(version.version))
+    assert (fetch(version, tmp_path, allow_unverified=True) / "MLmodel").is_file()
 
 
-def test_files_that_changed_since_are_never_loaded(registry: mlflow.MlflowClient, tmp_path: Path) -> None:
+def test_files_with_another_digest_are_never_loaded(registry: mlflow.MlflowClient, tmp_path: Path) -> None:
     version = copied(registry, "changed", **{DIGEST: "0" * 64})
-    with pytest.raises(FilesNotRegistered, match=r"not those that were registered: .* vouches for 000000000000"):
-        fetch(version, tmp_path, unvouched=True)
+    with pytest.raises(FilesNotRegistered, match=r"not the registered ones: .* the registry has 000000000000"):
+        fetch(version, tmp_path, allow_unverified=True)
 
 
-def test_one_byte_or_one_file_more_is_noticed(registry: mlflow.MlflowClient, tmp_path: Path) -> None:
-    vouched = registry.get_model_version("term_deposit", "1").tags[DIGEST]
-    files = fetch(registry.get_model_version("term_deposit", "1"), tmp_path, unvouched=False)
-    assert digest(files) == vouched
+def test_the_digest_changes_with_any_byte_or_file_name(registry: mlflow.MlflowClient, tmp_path: Path) -> None:
+    registered = registry.get_model_version("term_deposit", "1").tags[DIGEST]
+    files = fetch(registry.get_model_version("term_deposit", "1"), tmp_path, allow_unverified=False)
+    assert digest(files) == registered
     (files / "__pycache__").mkdir()
     (files / "__pycache__" / "model.pyc").touch()
     (files / "registered_model_meta").write_text("as MLflow reads it")
-    assert digest(files) == vouched, "what reading leaves behind does not count"
+    assert digest(files) == registered, "files that loading creates do not count"
     script = next(files.glob("*.py"))
     before = script.read_bytes()
     for changed in (before + b"\n", before[:-1]):
         script.write_bytes(changed)
-        assert digest(files) != vouched
+        assert digest(files) != registered
     script.write_bytes(before)
     script.rename(files / "other.py")
-    assert digest(files) != vouched
+    assert digest(files) != registered

@@ -1,4 +1,4 @@
-"""Requests made from an endpoint's OpenAPI document: those that fit it, those that just miss it, and noise."""
+"""Requests generated from the OpenAPI document of an endpoint: valid ones, near misses, and noise."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ NOISE = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-# What JSON libraries write or read, and JSON has not; numbers beyond doubles; keys twice; broken text.
+# Literals outside strict JSON that JSON libraries accept; numbers out of range; duplicate keys; invalid text.
 LITERALS = (
     "NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400, "9" * 20, '"\\ud800"', "01", "'x'", "undefined",
     '{"a":1,"a":1}', "[" * 5000, "null", "-0", "1e-400", '"' + "x" * 70_000 + '"',
@@ -28,13 +28,13 @@ CONTENT_TYPES = ("text/csv", "application/json; charset=utf-16", "application/x-
 
 @dataclass(frozen=True)
 class Generated:
-    """A scoring request, and whether the document says that it is answered.
+    """A scoring request with the response that the document requires.
 
     Attributes:
-        kind: how it was made.
-        body: as it is sent.
-        rows: how many predictions it must get; None where it is refused, or may be.
+        kind: kind of generation.
+        body: bytes to send.
         fits: True: 200; False: 4xx; None: either.
+        rows: expected number of predictions; None if the request is refused or may be refused.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Generated:
 
 
 def row_schema(document: Mapping[str, Any], path: str) -> JsonSchema:
-    """The schema of one record that a path takes."""
+    """The schema of one record for a path."""
     schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     records = next(each for each in schema["oneOf"] if "dataframe_records" in each["required"])
     row: JsonSchema = records["properties"]["dataframe_records"]["items"]
@@ -53,7 +53,7 @@ def row_schema(document: Mapping[str, Any], path: str) -> JsonSchema:
 
 
 def values_of(schema: JsonSchema) -> SearchStrategy[Any]:
-    """Values that a schema takes, its bounds among them."""
+    """Valid values of a schema, including its bounds."""
     if "allOf" in schema:
         return values_of({key: value for each in schema["allOf"] for key, value in each.items()})
     if "enum" in schema:
@@ -63,7 +63,7 @@ def values_of(schema: JsonSchema) -> SearchStrategy[Any]:
 
 
 def rows_of(schema: JsonSchema) -> SearchStrategy[dict[str, Any]]:
-    """Records that fit."""
+    """Valid records of a schema."""
     return st.fixed_dictionaries({name: values_of(each) for name, each in schema["properties"].items()})
 
 
@@ -71,7 +71,7 @@ def requests_of(schema: JsonSchema) -> SearchStrategy[Generated]:
     """Requests of every kind for records of a schema."""
     rows = st.lists(rows_of(schema), min_size=1, max_size=3)
     return st.one_of(
-        rows.flatmap(_fitting), _missing_it(schema, rows), _broken_text(rows), NOISE.map(_noise),
+        rows.flatmap(_fitting), _near_misses(schema, rows), _broken_text(rows), NOISE.map(_noise),
         st.binary(max_size=200).map(lambda body: Generated("bytes", body, False if not _is_json(body) else None)),
         st.tuples(rows, st.sampled_from(CONTENT_TYPES)).map(
             lambda made: Generated("content type", _text({"instances": made[0]}), False, content_type=made[1])
@@ -105,12 +105,12 @@ def _fitting(rows: list[dict[str, Any]]) -> SearchStrategy[Generated]:
     return st.sampled_from([Generated("fitting", _text(body), True, len(rows)) for body in bodies])
 
 
-def _missing_it(schema: JsonSchema, rows: SearchStrategy[list[dict[str, Any]]]) -> SearchStrategy[Generated]:
-    """One value of one row is noise, one field is gone, or one is too many."""
+def _near_misses(schema: JsonSchema, rows: SearchStrategy[list[dict[str, Any]]]) -> SearchStrategy[Generated]:
+    """Valid rows with one noisy value, one missing field, or one additional field."""
 
-    def change(rows: list[dict[str, Any]], place: int, field: str, noise: Any, how: str) -> Generated:
+    def change(rows: list[dict[str, Any]], number: int, field: str, noise: Any, how: str) -> Generated:
         changed = [dict(row) for row in rows]
-        row = changed[place % len(rows)]
+        row = changed[number % len(rows)]
         if how == "value":
             row[field] = noise
         elif how == "missing":
@@ -124,7 +124,7 @@ def _missing_it(schema: JsonSchema, rows: SearchStrategy[list[dict[str, Any]]]) 
 
 
 def _broken_text(rows: SearchStrategy[list[dict[str, Any]]]) -> SearchStrategy[Generated]:
-    """A literal in the place of a value, or the text cut off."""
+    """A literal in place of a value, or a truncated text."""
 
     def put(rows: list[dict[str, Any]], literal: str) -> Generated:
         marked = [{**rows[0], next(iter(rows[0])): "here"}, *rows[1:]]

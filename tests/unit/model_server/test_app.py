@@ -1,4 +1,4 @@
-"""The application in process: routes, token, limits, and endpoints that change while they answer."""
+"""The application in process: routes, tokens, limits, and updates of live endpoints."""
 
 import asyncio
 import json
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from tests.unit.model_server import scenes
-from tests.unit.model_server.scenes import JSON, ONE, ROOT, SCORE, Caller, Shelf, config, creating
+from tests.unit.model_server import in_process
+from tests.unit.model_server.in_process import JSON, ONE, ROOT, SCORE, Caller, FakeRegistry, config, creating
 
-play, shelf = scenes.play, scenes.shelf
+run_scenario, registry = in_process.run_scenario, in_process.registry
 
 
 @pytest.mark.parametrize(
@@ -45,21 +45,21 @@ play, shelf = scenes.play, scenes.shelf
         ("POST", ROOT, {}, 400, "BAD_REQUEST"),
     ],
 )
-def test_refusals_before_a_model_is_asked(
-    play: Any, method: str, path: str, headers: dict[str, str], *, status: int, code: str
+def test_requests_are_refused_before_they_reach_a_model(
+    run_scenario: Any, method: str, path: str, headers: dict[str, str], *, status: int, code: str
 ) -> None:
-    async def scene(call: Caller) -> None:
+    async def scenario(call: Caller) -> None:
         answer = await call(method, path, None, **headers)
         assert (answer.status, answer.body["error_code"]) == (status, code)
         assert answer.body["message"]
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_a_refusal_does_not_repeat_a_long_name_in_full(play: Any) -> None:
+def test_error_messages_truncate_long_names(run_scenario: Any) -> None:
     long = "x" * 20_000
 
-    async def scene(call: Caller) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
         for place in (f"{ROOT}/{long}", f"{ROOT}/e/served-models/{long}/logs", f"/nothing/{long}"):
@@ -69,24 +69,24 @@ def test_a_refusal_does_not_repeat_a_long_name_in_full(play: Any) -> None:
             answer = await call("POST", f"{place}/invocations", ONE)
             assert answer.status == 404 and len(answer.body["message"]) < 300
 
-    play(scene)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize(
     "path",
     ["/health", "/ping", "/version", "/live", "/ready", "/.well-known/databricks-config", "/serving-endpoints/x/try"],
 )
-def test_liveness_needs_no_token(play: Any, path: str) -> None:
-    async def scene(call: Caller) -> None:
+def test_probes_and_the_try_page_need_no_token(run_scenario: Any, path: str) -> None:
+    async def scenario(call: Caller) -> None:
         assert (await call("GET", path, authorization="")).status == 200
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_an_endpoint_is_created_loads_answers_and_is_deleted(play: Any, shelf: Shelf) -> None:
-    shelf.gates["1"] = threading.Event()
+def test_an_endpoint_is_created_loaded_queried_and_deleted(run_scenario: Any, registry: FakeRegistry) -> None:
+    registry.gates["1"] = threading.Event()
 
-    async def scene(call: Caller) -> None:
+    async def scenario(call: Caller) -> None:
         body = creating("1") | {"description": "calls", "tags": [{"key": "team", "value": "risk"}]}
         answer = await call("POST", f"{ROOT}/", body)
         assert answer.status == 200
@@ -95,7 +95,7 @@ def test_an_endpoint_is_created_loads_answers_and_is_deleted(play: Any, shelf: S
         refused = await call("POST", SCORE, ONE)
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
         assert (await call("POST", ROOT, creating("2"))).body["error_code"] == "RESOURCE_ALREADY_EXISTS"
-        shelf.gates["1"].set()
+        registry.gates["1"].set()
         endpoint = await call.settled()
         assert endpoint["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
         assert endpoint["config"]["served_entities"][0]["state"]["deployment"] == "DEPLOYMENT_READY"
@@ -107,38 +107,40 @@ def test_an_endpoint_is_created_loads_answers_and_is_deleted(play: Any, shelf: S
         assert (await call("DELETE", f"{ROOT}/e")).body == {}
         assert (await call("POST", SCORE, ONE)).status == 404
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_tags_change_on_their_own(play: Any) -> None:
-    async def scene(call: Caller) -> None:
+def test_tags_are_added_and_deleted(run_scenario: Any) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1") | {"tags": [{"key": "a"}, {"key": "b", "value": "1"}]})
         body = {"add_tags": [{"key": "c", "value": "2"}], "delete_tags": ["b"]}
         answer = await call("PATCH", f"{ROOT}/e/tags", body)
         assert answer.body == {"tags": [{"key": "a", "value": ""}, {"key": "c", "value": "2"}]}
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_an_update_serves_the_old_version_until_the_new_one_is_loaded(play: Any, shelf: Shelf) -> None:
-    shelf.gates["2"] = threading.Event()
+def test_an_update_serves_the_old_version_until_the_new_one_is_loaded(
+    run_scenario: Any, registry: FakeRegistry
+) -> None:
+    registry.gates["2"] = threading.Event()
 
-    async def scene(call: Caller) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
         assert (await call("PUT", f"{ROOT}/e/config", config("2"))).status == 200
         assert (await call("POST", SCORE, ONE)).body == {"predictions": ["1"]}
         conflict = await call("PUT", f"{ROOT}/e/config", config("3"))
         assert (conflict.status, conflict.body["error_code"]) == (409, "RESOURCE_CONFLICT")
-        shelf.gates["2"].set()
+        registry.gates["2"].set()
         assert (await call.settled())["config"]["config_version"] == 2
         assert (await call("POST", SCORE, ONE)).body == {"predictions": ["2"]}
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_a_version_that_fails_to_load_leaves_the_old_one_serving(play: Any) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_version_that_fails_to_load_leaves_the_old_one_serving(run_scenario: Any) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
         await call("PUT", f"{ROOT}/e/config", config("7", model="broken"))
@@ -153,43 +155,45 @@ def test_a_version_that_fails_to_load_leaves_the_old_one_serving(play: Any) -> N
         await call("PUT", f"{ROOT}/e/config", config("2"))
         assert (await call.settled())["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_an_endpoint_of_which_nothing_loads_says_why(play: Any) -> None:
-    async def scene(call: Caller) -> None:
+def test_an_endpoint_without_a_loaded_model_reports_the_reason(run_scenario: Any) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("7", model="broken"))
         assert (await call.settled())["state"] == {"ready": "NOT_READY", "config_update": "UPDATE_FAILED"}
         refused = await call("POST", SCORE, ONE)
         assert (refused.status, refused.body["error_code"]) == (400, "INVALID_STATE")
         assert "broken-7: no weights" in refused.body["message"]
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_traffic_is_split_by_percentage_and_versions_are_not_loaded_twice(play: Any, shelf: Shelf) -> None:
-    async def scene(call: Caller) -> None:
+def test_traffic_is_split_by_percentage_and_versions_are_not_loaded_twice(
+    run_scenario: Any, registry: FakeRegistry
+) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
         await call("PUT", f"{ROOT}/e/config", config("1", "2", traffic={"1": 90, "2": 10}))
         await call.settled()
-        assert shelf.loads == ["1", "2"]
+        assert registry.loads == ["1", "2"]
         answers = [(await call("POST", SCORE, ONE)).body["predictions"][0] for _ in range(100)]
         assert (answers.count("1"), answers.count("2")) == (90, 10)
-        again = {
+        repeated = {
             (await call("POST", SCORE, ONE | {"client_request_id": "7"})).body["predictions"][0] for _ in range(20)
         }
-        assert len(again) == 1
+        assert len(repeated) == 1
         direct = await call("POST", "/serving-endpoints/e/served-models/m-2/invocations", ONE)
         assert direct.body == {"predictions": ["2"]}
         missing = await call("POST", "/serving-endpoints/e/served-models/m-3/invocations", ONE)
         assert missing.status == 404 and "m-2" in missing.body["message"]
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_a_restart_restores_what_was_served_and_takes_up_the_update(play: Any, shelf: Shelf) -> None:
-    shelf.gates["2"] = threading.Event()
+def test_a_restart_restores_endpoints_and_continues_their_update(run_scenario: Any, registry: FakeRegistry) -> None:
+    registry.gates["2"] = threading.Event()
 
     async def before(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
@@ -199,30 +203,30 @@ def test_a_restart_restores_what_was_served_and_takes_up_the_update(play: Any, s
     async def after(call: Caller) -> None:
         endpoint = (await call("GET", f"{ROOT}/e")).body
         assert endpoint["state"] == {"ready": "NOT_READY", "config_update": "IN_PROGRESS"}
-        shelf.gates["2"].set()
+        registry.gates["2"].set()
         assert (await call.settled())["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
         assert (await call("POST", SCORE, ONE)).body == {"predictions": ["2"]}
 
-    play(before)
-    play(after)
+    run_scenario(before)
+    run_scenario(after)
 
 
-def test_an_endpoint_deleted_while_it_loads_stays_deleted(play: Any, shelf: Shelf) -> None:
-    shelf.gates["1"] = threading.Event()
+def test_an_endpoint_deleted_while_it_loads_stays_deleted(run_scenario: Any, registry: FakeRegistry) -> None:
+    registry.gates["1"] = threading.Event()
 
-    async def scene(call: Caller) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         assert (await call("DELETE", f"{ROOT}/e")).status == 200
-        shelf.gates["1"].set()
+        registry.gates["1"].set()
         await call("POST", ROOT, creating("2"))
         await call.settled()
         assert (await call("POST", SCORE, ONE)).body == {"predictions": ["2"]}
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_a_breach_of_the_contract_names_row_and_field(play: Any) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_contract_violation_names_row_and_field(run_scenario: Any) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1", model="strict"))
         await call.settled()
         answer = await call("POST", SCORE, ONE)
@@ -230,11 +234,11 @@ def test_a_breach_of_the_contract_names_row_and_field(play: Any) -> None:
         assert answer.body["problems"][1] == {"row": 1, "field": "age", "expected": "a value", "got": "none"}
         assert (await call("POST", SCORE, {"instances": [[1]]})).body["problems"][0]["row"] == 0
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_a_defect_is_told_by_an_id_only(play: Any, caplog: pytest.LogCaptureFixture) -> None:
-    async def scene(call: Caller) -> None:
+def test_an_unexpected_error_reveals_only_an_incident_id(run_scenario: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1", model="defect"))
         await call.settled()
         answer = await call("POST", SCORE, ONE)
@@ -243,22 +247,22 @@ def test_a_defect_is_told_by_an_id_only(play: Any, caplog: pytest.LogCaptureFixt
         incident = answer.body["message"].split()[-1].rstrip(".")
         assert incident in caplog.text and "a secret of the model" in caplog.text
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_a_body_beyond_the_limit_is_refused(play: Any) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_body_beyond_the_limit_is_refused(run_scenario: Any) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
         answer = await call("POST", SCORE, b'"' + b"x" * 200_000 + b'"')
         assert (answer.status, answer.body["error_code"]) == (413, "MAX_REQUEST_SIZE_EXCEEDED")
         assert (await call("POST", SCORE, {"instances": [1, 2, 3]})).body["message"].endswith("send 1 to 2.")
 
-    play(scene, max_body_bytes=100_000, max_rows=2)
+    run_scenario(scenario, max_body_bytes=100_000, max_rows=2)
 
 
-def test_a_body_that_does_not_arrive_is_given_up(play: Any) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_body_that_does_not_arrive_in_time_gets_408(run_scenario: Any) -> None:
+    async def scenario(call: Caller) -> None:
         async def silent() -> Message:
             await asyncio.Event().wait()
             return {}
@@ -273,16 +277,16 @@ def test_a_body_that_does_not_arrive_is_given_up(play: Any) -> None:
         await call.app(scope, silent, send)
         assert sent[0]["status"] == 408
 
-    play(scene, body_seconds=0.01)
+    run_scenario(scenario, body_seconds=0.01)
 
 
-def test_the_token_is_made_once_and_only_for_its_owner(play: Any, tmp_path: Path) -> None:
+def test_the_token_file_is_created_once_and_readable_only_by_its_owner(run_scenario: Any, tmp_path: Path) -> None:
     tokens = []
 
-    async def scene(call: Caller) -> None:
+    async def scenario(call: Caller) -> None:
         tokens.append(call.token)
 
-    play(scene)
-    play(scene)
+    run_scenario(scenario)
+    run_scenario(scenario)
     assert tokens[0] == tokens[1] and len(tokens[0]) >= 32
     assert (tmp_path / "state" / "token").stat().st_mode & 0o777 == 0o600

@@ -1,4 +1,4 @@
-"""Two tokens: what each may do, where they come from, and that they show nowhere."""
+"""The two tokens: permissions, sources, and secrecy in logs and texts."""
 
 import base64
 import json
@@ -8,35 +8,35 @@ from typing import Any
 
 import pytest
 
-from deployment.model_server.http.auth import Tokens, TokenUnusable, token_places
-from deployment.model_server.process.json_log import JsonLines, log_as_json, secrets_of, told
+from deployment.model_server.http.auth import Tokens, TokenUnusable, token_sources
+from deployment.model_server.process.json_log import JsonLines, format_for_console, log_as_json, secrets_of
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import ServerAccess, Settings
-from tests.unit.model_server import scenes
-from tests.unit.model_server.scenes import ONE, ROOT, SCORE, Caller, creating
+from tests.unit.model_server import in_process
+from tests.unit.model_server.in_process import ONE, ROOT, SCORE, Caller, creating
 
-play, shelf = scenes.play, scenes.shelf
+run_scenario, registry = in_process.run_scenario, in_process.registry
 CONTROL, DATA = "c" * 20, "d" * 20
 GIVEN = ServerAccess(token=CONTROL, data_token=DATA)
 
 
 @pytest.fixture
-def call_as(play: Any) -> Any:
-    def run(scene: Any, **limits: Any) -> None:
+def call_as(run_scenario: Any) -> Any:
+    def run(scenario: Any, **limits: Any) -> None:
         async def with_token(call: Caller) -> None:
             owner = Caller(call.app, CONTROL)
             await owner("POST", ROOT, creating("1"))
             await owner.settled()
-            await scene(owner, Caller(call.app, DATA))
+            await scenario(owner, Caller(call.app, DATA))
 
-        play(with_token, serving=GIVEN, **limits)
+        run_scenario(with_token, serving=GIVEN, **limits)
 
     return run
 
 
 @pytest.fixture(autouse=True)
 def token_files(tmp_path: Path) -> None:
-    """The scenes of the application read the token from its file, also where it is given."""
+    """An empty token file: `run_scenario` reads it, even if the settings provide the token."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "token").touch(mode=0o600)
 
@@ -67,51 +67,53 @@ def token_files(tmp_path: Path) -> None:
         ("GET", "/anything/else", None, 403),
     ],
 )
-def test_the_data_token_asks_and_looks_and_changes_nothing(
+def test_the_data_token_queries_and_reads_but_changes_nothing(
     call_as: Any, method: str, path: str, body: Any, status: int
 ) -> None:
-    async def scene(owner: Caller, caller: Caller) -> None:
+    async def scenario(owner: Caller, caller: Caller) -> None:
         answer = await caller(method, path, body)
         assert answer.status == status
         if status == 403:
             assert "needs the control token" in answer.body["message"]
         assert (await owner(method, path, body)).status != 403
 
-    call_as(scene)
+    call_as(scenario)
 
 
-def test_each_token_is_told_what_it_may_do(call_as: Any) -> None:
-    async def scene(owner: Caller, caller: Caller) -> None:
+def test_the_response_shows_the_permission_level_of_the_token(call_as: Any) -> None:
+    async def scenario(owner: Caller, caller: Caller) -> None:
         levels = [(await each("GET", f"{ROOT}/e")).body["permission_level"] for each in (owner, caller)]
         assert levels == ["CAN_MANAGE", "CAN_QUERY"]
 
-    call_as(scene)
+    call_as(scenario)
 
 
 @pytest.mark.parametrize(
     ("credentials", "status"),
     [(f"token:{DATA}", 200), (f"user:{DATA}", 401), ("token:" + "x" * 20, 403), ("token:", 401)],
 )
-def test_a_password_of_the_user_token_is_a_token(call_as: Any, credentials: str, status: int) -> None:
-    async def scene(_: Caller, caller: Caller) -> None:
+def test_basic_auth_accepts_the_token_as_password_of_the_user_token(
+    call_as: Any, credentials: str, status: int
+) -> None:
+    async def scenario(_: Caller, caller: Caller) -> None:
         basic = f"Basic {base64.b64encode(credentials.encode()).decode()}"
         assert (await caller("POST", SCORE, ONE, authorization=basic)).status == status
         assert (await caller("POST", SCORE, ONE, authorization="Basic %%%")).status == 401
 
-    call_as(scene)
+    call_as(scenario)
 
 
 def settings(folder: Path, serving: ServerAccess, tracking_uri: str = "sqlite://") -> ServerSettings:
     return ServerSettings(folder, folder / "elsewhere", tracking_uri, serving=serving)
 
 
-def test_what_is_said_of_tokens_is_where_they_come_from(tmp_path: Path) -> None:
-    assert token_places(settings(tmp_path, GIVEN)) == ("MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN")
+def test_token_sources_name_the_file_or_the_variable(tmp_path: Path) -> None:
+    assert token_sources(settings(tmp_path, GIVEN)) == ("MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN")
     named = settings(tmp_path, ServerAccess(data_token_file=tmp_path / "two"))
-    assert token_places(named) == (str(tmp_path / "elsewhere" / "token"), str(tmp_path / "two"))
+    assert token_sources(named) == (str(tmp_path / "elsewhere" / "token"), str(tmp_path / "two"))
 
 
-def test_tokens_come_from_files_that_are_named(tmp_path: Path) -> None:
+def test_tokens_are_read_from_the_configured_files(tmp_path: Path) -> None:
     for name, token in (("one", CONTROL), ("two", DATA)):
         (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_text(token)
@@ -121,17 +123,19 @@ def test_tokens_come_from_files_that_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["short", "x" * 15, "é" * 20, f" {CONTROL}", ""])
-def test_a_token_of_the_environment_that_is_none_is_refused(tmp_path: Path, token: str) -> None:
-    with pytest.raises(TokenUnusable, match="MODEL_SERVER_TOKEN is no token"):
+def test_an_invalid_token_in_the_environment_is_refused(tmp_path: Path, token: str) -> None:
+    with pytest.raises(TokenUnusable, match="MODEL_SERVER_TOKEN must have at least 16 ASCII characters"):
         Tokens.of(settings(tmp_path, ServerAccess(token=token)))
 
 
-def test_one_token_is_not_both(tmp_path: Path) -> None:
+def test_equal_control_and_data_tokens_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TokenUnusable, match="are the same"):
         Tokens.of(settings(tmp_path, ServerAccess(token=CONTROL, data_token=CONTROL)))
 
 
-def test_tokens_and_passwords_show_in_no_text_and_no_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tokens_and_passwords_appear_in_no_repr_and_no_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ours = settings(tmp_path, GIVEN, "postgresql://mlflow:pass%20word@host/db")
     environment = {"MODEL_SERVER_TOKEN": CONTROL, "MODEL_SERVER_DATA_TOKEN": DATA}
     for shown in (repr(ours), repr(Tokens.of(ours)), repr(Settings.from_environment(environment))):
@@ -146,7 +150,7 @@ def test_tokens_and_passwords_show_in_no_text_and_no_log(tmp_path: Path, capsys:
         logging.root.handlers[:] = before
     line = capsys.readouterr().err
     assert DATA not in line and "pass%20word" not in line
-    assert told(line) == "error: a caller sent ***\nValueError: postgresql://mlflow:***@host/db"
+    assert format_for_console(line) == "error: a caller sent ***\nValueError: postgresql://mlflow:***@host/db"
 
 
 def test_a_log_line_is_one_json_object() -> None:

@@ -1,4 +1,4 @@
-"""Requests that wait at one moment share a run of the model, and each gets what it would get alone."""
+"""Request batching: concurrent requests share one run of the model, with the same results as single requests."""
 
 import asyncio
 import json
@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from deployment.model_server.data_plane.batching import ROWS
+from deployment.model_server.data_plane.batching import MAX_BATCH_ROWS
 from deployment.model_server.models.loader import ContractModel, LoadedModel
 from scoring.contract import ContractViolation, Problem
 from scoring.hooks import HookFailed
-from tests.unit.model_server import scenes
-from tests.unit.model_server.scenes import ROOT, SCORE, Answer, Caller, Shelf, creating
+from tests.unit.model_server import in_process
+from tests.unit.model_server.in_process import ROOT, SCORE, Answer, Caller, FakeRegistry, creating
 from tests.unit.model_server.test_inspection import samples
 
-play = scenes.play
+run_scenario = in_process.run_scenario
 
 
 @dataclass
-class Doubling(Shelf):
-    """Versions that answer twice the age, refuse no number, and fail at 13 and 14; and how many rows each run had."""
+class Doubling(FakeRegistry):
+    """Versions that predict twice the age, refuse texts and fail at ages 13 and 14. Records the rows of each run."""
 
     runs: dict[str, list[int]] = field(default_factory=lambda: {"1": [], "2": []})
 
@@ -41,17 +41,17 @@ class Doubling(Shelf):
 
 
 @pytest.fixture
-def shelf() -> Doubling:
+def registry() -> Doubling:
     return Doubling()
 
 
-async def asked(call: Caller, *bodies: Any, path: str = SCORE) -> list[Answer]:
-    """All at one moment."""
+async def concurrent(call: Caller, *bodies: Any, path: str = SCORE) -> list[Answer]:
+    """Responses to concurrent requests."""
     return list(await asyncio.gather(*(call("POST", path, body) for body in bodies)))
 
 
-def of(*ages: Any) -> dict[str, Any]:
-    return {"dataframe_records": [{"age": age} for age in ages]}
+def ages(*values: Any) -> dict[str, Any]:
+    return {"dataframe_records": [{"age": age} for age in values]}
 
 
 def doubled(answer: Answer) -> list[int]:
@@ -59,29 +59,29 @@ def doubled(answer: Answer) -> list[int]:
     return [each["twice"] for each in answer.body["predictions"]]
 
 
-def test_what_waits_at_one_moment_is_answered_by_one_run(play: Any, shelf: Doubling) -> None:
-    async def scene(call: Caller) -> None:
+def test_concurrent_requests_share_one_run(run_scenario: Any, registry: Doubling) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
-        answers = await asked(call, *(of(age) for age in range(20, 36)), of(1, 2, 3))
+        answers = await concurrent(call, *(ages(age) for age in range(20, 36)), ages(1, 2, 3))
         assert [doubled(answer) for answer in answers] == [[2 * age] for age in range(20, 36)] + [[2, 4, 6]]
-        assert shelf.runs["1"] == [19]
-        assert doubled((await asked(call, of(7)))[0]) == [14]
-        assert doubled((await asked(call, of(*range(20, 85))))[0])[-1] == 168, "more rows than are quick"
+        assert registry.runs["1"] == [19]
+        assert doubled((await concurrent(call, ages(7)))[0]) == [14]
+        assert doubled((await concurrent(call, ages(*range(20, 85))))[0])[-1] == 168, "more than quick_rows"
         found = samples((await call("GET", "/metrics")).body)
         assert found["model_server_batch_requests_count", "e"] == 3
         assert found["model_server_batch_requests_sum", "e"] == 19
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_what_is_wrong_with_one_request_changes_nothing_of_the_others(play: Any) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_failing_request_does_not_affect_its_batch(run_scenario: Any) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
-        params = of(4) | {"params": {"depth": 1}}
-        bodies = (of(1), of(2, ""), of(3), params, {"instances": [1]}, of(9, 13), of(14), of(5))
-        answers = await asked(call, *bodies)
+        params = ages(4) | {"params": {"depth": 1}}
+        bodies = (ages(1), ages(2, ""), ages(3), params, {"instances": [1]}, ages(9, 13), ages(14), ages(5))
+        answers = await concurrent(call, *bodies)
         assert [answer.status for answer in answers] == [200, 400, 200, 400, 400, 400, 500, 200]
         assert [doubled(answers[place]) for place in (0, 2, 7)] == [[2], [6], [10]]
         assert answers[1].body["problems"] == [{"row": 1, "field": "age", "expected": "a number", "got": "text"}]
@@ -90,37 +90,37 @@ def test_what_is_wrong_with_one_request_changes_nothing_of_the_others(play: Any)
         assert "secret" not in json.dumps(answers[6].body)
         assert {answer.headers["served-model-name"] for answer in answers if answer.status == 400} == {"m-1"}
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_a_run_has_so_many_rows_at_most(play: Any, shelf: Doubling) -> None:
-    async def scene(call: Caller) -> None:
+def test_the_rows_of_a_run_are_limited(run_scenario: Any, registry: Doubling) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
-        answers = await asked(
-            call, *(of(*[age] * 30) for age in range(10, 13)), *(of(*[age] * 30) for age in (20, 21))
+        answers = await concurrent(
+            call, *(ages(*[age] * 30) for age in range(10, 13)), *(ages(*[age] * 30) for age in (20, 21))
         )
         assert [doubled(answer)[0] for answer in answers] == [20, 22, 24, 40, 42]
-        assert shelf.runs["1"] == [120, 30]
-        assert max(shelf.runs["1"]) <= ROWS
+        assert registry.runs["1"] == [120, 30]
+        assert max(registry.runs["1"]) <= MAX_BATCH_ROWS
 
-    play(scene)
+    run_scenario(scenario)
 
 
-def test_a_run_is_of_one_version(play: Any, shelf: Doubling) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_run_contains_requests_for_one_version_only(run_scenario: Any, registry: Doubling) -> None:
+    async def scenario(call: Caller) -> None:
         entities = [{"entity_name": "m", "entity_version": version} for version in ("1", "2")]
         routes = [{"served_model_name": f"m-{version}", "traffic_percentage": 50} for version in ("1", "2")]
         config = {"served_entities": entities, "traffic_config": {"routes": routes}}
         await call("POST", ROOT, {"name": "e", "config": config})
         await call.settled()
-        answers = await asked(
-            call, *(of(age) | {"client_request_id": str(age)} for age in range(40) if age not in (13, 14))
+        answers = await concurrent(
+            call, *(ages(age) | {"client_request_id": str(age)} for age in range(40) if age not in (13, 14))
         )
         assert [doubled(answer) for answer in answers] == [[2 * age] for age in range(40) if age not in (13, 14)]
         for answer in answers:
             assert answer.headers["served-model-name"] == f"m-{answer.body['predictions'][0]['version']}"
-        assert len(shelf.runs["1"]) == len(shelf.runs["2"]) == 1
-        assert shelf.runs["1"][0] + shelf.runs["2"][0] == 38
+        assert len(registry.runs["1"]) == len(registry.runs["2"]) == 1
+        assert registry.runs["1"][0] + registry.runs["2"][0] == 38
 
-    play(scene)
+    run_scenario(scenario)

@@ -1,4 +1,4 @@
-"""The state machine of an endpoint, and its way to disk and back."""
+"""The state machine of an endpoint, and its storage on disk."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployment.model_server.endpoints.endpoint import (
-    Deployment,
+    ConfigUpdate,
+    DeploymentState,
     Endpoint,
     EndpointConfig,
     Route,
     ServedEntity,
-    Update,
     choose,
 )
 from deployment.model_server.endpoints.store import EndpointStore, StateUnreadable
@@ -30,16 +30,16 @@ def created() -> Endpoint:
     return Endpoint("e", "id", 5, 5, tags=(("team", "risk"),)).updating(config("1"), now=5)
 
 
-def states(found: EndpointConfig | None) -> list[Deployment]:
+def states(found: EndpointConfig | None) -> list[DeploymentState]:
     return [entity.deployment for entity in found.entities] if found else []
 
 
 def test_a_new_endpoint_is_not_ready_until_its_config_is_loaded() -> None:
     endpoint = created()
-    assert (endpoint.ready, endpoint.update, endpoint.active) == (False, Update.IN_PROGRESS, None)
-    assert states(endpoint.pending) == [Deployment.CREATING]
+    assert (endpoint.ready, endpoint.update, endpoint.active) == (False, ConfigUpdate.IN_PROGRESS, None)
+    assert states(endpoint.pending) == [DeploymentState.CREATING]
     endpoint = endpoint.updated()
-    assert (endpoint.ready, endpoint.update, endpoint.pending) == (True, Update.NOT_UPDATING, None)
+    assert (endpoint.ready, endpoint.update, endpoint.pending) == (True, ConfigUpdate.NOT_UPDATING, None)
     assert endpoint.active and endpoint.active.version == 1
 
 
@@ -52,10 +52,10 @@ def test_an_update_leaves_the_old_config_active_until_the_new_one_is_loaded() ->
     assert endpoint.active and endpoint.active.entity("m-2") and endpoint.last_updated_timestamp == 9
 
 
-def test_a_failed_update_leaves_the_old_config_active_and_says_why() -> None:
+def test_a_failed_update_leaves_the_old_config_active_and_keeps_the_reason() -> None:
     endpoint = created().updated().updating(config("2", "3"), now=9).update_failed({"m-3": "no weights"})
-    assert (endpoint.ready, endpoint.update) == (True, Update.UPDATE_FAILED)
-    assert states(endpoint.pending) == [Deployment.ABORTED, Deployment.FAILED]
+    assert (endpoint.ready, endpoint.update) == (True, ConfigUpdate.UPDATE_FAILED)
+    assert states(endpoint.pending) == [DeploymentState.ABORTED, DeploymentState.FAILED]
     assert endpoint.reason() == "m-3: no weights"
     assert endpoint.updating(config("4"), now=10).pending == replace(
         config("4"), version=3, entities=(replace(config("4").entities[0], creation_timestamp=10),)
@@ -74,32 +74,35 @@ def test_one_update_at_a_time() -> None:
         assert (refused.value.status, refused.value.code) == (409, "RESOURCE_CONFLICT")
 
 
-def test_a_restart_recovers_the_active_config_and_takes_up_the_pending_one() -> None:
+def test_a_restart_recovers_the_active_config_and_continues_the_pending_one() -> None:
     endpoint = created().updated().updating(config("2"), now=9).restarted(now=20)
     assert (endpoint.ready, endpoint.recovering) == (False, True)
-    assert (states(endpoint.active), states(endpoint.pending)) == ([Deployment.RECOVERING], [Deployment.CREATING])
+    assert (states(endpoint.active), states(endpoint.pending)) == (
+        [DeploymentState.RECOVERING],
+        [DeploymentState.CREATING],
+    )
     endpoint = endpoint.recovered({})
-    assert (endpoint.ready, endpoint.update) == (True, Update.IN_PROGRESS)
+    assert (endpoint.ready, endpoint.update) == (True, ConfigUpdate.IN_PROGRESS)
     assert endpoint.updated().ready
 
 
-def test_a_restart_that_loads_a_part_is_not_ready_and_can_be_updated() -> None:
+def test_a_partly_recovered_endpoint_is_not_ready_and_can_be_updated() -> None:
     endpoint = created().updated().updating(config("1", "2"), now=6).updated().restarted(now=7)
     endpoint = endpoint.recovered({"m-2": "gone"})
-    assert states(endpoint.active) == [Deployment.READY, Deployment.FAILED]
+    assert states(endpoint.active) == [DeploymentState.READY, DeploymentState.FAILED]
     assert (endpoint.ready, endpoint.recovering) == (False, False)
     assert endpoint.updating(config("1"), now=8).updated().ready
 
 
 @pytest.mark.parametrize("step", ["updated", "update_failed"])
-def test_an_update_ends_only_once(step: str) -> None:
+def test_a_finished_update_cannot_finish_again(step: str) -> None:
     ended = created().updated()
     with pytest.raises(ValueError, match="no update in progress"):
         ended.updated() if step == "updated" else ended.update_failed({})
 
 
 @given(st.integers(0, 100), st.floats(0, 100, exclude_max=True))
-def test_each_point_of_the_line_belongs_to_the_route_that_covers_it(share: int, point: float) -> None:
+def test_the_route_follows_the_percentages(share: int, point: float) -> None:
     routes = (Route("a", share), Route("b", 100 - share))
     assert choose(routes, point) == ("a" if point < share else "b")
 
@@ -113,7 +116,7 @@ def test_each_point_of_the_line_belongs_to_the_route_that_covers_it(share: int, 
         created().updated().updating(config("2"), now=9).update_failed({"m-2": "no weights"}),
     ],
 )
-def test_what_is_stored_comes_back(tmp_path: Path, endpoint: Endpoint) -> None:
+def test_stored_endpoints_are_read_back_unchanged(tmp_path: Path, endpoint: Endpoint) -> None:
     store = EndpointStore(tmp_path / "state" / "endpoints.json")
     assert store.read() == {}
     store.write({"e": endpoint})
@@ -122,17 +125,17 @@ def test_what_is_stored_comes_back(tmp_path: Path, endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("endpoint", [created(), created().updated()])
-def test_a_route_to_nobody_is_refused_by_name(tmp_path: Path, endpoint: Endpoint) -> None:
+def test_a_stored_route_to_an_unknown_entity_is_refused_by_name(tmp_path: Path, endpoint: Endpoint) -> None:
     path = tmp_path / "endpoints.json"
     EndpointStore(path).write({"e": endpoint})
     path.write_text(path.read_text().replace('"served_entity_name": "m-1"', '"served_entity_name": "m-7"'))
-    with pytest.raises(StateUnreadable, match=r"endpoints\.json.*'e' has a route to m-7, and serves m-1") as refused:
+    with pytest.raises(StateUnreadable, match=r"endpoints\.json.*'e' has a route to m-7, but serves m-1") as refused:
         EndpointStore(path).read()
     assert "Correct the file" in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"e": {"name": "e"}}', "[]"])
-def test_a_damaged_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
+def test_a_damaged_endpoints_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "endpoints.json"
     path.write_text(text)
     with pytest.raises(StateUnreadable, match=r"endpoints\.json"):

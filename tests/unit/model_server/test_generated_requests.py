@@ -1,4 +1,4 @@
-"""The input contract under generated requests: nothing that a caller sends makes the server fail or hang."""
+"""The input contract under generated requests: no request makes the server fail or hang."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -16,10 +16,10 @@ from deployment.model_server.models.version_schema import VersionSchema
 from deployment.model_server.settings import ServerSettings
 from scoring.encoder import Encoder
 from scoring.encodings import ENCODINGS
-from scoring.scorer import Answering, Scorer
+from scoring.scorer import ResponseFormat, Scorer
 from tests.unit.frames import ENCODER
 from tests.unit.model_server.generated_requests import NOISE, Generated, requests_of, row_schema
-from tests.unit.model_server.scenes import ROOT, SCORE, Answer, Caller, creating, with_lifespan
+from tests.unit.model_server.in_process import ROOT, SCORE, Answer, Caller, creating, with_lifespan
 from tests.unit.scoring.test_scorer import PIPELINE, RECORDS
 
 EVERY_KIND = [
@@ -34,11 +34,11 @@ EVERY_KIND = [
 SCORER = Scorer(
     PIPELINE,
     Encoder(ENCODINGS.validate_python(EVERY_KIND), ENCODER.vocabularies, ENCODER.features),
-    Answering(("label", "probability"), 0.5),
+    ResponseFormat(("label", "probability"), 0.5),
 )
 EXAMPLE = RECORDS[0] | {"channel": "cellular", "education": None, "member": True}
-ABOUT = version_schema.of_scorer(SCORER, 1_600_000_000.0, EXAMPLE)
-ROW = ABOUT.row
+SCHEMA = version_schema.of_scorer(SCORER, 1_600_000_000.0, EXAMPLE)
+ROW = SCHEMA.row
 GENERATED = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
@@ -48,11 +48,11 @@ Ask = Callable[..., Answer]
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Calls one application, whose endpoint `e` serves the scorer."""
+    """Send a request to an application whose endpoint `e` serves the scorer."""
     folder: Path = tmp_path_factory.mktemp("generated")
     server = ServerSettings(folder, folder / "state", "unused", max_body_bytes=50_000)
     models: dict[str, LoadedModel] = {"m": ContractModel(SCORER.answer)}
-    app = create_app(server, load=lambda name, version: models[name], about=lambda name, version: _about(name))
+    app = create_app(server, load=lambda name, version: models[name], find_schema=_schema_of)
     with asyncio.Runner() as runner:
         life = with_lifespan(app)
         runner.run(life.__aenter__())
@@ -63,11 +63,11 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
         runner.run(life.__aexit__(None, None, None))
 
 
-def _about(name: str) -> VersionSchema:
-    return ABOUT
+def _schema_of(name: str, version: str) -> VersionSchema:
+    return SCHEMA
 
 
-def test_the_document_says_what_the_encodings_take(ask: Ask) -> None:
+def test_the_document_follows_the_encodings(ask: Ask) -> None:
     document = ask("GET", f"{ROOT}/e/openapi").body
     assert document == ask("GET", "/serving-endpoints/e/openapi").body
     assert document["openapi"] == "3.1.0"
@@ -84,11 +84,11 @@ def test_the_document_says_what_the_encodings_take(ask: Ask) -> None:
     assert prediction["items"]["properties"] == {"label": {"type": "integer"}, "probability": {"type": "number"}}
 
 
-def test_the_document_says_in_words_what_its_schemas_leave_out(ask: Ask) -> None:
+def test_the_document_describes_what_json_schema_cannot_express(ask: Ask) -> None:
     content = ask("GET", f"{ROOT}/e/openapi").body["paths"][SCORE]["post"]["requestBody"]["content"]
     formats = {each["required"][0]: each["properties"] for each in content["application/json"]["schema"]["oneOf"]}
     columns = formats["inputs"]["inputs"]["anyOf"][1]
-    assert "lists of more are answered too" in columns["description"]
+    assert "longer lists of equal length work as well" in columns["description"]
     several = {"inputs": {name: [value] * 3 for name, value in EXAMPLE.items()}}
     assert len(ask("POST", SCORE, several).body["predictions"]) == 3
     split = formats["dataframe_split"]["dataframe_split"]
@@ -100,7 +100,7 @@ def test_the_document_says_in_words_what_its_schemas_leave_out(ask: Ask) -> None
 
 @GENERATED
 @given(request=requests_of(ROW))
-def test_each_request_is_answered_or_refused_as_the_document_says(ask: Ask, request: Generated) -> None:
+def test_each_request_succeeds_or_fails_as_the_document_says(ask: Ask, request: Generated) -> None:
     answer = ask("POST", SCORE, request.body, content_type=request.content_type)
     assert answer.status == 200 or 400 <= answer.status < 500, answer
     if request.fits is not None:
@@ -125,16 +125,14 @@ def test_each_request_is_answered_or_refused_as_the_document_says(ask: Ask, requ
     body=NOISE,
 )  # fmt: skip
 @example(method="GET", parts=["serving-endpoints", "é", "ping"], body=None)
-def test_no_path_or_body_of_the_control_plane_makes_it_fail(
-    ask: Ask, method: str, parts: list[str], body: Any
-) -> None:
+def test_no_path_or_body_makes_the_control_plane_fail(ask: Ask, method: str, parts: list[str], body: Any) -> None:
     answer = ask(method, "/" + "/".join(parts), body)
     assert answer.status < 500 or answer.body["error_code"] == "NOT_IMPLEMENTED", answer
 
 
 @GENERATED
 @given(body=st.fixed_dictionaries({}, optional={"name": NOISE, "config": NOISE, "tags": NOISE, "ai_gateway": NOISE}))
-def test_no_body_makes_a_change_fail(ask: Ask, body: Any) -> None:
+def test_no_body_makes_create_or_update_fail(ask: Ask, body: Any) -> None:
     for method, path in (("POST", ROOT), ("PUT", f"{ROOT}/e/config"), ("PATCH", f"{ROOT}/e/tags")):
         assert ask(method, path, body).status in {200, 400}
     assert ask("PUT", f"{ROOT}/e/ai-gateway", {"inference_table_config": body}).status in {200, 400}

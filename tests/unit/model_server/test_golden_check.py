@@ -1,4 +1,4 @@
-"""What a model must answer before it serves."""
+"""Replay of the golden request before a model is served."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ MODEL = ContractModel(lambda records: [{"p": record["a"] / 3, "label": 1} for re
 
 
 @pytest.mark.parametrize("request_", [{"a": 1}, [{"a": 1}], {"instances": [{"a": 1}]}, {"inputs": {"a": [1]}}])
-def test_each_form_of_the_request_is_understood(request_: Any) -> None:
+def test_every_format_of_the_golden_request_is_accepted(request_: Any) -> None:
     check({"golden_request": request_, "golden_answer": {"p": 0.33333333, "label": 1}}, MODEL.predictions)
 
 
-def test_without_a_request_no_model_is_asked() -> None:
-    check({"golden_answer": 1}, lambda _: pytest.fail("asked"))
+def test_without_a_golden_request_the_model_is_not_called() -> None:
+    check({"golden_answer": 1}, lambda _: pytest.fail("called"))
 
 
 @pytest.mark.parametrize(
     "answer", [{"p": 0.34, "label": 1}, {"p": 1 / 3}, {"p": 1 / 3, "label": True}, [], [{"p": 1 / 3, "label": 1}] * 2]
 )
-def test_another_answer_is_told_with_both(answer: Any) -> None:
+def test_a_different_prediction_is_a_mismatch(answer: Any) -> None:
     with pytest.raises(GoldenMismatch, match="when registered"):
         check({"golden_request": {"a": 1}, "golden_answer": answer}, MODEL.predictions)
 
 
-def test_a_refused_request_is_told() -> None:
+def test_a_refused_golden_request_is_a_mismatch() -> None:
     def refuse(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         raise ContractViolation([Problem(0, "a", "text", "1")])
 
@@ -37,5 +37,5 @@ def test_a_refused_request_is_told() -> None:
         check({"golden_request": {"a": 1}}, ContractModel(refuse).predictions)
 
 
-def test_the_answer_need_not_be_recorded() -> None:
+def test_the_golden_prediction_is_optional() -> None:
     check({"golden_request": {"a": 1}}, lambda request: serialise({"predictions": [request.size]}))

@@ -1,4 +1,4 @@
-"""More than the server can do: what is turned away, what is told late, and that nothing piles up."""
+"""Limits: too many concurrent requests, and models that respond too late."""
 
 import asyncio
 import threading
@@ -11,15 +11,15 @@ import pytest
 from deployment.model_server.http.responses import serialise
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.loader import LoadedModel
-from tests.unit.model_server import scenes
-from tests.unit.model_server.scenes import ONE, ROOT, SCORE, Caller, Shelf, creating
+from tests.unit.model_server import in_process
+from tests.unit.model_server.in_process import ONE, ROOT, SCORE, Caller, FakeRegistry, creating
 
-play = scenes.play
+run_scenario = in_process.run_scenario
 
 
 @dataclass(frozen=True)
 class Stuck:
-    """Answers when the gate opens."""
+    """Predicts when the gate opens."""
 
     gate: threading.Event
 
@@ -29,18 +29,18 @@ class Stuck:
 
 
 @dataclass
-class StuckShelf(Shelf):
-    gate: threading.Event = threading.Event()  # noqa: RUF009 - each test makes its own shelf and gives it one
+class StuckRegistry(FakeRegistry):
+    gate: threading.Event = threading.Event()  # noqa: RUF009 - each test makes its own registry and gives it one
 
     def __call__(self, name: str, version: str) -> LoadedModel:
         return Stuck(self.gate)
 
 
 @pytest.fixture
-def shelf() -> Iterator[StuckShelf]:
-    shelf = StuckShelf(gate=threading.Event())
-    yield shelf
-    shelf.gate.set()
+def registry() -> Iterator[StuckRegistry]:
+    registry = StuckRegistry(gate=threading.Event())
+    yield registry
+    registry.gate.set()
 
 
 async def loaded(call: Caller) -> None:
@@ -48,24 +48,26 @@ async def loaded(call: Caller) -> None:
     await call.settled()
 
 
-def test_beyond_the_limit_requests_are_turned_away_at_once(play: Any, shelf: StuckShelf) -> None:
-    async def scene(call: Caller) -> None:
+def test_requests_beyond_the_limit_get_429_at_once(run_scenario: Any, registry: StuckRegistry) -> None:
+    async def scenario(call: Caller) -> None:
         await loaded(call)
         waiting = [asyncio.create_task(call("POST", SCORE, ONE)) for _ in range(2)]
         await asyncio.sleep(0)
         refused = await call("POST", SCORE, ONE)
         assert (refused.status, refused.body["error_code"]) == (429, "RESOURCE_EXHAUSTED")
         assert refused.headers["retry-after"] == "1"
-        assert (await call("GET", f"{ROOT}/e")).status == 200, "the control plane is not shed"
-        shelf.gate.set()
+        assert (await call("GET", f"{ROOT}/e")).status == 200, "the limit does not apply to the control plane"
+        registry.gate.set()
         assert [(await each).status for each in waiting] == [200, 200]
         assert (await call("POST", SCORE, ONE)).status == 200
 
-    play(scene, max_in_flight=2)
+    run_scenario(scenario, max_in_flight=2)
 
 
-def test_a_late_model_is_told_and_keeps_its_place_until_it_ends(play: Any, shelf: StuckShelf) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_late_model_gets_504_and_stays_in_flight_until_it_returns(
+    run_scenario: Any, registry: StuckRegistry
+) -> None:
+    async def scenario(call: Caller) -> None:
         await loaded(call)
         sent: list[Any] = []
         late = asyncio.create_task(_raw(call, sent))
@@ -75,16 +77,16 @@ def test_a_late_model_is_told_and_keeps_its_place_until_it_ends(play: Any, shelf
         assert (sent[0]["status"], b"DEADLINE_EXCEEDED" in sent[1]["body"]) == (504, True)
         assert not late.done()
         assert (await call("POST", SCORE, ONE)).status == 429
-        shelf.gate.set()
+        registry.gate.set()
         await late
-        assert len(sent) == 2, "the answer that came after all is not sent"
+        assert len(sent) == 2, "the late response is not sent"
         assert (await call("POST", SCORE, ONE)).status == 200
 
-    play(scene, max_in_flight=1, answer_seconds=0.01)
+    run_scenario(scenario, max_in_flight=1, model_seconds=0.01)
 
 
 async def _raw(call: Caller, sent: list[Any]) -> None:
-    """One scoring request, whose messages are seen as they come."""
+    """Send a scoring request and collect its response messages in `sent`."""
 
     async def receive() -> Any:
         return {"type": "http.request", "body": serialise(ONE), "more_body": False}

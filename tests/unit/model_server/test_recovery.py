@@ -1,4 +1,4 @@
-"""What becomes of endpoints when the disk is full, and when a restarted server cannot load what it served."""
+"""Endpoints when the disk is full, and when a restarted server cannot load their versions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,18 +8,28 @@ from typing import Any
 
 import pytest
 
-from deployment.model_server.data_plane.fleet import Fleet
+from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.endpoints.control_requests import ConfigInput, CreateInput, parse
 from deployment.model_server.endpoints.endpoint import Endpoint
 from deployment.model_server.endpoints.store import EndpointStore
 from deployment.model_server.models.loader import LoadedModel, ModelNotLoaded
-from tests.unit.model_server.scenes import ONE, ROOT, SCORE, Caller, Echo, Shelf, config, creating, play
+from tests.unit.model_server.in_process import (
+    ONE,
+    ROOT,
+    SCORE,
+    Caller,
+    Echo,
+    FakeRegistry,
+    config,
+    creating,
+    run_scenario,
+)
 
-__all__ = ["play"]  # a fixture
+__all__ = ["run_scenario"]  # a fixture
 
 
 class FullDisk(EndpointStore):
-    """Cannot be written from its second write on, until there is room."""
+    """A store whose disk is full after the first write, until `room` is set."""
 
     writes = 0
     room = False
@@ -31,33 +41,33 @@ class FullDisk(EndpointStore):
         super().write(dict(endpoints))
 
 
-async def settled(fleet: Fleet) -> Endpoint:
+async def settled(endpoints: LiveEndpoints) -> Endpoint:
     async with asyncio.timeout(10):
-        while fleet.get("e").update == "IN_PROGRESS":
+        while endpoints.get("e").update == "IN_PROGRESS":
             await asyncio.sleep(0.001)
-    return fleet.get("e")
+    return endpoints.get("e")
 
 
-def test_an_endpoint_is_ready_though_the_disk_does_not_take_it(tmp_path: Path) -> None:
-    async def scene() -> None:
+def test_an_endpoint_becomes_ready_although_the_disk_is_full(tmp_path: Path) -> None:
+    async def scenario() -> None:
         store = FullDisk(tmp_path / "endpoints.json")
-        fleet = Fleet(store, lambda name, version: Echo(version), lambda: 1.0)
-        await fleet.create(parse(CreateInput, creating("1")))
-        assert (await settled(fleet)).ready
-        assert fleet.traffic("e").models["m-1"] == Echo("1")
+        endpoints = LiveEndpoints(store, lambda name, version: Echo(version), lambda: 1.0)
+        await endpoints.create(parse(CreateInput, creating("1")))
+        assert (await settled(endpoints)).ready
+        assert endpoints.traffic("e").models["m-1"] == Echo("1")
         with pytest.raises(OSError, match="No space"):
-            await fleet.update("e", parse(ConfigInput, config("2")))
+            await endpoints.update("e", parse(ConfigInput, config("2")))
         store.room = True
-        await fleet.update("e", parse(ConfigInput, config("2")))
-        await settled(fleet)
-        assert store.read()["e"] == fleet.get("e")
+        await endpoints.update("e", parse(ConfigInput, config("2")))
+        await settled(endpoints)
+        assert store.read()["e"] == endpoints.get("e")
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 @dataclass
-class Losing(Shelf):
-    """A shelf from which versions are lost."""
+class Losing(FakeRegistry):
+    """A registry that loses versions."""
 
     lost: set[str] = field(default_factory=set)
 
@@ -69,15 +79,15 @@ class Losing(Shelf):
 
 
 @pytest.fixture
-def shelf() -> Losing:
+def registry() -> Losing:
     return Losing()
 
 
-def test_a_server_that_cannot_load_what_it_served_is_not_ready(play: Any, shelf: Losing) -> None:
+def test_a_restarted_server_that_cannot_load_a_version_is_not_ready(run_scenario: Any, registry: Losing) -> None:
     async def before(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
-        shelf.lost = {"1"}
+        registry.lost = {"1"}
 
     async def after(call: Caller) -> None:
         await call.settled()
@@ -92,88 +102,88 @@ def test_a_server_that_cannot_load_what_it_served_is_not_ready(play: Any, shelf:
         assert (await call("GET", "/ready")).status == 200
         assert (await call("POST", SCORE, ONE)).body == {"predictions": ["2"]}
 
-    play(before)
-    play(after)
+    run_scenario(before)
+    run_scenario(after)
 
 
-def test_a_version_that_was_not_loaded_again_is_not_unknown(play: Any, shelf: Losing) -> None:
+def test_a_version_that_failed_to_load_again_gets_503_not_404(run_scenario: Any, registry: Losing) -> None:
     async def before(call: Caller) -> None:
         await call("POST", ROOT, creating("1", "2"))
         await call.settled()
-        shelf.lost = {"2"}
+        registry.lost = {"2"}
 
     async def after(call: Caller) -> None:
         await call.settled()
         place = "/serving-endpoints/e/served-models"
         answers = [(await call("POST", f"{place}/m-{version}/invocations", ONE)).status for version in (1, 2, 3)]
         assert answers == [200, 503, 404]
-        assert (await call("POST", SCORE, ONE)).status == 200, "the rest has the traffic"
+        assert (await call("POST", SCORE, ONE)).status == 200, "the loaded version receives the traffic"
         assert (await call("GET", "/ready")).status == 503
 
-    play(before)
-    play(after)
+    run_scenario(before)
+    run_scenario(after)
 
 
-def test_an_endpoint_that_never_answered_is_no_reason_not_to_be_ready(play: Any, shelf: Losing) -> None:
-    shelf.lost = {"1"}
+def test_an_endpoint_that_was_never_ready_does_not_affect_readiness(run_scenario: Any, registry: Losing) -> None:
+    registry.lost = {"1"}
 
-    async def scene(call: Caller) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
         assert (await call("GET", "/ready")).status == 200
         assert (await call("POST", SCORE, ONE)).status == 400
 
-    play(scene)
-    play(scene)
+    run_scenario(scenario)
+    run_scenario(scenario)
 
 
-def restarted(tmp_path: Path, shelf: Losing, scene: Callable[[Fleet], Awaitable[None]]) -> None:
-    """Play a scene with a fleet that served versions 1 and 2 before a restart and has lost version 2."""
+def restarted(tmp_path: Path, registry: Losing, scenario: Callable[[LiveEndpoints], Awaitable[None]]) -> None:
+    """Run a scenario after a restart: versions 1 and 2 were served, and version 2 is lost."""
 
     async def run() -> None:
         store = EndpointStore(tmp_path / "endpoints.json")
-        earlier = Fleet(store, shelf, lambda: 1.0)
+        earlier = LiveEndpoints(store, registry, lambda: 1.0)
         await earlier.create(parse(CreateInput, creating("1", "2")))
         await settled(earlier)
-        shelf.lost = {"2"}
-        fleet = Fleet(store, shelf, lambda: 2.0, pause=0.01)
-        fleet.restore(store.read())
-        while not fleet.failed:
+        registry.lost = {"2"}
+        endpoints = LiveEndpoints(store, registry, lambda: 2.0, retry_pause=0.01)
+        endpoints.restore(store.read())
+        while not endpoints.failed:
             await asyncio.sleep(0.001)
-        await scene(fleet)
-        await fleet.close()
+        await scenario(endpoints)
+        await endpoints.close()
 
     asyncio.run(asyncio.wait_for(run(), 10))
 
 
-def test_what_was_not_loaded_again_is_tried_again_until_it_is(tmp_path: Path, shelf: Losing) -> None:
-    async def scene(fleet: Fleet) -> None:
-        assert fleet.traffic("e").share == 50
-        while shelf.loads.count("2") < 4:
+def test_a_failed_load_after_a_restart_is_retried_until_it_succeeds(tmp_path: Path, registry: Losing) -> None:
+    async def scenario(endpoints: LiveEndpoints) -> None:
+        assert endpoints.traffic("e").share == 50
+        while registry.loads.count("2") < 4:
             await asyncio.sleep(0.001)
-        shelf.lost = set()
-        while fleet.failed:
+        registry.lost = set()
+        while endpoints.failed:
             await asyncio.sleep(0.001)
-        assert (fleet.get("e").ready, fleet.traffic("e").share) == (True, 100)
-        loads = list(shelf.loads)
+        assert (endpoints.get("e").ready, endpoints.traffic("e").share) == (True, 100)
+        loads = list(registry.loads)
         await asyncio.sleep(0.1)
-        assert shelf.loads == loads and loads.count("1") == 2, "what is loaded is not loaded again"
+        assert registry.loads == loads and loads.count("1") == 2, "loaded versions are not loaded again"
 
-    restarted(tmp_path, shelf, scene)
+    restarted(tmp_path, registry, scenario)
 
 
 @pytest.mark.parametrize("change", ["update", "failing update", "delete"])
-def test_a_change_ends_the_tries_or_begins_them_anew(tmp_path: Path, shelf: Losing, change: str) -> None:
-    async def scene(fleet: Fleet) -> None:
+def test_a_change_of_the_endpoint_ends_or_restarts_the_retries(tmp_path: Path, registry: Losing, change: str) -> None:
+    async def scenario(endpoints: LiveEndpoints) -> None:
         if change == "delete":
-            await fleet.delete("e")
+            await endpoints.delete("e")
         else:
-            shelf.lost = {"2", "3"} if change == "failing update" else {"2"}
-            await fleet.update("e", parse(ConfigInput, config("3")))
-            assert (await settled(fleet)).update == ("UPDATE_FAILED" if "failing" in change else "NOT_UPDATING")
-        tries = shelf.loads.count("2")
+            registry.lost = {"2", "3"} if change == "failing update" else {"2"}
+            await endpoints.update("e", parse(ConfigInput, config("3")))
+            assert (await settled(endpoints)).update == ("UPDATE_FAILED" if "failing" in change else "NOT_UPDATING")
+        loads = registry.loads.count("2")
         await asyncio.sleep(0.1)
-        assert (shelf.loads.count("2") > tries) is (change == "failing update")
-        assert fleet.failed is (change == "failing update")
+        assert (registry.loads.count("2") > loads) is (change == "failing update")
+        assert endpoints.failed is (change == "failing update")
 
-    restarted(tmp_path, shelf, scene)
+    restarted(tmp_path, registry, scenario)

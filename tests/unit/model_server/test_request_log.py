@@ -1,4 +1,4 @@
-"""The request log: what reaches the payload table, what never does, and what becomes of too much."""
+"""The request log: rows of the payload table, redaction, sampling, and bounded queues."""
 
 import json
 import threading
@@ -10,20 +10,20 @@ import pytest
 from deltalake import DeltaTable
 from prometheus_client import CollectorRegistry
 
-from deployment.model_server.data_plane.server_metrics import Logged
+from deployment.model_server.data_plane.server_metrics import RequestLogCollector
 from deployment.model_server.endpoints.ai_gateway import InferenceTable
 from deployment.model_server.models.loader import ContractModel
-from deployment.model_server.request_log.payload_table import LARGEST, NO_RULE, Exchange, LogRule
-from deployment.model_server.request_log.request_log import ROWS, RequestLog
-from tests.unit.model_server.scenes import ONE, ROOT, SCORE, Caller, creating, play, shelf
+from deployment.model_server.request_log.payload_table import MAX_LOGGED_BYTES, NO_RULE, Exchange, LogRule
+from deployment.model_server.request_log.request_log import MAX_QUEUED_ROWS, RequestLog
+from tests.unit.model_server.in_process import ONE, ROOT, SCORE, Caller, creating, registry, run_scenario
 
-__all__ = ["play", "shelf"]  # fixtures
+__all__ = ["registry", "run_scenario"]  # fixtures
 TABLE = InferenceTable("main", "logs", "e")
 HIDE = LogRule(redact=frozenset({"age"}))
 
 
 class Rows:
-    """A payload table in memory, which may be out of reach."""
+    """A payload table in memory, which can be unreachable."""
 
     def __init__(self) -> None:
         self.rows: list[Mapping[str, Any]] = []
@@ -34,7 +34,7 @@ class Rows:
     def append(self, folder: Path, rows: list[dict[str, object]]) -> None:
         if not self.reachable.is_set():
             self.refused.set()
-            raise OSError("out of reach")
+            raise OSError("unreachable")
         self.rows += [row | {"folder": folder} for row in rows]
 
 
@@ -48,15 +48,15 @@ def request_log(rows: Rows, **given: Any) -> RequestLog:
     return RequestLog(Path("w"), lambda: 0.5, lambda: {TABLE}, append=rows.append, **given)
 
 
-def test_requests_and_answers_reach_a_delta_table(play: Any, tmp_path: Path) -> None:
-    async def scene(call: Caller) -> None:
+def test_requests_and_responses_are_written_to_a_delta_table(run_scenario: Any, tmp_path: Path) -> None:
+    async def scenario(call: Caller) -> None:
         table = {"catalog_name": "main", "schema_name": "logs", "table_name_prefix": "e", "enabled": True}
         await call("POST", ROOT, creating("1") | {"ai_gateway": {"inference_table_config": table}})
         await call.settled()
         await call("POST", SCORE, ONE | {"client_request_id": "mine"})
         await call("POST", SCORE, {"dataframe_records": []})
 
-    play(scene)
+    run_scenario(scenario)
     rows = DeltaTable(str(tmp_path / "warehouse" / "logs" / "e_payload")).to_pyarrow_table().to_pylist()
     answered, refused = sorted(rows, key=lambda row: row["status_code"])
     assert json.loads(answered["request"])["dataframe_records"] == ONE["dataframe_records"]
@@ -68,7 +68,7 @@ def test_requests_and_answers_reach_a_delta_table(play: Any, tmp_path: Path) -> 
     assert answered["request_date"] == answered["request_time"].date()
 
 
-def test_all_that_was_offered_is_written_before_the_log_is_closed() -> None:
+def test_closing_the_log_writes_all_queued_rows() -> None:
     rows = Rows()
     log = request_log(rows, seconds=60)
     for number in range(1000):
@@ -79,7 +79,7 @@ def test_all_that_was_offered_is_written_before_the_log_is_closed() -> None:
     assert log.lost == 0
 
 
-def test_a_table_out_of_reach_is_tried_again() -> None:
+def test_a_failed_write_is_retried() -> None:
     rows = Rows()
     rows.reachable.clear()
     log = request_log(rows, seconds=0.01)
@@ -90,23 +90,23 @@ def test_a_table_out_of_reach_is_tried_again() -> None:
     assert len(rows.rows) == 1 and log.lost == 0
 
 
-def test_beyond_its_bound_the_log_loses_rows_and_counts_them() -> None:
+def test_a_full_queue_drops_rows_and_counts_them() -> None:
     rows = Rows()
     rows.reachable.clear()
     log = request_log(rows, seconds=0.01)
-    for number in range(ROWS + 7):
+    for number in range(MAX_QUEUED_ROWS + 7):
         log.offer(TABLE, exchange(number))
-    told = CollectorRegistry()
-    told.register(Logged(log))
-    assert told.get_sample_value("model_server_log_rows_waiting") == ROWS
-    assert told.get_sample_value("model_server_log_rows_lost_total") == 7
+    metrics = CollectorRegistry()
+    metrics.register(RequestLogCollector(log))
+    assert metrics.get_sample_value("model_server_log_rows_waiting") == MAX_QUEUED_ROWS
+    assert metrics.get_sample_value("model_server_log_rows_lost_total") == 7
     assert rows.refused.wait(10)
     rows.reachable.set()
     log.close()
-    assert (len(rows.rows), told.get_sample_value("model_server_log_rows_waiting")) == (ROWS, 0)
+    assert (len(rows.rows), metrics.get_sample_value("model_server_log_rows_waiting")) == (MAX_QUEUED_ROWS, 0)
 
 
-def test_a_share_of_the_requests_is_logged() -> None:
+def test_the_sampling_rate_limits_the_logged_requests() -> None:
     rows = Rows()
     draws = iter(number / 100 for number in range(100))
     log = RequestLog(Path("w"), lambda: next(draws), lambda: {TABLE}, 0.01, rows.append)
@@ -125,7 +125,7 @@ def test_a_share_of_the_requests_is_logged() -> None:
         {"inputs": {"age": [41], "job": ["x"]}},
     ],
 )
-def test_listed_columns_stand_in_no_row(body: Any) -> None:
+def test_redacted_columns_appear_in_no_row(body: Any) -> None:
     answer = json.dumps({"predictions": [{"age": 41, "p": 0.5}]}).encode()
     row = exchange(request=json.dumps(body).encode(), response=answer, rule=HIDE).row()
     assert "41" not in row["request"] + row["response"]
@@ -133,7 +133,7 @@ def test_listed_columns_stand_in_no_row(body: Any) -> None:
     assert row["logging_error_codes"] == []
 
 
-def test_what_cannot_be_redacted_is_left_out() -> None:
+def test_a_body_that_cannot_be_redacted_is_left_out() -> None:
     refusal = json.dumps({"error_code": "BAD_REQUEST", "message": "row 0, field 'age': got 41"}).encode()
     row = exchange(request=b'{"age": 41', response=refusal, status=400, rule=HIDE).row()
     assert (row["request"], row["response"]) == (None, '{"error_code": "BAD_REQUEST"}')
@@ -141,11 +141,11 @@ def test_what_cannot_be_redacted_is_left_out() -> None:
 
 
 def test_a_body_too_large_for_the_table_is_left_out() -> None:
-    row = exchange(request=b" " * (LARGEST + 1)).row()
+    row = exchange(request=b" " * (MAX_LOGGED_BYTES + 1)).row()
     assert (row["request"], row["logging_error_codes"]) == (None, ["MAX_REQUEST_SIZE_EXCEEDED"])
 
 
-def test_a_version_says_what_of_it_is_logged() -> None:
+def test_the_log_rule_comes_from_the_metadata_of_the_version() -> None:
     model = ContractModel(lambda rows: [], log_rule=LogRule.of({"request_log": {"sampling": 0.5, "redact": ["age"]}}))
     assert model.log_rule == LogRule(0.5, frozenset({"age"}))
     assert LogRule.of({}) == NO_RULE

@@ -1,4 +1,4 @@
-"""The request log where something is wrong: rows that cannot be made, tables out of reach, endpoints that change."""
+"""Faults of the request log: rows that cannot be created, unreachable tables, endpoints that change."""
 
 import asyncio
 import json
@@ -16,10 +16,10 @@ from deltalake import DeltaTable
 from deployment.model_server.endpoints.ai_gateway import InferenceTable
 from deployment.model_server.models.loader import ContractModel, LoadedModel
 from deployment.model_server.request_log.payload_table import NO_RULE, Exchange, LogRule
-from deployment.model_server.request_log.request_log import ROWS, RequestLog
-from tests.unit.model_server.scenes import ONE, ROOT, SCORE, Caller, Shelf, config, creating, play
+from deployment.model_server.request_log.request_log import MAX_QUEUED_ROWS, RequestLog
+from tests.unit.model_server.in_process import ONE, ROOT, SCORE, Caller, FakeRegistry, config, creating, run_scenario
 
-__all__ = ["play"]  # a fixture
+__all__ = ["run_scenario"]  # a fixture
 GOOD, BAD = InferenceTable("main", "logs", "good"), InferenceTable("main", "logs", "bad")
 HIDE = LogRule(redact=frozenset({"age", "job"}))
 SECRET = {"dataframe_records": [{"age": 41, "job": "SECRETJOB"}]}
@@ -28,7 +28,7 @@ LOGGED = creating("1") | {"ai_gateway": {"inference_table_config": GATEWAY}}
 
 
 class Tables:
-    """Payload tables in memory, of which some are out of reach."""
+    """Payload tables in memory, some of them unreachable."""
 
     def __init__(self, *broken: str) -> None:
         self.broken = {f"{name}_payload" for name in broken}
@@ -41,7 +41,7 @@ class Tables:
             self.changed.notify_all()
             if folder.name in self.broken:
                 self.refused.append(len(rows))
-                raise OSError("out of reach")
+                raise OSError("unreachable")
             self.rows.setdefault(folder.name, []).extend(rows)
 
     def wait(self, until: Any) -> None:
@@ -53,21 +53,21 @@ def exchange(request: bytes = b"{}", rule: LogRule = NO_RULE) -> Exchange:
     return Exchange("1", 1_700_000_000.25, "CAN_QUERY", None, request, "m-1", 1.6, 200, b"{}", rule)
 
 
-class Unfit(Exchange):
+class FailingExchange(Exchange):
     def row(self) -> dict[str, Any]:
         raise ZeroDivisionError
 
 
-def test_a_row_that_cannot_be_made_is_lost_and_keeps_no_other_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_row_that_cannot_be_created_is_lost_and_does_not_block_the_rest(caplog: pytest.LogCaptureFixture) -> None:
     tables = Tables()
     log = RequestLog(Path("w"), lambda: 0.5, lambda: {GOOD}, 0.01, tables.append)
-    for each in (exchange(), Unfit("7", 0.0), exchange()):
+    for each in (exchange(), FailingExchange("7", 0.0), exchange()):
         log.offer(GOOD, each)
     log.close()
     assert (len(tables.rows["good_payload"]), log.lost, log.waiting) == (2, 1, 0)
-    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert told == [
-        "the request log cannot make a row of request 7: ZeroDivisionError",
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == [
+        "the request log cannot create the row of request 7: ZeroDivisionError",
         "the request log has lost 1 row(s) since the server started",
     ]
 
@@ -75,14 +75,14 @@ def test_a_row_that_cannot_be_made_is_lost_and_keeps_no_other_back(caplog: pytes
 @pytest.mark.parametrize(
     "value", [json.loads("[" * 600 + "]" * 600), {"columns": [["age"]], "data": [[41]]}, {"columns": [], "data": 1}]
 )
-def test_no_body_stops_the_log(value: Any) -> None:
+def test_no_body_makes_redaction_fail(value: Any) -> None:
     for body in ({"dataframe_records": [{"zzz": value}]}, {"dataframe_split": value}, value):
         row = exchange(json.dumps(body).encode(), HIDE).row()
         assert "41" not in (row["request"] or "")
         assert row["request"] or row["logging_error_codes"] == ["REQUEST_NOT_REDACTED"]
 
 
-def test_a_record_that_looks_like_a_frame_hides_its_fields_too() -> None:
+def test_a_record_that_resembles_a_split_frame_is_redacted() -> None:
     body = {"dataframe_records": [{"columns": ["n"], "data": [[{"age": 41}]], "job": "SECRETJOB"}]}
     row = exchange(json.dumps(body).encode(), HIDE).row()
     assert "SECRETJOB" not in row["request"] and "41" not in row["request"]
@@ -107,27 +107,29 @@ def test_a_record_that_looks_like_a_frame_hides_its_fields_too() -> None:
 def test_values_without_names_are_not_logged(body: Any) -> None:
     row = exchange(json.dumps(body).encode(), HIDE).row()
     assert (row["request"], row["logging_error_codes"]) == (None, ["REQUEST_NOT_REDACTED"])
-    assert exchange(json.dumps(body).encode()).row()["request"] == json.dumps(body), "without a list of columns it is"
+    assert exchange(json.dumps(body).encode()).row()["request"] == json.dumps(body), (
+        "without columns to redact, it is logged"
+    )
 
 
-def test_a_table_out_of_reach_holds_no_other_up(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreachable_table_does_not_delay_further_tables(caplog: pytest.LogCaptureFixture) -> None:
     tables = Tables("bad")
     log = RequestLog(Path("w"), lambda: 0.5, lambda: {GOOD, BAD}, 0.01, tables.append)
-    for _ in range(ROWS + 1):
+    for _ in range(MAX_QUEUED_ROWS + 1):
         log.offer(BAD, exchange())
     tables.wait(lambda: len(tables.refused) > 2)
     log.offer(GOOD, exchange())
     tables.wait(lambda: "good_payload" in tables.rows)
-    assert (log.waiting, log.lost) == (ROWS, 1)
+    assert (log.waiting, log.lost) == (MAX_QUEUED_ROWS, 1)
     log.close()
-    assert log.lost == ROWS + 1
+    assert log.lost == MAX_QUEUED_ROWS + 1
     failures = [record for record in caplog.records if "cannot write" in record.getMessage()]
     assert [bool(record.exc_info) for record in failures] == [True] + [False] * (len(failures) - 1)
     pauses = [record.args[2] for record in failures if isinstance(record.args, tuple)]
     assert pauses[:3] == [0.02, 0.04, 0.08]
 
 
-def test_rows_of_a_table_that_no_endpoint_names_are_given_up() -> None:
+def test_rows_of_a_table_without_an_endpoint_are_dropped() -> None:
     tables, named = Tables("bad"), {BAD}
     log = RequestLog(Path("w"), lambda: 0.5, lambda: named, 0.01, tables.append)
     log.offer(BAD, exchange())
@@ -140,7 +142,7 @@ def test_rows_of_a_table_that_no_endpoint_names_are_given_up() -> None:
     log.close()
 
 
-def test_a_table_that_an_endpoint_names_no_more_is_not_waited_for() -> None:
+def test_a_table_without_an_endpoint_is_dropped_before_its_next_retry() -> None:
     tables, named = Tables("bad"), {BAD}
     log = RequestLog(Path("w"), lambda: 0.5, lambda: named, 0.1, tables.append)
     log.offer(BAD, exchange())
@@ -154,10 +156,10 @@ def test_a_table_that_an_endpoint_names_no_more_is_not_waited_for() -> None:
 
 
 @dataclass
-class Ruled(Shelf):
-    """Version 1 has columns that are never logged, 2 has none; both wait for the gate before they answer."""
+class Ruled(FakeRegistry):
+    """Version 1 has columns to redact, version 2 has none; both predict when the gate opens."""
 
-    gate: threading.Event = threading.Event()  # noqa: RUF009 - each test makes its own shelf and gives it one
+    gate: threading.Event = threading.Event()  # noqa: RUF009 - each test makes its own registry and gives it one
 
     def __call__(self, name: str, version: str) -> LoadedModel:
         return ContractModel(self._answer, log_rule=HIDE if version == "1" else NO_RULE)
@@ -168,7 +170,7 @@ class Ruled(Shelf):
 
 
 @pytest.fixture
-def shelf() -> Ruled:
+def registry() -> Ruled:
     return Ruled(gate=threading.Event())
 
 
@@ -179,12 +181,12 @@ def logged(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("change", ["delete", "update"])
-def test_what_comes_of_an_endpoint_meanwhile_uncovers_nothing(
-    play: Any, shelf: Ruled, tmp_path: Path, change: str
+def test_a_change_of_the_endpoint_does_not_change_the_rule_of_running_requests(
+    run_scenario: Any, registry: Ruled, tmp_path: Path, change: str
 ) -> None:
-    shelf.gate.set()
+    registry.gate.set()
 
-    async def scene(call: Caller) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, LOGGED)
         await call.settled()
         arriving = Arriving(call)
@@ -198,14 +200,16 @@ def test_what_comes_of_an_endpoint_meanwhile_uncovers_nothing(
         arriving.rest.set()
         await asked
 
-    play(scene)
+    run_scenario(scenario)
     row = logged(tmp_path)
     assert row["status_code"] == 200
     assert "41" not in row["request"] and "SECRETJOB" not in row["request"]
 
 
-def test_a_late_answer_is_logged_as_the_caller_was_told(play: Any, shelf: Ruled, tmp_path: Path) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_late_response_is_logged_as_the_504_that_the_caller_received(
+    run_scenario: Any, registry: Ruled, tmp_path: Path
+) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, LOGGED)
         await call.settled()
         arriving = Arriving(call)
@@ -214,27 +218,29 @@ def test_a_late_answer_is_logged_as_the_caller_was_told(play: Any, shelf: Ruled,
         async with asyncio.timeout(10):
             while len(arriving.sent) < 2:
                 await asyncio.sleep(0.001)
-        shelf.gate.set()
+        registry.gate.set()
         await asked
         assert [message.get("status") for message in arriving.sent] == [504, None]
 
-    play(scene, answer_seconds=0.01)
+    run_scenario(scenario, model_seconds=0.01)
     row = logged(tmp_path)
     assert (row["status_code"], json.loads(row["response"])) == (504, {"error_code": "DEADLINE_EXCEEDED"})
 
 
-def test_a_request_that_is_refused_while_it_is_parsed_is_logged_by_its_id(play: Any, tmp_path: Path) -> None:
-    async def scene(call: Caller) -> None:
+def test_a_request_refused_during_parsing_is_logged_with_its_client_request_id(
+    run_scenario: Any, tmp_path: Path
+) -> None:
+    async def scenario(call: Caller) -> None:
         await call("POST", ROOT, LOGGED)
         await call.settled()
         assert (await call("POST", SCORE, {"dataframe_records": [], "client_request_id": "mine"})).status == 400
 
-    play(scene)
+    run_scenario(scenario)
     assert logged(tmp_path)["client_request_id"] == "mine"
 
 
 class Arriving:
-    """A scoring request of which the body comes when the test says so."""
+    """A scoring request whose body arrives when the test sets `rest`."""
 
     def __init__(self, call: Caller) -> None:
         self._call = call

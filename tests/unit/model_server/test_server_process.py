@@ -1,4 +1,4 @@
-"""Ports, process numbers, settings and the token file; real servers are started in the contract tests."""
+"""Ports, process numbers, settings and token files. The contract tests start real servers."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def record(settings: ServerSettings, pid: int, started: str) -> None:
     settings.process_file.write_text(json.dumps(values))
 
 
-def test_the_holder_of_a_port_is_named(taken: int) -> None:
+def test_the_error_names_the_process_on_the_port(taken: int) -> None:
     with pytest.raises(PortTaken, match=f"127.0.0.1:{taken}: process {os.getpid()} ") as refused:
         check_free("127.0.0.1", taken)
     assert f"--port {taken + 1}" in str(refused.value)
@@ -77,13 +77,13 @@ def test_an_address_of_another_machine_is_refused() -> None:
         check_free("192.0.2.1", 8080)
 
 
-def test_a_process_is_known_by_number_and_start() -> None:
+def test_number_and_start_time_identify_a_process() -> None:
     assert started_at(os.getpid()) == started_at(os.getpid())
     assert started_at(os.getpid()) != started_at(1)
     assert started_at(2**22 + 1) is None
 
 
-def test_a_process_that_ended_and_was_not_reaped_does_not_run() -> None:
+def test_a_zombie_process_does_not_count_as_running() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     assert ended.stdout
     ended.stdout.read()  # ends with the process
@@ -118,7 +118,7 @@ def state_of(pid: int) -> str:
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"pid": 1}'])
-def test_without_a_readable_record_nothing_runs(settings: ServerSettings, text: str | None) -> None:
+def test_without_a_readable_process_file_no_server_runs(settings: ServerSettings, text: str | None) -> None:
     settings.state.mkdir()
     if text is not None:
         settings.process_file.write_text(text)
@@ -126,7 +126,7 @@ def test_without_a_readable_record_nothing_runs(settings: ServerSettings, text: 
     assert server_process.stop(settings) is False
 
 
-def test_a_number_that_another_process_got_is_left_alone(
+def test_stop_leaves_a_process_with_a_reused_number_alone(
     settings: ServerSettings, child: subprocess.Popen[bytes]
 ) -> None:
     record(settings, child.pid, "of an earlier process")
@@ -136,16 +136,14 @@ def test_a_number_that_another_process_got_is_left_alone(
     assert not settings.process_file.exists()
 
 
-def test_a_server_that_ignores_the_signal_is_ended_by_force(
-    settings: ServerSettings, child: subprocess.Popen[bytes]
-) -> None:
+def test_a_server_that_ignores_sigterm_is_killed(settings: ServerSettings, child: subprocess.Popen[bytes]) -> None:
     record(settings, child.pid, started_at(child.pid) or "")
     assert server_process.running(settings)
     assert server_process.stop(settings, seconds=1, clock=FakeClock()) is True
     assert child.wait(10) == -signal.SIGKILL
 
 
-def test_a_second_server_on_the_same_state_is_refused(settings: ServerSettings) -> None:
+def test_a_second_server_with_the_same_state_folder_is_refused(settings: ServerSettings) -> None:
     record(settings, os.getpid(), started_at(os.getpid()) or "")
     for start in (server_process.serve, server_process.serve_detached):
         with pytest.raises(server_process.AlreadyServing, match=f"process {os.getpid()}"):
@@ -156,12 +154,12 @@ def test_a_second_server_on_the_same_state_is_refused(settings: ServerSettings) 
     ("server", "host", "port"),
     [
         ("http://127.0.0.1:8080", "127.0.0.1", 8080),
-        ("http://0.0.0.0:80/", "0.0.0.0", 80),  # noqa: S104 - told to
+        ("http://0.0.0.0:80/", "0.0.0.0", 80),  # noqa: S104 - configured
         ("http://[::1]:9000", "::1", 9000),
         ("http://localhost", "localhost", 80),
     ],
 )
-def test_the_server_listens_where_the_settings_point(server: str, host: str, port: int) -> None:
+def test_the_address_comes_from_the_settings(server: str, host: str, port: int) -> None:
     here = ServerSettings.of(Settings.from_environment({"MODEL_SERVER": server}))
     assert (here.host, here.port) == (host, port)
     assert ServerSettings.from_json(json.loads(json.dumps(here.as_json()))) == here
@@ -175,14 +173,14 @@ def test_the_server_listens_where_the_settings_point(server: str, host: str, por
         "http://127.0.0.1:x", "http://[::1",
     ],
 )  # fmt: skip
-def test_a_server_of_somebody_else_is_not_started(server: str) -> None:
+def test_a_url_that_is_not_a_local_server_is_refused(server: str) -> None:
     with pytest.raises(LakehouseError, match="MODEL_SERVER"):
         ServerSettings.of(Settings.from_environment({"MODEL_SERVER": server}))
 
 
 @pytest.mark.parametrize("text", [None, "no PEM"])
 @pytest.mark.parametrize("start", [server_process.serve, server_process.serve_detached])
-def test_a_certificate_that_is_none_is_told_before_anything_starts(
+def test_an_invalid_certificate_is_refused_before_the_server_starts(
     settings: ServerSettings, tmp_path: Path, start: Callable[[ServerSettings], object], text: str | None
 ) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -220,12 +218,12 @@ def test_a_credential_of_systemd_may_be_read_by_its_group(tmp_path: Path, mode: 
         "MODEL_SERVER_DATA_TOKEN": "d" * 20,
     }
     settings = ServerSettings.of(Settings.from_environment(environment))
-    with nullcontext() if reads else pytest.raises(TokenUnusable, match="others can read"):
+    with nullcontext() if reads else pytest.raises(TokenUnusable, match="other users can read"):
         assert Tokens.of(settings).control == b"c" * 20
-    with nullcontext() if mode == 0o400 else pytest.raises(TokenUnusable, match="others can read"):
+    with nullcontext() if mode == 0o400 else pytest.raises(TokenUnusable, match="other users can read"):
         read_token(here / "token", credentials)
 
 
-def test_a_missing_token_is_told_with_the_next_command(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_token_names_the_next_command(tmp_path: Path) -> None:
     with pytest.raises(TokenUnusable, match=r"deployment\.run serve"):
         read_token(tmp_path / "token")

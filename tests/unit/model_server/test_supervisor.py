@@ -1,4 +1,4 @@
-"""A server that crashes is started again, one that ends is not, and one that keeps crashing is given up."""
+"""The supervisor restarts a server after a crash, but not after an exit or too many crashes."""
 
 import signal
 import subprocess
@@ -6,20 +6,20 @@ import sys
 
 import pytest
 
-KEPT = """
+SUPERVISED = """
 import os, signal, sys
-from deployment.model_server.process.supervisor import keep
+from deployment.model_server.process.supervisor import supervise
 
 def serve():
-    os.write(1, b"begun\\n")
-    {what}
+    os.write(1, b"started\\n")
+    {server_code}
 
-sys.exit(keep(serve))
+sys.exit(supervise(serve))
 """
 
 
 @pytest.mark.parametrize(
-    ("what", "begun", "code"),
+    ("server_code", "starts", "exit_code"),
     [
         ("return 0", 1, 0),
         ("return 3", 1, 3),
@@ -30,17 +30,19 @@ sys.exit(keep(serve))
         ("if os.path.exists(sys.argv[1]): return 7\n    open(sys.argv[1], 'w').close(); os.abort()", 2, 7),
     ],
 )
-def test_what_becomes_of_a_server(tmp_path_factory: pytest.TempPathFactory, what: str, begun: int, code: int) -> None:
-    seen = tmp_path_factory.mktemp("kept") / "seen"
-    command = [sys.executable, "-c", KEPT.format(what=what), str(seen)]
+def test_only_crashes_restart_the_server(
+    tmp_path_factory: pytest.TempPathFactory, server_code: str, starts: int, exit_code: int
+) -> None:
+    marker = tmp_path_factory.mktemp("supervised") / "marker"
+    command = [sys.executable, "-c", SUPERVISED.format(server_code=server_code), str(marker)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.stdout, ended.returncode) == ("begun\n" * begun, code), ended.stderr
+    assert (ended.stdout, ended.returncode) == ("started\n" * starts, exit_code), ended.stderr
 
 
-def test_nothing_outlives_its_keeper() -> None:
-    script = KEPT.format(what="signal.pause()")
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as keeper:
-        assert keeper.stdout
-        assert keeper.stdout.readline() == "begun\n"
-        keeper.send_signal(signal.SIGKILL)
-        assert keeper.stdout.read() == "", "the pipe ends when the last process that holds it does"
+def test_the_server_ends_when_its_supervisor_is_killed() -> None:
+    script = SUPERVISED.format(server_code="signal.pause()")
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout
+        assert supervisor.stdout.readline() == "started\n"
+        supervisor.send_signal(signal.SIGKILL)
+        assert supervisor.stdout.read() == "", "the pipe closes when the last process that holds it ends"

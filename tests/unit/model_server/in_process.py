@@ -1,4 +1,4 @@
-"""An application in process, and a caller: what happens between its start and its end is a scene."""
+"""The application in process with an ASGI client. A scenario runs between its startup and its shutdown."""
 
 import asyncio
 import json
@@ -27,8 +27,8 @@ JSON = "application/json"
 
 
 @dataclass
-class Shelf:
-    """Models by version; a version with a gate is loaded when the gate opens."""
+class FakeRegistry:
+    """Returns models by version. A version with a gate finishes loading when the gate opens."""
 
     gates: dict[str, threading.Event] = field(default_factory=dict)
     loads: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Answer:
 
 @dataclass
 class Caller:
-    """Calls an ASGI application as a server would."""
+    """Calls an ASGI application like an HTTP server."""
 
     app: ASGIApp
     token: str
@@ -85,7 +85,7 @@ class Caller:
         sent: list[Message] = []
 
         async def receive() -> Message:
-            await asyncio.sleep(0)  # a server's own gives others their turn
+            await asyncio.sleep(0)  # like a real server, yield to the event loop
             if (message := next(incoming, None)) is None:
                 await asyncio.Event().wait()
             return message or {}
@@ -104,7 +104,7 @@ class Caller:
         return Answer(sent[0]["status"], received, json.loads(text) if is_json else text)
 
     async def settled(self, name: str = "e") -> dict[str, Any]:
-        """The endpoint, when nothing is loading any more."""
+        """The endpoint, once nothing is loading any more."""
         async with asyncio.timeout(60):
             while True:
                 endpoint: dict[str, Any] = (await self("GET", f"{ROOT}/{name}")).body
@@ -115,41 +115,41 @@ class Caller:
                 await asyncio.sleep(0.001)
 
 
-Scene = Callable[[Caller], Awaitable[None]]
+Scenario = Callable[[Caller], Awaitable[None]]
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def registry() -> FakeRegistry:
+    return FakeRegistry()
 
 
 @pytest.fixture
-def play(tmp_path: Path, shelf: Shelf) -> Callable[[Scene], None]:
-    """Run a scene against an application on this test's state folder; each call is a restart."""
+def run_scenario(tmp_path: Path, registry: FakeRegistry) -> Callable[[Scenario], None]:
+    """Run a scenario against an application with this test's state folder. Each call is a restart."""
 
-    def run(scene: Scene, **limits: Any) -> None:
+    def run(scenario: Scenario, **limits: Any) -> None:
         settings = ServerSettings(tmp_path, tmp_path / "state", "unused", **limits)
         draws = iter(number / 100 for number in range(10_000))
         app = create_app(
             settings,
-            load=shelf,
-            about=lambda name, version: VersionSchema(registered=1_699_999_940.5),
+            load=registry,
+            find_schema=lambda name, version: VersionSchema(registered=1_699_999_940.5),
             now=lambda: 1_700_000_000.5,
             draw=lambda: next(draws) % 1,
         )
-        asyncio.run(_play(app, lambda: scene(Caller(app, settings.token_file.read_text().strip()))))
+        asyncio.run(_run(app, lambda: scenario(Caller(app, settings.token_file.read_text().strip()))))
 
     return run
 
 
-async def _play(app: ASGIApp, scene: Callable[[], Awaitable[None]]) -> None:
+async def _run(app: ASGIApp, scenario: Callable[[], Awaitable[None]]) -> None:
     async with with_lifespan(app):
-        await scene()
+        await scenario()
 
 
 @asynccontextmanager
 async def with_lifespan(app: ASGIApp) -> AsyncIterator[None]:
-    """The application between its start and its end."""
+    """The application between its startup and its shutdown."""
     incoming: asyncio.Queue[Message] = asyncio.Queue()
     started, ended = asyncio.Event(), asyncio.Event()
 

@@ -1,0 +1,34 @@
+"""Traffic of an endpoint: its loaded models, and the share of requests that each one receives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from deployment.model_server.endpoints.endpoint import EndpointConfig, Route
+from deployment.model_server.models.loader import LoadedModel
+from deployment.model_server.request_log.payload_table import NO_RULE, LogRule
+
+LoadedModels = Mapping[str, LoadedModel]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Loaded models by the name of their served entity, and the routes between them."""
+
+    models: LoadedModels
+    routes: tuple[Route, ...]
+
+    @classmethod
+    def of(cls, config: EndpointConfig, models: LoadedModels) -> "Traffic":
+        """Traffic of a config. Entities that are not loaded receive no requests."""
+        return cls(models, tuple(route for route in config.routes if route.served_entity_name in models))
+
+    @cached_property
+    def log_rule(self) -> LogRule:
+        """The rule of the request log that satisfies every loaded version."""
+        return LogRule.strictest(getattr(model, "log_rule", NO_RULE) for model in self.models.values())
+
+    @property
+    def share(self) -> int:
+        """Percentage of the config's traffic that its loaded entities cover."""
+        return sum(route.traffic_percentage for route in self.routes)
