@@ -1,1 +1,1 @@
-"""How good predictions are: metrics, intervals, calibration, thresholds."""
+"""Evaluation of predictions: metrics, intervals, calibration, thresholds."""

@@ -1,8 +1,8 @@
-"""How sure a metric is: percentile intervals of the bootstrap, for one model or for the difference of two.
+"""Percentile intervals of metrics from the bootstrap, for one model or for the difference of two.
 
-Rows are drawn again with replacement, as many as there are, and the metrics taken anew (Efron & Tibshirani, An
-Introduction to the Bootstrap, 1993). Draws depend on the seed and the number of rows alone: two models that are asked
-on the same rows meet the same draws.
+Each resample draws as many rows as there are, with replacement, and recomputes the metrics (Efron & Tibshirani, An
+Introduction to the Bootstrap, 1993). The draws depend only on the seed and the number of rows: two models that are
+scored on the same rows get the same draws.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +21,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A value on all rows, and the bounds between which its confidence lies.
+    """A value on all rows, with the bounds of its confidence interval.
 
     Attributes:
-        low, high: the quantiles of the draws; NaN where a draw gave no number, as one without a positive row.
+        low, high: quantiles over the draws; NaN if a draw has no defined value, as one without a positive row.
     """
 
     value: float
@@ -33,7 +33,7 @@ class Interval:
     confidence: float = CONFIDENCE
 
     def __str__(self) -> str:
-        """As a sentence has it.
+        """Format the value with its bounds.
 
         >>> str(Interval(0.67391, 0.66004, 0.68))
         '0.6739 (0.6600 to 0.6800)'
@@ -42,20 +42,22 @@ class Interval:
 
 
 def resamples(rows: int, draws: int = RESAMPLES, seed: int = 0) -> Iterator[RowIndices]:
-    """`draws` times the places of `rows` rows, drawn with replacement."""
-    draw = np.random.default_rng(seed)
+    """Yield `draws` times the indices of `rows` rows, drawn with replacement."""
+    random = np.random.default_rng(seed)
     for _ in range(draws):
-        yield draw.integers(0, rows, rows)
+        yield random.integers(0, rows, rows)
 
 
-def drawn(statistic: Callable[[RowIndices], float], rows: int, draws: int = RESAMPLES, seed: int = 0) -> Floats:
-    """(draws,) what the statistic says of each resample; it gets the places of the drawn rows.
+def resampled_statistics(
+    statistic: Callable[[RowIndices], float], rows: int, draws: int = RESAMPLES, seed: int = 0
+) -> Floats:
+    """(draws,) the statistic of each resample, computed from the indices of the drawn rows.
 
     >>> values = np.array([0.0, 0.0, 1.0, 1.0])
-    >>> float(drawn(lambda rows: values[rows].mean(), rows=4).mean().round(1))
+    >>> float(resampled_statistics(lambda rows: values[rows].mean(), rows=4).mean().round(1))
     0.5
     """
-    return np.asarray([statistic(places) for places in resamples(rows, draws, seed)], dtype=np.float64)
+    return np.asarray([statistic(indices) for indices in resamples(rows, draws, seed)], dtype=np.float64)
 
 
 def intervals(
@@ -65,20 +67,20 @@ def intervals(
     draws: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """The interval of each metric, all of them on the same draws.
+    """Compute the interval of each metric, all on the same draws.
 
     Args:
-        metrics: the metrics of the rows at the given places, by name.
-        rows: how many there are.
+        metrics: computes the metrics of the rows at the given indices, by name.
+        rows: number of rows.
         confidence: the share of the draws between the bounds.
-        draws: how many resamples.
+        draws: number of resamples.
         seed: of the draws.
     """
-    found = metrics(np.arange(rows))
-    again = [metrics(places) for places in resamples(rows, draws, seed)]
+    values = metrics(np.arange(rows))
+    resampled = [metrics(indices) for indices in resamples(rows, draws, seed)]
     tail = (1 - confidence) / 2
-    bounds = {name: np.quantile([each[name] for each in again], [tail, 1 - tail]) for name in found}
+    bounds = {name: np.quantile([each[name] for each in resampled], [tail, 1 - tail]) for name in values}
     return {
         name: Interval(value, float(bounds[name][0]), float(bounds[name][1]), confidence)
-        for name, value in found.items()
+        for name, value in values.items()
     }

@@ -1,4 +1,4 @@
-"""From which probability on a version decides for label 1: where a metric is best, or mistakes cost least."""
+"""Decision threshold of a binary version: maximises a metric, or minimises the cost of mistakes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from lakehouse.arrays import Floats
 from lakehouse.declaration import Declaration, known_word
 from training.evaluation.metrics import Targets
 
-UNTUNED = 0.5  # by which trials decide where the threshold is tuned after them
+UNTUNED_THRESHOLD = 0.5  # of trials, if the threshold is tuned after the search
 EDGE = 1e-9
 
 
 @dataclass(frozen=True)
 class DecisionCounts:
-    """What deciding at each of some thresholds comes to: (thresholds,) rows each, of `rows` in all."""
+    """(thresholds,) numbers of rows by outcome of the decision at each threshold, out of `rows`."""
 
     true_positive: Floats
     false_positive: Floats
@@ -26,12 +26,12 @@ class DecisionCounts:
 
     @classmethod
     def of(cls, labels: Targets, predicted: Floats, thresholds: Floats) -> Self:
-        """Of (n,) labels and probabilities; a row is decided 1 from the threshold on."""
+        """Count (n,) labels and probabilities; a probability at or above the threshold is decided 1."""
         positive, negative = (np.sort(predicted[labels == label]) for label in (1, 0))
-        hit = len(positive) - np.searchsorted(positive, thresholds, side="left")
-        alarm = len(negative) - np.searchsorted(negative, thresholds, side="left")
-        missed = len(positive) - hit
-        return cls(hit.astype(np.float64), alarm.astype(np.float64), missed.astype(np.float64), len(labels))
+        hits = len(positive) - np.searchsorted(positive, thresholds, side="left")
+        false_alarms = len(negative) - np.searchsorted(negative, thresholds, side="left")
+        misses = len(positive) - hits
+        return cls(hits.astype(np.float64), false_alarms.astype(np.float64), misses.astype(np.float64), len(labels))
 
 
 def _f1(counts: DecisionCounts) -> Floats:
@@ -43,41 +43,41 @@ def _accuracy(counts: DecisionCounts) -> Floats:
     return np.asarray(1 - (counts.false_positive + counts.false_negative) / counts.rows)
 
 
-# Precision and recall are missing: each is best where all decisions are the same.
+# Without precision and recall: each is best if all decisions are the same.
 MAXIMISED: Mapping[str, Callable[[DecisionCounts], Floats]] = {"f1": _f1, "accuracy": _accuracy}
 ONE_SIDED = frozenset({"precision", "recall"})
 
 
 class Costs(Declaration):
-    """What a mistake costs; the unit does not matter."""
+    """Costs of the two kinds of mistake, in any unit."""
 
     false_positive: float = Field(gt=0)
     false_negative: float = Field(gt=0)
 
 
 class ThresholdRule(Declaration):
-    """How the threshold is found: by a metric of decisions, or by the cost of mistakes."""
+    """Rule that tunes the threshold: maximise a metric of decisions, or minimise the cost of mistakes."""
 
     maximise: str | None = None
     cost: Costs | None = None
 
     @field_validator("maximise")
     @classmethod
-    def _has_a_best(cls, metric: str | None) -> str | None:
-        if metric is None:  # as a rule by cost is written out
+    def _maximise_is_tunable(cls, metric: str | None) -> str | None:
+        if metric is None:  # a rule by cost is serialised with it
             return None
         if metric in ONE_SIDED:
-            raise ValueError(f"{metric} is best where every decision is the same: say f1, accuracy or a cost")
+            raise ValueError(f"{metric} is best if every decision is the same: use f1, accuracy or a cost")
         return known_word("metric of decisions", metric, list(MAXIMISED))
 
     @model_validator(mode="after")
-    def _says_one(self) -> Self:
+    def _has_exactly_one(self) -> Self:
         if (self.maximise is None) == (self.cost is None):
-            raise ValueError("a threshold is tuned by `maximise` or by `cost`, and not by both")
+            raise ValueError("a threshold is tuned either by `maximise` or by `cost`")
         return self
 
     def gains(self, counts: DecisionCounts) -> Floats:
-        """(thresholds,) what is highest at the best of them: the metric, or minus the cost of a row."""
+        """(thresholds,) the objective, greater is better: the metric, or minus the cost per row."""
         if self.cost is None:
             return MAXIMISED[str(self.maximise)](counts)
         mistakes = self.cost.false_positive * counts.false_positive + self.cost.false_negative * counts.false_negative
@@ -85,8 +85,8 @@ class ThresholdRule(Declaration):
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """The best threshold by a rule, and what it brings on the rows that it was found on."""
+class TunedThreshold:
+    """The best threshold by a rule, with its objective on the rows that it was tuned on."""
 
     threshold: float
     rule: ThresholdRule
@@ -94,32 +94,29 @@ class Tuned:
     rows: int
 
     @property
-    def told(self) -> str:
-        """What was done, as a sentence."""
-        where = f"{self.rule.maximise} is highest: {self.gain:.4f}"
-        if self.rule.cost is not None:
-            costs = self.rule.cost
-            where = (
-                f"mistakes cost least: {-self.gain:.4f} a row, where a false positive costs "
-                f"{costs.false_positive:g} and a false negative {costs.false_negative:g}"
+    def summary(self) -> str:
+        """One labelled line for the console and the version description."""
+        objective, values = f"maximising {self.rule.maximise}", f"{self.gain:.4f}"
+        if (cost := self.rule.cost) is not None:
+            objective = "minimising cost"
+            values = (
+                f"{-self.gain:.4f} per row; "
+                f"false positive {cost.false_positive:g}, false negative {cost.false_negative:g}"
             )
-        return (
-            f"It decides for label 1 from a probability of {self.threshold:.4g} on, where on the {self.rows:,} "
-            f"validation rows {where}."
-        )
+        return f"Decision threshold: {self.threshold:.4g}, {objective} on {self.rows:,} validation rows ({values})"
 
 
-def tuned(rule: ThresholdRule, labels: Targets, predicted: Floats) -> Tuned:
-    """The best threshold of all; of equally good ones the lowest.
+def tune(rule: ThresholdRule, labels: Targets, predicted: Floats) -> TunedThreshold:
+    """Return the best threshold; the lowest of equally good ones.
 
     Args:
-        rule: what is best there.
+        rule: defines the objective.
         labels: (n,) 0 or 1.
         predicted: (n,) probabilities of rows that the model was not fitted on.
     """
-    # Between the probabilities, so that none lies at the threshold itself; and beyond both ends.
+    # Between the probabilities, so that no row lies on a threshold; and beyond both ends.
     edges = np.concatenate([[0.0], np.unique(predicted), [1.0]])
     thresholds = ((edges[1:] + edges[:-1]) / 2).clip(EDGE, 1 - EDGE)
     gains = rule.gains(DecisionCounts.of(labels, predicted, thresholds))
     best = int(np.argmax(gains))
-    return Tuned(float(thresholds[best]), rule, float(gains[best]), len(labels))
+    return TunedThreshold(float(thresholds[best]), rule, float(gains[best]), len(labels))

@@ -1,75 +1,87 @@
-"""The description of a version: what a reader of the registry sees first."""
+"""The description of a version: labelled facts, one a line, for the registry, the console and the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lakehouse.console import number_of
+from lakehouse.wording import number_of
 from training.evaluation.bootstrap import Interval
 from training.frame.provenance import Provenance
 from training.models import FAMILIES
-from training.search.blend_candidate import in_words
+from training.search.blend_candidate import format_candidate
 from training.search.result import SearchResult
 from training.space.joint_space import Candidate
-from training.space.left_out_inputs import left_out, others
+from training.space.left_out_inputs import hyperparameters, left_out_inputs
 from training.use_case.use_case import UseCase
 
-_CUT_SHORT = {
-    "out_of_time": " of a search that ran out of time",
-    "interrupted": " of a search that was interrupted",
-}
+_CUT_SHORT = {"out_of_time": "; search ran out of time", "interrupted": "; search interrupted"}
 
 
 def describe(
-    found: SearchResult,
+    result: SearchResult,
     use_case: UseCase,
     data: Provenance,
     holdout: Mapping[str, Interval],
-    told: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
-    """The version in words: which hyperparameters and inputs, how good and how sure, and which new data.
+    """Describe the version as lines of `label: value`.
 
     Args:
-        told: what else is to be said of it, in sentences.
+        holdout: metrics on the holdout, by name.
+        notes: further lines, as `Calibration: ...`.
     """
-    winner = found.best(use_case.search.metric)
-    chosen = Candidate(winner.candidate.family, others(winner.candidate.params))
-    params = in_words(chosen, _shown)
-    passed_over = left_out(winner.candidate.params)
-    without = f"It leaves out {_listed(passed_over)}. " if passed_over else ""
-    more = "".join(f"{sentence} " for sentence in told)
-    tables = ", ".join(f"{table} (version {version})" for table, version in sorted(data.sources.items()))
-    sure = ", ".join(f"{name} {interval}" for name, interval in holdout.items())
-    confidence = next((f"{interval.confidence:.0%}" for interval in holdout.values()), "")
-    return (
-        f"{FAMILIES[winner.candidate.family].heading} with {params}. {without}"
-        f"{use_case.search.metric} {winner.metrics[use_case.search.metric]:.4f} "
-        f"{_of_folds(len(winner.per_fold), use_case)}, the best of {number_of('trial', len(found.searched))}"
-        f"{_CUT_SHORT.get(found.stop_reason, '')}. {_no_worse(found.unbeaten_baseline(use_case.search.metric))}"
-        f"On the {data.holdout_rows:,} rows of the holdout {sure}, with bounds of {confidence} confidence. {more}"
-        f"Trained on {data.rows:,} rows from {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d} ({_news(data)}). "
-        f"Read from {tables}."
+    return "\n".join(
+        (
+            *_model(result.best(use_case.search.metric).candidate),
+            *_search(result, use_case),
+            f"Holdout: {_format_metrics(holdout)}{data.holdout_rows:,} rows",
+            *notes,
+            f"Trained on: {data.rows:,} rows, {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d}; {_new_rows(data)}",
+            f"Data: {', '.join(f'{table} v{version}' for table, version in sorted(data.sources.items()))}",
+        )
     )
 
 
-def _of_folds(folds: int, use_case: UseCase) -> str:
-    return f"as the mean of {folds} folds {use_case.split.told}" if folds > 1 else "on one fold"
+def split_lines(description: str) -> list[tuple[str, str]]:
+    """Labels and values of a description.
+
+    >>> split_lines("Model: kNN (n neighbors 5)\\nHoldout: roc_auc 0.7")
+    [('Model', 'kNN (n neighbors 5)'), ('Holdout', 'roc_auc 0.7')]
+    """
+    return [(label, value) for label, _, value in (line.partition(": ") for line in description.splitlines())]
 
 
-def _no_worse(guessed: float | None) -> str:
-    return "" if guessed is None else f"Guessing is no worse, and reaches {guessed:.4f}. "
+def _model(candidate: Candidate) -> Iterator[str]:
+    params = format_candidate(Candidate(candidate.family, hyperparameters(candidate.params)), _format_value)
+    name = FAMILIES[candidate.family].capitalised_name
+    yield f"Model: {name} ({params})" if params else f"Model: {name}"
+    if left_out := left_out_inputs(candidate.params):
+        yield f"Left-out inputs: {', '.join(left_out)}"
 
 
-def _news(data: Provenance) -> str:
+def _search(result: SearchResult, use_case: UseCase) -> Iterator[str]:
+    metric = use_case.search.metric
+    winner, trials = result.best(metric), number_of("trial", len(result.searched))
+    folds = len(winner.per_fold)
+    scored_on = f"mean of {folds} folds {use_case.split.kind.order}" if folds > 1 else "one fold"
+    cut_short = _CUT_SHORT.get(result.stop_reason, "")
+    yield f"Search: {metric} {winner.metrics[metric]:.4f}, {scored_on}; best of {trials}{cut_short}"
+    if (baseline := result.unbeaten_baseline(metric)) is not None:
+        yield f"Baseline: not beaten; it reaches {metric} {baseline:.4f}"
+
+
+def _format_metrics(metrics: Mapping[str, Interval]) -> str:
+    return "".join(
+        f"{name} {found.value:.4f} ({found.confidence:.0%} interval {found.low:.4f} to {found.high:.4f}), "
+        for name, found in metrics.items()
+    )
+
+
+def _new_rows(data: Provenance) -> str:
     if data.new_rows is None:
-        return "the first version"
+        return "first version"
     since = f", from {data.new_from:%Y-%m-%d} on" if data.new_from else ""
-    return f"{data.new_rows:,} rows newer than the version before{since}"
+    return f"{data.new_rows:,} rows newer than the previous version{since}"
 
 
-def _listed(words: Sequence[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""One self-contained page per training run: how the version was found, how good it is, what it was made from."""
+"""The report of a training run: one self-contained HTML page on search, performance, explanations and data."""
 
 from training.report.publication import TrainedRun, write
 

@@ -1,4 +1,4 @@
-"""The champion on the new version's holdout."""
+"""Predictions of the champion on the holdout of the new version."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ from training.registry.versions import CHAMPION, version_of
 
 
 @dataclass(frozen=True)
-class Rival:
+class ChampionOutcomes:
     """The champion when the version was trained.
 
     Attributes:
         version: its number.
-        outcomes: what it says about the holdout; None where it cannot be asked.
-        remark: why it cannot be asked, or what makes the comparison unfair; empty where it is fair.
+        outcomes: predictions on the holdout; None if it cannot predict them.
+        remark: why it cannot predict, or why the comparison is unfair; empty if the comparison is fair.
     """
 
     version: str
@@ -30,31 +30,35 @@ class Rival:
     remark: str = ""
 
 
-def find(client: MlflowClient, name: str, holdout: TrainingFrame, pinned: Provenance) -> Rival | None:
-    """The champion of that name, asked about the holdout; None where none is crowned."""
+def score_champion(
+    client: MlflowClient, name: str, holdout: TrainingFrame, pinned: Provenance
+) -> ChampionOutcomes | None:
+    """Score the holdout with the champion of that name; None without a champion."""
     champion = version_of(client, name, CHAMPION)
-    return None if champion is None else _asked(champion, holdout, pinned)
+    return None if champion is None else _outcomes(champion, holdout, pinned)
 
 
-def _asked(champion: ModelVersion, holdout: TrainingFrame, pinned: Provenance) -> Rival:
+def _outcomes(champion: ModelVersion, holdout: TrainingFrame, pinned: Provenance) -> ChampionOutcomes:
     version = str(champion.version)
     try:
         model = mlflow.pyfunc.load_model(f"models:/{champion.name}/{version}").unwrap_python_model()
     except (MlflowException, LakehouseError, OSError) as err:
-        return Rival(version, None, f"It could not be loaded: {err}")
+        return ChampionOutcomes(version, None, f"it could not be loaded: {err}")
     if not isinstance(model, ScoringModel):
-        return Rival(version, None, f"It is a {type(model).__name__} and no scoring model of this project.")
+        return ChampionOutcomes(version, None, f"it is a {type(model).__name__}, not a scoring model of this project")
     if missing := sorted(set(model.scorer.encoder.features) - set(holdout.features)):
-        return Rival(version, None, f"It needs features that this version's tables lack: {', '.join(missing)}.")
-    outcomes = ScoredRows(holdout.y, model.scorer.predicted(holdout.features), model.scorer.answering.threshold)
-    return Rival(version, outcomes, _unfair(champion, pinned))
+        return ChampionOutcomes(
+            version, None, f"it needs features that this version's tables lack: {', '.join(missing)}"
+        )
+    outcomes = ScoredRows(holdout.y, model.scorer.predict(holdout.features), model.scorer.response_format.threshold)
+    return ChampionOutcomes(version, outcomes, _unfairness(champion, pinned))
 
 
-def _unfair(champion: ModelVersion, pinned: Provenance) -> str:
+def _unfairness(champion: ModelVersion, pinned: Provenance) -> str:
     try:
-        seen = Provenance.of_tags(champion.tags)
+        trained_on = Provenance.from_tags(champion.tags)
     except NoProvenance as err:
-        return f"Nobody knows which rows it was trained on ({err}): it may have seen these."
-    if not seen.saw(pinned):
+        return f"its training rows are unknown ({err}), so it may have seen this holdout"
+    if not trained_on.overlaps_holdout(pinned):
         return ""
-    return f"It was trained on rows up to {seen.last:%Y-%m-%d}, and may have seen a part of this holdout."
+    return f"it was trained on rows up to {trained_on.last:%Y-%m-%d}, so it may have seen a part of this holdout"

@@ -1,4 +1,4 @@
-"""What ran: the commit of the project, the interpreter and the packages."""
+"""The environment of a run: commit of the project, interpreter and packages."""
 
 import platform
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from training.registry.signature import requirements
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a version was made.
+    """The environment that trained a version.
 
     Attributes:
         commit: of the project; "unknown" outside a checkout.
         python: version of the interpreter.
         system: operating system and processor.
-        packages: what loading the model needs, with its versions.
+        packages: packages that loading the model needs, pinned to their versions.
     """
 
     commit: str
@@ -29,7 +29,7 @@ class Environment:
 
 
 def current(run: Run, scorer: Scorer) -> Environment:
-    """What runs now, and the commit that the run was started at."""
+    """Describe this process, with the commit at which the run was started."""
     return Environment(
         commit=run.data.tags.get(MLFLOW_GIT_COMMIT, "unknown"),
         python=platform.python_version(),

@@ -1,4 +1,4 @@
-"""What a report is made from: the run's own results, and what is computed from them when a section asks."""
+"""Inputs of a report: the results of the run, and values derived from them on demand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,27 +7,27 @@ from functools import cached_property
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from scoring.estimators.calibrated import like
+from scoring.estimators.calibrated import with_curve_of
 from scoring.scorer import Scorer
+from scoring.tasks import Task
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import METRICS, metrics_of
-from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
+from training.evaluation.weighted_metrics import ScoredRows, gain_intervals, metric_intervals
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import Provenance
 from training.frame.splits import Fold, Split, folds
-from training.report.champion_outcomes import Rival
+from training.report.champion_outcomes import ChampionOutcomes
 from training.report.environment import Environment
-from training.report.tasks import TASKS, ReportTask
-from training.search.blend_candidate import members
-from training.search.blending import measured
+from training.search.blend_candidate import blend_members
+from training.search.blending import blends_of_folds
 from training.search.fitting import fit
 from training.search.trial import Attempt, Trial, run_trial
 from training.use_case.use_case import UseCase
 
 
 @dataclass(frozen=True)
-class Tried:
-    """The winner fitted on a fold's past, and what it says about the rows that came next."""
+class FoldResult:
+    """The winner fitted on the training rows of a fold, with its predictions of the validation rows."""
 
     fold: Fold
     scorer: Scorer
@@ -40,14 +40,14 @@ class Evidence:
 
     Attributes:
         trials: in the order they ran.
-        winner: the best of them.
-        scorer: the winner, refitted on all training rows; what was registered.
+        winner: the best trial.
+        scorer: the registered version: the winner, refitted on all training rows.
         data: training rows and holdout.
         version, description: as registered.
-        provenance: which data that was.
-        environment: what ran.
-        rival: the champion on the same holdout; None where there is none.
-        apart: the winner fitted on each fold's rows alone; empty where it must be fitted once more.
+        provenance: training rows, holdout and table versions.
+        environment: commit, interpreter and packages.
+        champion: the champion on the same holdout; None without one.
+        fold_pipelines: the winner fitted on the training rows of each fold; empty if it must be fitted again.
             A blend always is.
     """
 
@@ -60,91 +60,98 @@ class Evidence:
     description: str
     provenance: Provenance
     environment: Environment
-    rival: Rival | None
-    apart: Sequence[Pipeline] = ()
+    champion: ChampionOutcomes | None
+    fold_pipelines: Sequence[Pipeline] = ()
 
     @property
     def metric(self) -> str:
-        """What the search went by."""
+        """The metric that the search optimises."""
         return self.use_case.search.metric
 
     @property
     def metrics(self) -> list[str]:
-        """Every metric of the task."""
+        """All metrics of the task."""
         return metrics_of(self.use_case.task)
 
     @property
-    def task(self) -> ReportTask:
-        return TASKS[self.use_case.task]
+    def task(self) -> Task:
+        return self.use_case.task
 
     @property
     def seed(self) -> int:
         return self.use_case.search.seed
 
     def loss(self, value: float) -> float:
-        """Less is better."""
+        """The loss of a metric value; less is better."""
         return METRICS[self.metric].loss(value)
 
     def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> ScoredRows:
-        return ScoredRows(frame.y, scorer.predicted(frame.features), scorer.answering.threshold)
+        return ScoredRows(frame.y, scorer.predict(frame.features), scorer.response_format.threshold)
 
     @property
-    def blended(self) -> bool:
-        return bool(members(self.winner.candidate))
+    def is_blend(self) -> bool:
+        return bool(blend_members(self.winner.candidate))
 
     @cached_property
-    def tried(self) -> tuple[Tried, ...]:
-        """The winner on each fold: trials keep their metrics, and no predictions.
+    def fold_results(self) -> tuple[FoldResult, ...]:
+        """The winner on each fold; trials record metrics but no predictions.
 
-        A blend stands on each as it was measured: its final weights were chosen on all of them.
+        A blend has per fold the weights that its trial measured: its final weights were chosen on all folds.
         """
-        cut = list(folds(self.data.training, self.use_case.split, self.seed))
-        found = []
-        for fold, pipeline in zip(cut, self._fitted(cut), strict=True):
-            scorer = replace(self.scorer, pipeline=like(self.scorer.pipeline, pipeline))
-            found.append(Tried(fold, scorer, self.outcomes(scorer, fold.validate)))
-        return tuple(found)
+        all_folds = list(folds(self.data.training, self.use_case.split, self.seed))
+        results = []
+        for fold, pipeline in zip(all_folds, self._fitted(all_folds), strict=True):
+            scorer = replace(self.scorer, pipeline=with_curve_of(self.scorer.pipeline, pipeline))
+            results.append(FoldResult(fold, scorer, self.outcomes(scorer, fold.validate)))
+        return tuple(results)
 
-    def _fitted(self, cut: Sequence[Fold]) -> Sequence[Pipeline]:
-        if self.blended:
-            plan, threshold = self.use_case.search, self.use_case.answering.threshold
-            return measured(self.trials, Attempt(cut, self.seed, threshold), plan.metric, plan.blend)
-        return self.apart or [fit(self.winner.candidate, fold.fit, self.seed) for fold in cut]
+    def _fitted(self, all_folds: Sequence[Fold]) -> Sequence[Pipeline]:
+        if self.is_blend:
+            plan, threshold = self.use_case.search, self.use_case.response_format.threshold
+            return blends_of_folds(self.trials, Attempt(all_folds, self.seed, threshold), plan.metric, plan.blend)
+        return self.fold_pipelines or [fit(self.winner.candidate, fold.fit, self.seed) for fold in all_folds]
 
     @cached_property
     def validation(self) -> ScoredRows:
-        """The folds' validation rows one after the other, each scored by a model that had not seen it."""
-        parts = [tried.outcomes for tried in self.tried]
+        """Validation rows of all folds, each predicted by a model that was not fitted on it."""
+        outcomes = [result.outcomes for result in self.fold_results]
         return ScoredRows(
-            np.concatenate([rows.labels for rows in parts]),
-            np.concatenate([rows.predicted for rows in parts]),
-            parts[0].threshold,
+            np.concatenate([rows.labels for rows in outcomes]),
+            np.concatenate([rows.predicted for rows in outcomes]),
+            outcomes[0].threshold,
         )
 
     @cached_property
     def holdout(self) -> ScoredRows:
-        """The registered version on the holdout."""
+        """Predictions of the registered version on the holdout."""
         return self.outcomes(self.scorer, self.data.holdout)
 
     @cached_property
     def fold_metrics(self) -> dict[str, Interval]:
-        """Each metric as the mean of the folds."""
-        return metric_intervals(self.metrics, [tried.outcomes for tried in self.tried])
+        """Mean of each metric over the folds."""
+        return metric_intervals(self.metrics, [result.outcomes for result in self.fold_results])
 
     @cached_property
     def holdout_metrics(self) -> dict[str, Interval]:
         return metric_intervals(self.metrics, [self.holdout])
 
     @cached_property
-    def on_random_folds(self) -> float:
-        """The winner's metric on folds drawn at random: what a split that ignores time would have promised."""
+    def champion_gains(self) -> dict[str, Interval]:
+        """Gain of each metric over the champion on the holdout; empty if the champion has no predictions."""
+        if self.champion is None or self.champion.outcomes is None:
+            return {}
+        return gain_intervals(self.metrics, self.holdout, self.champion.outcomes)
+
+    @cached_property
+    def random_folds_metric(self) -> float:
+        """The winner's metric on randomly drawn folds: the estimate of a split that ignores time."""
         frame = self.data.training
-        drawn = self.task.random_folds(self.use_case.split.folds + 1, shuffle=True, random_state=self.seed)
-        parts = [
+        drawn = self.task.random_folds(self.use_case.split.folds + 1, self.seed)
+        random_folds = [
             Fold(frame.rows(np.sort(fit_on)), frame.rows(np.sort(validate)))
             for fit_on, validate in drawn.split(frame.x, frame.y)
         ]
         trial = run_trial(
-            self.winner.number, self.winner.candidate, parts, self.seed, self.scorer.answering.threshold
+            self.winner.number, self.winner.candidate, random_folds, self.seed, self.scorer.response_format.threshold
         )
         return trial.metrics[self.metric]

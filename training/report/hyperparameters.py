@@ -1,8 +1,8 @@
-"""Which hyperparameters mattered: how much of what the trials differ by each one explains alone.
+"""Importance of hyperparameters: the share of the metric's variance over trials that each one explains alone.
 
-Functional ANOVA: a random forest learns the metric from the hyperparameters of one family's trials; the share of a
-hyperparameter is the variance of the forest's mean over all others, in the variance of the forest. The means are
-taken over points spread evenly over the tried ranges and not over the trials, which crowd where it is good.
+Functional ANOVA: a random forest predicts the metric from the hyperparameters of one family's trials. The share of a
+hyperparameter is the variance of its marginal prediction, divided by the variance of the forest. Means are taken over
+points spread uniformly over the tried ranges: the trials themselves cluster at good values.
 
 Source: Hutter, Hoos & Leyton-Brown, An Efficient Approach for Assessing Hyperparameter Importance (2014), with
 Monte Carlo in place of its partitions.
@@ -22,13 +22,13 @@ from training.search.pruning import MedianRule
 from training.search.trial import Trial
 from training.space.space import Params, Value
 
-FEWEST_TRIALS, POINTS, GRID, TREES = 12, 400, 16, 64
-WIDE = 50  # a positive range whose end is so many times its start is taken in magnitudes
+MIN_TRIALS, POINTS, GRID, TREES = 12, 400, 16, 64
+MIN_LOG_RATIO = 50  # a positive range is log-scaled if its end is at least this many times its start
 
 
 @dataclass(frozen=True)
 class StudiedDimension:
-    """One hyperparameter as numbers: magnitudes, or the places of its values in `names`."""
+    """One hyperparameter as numbers: log10 of its values, or their indices in `names`."""
 
     name: str
     log: bool
@@ -38,17 +38,17 @@ class StudiedDimension:
 
     @classmethod
     def of(cls, name: str, values: Sequence[Value]) -> "StudiedDimension":
-        """The range of the values that were tried."""
+        """The range of the values in the trials."""
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
             numbers = [float(str(value)) for value in values]
-            log = min(numbers) > 0 and max(numbers) / min(numbers) >= WIDE
+            log = min(numbers) > 0 and max(numbers) / min(numbers) >= MIN_LOG_RATIO
             low, high = (float(np.log10(bound)) if log else bound for bound in (min(numbers), max(numbers)))
             return cls(name, log, (), low, high)
-        names = tuple(sorted({str(value) for value in values}, key=_in_order))
+        names = tuple(sorted({str(value) for value in values}, key=_sort_key))
         return cls(name, log=False, names=names, low=0, high=len(names) - 1)
 
-    def number(self, params: Params) -> float:
-        """The trial's value; the middle of the range where the trial has none."""
+    def coordinate(self, params: Params) -> float:
+        """The value of a trial; the middle of the range if the trial has none."""
         if self.name not in params:
             return (self.low + self.high) / 2
         value = str(params[self.name])
@@ -56,18 +56,20 @@ class StudiedDimension:
             return float(self.names.index(value))
         return float(np.log10(float(value))) if self.log else float(value)
 
-    def spread(self, count: int) -> Floats:
-        """So many values evenly over the range; for names, each of them."""
+    def grid(self, count: int) -> Floats:
+        """`count` values evenly over the range; for names, one value each."""
         return np.arange(len(self.names), dtype=np.float64) if self.names else np.linspace(self.low, self.high, count)
 
 
 @dataclass(frozen=True)
-class Shares:
-    """What hyperparameters explain of the trials of a family, some of which were stopped early.
+class HyperparameterImportance:
+    """Importance of the hyperparameters of a family.
 
     Attributes:
-        shares: how much each one explains alone, the most first.
-        fit: how well the forest predicts unseen trials.
+        trials: number of trials, including those stopped early.
+        stopped: number of trials stopped early.
+        shares: share of the variance that each hyperparameter explains alone, largest first.
+        fit: R² of the forest on unseen trials.
     """
 
     family: str
@@ -77,69 +79,76 @@ class Shares:
     fit: float
 
 
-def judged(trials: Sequence[Trial], metric: str) -> list[Trial]:
-    """The trials that have the metric, and those stopped early with it as far behind the final medians as they were.
+def scored_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
+    """Trials with a value of the metric; that of a trial stopped early is estimated.
 
-    One that was stopped for a metric that is no number has none here either.
+    The estimate keeps the trial's distance to the median at the end. A trial that was stopped for a metric that is
+    not a number is left out.
     """
     ended = [trial for trial in trials if np.isfinite(trial.loss(metric))]
     rule = MedianRule(metric)
     for trial in ended:
         if FAMILIES[trial.candidate.family].searched:
-            rule.learn(trial.fold_losses(metric))
+            rule.observe(trial.fold_losses(metric))
     stopped = [trial for trial in trials if trial.status == "pruned"]
-    told = [METRICS[metric].loss(rule.estimate(trial.fold_losses(metric))) for trial in stopped]
-    estimated = [
+    estimates = [METRICS[metric].loss(rule.estimate(trial.fold_losses(metric))) for trial in stopped]
+    estimated_trials = [
         replace(trial, metrics={metric: value})
-        for trial, value in zip(stopped, told, strict=True)
+        for trial, value in zip(stopped, estimates, strict=True)
         if np.isfinite(value)
     ]
-    return sorted([*ended, *estimated], key=lambda trial: trial.number)
+    return sorted([*ended, *estimated_trials], key=lambda trial: trial.number)
 
 
-def dimensions(trials: Sequence[Trial]) -> list[StudiedDimension]:
-    """The hyperparameters that the trials have in more than one value, also those that only some of them have."""
+def studied_dimensions(trials: Sequence[Trial]) -> list[StudiedDimension]:
+    """Hyperparameters with more than one value, including those that only some trials have."""
     params = [trial.candidate.params for trial in trials]
     names = list(dict.fromkeys(name for each in params for name in each))
-    found = [StudiedDimension.of(name, [each[name] for each in params if name in each]) for name in names]
-    return [dimension for dimension in found if dimension.high > dimension.low]
+    all_dimensions = [StudiedDimension.of(name, [each[name] for each in params if name in each]) for name in names]
+    return [dimension for dimension in all_dimensions if dimension.high > dimension.low]
 
 
-def shares(trials: Sequence[Trial], metric: str, seed: int) -> Shares | None:
-    """The shares among trials of one family that have the metric; None of too few, or if they do not differ."""
-    if len(trials) < FEWEST_TRIALS:
+def hyperparameter_importance(trials: Sequence[Trial], metric: str, seed: int) -> HyperparameterImportance | None:
+    """Importance over trials of one family that have the metric; None if they are too few or do not differ."""
+    if len(trials) < MIN_TRIALS:
         return None
-    axes = dimensions(trials)
+    axes = studied_dimensions(trials)
     y = np.array([trial.metrics[metric] for trial in trials])
     if not axes or np.ptp(y) == 0:
         return None
-    x = np.array([[axis.number(trial.candidate.params) for axis in axes] for trial in trials])
+    x = np.array([[axis.coordinate(trial.candidate.params) for axis in axes] for trial in trials])
     forest = RandomForestRegressor(TREES, min_samples_leaf=2, oob_score=True, random_state=seed).fit(x, y)
     random = np.random.default_rng(seed)
-    points = np.stack([_evenly(axis, random) for axis in axes], axis=1)
+    points = np.stack([_uniform(axis, random) for axis in axes], axis=1)
     total = float(np.var(forest.predict(points)))
-    explained = {axis.name: _alone(forest, points, place, axis.spread(GRID)) for place, axis in enumerate(axes)}
+    explained = {
+        axis.name: _marginal_variance(forest, points, column, axis.grid(GRID)) for column, axis in enumerate(axes)
+    }
     ordered = sorted(explained.items(), key=lambda item: (-item[1], item[0]))
-    found = {name: variance / total if total > 0 else 0.0 for name, variance in ordered}
+    explained_shares = {name: variance / total if total > 0 else 0.0 for name, variance in ordered}
     stopped = sum(trial.status == "pruned" for trial in trials)
-    return Shares(trials[0].candidate.family, len(trials), stopped, found, float(forest.oob_score_))
+    return HyperparameterImportance(
+        trials[0].candidate.family, len(trials), stopped, explained_shares, float(forest.oob_score_)
+    )
 
 
-def _alone(forest: RandomForestRegressor, points: Floats, place: int, values: npt.NDArray[np.float64]) -> float:
-    tried = np.repeat(points[None], len(values), axis=0)
-    tried[:, :, place] = values[:, None]
-    said = forest.predict(tried.reshape(-1, points.shape[1])).reshape(len(values), len(points))
-    return float(np.var(said.mean(axis=1)))
+def _marginal_variance(
+    forest: RandomForestRegressor, points: Floats, column: int, values: npt.NDArray[np.float64]
+) -> float:
+    grid_points = np.repeat(points[None], len(values), axis=0)
+    grid_points[:, :, column] = values[:, None]
+    predicted = forest.predict(grid_points.reshape(-1, points.shape[1])).reshape(len(values), len(points))
+    return float(np.var(predicted.mean(axis=1)))
 
 
-def _evenly(axis: StudiedDimension, random: np.random.Generator) -> Floats:
+def _uniform(axis: StudiedDimension, random: np.random.Generator) -> Floats:
     if axis.names:
         return random.integers(0, len(axis.names), POINTS).astype(np.float64)
     return random.uniform(axis.low, axis.high, POINTS)
 
 
-def _in_order(name: str) -> tuple[int, float, str]:
-    """Numbers by size before words, `None` first."""
+def _sort_key(name: str) -> tuple[int, float, str]:
+    """Order `None` first, then numbers by size, then words."""
     try:
         return (1, float(name), name)
     except ValueError:

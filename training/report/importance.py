@@ -1,6 +1,6 @@
-"""How much worse the winner gets when one input is shuffled: permutation importance.
+"""Permutation importance: how much a metric worsens if the values of one input are shuffled.
 
-Source: Breiman, Random Forests, Machine Learning 45 (2001); inputs that become several columns are shuffled as one.
+All columns of an input are shuffled together. Source: Breiman, Random Forests, Machine Learning 45 (2001).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,13 +15,13 @@ from training.evaluation.metrics import METRICS
 from training.evaluation.weighted_metrics import ScoredRows
 from training.frame.raw_inputs import Groups
 
-ROWS_A_FOLD, ROUNDS = 2000, 5
+ROWS_PER_FOLD, ROUNDS = 2000, 5
 Predictor = Callable[[FeatureColumns], Floats]
 
 
 @dataclass(frozen=True)
-class Shuffled:
-    """A fold's model, the rows it is tried on, and what it says about them untouched."""
+class FoldSample:
+    """The model of a fold, with sampled validation rows and their predictions."""
 
     model: Predictor
     features: FeatureColumns
@@ -29,8 +29,8 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
-class Loss:
-    """By how much a metric is worse without an input: the mean of the folds, and the least and most of them."""
+class InputImportance:
+    """Worsening of the metric if an input is shuffled: mean, minimum and maximum over the folds."""
 
     column: str
     mean: float
@@ -40,38 +40,40 @@ class Loss:
 
 @dataclass(frozen=True)
 class Importance:
-    """What each input is worth, the most first; over so many rows a fold, shuffled in so many rounds."""
+    """Importance of all inputs, largest first, with the number of rows and of shuffling rounds."""
 
-    losses: tuple[Loss, ...]
+    inputs: tuple[InputImportance, ...]
     rows: int
     rounds: int
 
 
-def sample(model: Predictor, features: FeatureColumns, rows: ScoredRows, random: np.random.Generator) -> Shuffled:
-    """At most `ROWS_A_FOLD` rows of a fold."""
-    chosen = np.sort(random.permutation(len(rows))[:ROWS_A_FOLD])
-    return Shuffled(model, {name: values[chosen] for name, values in features.items()}, rows.take(chosen))
+def sample(model: Predictor, features: FeatureColumns, rows: ScoredRows, random: np.random.Generator) -> FoldSample:
+    """Draw at most `ROWS_PER_FOLD` rows of a fold."""
+    chosen = np.sort(random.permutation(len(rows))[:ROWS_PER_FOLD])
+    return FoldSample(model, {name: values[chosen] for name, values in features.items()}, rows.take(chosen))
 
 
 def permutation_importance(
-    metric: str, folds: Sequence[Shuffled], groups: Groups, random: np.random.Generator, seconds: float
+    metric: str, folds: Sequence[FoldSample], groups: Groups, random: np.random.Generator, seconds: float
 ) -> Importance:
-    """Shuffle each group of columns in each fold; rounds are repeated until `ROUNDS` or the time is up."""
+    """Shuffle each group of columns in each fold, for up to `ROUNDS` rounds within the time limit."""
     end = monotonic() + seconds
-    gains: list[Floats] = []
-    while len(gains) < ROUNDS and (not gains or monotonic() < end):
-        gains.append(np.array([[_gain(metric, fold, group, random) for fold in folds] for group in groups.values()]))
-    by_fold = np.mean(gains, axis=0)
-    losses = [
-        Loss(column, float(values.mean()), float(values.min()), float(values.max()))
+    changes: list[Floats] = []
+    while len(changes) < ROUNDS and (not changes or monotonic() < end):
+        changes.append(
+            np.array([[_worsening(metric, fold, group, random) for fold in folds] for group in groups.values()])
+        )
+    by_fold = np.mean(changes, axis=0)
+    inputs = [
+        InputImportance(column, float(values.mean()), float(values.min()), float(values.max()))
         for column, values in zip(groups, by_fold, strict=True)
     ]
-    losses.sort(key=lambda loss: (-loss.mean, loss.column))
-    return Importance(tuple(losses), sum(len(fold.rows) for fold in folds), len(gains))
+    inputs.sort(key=lambda each: (-each.mean, each.column))
+    return Importance(tuple(inputs), sum(len(fold.rows) for fold in folds), len(changes))
 
 
-def _gain(metric: str, fold: Shuffled, group: Sequence[str], random: np.random.Generator) -> float:
+def _worsening(metric: str, fold: FoldSample, group: Sequence[str], random: np.random.Generator) -> float:
     order = random.permutation(len(fold.rows))
-    said = fold.model({**fold.features, **{name: fold.features[name][order] for name in group}})
-    shuffled = ScoredRows(fold.rows.labels, said, fold.rows.threshold)
+    predicted = fold.model({**fold.features, **{name: fold.features[name][order] for name in group}})
+    shuffled = ScoredRows(fold.rows.labels, predicted, fold.rows.threshold)
     return METRICS[metric].gain(fold.rows.metric(metric), over=shuffled.metric(metric))

@@ -1,10 +1,10 @@
-// The page reads whole without this: it sorts tables, shows what a mark says, and switches light and dark.
+// The page is complete without this script, which sorts tables, shows tooltips and switches between light and dark.
 "use strict";
 
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
-  heads.forEach((head, place) => {
+  heads.forEach((head, index) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
@@ -13,9 +13,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const down = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down === 1 ? "ascending" : "descending");
-      const value = (row) => row.cells[place].dataset.value;
+      const value = (row) => row.cells[index].dataset.value;
       const order = (a, b) => {
-        if ((a === "") !== (b === "")) return a === "" ? 1 : -1; // what has no value stays last
+        if ((a === "") !== (b === "")) return a === "" ? 1 : -1; // empty values stay last
         const [x, y] = [Number(a), Number(b)];
         return down * (Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y);
       };
@@ -31,18 +31,18 @@ tip.hidden = true;
 document.body.append(tip);
 for (const title of document.querySelectorAll("svg title")) {
   title.parentNode.dataset.tip = title.textContent;
-  title.remove(); // or the browser shows it a second time
+  title.remove(); // or the browser shows a second tooltip
 }
 const show = (event) => {
   const mark = event.target.closest?.("[data-tip]");
   tip.hidden = !mark;
   if (!mark) return;
   tip.textContent = mark.dataset.tip;
-  const place = mark.getBoundingClientRect();
-  const left = Math.min(place.left + place.width / 2 + 8, innerWidth - tip.offsetWidth - 8);
-  const top = place.top - tip.offsetHeight - 6;
+  const box = mark.getBoundingClientRect();
+  const left = Math.min(box.left + box.width / 2 + 8, innerWidth - tip.offsetWidth - 8);
+  const top = box.top - tip.offsetHeight - 6;
   tip.style.left = `${Math.max(8, left)}px`;
-  tip.style.top = `${top < 4 ? place.bottom + 6 : top}px`;
+  tip.style.top = `${top < 4 ? box.bottom + 6 : top}px`;
 };
 document.addEventListener("pointerover", show);
 document.addEventListener("pointerdown", show);

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of tables, figures and words. Nothing here knows what they say."""
+"""Building blocks of a page, independent of their content: sections, tables, figures and paragraphs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from training.evaluation.bootstrap import Interval
 from training.report.charts.drawing import dot
-from training.report.wording import bounds, shown
+from training.report.wording import format_bounds, format_number
 
 FOLDER = Path(__file__).parent
 TEMPLATES = jinja2.Environment(
@@ -21,31 +21,31 @@ TEMPLATES = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table shows, and the value by which it sorts."""
+    """The content of a table cell, with its sort value."""
 
-    shown: str | Markup
+    content: str | Markup
     sort: float | str = ""
-    kind: str = "words"
+    kind: str = "text"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column; `about` is shown when its head is pointed at."""
+    """A column of a table; `tooltip` explains its head."""
 
     title: str
     kind: str = "number"
-    about: str = ""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that sort by any column."""
+    """A table that sorts by any column; `marked` are the indices of highlighted rows."""
 
     kind: ClassVar[str] = "table"
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
-    marked: frozenset[int] = frozenset()  # rows set apart, by their place
+    marked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -59,114 +59,130 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing under its title, with what is said below it."""
+    """A drawing with title, legend and caption."""
 
     kind: ClassVar[str] = "figure"
     title: str
     drawing: Markup
     caption: str
-    keys: Sequence[LegendEntry] = ()
+    legend: Sequence[LegendEntry] = ()
     wide: bool = False
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Drawings side by side where there is room."""
+    """Figures in a grid."""
 
     kind: ClassVar[str] = "figures"
     figures: Sequence[Figure]
 
 
 @dataclass(frozen=True)
-class Words:
+class Paragraph:
     """A paragraph."""
 
-    kind: ClassVar[str] = "words"
+    kind: ClassVar[str] = "paragraph"
     text: str
 
 
 @dataclass(frozen=True)
-class WarningText:
-    """A paragraph that must not be read over."""
+class WarningNote:
+    """A highlighted paragraph."""
 
     kind: ClassVar[str] = "warning"
     text: str
 
 
 @dataclass(frozen=True)
-class Folded:
-    """Blocks that a reader opens."""
+class Collapsed:
+    """Blocks that are hidden until a reader opens them."""
 
-    kind: ClassVar[str] = "folded"
+    kind: ClassVar[str] = "collapsed"
     title: str
     blocks: Sequence["Block"]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One number that a reader looks for first."""
+    """One key number."""
 
     title: str
     value: str
-    about: str
+    detail: str
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """The numbers at the head of the page."""
+    """Key numbers at the top of the page."""
 
     kind: ClassVar[str] = "tiles"
     tiles: Sequence[Tile]
 
 
-Block = Table | Figure | Figures | Words | WarningText | Folded | Tiles
+@dataclass(frozen=True)
+class Verdict:
+    """The first line of the page."""
+
+    kind: ClassVar[str] = "verdict"
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Labels with their values."""
+
+    kind: ClassVar[str] = "facts"
+    facts: Sequence[tuple[str, str]]
+
+
+Block = Table | Figure | Figures | Paragraph | WarningNote | Collapsed | Tiles | Verdict | Facts
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page, linked from its head by `anchor`."""
+    """A section of the page; the navigation links to its `anchor`."""
 
     anchor: str
     title: str
     blocks: Sequence[Block]
 
 
-def render(title: str, lead: str, head: Sequence[Block], sections: Sequence[Section]) -> str:
-    """The page, whole in itself: style, script and drawings inside."""
-    # The two files are our own; everything else is escaped.
+def render(title: str, top: Sequence[Block], sections: Sequence[Section]) -> str:
+    """Render one self-contained HTML file: style, script and drawings are inline."""
+    # These two files belong to the project; everything else is escaped.
     style, script = (Markup((FOLDER / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))  # noqa: S704
     return TEMPLATES.get_template("page.html.j2").render(
-        title=title, lead=lead, head=head, sections=sections, style=style, script=script, dot=dot
+        title=title, top=top, sections=sections, style=style, script=script, dot=dot
     )
 
 
-def number(value: float, form: str = "") -> Cell:
-    """A number that sorts by its value, in a form or as `shown`; what is no number is a dash."""
+def number_cell(value: float, number_format: str = "") -> Cell:
+    """A number, sorted by its value; a dash if it is not finite."""
     if not isfinite(value):
         return Cell("-", "", "number")
-    return Cell(format(value, form) if form else shown(value), value, "number")
+    return Cell(format(value, number_format) if number_format else format_number(value), value, "number")
 
 
-def gained(value: float) -> Cell:
-    """A measured difference, with its sign."""
-    return Cell(shown(value, "+"), value, "number") if isfinite(value) else number(value)
+def gain_cell(value: float) -> Cell:
+    """A signed difference."""
+    return Cell(format_number(value, "+"), value, "number") if isfinite(value) else number_cell(value)
 
 
-def words(text: object) -> Cell:
-    """Words that sort by the alphabet."""
+def text_cell(text: object) -> Cell:
+    """Text, sorted alphabetically."""
     return Cell(str(text), str(text).lower())
 
 
-def long(text: str) -> Cell:
-    """Words that may take several lines."""
+def prose_cell(text: str) -> Cell:
+    """Text that may wrap."""
     return Cell(text, text.lower(), "prose")
 
 
-def drawn(drawing: Markup, sort: float) -> Cell:
-    """A drawing, and the value that it draws."""
+def drawing_cell(drawing: Markup, sort: float) -> Cell:
+    """A drawing, sorted by the value that it shows."""
     return Cell(drawing, sort, "drawn")
 
 
 def bounds_cell(interval: Interval, sign: str = "") -> Cell:
-    """The bounds in a table, sorted by the lower one."""
-    return Cell(bounds(interval, sign), interval.low, "number")
+    """The bounds of an interval, sorted by the lower one."""
+    return Cell(format_bounds(interval, sign), interval.low, "number")

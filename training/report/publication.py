@@ -1,7 +1,7 @@
-"""The page of a run: made, written, and logged to MLflow beside the model."""
+"""Publication of a report: renders the page, writes it and logs it to the run in MLflow."""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +18,17 @@ from training.frame.provenance import Provenance
 from training.frame.splits import Split
 from training.report import champion_outcomes, environment
 from training.report.evidence import Evidence
-from training.report.page import Block, Folded, Section, WarningText, Words, render
+from training.report.page import Collapsed, Paragraph, Section, WarningNote, render
 from training.report.sections import (
-    binary,
     champion,
     data,
     explanation,
     head,
-    multiclass,
     quality,
-    regression,
     search,
     slices,
 )
+from training.report.tasks import TASK_SECTIONS, ReportSection
 from training.search.trial import Trial, best
 from training.use_case.use_case import UseCase
 
@@ -38,22 +36,22 @@ ARTIFACTS = "report"
 
 
 class ReportFailed(LakehouseError):
-    """The version is registered, and its report could not be written."""
+    """The version is registered, but its report could not be written."""
 
     @classmethod
     def of(cls, version: ModelVersion, reason: Exception) -> "ReportFailed":
         return cls(
             f"{version.name} version {version.version} is registered, but its report could not be written: {reason}",
-            hint=f"The version does not need it: python -m deployment.run promote --use-case {version.name}",
+            hint=f"The version is complete. Next: python -m deployment.run promote --use-case {version.name}",
         )
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What a training run came to: every trial, the refitted winner, its data, and the version it became.
+    """A finished training run: all trials, the refitted winner, its data and the registered version.
 
     Attributes:
-        apart: the winner fitted on each fold's rows alone; empty where it was not.
+        fold_pipelines: the winner fitted on the training rows of each fold; may be empty.
     """
 
     use_case: UseCase
@@ -61,44 +59,35 @@ class TrainedRun:
     scorer: Scorer
     data: Split
     version: ModelVersion
-    apart: Sequence[Pipeline] = ()
-
-
-@dataclass(frozen=True)
-class ReportPart:
-    """A section of the page."""
-
-    anchor: str
-    title: str
-    blocks: Callable[[Evidence], Sequence[Block]]
+    fold_pipelines: Sequence[Pipeline] = ()
 
 
 @dataclass(frozen=True)
 class Report:
-    """The page, and which parts of it could not be made, with the reason."""
+    """The page as HTML; `failures` are the reasons of sections that could not be rendered, by title."""
 
     page: str
     failures: Mapping[str, str]
 
 
-OUTCOMES = {
-    "binary": ReportPart("curves", "Curves and decisions", binary.blocks),
-    "multiclass": ReportPart("classes", "Classes", multiclass.blocks),
-    "regression": ReportPart("errors", "Errors", regression.blocks),
-}
-BEFORE = (ReportPart("quality", "How good it is", quality.blocks),)
-AFTER = (
-    ReportPart("champion", "Against the champion", champion.blocks),
-    ReportPart("slices", "Slices", slices.blocks),
-    ReportPart("inputs", "What it goes by", explanation.blocks),
-    ReportPart("search", "The search", search.blocks),
-    ReportPart("data", "Data and lineage", data.blocks),
+TOP = (
+    ReportSection("verdict", "Verdict", lambda evidence: [head.verdict(evidence)]),
+    ReportSection("facts", "Facts", lambda evidence: [head.facts(evidence)]),
+    ReportSection("overview", "Key numbers", lambda evidence: [head.tiles(evidence)]),
+)
+SECTIONS_BEFORE_TASK = (ReportSection("quality", "Performance", quality.blocks),)
+SECTIONS_AFTER_TASK = (
+    ReportSection("champion", "Comparison with the champion", champion.blocks),
+    ReportSection("slices", "Slices", slices.blocks),
+    ReportSection("inputs", "Feature importance", explanation.blocks),
+    ReportSection("search", "Search", search.blocks),
+    ReportSection("data", "Data and lineage", data.blocks),
 )
 
 
 @dataclass(frozen=True)
 class PublishedReport:
-    """Where the page lies, here and in MLflow, and what of it could not be made."""
+    """Location of the page on disk and in MLflow; `failures` as in `Report`."""
 
     path: Path
     uri: str
@@ -106,14 +95,14 @@ class PublishedReport:
 
 
 def write(run: TrainedRun, client: MlflowClient, settings: Settings) -> PublishedReport:
-    """Make the page of a registered version, write it below `reports/` and log it to the version's run.
+    """Render the page of a registered version, write it below `reports/` and log it to the run of the version.
 
     Raises:
-        ReportFailed: the page could not be written or logged. The version is not touched.
+        ReportFailed: the page could not be written or logged. The version is unchanged.
     """
     version = run.version
     try:
-        report = make(gather(run, client))
+        report = render_report(collect_evidence(run, client))
         path = settings.reports / str(version.name) / f"version-{version.version}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(report.page, encoding="utf-8")
@@ -123,10 +112,10 @@ def write(run: TrainedRun, client: MlflowClient, settings: Settings) -> Publishe
     return PublishedReport(path, f"runs:/{version.run_id}/{ARTIFACTS}/{path.name}", report.failures)
 
 
-def gather(run: TrainedRun, client: MlflowClient) -> Evidence:
-    """What the page is made from: the run, the champion, and what runs here."""
+def collect_evidence(run: TrainedRun, client: MlflowClient) -> Evidence:
+    """Collect the inputs of the page: the run, the champion and the environment."""
     use_case, version = run.use_case, run.version
-    provenance = Provenance.of_tags(version.tags)
+    provenance = Provenance.from_tags(version.tags)
     return Evidence(
         use_case=use_case,
         trials=run.trials,
@@ -137,25 +126,26 @@ def gather(run: TrainedRun, client: MlflowClient) -> Evidence:
         description=str(version.description),
         provenance=provenance,
         environment=environment.current(client.get_run(str(version.run_id)), run.scorer),
-        rival=champion_outcomes.find(client, use_case.name, run.data.holdout, provenance),
-        apart=run.apart,
+        champion=champion_outcomes.score_champion(client, use_case.name, run.data.holdout, provenance),
+        fold_pipelines=run.fold_pipelines,
     )
 
 
-def make(evidence: Evidence) -> Report:
-    """The page as HTML. A part that fails says so in its place and leaves the others."""
+def render_report(evidence: Evidence) -> Report:
+    """Render the page as HTML. A section that fails shows its error; the other sections are rendered."""
     failures: dict[str, str] = {}
 
-    def of(part: ReportPart) -> Section:
+    def rendered(section: ReportSection) -> Section:
         try:
-            return Section(part.anchor, part.title, part.blocks(evidence))
-        except Exception as err:  # noqa: BLE001  (the version is registered: what is left of its report is of use)
-            failures[part.title] = f"{type(err).__name__}: {err}"
-            told = Folded("Where", (Words("".join(traceback.format_exception(err)[-3:])),))
-            return Section(part.anchor, part.title, (WarningText(f"This part failed. {failures[part.title]}"), told))
+            blocks = section.blocks(evidence)
+        except Exception as err:  # noqa: BLE001  (the version is registered: the rest of its report is still useful)
+            failures[section.title] = f"{type(err).__name__}: {err}"
+            trace = Collapsed("Traceback", (Paragraph("".join(traceback.format_exception(err)[-3:])),))
+            blocks = (WarningNote(f"This section failed. {failures[section.title]}"), trace)
+        return Section(section.anchor, section.title, blocks)
 
-    parts = (*BEFORE, OUTCOMES[evidence.use_case.task], *AFTER)
-    overview = of(ReportPart("overview", "Overview", lambda evidence: [head.tiles(evidence)]))
+    top = [block for section in TOP for block in rendered(section).blocks]
+    sections = (*SECTIONS_BEFORE_TASK, TASK_SECTIONS[evidence.task.name], *SECTIONS_AFTER_TASK)
     title = f"{evidence.use_case.name}, version {evidence.version}"
-    page = render(title, evidence.description, overview.blocks, [of(part) for part in parts])
+    page = render(title, top, [rendered(section) for section in sections])
     return Report(page, failures)

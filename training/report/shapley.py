@@ -1,10 +1,10 @@
-"""What each input adds to single predictions: Shapley values (SHAP) of the whole pipeline, input by input.
+"""Shapley values (SHAP): the contribution of each input to single predictions of the whole pipeline.
 
-A row's inputs replace those of a background row one after the other; what the prediction moves by is the input's, on
-the mean over orders and background rows. Each order is also walked backwards: with that, the values are exact for
-this background wherever no more than two inputs interact, so for every linear model. They always add up to what is
-explained. Any model is taken as it is, with its scaling, calibration and members, and an input that became several
-columns is one.
+The inputs of a row replace those of a background row one after the other. The contribution of an input is the change
+of the prediction at its replacement, averaged over orders and background rows. Each order is also walked backwards:
+the values are then exact for this background if at most two inputs interact, so for every linear model. They always
+sum to the difference between prediction and base. The model includes its scaling, calibration and blend members; all
+columns of an input are replaced together.
 
 Sources: Lundberg & Lee, A Unified Approach to Interpreting Model Predictions (2017); Strumbelj & Kononenko,
 Explaining prediction models and individual predictions with feature contributions (2014); Mitchell et al., Sampling
@@ -30,9 +30,9 @@ class Contributions:
 
     Attributes:
         columns: the inputs.
-        values: (rows, inputs, outputs) what each input adds.
+        values: (rows, inputs, outputs) contributions.
         base: (outputs,) the mean prediction over the background.
-        explained: how many rows of the frame they are of; fewer than asked for where the time was up.
+        explained: number of explained rows; fewer than requested if the time limit was reached.
     """
 
     columns: tuple[str, ...]
@@ -41,12 +41,12 @@ class Contributions:
     explained: int
 
     def mean_size(self) -> Mapping[str, float]:
-        """The mean absolute value of each input, over rows and outputs."""
+        """Mean absolute contribution of each input, over rows and outputs."""
         sizes = np.abs(self.values).mean(axis=(0, 2))
         return dict(zip(self.columns, sizes.tolist(), strict=True))
 
 
-def contributions(  # noqa: PLR0913  (each is a part of the question)
+def contributions(  # noqa: PLR0913  (all inputs of the algorithm)
     model: Callable[[FeatureColumns], Floats],
     explained: FeatureColumns,
     background: FeatureColumns,
@@ -55,25 +55,25 @@ def contributions(  # noqa: PLR0913  (each is a part of the question)
     random: np.random.Generator,
     seconds: float,
 ) -> Contributions:
-    """The Shapley values of the model at the rows of `explained`, against the rows of `background`.
+    """Compute the Shapley values of the model at the rows of `explained`, against the rows of `background`.
 
     Args:
-        model: (rows, outputs) from feature columns.
-        explained: the rows to explain; taken a few at a time, in their order, until the time is up.
-        background: the rows whose inputs stand for "not known".
+        model: computes (rows, outputs) from feature columns.
+        explained: rows to explain, processed in order and a few at a time until the time limit.
+        background: rows whose inputs stand for unknown values.
         groups: the feature columns of each input.
         random: draws the orders.
-        seconds: the time after which no further rows are begun.
+        seconds: time limit; no further rows are started after it.
     """
     end = monotonic() + seconds
     rows = len(next(iter(explained.values())))
-    parts: list[Floats] = []
+    values: list[Floats] = []
     done = 0
     while done < rows and (done == 0 or monotonic() < end):
-        chunk = {name: values[done : done + ROWS_AT_ONCE] for name, values in explained.items()}
-        parts.append(_walk(model, chunk, background, groups, random))
-        done += len(parts[-1])
-    return Contributions(tuple(groups), np.concatenate(parts), model(background).mean(axis=0), done)
+        chunk = {name: column[done : done + ROWS_AT_ONCE] for name, column in explained.items()}
+        values.append(_walk(model, chunk, background, groups, random))
+        done += len(values[-1])
+    return Contributions(tuple(groups), np.concatenate(values), model(background).mean(axis=0), done)
 
 
 def _walk(
@@ -85,18 +85,18 @@ def _walk(
 ) -> Floats:
     rows, against, inputs = (len(next(iter(explained.values()))), len(next(iter(background.values()))), len(groups))
     forward = random.permuted(np.tile(np.arange(inputs), (rows * against, 1)), axis=1)
-    # (walks, inputs): when each input is replaced; every order forwards and backwards.
-    turn = np.concatenate([forward, inputs - 1 - forward])
+    # (walks, inputs): the step at which each input is replaced; every order forwards and backwards.
+    step = np.concatenate([forward, inputs - 1 - forward])
     row = np.tile(np.repeat(np.arange(rows), against), 2)
     other = np.tile(np.tile(np.arange(against), rows), 2)
     steps = np.arange(inputs + 1)
     columns = {}
-    for place, group in enumerate(groups.values()):
-        replaced = turn[:, place, None] < steps[None, :]
+    for index, group in enumerate(groups.values()):
+        replaced = step[:, index, None] < steps[None, :]
         for name in group:
             mixed = np.where(replaced, explained[name][row][:, None], background[name][other][:, None])
             columns[name] = mixed.ravel()
-    said = model(columns).reshape(len(turn), inputs + 1, -1)
-    moved = np.diff(said, axis=1)
-    by_input = np.take_along_axis(moved, turn[:, :, None], axis=1)
+    predicted = model(columns).reshape(len(step), inputs + 1, -1)
+    changes = np.diff(predicted, axis=1)
+    by_input = np.take_along_axis(changes, step[:, :, None], axis=1)
     return np.stack([by_input[row == number].mean(axis=0) for number in range(rows)])

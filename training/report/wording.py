@@ -1,12 +1,12 @@
-"""How the page says what several sections show."""
+"""Formats and names shared by the sections of the page."""
 
 from training.evaluation.bootstrap import Interval
 
 
-def shown(value: float, sign: str = "") -> str:
-    """A measured number: four digits after the point, of larger numbers fewer.
+def format_number(value: float, sign: str = "") -> str:
+    """Format a number with four decimals; larger numbers have fewer.
 
-    >>> shown(0.58253), shown(81.2389, "+"), shown(6605.0437)
+    >>> format_number(0.58253), format_number(81.2389, "+"), format_number(6605.0437)
     ('0.5825', '+81.24', '6,605')
     """
     size = abs(value)
@@ -15,7 +15,7 @@ def shown(value: float, sign: str = "") -> str:
 
 VALIDATION = "validation folds"
 HOLDOUT = "holdout"
-NAMES = {
+METRIC_NAMES = {
     "roc_auc": "ROC AUC",
     "f1": "F1",
     "macro_f1": "macro F1",
@@ -26,26 +26,26 @@ NAMES = {
 }
 
 
-def said(metric: str) -> str:
-    """A metric's name as a sentence has it.
+def metric_name(metric: str) -> str:
+    """Format the name of a metric for a sentence.
 
-    >>> said("average_precision")
+    >>> metric_name("average_precision")
     'average precision'
     """
-    return NAMES.get(metric, metric.replace("_", " "))
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
-def bounds(interval: Interval, sign: str = "") -> str:
-    """The bounds as a range."""
-    return f"{shown(interval.low, sign)} to {shown(interval.high, sign)}"
+def format_bounds(interval: Interval, sign: str = "") -> str:
+    """Format the bounds of an interval as a range."""
+    return f"{format_number(interval.low, sign)} to {format_number(interval.high, sign)}"
 
 
-def value(params_value: object) -> str:
-    """A hyperparameter's value, short.
+def format_value(value: object) -> str:
+    """Format the value of a hyperparameter.
 
-    >>> value(0.00230612), value(None), value(12)
+    >>> format_value(0.00230612), format_value(None), format_value(12)
     ('0.002306', 'none', '12')
     """
-    if params_value is None:
+    if value is None:
         return "none"
-    return f"{params_value:.4g}" if isinstance(params_value, float) else str(params_value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""A run's report on a real MLflow: logged beside the model, beside the champion, and no danger to the version."""
+"""Publication of a report on a real MLflow: logged with the model; a failure leaves the version unchanged."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,9 +10,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
-from scoring.scorer import Answering, Scorer
+from scoring.scorer import ResponseFormat, Scorer
 from tests.contract.databases import new_database
-from tests.contract.people import mlflow_as_before
+from tests.contract.people import mlflow_restored
 from tests.unit.frames import ENCODER, alternating, by_time
 from training import report
 from training.frame import splits
@@ -21,7 +21,7 @@ from training.frame.provenance import Provenance, provenance
 from training.frame.splits import Split
 from training.registry import model_files
 from training.registry.versions import CHAMPION
-from training.report.champion_outcomes import find
+from training.report.champion_outcomes import score_champion
 from training.report.publication import ReportFailed
 from training.search.fitting import fit
 from training.search.result import SearchResult
@@ -50,7 +50,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def client(settings: Settings) -> Iterator[MlflowClient]:
-    with mlflow_as_before(), tracking(settings) as ours:
+    with mlflow_restored(), tracking(settings) as ours:
         yield ours
 
 
@@ -75,14 +75,14 @@ def run(use_case: UseCase, settings: Settings, client: MlflowClient) -> report.T
 def registered(
     use_case: UseCase, data: Split, trial: Trial, settings: Settings, client: MlflowClient
 ) -> report.TrainedRun:
-    scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, Answering(("label", "probability"), 0.2))
+    scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, ResponseFormat(("label", "probability"), 0.2))
     with mlflow.start_run(experiment_id=experiment_id(client, settings, use_case.name)):
         about = provenance(data, by_time(), None)
         version = model_files.register_version(use_case, scorer, SearchResult((trial,), "complete"), about, {})
     return report.TrainedRun(use_case, [trial], scorer, data, version)
 
 
-def test_the_page_lies_in_the_project_and_beside_the_model(
+def test_page_is_written_to_disk_and_logged_to_mlflow(
     run: report.TrainedRun, client: MlflowClient, settings: Settings
 ) -> None:
     published = report.write(run, client, settings)
@@ -90,42 +90,42 @@ def test_the_page_lies_in_the_project_and_beside_the_model(
     assert published.path == settings.reports / "term_deposit" / f"version-{run.version.version}.html"
     copy = mlflow.artifacts.download_artifacts(published.uri)
     assert Path(copy).read_text() == published.path.read_text()
-    assert "There is no champion yet" in published.path.read_text()
+    assert "There is no champion yet." in published.path.read_text()
 
 
 def pinned(run: report.TrainedRun, holdout: TrainingFrame) -> Provenance:
-    """The provenance of a version that was judged on these rows."""
+    """Provenance of a version with this holdout."""
     return provenance(Split(run.data.training, holdout), by_time(), None)
 
 
-def test_the_champion_is_asked_about_the_same_rows(run: report.TrainedRun, client: MlflowClient) -> None:
+def test_champion_predicts_the_same_holdout(run: report.TrainedRun, client: MlflowClient) -> None:
     name, holdout = run.use_case.name, run.data.holdout
-    assert find(client, name, holdout, pinned(run, holdout)) is None
+    assert score_champion(client, name, holdout, pinned(run, holdout)) is None
     client.set_registered_model_alias(name, CHAMPION, run.version.version)
-    rival = find(client, name, holdout, pinned(run, holdout))
-    assert rival is not None and rival.outcomes is not None
-    assert rival.outcomes.predicted.tolist() == run.scorer.predicted(holdout.features).tolist()
-    assert rival.remark == ""
+    champion = score_champion(client, name, holdout, pinned(run, holdout))
+    assert champion is not None and champion.outcomes is not None
+    assert champion.outcomes.predicted.tolist() == run.scorer.predict(holdout.features).tolist()
+    assert champion.remark == ""
     older = alternating(300)
-    seen = find(client, name, older, pinned(run, older))
-    assert seen is not None and "may have seen a part of this holdout" in seen.remark
+    unfair = score_champion(client, name, older, pinned(run, older))
+    assert unfair is not None and "may have seen a part of this holdout" in unfair.remark
     narrower = replace(holdout, features={"amount": holdout.features["amount"]})
-    lacking = find(client, name, narrower, pinned(run, narrower))
+    lacking = score_champion(client, name, narrower, pinned(run, narrower))
     assert lacking is not None and lacking.outcomes is None
     assert "lack: known, known_is_missing, place_index" in lacking.remark
     client.delete_registered_model_alias(name, CHAMPION)
 
 
-def test_a_champion_that_cannot_be_loaded_is_told(run: report.TrainedRun, client: MlflowClient) -> None:
+def test_a_champion_that_cannot_be_loaded_has_a_remark(run: report.TrainedRun, client: MlflowClient) -> None:
     client.create_registered_model("gone")
     client.create_model_version("gone", source="file:///nowhere")
     client.set_registered_model_alias("gone", CHAMPION, "1")
-    rival = find(client, "gone", run.data.holdout, pinned(run, run.data.holdout))
-    assert rival is not None and rival.outcomes is None
-    assert rival.remark.startswith("It could not be loaded: ")
+    champion = score_champion(client, "gone", run.data.holdout, pinned(run, run.data.holdout))
+    assert champion is not None and champion.outcomes is None
+    assert champion.remark.startswith("it could not be loaded: ")
 
 
-def test_a_report_that_cannot_be_written_leaves_the_version_and_says_what_failed(
+def test_an_unwritable_report_raises_and_keeps_the_version(
     run: report.TrainedRun, client: MlflowClient, settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "reports").write_text("a file where the folder must be")
@@ -135,12 +135,12 @@ def test_a_report_that_cannot_be_written_leaves_the_version_and_says_what_failed
     assert (kept.version, kept.status) == (run.version.version, "READY")
 
 
-def test_a_tracking_server_that_is_gone_is_told(
+def test_an_unavailable_tracking_server_raises(
     run: report.TrainedRun, client: MlflowClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*_: object) -> None:
+    def unavailable(*_: object) -> None:
         raise MlflowException("the server is gone")
 
-    monkeypatch.setattr(client, "log_artifact", gone)
+    monkeypatch.setattr(client, "log_artifact", unavailable)
     with pytest.raises(ReportFailed, match="the server is gone"):
         report.write(run, client, settings)

@@ -1,4 +1,4 @@
-"""Shapley values, permutation importance and hyperparameter importance: right where the answer is known."""
+"""Shapley values, permutation importance and hyperparameter importance, on models with known results."""
 
 from datetime import timedelta
 from itertools import combinations
@@ -12,8 +12,8 @@ import pytest
 from lakehouse.arrays import Floats
 from scoring.encodings import FeatureColumns
 from training.evaluation.weighted_metrics import ScoredRows
-from training.report.hyperparameters import StudiedDimension, judged, shares
-from training.report.importance import Shuffled, permutation_importance
+from training.report.hyperparameters import StudiedDimension, hyperparameter_importance, scored_trials
+from training.report.importance import FoldSample, permutation_importance
 from training.report.shapley import Contributions, contributions
 from training.search.trial import Trial
 from training.space.joint_space import Candidate
@@ -38,7 +38,7 @@ def pairwise(features: FeatureColumns) -> Floats:
     return np.asarray(linear(features) + joint[:, None], dtype=np.float64)
 
 
-def tangled(features: FeatureColumns) -> Floats:
+def triple(features: FeatureColumns) -> Floats:
     joint = features["a"] * features["b2"] * features["d"]
     return np.asarray(pairwise(features) + joint[:, None], dtype=np.float64)
 
@@ -48,10 +48,10 @@ def explain(model: object, explained: FeatureColumns, background: FeatureColumns
 
 
 def by_definition(model: object, explained: FeatureColumns, background: FeatureColumns, row: int) -> list[float]:
-    """The Shapley value of each input: the mean over all coalitions of the others of what it adds."""
+    """Shapley values by definition: the mean marginal contribution over all coalitions."""
     names, count = list(GROUPS), len(GROUPS)
 
-    def worth(known: frozenset[str]) -> float:
+    def coalition_value(known: frozenset[str]) -> float:
         mixed = {
             column: np.full(len(background["a"]), explained[column][row]) if group in known else background[column]
             for group, members in GROUPS.items()
@@ -66,12 +66,12 @@ def by_definition(model: object, explained: FeatureColumns, background: FeatureC
         for size in range(count):
             weight = factorial(size) * factorial(count - size - 1) / factorial(count)
             for chosen in combinations(others, size):
-                value += weight * (worth(frozenset({*chosen, name})) - worth(frozenset(chosen)))
+                value += weight * (coalition_value(frozenset({*chosen, name})) - coalition_value(frozenset(chosen)))
         found.append(value)
     return found
 
 
-def test_of_a_linear_model_each_input_adds_its_coefficient_times_its_distance_from_the_mean() -> None:
+def test_shapley_values_of_a_linear_model() -> None:
     explained, background = columns(5, 1), columns(7, 2)
     found = explain(linear, explained, background)
     moved = {name: explained[name] - background[name].mean() for name in background}
@@ -80,79 +80,79 @@ def test_of_a_linear_model_each_input_adds_its_coefficient_times_its_distance_fr
     assert found.columns == ("a", "b", "c", "d")
 
 
-def test_with_interactions_of_two_the_values_are_those_of_the_definition() -> None:
+def test_shapley_values_are_exact_for_pairwise_interactions() -> None:
     explained, background = columns(3, 1), columns(6, 2)
     found = explain(pairwise, explained, background)
     for row in range(3):
         assert found.values[row, :, 0] == pytest.approx(by_definition(pairwise, explained, background, row))
 
 
-def test_with_interactions_of_three_the_values_come_near_the_definition_and_always_add_up() -> None:
+def test_shapley_values_approximate_triple_interactions_and_sum_to_the_prediction() -> None:
     explained, background = columns(6, 1), columns(40, 2)
-    found = explain(tangled, explained, background)
-    assert found.values.sum(axis=1) == pytest.approx(tangled(explained) - found.base)
-    expected = [by_definition(tangled, explained, background, row) for row in range(6)]
+    found = explain(triple, explained, background)
+    assert found.values.sum(axis=1) == pytest.approx(triple(explained) - found.base)
+    expected = [by_definition(triple, explained, background, row) for row in range(6)]
     assert found.values[:, :, 0] == pytest.approx(np.array(expected), abs=0.35)
 
 
-def test_without_time_a_few_rows_are_explained_and_counted() -> None:
+def test_time_limit_bounds_the_explained_rows() -> None:
     explained, background = columns(50, 1), columns(4, 2)
     cut = contributions(linear, explained, background, GROUPS, random=RANDOM, seconds=0)
     assert cut.explained == len(cut.values) < 50
     assert cut.values == pytest.approx(explain(linear, explained, background).values[: cut.explained])
 
 
-def test_mean_size_is_over_rows_and_outputs() -> None:
+def test_mean_size_averages_rows_and_outputs() -> None:
     values = np.array([[[1.0, -3.0], [0.0, 0.0]], [[-1.0, 3.0], [0.0, 4.0]]])
     assert Contributions(("a", "b"), values, np.zeros(2), 2).mean_size() == {"a": 2.0, "b": 1.0}
 
 
-def shuffled(rows: int, seed: int) -> Shuffled:
+def fold_sample(rows: int, seed: int) -> FoldSample:
     features = columns(rows, seed)
 
-    def model(asked: FeatureColumns) -> Floats:
-        return np.asarray(1 / (1 + np.exp(-2 * asked["a"] - asked["b1"] * np.sign(asked["b2"]))))
+    def model(features_: FeatureColumns) -> Floats:
+        return np.asarray(1 / (1 + np.exp(-2 * features_["a"] - features_["b1"] * np.sign(features_["b2"]))))
 
     labels = (np.random.default_rng(seed).random(rows) < model(features)).astype(np.int64)
-    return Shuffled(model, features, ScoredRows(labels, model(features), 0.5))
+    return FoldSample(model, features, ScoredRows(labels, model(features), 0.5))
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
-def test_shuffling_what_the_model_reads_costs_and_what_it_does_not_read_costs_nothing(metric: str) -> None:
-    folds = [shuffled(500, seed) for seed in (1, 2)]
+def test_only_inputs_that_the_model_uses_are_important(metric: str) -> None:
+    folds = [fold_sample(500, seed) for seed in (1, 2)]
     found = permutation_importance(metric, folds, GROUPS, np.random.default_rng(0), seconds=60)
-    losses = {loss.column: loss for loss in found.losses}
-    assert [loss.column for loss in found.losses] == ["a", "b", "c", "d"]
-    assert losses["a"].mean > 0.02 < losses["b"].mean
-    assert losses["c"].mean == losses["d"].mean == 0
-    assert losses["a"].low <= losses["a"].mean <= losses["a"].high
+    by_input = {each.column: each for each in found.inputs}
+    assert [each.column for each in found.inputs] == ["a", "b", "c", "d"]
+    assert by_input["a"].mean > 0.02 < by_input["b"].mean
+    assert by_input["c"].mean == by_input["d"].mean == 0
+    assert by_input["a"].low <= by_input["a"].mean <= by_input["a"].high
     assert (found.rows, found.rounds) == (1000, 5)
 
 
 def test_columns_of_one_input_are_shuffled_together() -> None:
-    # What b1 and b2 say is in their product's sign alone; shuffled apart, it would be lost where it is kept.
-    fold = shuffled(400, 3)
+    # The model uses only the sign of the product of b1 and b2, which separate shuffling would lose.
+    fold = fold_sample(400, 3)
     seen: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
 
-    def spy(asked: FeatureColumns) -> Floats:
-        seen.append((asked["b1"], asked["b2"]))
-        return fold.model(asked)
+    def spy(features_: FeatureColumns) -> Floats:
+        seen.append((features_["b1"], features_["b2"]))
+        return fold.model(features_)
 
-    permutation_importance("roc_auc", [Shuffled(spy, fold.features, fold.rows)], {"b": ("b1", "b2")}, RANDOM, 0)
+    permutation_importance("roc_auc", [FoldSample(spy, fold.features, fold.rows)], {"b": ("b1", "b2")}, RANDOM, 0)
     pairs = set(zip(fold.features["b1"].tolist(), fold.features["b2"].tolist(), strict=True))
     assert set(zip(seen[0][0].tolist(), seen[0][1].tolist(), strict=True)) == pairs
     assert not np.array_equal(seen[0][0], fold.features["b1"])
 
 
-def test_without_time_there_is_one_round() -> None:
-    assert permutation_importance("roc_auc", [shuffled(50, 1)], GROUPS, RANDOM, seconds=0).rounds == 1
+def test_time_limit_bounds_the_rounds() -> None:
+    assert permutation_importance("roc_auc", [fold_sample(50, 1)], GROUPS, RANDOM, seconds=0).rounds == 1
 
 
 def trial(number: int, params: dict[str, Value], value: float) -> Trial:
     return Trial(number, Candidate("knn", params), {"roc_auc": value}, ({"roc_auc": value},), timedelta(0))
 
 
-def test_the_hyperparameter_that_makes_the_difference_explains_it() -> None:
+def test_the_decisive_hyperparameter_explains_most_variance() -> None:
     random = np.random.default_rng(0)
     trials = [
         trial(
@@ -164,7 +164,7 @@ def test_the_hyperparameter_that_makes_the_difference_explains_it() -> None:
             zip(10 ** random.uniform(-3, 1, 60), random.choice(["a", "b"], 60), random.random(60), strict=True)
         )
     ]
-    found = shares(trials, "roc_auc", 0)
+    found = hyperparameter_importance(trials, "roc_auc", 0)
     assert found is not None
     assert next(iter(found.shares)) == "width"
     assert found.shares["width"] > 0.8
@@ -174,7 +174,7 @@ def test_the_hyperparameter_that_makes_the_difference_explains_it() -> None:
     assert sum(found.shares.values()) <= 1.1
 
 
-def test_a_hyperparameter_that_only_some_trials_have_is_taken_where_it_is() -> None:
+def test_a_hyperparameter_of_some_trials_is_included() -> None:
     trials = [
         trial(
             number,
@@ -183,17 +183,17 @@ def test_a_hyperparameter_that_only_some_trials_have_is_taken_where_it_is() -> N
         )
         for number in range(40)
     ]
-    found = shares(trials, "roc_auc", 0)
+    found = hyperparameter_importance(trials, "roc_auc", 0)
     assert found is not None
     assert set(found.shares) == {"kind", "depth"}
     assert found.shares["depth"] > 0.2
 
 
-def test_few_trials_or_trials_without_a_difference_tell_nothing() -> None:
+def test_few_or_equal_trials_have_no_importance() -> None:
     same = [trial(number, {"width": float(number)}, 0.5) for number in range(30)]
     few = [trial(number, {"width": float(number)}, float(number)) for number in range(5)]
-    assert shares(same, "roc_auc", 0) is None
-    assert shares(few, "roc_auc", 0) is None
+    assert hyperparameter_importance(same, "roc_auc", 0) is None
+    assert hyperparameter_importance(few, "roc_auc", 0) is None
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,12 @@ def test_few_trials_or_trials_without_a_difference_tell_nothing() -> None:
         (["l2", "l1"], StudiedDimension("x", False, ("l1", "l2"), 0, 1)),
     ],
 )
-def test_values_become_magnitudes_numbers_or_places(values: list[Value], expected: StudiedDimension) -> None:
+def test_values_become_logarithms_numbers_or_indices(values: list[Value], expected: StudiedDimension) -> None:
     assert StudiedDimension.of("x", values) == expected
 
 
-def test_a_trial_that_was_stopped_early_stands_as_far_behind_the_median_as_it_was() -> None:
-    """Medians of the three that came to their end: 0.6 after a fold, 0.65 after both."""
+def test_a_stopped_trial_keeps_its_distance_to_the_median() -> None:
+    """The medians of the three finished trials are 0.6 after one fold and 0.65 after both."""
     folds = [
         ({"roc_auc": 0.5}, {"roc_auc": 0.6}),
         ({"roc_auc": 0.6}, {"roc_auc": 0.7}),
@@ -222,7 +222,7 @@ def test_a_trial_that_was_stopped_early_stands_as_far_behind_the_median_as_it_wa
     failed = Trial(8, candidate, {}, (), timedelta(0), error="no")
     pruned = Trial(9, candidate, {}, ({"roc_auc": 0.52},), timedelta(0), "behind", "pruned")
     no_number = Trial(10, candidate, {}, ({"roc_auc": float("nan")},), timedelta(0), "no number", "pruned")
-    found = judged([*ended, failed, pruned, no_number], "roc_auc")
+    found = scored_trials([*ended, failed, pruned, no_number], "roc_auc")
     assert found[:3] == ended
     assert [each.number for each in found[3:]] == [9]
     assert found[3].metrics["roc_auc"] == pytest.approx(0.65 - 0.08)

@@ -1,4 +1,4 @@
-"""Inputs as people know them: read back from feature columns, they are what the records said."""
+"""Raw inputs read back from feature columns match the records."""
 
 from typing import Any
 
@@ -31,13 +31,13 @@ RECORDS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def encoder() -> Encoder:
-    features = [name for encoding in ENCODINGS_OF_ALL for name in encoding.encode([], VOCABULARIES)]
+    features = [name for encoding in ENCODINGS_OF_ALL for name in encoding.features]
     return Encoder(ENCODINGS_OF_ALL, VOCABULARIES, tuple(features))
 
 
-def test_small_categories_are_read_back_and_large_ones_are_no_slices(encoder: Encoder) -> None:
+def test_only_inputs_with_few_categories_are_read_back(encoder: Encoder) -> None:
     found = categorical(encoder, encoder.features_of(RECORDS))
-    read = {each.column: [each.names[place] for place in each.places] for each in found}
+    read = {each.label: [each.names[index] for index in each.indices] for each in found}
     assert read == {
         "age cohort": ["18", "unknown", "30 and above"],
         "state": ["Hamburg", "unknown", "Berlin"],
@@ -54,12 +54,12 @@ def test_columns_of_one_input_are_one_group(encoder: Encoder) -> None:
     assert sum(len(group) for group in found.values()) == len(encoder.features)
 
 
-def test_an_input_of_which_the_use_case_leaves_out_a_part_is_no_slice(encoder: Encoder) -> None:
+def test_an_incomplete_input_is_not_read_back(encoder: Encoder) -> None:
     part = Encoder(
         encoder.encodings, VOCABULARIES, tuple(name for name in encoder.features if name != "state_berlin")
     )
     features = {name: values for name, values in encoder.features_of(RECORDS).items() if name in part.features}
-    assert "state" not in [each.column for each in categorical(part, features)]
+    assert "state" not in [each.label for each in categorical(part, features)]
     assert groups(part)["state"] == ("state_hamburg",)
 
 
@@ -73,7 +73,7 @@ def test_an_input_of_which_the_use_case_leaves_out_a_part_is_no_slice(encoder: E
         ("owner", ["true", "false", "true"], [1, 0, 1]),
     ],
 )
-def test_a_point_says_what_its_record_said(
+def test_readings_match_the_records(
     encoder: Encoder, column: str, texts: list[str], levels: list[float] | None
 ) -> None:
     found = reading(column, encoder, encoder.features_of(RECORDS))

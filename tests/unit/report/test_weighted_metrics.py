@@ -1,28 +1,29 @@
-"""Intervals of the report: metrics by counts are metrics of the copied rows, whatever the ties."""
+"""Metrics from draw counts equal metrics of copied rows, with and without ties."""
 
 import numpy as np
 import pytest
 
+from scoring.tasks import MULTICLASS
 from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.weighted_metrics import (
-    FEWEST_DRAWS,
+    MIN_DRAWS,
     ScoredRows,
-    counted,
-    draws,
     gain_intervals,
     metric_intervals,
+    resample_count,
+    weighted_metric,
 )
 
 RANDOM = np.random.default_rng(8)
 LABELS = (RANDOM.random(300) < 0.3).astype(np.int64)
-SAID = np.clip(RANDOM.normal(0.3, 0.2, 300) + 0.2 * LABELS, 0, 1)
-FINE, COARSE = ScoredRows(LABELS, SAID, 0.4), ScoredRows(LABELS, SAID.round(1), 0.4)
+PREDICTED = np.clip(RANDOM.normal(0.3, 0.2, 300) + 0.2 * LABELS, 0, 1)
+FINE, COARSE = ScoredRows(LABELS, PREDICTED, 0.4), ScoredRows(LABELS, PREDICTED.round(1), 0.4)
 
 
 @pytest.mark.parametrize("rows", [FINE, COARSE], ids=["fine", "tied"])
 @pytest.mark.parametrize("name", METRICS)
-def test_a_metric_by_counts_is_the_metric_of_the_copied_rows(name: str, rows: ScoredRows) -> None:
-    by_counts = counted(name, rows)
+def test_weighted_metric_equals_the_metric_of_copied_rows(name: str, rows: ScoredRows) -> None:
+    by_counts = weighted_metric(name, rows)
     for _ in range(5):
         counts = np.bincount(RANDOM.integers(0, 300, 300), minlength=300)
         copied = rows.take(np.repeat(np.arange(300), counts))
@@ -30,21 +31,21 @@ def test_a_metric_by_counts_is_the_metric_of_the_copied_rows(name: str, rows: Sc
 
 
 OF_CLASSES = RANDOM.choice(4, 60, p=[0.4, 0.4, 0.19, 0.01])  # the last is often missing from a resample
-TOLD = RANDOM.dirichlet(np.ones(4), 60) * 0.6 + 0.4 * np.eye(4)[OF_CLASSES]
+PROBABILITIES = RANDOM.dirichlet(np.ones(4), 60) * 0.6 + 0.4 * np.eye(4)[OF_CLASSES]
 
 
-@pytest.mark.parametrize("said", [TOLD, TOLD.round(1)], ids=["fine", "tied"])
-@pytest.mark.parametrize("name", metrics_of("multiclass"))
-def test_a_metric_of_classes_by_counts_is_that_of_the_copied_rows(name: str, said: np.ndarray) -> None:
-    rows = ScoredRows(OF_CLASSES, said / said.sum(axis=1, keepdims=True), 0.5)
+@pytest.mark.parametrize("probabilities", [PROBABILITIES, PROBABILITIES.round(1)], ids=["fine", "tied"])
+@pytest.mark.parametrize("name", metrics_of(MULTICLASS))
+def test_weighted_metric_of_classes_equals_the_metric_of_copied_rows(name: str, probabilities: np.ndarray) -> None:
+    rows = ScoredRows(OF_CLASSES, probabilities / probabilities.sum(axis=1, keepdims=True), 0.5)
     draws_of_rows = [np.bincount(RANDOM.integers(0, 60, 60), minlength=60) for _ in range(5)]
     expected = [rows.take(np.repeat(np.arange(60), counts)).metric(name) for counts in draws_of_rows]
-    by_counts = counted(name, rows)
+    by_counts = weighted_metric(name, rows)
     assert [by_counts(counts) for counts in draws_of_rows] == pytest.approx(expected, abs=1e-12)
     assert by_counts(np.stack(draws_of_rows)) == pytest.approx(expected, abs=1e-12)
 
 
-def test_an_interval_of_folds_is_around_their_mean() -> None:
+def test_interval_of_folds_contains_their_mean() -> None:
     folds = [FINE.take(np.arange(0, 150)), FINE.take(np.arange(150, 300))]
     found = metric_intervals(["roc_auc", "log_loss"], folds)
     for name, interval in found.items():
@@ -52,8 +53,8 @@ def test_an_interval_of_folds_is_around_their_mean() -> None:
         assert interval.low < interval.value < interval.high
 
 
-def test_a_gain_is_positive_where_the_new_is_better_also_where_less_is() -> None:
-    worse = ScoredRows(LABELS, 1 - SAID, 0.4)
+def test_gain_is_positive_if_the_new_model_is_better() -> None:
+    worse = ScoredRows(LABELS, 1 - PREDICTED, 0.4)
     found = gain_intervals(["roc_auc", "log_loss"], FINE, worse)
     assert all(gain.low > 0 for gain in found.values())
     assert found["log_loss"].value == pytest.approx(worse.metric("log_loss") - FINE.metric("log_loss"))
@@ -61,5 +62,5 @@ def test_a_gain_is_positive_where_the_new_is_better_also_where_less_is() -> None
     assert (again.value, again.low, again.high) == (0, 0, 0)
 
 
-def test_many_rows_are_drawn_fewer_times() -> None:
-    assert draws(1000) > draws(100_000) > draws(10_000_000) == FEWEST_DRAWS
+def test_many_rows_have_fewer_resamples() -> None:
+    assert resample_count(1000) > resample_count(100_000) > resample_count(10_000_000) == MIN_DRAWS

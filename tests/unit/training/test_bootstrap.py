@@ -1,4 +1,4 @@
-"""Bootstrap intervals: right about what is known, the same each time, and honest where there is no number."""
+"""Bootstrap intervals: correct for known distributions, reproducible, and NaN for undefined metrics."""
 
 import math
 
@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from training.evaluation.bootstrap import Interval, drawn, intervals, resamples
+from training.evaluation.bootstrap import Interval, intervals, resampled_statistics, resamples
 
 SAMPLE = np.random.default_rng(3).normal(10.0, 2.0, 400)
 
 
-def test_the_interval_of_a_mean_is_the_one_of_the_textbook() -> None:
+def test_interval_of_a_mean_matches_the_normal_approximation() -> None:
     found = intervals(lambda rows: {"mean": float(SAMPLE[rows].mean())}, len(SAMPLE), draws=2000)["mean"]
     margin = 1.96 * SAMPLE.std() / math.sqrt(len(SAMPLE))
     assert found.value == SAMPLE.mean()
@@ -19,14 +19,16 @@ def test_the_interval_of_a_mean_is_the_one_of_the_textbook() -> None:
     assert found.high == pytest.approx(SAMPLE.mean() + margin, abs=margin * 0.1)
 
 
-def test_nine_in_ten_intervals_hold_the_true_value() -> None:
+def test_nine_in_ten_intervals_contain_the_true_value() -> None:
     draw = np.random.default_rng(0)
 
-    def holds(sample: npt.NDArray[np.float64], seed: int) -> bool:
+    def contains_zero(sample: npt.NDArray[np.float64], seed: int) -> bool:
         found = intervals(lambda rows: {"mean": float(sample[rows].mean())}, 200, 0.9, draws=200, seed=seed)["mean"]
         return found.low <= 0 <= found.high
 
-    assert np.mean([holds(draw.normal(0, 1, 200), seed) for seed in range(400)]) == pytest.approx(0.9, abs=0.04)
+    assert np.mean([contains_zero(draw.normal(0, 1, 200), seed) for seed in range(400)]) == pytest.approx(
+        0.9, abs=0.04
+    )
 
 
 def test_more_confidence_is_a_wider_interval() -> None:
@@ -37,26 +39,26 @@ def test_more_confidence_is_a_wider_interval() -> None:
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_draws_are_the_same_each_time_and_others_for_another_seed() -> None:
+def test_draws_depend_on_the_seed() -> None:
     first, again, other = (list(resamples(50, 3, seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    assert {len(places) for places in first} == {50}
+    assert {len(indices) for indices in first} == {50}
 
 
-def test_every_metric_meets_the_same_draws() -> None:
+def test_all_metrics_share_the_draws() -> None:
     found = intervals(lambda rows: {"a": float(SAMPLE[rows].mean()), "b": -float(SAMPLE[rows].mean())}, len(SAMPLE))
     assert (found["a"].low, found["a"].high) == pytest.approx((-found["b"].high, -found["b"].low))
-    means = drawn(lambda rows: float(SAMPLE[rows].mean()), len(SAMPLE))
+    means = resampled_statistics(lambda rows: float(SAMPLE[rows].mean()), len(SAMPLE))
     assert found["a"].low == pytest.approx(np.quantile(means, 0.025))
 
 
-def test_a_draw_without_a_number_leaves_no_bounds() -> None:
+def test_an_undefined_draw_makes_the_bounds_nan() -> None:
     found = intervals(lambda rows: {"m": float("nan") if 0 not in rows else 1.0}, 5)["m"]
     assert found.value == 1.0
     assert math.isnan(found.low)
     assert math.isnan(found.high)
 
 
-def test_an_interval_reads_as_a_sentence_has_it() -> None:
+def test_an_interval_formats_value_and_bounds() -> None:
     assert f"roc_auc {Interval(0.5, 0.25, 0.75)}" == "roc_auc 0.5000 (0.2500 to 0.7500)"

@@ -1,4 +1,4 @@
-"""A version in words, and the data that it was made from."""
+"""The description, provenance, signature and requirements of a version."""
 
 import functools
 from dataclasses import replace
@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from scoring.encoder import Encoder
 from scoring.encodings import ENCODINGS
 from scoring.hooks import Hooks
-from scoring.scorer import Answering, Scorer
+from scoring.scorer import ResponseFormat, Scorer
 from tests.unit.frames import ENCODER, alternating, by_time
 from training.evaluation.bootstrap import Interval
 from training.frame import splits
@@ -33,7 +33,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DATA = Provenance(
     {"gold.places": 0, "gold.clients": 12}, 38_429, NOON, NOON + timedelta(days=3), NOON, 4, "f" * 64, None
 )
-SURE = {"roc_auc": Interval(0.67391, 0.66, 0.68), "log_loss": Interval(0.5, 0.4, 0.6)}
+HOLDOUT_METRICS = {"roc_auc": Interval(0.67391, 0.66, 0.68), "log_loss": Interval(0.5, 0.4, 0.6)}
 WINNER = Trial(
     3,
     Candidate("logistic_regression", {"inverse_regularization": 0.123456, "penalty": "l1", "half_life": None}),
@@ -42,41 +42,65 @@ WINNER = Trial(
     timedelta(seconds=1),
 )
 FAILED = Trial(4, WINNER.candidate, {}, (), timedelta(seconds=1), error="it did not converge")
-FOUND = SearchResult((WINNER, FAILED), "complete")
+RESULT = SearchResult((WINNER, FAILED), "complete")
 
 
 def version(**tags: str) -> ModelVersion:
     return cast(ModelVersion, SimpleNamespace(tags=tags))
 
 
-def test_a_description_tells_the_model_its_metric_and_its_data_in_words() -> None:
-    assert describe(FOUND, load("term_deposit"), DATA, SURE) == (
-        "Logistic regression with inverse regularization 0.1235, penalty l1, half life None. "
-        "roc_auc 0.7124 as the mean of 2 folds in order of time, the best of 2 trials. "
-        "On the 4 rows of the holdout roc_auc 0.6739 (0.6600 to 0.6800), "
-        "log_loss 0.5000 (0.4000 to 0.6000), with bounds of 95% confidence. "
-        "Trained on 38,429 rows from 2026-01-01 to 2026-01-04 (the first version). "
-        "Read from gold.clients (version 12), gold.places (version 0)."
-    )
+def test_description_lists_labelled_facts_of_model_search_holdout_and_data() -> None:
+    notes = ("Calibration: sigmoid", "Decision threshold: 0.5")
+    assert describe(RESULT, load("term_deposit"), DATA, HOLDOUT_METRICS, notes).splitlines() == [
+        "Model: Logistic regression (inverse regularization 0.1235, penalty l1, half life None)",
+        "Search: roc_auc 0.7124, mean of 2 folds in order of time; best of 2 trials",
+        "Holdout: roc_auc 0.6739 (95% interval 0.6600 to 0.6800), log_loss 0.5000 (95% interval 0.4000 to 0.6000), "
+        "4 rows",
+        "Calibration: sigmoid",
+        "Decision threshold: 0.5",
+        "Trained on: 38,429 rows, 2026-01-01 to 2026-01-04; first version",
+        "Data: gold.clients v12, gold.places v0",
+    ]
 
 
-def test_a_description_tells_that_guessing_is_no_worse_and_how_the_search_ended() -> None:
-    guess = Trial(0, Candidate("dummy", {}), {"roc_auc": 0.72}, ({"roc_auc": 0.72},), timedelta(0))
-    told = describe(SearchResult((guess, WINNER), "out_of_time"), load("term_deposit"), DATA, SURE)
-    assert "the best of 1 trial of a search that ran out of time. Guessing is no worse, and reaches 0.7200. " in told
-    weak = replace(guess, metrics={"roc_auc": 0.5})
-    assert "Guessing" not in describe(SearchResult((weak, WINNER), "complete"), load("term_deposit"), DATA, SURE)
+def test_description_names_an_unbeaten_baseline_and_a_search_cut_short() -> None:
+    baseline = Trial(0, Candidate("dummy", {}), {"roc_auc": 0.72}, ({"roc_auc": 0.72},), timedelta(0))
+    lines = describe(SearchResult((baseline, WINNER), "out_of_time"), load("term_deposit"), DATA, HOLDOUT_METRICS)
+    assert "; best of 1 trial; search ran out of time\nBaseline: not beaten; it reaches roc_auc 0.7200\n" in lines
+    weak = replace(baseline, metrics={"roc_auc": 0.5})
+    beaten = describe(SearchResult((weak, WINNER), "complete"), load("term_deposit"), DATA, HOLDOUT_METRICS)
+    assert "Baseline" not in beaten
 
 
-@pytest.mark.parametrize(("family", "begins"), [("catboost", "CatBoost with"), ("xgboost", "XGBoost with")])
-def test_a_description_begins_with_a_name_as_it_is_written(family: str, begins: str) -> None:
+def test_description_lists_left_out_inputs() -> None:
+    params = {"n_neighbors": 5, "without.job": True, "without.age": True, "without.day": False}
+    winner = replace(WINNER, candidate=Candidate("knn", params))
+    lines = describe(SearchResult((winner,), "complete"), load("term_deposit"), DATA, HOLDOUT_METRICS).splitlines()
+    assert lines[0].endswith("(n neighbors 5)")
+    assert lines[1] == "Left-out inputs: age, job"
+
+
+def test_description_of_one_fold_has_no_mean() -> None:
+    winner = replace(WINNER, per_fold=WINNER.per_fold[:1])
+    text = describe(SearchResult((winner,), "complete"), load("term_deposit"), DATA, HOLDOUT_METRICS)
+    assert "Search: roc_auc 0.7124, one fold; best of 1 trial\n" in text
+
+
+@pytest.mark.parametrize(("family", "name"), [("catboost", "CatBoost"), ("xgboost", "XGBoost")])
+def test_description_spells_the_name_of_the_family(family: str, name: str) -> None:
     winner = replace(WINNER, candidate=Candidate(family, {"learning_rate": 0.1}))
-    assert describe(SearchResult((winner,), "complete"), load("term_deposit"), DATA, SURE).startswith(begins)
+    text = describe(SearchResult((winner,), "complete"), load("term_deposit"), DATA, HOLDOUT_METRICS)
+    assert text.startswith(f"Model: {name} (learning rate 0.1)\n")
 
 
-@pytest.mark.parametrize(("new_rows", "told"), [(0, "(0 rows newer than"), (1234, "(1,234 rows newer than")])
-def test_a_description_tells_how_many_rows_are_new(new_rows: int, told: str) -> None:
-    assert told in describe(FOUND, load("term_deposit"), replace(DATA, new_rows=new_rows), SURE)
+@pytest.mark.parametrize(
+    ("new_rows", "expected"), [(0, "; 0 rows newer than the previous version\n"), (1234, "; 1,234 rows newer than")]
+)
+def test_description_counts_new_rows(new_rows: int, expected: str) -> None:
+    text = describe(RESULT, load("term_deposit"), replace(DATA, new_rows=new_rows), HOLDOUT_METRICS)
+    assert expected in text
+    dated = describe(RESULT, load("term_deposit"), replace(DATA, new_rows=3, new_from=NOON), HOLDOUT_METRICS)
+    assert "; 3 rows newer than the previous version, from 2026-01-01 on\n" in dated
 
 
 @pytest.mark.parametrize(
@@ -89,13 +113,13 @@ def test_a_description_tells_how_many_rows_are_new(new_rows: int, told: str) -> 
         replace(DATA, first=NOON.replace(microsecond=1), holdout_rows=0),
     ],
 )
-def test_provenance_survives_its_tags(data: Provenance) -> None:
+def test_provenance_round_trips_through_tags(data: Provenance) -> None:
     tags = data.tags()
     assert all(isinstance(text, str) for text in tags.values())
-    assert Provenance.of_tags({"stage": "Production", **tags}) == data
+    assert Provenance.from_tags({"stage": "Production", **tags}) == data
 
 
-def test_provenance_says_what_was_trained_on_and_what_it_is_judged_on() -> None:
+def test_provenance_describes_training_rows_and_holdout() -> None:
     split = splits.split(alternating(100), by_time(holdout=0.2))
     data = provenance(split, by_time(), None)
     assert (data.rows, data.holdout_rows, data.new_rows) == (80, 20, None)
@@ -104,22 +128,22 @@ def test_provenance_says_what_was_trained_on_and_what_it_is_judged_on() -> None:
     assert (data.holdout_fingerprint, data.sources) == (split.holdout.fingerprint(), {"gold.t": 3})
 
 
-@pytest.mark.parametrize(("days_before_the_last", "new_rows"), [(0, 0), (1, 1), (30, 30), (500, 80)])
-def test_new_rows_came_after_the_last_row_of_the_version_before(days_before_the_last: int, new_rows: int) -> None:
+@pytest.mark.parametrize(("days_before_last", "new_rows"), [(0, 0), (1, 1), (30, 30), (500, 80)])
+def test_new_rows_are_later_than_the_previous_version(days_before_last: int, new_rows: int) -> None:
     split = splits.split(alternating(100), by_time(holdout=0.2))
-    last = split.training.last - timedelta(days=days_before_the_last)
+    last = split.training.last - timedelta(days=days_before_last)
     before = version(**replace(DATA, last=last).tags())
     data = provenance(split, by_time(), before)
     first_new = max(last + timedelta(days=1), split.training.first) if new_rows else None
     assert (data.new_rows, data.new_from) == (new_rows, first_new)
 
 
-def test_a_version_without_provenance_counts_as_none_before() -> None:
+def test_a_previous_version_without_provenance_is_ignored() -> None:
     split = splits.split(alternating(100), by_time(holdout=0.2))
     assert provenance(split, by_time(), version(stage="Development")).new_rows is None
 
 
-def test_a_signature_has_each_raw_column_once_and_the_fields_of_an_answer() -> None:
+def test_signature_lists_raw_columns_and_response_fields() -> None:
     encodings = ENCODINGS.validate_python(
         [
             {"column": "age", "as": "number"},
@@ -131,7 +155,7 @@ def test_a_signature_has_each_raw_column_once_and_the_fields_of_an_answer() -> N
             {"column": "place", "as": "category_index", "index": "gold.i"},
         ]
     )
-    made = signature(Scorer(None, Encoder(encodings, {}, ()), Answering(("probability", "label"), 0.5)))
+    made = signature(Scorer(None, Encoder(encodings, {}, ()), ResponseFormat(("probability", "label"), 0.5)))
     columns: list[Any] = [(column.name, column.type, column.required) for column in made.inputs]
     assert columns == [
         ("age", DataType.double, True),
@@ -145,15 +169,15 @@ def test_a_signature_has_each_raw_column_once_and_the_fields_of_an_answer() -> N
         ("probability", DataType.double),
         ("label", DataType.long),
     ]
-    assert signature(Scorer(None, ENCODER, Answering(("label",), 0.5))).outputs.input_names() == ["label"]
+    assert signature(Scorer(None, ENCODER, ResponseFormat(("label",), 0.5))).outputs.input_names() == ["label"]
 
 
-def test_a_signature_is_what_passes_outside_of_the_hooks() -> None:
+def test_signature_follows_the_hooks() -> None:
     golden = {"customerAge": 41, "isNew": True, "share": 0.5, "salesChannel": "app"}
-    samples = Answering(("label", "probability"), 0.5).samples()
+    samples = ResponseFormat(("label", "probability"), 0.5).samples()
     hooks = "scoring.hooks.app_wording:to_columns", "scoring.hooks.app_wording:to_app"
     made = signature(
-        Scorer(None, ENCODER, Answering(("label", "probability"), 0.5), Hooks.find(*hooks, golden, samples))
+        Scorer(None, ENCODER, ResponseFormat(("label", "probability"), 0.5), Hooks.find(*hooks, golden, samples))
     )
     assert [(column.name, column.type, column.required) for column in made.inputs] == [
         ("customerAge", DataType.double, False),
@@ -167,23 +191,23 @@ def test_a_signature_is_what_passes_outside_of_the_hooks() -> None:
     ]
 
 
-def test_an_example_is_the_golden_request_as_pandas_has_it() -> None:
-    scorer = Scorer(None, ENCODER, Answering(("label",), 0.5))
+def test_input_example_is_the_golden_request_as_a_frame() -> None:
+    scorer = Scorer(None, ENCODER, ResponseFormat(("label",), 0.5))
     example = input_example({"amount": 2, "place": None, "known": None}, signature(scorer).inputs)
     assert example.dtypes.astype(str).to_dict() == {"amount": "float64", "place": "object", "known": "float64"}
     assert example["amount"].tolist() == [2.0]
     assert example["known"].isna().all()
 
 
-def test_a_version_requires_what_its_parts_come_from_and_nothing_else() -> None:
+def test_requirements_list_only_packages_that_the_version_uses() -> None:
     fitted = Pipeline([("model", LogisticRegression())])
-    plain = requirements(Scorer(fitted, ENCODER, Answering(("label",), 0.5)))
+    plain = requirements(Scorer(fitted, ENCODER, ResponseFormat(("label",), 0.5)))
     assert [line.partition("==")[0] for line in plain] == [
         "mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops",
     ]  # fmt: skip
     assert f"skops=={installed('skops')}" in plain
-    foreign = Pipeline([("model", functools.partial(yaml.safe_dump))])
-    (extra,) = set(requirements(Scorer(foreign, ENCODER, Answering(("label",), 0.5)))) - set(plain)
+    with_yaml = Pipeline([("model", functools.partial(yaml.safe_dump))])
+    (extra,) = set(requirements(Scorer(with_yaml, ENCODER, ResponseFormat(("label",), 0.5)))) - set(plain)
     assert extra == f"PyYAML=={installed('PyYAML')}"
 
 
@@ -198,10 +222,10 @@ def test_a_version_requires_what_its_parts_come_from_and_nothing_else() -> None:
         ({}, {"holdout_entities": 0.2}, True),
     ],
 )
-def test_a_version_saw_a_holdout_that_it_did_not_keep_out(
+def test_provenance_detects_training_rows_inside_a_holdout(
     mine: dict[str, Any], theirs: dict[str, Any], saw: bool
 ) -> None:
     data = provenance(splits.split(alternating(100), by_time(holdout=0.2)), by_time(), None)
-    assert replace(data, **mine).saw(replace(data, **theirs)) is saw
+    assert replace(data, **mine).overlaps_holdout(replace(data, **theirs)) is saw
     tags = replace(data, **theirs).tags()
-    assert Provenance.of_tags(tags) == replace(data, **theirs)
+    assert Provenance.from_tags(tags) == replace(data, **theirs)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: axes and marks, coloured by the page's style sheet, so that they follow light and dark."""
+"""Charts as inline SVG: axes and marks. The style sheet of the page colours them, for light and dark mode."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from markupsafe import Markup, escape
 from lakehouse.arrays import Floats
 
 Point = tuple[float, float]
-WIDE = 960.0  # of drawings as wide as the page
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 38.0  # room for the axes, in units of the viewBox
+PAGE_WIDTH = 960.0  # width of full-width drawings
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 38.0  # margins for the axes, in units of the viewBox
 SHAPES = ("circle", "square", "diamond", "triangle", "cross")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One direction of a chart, from `low` to `high`; with `names`, places 0, 1, ... are named and not counted."""
+    """One axis of a chart, from `low` to `high`; `names` label the positions 0, 1, ..."""
 
     label: str
     low: float
@@ -28,13 +28,13 @@ class Axis:
     names: tuple[str, ...] = ()
 
     def share(self, value: float) -> float:
-        """How far along the axis the value lies, from 0 to 1."""
+        """Position of a value on the axis, from 0 to 1."""
         low, high, at = (log10(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
         return (at - low) / (high - low)
 
     def ticks(self) -> list[tuple[float, str]]:
         if self.names:
-            return [(float(place), name) for place, name in enumerate(self.names)]
+            return [(float(index), name) for index, name in enumerate(self.names)]
         if self.log:
             powers = range(int(np.ceil(log10(self.low) - 1e-9)), floor(log10(self.high) + 1e-9) + 1)
             return [(10.0**power, f"{10.0**power:g}") for power in powers]
@@ -43,7 +43,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Plane:
-    """Where values lie on the drawing."""
+    """Maps values to positions on the drawing."""
 
     x: Axis
     y: Axis
@@ -62,7 +62,7 @@ class Plane:
 
 
 class Mark(Protocol):
-    """Something drawn on a plane; `style` is a class of the style sheet."""
+    """A shape that is drawn on a plane; `style` is a class of the style sheet."""
 
     def draw(self, plane: Plane) -> Markup: ...
 
@@ -81,7 +81,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Area:
-    """What lies between two lines over the same places."""
+    """The area between two lines of equal x."""
 
     low: Sequence[Point]
     high: Sequence[Point]
@@ -94,7 +94,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Dots:
-    """Points, each with the text that is shown when it is pointed at."""
+    """Points, each with an optional tooltip."""
 
     points: Sequence[Point]
     style: str
@@ -113,7 +113,7 @@ class Dots:
 
 @dataclass(frozen=True)
 class Bars:
-    """Upright bars from the foot of the chart: (from, to, height)."""
+    """Vertical bars from the bottom of the chart: (from, to, height)."""
 
     bars: Sequence[tuple[float, float, float]]
     style: str
@@ -135,12 +135,12 @@ class Bars:
         return Markup("").join(drawn)
 
 
-def upright(x: float, plane_y: Axis, style: str) -> Line:
-    """A line from foot to top of the chart."""
+def vertical(x: float, plane_y: Axis, style: str) -> Line:
+    """A line from the bottom to the top of the chart."""
     return Line([(x, plane_y.low), (x, plane_y.high)], style)
 
 
-def chart(  # noqa: PLR0913  (a chart is all of these)
+def chart(  # noqa: PLR0913  (inputs of a chart)
     x: Axis,
     y: Axis,
     marks: Iterable[Mark],
@@ -150,21 +150,21 @@ def chart(  # noqa: PLR0913  (a chart is all of these)
     height: float = 270,
     left: float = LEFT,
 ) -> Markup:
-    """The marks on their axes; `described` is what a screen reader says."""
+    """Draw the marks on their axes; `described` is the text alternative."""
     plane = Plane(x, y, width, height, left)
     parts = [_grid(plane), *(mark.draw(plane) for mark in marks)]
     return svg(Markup("").join(parts), described, width=width, height=height)
 
 
 def svg(drawn: Markup, described: str, *, width: float, height: float) -> Markup:
-    """A drawing with its text alternative."""
+    """Wrap a drawing, with its text alternative."""
     return Markup('<svg viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">{}</svg>').format(
         width, height, described, drawn
     )
 
 
 def dot(at: Point, shape: str, size: float, style: str, tip: str = "") -> Markup:
-    """One point at a place of the drawing, of one of `SHAPES`."""
+    """One point at a position of the drawing; `shape` is one of `SHAPES`."""
     (x, y), r = at, size
     if shape == "circle":
         return Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:g}">{}</circle>').format(
@@ -181,51 +181,51 @@ def dot(at: Point, shape: str, size: float, style: str, tip: str = "") -> Markup
 
 
 def title(tip: str) -> Markup:
-    """What is shown when a mark is pointed at."""
+    """Tooltip of a mark."""
     return Markup("<title>{}</title>").format(tip) if tip else Markup("")
 
 
 def text(x: float, y: float, words: str, style: str, *, turned: bool = False) -> Markup:
-    """Words at a place."""
+    """Text at a position."""
     turn = Markup(' transform="rotate(-90 {:.1f} {:.1f})"').format(x, y) if turned else ""
     return Markup('<text class="{}" x="{:.1f}" y="{:.1f}"{}>{}</text>').format(style, x, y, turn, escape(words))
 
 
-def span(values: Iterable[float], room: float = 0.06) -> tuple[float, float]:
-    """Bounds that hold the finite values with some room around them."""
+def span(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
+    """Bounds of the finite values, with a relative margin."""
     finite = [value for value in values if isfinite(value)]
     low, high = min(finite), max(finite)
-    margin = (high - low) * room or abs(high) * room or 1.0
-    return low - margin, high + margin
+    padding = (high - low) * margin or abs(high) * margin or 1.0
+    return low - padding, high + padding
 
 
-def round_ticks(low: float, high: float, about: int = 5) -> list[tuple[float, str]]:
-    """Round numbers between the bounds, about so many.
+def round_ticks(low: float, high: float, count: int = 5) -> list[tuple[float, str]]:
+    """About `count` round numbers between the bounds, with their labels.
 
     >>> [label for _, label in round_ticks(0, 1)]
     ['0.0', '0.2', '0.4', '0.6', '0.8', '1.0']
     """
-    rough = (high - low) / about
+    rough = (high - low) / count
     power = 10.0 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
-    places = max(0, -floor(log10(step) + 1e-9))
+    decimals = max(0, -floor(log10(step) + 1e-9))
     first = int(np.ceil(low / step - 1e-9))
     values = [number * step for number in range(first, floor(high / step + 1e-9) + 1)]
-    return [(value, f"{value:,.{places}f}") for value in values]
+    return [(value, f"{value:,.{decimals}f}") for value in values]
 
 
-def thinned(x: Floats, y: Floats, most: int = 160) -> list[Point]:
-    """A curve by at most so many of its points, evenly along its length."""
-    places = spaced(x, y, most)
-    return list(zip(x[places].tolist(), y[places].tolist(), strict=True))
+def downsampled(x: Floats, y: Floats, max_points: int = 160) -> list[Point]:
+    """At most `max_points` points of a curve, evenly spaced along its length."""
+    indices = evenly_spaced(x, y, max_points)
+    return list(zip(x[indices].tolist(), y[indices].tolist(), strict=True))
 
 
-def spaced(x: Floats, y: Floats, most: int) -> npt.NDArray[np.intp]:
-    """The places of at most so many points, evenly along the length of their curve."""
-    if len(x) <= most:
+def evenly_spaced(x: Floats, y: Floats, max_points: int) -> npt.NDArray[np.intp]:
+    """Indices of at most `max_points` points, evenly spaced along the length of the curve."""
+    if len(x) <= max_points:
         return np.arange(len(x))
     along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    return np.unique(np.searchsorted(along, np.linspace(0, along[-1], most)).clip(0, len(x) - 1))
+    return np.unique(np.searchsorted(along, np.linspace(0, along[-1], max_points)).clip(0, len(x) - 1))
 
 
 def _grid(plane: Plane) -> Markup:
@@ -236,9 +236,9 @@ def _grid(plane: Plane) -> Markup:
         parts.append(Markup('<path class="grid" d="M{:.1f} {:.1f}H{:.1f}"/>').format(plane.left, height, right))
         parts.append(text(plane.left - 6, height + 4, label, "tick end"))
     for value, label in plane.x.ticks():
-        place = plane.across(value)
-        parts.append(Markup('<path class="grid" d="M{:.1f} {:.1f}V{:.1f}"/>').format(place, foot, top))
-        parts.append(text(place, foot + 15, label, "tick middle"))
+        position = plane.across(value)
+        parts.append(Markup('<path class="grid" d="M{:.1f} {:.1f}V{:.1f}"/>').format(position, foot, top))
+        parts.append(text(position, foot + 15, label, "tick middle"))
     parts.append(text((plane.left + right) / 2, plane.height - 5, plane.x.label, "axis middle"))
     if plane.y.label:
         parts.append(text(11, (foot + top) / 2, plane.y.label, "axis middle", turned=True))

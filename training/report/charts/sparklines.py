@@ -1,4 +1,4 @@
-"""Drawings of a line's height, for the cells of tables."""
+"""Small drawings for the cells of tables, as high as a line of text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,51 +14,51 @@ MIDDLE = HEIGHT / 2
 
 @dataclass(frozen=True)
 class Scale:
-    """One scale for all rows of a table, so that they compare."""
+    """A scale that the rows of a table share."""
 
     low: float
     high: float
 
     @classmethod
     def of(cls, values: Sequence[float], *, start: float | None = None) -> "Scale":
-        """A scale that holds the finite values, from `start` on where it is given."""
+        """A scale that contains the finite values; it begins at `start` if given."""
         finite = [value for value in values if isfinite(value)] or [0.0, 1.0]
         low, high = span(finite)
         return cls(low if start is None else start, high if start is None else max(high, start + 1e-12))
 
-    def place(self, value: float) -> float:
+    def position(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)
         return EDGE + min(1.0, max(0.0, share)) * (WIDTH - 2 * EDGE)
 
 
 def whisker(scale: Scale, low: float, value: float, high: float, reference: float | None = None) -> Markup:
-    """A value in its interval, and the upright line of what it is compared with."""
-    parts = [] if reference is None else [_upright(scale.place(reference))]
+    """A value with its interval, and a vertical line at the reference value."""
+    parts = [] if reference is None else [_vertical(scale.position(reference))]
     if isfinite(low) and isfinite(high):
         parts.append(
             Markup('<path class="line s1" d="M{:.1f} {:g}H{:.1f}"/>').format(
-                scale.place(low), MIDDLE, scale.place(high)
+                scale.position(low), MIDDLE, scale.position(high)
             )
         )
-    parts.append(dot((scale.place(value), MIDDLE), "circle", 3.5, "s1"))
+    parts.append(dot((scale.position(value), MIDDLE), "circle", 3.5, "s1"))
     return _small(parts, f"{value:.4g}, from {low:.4g} to {high:.4g}")
 
 
 def strip(scale: Scale, values: Sequence[float]) -> Markup:
-    """One point for each value, and their mean as an upright line."""
+    """One point per value, and a vertical line at the mean."""
     marks = [
-        dot((scale.place(value), MIDDLE), "circle", 3, "s1 soft", f"fold {number}: {value:.4g}")
+        dot((scale.position(value), MIDDLE), "circle", 3, "s1 soft", f"fold {number}: {value:.4g}")
         for number, value in enumerate(values, start=1)
     ]
     mean = sum(values) / len(values)
-    return _small([_upright(scale.place(mean)), *marks], ", ".join(f"{value:.4g}" for value in values))
+    return _small([_vertical(scale.position(mean)), *marks], ", ".join(f"{value:.4g}" for value in values))
 
 
 def bar(scale: Scale, value: float, low: float | None = None, high: float | None = None) -> Markup:
-    """A bar from zero, to the right or the left, with a whisker for its spread."""
-    start, end = sorted((scale.place(0.0), scale.place(value)))
+    """A bar from zero to the value, with a whisker from `low` to `high`."""
+    start, end = sorted((scale.position(0.0), scale.position(value)))
     parts = [
-        _upright(scale.place(0.0)),
+        _vertical(scale.position(0.0)),
         Markup('<rect class="s1" x="{:.1f}" y="4" width="{:.1f}" height="{:g}"/>').format(
             start, end - start, HEIGHT - 8
         ),
@@ -66,13 +66,13 @@ def bar(scale: Scale, value: float, low: float | None = None, high: float | None
     if low is not None and high is not None:
         parts.append(
             Markup('<path class="line ink" d="M{:.1f} {:g}H{:.1f}"/>').format(
-                scale.place(low), MIDDLE, scale.place(high)
+                scale.position(low), MIDDLE, scale.position(high)
             )
         )
     return _small(parts, f"{value:.4g}")
 
 
-def _upright(x: float) -> Markup:
+def _vertical(x: float) -> Markup:
     return Markup('<path class="line reference" d="M{:.1f} 1V{:g}"/>').format(x, HEIGHT - 1)
 
 

@@ -1,1 +1,1 @@
-"""The parts of a page, one module each: from evidence to tables and figures."""
+"""The sections of a page, one module each: from evidence to tables and figures."""

@@ -1,47 +1,63 @@
-"""The new version beside the champion, on one holdout."""
+"""Comparison of the new version with the champion on the same holdout."""
 
 from collections.abc import Sequence
 
-from training.evaluation.weighted_metrics import ScoredRows, draws, gain_intervals
-from training.report.champion_outcomes import Rival
+from training.evaluation.weighted_metrics import ScoredRows, resample_count
+from training.report.champion_outcomes import ChampionOutcomes
 from training.report.charts.sparklines import Scale, whisker
 from training.report.evidence import Evidence
-from training.report.page import Block, Column, Table, WarningText, Words, bounds_cell, drawn, gained, number, words
-from training.report.wording import HOLDOUT, said
+from training.report.page import (
+    Block,
+    Column,
+    Paragraph,
+    Table,
+    WarningNote,
+    bounds_cell,
+    drawing_cell,
+    gain_cell,
+    number_cell,
+    text_cell,
+)
+from training.report.wording import HOLDOUT, metric_name
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
-    """Both versions' metrics and their difference, or why there is none."""
-    rival = evidence.rival
-    if rival is None:
-        blocks: list[Block] = [Words("There is no champion yet to compare with.")]
+    """Metrics of both versions and their difference, or the reason why they cannot be compared."""
+    champion = evidence.champion
+    if champion is None:
+        blocks: list[Block] = [Paragraph("There is no champion yet.")]
     else:
-        blocks = [WarningText(f"Version {rival.version}: {rival.remark}")] if rival.remark else []
-        if rival.outcomes is not None:
-            blocks += [_words(evidence, rival), _table(evidence, rival, rival.outcomes)]
+        blocks = [WarningNote(_warning(champion))] if champion.remark else []
+        if champion.outcomes is not None:
+            blocks += [_explanation(evidence, champion), _table(evidence, champion, champion.outcomes)]
     return blocks
 
 
-def _words(evidence: Evidence, rival: Rival) -> Words:
-    return Words(
-        f"Version {evidence.version} and the champion, version {rival.version}, on the same "
-        f"{len(evidence.holdout):,} rows of the {HOLDOUT}. The gain is positive where the new version is better; its "
-        f"interval comes of {draws(len(evidence.holdout))} resamples that draw the rows of both in pairs. The gate "
-        "decides on promotion."
+def _warning(champion: ChampionOutcomes) -> str:
+    problem = "The champion cannot be compared" if champion.outcomes is None else "The comparison is not fair"
+    return f"{problem}. Version {champion.version}: {champion.remark}."
+
+
+def _explanation(evidence: Evidence, champion: ChampionOutcomes) -> Paragraph:
+    return Paragraph(
+        f"Version {evidence.version} and the champion, version {champion.version}, on the same "
+        f"{len(evidence.holdout):,} rows of the {HOLDOUT}. A positive gain means that the new version is better. Its "
+        f"interval is from {resample_count(len(evidence.holdout))} paired bootstrap resamples. The gate decides on "
+        "promotion."
     )
 
 
-def _table(evidence: Evidence, rival: Rival, old: ScoredRows) -> Table:
+def _table(evidence: Evidence, champion: ChampionOutcomes, outcomes: ScoredRows) -> Table:
     names = evidence.metrics
-    gains = gain_intervals(names, evidence.holdout, old)
+    gains = evidence.champion_gains
     rows = [
         (
-            words(said(name)),
-            number(evidence.holdout.metric(name)),
-            number(old.metric(name)),
-            gained(gains[name].value),
+            text_cell(metric_name(name)),
+            number_cell(evidence.holdout.metric(name)),
+            number_cell(outcomes.metric(name)),
+            gain_cell(gains[name].value),
             bounds_cell(gains[name], "+"),
-            drawn(
+            drawing_cell(
                 whisker(
                     Scale.of([gains[name].low, gains[name].high, 0.0]),
                     gains[name].low,
@@ -55,12 +71,12 @@ def _table(evidence: Evidence, rival: Rival, old: ScoredRows) -> Table:
         for name in names
     ]
     columns = (
-        Column("Metric", "words"),
+        Column("Metric", "text"),
         Column(f"Version {evidence.version}"),
-        Column(f"Champion, version {rival.version}"),
+        Column(f"Champion, version {champion.version}"),
         Column("Gain"),
         Column("95 % interval"),
-        Column("Against no gain", "drawn", "Each on a scale of its own; the upright line is no gain."),
+        Column("Gain and interval", "drawn", "Each row has its own scale. The vertical line is zero gain."),
     )
     marked = frozenset({names.index(evidence.metric)})
     return Table(f"Both versions on the {HOLDOUT}", columns, rows, marked)

@@ -1,4 +1,4 @@
-"""What the version goes by: permutation importance, and Shapley values of single predictions."""
+"""Feature importance: permutation importance, and Shapley values of single predictions."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,100 +13,109 @@ from training.report.charts.sparklines import Scale, bar
 from training.report.evidence import Evidence
 from training.report.importance import ROUNDS, Importance, permutation_importance, sample
 from training.report.input_values import reading
-from training.report.page import Block, Column, Figure, LegendEntry, Table, Words, drawn, gained, number, words
+from training.report.page import (
+    Block,
+    Column,
+    Figure,
+    LegendEntry,
+    Paragraph,
+    Table,
+    drawing_cell,
+    gain_cell,
+    number_cell,
+    text_cell,
+)
 from training.report.shapley import BACKGROUND, ROWS, Contributions, contributions
-from training.report.wording import VALIDATION, said
+from training.report.wording import VALIDATION, metric_name
 
 SHUFFLING_SECONDS, EXPLAINING_SECONDS = 3.0, 4.0
-SHOWN = 12
+MAX_SWARM_INPUTS = 12
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
-    """Which inputs matter to the metric, and which move predictions, and how."""
-    return (*_shuffled(evidence), *_explained(evidence))
+    """Effect of the inputs on the metric and on single predictions."""
+    return (*_permutation(evidence), *_shapley(evidence))
 
 
-def _shuffled(evidence: Evidence) -> tuple[Block, ...]:
+def _permutation(evidence: Evidence) -> tuple[Block, ...]:
     random = np.random.default_rng(evidence.seed)
     folds = [
-        sample(tried.scorer.predicted, tried.fold.validate.features, tried.outcomes, random)
-        for tried in evidence.tried
+        sample(result.scorer.predict, result.fold.validate.features, result.outcomes, random)
+        for result in evidence.fold_results
     ]
     found = permutation_importance(evidence.metric, folds, groups(evidence.scorer.encoder), random, SHUFFLING_SECONDS)
-    told = Words(
-        f"Permutation importance: by how much {said(evidence.metric)} gets worse when one input is shuffled among "
-        f"the rows of a fold, with all columns that come of it; {found.rows:,} rows of the {VALIDATION}, "
-        f"{_cut_short(found.rounds, ROUNDS)} rounds. An input whose information another one also has looks less "
-        "important than it is; below zero, the model is better off without it in what came next."
+    explanation = Paragraph(
+        f"Permutation importance: how much {metric_name(evidence.metric)} worsens if an input is shuffled in a fold; "
+        f"{found.rows:,} rows of the {VALIDATION}, {_progress(found.rounds, ROUNDS)} rounds. Inputs that share "
+        "information look less important than they are. A negative value means that the model "
+        "validates better without the input."
     )
-    return told, _losses(evidence, found)
+    return explanation, _importance_table(evidence, found)
 
 
-def _losses(evidence: Evidence, found: Importance) -> Table:
-    scale = Scale.of([bound for loss in found.losses for bound in (loss.low, loss.high, 0.0)])
+def _importance_table(evidence: Evidence, found: Importance) -> Table:
+    scale = Scale.of([bound for each in found.inputs for bound in (each.low, each.high, 0.0)])
     rows = [
         (
-            words(loss.column),
-            gained(loss.mean),
-            drawn(bar(scale, loss.mean, loss.low, loss.high), loss.mean),
-            gained(loss.low),
-            gained(loss.high),
+            text_cell(each.column),
+            gain_cell(each.mean),
+            drawing_cell(bar(scale, each.mean, each.low, each.high), each.mean),
+            gain_cell(each.low),
+            gain_cell(each.high),
         )
-        for loss in found.losses
+        for each in found.inputs
     ]
     columns = (
-        Column("Input", "words"),
-        Column("Worse by"),
-        Column(
-            "Folds", "drawn", "The bar is the mean of the folds, the line goes from the least to the most of them."
-        ),
-        Column("Least of the folds"),
-        Column("Most of the folds"),
+        Column("Input", "text"),
+        Column("Importance"),
+        Column("Folds", "drawn", "The bar is the mean of the folds, the line spans minimum to maximum."),
+        Column("Minimum of folds"),
+        Column("Maximum of folds"),
     )
-    return Table(f"Permutation importance for {said(evidence.metric)}, {VALIDATION}", columns, rows)
+    return Table(f"Permutation importance for {metric_name(evidence.metric)}, {VALIDATION}", columns, rows)
 
 
-def _explained(evidence: Evidence) -> tuple[Block, ...]:
+def _shapley(evidence: Evidence) -> tuple[Block, ...]:
     random = np.random.default_rng(evidence.seed)
-    newest, training = evidence.tried[-1].fold.validate, evidence.data.training
-    # In no order of time: a cut by time would show the oldest alone.
+    newest, training = evidence.fold_results[-1].fold.validate, evidence.data.training
+    # In random order: the time limit would otherwise leave only the oldest rows.
     rows = random.permutation(len(newest))[:ROWS]
-    against = np.sort(random.permutation(len(training))[:BACKGROUND])
+    background = np.sort(random.permutation(len(training))[:BACKGROUND])
     explained = _at(newest.features, rows)
     found = contributions(
         partial(_output, evidence),
         explained,
-        _at(training.features, against),
+        _at(training.features, background),
         groups(evidence.scorer.encoder),
         random=random,
         seconds=EXPLAINING_SECONDS,
     )
-    told = Words(
-        f"Shapley values (SHAP): what each input adds to {evidence.task.unit} in single predictions of the "
-        f"registered version, against {len(against)} rows drawn from all training rows. "
-        f"{_cut_short(found.explained, len(rows))} rows are explained, drawn from the last validation fold, "
-        f"{newest.first:%Y-%m-%d} to {newest.last:%Y-%m-%d}. They tell what the model does, not what causes what."
+    explanation = Paragraph(
+        f"Shapley values (SHAP): the contribution of each input to {evidence.task.explained_value} in single "
+        f"predictions of the registered version, relative to {len(background)} random training rows. "
+        f"{_progress(found.explained, len(rows))} rows are explained, drawn from the last validation fold, "
+        f"{newest.first:%Y-%m-%d} to {newest.last:%Y-%m-%d}. Shapley values describe the model, not causes."
     )
     swarm = (
         () if found.values.shape[2] > 1 else (_swarm(found, _at(explained, np.arange(found.explained)), evidence),)
     )
-    return told, *swarm, _sizes(found)
+    return explanation, *swarm, _sizes(found)
 
 
 def _swarm(found: Contributions, explained: FeatureColumns, evidence: Evidence) -> Figure:
     sizes = found.mean_size()
-    ordered = sorted(found.columns, key=lambda column: (-sizes[column], column))[:SHOWN]
+    ordered = sorted(found.columns, key=lambda column: (-sizes[column], column))[:MAX_SWARM_INPUTS]
     values = {column: found.values[:, found.columns.index(column), 0] for column in ordered}
     readings = {column: reading(column, evidence.scorer.encoder, explained) for column in ordered}
     return Figure(
-        "What moves single predictions",
-        beeswarm(values, readings, f"added to {evidence.task.unit}"),
-        f"The {len(ordered)} inputs that add most. One point is one row; right of the dashed line, the input adds "
-        "to the prediction.",
+        "Contributions to single predictions",
+        beeswarm(values, readings, f"contribution to {evidence.task.explained_value}"),
+        f"The {len(ordered)} inputs with the largest contributions. One point is one row. Right of the dashed line, "
+        "the input raises the prediction; left of it, it lowers the prediction.",
         (
             LegendEntry("low value", "low", "circle"),
             LegendEntry("high value", "high", "circle"),
-            LegendEntry("category without order", "orderless", "circle"),
+            LegendEntry("unordered category", "orderless", "circle"),
         ),
         wide=True,
     )
@@ -117,11 +126,11 @@ def _sizes(found: Contributions) -> Table:
     means = dict(zip(found.columns, found.values.mean(axis=(0, 2)).tolist(), strict=True))
     scale = Scale.of([*sizes.values(), 0.0], start=0.0)
     rows = [
-        (words(column), number(size), drawn(bar(scale, size), size), gained(means[column]))
+        (text_cell(column), number_cell(size), drawing_cell(bar(scale, size), size), gain_cell(means[column]))
         for column, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
     ]
-    columns = (Column("Input", "words"), Column("Mean size"), Column("Size", "drawn"), Column("Mean"))
-    return Table("Shapley values: mean absolute value and mean of what was explained", columns, rows)
+    columns = (Column("Input", "text"), Column("Mean absolute value"), Column("Size", "drawn"), Column("Mean value"))
+    return Table("Shapley values over the explained rows", columns, rows)
 
 
 def _at(features: FeatureColumns, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> FeatureColumns:
@@ -129,8 +138,8 @@ def _at(features: FeatureColumns, rows: np.ndarray[tuple[int, ...], np.dtype[np.
 
 
 def _output(evidence: Evidence, features: FeatureColumns) -> Floats:
-    return evidence.task.explained(evidence.scorer.predicted(features))
+    return evidence.task.explained(evidence.scorer.predict(features))
 
 
-def _cut_short(done: int, planned: int) -> str:
-    return str(done) if done == planned else f"{done} (of {planned}: the time for more was up)"
+def _progress(done: int, planned: int) -> str:
+    return str(done) if done == planned else f"{done} of {planned} (time limit)"

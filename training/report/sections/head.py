@@ -1,59 +1,102 @@
-"""The numbers that a reader looks for first."""
+"""The top of the page: the verdict in one line, the labelled facts of the description, and key numbers."""
 
 from datetime import timedelta
 
 import numpy as np
 
-from training.evaluation.weighted_metrics import gain_intervals
+from training.models import FAMILIES
+from training.registry.description import split_lines
+from training.report.champion_outcomes import ChampionOutcomes
 from training.report.evidence import Evidence
-from training.report.page import Tile, Tiles
-from training.report.wording import bounds, said, shown
+from training.report.page import Facts, Tile, Tiles, Verdict
+from training.report.wording import format_bounds, format_number, metric_name
+from training.search.trial import BASELINE
+
+
+def verdict(evidence: Evidence) -> Verdict:
+    """Metric on the holdout, against the baseline and the champion."""
+    family = FAMILIES[evidence.winner.candidate.family].capitalised_name
+    holdout = evidence.holdout_metrics[evidence.metric]
+    performance = (
+        f"{family}, version {evidence.version}: {metric_name(evidence.metric)} {format_number(holdout.value)} "
+        f"({format_bounds(holdout)}) on {len(evidence.holdout):,} holdout rows"
+    )
+    return Verdict("; ".join((performance, *_against_baseline(evidence), *_against_champion(evidence))))
+
+
+def facts(evidence: Evidence) -> Facts:
+    """The description of the version."""
+    return Facts(split_lines(evidence.description))
 
 
 def tiles(evidence: Evidence) -> Tiles:
-    """How good it is, against what, and what it took."""
-    metric, called = evidence.metric, said(evidence.metric)
-    of_folds, of_holdout = evidence.fold_metrics[metric], evidence.holdout_metrics[metric]
-    spent = sum((trial.duration for trial in evidence.trials), timedelta())
+    """Metric on folds and holdout, gain over the champion, trials and training rows."""
+    metric, name = evidence.metric, metric_name(evidence.metric)
+    folds, holdout = evidence.fold_metrics[metric], evidence.holdout_metrics[metric]
+    seconds = sum((trial.duration for trial in evidence.trials), timedelta()).total_seconds()
     stopped = sum(trial.status == "pruned" for trial in evidence.trials)
     failed = sum(not np.isfinite(trial.loss(metric)) for trial in evidence.trials) - stopped
+    dates = f"{evidence.provenance.first:%Y-%m-%d} to {evidence.provenance.last:%Y-%m-%d}"
     return Tiles(
         (
-            Tile(f"{called}, mean of the folds", shown(of_folds.value), f"{bounds(of_folds)} at 95 %"),
-            Tile(f"{called}, holdout", shown(of_holdout.value), f"{bounds(of_holdout)} at 95 %"),
-            *_if_time_were_ignored(evidence),
-            _against(evidence),
+            Tile(f"{name}, mean of folds", format_number(folds.value), f"95 % interval {format_bounds(folds)}"),
+            Tile(f"{name}, holdout", format_number(holdout.value), f"95 % interval {format_bounds(holdout)}"),
+            *_random_folds(evidence),
+            _gain_over_champion(evidence),
             Tile(
                 "Trials",
                 f"{len(evidence.trials)}",
-                f"{stopped} stopped early, {failed} failed; {spent.total_seconds():,.0f} s in all",
+                f"{stopped} stopped early, {failed} failed; {seconds:,.0f} s in total",
             ),
             Tile(
                 "Training rows",
                 f"{evidence.provenance.rows:,}",
-                f"{evidence.provenance.first:%Y-%m-%d} to {evidence.provenance.last:%Y-%m-%d}",
+                dates.replace("-", "\u2011"),  # a non-breaking hyphen: dates stay on one line
             ),
         )
     )
 
 
-def _if_time_were_ignored(evidence: Evidence) -> list[Tile]:
+def _against_baseline(evidence: Evidence) -> list[str]:
+    baseline = next((trial for trial in evidence.trials if trial.number == BASELINE), None)
+    if baseline is None:
+        return []
+    metric = evidence.metric
+    beaten = evidence.winner.loss(metric) < baseline.loss(metric)
+    values = f"{format_number(evidence.winner.metrics[metric])} vs {format_number(baseline.metrics[metric])}"
+    return [f"{'beats' if beaten else 'does not beat'} the baseline on the folds ({values})"]
+
+
+def _against_champion(evidence: Evidence) -> list[str]:
+    champion, gain = evidence.champion, evidence.champion_gains.get(evidence.metric)
+    if champion is None or gain is None:
+        return []
+    comparison = "better" if gain.low > 0 else "not clearly better" if gain.value > 0 else "not better"
+    values = f"{format_number(gain.value, '+')}, {format_bounds(gain, '+')}{_unfair(champion)}"
+    return [f"{comparison} than champion version {champion.version} ({values})"]
+
+
+def _random_folds(evidence: Evidence) -> list[Tile]:
     if not evidence.use_case.split.in_time:
-        return []  # the folds are such already
-    name, told = f"{said(evidence.metric)}, random folds", "what a split that ignores time would have promised"
-    return [Tile(name, shown(evidence.on_random_folds), told)]
+        return []  # the folds are random already
+    name = f"{metric_name(evidence.metric)}, random folds"
+    return [Tile(name, format_number(evidence.random_folds_metric), "for comparison: a split that ignores time")]
 
 
-def _against(evidence: Evidence) -> Tile:
-    rival = evidence.rival
-    if rival is None or rival.outcomes is None:
+def _gain_over_champion(evidence: Evidence) -> Tile:
+    champion, gain = evidence.champion, evidence.champion_gains.get(evidence.metric)
+    if champion is None or gain is None:
         return Tile(
-            "Against the champion",
+            "Gain over champion",
             "-",
-            "no champion" if rival is None else f"version {rival.version} cannot be asked",
+            "no champion yet" if champion is None else f"version {champion.version} cannot be compared",
         )
-    gain = gain_intervals([evidence.metric], evidence.holdout, rival.outcomes)[evidence.metric]
-    remark = "; not a fair comparison" if rival.remark else ""
     return Tile(
-        f"Gain over version {rival.version}", shown(gain.value, "+"), f"{bounds(gain, '+')} at 95 %, holdout{remark}"
+        f"Gain over champion version {champion.version}",
+        format_number(gain.value, "+"),
+        f"95 % interval {format_bounds(gain, '+')}, holdout{_unfair(champion)}",
     )
+
+
+def _unfair(champion: ChampionOutcomes) -> str:
+    return "; not a fair comparison" if champion.remark else ""

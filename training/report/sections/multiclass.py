@@ -1,4 +1,4 @@
-"""Which class is taken for which, and how good each one is."""
+"""Confusion, metrics and calibration of a multiclass task."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,100 +11,117 @@ from training.evaluation import curves
 from training.evaluation.weighted_metrics import ScoredRows
 from training.report.charts.drawing import Axis, Dots, Line, Mark, chart
 from training.report.evidence import Evidence
-from training.report.page import Block, Cell, Column, Figure, Figures, LegendEntry, Table, Words, number, words
+from training.report.page import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Figures,
+    LegendEntry,
+    Paragraph,
+    Table,
+    number_cell,
+    text_cell,
+)
 from training.report.wording import HOLDOUT, VALIDATION
 
-PartRows = Mapping[str, ScoredRows]
+RowSets = Mapping[str, ScoredRows]
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2 dashed"}
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
-    """Confusion, the metrics of each class, and how sure the version may be."""
-    return drawn(
+    """Confusion matrices, metrics of each class, and calibration of the most probable class."""
+    return class_blocks(
         {VALIDATION: evidence.validation, HOLDOUT: evidence.holdout},
         [str(each) for each in evidence.use_case.classes],
     )
 
 
-def drawn(parts: PartRows, called: Sequence[str]) -> Sequence[Block]:
-    """The same of any rows; labels are the places of the classes, which `called` names."""
-    told = Words("Each row is taken for its most probable class. Validation: rows that the model had not seen.")
+def class_blocks(row_sets: RowSets, class_names: Sequence[str]) -> Sequence[Block]:
+    """The same blocks for any rows; labels are indices into `class_names`."""
+    explanation = Paragraph(
+        "The prediction is the most probable class. Validation rows are predicted by models that were not fitted on "
+        "them."
+    )
     tables = [
         table
-        for name, rows in parts.items()
-        for table in (_confusion(name, rows, called), _classes(name, rows, called))
+        for name, rows in row_sets.items()
+        for table in (_confusion(name, rows, class_names), _classes(name, rows, class_names))
     ]
-    return (told, *tables, Figures((_confidence(parts),)))
+    return (explanation, *tables, Figures((_confidence(row_sets),)))
 
 
-def _confusion(name: str, rows: ScoredRows, called: Sequence[str]) -> Table:
+def _confusion(name: str, rows: ScoredRows, class_names: Sequence[str]) -> Table:
     classes = rows.predicted.shape[1]
     decided = rows.predicted.argmax(axis=1)
     cells = np.bincount(classes * rows.labels.astype(np.int64) + decided, minlength=classes**2)
     cells = cells.reshape(classes, classes)
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
-    columns = (Column("Is", "words"), *(Column(f"taken for {each}") for each in called), Column("Rows"))
+    columns = (Column("Label", "text"), *(Column(f"predicted {each}") for each in class_names), Column("Rows"))
     lines = [
         (
-            words(called[place]),
-            *(_shaded(int(count), float(share)) for count, share in zip(cells[place], shares[place], strict=True)),
-            number(int(cells[place].sum()), ",d"),
+            text_cell(class_names[index]),
+            *(_shaded(int(count), float(share)) for count, share in zip(cells[index], shares[index], strict=True)),
+            number_cell(int(cells[index].sum()), ",d"),
         )
-        for place in range(classes)
+        for index in range(classes)
     ]
-    return Table(f"Confusion, {name}: the darker a cell, the more of its row", columns, lines)
+    return Table(f"Confusion matrix, {name}: a darker cell holds a larger share of its row", columns, lines)
 
 
 def _shaded(count: int, share: float) -> Cell:
-    shown = Markup('<span class="shade" style="--share:{:.0f}%" title="{:.1%} of the row">{:,d}</span>')
-    return Cell(shown.format(100 * share, share, count), count, "number")
+    cell = Markup('<span class="shade" style="--share:{:.0f}%" title="{:.1%} of the row">{:,d}</span>')
+    return Cell(cell.format(100 * share, share, count), count, "number")
 
 
-def _classes(name: str, rows: ScoredRows, called: Sequence[str]) -> Table:
+def _classes(name: str, rows: ScoredRows, class_names: Sequence[str]) -> Table:
     classes = np.arange(rows.predicted.shape[1])
     decided = rows.predicted.argmax(axis=1)
     found = precision_recall_fscore_support(rows.labels, decided, labels=classes, zero_division=0)
     precision, recall, f1, support = found
-    columns = ("Class", "Rows", "Precision", "Recall", "F1", "ROC AUC against the rest", "Average precision")
+    columns = ("Class", "Rows", "Precision", "Recall", "F1", "ROC AUC, one vs rest", "Average precision")
     lines = [
         (
-            words(called[int(place)]),
-            number(int(support[place]), ",d"),
-            *(number(float(values[place])) for values in (precision, recall, f1)),
-            *(number(value) for value in _against_the_rest(rows.labels == place, rows.predicted[:, place])),
+            text_cell(class_names[int(index)]),
+            number_cell(int(support[index]), ",d"),
+            *(number_cell(float(values[index])) for values in (precision, recall, f1)),
+            *(number_cell(value) for value in _one_vs_rest(rows.labels == index, rows.predicted[:, index])),
         )
-        for place in classes
+        for index in classes
     ]
-    heads = (Column(columns[0], "words"), *(Column(title) for title in columns[1:]))
-    return Table(f"Classes, {name}", heads, lines)
+    table_columns = (Column(columns[0], "text"), *(Column(title) for title in columns[1:]))
+    return Table(f"Metrics by class, {name}", table_columns, lines)
 
 
-def _against_the_rest(inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], told: Floats) -> tuple[float, float]:
+def _one_vs_rest(inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], predicted: Floats) -> tuple[float, float]:
     if inside.all() or not inside.any():
         return float("nan"), float("nan")
-    return float(roc_auc_score(inside, told)), float(average_precision_score(inside, told))
+    return float(roc_auc_score(inside, predicted)), float(average_precision_score(inside, predicted))
 
 
-def _confidence(parts: PartRows) -> Figure:
-    """How often the most probable class is right, by its probability: as a binary outcome of each row."""
-    sure = {
+def _confidence(row_sets: RowSets) -> Figure:
+    """Accuracy of the most probable class by its probability, as a binary label of each row."""
+    confidence = {
         name: ScoredRows(
             (rows.predicted.argmax(axis=1) == rows.labels).astype(np.int64), rows.predicted.max(axis=1), 0.5
         )
-        for name, rows in parts.items()
+        for name, rows in row_sets.items()
     }
     marks: list[Mark] = [Line([(0, 0), (1, 1)], "reference")]
-    for name, rows in sure.items():
+    for name, rows in confidence.items():
         bins = curves.reliability(rows)
-        points = [(each.said, each.true) for each in bins]
-        tips = [f"{name}: {each.rows:,} rows were told {each.said:.3f}; {each.true:.3f} were right" for each in bins]
+        points = [(each.predicted, each.observed) for each in bins]
+        tips = [
+            f"{name}: {each.rows:,} rows, predicted {each.predicted:.3f}, correct {each.observed:.3f}"
+            for each in bins
+        ]
         marks += [Line(points, STYLES[name]), Dots(points, STYLES[name].split(maxsplit=1)[0], tips)]
-    errors = ", ".join(f"{name} {curves.calibration_error(rows):.4f}" for name, rows in sure.items())
+    errors = ", ".join(f"{name} {curves.calibration_error(rows):.4f}" for name, rows in confidence.items())
     return Figure(
-        "Calibration of the class that is told",
+        "Calibration of the predicted class",
         chart(
-            Axis("probability of the class", 0, 1),
-            Axis("share that was right", 0, 1),
+            Axis("probability of the predicted class", 0, 1),
+            Axis("share of correct predictions", 0, 1),
             marks,
             f"Reliability: {errors}.",
         ),

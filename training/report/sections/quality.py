@@ -1,57 +1,68 @@
-"""How good the version is: every metric with its interval, on the folds and on the holdout."""
+"""Performance of the version: all metrics with intervals, on the folds and on the holdout."""
 
 from collections.abc import Sequence
 
-from lakehouse.console import number_of
+from lakehouse.wording import number_of
 from training.evaluation.metrics import METRICS
 from training.report.charts.sparklines import Scale, strip
 from training.report.evidence import Evidence
-from training.report.page import Block, Column, Folded, Table, Words, bounds_cell, drawn, number, words
-from training.report.wording import said
+from training.report.page import (
+    Block,
+    Collapsed,
+    Column,
+    Paragraph,
+    Table,
+    bounds_cell,
+    drawing_cell,
+    number_cell,
+    text_cell,
+)
+from training.report.wording import metric_name
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
-    """Metrics, and the folds one by one."""
-    folds, plan, held = number_of("fold", len(evidence.tried)), evidence.use_case.split, len(evidence.holdout)
+    """Table of metrics, and metrics of each fold."""
+    folds, split = number_of("fold", len(evidence.fold_results)), evidence.use_case.split.kind
     return (
-        Words(
-            f"Validation: {len(evidence.validation):,} rows of {folds} {plan.told}, each scored by the winning "
-            f"candidate fitted on {'what came before it' if plan.in_time else 'the other folds'} alone. Holdout: "
-            f"{f'the last {held:,} rows' if plan.in_time else f'{held:,} rows of other entities'}, scored once by "
-            "the registered version; no trial saw them."
+        Paragraph(
+            f"Validation: {len(evidence.validation):,} rows of {folds} {split.order}. The winning candidate predicts "
+            f"each fold after it is fitted on {split.training_rows} only. Holdout: "
+            f"{split.holdout_rows(len(evidence.holdout))}, unseen by all trials and predicted once by the registered "
+            "version."
         ),
         _metrics(evidence),
-        Folded("Fold by fold", (_folds(evidence),)),
+        Collapsed("Metrics of each fold", (_folds(evidence),)),
     )
 
 
 def _metrics(evidence: Evidence) -> Table:
     rows = []
     for name in evidence.fold_metrics:
-        of_folds, of_holdout = evidence.fold_metrics[name], evidence.holdout_metrics[name]
-        per_fold = [tried.outcomes.metric(name) for tried in evidence.tried]
+        folds, holdout = evidence.fold_metrics[name], evidence.holdout_metrics[name]
+        per_fold = [result.outcomes.metric(name) for result in evidence.fold_results]
         rows.append(
             (
-                words(said(name)),
-                number(of_folds.value),
-                bounds_cell(of_folds),
-                drawn(strip(Scale.of(per_fold), per_fold), of_folds.value),
-                number(of_holdout.value),
-                bounds_cell(of_holdout),
+                text_cell(metric_name(name)),
+                number_cell(folds.value),
+                bounds_cell(folds),
+                drawing_cell(strip(Scale.of(per_fold), per_fold), folds.value),
+                number_cell(holdout.value),
+                bounds_cell(holdout),
             )
         )
     columns = (
-        Column("Metric", "words"),
-        Column("Mean of the folds"),
+        Column("Metric", "text"),
+        Column("Mean of folds"),
         Column("95 % interval"),
-        Column("Each fold", "drawn", "One point a fold, on a scale of its own; the upright line is the mean."),
+        Column(
+            "Each fold", "drawn", "One point per fold; each row has its own scale. The vertical line is the mean."
+        ),
         Column("Holdout"),
         Column("95 % interval"),
     )
-    greater = ", ".join(said(name) for name in evidence.metrics if not METRICS[name].greater_is_better)
-    caption = "Metrics with percentile intervals of the bootstrap. More is better" + (
-        f", but for {greater}, where less is." if greater else "."
-    )
+    losses = ", ".join(metric_name(name) for name in evidence.metrics if not METRICS[name].greater_is_better)
+    lower = f" Lower is better for {losses}; higher is better for the other metrics." if losses else ""
+    caption = f"Metrics with bootstrap intervals. The highlighted metric ranks the trials.{lower}"
     return Table(
         caption,
         columns,
@@ -63,25 +74,24 @@ def _metrics(evidence: Evidence) -> Table:
 def _folds(evidence: Evidence) -> Block:
     columns = [
         Column("Fold"),
-        Column("Fitted on"),
-        Column("Validated on"),
-        Column("From", "words"),
-        Column("To", "words"),
-        *([Column("Mean label")] if evidence.task.mean_label else []),
-        *(Column(said(name)) for name in evidence.metrics),
+        Column("Training rows"),
+        Column("Validation rows"),
+        Column("From", "text"),
+        Column("To", "text"),
+        *([Column("Mean label")] if evidence.task.has_mean_label else []),
+        *(Column(metric_name(name)) for name in evidence.metrics),
     ]
     rows = [
         (
-            number(place, "d"),
-            number(len(tried.fold.fit), ",d"),
-            number(len(tried.fold.validate), ",d"),
-            words(f"{tried.fold.validate.first:%Y-%m-%d}"),
-            words(f"{tried.fold.validate.last:%Y-%m-%d}"),
-            *([number(float(tried.fold.validate.y.mean()))] if evidence.task.mean_label else []),
-            *(number(tried.outcomes.metric(name)) for name in evidence.metrics),
+            number_cell(index, "d"),
+            number_cell(len(result.fold.fit), ",d"),
+            number_cell(len(result.fold.validate), ",d"),
+            text_cell(f"{result.fold.validate.first:%Y-%m-%d}"),
+            text_cell(f"{result.fold.validate.last:%Y-%m-%d}"),
+            *([number_cell(float(result.fold.validate.y.mean()))] if evidence.task.has_mean_label else []),
+            *(number_cell(result.outcomes.metric(name)) for name in evidence.metrics),
         )
-        for place, tried in enumerate(evidence.tried, start=1)
+        for index, result in enumerate(evidence.fold_results, start=1)
     ]
-    in_time = "Each fold validates on what came after all it was fitted on."
-    told = in_time if evidence.use_case.split.in_time else "Each fold validates on what the others are fitted on."
-    return Table(told, columns, rows)
+    training_rows = evidence.use_case.split.kind.training_rows
+    return Table(f"Each fold validates a model that is fitted on {training_rows} only.", columns, rows)

@@ -1,92 +1,102 @@
-"""Where the version is good and where not: the search metric on each category of the small categorical inputs."""
+"""Performance by category: the search metric on each category of inputs with few categories."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from scoring.encodings import RowCategories
 from training.evaluation.bootstrap import Interval
 from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
 from training.report.charts.sparklines import Scale, whisker
 from training.report.evidence import Evidence
-from training.report.input_values import Categories, categorical
-from training.report.page import Block, Cell, Column, Table, Words, bounds_cell, drawn, number, words
-from training.report.wording import VALIDATION, said, shown
+from training.report.input_values import categorical
+from training.report.page import (
+    Block,
+    Cell,
+    Column,
+    Paragraph,
+    Table,
+    bounds_cell,
+    drawing_cell,
+    number_cell,
+    text_cell,
+)
+from training.report.wording import VALIDATION, format_number, metric_name
 
-FEWEST_ROWS, FEWEST_OF_A_LABEL = 200, 10
+MIN_ROWS, MIN_ROWS_PER_LABEL = 200, 10
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
-    """One table of all slices, the worst first, and the names of those too small to judge."""
+    """Table of all slices, worst first, and the list of slices that are too small."""
     everything = evidence.validation
     overall = everything.metric(evidence.metric)
     judged, small = [], []
     for categories in _inputs(evidence):
         for name, rows in _slices(categories, everything):
-            if len(rows) < FEWEST_ROWS or evidence.task.rarest(rows.labels) < FEWEST_OF_A_LABEL:
-                small.append(f"{categories.column} {name} ({len(rows)})")
+            if len(rows) < MIN_ROWS or evidence.task.rarest(rows.labels) < MIN_ROWS_PER_LABEL:
+                small.append(f"{categories.label} {name} ({len(rows)})")
             else:
                 found = metric_intervals([evidence.metric], [rows])[evidence.metric]
-                judged.append((categories.column, name, rows, found))
-    what = said(evidence.metric)
+                judged.append((categories.label, name, rows, found))
     if not judged and not small:
-        return [Words("No input is a category, by which rows could be told apart.")]
-    told: list[Block] = [
-        Words(
-            f"{what} on parts of the {VALIDATION}, all folds together, the worst first; all rows together reach "
-            f"{shown(overall)} (the upright line). Many slices are looked at: some are low by chance, and an "
-            "interval that holds the line is no finding."
+        return [Paragraph("No input has few enough categories to slice by.")]
+    slice_blocks: list[Block] = [
+        Paragraph(
+            f"{metric_name(evidence.metric)} by category on the {VALIDATION}, all folds pooled, worst first. The "
+            f"vertical line is the value on all rows, {format_number(overall)}. With many slices some are low by "
+            "chance: an interval that contains the line is not evidence of a difference."
         ),
         _table(evidence, judged, overall),
     ]
     if small:
-        told.append(
-            Words(
-                f"Too small to judge (fewer than {FEWEST_ROWS} rows, or {FEWEST_OF_A_LABEL} of a label): "
+        slice_blocks.append(
+            Paragraph(
+                f"Too small to evaluate (fewer than {MIN_ROWS} rows, or {MIN_ROWS_PER_LABEL} of a label): "
                 f"{', '.join(small)}."
             )
         )
-    return told
+    return slice_blocks
 
 
-def _inputs(evidence: Evidence) -> list[Categories]:
-    frames = [tried.fold.validate.features for tried in evidence.tried]
+def _inputs(evidence: Evidence) -> list[RowCategories]:
+    frames = [result.fold.validate.features for result in evidence.fold_results]
     features = {name: np.concatenate([frame[name] for frame in frames]) for name in frames[0]}
     return categorical(evidence.scorer.encoder, features)
 
 
-def _slices(categories: Categories, everything: ScoredRows) -> Iterator[tuple[str, ScoredRows]]:
-    for place, name in enumerate(categories.names):
-        inside = categories.places == place
+def _slices(categories: RowCategories, everything: ScoredRows) -> Iterator[tuple[str, ScoredRows]]:
+    for index, name in enumerate(categories.names):
+        inside = categories.indices == index
         if inside.any():
             yield name, everything.take(inside)
 
 
 def _table(evidence: Evidence, judged: list[tuple[str, str, ScoredRows, Interval]], overall: float) -> Table:
-    judged = sorted(judged, key=lambda slice: (-evidence.loss(slice[3].value), slice[0], slice[1]))
+    judged = sorted(judged, key=lambda each: (-evidence.loss(each[3].value), each[0], each[1]))
     scale = Scale.of([bound for *_, found in judged for bound in (found.low, found.high)])
     rows = [
         (
-            words(column),
-            words(name),
-            number(len(part), ",d"),
-            *_mean(evidence, part),
-            number(found.value),
+            text_cell(column),
+            text_cell(name),
+            number_cell(len(slice_rows), ",d"),
+            *_mean(evidence, slice_rows),
+            number_cell(found.value),
             bounds_cell(found),
-            drawn(whisker(scale, found.low, found.value, found.high, overall), found.value),
+            drawing_cell(whisker(scale, found.low, found.value, found.high, overall), found.value),
         )
-        for column, name, part, found in judged
+        for column, name, slice_rows, found in judged
     ]
     columns = (
-        Column("Input", "words"),
-        Column("Category", "words"),
+        Column("Input", "text"),
+        Column("Category", "text"),
         Column("Rows"),
-        *([Column("Mean label")] if evidence.task.mean_label else []),
-        Column(said(evidence.metric)),
+        *([Column("Mean label")] if evidence.task.has_mean_label else []),
+        Column(metric_name(evidence.metric)),
         Column("95 % interval"),
-        Column("Against all rows", "drawn"),
+        Column("Compared with all rows", "drawn"),
     )
-    return Table(f"{said(evidence.metric)} by category, {VALIDATION}", columns, rows)
+    return Table(f"{metric_name(evidence.metric)} by category, {VALIDATION}", columns, rows)
 
 
-def _mean(evidence: Evidence, part: ScoredRows) -> list[Cell]:
-    return [number(float(part.labels.mean()))] if evidence.task.mean_label else []
+def _mean(evidence: Evidence, rows: ScoredRows) -> list[Cell]:
+    return [number_cell(float(rows.labels.mean()))] if evidence.task.has_mean_label else []
