@@ -1,4 +1,4 @@
-"""The gate on real versions of several classes and of numbers: the better is promoted, the worse is not."""
+"""The gate with registered multiclass and regression versions: better ones are promoted, worse ones rejected."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from deployment.ledger.folder import FolderLedger
 from lakehouse.warehouse import Warehouse
 from scoring.estimators.blend import Blend
 from scoring.scorer import Scorer
-from tests.contract.people import NAME, PARAMS, USE_CASE, Place, mlflow_as_before
+from tests.contract.people import NAME, PARAMS, USE_CASE, Environment, mlflow_restored
 from training.frame import splits
 from training.frame.build import load_frame
 from training.frame.frame import TrainingFrame
@@ -57,9 +57,9 @@ def use_case(task: str, label: str, promotion: Mapping[str, Any], **labels: obje
 
 @dataclass(frozen=True)
 class Trainer:
-    """Registers versions that learned from labels of which a share is muddled, and lets the gate judge each."""
+    """Registers versions trained with a share of wrong labels, and runs the gate on each."""
 
-    place: Place
+    place: Environment
     client: MlflowClient
 
     def gate(self, case: UseCase) -> Gate:
@@ -79,7 +79,7 @@ class Trainer:
 
 
 @pytest.fixture
-def trainer(template: Place, tmp_path: Path) -> Iterator[Trainer]:
+def trainer(template: Environment, tmp_path: Path) -> Iterator[Trainer]:
     warehouse = template.copied(tmp_path).warehouse
     people = DeltaTable(warehouse / "gold/labels").to_pyarrow_table().sort_by("person")
     bodies = DeltaTable(warehouse / "gold/bodies").to_pyarrow_table().sort_by("person")
@@ -87,54 +87,54 @@ def trainer(template: Place, tmp_path: Path) -> Iterator[Trainer]:
     kinds = np.asarray(NAMED)[np.digitize(size, np.quantile(size, [1 / 3, 2 / 3]))]
     sizes = pa.table({"person": people["person"], "at": people["at"], "size": size, "kind": kinds})
     write_deltalake(warehouse / "gold/sizes", sizes)
-    with registry(Place(warehouse, tmp_path / "new.db")) as found:
+    with registry(Environment(warehouse, tmp_path / "new.db")) as found:
         yield found
 
 
 @contextmanager
-def registry(place: Place) -> Iterator[Trainer]:
-    with mlflow_as_before(), tracking(place.settings) as client:
+def registry(place: Environment) -> Iterator[Trainer]:
+    with mlflow_restored(), tracking(place.settings) as client:
         yield Trainer(place, client)
 
 
-def missed(decision: Decision) -> list[str]:
+def failed(decision: Decision) -> list[str]:
     return [reason.criterion for reason in decision.reasons if not reason.passed]
 
 
-def test_of_numbers_a_better_blend_is_promoted_and_a_worse_version_is_not(trainer: Trainer) -> None:
+def test_better_regression_blend_is_promoted_and_worse_version_rejected(trainer: Trainer) -> None:
     case = use_case("regression", "size", {"metric": "r2", "minimum": 0.1, "guards": {"max_size_mb": 50}})
 
     def single(frame: TrainingFrame) -> Scorer:
-        return Scorer(fit(RIDGE, frame, 0), frame.encoder, case.answering)
+        return Scorer(fit(RIDGE, frame, 0), frame.encoder, case.response_format)
 
     def blend(frame: TrainingFrame) -> Scorer:
         members = [fit(RIDGE, frame, seed) for seed in range(2)]
         return Scorer(
             Blend("regression", members, ["sparse", "sparse"], [0.5, 0.5], {}),
             frame.encoder,
-            case.answering,
-            takes="dense",
+            case.response_format,
+            matrix_format="dense",
         )
 
     assert trainer.judge(case, 0.5, single).promote
     better = trainer.judge(case, 0.0, blend)
     assert (better.promote, better.champion) == (True, 1)
-    assert missed(trainer.judge(case, 0.6, single)) == ["gain in r2 over version 2"]
+    assert failed(trainer.judge(case, 0.6, single)) == ["gain in r2 over version 2"]
 
 
-def test_of_several_classes_the_champion_is_judged_by_their_names_whatever_their_order_was(trainer: Trainer) -> None:
+def test_multiclass_champion_is_compared_by_class_names_in_any_order(trainer: Trainer) -> None:
     promotion = {"metric": "log_loss", "minimum": 1.2, "guards": {"max_changed_decisions": 1.0}}
     before, after = (use_case("multiclass", "kind", promotion, classes=order) for order in (SHUFFLED, NAMED))
 
     def made(frame: TrainingFrame) -> Scorer:
         case = before if frame.classes == before.classes else after
-        return Scorer(fit(LOGISTIC, frame, 0), frame.encoder, case.answering)
+        return Scorer(fit(LOGISTIC, frame, 0), frame.encoder, case.response_format)
 
     assert trainer.judge(before, 0.0, made).promote
     worse = trainer.judge(after, 0.6, made)
-    assert missed(worse) == ["gain in log_loss over version 1"]
+    assert failed(worse) == ["gain in log_loss over version 1"]
     rows = splits.split(load_frame(before, trainer.place.store()), before.split).holdout
     champion = mlflow.pyfunc.load_model(f"models:/{NAME}/1").unwrap_python_model().scorer
-    expected = log_loss(rows.y, champion.predicted(rows.features), labels=range(3))
+    expected = log_loss(rows.y, champion.predict(rows.features), labels=range(3))
     gain = next(reason for reason in worse.reasons if reason.criterion.startswith("gain"))
     assert gain.values["version 1"] == pytest.approx(expected)

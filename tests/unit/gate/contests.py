@@ -1,4 +1,4 @@
-"""Holdouts in memory and what models of some strength say about them, for the tests of decisions."""
+"""Holdouts in memory and predictions of models of a given strength, for tests of decisions."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,17 +19,17 @@ HASH, OTHER_HASH = "a" * 64, "b" * 64
 INPUTS = {"age": ModelInput("double", required=True), "job": ModelInput("string", required=False)}
 MEASURED = Measurements(p99_ms=1.5, size_mb=0.2, inputs=INPUTS)
 
-# Every metric's worst value meets it.
+# Even the worst value of each metric reaches it.
 LOWEST = {name: -1e9 if metric.greater_is_better else 1e9 for name, metric in METRICS.items()}
 
 
 def labels(seed: int, rows: int = 120) -> npt.NDArray[np.int64]:
-    """Half of them of each label."""
+    """Balanced labels."""
     return np.random.default_rng(seed).permutation(np.arange(rows) % 2)
 
 
-def said(y: Targets, signal: float, seed: int, noise: float = 1.0) -> Floats:
-    """Probabilities that know the labels with this signal; with a negative one they say the opposite."""
+def simulated(y: Targets, signal: float, seed: int, noise: float = 1.0) -> Floats:
+    """Probabilities that follow the labels with this signal; a negative one reverses them."""
     drawn = np.random.default_rng(seed).normal(0, noise, len(y))
     return np.asarray(1 / (1 + np.exp(-(y - 0.5) * signal - drawn)), dtype=np.float64)
 
@@ -40,11 +40,11 @@ def scores(
     return Scores(version, holdout, predicted, measured, threshold)
 
 
-def policy(metric: str = "roc_auc", minimum: float | None = None, **said_: Any) -> PromotionCriteria:
-    """A policy whose minimum every version meets, unless it says one."""
+def policy(metric: str = "roc_auc", minimum: float | None = None, **changes: Any) -> PromotionCriteria:
+    """A policy whose default minimum every version reaches."""
     least = LOWEST[metric] if minimum is None else minimum
     return PromotionCriteria.model_validate(
-        {"metric": metric, "minimum": least, "margin": 0.005, "min_rows": 1} | said_
+        {"metric": metric, "minimum": least, "margin": 0.005, "min_rows": 1} | changes
     )
 
 
@@ -58,7 +58,7 @@ def judged(
     slices: Mapping[str, npt.NDArray[Any]] | None = None,
     **overrides: str,
 ) -> Decision:
-    """The decision on version 2 against version 1."""
+    """The decision about version 2 against version 1."""
     challenger = new if isinstance(new, Scores) else scores(2, new)
     champion = old if isinstance(old, Scores) or old is None else scores(1, old)
     rows = HoldoutRows(TASKS[task], HASH, y, slices or {})
@@ -74,7 +74,7 @@ def measured(**changed: Any) -> Measurements:
 
 
 def few_draws(draws: int = 40) -> Any:
-    """What holds for 500 draws holds for fewer, in a fraction of the time."""
+    """Patch the count of bootstrap draws: tests need fewer, in a fraction of the time."""
     from pytest import MonkeyPatch
 
     patch = MonkeyPatch()
@@ -83,4 +83,4 @@ def few_draws(draws: int = 40) -> Any:
 
 
 LABELS = (np.random.default_rng(5).random(400) < 0.4).astype(np.int64)
-GOOD, WEAK = (said(LABELS, signal, seed) for signal, seed in ((4.0, 1), (0.5, 2)))
+GOOD, WEAK = (simulated(LABELS, signal, seed) for signal, seed in ((4.0, 1), (0.5, 2)))

@@ -1,4 +1,4 @@
-"""Two versions against each other: not both win, and what cannot be compared wins nothing; of every task."""
+"""Comparisons of two versions for every task: both cannot win, and invalid predictions never win."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lakehouse.arrays import Floats
 from scoring.tasks import BINARY, MULTICLASS, REGRESSION
 from tests.unit.gate import contests
-from tests.unit.gate.contests import HASH, failed, judged, labels, policy, said
+from tests.unit.gate.contests import HASH, failed, judged, labels, policy, simulated
 from training.evaluation.metrics import metrics_of
 
 
@@ -28,15 +28,15 @@ def fewer_draws() -> Iterator[None]:
     metric=st.sampled_from(sorted(metrics_of(BINARY))),
     signals=st.tuples(st.floats(-3, 3), st.floats(-3, 3)),
 )
-def test_two_versions_never_both_replace_each_other(seed: int, metric: str, signals: tuple[float, float]) -> None:
+def test_two_versions_cannot_replace_each_other(seed: int, metric: str, signals: tuple[float, float]) -> None:
     y, rule = labels(seed), policy(metric, margin=0)
-    one, other = said(y, signals[0], seed), said(y, signals[1], seed + 1)
+    one, other = simulated(y, signals[0], seed), simulated(y, signals[1], seed + 1)
     verdicts = judged(y, one, other, rule).promote, judged(y, other, one, rule).promote
     assert verdicts != (True, True)
 
 
-@pytest.mark.filterwarnings("ignore:Only one class is present")  # what this is about
-def test_a_holdout_whose_resamples_lack_a_class_promotes_nothing() -> None:
+@pytest.mark.filterwarnings("ignore:Only one class is present")  # the subject of this test
+def test_resamples_without_a_class_prevent_promotion() -> None:
     y = np.zeros(40, dtype=np.int64)
     y[0] = 1
     refused = judged(y, np.where(y == 1, 0.9, 0.1), np.where(y == 1, 0.1, 0.9), policy())
@@ -44,34 +44,34 @@ def test_a_holdout_whose_resamples_lack_a_class_promotes_nothing() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Only one class is present")
-def test_a_slice_of_one_class_promotes_nothing() -> None:
+def test_slice_of_one_class_prevents_promotion() -> None:
     y = labels(3)
     rule = policy(guards={"slices": ["kind"], "min_slice_rows": 20})
-    refused = judged(y, said(y, 6, 1), said(y, 0, 2), rule, slices={"kind": y})
+    refused = judged(y, simulated(y, 6, 1), simulated(y, 0, 2), rule, slices={"kind": y})
     assert failed(refused) == ["roc_auc where kind = 0", "roc_auc where kind = 1"]
 
 
-def test_a_verdict_says_both_versions_and_every_reason() -> None:
+def test_decision_names_both_versions_and_every_reason() -> None:
     y = labels(4)
-    decision = judged(y, said(y, 6, 1), said(y, -6, 2), policy(approval="manual"), approved="by ada: go")
+    decision = judged(y, simulated(y, 6, 1), simulated(y, -6, 2), policy(approval="manual"), approved="by ada: go")
     assert (decision.challenger, decision.champion, decision.holdout, decision.promote) == (2, 1, HASH, True)
     assert [reason.criterion for reason in decision.reasons] == [
         "valid predictions of version 2",
         "valid predictions of version 1",
         "same holdout",
-        "rows of the holdout",
+        "holdout rows",
         "minimum roc_auc",
         "predictions differ from version 1",
         "gain in roc_auc over version 1",
         "input schema compatible with version 1",
         "approval of version 2",
     ]
-    told = json.loads(decision.to_json())["reasons"][2]
-    assert (told["required"], told["found"], told["passed"]) == (HASH[:12], HASH[:12], True)
+    reason = json.loads(decision.to_json())["reasons"][2]
+    assert (reason["required"], reason["found"], reason["passed"]) == (HASH[:12], HASH[:12], True)
 
 
 def of_classes(seed: int, signal: float, rows: int = 150) -> tuple[np.ndarray, Floats]:
-    """Labels of three classes, and probabilities of each of them."""
+    """Labels of three classes with class probabilities."""
     draw = np.random.default_rng(seed)
     y = draw.permutation(np.arange(rows) % 3)
     strengths = np.exp(np.eye(3)[y] * signal + draw.normal(0, 1, (rows, 3)))
@@ -79,7 +79,7 @@ def of_classes(seed: int, signal: float, rows: int = 150) -> tuple[np.ndarray, F
 
 
 @pytest.mark.parametrize("metric", metrics_of(MULTICLASS))
-def test_of_several_classes_the_better_is_promoted_and_the_worse_is_not(metric: str) -> None:
+def test_better_multiclass_version_is_promoted_and_worse_one_rejected(metric: str) -> None:
     (y, good), (_, weak) = of_classes(1, 4), of_classes(1, 0.2)
     rule = policy(metric, test="superiority", guards={"max_calibration_error": 0.5, "max_changed_decisions": 1})
     assert judged(y, good, weak, rule, task="multiclass").promote
@@ -97,15 +97,17 @@ def test_of_several_classes_the_better_is_promoted_and_the_worse_is_not(metric: 
         pytest.param(lambda p: p + np.asarray([1, -1, 0]), id="outside of 0 and 1"),
     ],
 )
-def test_of_several_classes_what_is_no_distribution_promotes_nothing(broken: object) -> None:
+def test_invalid_class_probabilities_prevent_promotion(broken: object) -> None:
     y, good = of_classes(2, 4)
-    answers = broken(good)  # type: ignore[operator]
-    assert failed(judged(y, answers, None, policy("log_loss"), task="multiclass")) == ["valid predictions of version 2"]
-    assert not judged(y, good, answers, policy("log_loss"), task="multiclass").promote
+    predictions = broken(good)  # type: ignore[operator]
+    assert failed(judged(y, predictions, None, policy("log_loss"), task="multiclass")) == [
+        "valid predictions of version 2"
+    ]
+    assert not judged(y, good, predictions, policy("log_loss"), task="multiclass").promote
 
 
 @pytest.mark.parametrize("metric", metrics_of(REGRESSION))
-def test_of_numbers_the_better_is_promoted_and_the_worse_is_not(metric: str) -> None:
+def test_better_regression_is_promoted_and_worse_one_rejected(metric: str) -> None:
     draw = np.random.default_rng(3)
     y = draw.normal(0, 10, 150)
     near, far = y + draw.normal(0, 1, 150), y + draw.normal(0, 5, 150)
@@ -115,10 +117,10 @@ def test_of_numbers_the_better_is_promoted_and_the_worse_is_not(metric: str) -> 
 
 
 @settings(max_examples=20)
-@given(place=st.integers(0, 99), value=st.sampled_from([np.nan, np.inf, -np.inf]), in_labels=st.booleans())
-def test_of_numbers_one_that_is_none_promotes_nothing(place: int, value: float, in_labels: bool) -> None:
+@given(row=st.integers(0, 99), value=st.sampled_from([np.nan, np.inf, -np.inf]), in_labels=st.booleans())
+def test_one_invalid_number_prevents_promotion(row: int, value: float, in_labels: bool) -> None:
     y = np.random.default_rng(4).normal(0, 10, 100)
     answers, outcomes = y + 0.5, y.copy()
-    (outcomes if in_labels else answers)[place] = value
+    (outcomes if in_labels else answers)[row] = value
     refused = judged(outcomes, answers, y + 1, policy("mae", margin=9), task="regression")
     assert "valid predictions of version 2" in failed(refused)

@@ -1,4 +1,4 @@
-"""The decision: golden cases, and answers that are none."""
+"""The decision: golden cases, and invalid predictions."""
 
 import csv
 from collections.abc import Iterator
@@ -26,22 +26,22 @@ from tests.unit.gate.contests import (
     failed,
     judged,
     policy,
-    said,
     scores,
+    simulated,
 )
 from training.evaluation.metrics import metrics_of
 
 with (Path(__file__).parents[2] / "golden" / "verdicts.csv").open(encoding="utf-8") as _file:
     CASES = list(csv.DictReader(_file))
-SURE = 0.7 + 0.3 * GOOD  # the same order, and far too sure of label 1
+OVERCONFIDENT = 0.7 + 0.3 * GOOD  # same order, with much too high probabilities
 COHORT = np.arange(400) % 2
 CHANGING = policy("f1", guards={"max_changed_decisions": 1})
-# Good, but for one cohort, of which it knows nothing.
-UNEVEN = np.where(COHORT == 1, said(LABELS, 0.0, 3), said(LABELS, 5.0, 4))
-ANSWERS = {
+# Good except in one cohort, where predictions are random.
+UNEVEN = np.where(COHORT == 1, simulated(LABELS, 0.0, 3), simulated(LABELS, 5.0, 4))
+PREDICTIONS = {
     "good": GOOD,
     "weak": WEAK,
-    "sure": SURE,
+    "sure": OVERCONFIDENT,
     "uneven": UNEVEN,
     "elsewhere": WEAK,
     "nan": np.where(np.arange(len(LABELS)) == 7, np.nan, GOOD),
@@ -74,10 +74,12 @@ def fewer_draws() -> Iterator[None]:
 
 
 def of(version: int, kind: str, found: str = "") -> Scores:
-    """A version by its answers; `good at 0.9` decides by another threshold than 0.5."""
+    """Scores of a version by the name of its predictions; `good at 0.9` sets the threshold 0.9."""
     answers, _, threshold = kind.partition(" at ")
     holdout = OTHER_HASH if answers == "elsewhere" else HASH
-    return scores(version, ANSWERS[answers], holdout, contests.measured(**MEASURED[found]), float(threshold or 0.5))
+    return scores(
+        version, PREDICTIONS[answers], holdout, contests.measured(**MEASURED[found]), float(threshold or 0.5)
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["case"]))
@@ -85,45 +87,45 @@ def test_verdicts(case: dict[str, str]) -> None:
     champion = of(1, case["champion"]) if case["champion"] else None
     also = yaml.safe_load(case["also"] or "{}")
     rule = policy(case["metric"], float(case["minimum"]), **({"margin": float(case["margin"])} | also))
-    standing = yaml.safe_load(case["people"] or "{}")
+    overrides = yaml.safe_load(case["overrides"] or "{}")
     slices = {"cohort": COHORT, "row": np.arange(400)}
-    decision = judged(LABELS, of(2, case["challenger"], case["measured"]), champion, rule, slices=slices, **standing)
+    decision = judged(LABELS, of(2, case["challenger"], case["measured"]), champion, rule, slices=slices, **overrides)
     assert decision.promote == (case["promote"] == "yes")
     assert failed(decision) == [name for name in case["fails"].split("; ") if name]
 
 
 @settings(max_examples=40)
-@given(place=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]))
-def test_one_value_that_is_no_probability_promotes_nothing(place: int, value: float) -> None:
+@given(row=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]))
+def test_one_invalid_probability_prevents_promotion(row: int, value: float) -> None:
     broken = GOOD.copy()
-    broken[place] = value
+    broken[row] = value
     for challenger, champion in ((broken, WEAK), (GOOD, broken), (broken, None)):
         assert not judged(LABELS, challenger, champion, policy(margin=1)).promote
 
 
 @settings(max_examples=20)
-@given(place=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, 2.0, -1.0, 0.5]))
-def test_one_label_that_is_none_promotes_nothing(place: int, value: float) -> None:
+@given(row=st.integers(0, len(LABELS) - 1), value=st.sampled_from([np.nan, 2.0, -1.0, 0.5]))
+def test_one_invalid_label_prevents_promotion(row: int, value: float) -> None:
     broken = LABELS.astype(np.float64)
-    broken[place] = value
+    broken[row] = value
     assert not judged(broken, GOOD, WEAK, policy(margin=1)).promote
 
 
-def test_no_rows_promote_nothing() -> None:
+def test_holdout_without_rows_prevents_promotion() -> None:
     nothing = np.array([], dtype=np.int64)
     assert not judged(nothing, np.array([]), None, policy()).promote
 
 
 @settings(max_examples=10)
 @given(others=st.tuples(st.integers(1, 4), st.integers(1, 4)).filter(lambda pair: pair != (2, 1)))
-def test_scores_of_other_versions_than_those_that_stand_promote_nothing(others: tuple[int, int]) -> None:
+def test_scores_of_other_versions_prevent_promotion(others: tuple[int, int]) -> None:
     one, other = (scores(version, answers) for version, answers in zip(others, (GOOD, WEAK), strict=True))
     decision = judged(LABELS, one, other, policy(margin=1))
     assert set(failed(decision)) <= {"valid predictions of version 2", "valid predictions of version 1"}
     assert not decision.promote
 
 
-def test_a_champion_that_was_not_scored_promotes_nothing_and_neither_does_one_that_is_none() -> None:
+def test_missing_or_unexpected_champion_prevents_promotion() -> None:
     from deployment.gate.criteria import decide
     from deployment.gate.decision import GateState, HoldoutRows
 
@@ -136,12 +138,12 @@ def test_a_champion_that_was_not_scored_promotes_nothing_and_neither_does_one_th
 
 @settings(max_examples=10)
 @given(thresholds=st.tuples(st.floats(0, 1), st.floats(0, 1)))
-def test_each_version_is_measured_by_its_own_threshold(thresholds: tuple[float, float]) -> None:
+def test_each_version_is_measured_at_its_own_threshold(thresholds: tuple[float, float]) -> None:
     new, old = (scores(version, GOOD, threshold=each) for version, each in zip((2, 1), thresholds, strict=True))
     by_threshold = [each <= GOOD for each in thresholds]
     reasons = {each.criterion: each for each in judged(LABELS, new, old, CHANGING).reasons}
     gain, changed = reasons["gain in f1 over version 1"], reasons["share of changed decisions"]
-    expected = [f1_score(LABELS, said, zero_division=0) for said in by_threshold]
+    expected = [f1_score(LABELS, simulated, zero_division=0) for simulated in by_threshold]
     assert [gain.values["version 2"], gain.values["version 1"]] == pytest.approx(expected)
     share = float(np.mean(by_threshold[0] != by_threshold[1]))
     assert changed.values["version 2"] == pytest.approx(share)
@@ -153,7 +155,7 @@ def test_each_version_is_measured_by_its_own_threshold(thresholds: tuple[float, 
     threshold=st.sampled_from([np.nan, np.inf, -np.inf, -1e-9, 1 + 1e-9]),
     metric=st.sampled_from(sorted(metrics_of(BINARY))),
 )
-def test_a_threshold_that_is_no_probability_promotes_nothing(threshold: float, metric: str) -> None:
+def test_invalid_threshold_prevents_promotion(threshold: float, metric: str) -> None:
     broken, rule = scores(2, GOOD, threshold=threshold), policy(metric, margin=1)
     assert failed(judged(LABELS, broken, WEAK, rule)) == ["valid predictions of version 2"]
     assert failed(judged(LABELS, broken, None, rule)) == ["valid predictions of version 2"]

@@ -1,4 +1,4 @@
-"""The decision: what holds for all versions, whatever they answer."""
+"""The decision: properties that hold for any predictions."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from lakehouse.arrays import Floats
 from scoring.tasks import BINARY
 from tests.unit.gate import contests
-from tests.unit.gate.contests import GOOD, HASH, LABELS, LOWEST, OTHER_HASH, failed, judged, policy, said, scores
+from tests.unit.gate.contests import GOOD, HASH, LABELS, LOWEST, OTHER_HASH, failed, judged, policy, scores, simulated
 from training.evaluation.metrics import Targets, metrics_of
 
 
@@ -27,16 +27,14 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def drawn(seed: int, signal: float) -> tuple[Targets, Floats]:
-    """A holdout of 120 rows, half of them of each label, and what a model with this signal says of them."""
+    """Labels of 120 balanced rows, and the predictions of a model with this signal."""
     y = contests.labels(seed)
-    return y, said(y, signal, seed, noise=0.5)
+    return y, simulated(y, signal, seed, noise=0.5)
 
 
 @settings(max_examples=25)
 @given(metric=metrics, seed=seeds, which=st.sampled_from(["challenger", "champion", "both"]), margin=st.floats(0, 1))
-def test_what_was_scored_on_another_holdout_is_not_promoted(
-    metric: str, seed: int, which: str, margin: float
-) -> None:
+def test_scores_on_another_holdout_prevent_promotion(metric: str, seed: int, which: str, margin: float) -> None:
     y, good = drawn(seed, 6)
     _, weak = drawn(seed, 0)
     new = scores(2, good, HASH if which == "champion" else OTHER_HASH)
@@ -46,7 +44,7 @@ def test_what_was_scored_on_another_holdout_is_not_promoted(
 
 @settings(max_examples=25)
 @given(metric=metrics, rows=st.integers(0, 300).filter(lambda rows: rows != 120), seed=seeds)
-def test_probabilities_of_another_number_of_rows_are_not_promoted(metric: str, rows: int, seed: int) -> None:
+def test_another_number_of_rows_prevents_promotion(metric: str, rows: int, seed: int) -> None:
     y, good = drawn(seed, 6)
     other, rule = np.resize(good, rows), policy(metric, margin=1)
     assert failed(judged(y, other, None, rule)) == ["valid predictions of version 2"]
@@ -56,15 +54,17 @@ def test_probabilities_of_another_number_of_rows_are_not_promoted(metric: str, r
 
 @settings(max_examples=5)
 @given(metric=metrics, seed=seeds, margin=st.floats(0.001, 1))
-def test_the_same_answers_are_not_promoted_whatever_the_margin(metric: str, seed: int, margin: float) -> None:
+def test_equal_predictions_prevent_promotion_at_any_margin(metric: str, seed: int, margin: float) -> None:
     y, good = drawn(seed, 6)
-    assert failed(judged(y, good.copy(), good, policy(metric, margin=margin))) == ["predictions differ from version 1"]
+    assert failed(judged(y, good.copy(), good, policy(metric, margin=margin))) == [
+        "predictions differ from version 1"
+    ]
 
 
 @pytest.mark.parametrize("metric", sorted(metrics_of(BINARY)))
 @settings(max_examples=2)
 @given(seed=seeds)
-def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: str, seed: int) -> None:
+def test_much_better_version_is_promoted_and_much_worse_one_rejected(metric: str, seed: int) -> None:
     y, good = drawn(seed, 8)
     _, wrong = drawn(seed, -8)
     rule = policy(metric, test="superiority")
@@ -74,22 +74,20 @@ def test_a_much_better_version_is_promoted_and_a_much_worse_one_refused(metric: 
 
 @settings(max_examples=5)
 @given(metric=metrics, seed=seeds, margins=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)).map(sorted))
-def test_a_wider_margin_refuses_nothing_that_a_narrower_one_promotes(
-    metric: str, seed: int, margins: list[float]
-) -> None:
+def test_wider_margin_promotes_all_that_a_narrower_one_promotes(metric: str, seed: int, margins: list[float]) -> None:
     y, better = drawn(seed, 2)
-    worse = said(y, 1.5, seed + 1)
+    worse = simulated(y, 1.5, seed + 1)
     narrow, wide = (judged(y, worse, better, policy(metric, margin=margin)) for margin in margins)
     assert narrow.promote <= wide.promote
 
 
 @settings(max_examples=8)
 @given(metric=metrics, seed=seeds, signals=st.tuples(st.floats(-3, 3), st.floats(-3, 3)), margin=st.floats(0, 0.3))
-def test_what_is_superior_is_not_inferior(
+def test_superiority_implies_non_inferiority(
     metric: str, seed: int, signals: tuple[float, float], margin: float
 ) -> None:
     y = contests.labels(seed)
-    new, old = (said(y, signal, seed + place) for place, signal in enumerate(signals))
+    new, old = (simulated(y, signal, seed + place) for place, signal in enumerate(signals))
     superior = judged(y, new, old, policy(metric, margin=margin, test="superiority")).promote
     assert superior <= judged(y, new, old, policy(metric, margin=margin)).promote
 
@@ -99,17 +97,15 @@ VALUES: dict[str, Callable[[Targets, Floats], float]] = {"roc_auc": roc_auc_scor
 
 @settings(max_examples=30)
 @given(seed=seeds, minimum=st.floats(0, 1), signal=st.floats(-3, 6))
-def test_a_first_version_is_promoted_where_it_meets_the_minimum_and_nowhere_else(
-    seed: int, minimum: float, signal: float
-) -> None:
-    y, told = drawn(seed, signal)
-    auc, loss = (value(y, told) for value in VALUES.values())
-    assert judged(y, told, None, policy("roc_auc", minimum)).promote == (auc >= minimum)
-    assert judged(y, told, None, policy("log_loss", minimum)).promote == (loss <= minimum)
+def test_first_version_is_promoted_only_if_it_reaches_the_minimum(seed: int, minimum: float, signal: float) -> None:
+    y, predicted = drawn(seed, signal)
+    auc, loss = (value(y, predicted) for value in VALUES.values())
+    assert judged(y, predicted, None, policy("roc_auc", minimum)).promote == (auc >= minimum)
+    assert judged(y, predicted, None, policy("log_loss", minimum)).promote == (loss <= minimum)
 
 
 @pytest.mark.parametrize("metric", sorted(VALUES))
-def test_a_first_version_that_just_meets_the_minimum_is_promoted(metric: str) -> None:
+def test_first_version_exactly_at_the_minimum_is_promoted(metric: str) -> None:
     value = VALUES[metric](LABELS, GOOD)
     better = 1.0 if metric == "roc_auc" else -1.0
     assert judged(LABELS, GOOD, None, policy(metric, value)).promote
@@ -119,15 +115,15 @@ def test_a_first_version_that_just_meets_the_minimum_is_promoted(metric: str) ->
 
 @settings(max_examples=5)
 @given(seed=seeds, signals=st.tuples(st.floats(-8, 8), st.floats(-8, 8)), metric=metrics, minimum=st.floats(0, 1))
-def test_a_version_is_promoted_if_and_only_if_every_criterion_is_met(
+def test_promotion_requires_every_criterion(
     seed: int, signals: tuple[float, float], metric: str, minimum: float
 ) -> None:
     y, new = drawn(seed, signals[0])
-    old = said(y, signals[1], seed + 1)
+    old = simulated(y, signals[1], seed + 1)
     decision = judged(y, new, old, policy(metric, minimum))
     assert decision.promote == all(reason.passed for reason in decision.reasons)
     assert (decision.challenger, decision.champion, len(decision.reasons)) == (2, 1, 8)
 
 
-def test_the_lowest_minimum_of_a_metric_is_met_by_every_version() -> None:
+def test_every_version_reaches_the_lowest_minimum() -> None:
     assert set(LOWEST) >= set(metrics_of(BINARY))

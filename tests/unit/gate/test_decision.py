@@ -1,4 +1,4 @@
-"""A decision: what it says of itself, and what names it."""
+"""A decision: its summary, JSON and digest."""
 
 import json
 from dataclasses import replace
@@ -12,20 +12,20 @@ from tests.unit.gate.contests import GOOD, LABELS, WEAK, judged, policy
 from training.evaluation.bootstrap import Interval
 
 
-def test_a_decision_repeats_itself_and_its_digest_names_it() -> None:
+def test_equal_decisions_have_equal_digests() -> None:
     first, again = (judged(LABELS, GOOD, WEAK, policy()) for _ in range(2))
     other = judged(LABELS, GOOD, WEAK, policy(margin=0.006))
     assert first == again
     assert first.digest() == again.digest() != other.digest()
 
 
-def test_a_summary_says_what_was_not_met() -> None:
+def test_summary_lists_failed_criteria() -> None:
     refused = judged(LABELS, GOOD, None, policy(minimum=0.999))
     assert refused.summary().startswith("minimum roc_auc: required >= 0.999, found 0.9")
     assert judged(LABELS, GOOD, None, policy()).summary() == "version 2 meets all 4 criteria"
 
 
-def test_a_reason_says_values_limit_and_interval() -> None:
+def test_reasons_hold_values_limit_and_interval() -> None:
     gain = judged(LABELS, GOOD, WEAK, policy()).reasons[-2]
     better = roc_auc_score(LABELS, GOOD) - roc_auc_score(LABELS, WEAK)
     assert gain.criterion == "gain in roc_auc over version 1"
@@ -50,7 +50,7 @@ PINNED = Decision(
 )
 
 
-def test_the_digest_of_a_decision_stays_the_same_from_release_to_release() -> None:
+def test_digest_is_stable_between_releases() -> None:
     assert json.loads(PINNED.to_json())["reasons"][0] == {
         "criterion": "minimum roc_auc",
         "required": ">= 0.6",
@@ -63,7 +63,7 @@ def test_the_digest_of_a_decision_stays_the_same_from_release_to_release() -> No
     assert PINNED.digest() == "5c7248fa22ebc642bac39f5ef58494be85cbddbb5e95ea8bbdaf19ba3210fe34"
 
 
-def test_a_decision_comes_back_from_its_json_and_what_was_no_number_is_none_again() -> None:
+def test_decision_survives_json_with_nan() -> None:
     again = Decision.from_json(PINNED.to_json())
     assert again.to_json() == PINNED.to_json()
     assert again.reasons[:2] == PINNED.reasons[:2]
@@ -94,5 +94,5 @@ def test_a_decision_comes_back_from_its_json_and_what_was_no_number_is_none_agai
         ),
     ],
 )
-def test_the_digest_changes_with_any_part_of_the_decision(changed: Decision) -> None:
+def test_digest_changes_with_every_field(changed: Decision) -> None:
     assert changed.digest() != PINNED.digest()

@@ -1,4 +1,4 @@
-"""Answers: the same for records and for frames of pandas."""
+"""Responses of a scorer: the same for records and for pandas frames."""
 
 import json
 import os
@@ -43,37 +43,39 @@ def model(*fields: str, threshold: float = 0.5) -> ScoringModel:
     return ours
 
 
-def test_an_answer_has_the_declared_fields_in_their_order() -> None:
+def test_response_has_the_declared_fields_in_order() -> None:
     assert [list(answer) for answer in model("probability", "label").answer(RECORDS)] == [
         ["probability", "label"]
     ] * 3
     assert [list(answer) for answer in model("label").answer(RECORDS)] == [["label"]] * 3
 
 
-def test_the_label_turns_at_the_threshold() -> None:
-    said = [answer["probability"] for answer in model("probability").answer(RECORDS)]
-    at = model("label", threshold=said[0]).answer(RECORDS)
-    assert [answer["label"] for answer in at] == [int(probability >= said[0]) for probability in said]
+def test_label_is_1_from_the_threshold_on() -> None:
+    probabilities = [answer["probability"] for answer in model("probability").answer(RECORDS)]
+    at = model("label", threshold=probabilities[0]).answer(RECORDS)
+    assert [answer["label"] for answer in at] == [
+        int(probability >= probabilities[0]) for probability in probabilities
+    ]
     assert at[0]["label"] == 1
 
 
-def test_a_frame_is_answered_as_its_records_are() -> None:
+def test_frames_and_records_get_the_same_responses() -> None:
     ours = model("label", "probability")
     answers = ours.predict(None, pd.DataFrame(RECORDS))  # type: ignore[arg-type]
     assert answers.to_dict("records") == ours.answer(RECORDS)
 
 
-def test_one_wrong_record_refuses_all() -> None:
+def test_one_invalid_record_rejects_the_request() -> None:
     with pytest.raises(ContractViolation, match="row 1, field 'amount'"):
         model("label").answer([RECORDS[0], RECORDS[1] | {"amount": "much"}])
 
 
 @pytest.mark.parametrize(("threshold", "label"), [(0.0, 1), (1.0, 0)])
-def test_a_threshold_at_an_end_decides_every_label(threshold: float, label: int) -> None:
+def test_thresholds_0_and_1_decide_every_label(threshold: float, label: int) -> None:
     assert model("label", threshold=threshold).answer(RECORDS) == [{"label": label}] * 3
 
 
-def test_an_answer_holds_plain_values_that_json_takes() -> None:
+def test_response_holds_json_values() -> None:
     (answer,) = model("label", "probability").answer(RECORDS[:1])
     assert {field: type(value) for field, value in answer.items()} == {"label": int, "probability": float}
     assert json.loads(json.dumps(answer)) == answer
@@ -85,12 +87,12 @@ def test_an_answer_holds_plain_values_that_json_takes() -> None:
         pytest.param({"amount": 2}, {"amount": 2.0}, id="whole numbers"),
     ],
 )
-def test_values_that_mean_the_same_are_answered_the_same(record: dict[str, Any], same_as: dict[str, Any]) -> None:
+def test_equivalent_values_get_the_same_response(record: dict[str, Any], same_as: dict[str, Any]) -> None:
     ours = model("probability")
     assert ours.answer([RECORDS[0] | record]) == ours.answer([RECORDS[0] | same_as])
 
 
-def test_an_answer_does_not_depend_on_the_records_beside_it() -> None:
+def test_responses_do_not_depend_on_other_records() -> None:
     ours = model("probability")
     alone = [ours.answer([record])[0] for record in RECORDS]
     assert ours.answer(RECORDS) == alone
@@ -100,20 +102,20 @@ def test_an_answer_does_not_depend_on_the_records_beside_it() -> None:
 @pytest.mark.parametrize(
     "known", [[None, 3, 0], [float("nan"), 3.0, 0.0], pd.array([None, 3, 0], dtype="Int64")], ids=str
 )
-def test_a_frame_says_null_in_any_way_of_pandas(known: Any) -> None:
+def test_every_missing_value_of_pandas_is_null(known: Any) -> None:
     ours = model("label", "probability")
     answers = ours.predict(CONTEXT, pd.DataFrame(RECORDS).assign(known=known))
     assert answers.to_dict("records") == ours.answer(RECORDS)
 
 
-def test_a_frame_is_held_to_the_contract_as_records_are() -> None:
+def test_frames_are_checked_against_the_contract() -> None:
     with pytest.raises(ContractViolation, match="row 0, field 'plase'"):
         model("label").predict(CONTEXT, pd.DataFrame(RECORDS).rename(columns={"place": "plase"}))
     with pytest.raises(ContractViolation, match="row 2, field 'amount': expected double, got null"):
         model("label").predict(CONTEXT, pd.DataFrame([*RECORDS[:2], RECORDS[2] | {"amount": None}]))
 
 
-def test_a_written_scorer_answers_as_before(tmp_path: Path) -> None:
+def test_loaded_scorer_gives_the_same_responses(tmp_path: Path) -> None:
     ours = model("probability", "label", threshold=0.25)
     artifacts = ours.scorer.save(tmp_path)
     read = ScoringModel()
@@ -125,14 +127,14 @@ def test_a_written_scorer_answers_as_before(tmp_path: Path) -> None:
     assert {name: tuple(words) for name, words in read.scorer.encoder.vocabularies.items()} == ENCODER.vocabularies
 
 
-def test_artifacts_are_the_two_files_that_are_written(tmp_path: Path) -> None:
+def test_saving_writes_two_files(tmp_path: Path) -> None:
     artifacts = model("label").scorer.save(tmp_path)
     assert sorted(artifacts) == ["pipeline.skops", "scorer.json"]
     assert sorted(tmp_path.iterdir()) == sorted(Path(path) for path in artifacts.values())
 
 
 @pytest.mark.parametrize("untrusted", [Path.unlink, os.system], ids=["pathlib", "os"])
-def test_a_pipeline_with_a_type_that_is_not_trusted_is_never_loaded(tmp_path: Path, untrusted: object) -> None:
+def test_pipelines_with_untrusted_types_are_never_loaded(tmp_path: Path, untrusted: object) -> None:
     artifacts = model("label").scorer.save(tmp_path)
     skops.io.dump(FunctionTransformer(untrusted), artifacts["pipeline.skops"])
     with pytest.raises(ArtifactRefused) as refused:
@@ -141,7 +143,7 @@ def test_a_pipeline_with_a_type_that_is_not_trusted_is_never_loaded(tmp_path: Pa
     assert "scoring.scorer.TRUSTED" in str(refused.value.hint)
 
 
-def test_an_answer_to_several_classes_names_the_most_probable_one() -> None:
+def test_multiclass_response_names_the_most_probable_class() -> None:
     answering = ResponseFormat(("label", "probability", "probabilities"), 0.5, MULTICLASS, ("oak", "elm", 7))
     assert answering.responses(np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])) == [
         {"label": "elm", "probability": 0.5, "probability_oak": 0.2, "probability_elm": 0.5, "probability_7": 0.3},
@@ -150,7 +152,7 @@ def test_an_answer_to_several_classes_names_the_most_probable_one() -> None:
     assert [answer["label"] for answer in answering.samples()] == ["oak", "elm", 7]
 
 
-def test_an_answer_to_a_regression_is_its_value() -> None:
+def test_regression_response_is_its_value() -> None:
     assert ResponseFormat(("value",), 0.5, REGRESSION, ()).responses(np.array([1.5, -2.0])) == [
         {"value": 1.5},
         {"value": -2.0},

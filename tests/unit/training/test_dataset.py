@@ -1,4 +1,4 @@
-"""Splitting by time: what is validated on comes after what was fitted on."""
+"""Splits by time: validation rows are later than training rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from tests.unit.frames import alternating, by_time, frame
 from training.frame import splits
 from training.frame.frame import FrameRefused, TrainingFrame
-from training.use_case.use_case import SplitPlan as Plan
+from training.use_case.split import SplitPlan as Plan
+from training.use_case.split import after
 
-# How many rows each day has: few of many days, so that every cut leaves both labels on each of its sides.
+# Rows of each day: few rows of many days, so that every cut leaves both labels on both sides.
 a_day = st.lists(st.integers(1, 5), min_size=30, max_size=60)
 
 
 def daily(rows: list[int]) -> TrainingFrame:
-    """So many rows on each day, labels 0 and 1 in turn."""
+    """The given count of rows on each day, with alternating labels."""
     return frame(np.repeat(np.arange(len(rows)), rows).tolist(), [i % 2 for i in range(sum(rows))])
 
 
@@ -40,24 +41,24 @@ def test_rows_of_one_time_stay_on_one_side() -> None:
 @pytest.mark.parametrize(
     ("labels", "where"), [([0] * 17 + [0, 1, 1], "the training part"), ([0, 1] * 8 + [1] * 4, "the holdout")]
 )
-def test_a_part_with_one_class_is_refused(labels: list[int], where: str) -> None:
+def test_sides_with_one_class_are_refused(labels: list[int], where: str) -> None:
     with pytest.raises(FrameRefused, match=f"{where} has only"):
         splits.split(frame(range(20), labels), by_time(holdout=0.15))
 
 
-def test_rows_that_are_all_of_one_time_cannot_be_split() -> None:
+def test_rows_of_a_single_time_cannot_be_split() -> None:
     with pytest.raises(FrameRefused, match=r"the training part has no rows: 20 rows are cut at a share of 0\.2"):
         splits.split(frame([5] * 20, [0, 1] * 10), by_time(holdout=0.2))
 
 
-def test_a_holdout_is_never_empty_however_small_its_share() -> None:
-    assert splits.after(alternating(10), 1e-18).tolist() == [False] * 9 + [True]
+def test_holdout_of_a_tiny_share_is_not_empty() -> None:
+    assert after(alternating(10), 1e-18).tolist() == [False] * 9 + [True]
     with pytest.raises(FrameRefused, match="the holdout has no rows: 10 rows are cut at a share of 1e-06"):
         splits.split(alternating(10), Plan(by="group", holdout=1e-6))
 
 
 @given(a_day, st.integers(1, 4))
-def test_each_fold_validates_strictly_after_all_it_was_fitted_on(each: list[int], folds: int) -> None:
+def test_validation_rows_are_later_than_training_rows(each: list[int], folds: int) -> None:
     rows = daily(each)
     rolled = list(splits.folds(rows, by_time(folds=folds), 0))
     assert len(rolled) == folds
@@ -67,7 +68,7 @@ def test_each_fold_validates_strictly_after_all_it_was_fitted_on(each: list[int]
     assert set(rolled[0].fit.keys.tolist()) | set(validated.tolist()) == set(rows.keys.tolist())
 
 
-def test_equal_rows_have_equal_fingerprints_and_others_do_not() -> None:
+def test_fingerprints_are_equal_only_for_equal_rows() -> None:
     rows = alternating(20)
     assert rows.fingerprint() == alternating(20).fingerprint()
     changed = [
@@ -80,16 +81,16 @@ def test_equal_rows_have_equal_fingerprints_and_others_do_not() -> None:
 
 
 @given(a_day, st.floats(0.05, 0.45))
-def test_a_split_keeps_every_row_once_and_the_holdout_after_the_training(each: list[int], holdout: float) -> None:
+def test_split_keeps_every_row_once_with_the_holdout_last(each: list[int], holdout: float) -> None:
     rows = daily(each)
     split = splits.split(rows, by_time(holdout=holdout))
     assert split.training.times.max() < split.holdout.times.min()
     assert [*split.training.keys, *split.holdout.keys] == rows.keys.tolist()
-    assert len(split.holdout) >= holdout * len(rows) - 1e-9  # a share is no exact number
+    assert len(split.holdout) >= holdout * len(rows) - 1e-9  # a share is not exact in binary
 
 
 @pytest.mark.parametrize("folds", [1, 2, 4, 9])
-def test_folds_cut_even_rows_into_even_blocks(folds: int) -> None:
+def test_folds_have_equal_blocks_for_evenly_spaced_rows(folds: int) -> None:
     rolled = list(splits.folds(alternating(100), by_time(folds=folds), 0))
     block = 100 / (folds + 1)
     assert [len(fold.fit) for fold in rolled] == [int(block * i) for i in range(1, folds + 1)]
@@ -100,19 +101,19 @@ def test_folds_cut_even_rows_into_even_blocks(folds: int) -> None:
 @pytest.mark.parametrize(
     ("labels", "where"),
     [
-        pytest.param([0] * 10 + [0, 1] * 10, "the past of fold 1 has only [0]", id="past"),
+        pytest.param([0] * 10 + [0, 1] * 10, "the training part of fold 1 has only [0]", id="training part"),
         pytest.param([0, 1] * 5 + [1] * 10 + [0, 1] * 5, "fold 1 has only [1]", id="block"),
         pytest.param([0, 1] * 10 + [0] * 10, "fold 2 has only [0]", id="last block"),
     ],
 )
-def test_a_fold_with_one_class_is_refused_by_its_number(labels: list[int], where: str) -> None:
+def test_error_of_a_fold_with_one_class_names_the_fold(labels: list[int], where: str) -> None:
     with pytest.raises(FrameRefused) as refused:
         list(splits.folds(frame(range(30), labels), by_time(folds=2), 0))
     assert where in refused.value.failed
     assert "labels" in str(refused.value.hint)
 
 
-def test_more_folds_than_times_are_refused() -> None:
+def test_more_folds_than_distinct_times_are_refused() -> None:
     with pytest.raises(FrameRefused, match=r"fold 1 has no rows: `folds: 3` cuts rows of 2 distinct times"):
         list(splits.folds(frame([0] * 5 + [1] * 15, [0, 1] * 10), by_time(folds=3), 0))
 
@@ -120,7 +121,7 @@ def test_more_folds_than_times_are_refused() -> None:
 @pytest.mark.parametrize(
     "selected", [np.array([4, 2, 9]), np.array([i in {2, 4, 9} for i in range(20)])], ids=["places", "mask"]
 )
-def test_selected_rows_keep_all_that_belongs_to_them(selected: npt.NDArray[Any]) -> None:
+def test_selecting_rows_selects_every_array(selected: npt.NDArray[Any]) -> None:
     whole = alternating(20)
     part = whole.rows(selected)
     assert part.keys.tolist() == np.arange(20)[selected].tolist()
@@ -132,7 +133,7 @@ def test_selected_rows_keep_all_that_belongs_to_them(selected: npt.NDArray[Any])
     assert (part.columns, part.encoder, part.sources) == (whole.columns, whole.encoder, whole.sources)
 
 
-def test_a_frame_says_its_first_and_last_time_in_utc() -> None:
+def test_first_and_last_time_are_in_utc() -> None:
     rows = frame([3, 5, 8], [0, 1, 0])
     assert (rows.first, rows.last) == (datetime(2020, 1, 4, tzinfo=UTC), datetime(2020, 1, 9, tzinfo=UTC))
 
@@ -148,12 +149,12 @@ def test_a_frame_says_its_first_and_last_time_in_utc() -> None:
         pytest.param(lambda rows: rows.rows(np.arange(20)[::-1]), id="order of rows"),
     ],
 )
-def test_a_fingerprint_changes_with_any_part_of_the_rows(changed: Callable[[TrainingFrame], TrainingFrame]) -> None:
+def test_fingerprint_changes_with_every_array(changed: Callable[[TrainingFrame], TrainingFrame]) -> None:
     rows = alternating(20)
     assert changed(rows).fingerprint() != rows.fingerprint()
 
 
-def test_a_fingerprint_does_not_depend_on_how_the_rows_came_together() -> None:
+def test_fingerprint_does_not_depend_on_earlier_selections() -> None:
     rows = alternating(20)
     assert rows.rows(np.ones(20, dtype=bool)).fingerprint() == rows.fingerprint()
     assert alternating(30).rows(np.arange(10)).rows(np.arange(5)).fingerprint() == (

@@ -1,4 +1,4 @@
-"""Metrics, by hand."""
+"""Metrics against values computed by hand."""
 
 import numpy as np
 import pytest
@@ -18,35 +18,37 @@ PROBABILITIES = np.array([0.1, 0.6, 0.4, 0.9])
         ("precision", 0.5),
         ("recall", 0.5),
         ("f1", 0.5),
-        ("roc_auc", 0.75),  # three of the four pairs are in order
+        ("roc_auc", 0.75),  # three of four pairs are in order
         ("average_precision", 0.5 * 1 + 0.5 * 2 / 3),
         ("log_loss", -np.log([0.9, 0.4, 0.4, 0.9]).mean()),
     ],
 )
-def test_each_metric_is_what_its_definition_says(metric: str, expected: float) -> None:
+def test_metrics_match_values_computed_by_hand(metric: str, expected: float) -> None:
     assert evaluate(BINARY, LABELS, PROBABILITIES, 0.5)[metric] == pytest.approx(expected)
 
 
-def test_the_threshold_moves_decisions_and_nothing_else() -> None:
+def test_threshold_changes_metrics_of_decisions_only() -> None:
     low, high = evaluate(BINARY, LABELS, PROBABILITIES, 0.3), evaluate(BINARY, LABELS, PROBABILITIES, 0.95)
     assert (low["recall"], high["recall"], high["precision"]) == (1, 0, 0)
     assert low["roc_auc"] == high["roc_auc"]
 
 
 @pytest.mark.parametrize("digits", [1, 3, 17])
-def test_the_area_under_the_curve_is_the_one_of_scikit_learn_also_where_many_are_equal(digits: int) -> None:
+def test_roc_auc_equals_scikit_learns_with_ties(digits: int) -> None:
     draw = np.random.default_rng(0)
-    labels, said = draw.integers(0, 2, 500), draw.random(500).round(digits)
-    assert METRICS["roc_auc"].function(labels, said, 0.5) == pytest.approx(roc_auc_score(labels, said), abs=1e-12)
+    labels, predicted = draw.integers(0, 2, 500), draw.random(500).round(digits)
+    assert METRICS["roc_auc"].function(labels, predicted, 0.5) == pytest.approx(
+        roc_auc_score(labels, predicted), abs=1e-12
+    )
 
 
-def test_an_area_that_is_not_defined_is_no_number() -> None:
-    for labels, said in (([1, 1], [0.2, 0.3]), ([0, 0], [0.2, 0.3]), ([0, 1], [np.nan, 0.3])):
-        assert np.isnan(METRICS["roc_auc"].function(np.array(labels), np.array(said), 0.5))
+def test_undefined_roc_auc_is_nan() -> None:
+    for labels, predicted in (([1, 1], [0.2, 0.3]), ([0, 0], [0.2, 0.3]), ([0, 1], [np.nan, 0.3])):
+        assert np.isnan(METRICS["roc_auc"].function(np.array(labels), np.array(predicted), 0.5))
 
 
 @pytest.mark.parametrize(("metric", "better", "worse"), [("roc_auc", 0.8, 0.7), ("log_loss", 0.2, 0.3)])
-def test_a_better_value_is_a_smaller_loss_and_a_gain(metric: str, better: float, worse: float) -> None:
+def test_better_values_have_smaller_losses_and_positive_gains(metric: str, better: float, worse: float) -> None:
     assert METRICS[metric].loss(better) < METRICS[metric].loss(worse)
     assert METRICS[metric].gain(better, over=worse) == pytest.approx(0.1)
 
@@ -73,19 +75,19 @@ SAID = np.array([0.9, 0.8, 0.3, 0.6, 0.2])
         ([1, 1], [0.5, 0.25], "log_loss", np.log(8) / 2),
     ],
 )
-def test_each_metric_tells_its_own_mistakes(
+def test_metrics_of_false_positives_and_false_negatives(
     labels: list[int], probabilities: list[float], metric: str, expected: float
 ) -> None:
     found = METRICS[metric].function(np.asarray(labels), np.asarray(probabilities), 0.5)
     assert found == pytest.approx(expected)
 
 
-def test_the_threshold_itself_decides_for_the_label() -> None:
+def test_probability_at_the_threshold_is_decided_as_label_1() -> None:
     assert evaluate(BINARY, np.array([0, 1]), np.array([0.1, 0.5]), 0.5)["recall"] == 1
     assert evaluate(BINARY, np.array([0, 1]), np.array([0.1, 0.5]), np.nextafter(0.5, 1))["recall"] == 0
 
 
-def test_every_metric_is_a_plain_number_under_its_name() -> None:
+def test_metrics_are_python_floats() -> None:
     found = evaluate(BINARY, LABELS, PROBABILITIES, 0.5)
     assert list(found) == metrics_of(BINARY)
     assert {type(value) for value in found.values()} == {float}
@@ -95,7 +97,7 @@ LOSSES = {"log_loss", "mse", "rmse", "mae"}
 
 
 @pytest.mark.parametrize(("metric", "sign"), [(name, 1 if name in LOSSES else -1) for name in METRICS])
-def test_only_losses_are_better_when_smaller(metric: str, sign: int) -> None:
+def test_direction_of_each_metric(metric: str, sign: int) -> None:
     assert METRICS[metric].loss(0.25) == sign * 0.25
     assert METRICS[metric].gain(0.25, over=0.75) == sign * 0.5
     assert METRICS[metric].gain(0.75, over=0.25) == -sign * 0.5
@@ -103,7 +105,9 @@ def test_only_losses_are_better_when_smaller(metric: str, sign: int) -> None:
 
 
 CLASSES = np.array([0, 1, 2, 2])
-TOLD = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6], [0.5, 0.1, 0.4]])  # the last one wrongly
+PREDICTED = np.array(
+    [[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6], [0.5, 0.1, 0.4]]
+)  # the last one is decided wrongly
 
 
 @pytest.mark.parametrize(
@@ -115,18 +119,18 @@ TOLD = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6], [0.5, 0.1, 0
         ("log_loss", -np.log([0.7, 0.4, 0.6, 0.4]).mean()),
     ],
 )
-def test_metrics_of_several_classes(metric: str, expected: float) -> None:
-    found = evaluate(MULTICLASS, CLASSES, TOLD, 0.5)
+def test_multiclass_metrics(metric: str, expected: float) -> None:
+    found = evaluate(MULTICLASS, CLASSES, PREDICTED, 0.5)
     assert list(found) == metrics_of(MULTICLASS)
     assert found[metric] == pytest.approx(expected)
 
 
-def test_a_class_without_rows_has_no_part_in_the_area() -> None:
+def test_multiclass_roc_auc_ignores_classes_without_rows() -> None:
     rows = CLASSES < 2
-    assert METRICS["roc_auc"].function(CLASSES[rows], TOLD[rows], 0.5) == pytest.approx(1)
-    assert np.isnan(METRICS["roc_auc"].function(np.zeros(2), TOLD[:2], 0.5))
+    assert METRICS["roc_auc"].function(CLASSES[rows], PREDICTED[rows], 0.5) == pytest.approx(1)
+    assert np.isnan(METRICS["roc_auc"].function(np.zeros(2), PREDICTED[:2], 0.5))
 
 
-def test_metrics_of_numbers() -> None:
+def test_regression_metrics() -> None:
     found = evaluate(REGRESSION, np.array([1.0, 2, 4]), np.array([1.0, 4, 3]), 0.5)
     assert found == pytest.approx({"mse": 5 / 3, "rmse": np.sqrt(5 / 3), "mae": 1, "r2": 1 - 5 / (14 / 3)})

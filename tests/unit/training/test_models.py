@@ -1,4 +1,4 @@
-"""Families: each fits the rows of its tasks, repeats itself, and survives being written."""
+"""Model families: each fits the rows of its tasks, is reproducible, and survives saving."""
 
 import re
 import subprocess
@@ -44,61 +44,61 @@ def scorer(family: str, params: Params, rows: TrainingFrame = ROWS) -> Scorer:
     return Scorer(pipeline, ENCODER, response_format, matrix_format=FAMILIES[family].matrix_format)
 
 
-def test_every_family_is_tried_here() -> None:
+def test_every_family_has_test_points() -> None:
     assert {family for family, _ in POINTS} == set(FAMILIES) - {
         "blend"
-    }  # which tests/unit/search/test_blending.py tries
+    }  # tested in tests/unit/search/test_blending.py
     for family, params in POINTS:
         assert set(params) == set(FAMILIES[family].space)
 
 
 @pytest.mark.parametrize(("family", "params", "task"), ABLE)
-def test_a_family_learns_repeats_itself_and_survives_being_written(
+def test_family_beats_the_baseline_reproducibly_and_survives_saving(
     tmp_path: Path, family: str, params: Params, task: str
 ) -> None:
     rows = rows_of(task)
     first = scorer(family, params, rows)
-    said = first.predict(rows.features)
-    assert is_better_than_guessing(said, rows) is (family != "dummy")
-    np.testing.assert_array_equal(scorer(family, params, rows).predict(rows.features), said)
-    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).predict(rows.features), said)
+    predicted = first.predict(rows.features)
+    assert beats_the_baseline(predicted, rows) is (family != "dummy")
+    np.testing.assert_array_equal(scorer(family, params, rows).predict(rows.features), predicted)
+    np.testing.assert_array_equal(Scorer.load(first.save(tmp_path)).predict(rows.features), predicted)
 
 
-def is_better_than_guessing(said: Floats, rows: TrainingFrame) -> bool:
+def beats_the_baseline(predicted: Floats, rows: TrainingFrame) -> bool:
     metric, bar = ("r2", 0.4) if not rows.task.predicts_classes else ("roc_auc", 0.75)
-    return METRICS[metric].function(rows.y, said, 0.5) > bar
+    return METRICS[metric].function(rows.y, predicted, 0.5) > bar
 
 
 @pytest.mark.parametrize(
     ("family", "package"), [("lightgbm", "lightgbm"), ("xgboost", "xgboost"), ("catboost", "catboost"), ("knn", None)]
 )
-def test_a_version_requires_the_library_of_its_family_and_no_other(family: str, package: str | None) -> None:
+def test_version_requires_only_the_library_of_its_family(family: str, package: str | None) -> None:
     needed = {line.partition("==")[0] for line in requirements(scorer(family, dict(POINTS)[family]))}
     assert needed & {"lightgbm", "xgboost", "catboost"} == ({package} - {None})
 
 
-def test_a_library_that_no_family_needs_is_not_imported() -> None:
+def test_use_cases_import_no_boosting_library() -> None:
     asked = "import sys, training.use_case.use_case; print({'lightgbm', 'xgboost', 'catboost'} & set(sys.modules))"
-    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "set()"
+    result = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
-def test_rounds_are_found_on_the_newest_rows_and_fitted_on_all(family: str) -> None:
+def test_early_stopping_finds_rounds_on_the_newest_rows(family: str) -> None:
     model: Any = scorer(family, dict(POINTS)[family]).pipeline["model"]
     assert 1 <= model.rounds_ < model.rounds
-    told = {"lightgbm": "n_estimators_", "xgboost": "n_estimators", "catboost": "tree_count_"}[family]
-    assert getattr(model.model_, told) == model.rounds_
+    attribute = {"lightgbm": "n_estimators_", "xgboost": "n_estimators", "catboost": "tree_count_"}[family]
+    assert getattr(model.model_, attribute) == model.rounds_
 
 
 @pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
-def test_rows_of_which_only_the_newest_have_a_class_take_all_rounds(family: str) -> None:
+def test_no_early_stopping_if_older_rows_lack_a_class(family: str) -> None:
     late = frame(range(100), [0] * 90 + [1] * 10)
     model: Any = scorer(family, dict(POINTS)[family], late).pipeline["model"]
     assert model.rounds_ == model.rounds
 
 
-def test_what_a_library_cannot_learn_from_is_told_as_every_family_does() -> None:
+def test_library_errors_become_value_errors() -> None:
     constant = {name: np.ones(len(ROWS)) for name in ROWS.features}
     with pytest.raises(ValueError, match=r"catboost cannot learn from these rows: .*constant"):
         fit(Candidate("catboost", dict(POINTS)["catboost"]), replace(ROWS, features=constant), 0)
@@ -106,7 +106,7 @@ def test_what_a_library_cannot_learn_from_is_told_as_every_family_does() -> None
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("family", ["random_forest", "gradient_boosting"])
-def test_of_many_categories_trees_learn_means_and_of_few_the_categories(
+def test_trees_get_target_means_of_large_indices_and_categories_of_small_ones(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, task: str
 ) -> None:
     params, rows = dict(POINTS)[family], rows_of(task)
@@ -118,18 +118,18 @@ def test_of_many_categories_trees_learn_means_and_of_few_the_categories(
     means = set(first_column(by_mean, rows))
     assert len(means) == len(places)
     assert means.isdisjoint(places)
-    said = by_mean.predict(rows.features)
-    assert is_better_than_guessing(said, rows)
-    np.testing.assert_array_equal(Scorer.load(by_mean.save(tmp_path)).predict(rows.features), said)
+    predicted = by_mean.predict(rows.features)
+    assert beats_the_baseline(predicted, rows)
+    np.testing.assert_array_equal(Scorer.load(by_mean.save(tmp_path)).predict(rows.features), predicted)
 
 
 def first_column(fitted: Scorer, rows: TrainingFrame) -> Floats:
-    """What the model sees first; means of categories come before all else."""
+    """The first column of the model's input; target means come first."""
     columns: Floats = fitted.pipeline["categories"].transform(rows.inputs("dense"))[:, 0]
     return columns
 
 
-def test_recency_changes_what_is_learned() -> None:
+def test_recency_weights_change_predictions() -> None:
     family, params = LINEAR
     weighted = scorer(family, {**params, "recency_half_life_days": 30}).predict(ROWS.features)
     assert not np.array_equal(weighted, scorer(family, params).predict(ROWS.features))
@@ -138,14 +138,14 @@ def test_recency_changes_what_is_learned() -> None:
 WEIGHS_CLASSES = [name for name, family in FAMILIES.items() if "class_weight" in family.space]
 
 
-def test_every_family_that_takes_weights_weighs_classes() -> None:
+def test_families_with_row_weights_have_class_weights() -> None:
     able = {name for name, family in FAMILIES.items() if family.searched and family.accepts_weights}
     assert {name for name in able if BINARY in FAMILIES[name].tasks} == set(WEIGHS_CLASSES)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 @pytest.mark.parametrize("family", WEIGHS_CLASSES)
-def test_balanced_classes_make_a_rare_one_more_probable(family: str, task: str) -> None:
+def test_balanced_class_weights_raise_the_probability_of_a_rare_class(family: str, task: str) -> None:
     rows = rows_of(task)
     rare = len(rows.classes) - 1
     rows = replace(rows, y=np.where((rows.y == rare) & (np.arange(len(rows)) % 3 > 0), 0, rows.y))
@@ -158,17 +158,17 @@ def test_balanced_classes_make_a_rare_one_more_probable(family: str, task: str) 
     assert probable("balanced") > 1.2 * probable(None)
 
 
-def test_without_a_half_life_all_rows_weigh_the_same() -> None:
+def test_rows_weigh_the_same_without_a_half_life() -> None:
     assert recency_weights(np.array([0.0, 500.0]), None).tolist() == [1, 1]
 
 
-def test_rows_stay_sparse_where_dense_ones_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_stay_sparse_above_the_memory_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(DenseIfSmall().fit(ROWS.x).transform(ROWS.x), np.ndarray)
     monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", 100)
     assert DenseIfSmall().fit(ROWS.x).transform(ROWS.x) is ROWS.x
 
 
-def test_neighbours_among_sparse_rows_survive_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_knn_with_sparse_rows_survives_saving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", 100)
     ours = scorer("knn", next(params for family, params in POINTS if family == "knn"))
     assert sparse.issparse(ours.pipeline[-1]._fit_X)
@@ -176,7 +176,7 @@ def test_neighbours_among_sparse_rows_survive_being_written(tmp_path: Path, monk
     assert np.array_equal(read.predict(ROWS.features), ours.predict(ROWS.features))
 
 
-def test_a_file_with_types_of_no_family_is_refused(tmp_path: Path) -> None:
+def test_files_with_untrusted_types_are_refused(tmp_path: Path) -> None:
     artifacts = scorer(*LINEAR).save(tmp_path)
     for harm in (Path.unlink, partial(subprocess.call, ["true"])):
         skops.io.dump(FunctionTransformer(harm), artifacts[PIPELINE])
@@ -188,7 +188,7 @@ def test_a_file_with_types_of_no_family_is_refused(tmp_path: Path) -> None:
     "declared",
     [lambda: Int(5, 5), lambda: Float(1, 0), lambda: Float(0, 1, log=True), lambda: Choice(())],
 )
-def test_a_dimension_that_cannot_be_is_refused(declared: object) -> None:
+def test_invalid_dimensions_are_refused(declared: object) -> None:
     assert callable(declared)
     with pytest.raises(ValueError, match=r"bound|above 0|at least one"):
         declared()
@@ -202,12 +202,12 @@ def test_a_dimension_that_cannot_be_is_refused(declared: object) -> None:
         (None, [1, 1, 1, 1]),
     ],
 )
-def test_a_weight_halves_with_every_half_life(half_life: int | None, weights: list[float]) -> None:
+def test_recency_weight_halves_with_every_half_life(half_life: int | None, weights: list[float]) -> None:
     assert recency_weights(np.array([0.0, 30, 60, 15]), half_life).tolist() == pytest.approx(weights)
 
 
 @pytest.mark.parametrize("name", dict(POINTS))
-def test_a_family_says_rightly_whether_it_takes_weights(name: str) -> None:
+def test_accepts_weights_matches_the_learner(name: str) -> None:
     family, params = FAMILIES[name], dict(POINTS)[name]
     task = min(family.tasks, key=str)
     model = family.build(params, 0, DataFacts(task, 2, {})).named_steps["model"]
@@ -216,28 +216,28 @@ def test_a_family_says_rightly_whether_it_takes_weights(name: str) -> None:
 
 
 @pytest.mark.parametrize(("family", "params", "task"), [able for able in ABLE if able[2] != "regression"])
-def test_a_family_gives_probabilities_that_sum_to_one(family: str, params: Params, task: str) -> None:
+def test_probabilities_sum_to_one(family: str, params: Params, task: str) -> None:
     rows = rows_of(task)
     pipeline: Any = fit(Candidate(family, params), rows, 0)
-    said = pipeline.predict_proba(rows.inputs(FAMILIES[family].matrix_format))
+    predicted = pipeline.predict_proba(rows.inputs(FAMILIES[family].matrix_format))
     assert pipeline.classes_.tolist() == list(range(len(rows.classes)))
-    np.testing.assert_allclose(said.sum(axis=1), 1)
-    assert said.min() >= 0
+    np.testing.assert_allclose(predicted.sum(axis=1), 1)
+    assert predicted.min() >= 0
 
 
 @pytest.mark.parametrize(
     ("family", "params"), [each for each in POINTS if FAMILIES[each[0]].space and BINARY in FAMILIES[each[0]].tasks]
 )
-def test_a_feature_that_is_the_same_in_every_row_is_taken_and_says_nothing(family: str, params: Params) -> None:
+def test_constant_features_are_accepted(family: str, params: Params) -> None:
     features = {**ROWS.features, "known": np.full(len(ROWS), 7.0)}
     rows = replace(ROWS, features=features, x=ENCODER.matrix(features).values)
-    said = BINARY.predict(fit(Candidate(family, params), rows, 0), rows.inputs(FAMILIES[family].matrix_format))
-    assert np.isfinite(said).all()
-    assert roc_auc_score(rows.y, said) > 0.8
+    predicted = BINARY.predict(fit(Candidate(family, params), rows, 0), rows.inputs(FAMILIES[family].matrix_format))
+    assert np.isfinite(predicted).all()
+    assert roc_auc_score(rows.y, predicted) > 0.8
 
 
 @pytest.mark.parametrize(("family", "params", "task"), ABLE)
-def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params, task: str) -> None:
+def test_fitting_does_not_change_the_rows(family: str, params: Params, task: str) -> None:
     rows = rows_of(task, 40)
     before = rows.fingerprint()
     fit(Candidate(family, params), rows, 0)
@@ -245,7 +245,7 @@ def test_fitting_leaves_the_rows_as_they_are(family: str, params: Params, task: 
 
 
 @pytest.mark.parametrize(("limit", "dense_rows"), [(3 * 5 * 4, True), (3 * 5 * 4 - 1, False)])
-def test_the_limit_counts_the_bytes_of_single_precision(
+def test_memory_limit_counts_single_precision_bytes(
     monkeypatch: pytest.MonkeyPatch, limit: int, dense_rows: bool
 ) -> None:
     monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", limit)
@@ -253,7 +253,7 @@ def test_the_limit_counts_the_bytes_of_single_precision(
     assert isinstance(DenseIfSmall().fit(rows).transform(rows), np.ndarray) is dense_rows
 
 
-def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matrix_format_of_fitting_holds_for_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", 100)
     few, many = sparse.csr_matrix(np.eye(2, 5)), sparse.csr_matrix(np.eye(50, 5))
     assert sparse.issparse(DenseIfSmall().fit(many).transform(few))
@@ -264,7 +264,7 @@ def test_what_was_decided_at_fitting_holds_for_any_number_of_rows(monkeypatch: p
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
-def test_neighbours_are_the_same_among_dense_and_sparse_rows(monkeypatch: pytest.MonkeyPatch, distance: str) -> None:
+def test_knn_predicts_the_same_for_dense_and_sparse_rows(monkeypatch: pytest.MonkeyPatch, distance: str) -> None:
     params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": distance, "numeric_shape": "as_is"}
     among_dense = scorer("knn", params).predict(ROWS.features)
     monkeypatch.setattr(dense_if_small, "LIMIT_BYTES", 0)
@@ -272,19 +272,19 @@ def test_neighbours_are_the_same_among_dense_and_sparse_rows(monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("declared", "told"),
+    ("declared", "message"),
     [
         (lambda: Int(5, 5), "the lower bound 5 is not below the upper bound 5"),
-        (lambda: Int(0, 9, log=True), "must begin above 0, and this one begins at 0"),
+        (lambda: Int(0, 9, log=True), "must start above 0, and this one starts at 0"),
         (lambda: Float(1, 0.5), "the lower bound 1 is not below the upper bound 0.5"),
-        (lambda: Float(-1, 1, log=True), "must begin above 0, and this one begins at -1"),
-        (lambda: Choice(()), "a Choice needs at least one value"),
+        (lambda: Float(-1, 1, log=True), "must start above 0, and this one starts at -1"),
+        (lambda: Choice(()), "a choice needs at least one value"),
     ],
 )
-def test_a_dimension_that_cannot_be_names_its_bounds(declared: Callable[[], Dimension], told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_error_of_an_invalid_dimension_names_its_bounds(declared: Callable[[], Dimension], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         declared()
 
 
-def test_a_range_from_zero_and_a_single_choice_can_be() -> None:
+def test_range_from_zero_and_single_choice_are_valid() -> None:
     assert (Int(0, 1).low, Float(-1, 0).high, Choice((None,)).values) == (0, 0, (None,))

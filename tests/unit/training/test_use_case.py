@@ -1,4 +1,4 @@
-"""Use-case files: what is wrong in one is named, with the nearest right word."""
+"""Use-case files: errors name the mistake and suggest the nearest valid word."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from training.evaluation.threshold import ThresholdRule
 from training.stages.search import apply_overrides
 from training.use_case.use_case import FOLDER, UseCaseRefused, load, load_all, with_search
 
-# A use case that says little, so that each line of it can be made wrong.
+# A short use case in which each line can be broken.
 GOOD = """\
 name: term_deposit
 task: binary
@@ -45,12 +45,12 @@ golden_request:
 """
 
 
-def test_every_use_case_of_the_project_loads() -> None:
+def test_all_use_cases_load() -> None:
     for file in FOLDER.glob("*.yml"):
         assert load(file.stem).name == file.stem
 
 
-def test_every_use_case_of_the_project_can_be_searched_otherwise() -> None:
+def test_search_options_apply_to_all_use_cases() -> None:
     for use_case in load_all():
         otherwise = with_search(use_case, {"max_evals": 3})
         assert otherwise.search.max_evals == 3
@@ -58,29 +58,29 @@ def test_every_use_case_of_the_project_can_be_searched_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("options", "message"),
     [
         ({"families": "knn, logistic_regresion"}, "search.families: no family 'logistic_regresion'. Did you mean"),
         ({"families": "ridge"}, "the use case: no family for binary 'ridge'"),
-        ({"families": "knn,knn"}, "search.families: named twice in knn, knn"),
+        ({"families": "knn,knn"}, "search.families: a family is repeated in knn, knn"),
         ({"executor": "in_process", "parallelism": 2}, "in_process runs one trial at a time"),
     ],
 )
-def test_an_option_that_cannot_be_is_told_with_the_nearest_word(said: dict[str, object], told: str) -> None:
+def test_error_of_an_invalid_option_suggests_the_nearest_word(options: dict[str, object], message: str) -> None:
     with pytest.raises(UseCaseRefused, match="invalid options") as refused:
-        apply_overrides(load("term_deposit"), said)
-    assert told in str(refused.value)
+        apply_overrides(load("term_deposit"), options)
+    assert message in str(refused.value)
     assert "python -m training.run --help" in str(refused.value)
     assert max(map(len, str(refused.value).splitlines())) < 200
 
 
-def test_an_unknown_use_case_names_the_nearest() -> None:
+def test_error_of_an_unknown_use_case_suggests_the_nearest() -> None:
     with pytest.raises(UseCaseRefused, match=r"no use case 'term_deposits'\. Did you mean 'term_deposit'"):
         load("term_deposits")
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "message"),
     [
         ("task: binary", "tasks: binary", "tasks: no such key. Did you mean 'task'?"),
         ("method: tpe", "methods: tpe", "search.methods: no such key. Did you mean 'method'?"),
@@ -93,7 +93,7 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ("method: tpe", "method: bayes", "search.method: Input should be 'grid', 'random' or 'tpe' (got 'bayes')"),
         ("method: tpe", "method: tpe\n  space: {knn: {n_neighbour: [5]}}", "Did you mean 'n_neighbors'?"),
         ("method: tpe", "method: tpe\n  space: {knm: {n_neighbors: [5]}}", "Did you mean 'knn'?"),
-        ("method: tpe", "method: tpe\n  space: {knn: {weights: []}}", "knn.weights: a Choice needs at least one"),
+        ("method: tpe", "method: tpe\n  space: {knn: {weights: []}}", "knn.weights: a choice needs at least one"),
         (
             "method: tpe",
             "method: tpe\n  space: {knn: {weights: {low: 1}}}",
@@ -109,21 +109,25 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
             "method: tpe\n  space: {knn: {n_neighbors: [5, many]}}",
             "n_neighbors cannot be 'many': it is a",
         ),
-        ("method: tpe", "method: tpe\n  space: {knn: {n_neighbors: [5.5]}}", "cannot be 5.5: it is a whole number"),
+        (
+            "method: tpe",
+            "method: tpe\n  space: {knn: {n_neighbors: [5.5]}}",
+            "cannot be 5.5: it is an integer above 0",
+        ),
         (
             "method: tpe",
             "method: tpe\n  space: {knn: {n_neighbors: [0]}}",
-            "cannot be 0: it is a whole number above 0",
+            "cannot be 0: it is an integer above 0",
         ),
         (
             "method: tpe",
             "method: tpe\n  space: {knn: {n_neighbors: {low: -5}}}",
-            "it cannot begin at -5: it is a whole number above 0",
+            "it cannot start at -5: it is an integer above 0",
         ),
         (
             "method: tpe",
             "method: tpe\n  space: {logistic_regression: {inverse_regularization: [-1.0]}}",
-            "cannot be -1.0: it is a number, and not below 0",
+            "cannot be -1.0: it is a number of at least 0",
         ),
         (
             "method: tpe",
@@ -170,7 +174,7 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ("threshold: 0.2", "calibration: platt", "serving.calibration: Input should be 'none', 'auto', 'sigmoid' or"),
         ("method: tpe", "method: tpe\n  leave_out: [[age, age]]", "leave_out names age twice"),
         ("method: tpe", "method: tpe\n  leave_out: all", "search.leave_out"),
-        ("method: tpe", "method: tpe\n  space: {knn: {weights: []}}", "a Choice needs at least one value"),
+        ("method: tpe", "method: tpe\n  space: {knn: {weights: []}}", "a choice needs at least one value"),
         ("families: [logistic_regression, knn]", "families: []", "search.families"),
         ("endpoint: term-deposit", "endpoint: 'term deposit'", "serving.endpoint"),
         ("task: binary", "task: ranking", "task: Input should be 'binary'"),
@@ -179,16 +183,16 @@ def test_an_unknown_use_case_names_the_nearest() -> None:
         ("name: term_deposit", "name: [", "not YAML"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path: Path, right: str, wrong: str, told: str) -> None:
+def test_error_names_the_mistake(tmp_path: Path, right: str, wrong: str, message: str) -> None:
     assert right in GOOD
     (tmp_path / "term_deposit.yml").write_text(GOOD.replace(right, wrong, 1), encoding="utf-8")
     with pytest.raises(UseCaseRefused) as refused:
         load("term_deposit", tmp_path)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "Correct " in str(refused.value)
 
 
-def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+def test_error_lists_every_problem_of_a_file(tmp_path: Path) -> None:
     wrong = GOOD.replace("folds: 4", "folds: 0").replace("task: binary", "task: ranking")
     (tmp_path / "term_deposit.yml").write_text(wrong, encoding="utf-8")
     with pytest.raises(UseCaseRefused, match=r"(?s)task: .*split\.folds: "):
@@ -206,7 +210,7 @@ def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path) -> None:
         pytest.param("minimum: 0.60", "minimum: .nan", id="a minimum that nothing reaches"),
     ],
 )
-def test_what_would_fail_later_is_refused_at_once(tmp_path: Path, right: str, wrong: str) -> None:
+def test_values_that_would_fail_later_are_refused(tmp_path: Path, right: str, wrong: str) -> None:
     assert right in GOOD
     (tmp_path / "term_deposit.yml").write_text(GOOD.replace(right, wrong, 1), encoding="latin-1")
     with pytest.raises(UseCaseRefused):
@@ -220,7 +224,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "message"),
     [
         ("minimum: 0.60, ", "", "promotion.minimum: Field required"),
         ("folds: 4", "folds: four", "split.folds: Input should be a valid integer"),
@@ -235,29 +239,29 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
         ("task: binary", "task: binary\n1: 2", "1: Keys should be strings"),
     ],
 )
-def test_a_value_of_the_wrong_form_is_told_with_its_path(tmp_path: Path, right: str, wrong: str, told: str) -> None:
-    test_what_is_wrong_is_told(tmp_path, right, wrong, told)
+def test_error_of_a_wrong_type_names_its_path(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    test_error_names_the_mistake(tmp_path, right, wrong, message)
 
 
 @pytest.mark.parametrize("content", ["- a list", "a text", "42", "name: term_deposit\n\0"])
-def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+def test_file_without_a_mapping_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "term_deposit.yml").write_text(content, encoding="utf-8")
     with pytest.raises(UseCaseRefused, match=r"term_deposit\.yml is not a valid use case"):
         load("term_deposit", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../term_deposit", "term_deposit.yml", ""])
-def test_a_use_case_is_named_and_not_a_path(name: str) -> None:
+def test_a_path_is_not_a_use_case_name(name: str) -> None:
     with pytest.raises(UseCaseRefused, match=f"there is no use case '{name}'"):
         load(name)
 
 
-def test_a_folder_without_use_cases_knows_none(tmp_path: Path) -> None:
+def test_error_for_a_folder_without_use_cases(tmp_path: Path) -> None:
     with pytest.raises(UseCaseRefused, match=r"Known: none\.\n.*files in "):
         load("term_deposit", tmp_path)
 
 
-def test_a_threshold_that_is_tuned_after_the_search_is_none_to_search_by(tmp_path: Path) -> None:
+def test_search_by_decisions_is_refused_with_a_tuned_threshold(tmp_path: Path) -> None:
     tuned = GOOD.replace("threshold: 0.2", "threshold: {maximise: f1}")
     (tmp_path / "term_deposit.yml").write_text(tuned, encoding="utf-8")
     use_case = load("term_deposit", tmp_path)
@@ -269,7 +273,7 @@ def test_a_threshold_that_is_tuned_after_the_search_is_none_to_search_by(tmp_pat
         load("term_deposit", tmp_path)
 
 
-def test_only_binary_labels_have_a_threshold_and_are_calibrated(tmp_path: Path) -> None:
+def test_tuned_threshold_and_calibration_need_binary_labels(tmp_path: Path) -> None:
     (tmp_path / "term_deposit.yml").write_text(
         GOOD.replace("task: binary", "task: multiclass")
         .replace("column: subscribed}", "column: subscribed, classes: [a, b, c]}")
