@@ -75,7 +75,7 @@ def _enough_rows(rows: HoldoutRows, policy: PromotionCriteria) -> Reason:
     count = len(rows.labels)
     excluded = f", {rows.excluded} excluded as the champion's training rows" if rows.excluded else ""
     return Reason(
-        "rows of the holdout",
+        "holdout rows",
         f"at least {policy.min_rows}",
         f"{count}{excluded}",
         count >= policy.min_rows,

@@ -22,9 +22,9 @@ def guards(
         error = calibration_error(_confidence(rows.outcomes(challenger)))
         yield _at_most("calibration error", error, limits.max_calibration_error, challenger)
     if limits.max_p99_ms is not None:
-        yield _at_most("p99 of a response, ms", challenger.measured.p99_ms, limits.max_p99_ms, challenger)
+        yield _at_most("p99 latency, ms", challenger.measured.p99_ms, limits.max_p99_ms, challenger)
     if limits.max_size_mb is not None:
-        yield _at_most("size of the files, MB", challenger.measured.size_mb, limits.max_size_mb, challenger)
+        yield _at_most("model size, MB", challenger.measured.size_mb, limits.max_size_mb, challenger)
     if champion is not None:
         if limits.max_changed_decisions is not None:
             changed = _changed(rows, challenger, champion)

@@ -74,9 +74,9 @@ def test_guards_measure_the_version(environment: Environment) -> None:
         set_challenger(gate, 1).promote()
         decision = set_challenger(gate, 2).evaluate()
     reasons = {reason.criterion: reason for reason in decision.reasons}
-    time, size = reasons["p99 of an answer, ms"], reasons["size of the files, MB"]
+    time, size = reasons["p99 latency, ms"], reasons["model size, MB"]
     assert all(value is not None and value > 0 for value in (time.values["version 2"], size.values["version 2"]))
-    assert reasons["callers of version 1 are understood"].passed
+    assert reasons["input schema compatible with version 1"].passed
     # The metric is undefined on slices of one row, so nothing is promoted.
     assert not decision.promote
 
@@ -109,14 +109,14 @@ def train_champion_into_holdout(gate: Gate, days: int) -> None:
 def test_training_rows_of_the_champion_are_excluded(gate: Gate) -> None:
     train_champion_into_holdout(gate, 10)
     decision = gate.evaluate()
-    rows = next(reason for reason in decision.reasons if reason.criterion == "rows of the holdout")
+    rows = next(reason for reason in decision.reasons if reason.criterion == "holdout rows")
     assert rows.values == {"rows": 110, "excluded": 10}
     assert decision.promote
 
 
 def test_too_few_unseen_rows_promote_nothing(gate: Gate) -> None:
     train_champion_into_holdout(gate, 21)
-    assert [r.criterion for r in gate.promote().reasons if not r.passed] == ["rows of the holdout"]
+    assert [r.criterion for r in gate.promote().reasons if not r.passed] == ["holdout rows"]
 
 
 @pytest.mark.parametrize(("overlap", "days"), [("refuse", 1), ("exclude", 120)])
@@ -134,7 +134,9 @@ def test_a_challenger_that_fails_its_golden_request_is_not_evaluated(
 ) -> None:
     set_challenger(gate, 1)
     monkeypatch.setattr(loaded_version, "agree", lambda _found, _expected: False)
-    with pytest.raises(VersionBroken, match="version 1 of people cannot be used: it answers its golden request with"):
+    with pytest.raises(
+        VersionBroken, match="version 1 of people cannot be used: it responds to its golden request with"
+    ):
         gate.promote()
     assert (champion(gate), gate.ledger.entries(NAME)) == (None, [])
 
