@@ -36,53 +36,53 @@ class EndpointState:
         return f"Endpoint {self.name} serves {served}"
 
 
-def is_updating(found: ServingEndpointDetailed) -> bool:
+def is_updating(endpoint: ServingEndpointDetailed) -> bool:
     """True during an update, or while the endpoint recovers after a server start."""
-    entities = (found.config and found.config.served_entities) or []
+    entities = (endpoint.config and endpoint.config.served_entities) or []
     states = [entity.state.deployment for entity in entities if entity.state]
     recovering = ServedModelStateDeployment.DEPLOYMENT_RECOVERING in states
-    return recovering or update(found) is EndpointStateConfigUpdate.IN_PROGRESS
+    return recovering or update(endpoint) is EndpointStateConfigUpdate.IN_PROGRESS
 
 
-def update(found: ServingEndpointDetailed) -> EndpointStateConfigUpdate | None:
+def update(endpoint: ServingEndpointDetailed) -> EndpointStateConfigUpdate | None:
     """State of the last update."""
-    return found.state.config_update if found.state else None
+    return endpoint.state.config_update if endpoint.state else None
 
 
-def is_ready(found: ServingEndpointDetailed) -> bool:
+def is_ready(endpoint: ServingEndpointDetailed) -> bool:
     """True if the endpoint is ready with its latest config."""
-    ready = found.state is not None and found.state.ready is EndpointStateReady.READY
-    return ready and update(found) is EndpointStateConfigUpdate.NOT_UPDATING
+    ready = endpoint.state is not None and endpoint.state.ready is EndpointStateReady.READY
+    return ready and update(endpoint) is EndpointStateConfigUpdate.NOT_UPDATING
 
 
-def state(found: ServingEndpointDetailed) -> EndpointState:
+def state(endpoint: ServingEndpointDetailed) -> EndpointState:
     """Extract name, config version and traffic."""
-    config = found.config
+    config = endpoint.config
     versions = {entity.name: int(entity.entity_version or 0) for entity in (config and config.served_entities) or []}
     routes = (config and config.traffic_config and config.traffic_config.routes) or []
     traffic = {
         versions[route.served_model_name or route.served_entity_name]: route.traffic_percentage for route in routes
     }
-    return EndpointState(found.name or "", (config and config.config_version) or 0, traffic)
+    return EndpointState(endpoint.name or "", (config and config.config_version) or 0, traffic)
 
 
-def size(found: ServingEndpointDetailed) -> dict[str, Any]:
+def size(endpoint: ServingEndpointDetailed) -> dict[str, Any]:
     """Compute settings of the first served entity; `SIZE` if it has none."""
-    entities = (found.config and found.config.served_entities) or []
+    entities = (endpoint.config and endpoint.config.served_entities) or []
     current = {name: getattr(entities[0], name) for name in PRESERVED_SETTINGS} if entities else {}
     return {name: value for name, value in current.items() if value is not None} or SIZE
 
 
-def served_models(found: ServingEndpointDetailed) -> list[str]:
+def served_models(endpoint: ServingEndpointDetailed) -> list[str]:
     """Models behind an endpoint, or pending on a new one; an entity without a name is an external model."""
-    config = found.config or found.pending_config
+    config = endpoint.config or endpoint.pending_config
     entities = (config and config.served_entities) or []
     return sorted({entity.entity_name or "an external model" for entity in entities})
 
 
-def reasons(found: ServingEndpointDetailed) -> str:
+def reasons(endpoint: ServingEndpointDetailed) -> str:
     """State messages of the served entities, in one line."""
-    config = found.pending_config or found.config
+    config = endpoint.pending_config or endpoint.config
     entities = (config and config.served_entities) or []
     messages = [
         f"{entity.name}: {entity.state.deployment_state_message}"

@@ -26,9 +26,9 @@ class ChampionChanged(LakehouseError):
     """The champion changed while the command ran."""
 
     @classmethod
-    def of(cls, name: str, expected: int | None, found: int | None) -> "ChampionChanged":
+    def of(cls, name: str, expected: int | None, current: int | None) -> "ChampionChanged":
         return cls(
-            f"the champion of {name} changed meanwhile from {format_version(expected)} to {format_version(found)}",
+            f"the champion of {name} changed meanwhile from {format_version(expected)} to {format_version(current)}",
             hint="This command changed nothing. Run it again to compare with the new champion.",
         )
 

@@ -102,8 +102,8 @@ class History:
 
     def last_verdict(self, version: int) -> Entry | None:
         """Last entry with a verdict on the version."""
-        judged = (each for each in reversed(self.since_reset) if each.version == version and each.verdict)
-        return next(judged, None)
+        verdicts = (each for each in reversed(self.since_reset) if each.version == version and each.verdict)
+        return next(verdicts, None)
 
 
 def _format_entry(entry: Entry) -> str:

@@ -180,8 +180,8 @@ def command(*arguments: str, exits: int = 0) -> str:
 
 
 def champion(gate: Gate) -> int | None:
-    found = version_of(gate.client, NAME, CHAMPION)
-    return None if found is None else int(found.version)
+    version = version_of(gate.client, NAME, CHAMPION)
+    return None if version is None else int(version.version)
 
 
 def actions(gate: Gate) -> list[tuple[str, int | None, int | None]]:

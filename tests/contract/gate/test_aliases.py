@@ -36,13 +36,13 @@ def trained(client: MlflowClient, versions: int = 3, name: str = NAME) -> None:
 
 
 def tags(client: MlflowClient, name: str = NAME) -> dict[int, str | None]:
-    found = client.search_model_versions(f"name = '{name}'")
-    return {int(version.version): version.tags.get("stage") for version in found}
+    registered = client.search_model_versions(f"name = '{name}'")
+    return {int(version.version): version.tags.get("stage") for version in registered}
 
 
 def aliases(client: MlflowClient, name: str = NAME) -> dict[str, int]:
-    found: Mapping[str, Any] = client.get_registered_model(name).aliases
-    return {alias: int(version) for alias, version in found.items()}
+    registered: Mapping[str, Any] = client.get_registered_model(name).aliases
+    return {alias: int(version) for alias, version in registered.items()}
 
 
 def promote(client: MlflowClient, name: str, version: str) -> None:

@@ -94,7 +94,7 @@ def test_a_version_that_raises_is_not_promoted(gate: Gate, monkeypatch: pytest.M
         raise ValueError("X has 2 features, but is expecting 3")
 
     monkeypatch.setattr(Scorer, "predict", fail)
-    with pytest.raises(VersionBroken, match="does not score the holdout"):
+    with pytest.raises(VersionBroken, match="cannot predict the holdout"):
         gate.promote()
     require_consistent(gate, 2)
 

@@ -253,26 +253,26 @@ def history(*moves: tuple[Action, int | None]) -> History:
 def test_a_rollback_skips_versions_that_were_rolled_back(
     moves: list[tuple[Action, int | None]], stack: list[int]
 ) -> None:
-    found = history(*moves)
-    assert found.rollback_stack == stack
-    assert found.champion == (stack[-1] if stack else None)
-    assert found.previous == (stack[-2] if len(stack) > 1 else None)
+    recorded = history(*moves)
+    assert recorded.rollback_stack == stack
+    assert recorded.champion == (stack[-1] if stack else None)
+    assert recorded.previous == (stack[-2] if len(stack) > 1 else None)
 
 
 def test_history_finds_the_champion_of_a_time() -> None:
-    found = history(("promoted", 1), ("refused", 2), ("promoted", 3), ("rolled_back", 1))
+    recorded = history(("promoted", 1), ("refused", 2), ("promoted", 3), ("rolled_back", 1))
     hours = [-1.0, 0.0, 1.5, 2.0, 2.9, 3.0, 99.0]
-    at = [found.change_at(NOON + timedelta(hours=hour)) for hour in hours]
+    at = [recorded.change_at(NOON + timedelta(hours=hour)) for hour in hours]
     assert [None if entry is None else entry.to_version for entry in at] == [None, 1, 1, 3, 3, 1, 1]
 
 
 def test_a_reset_discards_earlier_entries_except_a_freeze() -> None:
-    found = history(("approved", 2), ("promoted", 1), ("frozen", None), ("ledger_reset", None), ("promoted", 2))
-    assert (found.champion, found.all_champions, found.previous) == (2, [2], None)
-    assert (found.ever_approved(2), found.last_verdict(1)) == (False, None)
-    assert found.frozen
-    assert [entry.action for entry in found.since_reset] == ["promoted"]
-    at = found.change_at(NOON + timedelta(hours=3))
+    recorded = history(("approved", 2), ("promoted", 1), ("frozen", None), ("ledger_reset", None), ("promoted", 2))
+    assert (recorded.champion, recorded.all_champions, recorded.previous) == (2, [2], None)
+    assert (recorded.ever_approved(2), recorded.last_verdict(1)) == (False, None)
+    assert recorded.frozen
+    assert [entry.action for entry in recorded.since_reset] == ["promoted"]
+    at = recorded.change_at(NOON + timedelta(hours=3))
     assert at is not None
     assert at.to_version is None
 

@@ -31,9 +31,9 @@ class UnityCatalog:
         return getattr(self.inner, name)
 
     def get_registered_model(self, name: str) -> RegisteredModel:
-        found = self.inner.get_registered_model(name)
-        found._name = FULL_NAME
-        return found
+        model = self.inner.get_registered_model(name)
+        model._name = FULL_NAME
+        return model
 
     def search_registered_models(self, filter_string: str | None = None) -> Any:
         store = UcModelRegistryStore("databricks-uc", "databricks")  # type: ignore[no-untyped-call]
@@ -41,18 +41,18 @@ class UnityCatalog:
 
     def search_model_versions(self, filter_string: str) -> list[ModelVersionSearch]:
         name = filter_string.removeprefix("name = '").removesuffix("'")
-        found = self.inner.search_model_versions(f"name = '{NAME}'") if name == FULL_NAME else []
+        versions = self.inner.search_model_versions(f"name = '{NAME}'") if name == FULL_NAME else []
         return [
             ModelVersionSearch(each.name, each.version, each.creation_timestamp, run_id=each.run_id)  # type: ignore[no-untyped-call]
-            for each in found
+            for each in versions
         ]
 
 
 @pytest.fixture
 def gate(template: Environment, tmp_path: Path) -> Iterator[Gate]:
-    with opened_gate(template.copied(tmp_path)) as found:
-        client: Any = UnityCatalog(found.client)
-        yield Gate(found.use_case, client, found.store, found.ledger)
+    with opened_gate(template.copied(tmp_path)) as inner:
+        client: Any = UnityCatalog(inner.client)
+        yield Gate(inner.use_case, client, inner.store, inner.ledger)
 
 
 def test_versions_are_found_with_their_tags(gate: Gate) -> None:

@@ -48,9 +48,9 @@ def test_no_request_fails_while_an_endpoint_changes(client: WorkspaceClient, ser
     headers = {"authorization": f"Bearer {read_token(server.data_token_file)}"}
     steps = changes(client, "changing", "term_deposit", 1, 2)
     body = {"dataframe_records": ROWS}
-    found, made = asyncio.run(while_changing(steps, lambda turns: count(url, headers, body, turns, 4)))
-    check_responses(found, ["term_deposit-1", "term_deposit-2"])
-    assert made == dict.fromkeys(["canary", "shift", "swap", "scale", "rollback"], 1)
+    responses, changes_made = asyncio.run(while_changing(steps, lambda turns: count(url, headers, body, turns, 4)))
+    check_responses(responses, ["term_deposit-1", "term_deposit-2"])
+    assert changes_made == dict.fromkeys(["canary", "shift", "swap", "scale", "rollback"], 1)
     assert endpoint_client.served_versions(client, "changing") == {1: 100}
 
 
@@ -58,8 +58,8 @@ def test_no_request_fails_while_an_endpoint_changes(client: WorkspaceClient, ser
     ("model", "version", "message"),
     [
         ("term_deposit", 3, "no weights"),
-        ("refusing", 1, "it refuses its own golden"),
-        ("drifted", 1, "answered .*'version': 1"),
+        ("refusing", 1, "the model refuses its own golden"),
+        ("drifted", 1, "but .*'version': 1} when registered"),
     ],
 )
 def test_a_version_that_cannot_be_served_leaves_the_earlier_one(
@@ -92,13 +92,13 @@ def test_a_rejected_request_names_row_and_field(client: WorkspaceClient) -> None
 def test_a_restart_restores_the_endpoints(start: Callable[[], ServerSettings]) -> None:
     settings = start()
     client = endpoint_client.connect(settings.url, read_token(settings.token_file))
-    endpoint_client.deploy(client, "kept", "term_deposit", 2)
+    endpoint_client.deploy(client, "restored", "term_deposit", 2)
     assert server_process.stop(settings) is True
     assert server_process.stop(settings) is False
     settings = start()
     client = endpoint_client.connect(settings.url, read_token(settings.token_file))
-    assert endpoint_client.predict(client, "kept", ROWS) == [{"version": 2, "probability": 0.5}]
-    assert endpoint_client.served_versions(client, "kept") == {2: 100}
+    assert endpoint_client.predict(client, "restored", ROWS) == [{"version": 2, "probability": 0.5}]
+    assert endpoint_client.served_versions(client, "restored") == {2: 100}
 
 
 def test_a_crashed_server_is_restarted(start: Callable[[], ServerSettings]) -> None:
@@ -110,7 +110,7 @@ def test_a_crashed_server_is_restarted(start: Callable[[], ServerSettings]) -> N
     os.kill(worker_of(before.pid), signal.SIGKILL)
     assert endpoint_client.predict(client, "crashing", ROWS) == [{"version": 2, "probability": 0.5}], "the SDK waits"
     assert server_process.running(settings) == before
-    assert "died of signal 9, and is started again" in settings.log_file.read_text()
+    assert "signal 9 killed the server: restarting" in settings.log_file.read_text()
     worker = worker_of(before.pid)
     os.kill(before.pid, signal.SIGKILL)
     assert becomes_true(lambda: started_at(worker) is None), "the worker ends with its supervisor"
@@ -130,14 +130,14 @@ def becomes_true(condition: Callable[[], object], seconds: float = 60) -> bool:
 
 
 def test_a_second_detached_server_is_refused(server: ServerSettings, tmp_path: Path) -> None:
-    found = server_process.running(server)
-    assert found and found.url == server.url and found.log_file.is_file()
-    assert read_token(found.token_file) not in Path(f"/proc/{found.pid}/cmdline").read_text()
-    assert read_token(found.token_file) not in found.log_file.read_text()
-    with pytest.raises(server_process.AlreadyServing, match=f"process {found.pid}"):
+    running = server_process.running(server)
+    assert running and running.url == server.url and running.log_file.is_file()
+    assert read_token(running.token_file) not in Path(f"/proc/{running.pid}/cmdline").read_text()
+    assert read_token(running.token_file) not in running.log_file.read_text()
+    with pytest.raises(server_process.AlreadyServing, match=f"process {running.pid}"):
         server_process.serve_detached(server)
     elsewhere = ServerSettings(server.project, tmp_path, server.tracking_uri, port=server.port)
-    with pytest.raises(LakehouseError, match=r"process \d+ .*holds the port"):
+    with pytest.raises(LakehouseError, match=r"process \d+ .*uses the port"):
         server_process.serve_detached(elsewhere)
 
 

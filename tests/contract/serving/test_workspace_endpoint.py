@@ -51,9 +51,9 @@ class Workspace:
         self.endpoints.update_config.side_effect = self._updated
         self.endpoints.create.side_effect = lambda _name, config: self.set_endpoint(endpoint(1))
 
-    def set_endpoint(self, found: ServingEndpointDetailed) -> None:
+    def set_endpoint(self, endpoint: ServingEndpointDetailed) -> None:
         self.endpoints.get.side_effect = None
-        self.endpoints.get.return_value = found
+        self.endpoints.get.return_value = endpoint
 
     @property
     def updates(self) -> list[ServedEntityInput]:
@@ -104,8 +104,8 @@ def test_promotion_and_rollback_update_the_endpoint_and_only_serve_creates_it(
     assert f"Endpoint {NAME} serves version 1 (100 %)" in run("rollback", "--reason", "complaints")
     assert [each.entity_version for each in fake_workspace.updates] == ["2", "1"]
     # Settings made in the workspace are preserved.
-    kept = {(each.workload_size, each.scale_to_zero_enabled) for each in fake_workspace.updates}
-    assert kept == {("Large", True)}
+    sizes = {(each.workload_size, each.scale_to_zero_enabled) for each in fake_workspace.updates}
+    assert sizes == {("Large", True)}
     assert all(each.environment_vars == {"REGION": "eu"} for each in fake_workspace.updates)
 
 
