@@ -1,1 +1,1 @@
-"""Benchmarks: side by side, in one run."""
+"""Benchmarks of this project against its peers, side by side in one run."""

@@ -1,4 +1,4 @@
-"""`dbt build` on Sail in process beside JVM Spark with Delta."""
+"""`dbt build` on Sail in process against JVM Spark with Delta."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from benchmarks.harness.jvm_spark import available, jvm_spark_connect
-from benchmarks.harness.measure import RUNS, in_turn, measure, tool
+from benchmarks.harness.measure import RUNS, compare_medians, measure, tool
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT
@@ -15,12 +15,14 @@ from lakehouse.settings import PROJECT
 
 @click.command()
 def main() -> None:
-    """The bank's models and tests, into an empty warehouse."""
+    """Build the models and tests of bank marketing into an empty warehouse."""
     if not available():
-        raise LakehouseError("the peer is JVM Spark, and there is no java on the PATH", hint="Install Java 17.")
+        raise LakehouseError(
+            "the peer JVM Spark needs java, but there is no java on the PATH", hint="Install Java 17."
+        )
     with tempfile.TemporaryDirectory() as folder, jvm_spark_connect() as remote:
-        console.stage(f"dbt build, {RUNS} runs each after a warm-up; the JVM server is up before they begin")
-        row = in_turn(
+        console.stage(f"dbt build, {RUNS} runs each after a warm-up; the JVM server starts before the first run")
+        row = compare_medians(
             "dbt build, bank marketing",
             lambda: _build(Path(folder) / "ours", "local"),
             lambda: _build(Path(folder) / "peer", "spark", remote),
@@ -35,9 +37,9 @@ def _build(folder: Path, target: str, remote: str | None = None) -> float:
         "LAKEHOUSE_WAREHOUSE": str(folder / "warehouse"),
         **({"SPARK_REMOTE": remote} if remote else {}),
     }
-    places = ("--target-path", str(folder / "target"), "--log-path", str(folder / "logs"))
+    folders = ("--target-path", str(folder / "target"), "--log-path", str(folder / "logs"))
     selected = ("--exclude", "tag:german_customers")
-    command = [tool("dbt"), "--quiet", "build", "--target", target, *selected, *places]
+    command = [tool("dbt"), "--quiet", "build", "--target", target, *selected, *folders]
     return measure(command, PROJECT, environment).seconds
 
 

@@ -1,4 +1,4 @@
-"""The holdout, looked at once by each: our search as the use case says it, a LightGBM of its defaults, and FLAML."""
+"""Holdout metrics of our search as declared by the use case, LightGBM with its defaults, and FLAML."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -22,49 +22,51 @@ from training.search.trial import Attempt, best
 from training.stages.refit import refit
 from training.use_case.use_case import UseCase, load
 
-SAID = ("roc_auc", "average_precision", "log_loss")
+REPORTED = ("roc_auc", "average_precision", "log_loss")
 
 
 @click.command()
 @click.option("--use-case", "name", default="term_deposit", show_default=True)
 def main(name: str) -> None:
-    """Ours first: FLAML gets the time that it took, on as many cores. The folds alone choose."""
+    """Run our search first; FLAML gets the same time and cores. Only the folds select a model."""
     use_case = load(name)
     data = split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
     rows, seconds = [], 0.0
-    contenders: dict[str, Callable[[], Floats]] = {
+    searches: dict[str, Callable[[], Floats]] = {
         "our search": lambda: _ours(use_case, data),
         "LightGBM, default": lambda: _default(data),
         FLAML: lambda: flaml(use_case, data, seconds, use_case.search.seed, use_case.search.parallelism)[1],
     }
-    for contender, run in contenders.items():
-        console.stage(contender)
+    for search, run in searches.items():
+        console.stage(search)
         begin = monotonic()
         predicted = run()
         took = monotonic() - begin
         seconds = seconds or took
-        rows.append([contender, f"{took:.0f} s", *_cells(data, predicted)])
-    console.table(["contender", "time", *SAID], rows)
+        rows.append([search, f"{took:.0f} s", *_cells(data, predicted)])
+    console.table(["search", "time", *REPORTED], rows)
 
 
 def _ours(use_case: UseCase, data: Split) -> Floats:
     plan = use_case.search
-    attempt = Attempt(list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.answering.threshold)
-    found = run_plan(plan, attempt, lambda _trial: None, Settings.from_environment()).trials
-    blended = blend(found, attempt, plan.metric, plan.blend) if plan.blend else None
-    winner = best([*found, blended] if blended else found, plan.metric)
-    return refit(use_case, winner, data.training).scorer.predicted(data.holdout.features)
+    attempt = Attempt(
+        list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.response_format.threshold
+    )
+    trials = run_plan(plan, attempt, lambda _trial: None, Settings.from_environment()).trials
+    blended = blend(trials, attempt, plan.metric, plan.blend) if plan.blend else None
+    winner = best([*trials, blended] if blended else trials, plan.metric)
+    return refit(use_case, winner, data.training).scorer.predict(data.holdout.features)
 
 
 def _default(data: Split) -> Floats:
-    """One 0/1 column for each category, as most begin."""
+    """Predictions of a default LightGBM, with one 0/1 column per category."""
     model = lightgbm.LGBMClassifier(verbosity=-1).fit(data.training.x, data.training.y)
     return np.asarray(model.predict_proba(data.holdout.x))[:, 1]
 
 
 def _cells(data: Split, predicted: Floats) -> list[str]:
     def metrics(rows: RowIndices) -> dict[str, float]:
-        return {name: METRICS[name].function(data.holdout.y[rows], predicted[rows], 0.5) for name in SAID}
+        return {name: METRICS[name].function(data.holdout.y[rows], predicted[rows], 0.5) for name in REPORTED}
 
     return [str(interval) for interval in intervals(metrics, len(data.holdout)).values()]
 

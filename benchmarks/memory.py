@@ -1,4 +1,4 @@
-"""What learners take of a million rows in sparse form, beside the dense route."""
+"""Memory and time of learners on a million sparse rows, against dense rows."""
 
 import os
 
@@ -9,8 +9,8 @@ from lakehouse import console
 from lakehouse.settings import PROJECT
 
 PACKAGES = ("scikit-learn==1.9.1", "lightgbm==4.7.0", "xgboost==3.2.0")
-NUMBERS = 24  # columns that every row fills, beside one of the categories
-# Each learner defines `fit(x, y)`; the same options for both routes.
+NUMBERS = 24  # numeric columns; each row also fills one category column
+# Each learner defines `fit(x, y)`, with the same options for both matrix formats.
 LEARNERS = {
     "the rows alone": "def fit(x, y): pass",
     "logistic regression": """
@@ -49,22 +49,28 @@ fit(x.toarray() if route == "dense" else x, y)
 @click.command()
 @click.option("--rows", type=click.IntRange(1_000), default=1_000_000, show_default=True)
 @click.option("--columns", type=click.IntRange(NUMBERS + 1), default=11_900, show_default=True)
-@click.option("--dense-rows", type=click.IntRange(1_000), default=50_000, show_default=True, help="What fits.")
+@click.option(
+    "--dense-rows",
+    type=click.IntRange(1_000),
+    default=50_000,
+    show_default=True,
+    help="Rows that fit in memory when dense.",
+)
 def main(rows: int, columns: int, dense_rows: int) -> None:
-    """Each learner in a process of its own: all rows sparse; fewer sparse and dense, which all would not fit as."""
-    console.stage(f"{rows:,} x {columns:,}; dense they are {mebibytes(rows * columns * 8)} before anything is fitted")
+    """Fit each learner in its own process: all rows sparse, and fewer rows both sparse and dense."""
+    console.stage(f"{rows:,} x {columns:,}; as a dense matrix {mebibytes(rows * columns * 8)} before any fit")
     table = []
     for name, learner in LEARNERS.items():
         for route, count in (("sparse", rows), ("sparse", dense_rows), ("dense", dense_rows)):
-            taken = _taken(learner, route, count, columns)
-            console.detail(f"{name}, {route}, {count:,} rows: {', '.join(taken)}")
-            table.append([name, route, f"{count:,}", *taken])
+            cells = _usage_cells(learner, route, count, columns)
+            console.detail(f"{name}, {route}, {count:,} rows: {', '.join(cells)}")
+            table.append([name, route, f"{count:,}", *cells])
     table.append(["the rows alone", "dense", f"{rows:,}", "-", "-", f"{mebibytes(rows * columns * 8)}, computed"])
-    console.table(["learner", "route", "rows", "time", "cores' time", "peak memory"], table)
+    console.table(["learner", "route", "rows", "time", "processor time", "peak memory"], table)
 
 
-def _taken(learner: str, route: str, rows: int, columns: int) -> list[str]:
-    packages = [part for package in PACKAGES for part in ("--with", package)]
+def _usage_cells(learner: str, route: str, rows: int, columns: int) -> list[str]:
+    packages = [argument for package in PACKAGES for argument in ("--with", package)]
     command = [tool("uv"), "run", "--quiet", "--no-project", *packages, "python", "-W", "ignore", "-c"]
     code = MEASURED.replace("LEARNER", learner)
     return measure([*command, code, str(rows), str(columns), str(NUMBERS), route], PROJECT, os.environ).cells

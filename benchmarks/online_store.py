@@ -1,4 +1,4 @@
-"""The embedded stores that could hold the online tables: LMDB, RocksDB and SQLite, written once and read by key."""
+"""Embedded stores for online tables: LMDB, RocksDB and SQLite, written once and read by key."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from benchmarks.harness.measure import measure, mebibytes, tool
 from lakehouse import console
 from lakehouse.settings import PROJECT
 
-# Each store defines `write(rows)`, in one transaction, and `read`, which gives the bytes of a key.
+# Each store defines `write(rows)`, in one transaction, and `read(key)`, which returns bytes.
 STORES = {
     "LMDB": (
         "lmdb==1.7.5",
@@ -61,28 +61,28 @@ MEASURED = """
 import json, os, random, sys, time
 folder, rows = sys.argv[1], int(sys.argv[2])
 STORE
-values = [random.Random(number).randbytes(200) for number in range(1_000)]  # 25 numbers each, not to be compressed
+values = [random.Random(number).randbytes(200) for number in range(1_000)]  # 25 numbers each, incompressible
 keys = [b'gold.features\\0[%d]' % number for number in range(rows)]
 begin = time.perf_counter()
-write((key, values[place % 1_000]) for place, key in enumerate(keys))
+write((key, values[index % 1_000]) for index, key in enumerate(keys))
 written = time.perf_counter() - begin
-asked, taken = random.Random(1).choices(range(rows), k=200_000), []
-for place in asked:
-    key = keys[place]
+indices, times = random.Random(1).choices(range(rows), k=200_000), []
+for index in indices:
+    key = keys[index]
     begin = time.perf_counter_ns()
-    found = read(key)
-    taken.append(time.perf_counter_ns() - begin)
-    assert found == values[place % 1_000]
-taken.sort()
+    value = read(key)
+    times.append(time.perf_counter_ns() - begin)
+    assert value == values[index % 1_000]
+times.sort()
 size = sum(os.stat(os.path.join(top, name)).st_blocks * 512 for top, _, names in os.walk(folder) for name in names)
-print(json.dumps([written, taken[len(taken) // 2] / 1e3, taken[len(taken) * 99 // 100] / 1e3, size]))
+print(json.dumps([written, times[len(times) // 2] / 1e3, times[len(times) * 99 // 100] / 1e3, size]))
 """
 
 
 @click.command()
 @click.option("--rows", type=click.IntRange(1_000), default=1_000_000, show_default=True)
 def main(rows: int) -> None:
-    """Each store in a process of its own: a million rows of 25 numbers, then 200,000 reads by key."""
+    """Write rows of 25 numbers to each store in its own process, then read 200,000 of them by key."""
     console.stage(f"{rows:,} rows, 200,000 reads")
     table = []
     for name, (package, store) in STORES.items():

@@ -1,8 +1,8 @@
-"""The point-in-time join beside pandas, DuckDB, Polars and JVM Spark: the same files, equal results.
+"""Point-in-time join against pandas, DuckDB, Polars and JVM Spark, on the same files and with equal results.
 
-Every engine reads the two files, joins to each row of the spine the newest row at or before its time, orders by time
-and client as a training frame is ordered, and writes Parquet. The peers are installed by uv into environments of
-their own. Ours alone also makes sure that no client has two rows of one time.
+Every engine reads the two files and joins the newest row at or before the time of each spine row. It sorts by time
+and client, like a training frame, and writes Parquet. uv installs each peer into its own environment. Only our join
+also checks that no client has two rows with the same time.
 """
 
 import os
@@ -26,7 +26,7 @@ TWO_YEARS = 2 * 365 * 86_400_000_000  # microseconds
 OURS = """
 import sys
 from lakehouse.session import open_session
-from training.feature_store import Feature, FeatureLookup, FeatureTable, Spine
+from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Spine
 from training.feature_store.point_in_time import Side, as_of
 
 session = open_session(sys.argv[1] if len(sys.argv) > 1 else None)
@@ -80,54 +80,56 @@ frame.to_parquet("FOLDER/joined/part.parquet", index=False)
 
 
 class ResultsDiffer(LakehouseError):
-    """Two engines joined the same files to different rows, so their times do not compare."""
+    """Two engines returned different rows for the same files, so their times are not comparable."""
 
 
 @click.command()
-@click.option("--spine", type=click.IntRange(1_000), default=5_000_000, show_default=True, help="Rows to look up.")
-@click.option("--features", type=click.IntRange(1_000), default=20_000_000, show_default=True, help="Rows to find.")
+@click.option("--spine", type=click.IntRange(1_000), default=5_000_000, show_default=True, help="Rows of the spine.")
+@click.option(
+    "--features", type=click.IntRange(1_000), default=20_000_000, show_default=True, help="Rows of the feature table."
+)
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
 def main(spine: int, features: int, runs: int) -> None:
-    """Every engine in turn, RUNS times, each a process of its own; the fastest run of each."""
+    """Run every engine in turn, RUNS times, each in its own process; report the fastest run of each."""
     console.stage(f"{spine:,} rows x {features:,} rows, {runs} runs each in turn")
     with tempfile.TemporaryDirectory() as folder, jvm_spark_connect() if available() else nullcontext() as remote:
         _write(Path(folder), spine, features)
-        found: dict[str, list[Usage]] = {}
+        measured: dict[str, list[Usage]] = {}
         results: dict[str, tuple[int, int, float]] = {}
         for _ in range(runs):
             for name, command in _commands(folder, remote).items():
                 _empty(Path(folder) / "joined")
-                found.setdefault(name, []).append(measure(command, PROJECT, os.environ))
+                measured.setdefault(name, []).append(measure(command, PROJECT, os.environ))
                 results[name] = _result(Path(folder) / "joined")
     if len(set(results.values())) > 1:
-        raise ResultsDiffer(f"the engines joined to different rows: {results}")
-    best = {name: min(usages, key=lambda usage: usage.seconds) for name, usages in found.items()}
+        raise ResultsDiffer(f"the engines returned different rows: {results}")
+    best = {name: min(usages, key=lambda usage: usage.seconds) for name, usages in measured.items()}
     ours = best["Sail, in process"].seconds
     rows = [[name, *usage.cells, f"{usage.seconds / ours:.2f} x"] for name, usage in best.items()]
-    console.table(["engine", "time", "cores' time", "peak memory", "of ours"], rows)
-    console.detail(f"the fastest: {min(best, key=lambda name: best[name].seconds)}")
+    console.table(["engine", "time", "processor time", "peak memory", "relative to Sail"], rows)
+    console.detail(f"fastest: {min(best, key=lambda name: best[name].seconds)}")
 
 
 def _commands(folder: str, remote: str | None) -> dict[str, list[str]]:
     ours = OURS.replace("FOLDER", folder)
     commands = {"Sail, in process": [sys.executable, "-c", ours]}
     for name, (packages, code) in PEERS.items():
-        installed = [part for package in packages for part in ("--with", package)]
+        installed = [argument for package in packages for argument in ("--with", package)]
         command = [tool("uv"), "run", "--quiet", "--no-project", *installed]
         commands[name] = [*command, "python", "-c", code.replace("FOLDER", folder)]
     if remote:
-        # The client is measured, and the server holds the memory.
+        # Only the client is measured; the memory is in the server.
         commands["JVM Spark (memory of the client)"] = [sys.executable, "-c", ours, remote]
     return commands
 
 
 def _write(folder: Path, spine: int, features: int) -> None:
-    """Clients with ten rows of features each over two years, in the order in which they became known."""
+    """Write ten feature rows per client over two years, in the order in which they became known."""
     random = np.random.default_rng(1)
     clients = max(features // 10, 1)
     for name, rows in (("features", features), ("spine", spine)):
         order = "known_at" if name == "features" else "at"
-        # Every time is there once, so no client has two rows of one time.
+        # Times are unique, so no client has two rows with the same time.
         steps = np.cumsum(random.integers(1, 2 * TWO_YEARS // rows, rows))
         times = np.datetime64("2023-01-01", "us") + steps.astype("timedelta64[us]")
         columns: dict[str, pa.Array] = {
@@ -148,7 +150,7 @@ def _empty(folder: Path) -> None:
 
 
 def _result(folder: Path) -> tuple[int, int, float]:
-    """Rows, rows that found nothing, and the sum of what was found, in whole cents."""
+    """Number of rows, number of rows without a match, and the sum of the joined values rounded to cents."""
     joined = pq.read_table(folder, columns=["revenue"])["revenue"].to_numpy()
     return len(joined), int(np.isnan(joined).sum()), round(float(np.nansum(joined)), 2)
 

@@ -1,8 +1,8 @@
-"""How often the gate promotes what it should not, and what it should: pairs of models whose true difference is known.
+"""Rates of wrong and right promotions by the gate, on pairs of models with a known true difference.
 
-Scores are normal for each label, so that the ROC AUC of a model is known without error: of the share `p` it takes a
-distance of `sqrt(2) * probit(p)` between the labels. The two models of a pair share most of their noise, as two that
-were trained on nearly the same rows do.
+Scores are normal for each label, so the true ROC AUC of a model is known exactly: an area `p` requires a distance of
+`sqrt(2) * probit(p)` between the labels. The two models of a pair share most of their noise, like two models trained
+on nearly the same rows.
 """
 
 from collections.abc import Mapping
@@ -21,21 +21,21 @@ from training.evaluation.bootstrap import Interval
 from training.evaluation.weighted_metrics import ScoredRows
 
 CHAMPION, MARGIN, BETTER, CONFIDENCE = 0.75, 0.005, 0.02, 0.95
-POSITIVE, SHARED = 0.3, 0.9  # the share of label 1, and of the noise that a pair has in common
+POSITIVE, SHARED = 0.3, 0.9  # share of label 1, and share of the noise common to a pair
 TRUTH: Mapping[str, float] = {"equal": 0.0, "worse by the margin": -MARGIN, "better by 0.02": BETTER}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the three rules say about one pair."""
+    """Decisions of the three rules on one pair."""
 
     superior: bool
     not_inferior: bool
     as_large: bool
 
 
-def judged(difference: float, rows: int, seed: int) -> Outcome:
-    """One pair on one holdout: by superiority with no margin, by non-inferiority, and by `>=`."""
+def decide_pair(difference: float, rows: int, seed: int) -> Outcome:
+    """Decide one pair on one holdout: superiority without a margin, non-inferiority, and `>=`."""
     draw = np.random.default_rng([seed, rows])
     labels = (draw.random(rows) < POSITIVE).astype(np.int64)
     labels[:2] = 0, 1
@@ -43,39 +43,47 @@ def judged(difference: float, rows: int, seed: int) -> Outcome:
     new, old = (
         ScoredRows(labels, _scores(area, labels, common, draw), 0.5) for area in (CHAMPION + difference, CHAMPION)
     )
-    found: Interval = gain("roc_auc", new, old, CONFIDENCE)
-    return Outcome(found.low > 0, found.low > -MARGIN, found.value >= 0)
+    interval: Interval = gain("roc_auc", new, old, CONFIDENCE)
+    return Outcome(interval.low > 0, interval.low > -MARGIN, interval.value >= 0)
 
 
 def _scores(area: float, labels: np.ndarray, common: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    own = draw.normal(size=len(labels))
-    noise = np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own
+    individual = draw.normal(size=len(labels))
+    noise = np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * individual
     return np.asarray(norm.cdf(labels * np.sqrt(2) * norm.ppf(area) + noise))
 
 
 def shares(difference: float, rows: int, pairs: int, workers: ProcessPoolExecutor) -> list[float]:
-    """Which share of the pairs each rule promotes."""
-    found = list(workers.map(partial(judged, difference, rows), range(pairs), chunksize=max(pairs // 16, 1)))
-    return [sum(getattr(each, rule) for each in found) / pairs for rule in ("superior", "not_inferior", "as_large")]
+    """Share of the pairs that each rule promotes."""
+    outcomes = list(workers.map(partial(decide_pair, difference, rows), range(pairs), chunksize=max(pairs // 16, 1)))
+    return [
+        sum(getattr(each, rule) for each in outcomes) / pairs for rule in ("superior", "not_inferior", "as_large")
+    ]
 
 
 @click.command()
-@click.option("--pairs", type=click.IntRange(1), default=1_000, show_default=True, help="Of each kind and size.")
+@click.option(
+    "--pairs",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    help="Pairs per difference and size of the holdout.",
+)
 @click.option("--rows", type=click.IntRange(50), multiple=True, default=(250, 1_000, 4_000), show_default=True)
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
 def main(pairs: int, rows: tuple[int, ...], processes: int) -> None:
-    """The share of pairs that each rule promotes, by what is true and by the size of the holdout."""
-    console.stage(f"{pairs:,} pairs of each kind; the champion's ROC AUC is {CHAMPION}")
+    """Report the share of pairs that each rule promotes, by true difference and size of the holdout."""
+    console.stage(f"{pairs:,} pairs per true difference; ROC AUC of the champion {CHAMPION}")
     table = []
     with ProcessPoolExecutor(processes, get_context("spawn")) as workers:
         for truth, difference in TRUTH.items():
             for size in rows:
-                told = shares(difference, size, pairs, workers)
-                table.append([truth, f"{size:,}", *(f"{share:.1%}" for share in told)])
+                promoted = shares(difference, size, pairs, workers)
+                table.append([truth, f"{size:,}", *(f"{share:.1%}" for share in promoted)])
     console.table(["challenger", "rows", "superior", f"not inferior by {MARGIN}", "plain >="], table)
     console.detail(
-        f"At most {1 - CONFIDENCE:.0%} are to be promoted of the equal ones as superior, and of those that are worse"
-        " by the margin as not inferior. Of the better ones, the share is the power."
+        f"Expected at most {1 - CONFIDENCE:.0%}: equal pairs promoted as superior, and pairs worse by the margin"
+        " promoted as not inferior. For better challengers, the share is the power."
     )
 
 

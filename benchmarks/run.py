@@ -1,7 +1,7 @@
-"""`make bench`: this project beside its peers, and what its steps take as the data grow.
+"""`make bench`: comparisons with peers, and time and memory of each step for growing data.
 
-Each benchmark is a module of this folder whose command, `main`, measures in one run and prints one table. By itself
-(`python -m benchmarks.scale --help`) it takes sizes; here it runs with those that benchmarks/README.md quotes.
+Each benchmark is a module of this folder. Its command, `main`, measures in one run and prints one table. On its own
+(`python -m benchmarks.scale --help`) it takes sizes; here it runs with the sizes quoted in benchmarks/README.md.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What tracking costs a search: the time it waits for it, and the processor time that is taken beside it."""
+"""Cost of tracking for a search: waiting time, and processor time of the logging thread."""
 
 import tempfile
 import threading
@@ -24,49 +24,51 @@ from training.use_case.use_case import load, with_search
 
 WRITER = "trials to MLflow"
 
-Searched = Callable[[Callable[[Trial], None]], object]
+Search = Callable[[Callable[[Trial], None]], object]
 
 
 @click.command()
 @click.option("--use-case", "name", default="term_deposit", show_default=True)
 @click.option("--trials", type=click.IntRange(1), default=200, show_default=True)
 def main(name: str, trials: int) -> None:
-    """One search by TPE, each trial logged to a fresh database."""
+    """Run one search by TPE and log each trial to a new database."""
     use_case = with_search(load(name), {"max_evals": trials})
     settings = Settings.from_environment()
     data = split(load_frame(use_case, open_store(settings)), use_case.split)
     plan = use_case.search
-    attempt = Attempt(list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.answering.threshold)
+    attempt = Attempt(
+        list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.response_format.threshold
+    )
     with tempfile.TemporaryDirectory() as folder:
-        apart = replace(settings, project=Path(folder), tracking_uri=f"sqlite:///{folder}/mlflow.db")
-        with tracking(apart) as client:
-            taken = _taken(client, apart, name, lambda record: run_plan(plan, attempt, record, settings))
+        isolated = replace(settings, project=Path(folder), tracking_uri=f"sqlite:///{folder}/mlflow.db")
+        with tracking(isolated) as client:
+            cells = _cost_cells(client, isolated, name, lambda record: run_plan(plan, attempt, record, settings))
     console.table(
-        ["search", "trials", "in all", "waited for the log", "waited at the end", "processor beside", "share"],
-        [[f"{name} by {plan.method}", str(trials), *taken]],
+        ["search", "trials", "total", "waited for the log", "waited at the end", "processor of the log", "share"],
+        [[f"{name} by {plan.method}", str(trials), *cells]],
     )
 
 
-def _taken(client: MlflowClient, settings: Settings, name: str, searched: Searched) -> list[str]:
-    waited, beside, begin = 0.0, 0.0, time.monotonic()
+def _cost_cells(client: MlflowClient, settings: Settings, name: str, search: Search) -> list[str]:
+    waited, processor, begin = 0.0, 0.0, time.monotonic()
     with mlflow.start_run(experiment_id=experiment_id(client, settings, name)) as active:
         with trial_log(client, client.get_run(active.info.run_id), settings, 0) as log:
             (writer,) = (thread for thread in threading.enumerate() if thread.name == WRITER)
             clock = time.pthread_getcpuclockid(int(str(writer.ident)))
 
             def record(trial: Trial) -> None:
-                nonlocal waited, beside
+                nonlocal waited, processor
                 before = time.monotonic()
                 log.add(trial)
                 waited += time.monotonic() - before
-                beside = time.clock_gettime(clock)
+                processor = time.clock_gettime(clock)
 
-            searched(record)
+            search(record)
             ended = time.monotonic()
         at_end = time.monotonic() - ended
-    # The writer's processor time is counted whole, though it may have had a core of its own.
-    total, cost = ended - begin, waited + at_end + beside
-    return [*(f"{seconds:.2f} s" for seconds in (total, waited, at_end, beside)), f"{cost / total:.1%}"]
+    # All processor time of the writer counts, although it may have run on its own core.
+    total, cost = ended - begin, waited + at_end + processor
+    return [*(f"{seconds:.2f} s" for seconds in (total, waited, at_end, processor)), f"{cost / total:.1%}"]
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What benchmarks share: clocks and tables, load, peers, targets."""
+"""Shared parts of the benchmarks: measurement, load, peers and targets."""

@@ -1,4 +1,4 @@
-"""An endpoint changes while requests come: canary, version swap, another size, rollback; who answered what."""
+"""Changes of an endpoint under load: canary, version swap, scaling and rollback, with the responses counted."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -11,12 +11,12 @@ from databricks.sdk.service.serving import ServedEntityInput
 from benchmarks.harness.load import LoadFailed
 from deployment.endpoints import endpoint_client
 
-Found = Counter[tuple[int, str, bytes]]
+Responses = Counter[tuple[int, str, bytes]]
 Change = tuple[str, Callable[[], object]]
 
 
 def changes(client: WorkspaceClient, endpoint: str, model: str, old: int, new: int) -> Sequence[Change]:
-    """What happens to an endpoint in its life, in this order; it serves `old` before and after."""
+    """Changes of an endpoint, in order; it serves the version `old` before and after them."""
     return (
         ("canary", lambda: endpoint_client.shift(client, endpoint, model, {old: 90, new: 10})),
         ("shift", lambda: endpoint_client.shift(client, endpoint, model, {old: 25, new: 75})),
@@ -32,32 +32,33 @@ def _scale(client: WorkspaceClient, endpoint: str, model: str, version: int, siz
 
 
 async def while_changing(
-    steps: Sequence[Change], load: Callable[[Iterator[int]], Awaitable[Found]], at_least: int = 1
-) -> tuple[Found, Counter[str]]:
-    """Changes, over and over, while at least so many requests come and until each change was made.
+    steps: Sequence[Change], load: Callable[[Iterator[int]], Awaitable[Responses]], at_least: int = 1
+) -> tuple[Responses, Counter[str]]:
+    """Repeat the changes until each was made once and at least `at_least` requests were sent.
 
     Args:
-        steps: what happens to the endpoint, in this order.
-        load: sends a request for each number that it takes, and counts the answers.
+        steps: changes of the endpoint, in order.
+        load: sends a request for each number that it takes, and counts the responses.
+        at_least: minimum number of requests.
 
     Returns:
-        The answers, and how often each change was made.
+        The counted responses, and the number of times each change was made.
     """
     made, sent, failed = Counter[str](), 0, False
 
-    def going() -> bool:
+    def unfinished() -> bool:
         return not failed and (sent < at_least or len(made) < len(steps))
 
     def turns() -> Iterator[int]:
         nonlocal sent
-        while going():
+        while unfinished():
             yield sent
             sent += 1
 
     loading = asyncio.ensure_future(load(turns()))
     try:
         for name, step in cycle(steps):
-            if loading.done() or not going():
+            if loading.done() or not unfinished():
                 break
             await asyncio.to_thread(step)
             made[name] += 1
@@ -68,18 +69,18 @@ async def while_changing(
     return await loading, made
 
 
-def check(found: Found, names: Sequence[str]) -> None:
-    """Hold what came back to what was promised: for one request, repeated, of versions that answer differently.
+def check_responses(responses: Responses, names: Sequence[str]) -> None:
+    """Check the responses to one repeated request, for which the versions give different predictions.
 
     Raises:
-        LoadFailed: a request failed; a version did not answer; or two bodies came under one name, or one under two.
+        LoadFailed: a request failed, a version never responded, or a response does not match its version's name.
     """
-    if failed := sum(number for (status, _, _), number in found.items() if status != 200):
-        raise LoadFailed(f"{failed} of {sum(found.values())} requests failed")
+    if failed := sum(number for (status, _, _), number in responses.items() if status != 200):
+        raise LoadFailed(f"{failed} of {sum(responses.values())} requests failed")
     bodies = defaultdict[str, set[bytes]](set)
-    for _, served, body in found:
+    for _, served, body in responses:
         bodies[served].add(body)
     if sorted(bodies) != sorted(names):
-        raise LoadFailed(f"answered by {sorted(bodies)}, and not by {sorted(names)}")
+        raise LoadFailed(f"responses came from {sorted(bodies)} instead of {sorted(names)}")
     if any(len(each) > 1 for each in bodies.values()) or len(set.union(*bodies.values())) < len(names):
-        raise LoadFailed("an answer does not come from the version that its header names")
+        raise LoadFailed("a response does not come from the version named in its header")

@@ -1,11 +1,11 @@
-"""FLAML's search as a script of an environment of its own, which has FLAML and nothing of ours."""
+"""Search by FLAML, as a script for a separate environment that has FLAML but not this project."""
 
 import json
 import sys
 import warnings
 
 import numpy as np
-from flaml import AutoML  # type: ignore[import-not-found]  # it is in an environment of its own
+from flaml import AutoML  # type: ignore[import-not-found]  # installed in a separate environment
 from scipy import sparse
 
 warnings.filterwarnings("ignore")
@@ -28,14 +28,14 @@ automl.fit(
     log_file_name=f"{folder}/flaml.log",
     log_type="all",
 )
-with open(f"{folder}/flaml.log", encoding="utf-8") as log:  # noqa: PTH123  (nothing of ours runs here)
+with open(f"{folder}/flaml.log", encoding="utf-8") as log:  # noqa: PTH123  (no pathlib in this script)
     trials = [line for line in map(json.loads, log) if "validation_loss" in line]
-said = automl.predict_proba(sparse.load_npz(f"{folder}/holdout.npz"))[:, 1]
+predictions = automl.predict_proba(sparse.load_npz(f"{folder}/holdout.npz"))[:, 1]
 print(
     json.dumps(
         {
             "trials": [[line["wall_clock_time"], 1 - line["validation_loss"]] for line in trials],
-            "holdout": said.tolist(),
+            "holdout": predictions.tolist(),
         }
     )
 )

@@ -1,4 +1,4 @@
-"""The peer engine: Spark on the JVM with Delta Lake, as a Spark Connect server on loopback."""
+"""Peer engine: Spark on the JVM with Delta Lake, as a Spark Connect server on the loopback address."""
 
 import os
 import shutil
@@ -25,11 +25,11 @@ SETTINGS = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
-    # Their defaults are 200 and 50 partitions, for clusters; on two cores that would be most of the time.
+    # The defaults, 200 and 50 partitions, suit clusters; on two cores they would take most of the time.
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "2",
 }
-STARTS_WITHIN = 180.0  # seconds: the first start resolves Delta's jars
+STARTS_WITHIN = 180.0  # seconds; the first start downloads Delta's jars
 STOPS_WITHIN = 20.0  # seconds
 
 
@@ -45,10 +45,10 @@ class JvmSparkFailed(LakehouseError):
 
 @contextmanager
 def jvm_spark_connect() -> Iterator[str]:
-    """Run a server until the block ends; its address, once it answers.
+    """Run a server until the block ends, and yield its address once it responds.
 
     Raises:
-        JvmSparkFailed: it ended, or did not answer in time. The end of its log is in the message.
+        JvmSparkFailed: the server ended or did not respond in time. The message contains the end of its log.
     """
     with tempfile.TemporaryDirectory(prefix="jvm-spark-") as folder:
         log, port = Path(folder) / "server.log", _free_port()
@@ -61,7 +61,7 @@ def jvm_spark_connect() -> Iterator[str]:
 
 
 def available() -> bool:
-    """Whether there is a Java to run it on."""
+    """True if java is on the PATH."""
     return shutil.which("java") is not None
 
 
@@ -72,7 +72,7 @@ def _started(folder: Path, log: Path, port: int) -> subprocess.Popen[bytes]:
     }
     delta = f"io.delta:delta-spark_{'.'.join(pyspark.__version__.split('.')[:2])}_{SCALA}:{version('delta-spark')}"
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
-    options = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
+    options = [option for name, value in settings.items() for option in ("--conf", f"{name}={value}")]
     with log.open("wb") as output:
         return subprocess.Popen(
             [submit, "--master", "local[2]", "--packages", delta, *options, "--class", SERVER],
@@ -80,12 +80,12 @@ def _started(folder: Path, log: Path, port: int) -> subprocess.Popen[bytes]:
             env={**_environment(), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # the launcher and its JVM end together
+            start_new_session=True,  # one process group, so the launcher and its JVM end together
         )
 
 
 def _environment() -> dict[str, str]:
-    # Each would make the server a client of another one.
+    # Either variable would make the server a client of another server.
     return {name: value for name, value in os.environ.items() if name not in {"SPARK_REMOTE", "SPARK_CONNECT_MODE"}}
 
 
@@ -98,13 +98,13 @@ def _wait(server: subprocess.Popen[bytes], log: Path, port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.2)
-    raise JvmSparkFailed.because(f"did not answer within {STARTS_WITHIN:.0f} s", log)
+    raise JvmSparkFailed.because(f"did not respond within {STARTS_WITHIN:.0f} s", log)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    for how in (signal.SIGTERM, signal.SIGKILL):
+    for sent in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.killpg(server.pid, how)
+            os.killpg(server.pid, sent)
             server.wait(timeout=STOPS_WITHIN)
         except ProcessLookupError:
             return

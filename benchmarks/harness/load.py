@@ -1,4 +1,4 @@
-"""Load on a server: many requests over a few connections, and what came back."""
+"""Load on a server: many requests over a few connections, and the measured responses."""
 
 import asyncio
 import json
@@ -19,16 +19,16 @@ _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
 class LoadFailed(LakehouseError):
-    """The load could not be made, or some of it was not answered."""
+    """The load did not run, or some requests had no valid response."""
 
     @classmethod
     def no_wrk(cls) -> "LoadFailed":
-        return cls("there is no wrk on the PATH", hint="Install it, for instance: apt-get install wrk")
+        return cls("wrk is not on the PATH", hint="Install it, for example: apt-get install wrk")
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What a load got; times in milliseconds."""
+class LoadResult:
+    """Latency percentiles of a load, in milliseconds, and responses per second."""
 
     p50: float
     p99: float
@@ -39,16 +39,16 @@ class Answered:
         return [f"{self.p50:.2f} ms", f"{self.p99:.2f} ms", f"{self.per_second:,.0f}"]
 
 
-def wrk(url: str, headers: Mapping[str, str], body: Any, *, connections: int, seconds: int) -> Answered:
-    """Post one body over and over, on one thread.
+def wrk(url: str, headers: Mapping[str, str], body: Any, *, connections: int, seconds: int) -> LoadResult:
+    """Post one body repeatedly, on one thread.
 
     Raises:
-        LoadFailed: wrk is missing, or an answer was none or no 2xx.
+        LoadFailed: wrk is missing, or a response is missing or not 2xx.
     """
     if shutil.which("wrk") is None:
         raise LoadFailed.no_wrk()
-    named = {"content-type": "application/json", **headers}
-    script = ['wrk.method = "POST"', *(f'wrk.headers["{name}"] = "{value}"' for name, value in named.items())]
+    all_headers = {"content-type": "application/json", **headers}
+    script = ['wrk.method = "POST"', *(f'wrk.headers["{name}"] = "{value}"' for name, value in all_headers.items())]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write("\n".join([*script, f"wrk.body = [==[{json.dumps(body)}]==]"]))
         file.flush()
@@ -64,50 +64,55 @@ def wrk(url: str, headers: Mapping[str, str], body: Any, *, connections: int, se
             file.name,
             url,
         ]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if wrong := re.search(r"Non-2xx.*|Socket errors.*", said):
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if wrong := re.search(r"Non-2xx.*|Socket errors.*", output):
         raise LoadFailed(f"{url}: {wrong[0]}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    assert rate is not None, said
-    return Answered(_milliseconds(said, "50%"), _milliseconds(said, "99%"), float(rate[1]))
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    assert rate is not None, output
+    return LoadResult(_milliseconds(output, "50%"), _milliseconds(output, "99%"), float(rate[1]))
 
 
-def _milliseconds(said: str, percentile: str) -> float:
-    found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s|m)\s", said)
-    assert found is not None, said
-    return float(found[1]) * _UNITS[found[2]]
+def _milliseconds(output: str, percentile: str) -> float:
+    match = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s|m)\s", output)
+    assert match is not None, output
+    return float(match[1]) * _UNITS[match[2]]
 
 
 async def count(
     url: str, headers: Mapping[str, str], body: Any, turns: Iterable[int], connections: int
 ) -> Counter[Any]:
-    """Post one body for each turn, and count the answers by status, `served-model-name` and body.
+    """Post one body for each turn, and count the responses by status, `served-model-name` and body.
 
-    Each connection sends its next request when it has the answer to the last; one that breaks ends the count.
+    Each connection sends its next request after the previous response. A broken connection ends the count.
     """
-    left, found = iter(turns), Counter[Any]()
-    asked = _request(url, headers, json.dumps(body).encode())
+    remaining, responses = iter(turns), Counter[Any]()
+    request = _request(url, headers, json.dumps(body).encode())
 
     async def client() -> None:
-        at = urlsplit(url)
-        reader, writer = await asyncio.open_connection(at.hostname, at.port)
-        for _ in left:
-            writer.write(asked)
-            found[await _answer(reader)] += 1
+        address = urlsplit(url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        for _ in remaining:
+            writer.write(request)
+            responses[await _response(reader)] += 1
         writer.close()
 
     await asyncio.gather(*(client() for _ in range(connections)))
-    return found
+    return responses
 
 
 def _request(url: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    at = urlsplit(url)
-    named = {"host": at.netloc, "content-type": "application/json", "content-length": str(len(body)), **headers}
-    lines = [f"POST {at.path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
+    address = urlsplit(url)
+    all_headers = {
+        "host": address.netloc,
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        **headers,
+    }
+    lines = [f"POST {address.path} HTTP/1.1", *(f"{name}: {value}" for name, value in all_headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, str, bytes]:
+async def _response(reader: asyncio.StreamReader) -> tuple[int, str, bytes]:
     status = int((await reader.readline()).split()[1])
     headers = {}
     while line := (await reader.readline()).strip():
@@ -118,7 +123,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, str, bytes]:
 
 
 def memory(pid: int) -> int:
-    """Bytes that a process and all below it hold in memory now."""
+    """Resident memory of a process and its descendants, in bytes."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return (int(found[1]) * 1024 if found else 0) + sum(memory(int(child)) for child in children)
+    resident = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return (int(resident[1]) * 1024 if resident else 0) + sum(memory(int(child)) for child in children)

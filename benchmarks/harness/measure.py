@@ -1,4 +1,4 @@
-"""What a whole process takes: its time from start to end, and the most memory it ever held."""
+"""Measurement of complete processes: wall time from start to end, processor time and peak memory."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from typing import Any
 from lakehouse.errors import LakehouseError
 
 RUNS = 3
-# A process begins with the memory of the one that starts it, and its peak remembers that: so a small one starts it.
+# The peak memory of a process includes that of its parent at the start, so a small process starts it.
 _WATCHER = """
 import os, sys
 process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
@@ -24,17 +24,17 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 class ProcessFailed(LakehouseError):
-    """A measured process did not do its work, so its figures mean nothing."""
+    """A measured process failed, so its figures are meaningless."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process took, and what it printed.
+    """Resource usage and output of one process.
 
     Attributes:
-        seconds: wall clock, from its start to its end.
-        computing: seconds of all cores together; beside other work, what a time means.
-        peak: bytes of memory that were resident at most.
+        seconds: wall time from start to end.
+        computing: processor seconds of all cores; more reliable than wall time if other work runs.
+        peak: peak resident memory, in bytes.
     """
 
     seconds: float
@@ -48,10 +48,10 @@ class Usage:
 
 
 def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Usage:
-    """Run a command to its end.
+    """Run a command and measure it.
 
     Raises:
-        ProcessFailed: it exited with anything but 0; the end of its output is in the message.
+        ProcessFailed: the exit code is not 0. The message contains the end of the output.
     """
     reading, writing = os.pipe()
     begin = time.monotonic()
@@ -76,21 +76,21 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
 
 
 def tool(name: str) -> str:
-    """A command of this environment."""
+    """Path of a command of this Python environment."""
     return str(Path(sys.executable).with_name(name))
 
 
 def mebibytes(size: int) -> str:
-    """A size as a table shows it."""
+    """Format a size in bytes as MiB."""
     return f"{size / 2**20:,.0f} MiB"
 
 
-def in_turn(what: str, ours: Callable[[], float], peer: Callable[[], float]) -> list[Any]:
-    """A row of medians: both once to warm up, then each RUNS times, alternating.
+def compare_medians(title: str, ours: Callable[[], float], peer: Callable[[], float]) -> list[Any]:
+    """Table row with the medians of both sides: one warm-up each, then RUNS alternating runs.
 
-    What differs is then the work and not the hour.
+    The runs alternate so that changes of the machine's load affect both sides.
     """
     ours(), peer()
     pairs = [(ours(), peer()) for _ in range(RUNS)]
     our_seconds, peer_seconds = (median(side) for side in zip(*pairs, strict=True))
-    return [what, f"{our_seconds:.1f} s", f"{peer_seconds:.1f} s", f"{peer_seconds / our_seconds:.1f} x"]
+    return [title, f"{our_seconds:.1f} s", f"{peer_seconds:.1f} s", f"{peer_seconds / our_seconds:.1f} x"]

@@ -1,4 +1,4 @@
-"""Servers of one registered version, each started, asked and ended alike: ours, `mlflow models serve`, BentoML."""
+"""Servers of one registered version with one interface: our model server, `mlflow models serve` and BentoML."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from tests.ports import free_port
 from training.use_case.use_case import UseCase
 
 BENTOML = "bentoml==1.4.40"
-SECONDS = 120  # for a server to answer its first request
+SECONDS = 120  # time limit for the first response of a server
 _SERVICE = """
 import os
 from typing import Any
@@ -43,14 +43,14 @@ class Scoring:
     @bentoml.api
     def invocations(self, dataframe_records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         schema = self.model.metadata.get_input_schema()
-        answers = self.model.predict(dataframe_from_parsed_json(dataframe_records, "records", schema))
-        return answers.to_dict("records") if isinstance(answers, pd.DataFrame) else list(answers)
+        predictions = self.model.predict(dataframe_from_parsed_json(dataframe_records, "records", schema))
+        return predictions.to_dict("records") if isinstance(predictions, pd.DataFrame) else list(predictions)
 """
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: what it is, and a row that it takes."""
+    """Registered version, with its use case for a valid request row."""
 
     use_case: UseCase
     family: str
@@ -71,7 +71,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers for one version: where, how it is asked, and what its start took."""
+    """Running server of one version: URL, request headers, process id, and start time in seconds."""
 
     url: str
     headers: Mapping[str, str]
@@ -82,17 +82,17 @@ class Server:
 Start = Callable[[Version, Settings], AbstractContextManager[Server]]
 
 
-def server_settings(here: Settings, state: str = ".serving") -> ServerSettings:
-    """A model server of its own port and state folder."""
+def server_settings(bench: Settings, state: str = ".serving") -> ServerSettings:
+    """Settings of a model server with a free port and its own state folder."""
     return ServerSettings(
-        PROJECT, here.project / state, here.tracking_uri, port=free_port(), warehouse=here.warehouse
+        PROJECT, bench.project / state, bench.tracking_uri, port=free_port(), warehouse=bench.warehouse
     )
 
 
 @contextmanager
-def ours(version: Version, here: Settings, state: str = ".serving") -> Iterator[Server]:
-    """Our server as it starts again: with the endpoint that it served before."""
-    settings = server_settings(here, state)
+def ours(version: Version, bench: Settings, state: str = ".serving") -> Iterator[Server]:
+    """Restart our server with the endpoint from an earlier start."""
+    settings = server_settings(bench, state)
     with new(version, settings):
         pass
     began = time.monotonic()
@@ -105,7 +105,7 @@ def ours(version: Version, here: Settings, state: str = ".serving") -> Iterator[
 
 @contextmanager
 def new(version: Version, settings: ServerSettings) -> Iterator[Server]:
-    """Our server as it starts the first time: nothing is fetched yet, and the endpoint `bench` is created."""
+    """Start our server for the first time: fetch the version and create the endpoint `bench`."""
     began = time.monotonic()
     server_process.serve_detached(settings)
     try:
@@ -119,35 +119,35 @@ def new(version: Version, settings: ServerSettings) -> Iterator[Server]:
 def _ours_at(settings: ServerSettings, version: Version, began: float) -> Server:
     headers = {"authorization": f"Bearer {read_token(settings.token_file)}"}
     url = f"{settings.url}/serving-endpoints/bench/invocations"
-    _until_answered(url, headers, version)
+    _wait_for_response(url, headers, version)
     server = server_process.running(settings)
     assert server is not None
     return Server(url, headers, server.pid, time.monotonic() - began)
 
 
-def mlflow(version: Version, here: Settings) -> AbstractContextManager[Server]:
-    """`mlflow models serve` as it starts by itself: one worker."""
+def mlflow(version: Version, bench: Settings) -> AbstractContextManager[Server]:
+    """Start `mlflow models serve` with its default of one worker."""
     port = free_port()
     command = [tool("mlflow"), "models", "serve", "-m", version.uri, "-p", str(port), "--env-manager", "local"]
-    return _peer(command, {}, port, version, here)
+    return _peer(command, {}, port, version, bench)
 
 
-def bentoml(version: Version, here: Settings) -> AbstractContextManager[Server]:
-    """BentoML's own server around the pyfunc, with one worker.
+def bentoml(version: Version, bench: Settings) -> AbstractContextManager[Server]:
+    """Start BentoML's server around the pyfunc, with one worker.
 
-    It is installed once a run into an environment of its own, which sees the packages of this one behind its own.
+    BentoML is installed once per run into a separate environment, which also sees the packages of this one.
     """
-    home = here.project / "bentoml"
+    home = bench.project / "bentoml"
     if not home.exists():
         _install_bentoml(home)
     port = free_port()
     command = [str(home / "bin" / "bentoml"), "serve", "bench_service:Scoring", "--port", str(port)]
     environment = {"BENCH_MODEL": version.uri, "BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOME": str(home / "home")}
-    return _peer([*command, "--host", "127.0.0.1", "--working-dir", str(home)], environment, port, version, here)
+    return _peer([*command, "--host", "127.0.0.1", "--working-dir", str(home)], environment, port, version, bench)
 
 
 def _install_bentoml(home: Path) -> None:
-    """Raises CalledProcessError: the registry of packages does not answer, or has no BentoML of that version."""
+    """Install BentoML; raise CalledProcessError if the package index does not respond or lacks this version."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     python = str(home / "bin" / "python")
     subprocess.run([tool("uv"), "pip", "install", "--quiet", "--python", python, BENTOML], check=True)
@@ -162,25 +162,25 @@ PEERS: Mapping[str, Start] = {"mlflow": mlflow, "bentoml": bentoml}
 
 @contextmanager
 def _peer(
-    command: list[str], environment: Mapping[str, str], port: int, version: Version, here: Settings
+    command: list[str], environment: Mapping[str, str], port: int, version: Version, bench: Settings
 ) -> Iterator[Server]:
-    log = here.project / "peer.log"
+    log = bench.project / "peer.log"
     began = time.monotonic()
-    # `mlflow models serve` looks for uvicorn on the PATH, where an environment that is not activated has none.
+    # `mlflow models serve` looks for uvicorn on the PATH, which lacks it if the environment is not activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    given = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": here.tracking_uri, **environment}
+    variables = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": bench.tracking_uri, **environment}
     with ExitStack() as stack:
-        said = stack.enter_context(log.open("w"))
-        child = subprocess.Popen(command, env=given, stdout=said, stderr=said, start_new_session=True)
+        output = stack.enter_context(log.open("w"))
+        child = subprocess.Popen(command, env=variables, stdout=output, stderr=output, start_new_session=True)
         stack.callback(child.wait)
         stack.callback(_end, child)
         url = f"http://127.0.0.1:{port}/invocations"
-        _until_answered(url, {}, version, lambda: _require_running(child, log))
+        _wait_for_response(url, {}, version, lambda: _require_running(child, log))
         yield Server(url, {}, child.pid, time.monotonic() - began)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):  # it has ended, and all that it started
+    with suppress(ProcessLookupError):  # the process and its children have ended
         os.killpg(child.pid, 15)
 
 
@@ -189,23 +189,23 @@ def _require_running(child: subprocess.Popen[bytes], log: Path) -> None:
         raise LoadFailed(f"the server ended with {code}: {log.read_text(errors='replace')[-300:]}")
 
 
-def _until_answered(
+def _wait_for_response(
     url: str, headers: Mapping[str, str], version: Version, require: Callable[[], None] = lambda: None
 ) -> None:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         require()
         try:
-            found = asyncio.run(count(url, headers, version.body(1), range(1), 1))
+            responses = asyncio.run(count(url, headers, version.body(1), range(1), 1))
         except (OSError, asyncio.IncompleteReadError, IndexError):
-            found = Counter()
-        if any(status == 200 for status, _, _ in found):
+            responses = Counter()
+        if any(status == 200 for status, _, _ in responses):
             return
         time.sleep(0.02)
-    raise LoadFailed(f"{url} did not answer within {SECONDS} s")
+    raise LoadFailed(f"{url} did not respond within {SECONDS} s")
 
 
 def bench_settings(folder: Path) -> Settings:
-    """A registry in the folder; the gold tables are those of the checkout."""
+    """Settings with a registry in the folder and the gold tables of the checkout."""
     uri = f"sqlite:///{folder}/mlflow.db"
     return replace(Settings.from_environment(), project=folder, tracking_uri=uri, registry_uri=uri)

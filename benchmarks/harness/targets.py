@@ -1,4 +1,4 @@
-"""What the feature layer's steps are held to as the customers grow, and whether they were measured to keep it."""
+"""Targets for the steps of the feature layer at growing numbers of customers, and their checks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ GENERATE, BUILD, INCREMENT, FRAME, PUBLISH = (
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One step at one size.
+class StepResult:
+    """Measurement of one step at one number of customers.
 
     Attributes:
-        rows: of the frame.
-        size: bytes that the step has left: files, or the matrix.
+        rows: rows of the training frame.
+        size: bytes of the result: files or the matrix.
     """
 
     customers: int
@@ -35,43 +35,43 @@ class Measured:
     size: int = 0
 
 
-def verdicts(measured: Sequence[Measured]) -> Iterator[tuple[str, str, bool]]:
-    """Each target that a run can tell of, what was found, and whether that keeps it."""
+def check_targets(measured: Sequence[StepResult]) -> Iterator[tuple[str, str, bool]]:
+    """Yield each target covered by the measurements, with the measured value and True if it is met."""
     yield from _growth(measured)
-    for build in _of(measured, BUILD):
+    for build in _select(measured, BUILD):
         if build.customers == MILLION:
-            found = build.usage.peak / MEGABYTE
+            peak = build.usage.peak / MEGABYTE
             target = f"{MILLION:,} customers build in {BUILD_SECONDS} s and {BUILD_MEGABYTES:,} MB"
-            kept = build.usage.seconds <= BUILD_SECONDS and found <= BUILD_MEGABYTES
-            yield target, f"{build.usage.seconds:.1f} s, {found:,.0f} MB", kept
-    for build, more in zip(_of(measured, BUILD), _of(measured, INCREMENT), strict=True):
+            met = build.usage.seconds <= BUILD_SECONDS and peak <= BUILD_MEGABYTES
+            yield target, f"{build.usage.seconds:.1f} s, {peak:,.0f} MB", met
+    for build, more in zip(_select(measured, BUILD), _select(measured, INCREMENT), strict=True):
         share = more.usage.seconds / build.usage.seconds
         yield (
             f"1 % more in {SHARE_OF_A_BUILD:.0%} of a build",
             f"{share:.0%} at {build.customers:,}",
             (share <= SHARE_OF_A_BUILD),
         )
-    frames = _of(measured, FRAME)
+    frames = _select(measured, FRAME)
     for frame in frames:
         size = frame.size / frame.rows * MILLION / MEGABYTE
-        told = f"{size:,.0f} MB at {frame.customers:,}"
-        yield f"CSR of a million rows below {CSR_MEGABYTES} MB", told, size < CSR_MEGABYTES
+        value = f"{size:,.0f} MB at {frame.customers:,}"
+        yield f"CSR of a million rows below {CSR_MEGABYTES} MB", value, size < CSR_MEGABYTES
     for frame in [each for each in frames if MILLION <= each.rows < 2 * MILLION]:
         peak = frame.usage.peak / MEGABYTE
-        told = f"{peak:,.0f} MB for {frame.rows:,} rows"
-        yield f"assembly of a million rows below {FRAME_MEGABYTES:,} MB", told, peak < FRAME_MEGABYTES
+        value = f"{peak:,.0f} MB for {frame.rows:,} rows"
+        yield f"assembly of a million rows below {FRAME_MEGABYTES:,} MB", value, peak < FRAME_MEGABYTES
 
 
-def _growth(measured: Sequence[Measured]) -> Iterator[tuple[str, str, bool]]:
+def _growth(measured: Sequence[StepResult]) -> Iterator[tuple[str, str, bool]]:
     for step, sizes in groupby(
         sorted(measured, key=lambda each: (each.step, each.customers)), lambda each: each.step
     ):
         for small, large in pairwise(sizes):
             data = large.customers / small.customers
             time = large.usage.seconds / small.usage.seconds
-            told = f"{small.customers:,} to {large.customers:,}: {time:.1f} x for {data:.1f} x"
-            yield f"time of {step} grows no faster than the data", told, time <= data
+            value = f"{small.customers:,} to {large.customers:,}: {time:.1f} x for {data:.1f} x"
+            yield f"time of {step} grows no faster than the data", value, time <= data
 
 
-def _of(measured: Sequence[Measured], step: str) -> list[Measured]:
+def _select(measured: Sequence[StepResult], step: str) -> list[StepResult]:
     return sorted((each for each in measured if each.step == step), key=lambda each: each.customers)
