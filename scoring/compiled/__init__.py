@@ -1,8 +1,7 @@
-"""A fitted pipeline in the form that answers fastest, kept where it answers as the pipeline does.
+"""Compiled models: fast forms of a fitted pipeline with the same predictions. One module for each kind.
 
-One file for each kind. Compiling knows scikit-learn and its like; loading needs only what the kind runs on: numpy,
-the ONNX runtime, CatBoost or XGBoost. All take the row of feature columns that the gold table has, an index as its
-integer.
+Compiling needs scikit-learn and the learners. Loading needs only what the kind runs on: numpy, the ONNX runtime,
+CatBoost or XGBoost. Every kind takes a row of feature columns as the gold table has them, an index as its integer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +15,11 @@ from lakehouse.arrays import Floats
 
 Row = Sequence[float]
 
-# The largest `difference` from the pipeline. Rounding to single precision stays below 1e-6 in the forests measured; a
-# row that takes another branch of a tree is further away than this.
+# Largest accepted `difference` from the pipeline. Rounding to single precision stays below 1e-6 in the forests
+# measured. A row that takes another branch of a tree differs by more than this.
 LIMIT = 1e-5
 
-
-# What holds other forms comes first. Each is imported where a version has it: some run on large packages.
+# Wrappers of other kinds come first. A kind is imported only if a version has it: some run on large packages.
 _KINDS = {
     "calibrated.json": ("calibrated", "CompiledCalibrated"),
     "blend.json": ("blend", "CompiledBlend"),
@@ -34,40 +32,40 @@ _KINDS = {
 
 
 class Compiled(Protocol):
-    """What answers in the pipeline's place."""
+    """A model that predicts in place of the fitted pipeline."""
 
     @property
     def kind(self) -> str:
-        """As the tag `compiled` of a version names it."""
+        """Name in the tag `compiled` of a version."""
         ...
 
     @property
     def packages(self) -> frozenset[str]:
-        """What it runs on beside numpy."""
+        """Packages that it needs in addition to numpy."""
         ...
 
     @property
     def quick_rows(self) -> int:
-        """So many rows take less time than would pass until another thread has begun with them."""
+        """Number of rows that are predicted faster than another thread would start."""
         ...
 
-    def one(self, row: Row) -> float | list[float]:
-        """What is predicted of one row of features: a number, or a probability for each class."""
+    def predict_one(self, row: Row) -> float | list[float]:
+        """Predict one row of features: a number, or a probability for each class."""
         ...
 
-    def many(self, rows: Floats) -> Floats:
-        """The same for (rows, features): (rows,) or (rows, classes), each as `one` says it."""
+    def predict_many(self, rows: Floats) -> Floats:
+        """Predict (rows, features): (rows,) or (rows, classes), each row as `predict_one` does."""
         ...
 
     def save(self, folder: Path) -> dict[str, str]:
-        """Write the files into an existing folder; the path of each by its name."""
+        """Write the files into an existing folder; return their paths by name."""
         ...
 
 
 def difference(found: Floats, expected: Floats) -> float:
     """The largest difference between two predictions of the same rows.
 
-    It is relative to the expected number, or to the spread of all of them, where these exceed 1.
+    It is relative to the expected number or to the standard deviation of all of them, if these exceed 1.
 
     >>> difference(np.asarray([0.5, 1.0]), np.asarray([0.25, 1.0]))
     0.25
@@ -81,9 +79,9 @@ def difference(found: Floats, expected: Floats) -> float:
 
 
 def load_compiled(artifacts: Mapping[str, str]) -> Compiled | None:
-    """The compiled form among a version's files, if there is one."""
-    for name, (module, form) in _KINDS.items():
+    """The compiled model among a version's files, or None."""
+    for name, (module, kind) in _KINDS.items():
         if name in artifacts:
-            loaded: Compiled = getattr(import_module(f"scoring.compiled.{module}"), form).load(artifacts)
+            loaded: Compiled = getattr(import_module(f"scoring.compiled.{module}"), kind).load(artifacts)
             return loaded
     return None

@@ -1,4 +1,4 @@
-"""A blend of forms: what each of them answers, averaged by weights."""
+"""A blend of compiled models: the weighted average of their predictions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ FILE = "blend.json"
 
 @dataclass(frozen=True)
 class CompiledBlend:
-    """Forms that take the same rows; their weights sum to 1."""
+    """Compiled models that take the same rows, with weights that sum to 1."""
 
     members: Sequence[Compiled]
     weights: Sequence[float]
@@ -33,38 +33,39 @@ class CompiledBlend:
     def quick_rows(self) -> int:
         return min(member.quick_rows for member in self.members)
 
-    def one(self, row: Row) -> float | list[float]:
-        said = [member.one(row) for member in self.members]
-        if isinstance(said[0], list):
-            classes: list[float] = np.average(said, axis=0, weights=self.weights).tolist()
+    def predict_one(self, row: Row) -> float | list[float]:
+        predictions = [member.predict_one(row) for member in self.members]
+        if isinstance(predictions[0], list):
+            classes: list[float] = np.average(predictions, axis=0, weights=self.weights).tolist()
             return classes
-        return float(np.dot(self.weights, np.asarray(said)))
+        return float(np.dot(self.weights, np.asarray(predictions)))
 
-    def many(self, rows: Floats) -> Floats:
-        return np.asarray(np.average([member.many(rows) for member in self.members], axis=0, weights=self.weights))
+    def predict_many(self, rows: Floats) -> Floats:
+        predictions = [member.predict_many(rows) for member in self.members]
+        return np.asarray(np.average(predictions, axis=0, weights=self.weights))
 
     def save(self, folder: Path) -> dict[str, str]:
-        """The files of each member, under names that no other has: MLflow keeps them all in one folder."""
+        """Write the files of each member under unique names: MLflow keeps all of them in one folder."""
         (folder / FILE).write_text(json.dumps(list(self.weights)), encoding="utf-8")
         saved = {FILE: str(folder / FILE)}
         for number, member in enumerate(self.members):
-            own = folder / f"member-{number}"
-            own.mkdir()
-            for name, path in member.save(own).items():
+            subfolder = folder / f"member-{number}"
+            subfolder.mkdir()
+            for name, path in member.save(subfolder).items():
                 saved[f"{number}-{name}"] = str(Path(path).rename(folder / f"{number}-{name}"))
-            own.rmdir()
+            subfolder.rmdir()
         return saved
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
         weights = json.loads(Path(artifacts[FILE]).read_text(encoding="utf-8"))
-        members = [load_compiled(_files(artifacts, number)) for number in range(len(weights))]
-        found = [member for member in members if member is not None]
-        if len(found) < len(weights):
-            raise ValueError(f"{FILE} comes with {len(found)} of the {len(weights)} forms that it blends")
-        return cls(found, weights)
+        loaded = [load_compiled(_files(artifacts, number)) for number in range(len(weights))]
+        members = [member for member in loaded if member is not None]
+        if len(members) < len(weights):
+            raise ValueError(f"{FILE} needs {len(weights)} compiled members, and {len(members)} of them have files")
+        return cls(members, weights)
 
 
 def _files(artifacts: Mapping[str, str], number: int) -> dict[str, str]:
-    start = f"{number}-"
-    return {name.removeprefix(start): path for name, path in artifacts.items() if name.startswith(start)}
+    prefix = f"{number}-"
+    return {name.removeprefix(prefix): path for name, path in artifacts.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""A booster in its library's own format, asked without the wrapper that it was fitted in."""
+"""A boosting model in its library's own format, without the scikit-learn wrapper of the training."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from scoring.compiled import Row
 
 @dataclass(frozen=True)
 class CompiledBooster(ABC):
-    """A model as its library saves it; which features are categories, and what it was fitted for, stand in it.
+    """A model as its library saves it, including its categorical features and its objective.
 
     Attributes:
-        library: the package that reads it.
-        file: what it is saved as.
+        library: package that loads the model.
+        file: file name of the saved model.
     """
 
     model: bytes
@@ -27,14 +27,14 @@ class CompiledBooster(ABC):
 
     @classmethod
     def of(cls, pipeline: Any) -> Self:
-        """The model of a pipeline of nothing else.
+        """Compile a pipeline that has the model as its only step.
 
         Raises:
-            ValueError: there are other steps.
+            ValueError: the pipeline has other steps.
         """
-        *before, (_, model) = pipeline.steps
-        if before:
-            raise ValueError(f"steps before the model: {', '.join(name for name, _ in before)}")
+        *earlier, (_, model) = pipeline.steps
+        if earlier:
+            raise ValueError(f"unsupported steps: {', '.join(name for name, _ in earlier)}")
         return cls(model.saved())
 
     @property
@@ -50,11 +50,11 @@ class CompiledBooster(ABC):
         return 32
 
     @abstractmethod
-    def many(self, rows: Floats) -> Floats:
-        """As `Compiled` says."""
+    def predict_many(self, rows: Floats) -> Floats:
+        """See `Compiled.predict_many`."""
 
-    def one(self, row: Row) -> float | list[float]:
-        predicted: float | list[float] = self.many(np.asarray([row]))[0].tolist()
+    def predict_one(self, row: Row) -> float | list[float]:
+        predicted: float | list[float] = self.predict_many(np.asarray([row]))[0].tolist()
         return predicted
 
     def save(self, folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A form of another kind, behind the features that it takes and in front of the curve of a calibration."""
+"""Wraps a compiled model: selects its features, then calibrates its predictions."""
 
 import json
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ FILE = "calibrated.json"
 
 @dataclass(frozen=True)
 class CompiledCalibrated:
-    """What a form in the middle answers to some features of a row, its probability through a curve.
+    """A compiled model behind a feature selection and in front of a calibration curve; both are optional.
 
     Attributes:
-        inner: the form in the middle.
-        places: of the features that it takes; None for all.
-        curve: which one; None where its answers stay as they are.
-        numbers: of the curve.
+        inner: the wrapped compiled model.
+        indices: indices of its features; None for all.
+        curve: kind of the calibration curve; None for none.
+        numbers: parameters of the curve.
     """
 
     inner: Compiled
-    places: list[int] | None = None
+    indices: list[int] | None = None
     curve: CurveKind | None = None
     numbers: Floats | None = None
 
@@ -43,32 +43,29 @@ class CompiledCalibrated:
     def quick_rows(self) -> int:
         return self.inner.quick_rows
 
-    def one(self, row: Row) -> float | list[float]:
-        said = self.inner.one(row if self.places is None else [row[place] for place in self.places])
-        return float(self._along(np.asarray([said]))[0]) if self.curve else said
+    def predict_one(self, row: Row) -> float | list[float]:
+        prediction = self.inner.predict_one(row if self.indices is None else [row[index] for index in self.indices])
+        return float(self._calibrated(np.asarray([prediction]))[0]) if self.curve else prediction
 
-    def many(self, rows: Floats) -> Floats:
-        said = self.inner.many(rows if self.places is None else rows[:, self.places])
-        return self._along(said) if self.curve else said
+    def predict_many(self, rows: Floats) -> Floats:
+        return self._calibrated(self.inner.predict_many(rows if self.indices is None else rows[:, self.indices]))
 
     def save(self, folder: Path) -> dict[str, str]:
         numbers = None if self.numbers is None else self.numbers.tolist()
-        about = {"places": self.places, "curve": self.curve, "numbers": numbers}
-        (folder / FILE).write_text(json.dumps(about), encoding="utf-8")
+        wrapper = {"indices": self.indices, "curve": self.curve, "numbers": numbers}
+        (folder / FILE).write_text(json.dumps(wrapper), encoding="utf-8")
         return {FILE: str(folder / FILE)} | self.inner.save(folder)
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
         inner = load_compiled({name: path for name, path in artifacts.items() if name != FILE})
         if inner is None:
-            raise ValueError(f"{FILE} comes without the form that it is around")
-        about = json.loads(Path(artifacts[FILE]).read_text(encoding="utf-8"))
-        numbers = None if about["numbers"] is None else np.asarray(about["numbers"])
-        return cls(inner, about["places"], about["curve"], numbers)
+            raise ValueError(f"{FILE} comes without the files of the compiled model that it wraps")
+        wrapper = json.loads(Path(artifacts[FILE]).read_text(encoding="utf-8"))
+        numbers = None if wrapper["numbers"] is None else np.asarray(wrapper["numbers"])
+        return cls(inner, wrapper["indices"], wrapper["curve"], numbers)
 
-    def _along(self, probabilities: Floats) -> Floats:
-        return (
-            probabilities
-            if self.curve is None
-            else calibrated_by(self.curve, np.asarray(self.numbers), probabilities)
-        )
+    def _calibrated(self, predictions: Floats) -> Floats:
+        if self.curve is None:
+            return predictions
+        return calibrated_by(self.curve, np.asarray(self.numbers), predictions)

@@ -1,7 +1,6 @@
-"""A linear model over numbers and one-hot blocks, as a sum over the features that a row has.
+"""A linear model over numbers and one-hot blocks, evaluated as a sum over the features of a row.
 
-The sparse matrix of 11,900 columns is never made: of an index, one weight is looked up. Scaling is part of the
-weights.
+The sparse matrix of 11,900 columns is never built: an index looks up one weight. Scaling is part of the weights.
 """
 
 import json
@@ -24,7 +23,7 @@ Weight = float | list[float]
 
 @dataclass(frozen=True)
 class CompiledLinear:
-    """Of each output an intercept and a weight for each feature; of an index, a weight for each category."""
+    """An intercept and one weight per feature for each output; an index has one weight per category."""
 
     link: Link
     arcsinh: bool
@@ -44,15 +43,15 @@ class CompiledLinear:
         return frozenset()
 
     @classmethod
-    def of(cls, pipeline: Any, encoder: Encoder, takes: MatrixFormat) -> Self:
-        """The model of a pipeline of scaling alone as weights.
+    def of(cls, pipeline: Any, encoder: Encoder, matrix_format: MatrixFormat) -> Self:
+        """Compile a fitted pipeline of scaling and a linear model.
 
         Raises:
-            ValueError: the pipeline does more.
+            ValueError: the pipeline has other steps.
         """
         steps = dict(pipeline.steps)
-        if strange := sorted(steps.keys() - {"shape", "scale", "model"}):
-            raise ValueError(f"steps that are no scaling: {', '.join(strange)}")
+        if unknown := sorted(steps.keys() - {"shape", "scale", "model"}):
+            raise ValueError(f"unsupported steps: {', '.join(unknown)}")
         model, arcsinh = steps["model"], steps.get("shape", "passthrough") != "passthrough"
         weights = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
         if "scale" in steps:
@@ -60,18 +59,20 @@ class CompiledLinear:
         intercepts = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(weights)).tolist()
         classes = 2 if len(weights) == 1 else len(weights)
         link: Link = "identity" if not hasattr(model, "classes_") else "logistic" if classes == 2 else "softmax"
-        sizes = encoder.categories() if takes == "sparse" else {}
-        parts = [_parts(each, len(encoder.features), sizes, asinh(1.0) if arcsinh else 1.0) for each in weights]
-        return cls(link, arcsinh, intercepts, parts)
+        sizes = encoder.categories() if matrix_format == "sparse" else {}
+        one = asinh(1.0) if arcsinh else 1.0
+        by_feature = [_by_feature(output, len(encoder.features), sizes, one) for output in weights]
+        return cls(link, arcsinh, intercepts, by_feature)
 
-    def one(self, row: Row) -> float | list[float]:
-        sums = [self._sum(start, weights, row) for start, weights in zip(self.intercepts, self.weights, strict=True)]
+    def predict_one(self, row: Row) -> float | list[float]:
+        outputs = zip(self.intercepts, self.weights, strict=True)
+        sums = [self._sum(intercept, weights, row) for intercept, weights in outputs]
         if self.link == "logistic":
             return _logistic(sums[0])
         return _softmax(sums) if self.link == "softmax" else sums[0]
 
-    def many(self, rows: Floats) -> Floats:
-        return np.asarray([self.one(row) for row in rows.tolist()])
+    def predict_many(self, rows: Floats) -> Floats:
+        return np.asarray([self.predict_one(row) for row in rows.tolist()])
 
     def save(self, folder: Path) -> dict[str, str]:
         (folder / FILE).write_text(json.dumps(self.__dict__), encoding="utf-8")
@@ -84,21 +85,21 @@ class CompiledLinear:
     def _sum(self, total: float, weights: Sequence[Weight], row: Row) -> float:
         for weight, value in zip(weights, row, strict=True):
             if type(weight) is list:
-                # A category that is newer than the vocabulary is unknown to the model.
+                # A category newer than the vocabulary counts as unknown.
                 total += weight[int(value) if value < len(weight) else 0]
             elif value:
                 total += weight * (asinh(value) if self.arcsinh else value)  # type: ignore[operator]
         return total
 
 
-def _parts(weights: Floats, features: int, sizes: Mapping[int, int], one: float) -> list[Weight]:
-    """The weights of the matrix' columns by feature; `one` is what scaling sees of a 1 in a block."""
-    parts, at = list[Weight](), 0
-    for place in range(features):
-        block = weights[at : at + sizes.get(place, 1)]
-        parts.append((block * one).tolist() if place in sizes else float(block[0]))
-        at += len(block)
-    return parts
+def _by_feature(weights: Floats, features: int, sizes: Mapping[int, int], one: float) -> list[Weight]:
+    """Group the weights of the matrix columns by feature; `one` is the value of a 1 in a one-hot block."""
+    grouped, start = list[Weight](), 0
+    for feature in range(features):
+        block = weights[start : start + sizes.get(feature, 1)]
+        grouped.append((block * one).tolist() if feature in sizes else float(block[0]))
+        start += len(block)
+    return grouped
 
 
 def _logistic(total: float) -> float:
@@ -108,5 +109,5 @@ def _logistic(total: float) -> float:
 def _softmax(sums: list[float]) -> list[float]:
     largest = max(sums)
     powers = [exp(each - largest) for each in sums]
-    whole = sum(powers)
-    return [power / whole for power in powers]
+    total = sum(powers)
+    return [power / total for power in powers]

@@ -1,9 +1,4 @@
-"""Nearest neighbours among dense rows, found for one row after the other.
-
-Rows that lie near each other stand together in blocks. How far a request is at least from the rows of a block, the
-least and the largest value of each column tell; all rows are measured of the blocks alone that may hold one of the
-nearest. Of 38,000 rows that are some 1,600.
-"""
+"""k nearest neighbours by exhaustive search, one row at a time, in numpy alone."""
 
 import threading
 from collections.abc import Mapping
@@ -17,43 +12,42 @@ import numpy.typing as npt
 from lakehouse.arrays import Floats
 from scoring.compiled import Row
 from scoring.encoder import Encoder
-from scoring.estimators.neighbour_weights import by_distance
+from scoring.estimators.neighbour_weights import inverse_distance
 
 FILE = "neighbours.npz"
 LARGEST = float(np.finfo(np.float32).max)
-BLOCK = 256  # rows at most: fewer are more blocks to look at, more are more rows to measure
-SLACK = 1e-4  # of a squared distance, for the rounding of single precision
+ROUNDING = 4 * float(np.finfo(np.float32).eps)  # error of a squared distance, per column and squared length
 
 NeighbourIndices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class CompiledNeighbours:
-    """Rows that were fitted on, and how a request becomes one of their kind.
+    """Scaled training rows, and the scaling that a request needs before it is compared with them.
 
     Attributes:
-        columns: (columns, rows) single precision, scaled.
-        labels: (rows,) of a class its place, or the number.
-        factors: (columns,) of the scaling.
-        places: (features, 2) where the columns of each feature begin, and how many categories it has; 0 of a number.
-        options: how many neighbours, how many classes (0 of a regression), and whether numbers are reshaped by
-            arcsinh, rows brought to length one, neighbours weighted by distance.
+        rows: (rows, columns) single precision, scaled.
+        labels: (rows,) class index, or the number of a regression.
+        factors: (columns,) factors of the scaling.
+        layout: (features, 2) first column of each feature, and its number of categories; 0 for a number.
+        options: number of neighbours, number of classes (0 for a regression), and three flags: arcsinh of numbers,
+            rows of length one, neighbours weighted by distance.
     """
 
-    columns: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.float32]
     labels: Floats
     factors: Floats
-    places: npt.NDArray[np.int64]
+    layout: npt.NDArray[np.int64]
     options: npt.NDArray[np.int64]
-    _blocks: "Blocks" = field(init=False, compare=False, repr=False)
-    _alone: threading.Lock = field(init=False, compare=False, repr=False, default_factory=threading.Lock)
+    _index: "NearestRows" = field(init=False, compare=False, repr=False)
+    _lock: threading.Lock = field(init=False, compare=False, repr=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.__dict__.update(_blocks=Blocks(self.columns.T))  # frozen from here on
+        self.__dict__.update(_index=NearestRows(self.rows))  # frozen from here on
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A lock is of one process."""
-        return type(self), (self.columns, self.labels, self.factors, self.places, self.options)
+        """Leave out the lock, which belongs to one process."""
+        return type(self), (self.rows, self.labels, self.factors, self.layout, self.options)
 
     @property
     def kind(self) -> str:
@@ -69,145 +63,101 @@ class CompiledNeighbours:
 
     @classmethod
     def of(cls, pipeline: Any, encoder: Encoder) -> Self:
-        """The model of a pipeline of scaling and unit length.
+        """Compile a fitted pipeline of scaling, unit length and k-NN.
 
         Raises:
-            ValueError: the pipeline does more, or its rows are sparse.
+            ValueError: the pipeline has other steps, or its rows are sparse.
         """
         steps = dict(pipeline.steps)
-        if strange := sorted(steps.keys() - {"shape", "scale", "normalizer", "densewheresmall", "model"}):
-            raise ValueError(f"steps that are no scaling: {', '.join(strange)}")
-        if not steps["densewheresmall"].dense_:
-            raise ValueError("the rows are too many to be dense")
-        model, sizes, at = steps["model"], encoder.categories(), 0
-        places = np.zeros((len(encoder.features), 2), dtype=np.int64)
-        for place in range(len(places)):
-            places[place] = at, sizes.get(place, 0)
-            at += sizes.get(place, 1)
+        if unknown := sorted(steps.keys() - {"shape", "scale", "normalizer", "denseifsmall", "model"}):
+            raise ValueError(f"unsupported steps: {', '.join(unknown)}")
+        if not steps["denseifsmall"].dense_:
+            raise ValueError("too many rows for a dense matrix")
+        model, sizes, column = steps["model"], encoder.categories(), 0
+        layout = np.zeros((len(encoder.features), 2), dtype=np.int64)
+        for feature in range(len(layout)):
+            layout[feature] = column, sizes.get(feature, 0)
+            column += sizes.get(feature, 1)
         classes = len(model.classes_) if hasattr(model, "classes_") else 0
-        if model.weights not in ("uniform", by_distance):
-            raise ValueError(f"neighbours weighted by {model.weights}")
-        flags = steps["shape"] != "passthrough", "normalizer" in steps, model.weights is by_distance
+        if model.weights not in ("uniform", inverse_distance):
+            raise ValueError(f"unsupported neighbour weights: {model.weights}")
+        flags = steps["shape"] != "passthrough", "normalizer" in steps, model.weights is inverse_distance
         options = np.asarray([model.n_neighbors, classes, *flags], dtype=np.int64)
         labels = np.asarray(model._y, dtype=np.float64).reshape(-1)
-        columns = np.ascontiguousarray(np.asarray(model._fit_X, dtype=np.float32).T)
-        return cls(columns, labels, 1 / steps["scale"].scale_, places, options)
+        rows = np.ascontiguousarray(model._fit_X, dtype=np.float32)
+        return cls(rows, labels, 1 / steps["scale"].scale_, layout, options)
 
-    def one(self, row: Row) -> float | list[float]:
-        wanted, classes, _, _, weighted = self.options.tolist()
-        near, squares = self._blocks.nearest(self._scaled(row), wanted)
-        weights = by_distance(np.sqrt(squares)) if weighted else np.ones(wanted)
-        labels = self.labels[near]
+    def predict_one(self, row: Row) -> float | list[float]:
+        neighbours, classes, _, _, weighted = self.options.tolist()
+        nearest, squares = self._index.nearest(self._scaled(row), neighbours)
+        weights = inverse_distance(np.sqrt(squares)) if weighted else np.ones(neighbours)
+        labels = self.labels[nearest]
         if classes > 2:
             shares: list[float] = (np.bincount(labels.astype(np.intp), weights, classes) / weights.sum()).tolist()
             return shares
         return float((weights * labels).sum() / weights.sum())
 
-    def many(self, rows: Floats) -> Floats:
-        # Threads that take turns at each of a row's many short steps are slower than one after the other.
-        with self._alone:
-            return np.asarray([self.one(row) for row in rows.tolist()])
+    def predict_many(self, rows: Floats) -> Floats:
+        # Without the lock, 8 threads took 20 times as long a row: they take turns at each of its many short steps.
+        with self._lock:
+            return np.asarray([self.predict_one(row) for row in rows.tolist()])
 
     def _scaled(self, row: Row) -> Floats:
-        """A row of features as one of the matrix, in single precision as the rows are."""
+        """Encode and scale a row of features as the training rows were, rounded to single precision."""
         _, _, arcsinh, unit_length, _ = self.options.tolist()
-        asked = np.zeros(len(self.factors))
-        for value, (at, size) in zip(row, self.places.tolist(), strict=True):
+        scaled = np.zeros(len(self.factors))
+        for value, (column, size) in zip(row, self.layout.tolist(), strict=True):
             if size:
-                asked[at + (int(value) if value < size else 0)] = 1.0
+                scaled[column + (int(value) if value < size else 0)] = 1.0
             else:
-                asked[at] = value
-        asked = (np.arcsinh(asked) if arcsinh else asked) * self.factors
-        if unit_length and (length := np.sqrt((asked * asked).sum())) > 0:
-            asked /= length
-        return asked.clip(-LARGEST, LARGEST).astype(np.float32).astype(np.float64)
+                scaled[column] = value
+        scaled = (np.arcsinh(scaled) if arcsinh else scaled) * self.factors
+        if unit_length and (length := np.sqrt((scaled * scaled).sum())) > 0:
+            scaled /= length
+        return scaled.clip(-LARGEST, LARGEST).astype(np.float32).astype(np.float64)
 
     def save(self, folder: Path) -> dict[str, str]:
-        parts = (self.columns, self.labels, self.factors, self.places, self.options)
-        np.savez_compressed(folder / FILE, *parts)
+        rows = np.asfortranarray(self.rows)  # a fifth smaller: values of a column are alike
+        np.savez_compressed(folder / FILE, rows, self.labels, self.factors, self.layout, self.options)
         return {FILE: str(folder / FILE)}
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
-        with np.load(artifacts[FILE], allow_pickle=False) as parts:
-            return cls(*(parts[f"arr_{number}"] for number in range(5)))
+        with np.load(artifacts[FILE], allow_pickle=False) as arrays:
+            return cls(*(arrays[f"arr_{number}"] for number in range(5)))
 
 
-class Blocks:
-    """Rows in blocks of some that lie near each other."""
+class NearestRows:
+    """Nearest rows by squared distance: all in single precision, then the nearest few exactly.
+
+    Rows are centred first: large means would cost the digits that distances differ in.
+    """
 
     def __init__(self, rows: npt.NDArray[np.float32]) -> None:
         """`rows` is (rows, columns)."""
-        rows = np.ascontiguousarray(rows)
-        blocks = _split(rows)
-        self._places = np.concatenate(blocks)
-        self._rows = rows[self._places]
-        self._sizes = np.asarray([len(block) for block in blocks])
-        self._ends = self._sizes.cumsum()
-        begins = self._ends - self._sizes
-        self._least = np.ascontiguousarray(np.minimum.reduceat(self._rows, begins).T)
-        self._largest = np.ascontiguousarray(np.maximum.reduceat(self._rows, begins).T)
+        self._rows = np.ascontiguousarray(rows)
+        self._mean = rows.mean(axis=0, dtype=np.float64)
+        self._columns = np.ascontiguousarray((rows - self._mean).T, dtype=np.float32)
+        self._squares = np.einsum("cr,cr->r", self._columns, self._columns)
 
-    def nearest(self, asked: Floats, wanted: int) -> tuple[NeighbourIndices, Floats]:
-        """The places of the rows nearest to one (columns,), of two at one distance the first; and squared distances.
+    def nearest(self, row: Floats, count: int) -> tuple[NeighbourIndices, Floats]:
+        """Indices and squared distances of the rows nearest to a row of (columns,); equal distances in row order.
 
-        Both are (wanted,), the nearest one first.
+        Both are (count,), nearest first.
         """
-        rounded = asked.astype(np.float32)
-        at_least = self._at_least(rounded)
-        order = at_least.argsort()
-        first = int(self._sizes[order].cumsum().searchsorted(wanted)) + 1
-        rows, squares = self._measured(rounded, order[:first])
-        limit = _reach(squares, wanted)
-        if (reached := int(at_least[order].searchsorted(limit, side="right"))) > first:
-            more = self._measured(rounded, order[first:reached])
-            rows, squares = np.concatenate([rows, more[0]]), np.concatenate([squares, more[1]])
-            limit = _reach(squares, wanted)
-        near = rows[squares <= limit]  # few: to measure and sort them all exactly took half of an answer
-        apart = self._rows[near] - asked
-        exact, places = np.einsum("rc,rc->r", apart, apart), self._places[near]
-        best = np.lexsort((places, exact))[:wanted]
-        return places[best], exact[best]
+        candidates = self._candidates(row, count)
+        differences = self._rows[candidates] - row
+        squares = np.einsum("rc,rc->r", differences, differences)
+        order = np.lexsort((candidates, squares))[:count]
+        return candidates[order], squares[order]
 
-    def _at_least(self, asked: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(blocks,) the squared distance that no row of a block falls short of, up to rounding."""
-        with np.errstate(over="ignore"):
-            apart = np.maximum(asked[:, None], self._least)
-            np.minimum(apart, self._largest, out=apart)
-            apart -= asked[:, None]
-            return np.asarray(np.einsum("cb,cb->b", apart, apart))
-
-    def _measured(
-        self, asked: npt.NDArray[np.float32], blocks: NeighbourIndices
-    ) -> tuple[NeighbourIndices, npt.NDArray[np.float32]]:
-        """Where the rows of some blocks stand, and their squared distances, up to rounding."""
-        sizes, ends = self._sizes[blocks], self._ends[blocks]
-        which = np.arange(sizes.sum()) + np.repeat(ends - sizes.cumsum(), sizes)
-        with np.errstate(over="ignore"):
-            apart = self._rows.take(which, axis=0)
-            apart -= asked
-            return which, np.asarray(np.einsum("rc,rc->r", apart, apart))
-
-
-def _reach(squares: npt.NDArray[np.float32], wanted: int) -> np.float32:
-    """What the squared distance of no wanted row is beyond; infinite where single precision may not hold it."""
-    limit = float(np.partition(squares, wanted - 1)[wanted - 1]) * (1 + SLACK)
-    return np.float32(limit if limit < LARGEST / 2 else np.inf)
-
-
-def _split(rows: npt.NDArray[np.float32]) -> list[NeighbourIndices]:
-    """The places of rows, halved at the mean of the column in which they differ most until they are a block."""
-    blocks, halves = list[NeighbourIndices](), [np.arange(len(rows))]
-    while halves:
-        places = halves.pop()
-        if len(places) <= BLOCK:
-            blocks.append(places)
-            continue
-        values = rows[places].astype(np.float64)
-        column = values[:, values.var(axis=0).argmax()]
-        low = column <= column.mean()
-        if low.all():  # they are all the same
-            blocks += np.array_split(places, -(-len(places) // BLOCK))
-        else:
-            halves += [places[~low], places[low]]
-    return blocks
+    def _candidates(self, row: Floats, count: int) -> NeighbourIndices:
+        """Rows that may be among the nearest, given the rounding of single precision."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            centred = (row - self._mean).astype(np.float32)
+            # Not `@`: on a busy machine the threads of BLAS wait for each other, up to 24 ms in one row of ten.
+            products = np.einsum("c,cr->r", centred, self._columns)
+            squares = self._squares - 2 * products  # less the squared length of the row, equal for all
+            error = ROUNDING * (len(row) + 4) * float(self._squares.max() + centred @ centred)
+            limit = np.partition(squares, count - 1)[count - 1] + error
+            return np.flatnonzero(~(squares > limit))  # not a number after an overflow: measured exactly

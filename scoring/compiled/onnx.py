@@ -1,4 +1,4 @@
-"""A model as an ONNX graph of single precision, run on one thread: what trees are fastest as."""
+"""An ONNX graph in single precision, run on one thread: the fastest form of trees."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,17 @@ import onnxruntime
 from lakehouse.arrays import Floats
 from scoring.compiled import Row
 
-FILE, ABOUT = "model.onnx", "about"
+FILE, NOTE = "model.onnx", "note"
 
 
 @dataclass(frozen=True)
 class GraphNote:
-    """What a graph does not say of itself.
+    """Metadata that a graph needs for predictions.
 
     Attributes:
-        column: the one of the output that is the prediction; None for all of them.
-        means: of features that are indices of many categories, by place, what stands for each category in the graph's
-            first columns; the other features follow in their order.
+        column: output column that is the prediction; None for all of them.
+        means: target encoding of features with many categories: index of the feature, and the values of each
+            category. They are the first columns of the graph; the other features follow in their order.
     """
 
     column: int | None = None
@@ -32,7 +32,7 @@ class GraphNote:
 
 @dataclass(frozen=True)
 class CompiledOnnx:
-    """A graph from dense rows to one prediction each, in its last output; `About` it stands in its metadata."""
+    """A graph that predicts dense rows in its last output, with a `GraphNote` in its metadata."""
 
     graph: bytes
     _session: Any = field(init=False, compare=False, repr=False)
@@ -42,17 +42,15 @@ class CompiledOnnx:
 
     def __post_init__(self) -> None:
         options = onnxruntime.SessionOptions()
-        # One row is done before a second thread has heard of it, and other requests want the cores.
+        # One row is predicted before a second thread would start, and other requests need the cores.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
         session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
-        about = GraphNote(**json.loads(session.get_modelmeta().custom_metadata_map.get(ABOUT, "{}")))
-        # Of a classifier the last output is the probabilities, after the labels.
+        note = GraphNote(**json.loads(session.get_modelmeta().custom_metadata_map.get(NOTE, "{}")))
+        # The last output of a classifier is the probabilities, after the labels.
         names = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
-        means = [(place, np.asarray(table, dtype=np.float64)) for place, table in about.means]
-        self.__dict__.update(
-            _session=session, _names=names, _column=about.column, _means=means
-        )  # frozen from here on
+        means = [(feature, np.asarray(table, dtype=np.float64)) for feature, table in note.means]
+        self.__dict__.update(_session=session, _names=names, _column=note.column, _means=means)  # frozen from here on
 
     @property
     def kind(self) -> str:
@@ -66,24 +64,24 @@ class CompiledOnnx:
     def packages(self) -> frozenset[str]:
         return frozenset({"onnxruntime"})
 
-    def one(self, row: Row) -> float | list[float]:
-        predicted: float | list[float] = self.many(np.asarray([row]))[0].tolist()
+    def predict_one(self, row: Row) -> float | list[float]:
+        predicted: float | list[float] = self.predict_many(np.asarray([row]))[0].tolist()
         return predicted
 
-    def many(self, rows: Floats) -> Floats:
-        taken, out = self._names
-        (found,) = self._session.run(out, {taken: self._prepared(rows).astype(np.float32)})
+    def predict_many(self, rows: Floats) -> Floats:
+        input_name, output_names = self._names
+        (output,) = self._session.run(output_names, {input_name: self._prepared(rows).astype(np.float32)})
         if self._column is not None:
-            return np.asarray(found[:, self._column], dtype=np.float64)
-        # Of single precision, probabilities sum to 1 up to its last digits only.
-        said = found.astype(np.float64)
-        return np.asarray(said / said.sum(axis=1, keepdims=True))
+            return np.asarray(output[:, self._column], dtype=np.float64)
+        # In single precision, probabilities sum to 1 only up to the last digits.
+        probabilities = output.astype(np.float64)
+        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
     def _prepared(self, rows: Floats) -> Floats:
         if not self._means:
             return rows
-        first = [table[_known(rows[:, place], len(table))] for place, table in self._means]
-        return np.hstack([*first, np.delete(rows, [place for place, _ in self._means], axis=1)])
+        encoded = [table[_known(rows[:, feature], len(table))] for feature, table in self._means]
+        return np.hstack([*encoded, np.delete(rows, [feature for feature, _ in self._means], axis=1)])
 
     def save(self, folder: Path) -> dict[str, str]:
         (folder / FILE).write_bytes(self.graph)
@@ -95,5 +93,5 @@ class CompiledOnnx:
 
 
 def _known(indices: Floats, size: int) -> npt.NDArray[np.intp]:
-    """A category that is newer than the vocabulary is 0, unknown."""
+    """Replace categories newer than the vocabulary by 0, which means unknown."""
     return np.where(indices < size, indices, 0).astype(np.intp)

@@ -1,7 +1,7 @@
-"""XGBoost's own model: what it is fastest as where it has many categories.
+"""XGBoost's own model: its fastest form with many categories.
 
-A graph compares a row with each category of a split in turn, hundreds of them where there are 11,900 Kommunen; the
-library asks one bit of a set.
+An ONNX graph compares a row with each category of a split in turn: hundreds of them for 11,900 municipalities. The
+library tests one bit of a set.
 """
 
 from dataclasses import dataclass, field
@@ -16,18 +16,20 @@ from scoring.compiled.booster import CompiledBooster
 
 @dataclass(frozen=True)
 class CompiledXgBoost(CompiledBooster):
-    """Read once, and asked on one thread."""
+    """An XGBoost model, loaded once, that predicts on one thread."""
 
     library: ClassVar[str] = "xgboost"
     file: ClassVar[str] = "model.ubj"
-    _read: Any = field(init=False, compare=False, repr=False)
+    _model: Any = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        read = Booster(model_file=bytearray(self.model))
-        read.set_param({"nthread": 1})
-        self.__dict__.update(_read=read)  # frozen from here on
+        model = Booster(model_file=bytearray(self.model))
+        model.set_param({"nthread": 1})
+        self.__dict__.update(_model=model)  # frozen from here on
 
-    def many(self, rows: Floats) -> Floats:
-        found = np.asarray(self._read.inplace_predict(rows), dtype=np.float64)
-        # Of single precision, probabilities sum to 1 up to its last digits only.
-        return found / found.sum(axis=1, keepdims=True) if found.ndim > 1 else found
+    def predict_many(self, rows: Floats) -> Floats:
+        predictions = np.asarray(self._model.inplace_predict(rows), dtype=np.float64)
+        if predictions.ndim == 1:
+            return predictions
+        # In single precision, probabilities sum to 1 only up to the last digits.
+        return np.asarray(predictions / predictions.sum(axis=1, keepdims=True))

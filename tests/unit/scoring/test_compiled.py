@@ -1,4 +1,4 @@
-"""Compiled forms: every family of every task is served, and a form that is kept answers as the pipeline does."""
+"""Compiled models: every family of every task is served, and a compiled model predicts as its pipeline does."""
 
 import copy
 import json
@@ -16,22 +16,22 @@ from deployment.model_server.models.loader import ContractModel
 from scoring.compiled import LIMIT, difference
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.calibration_curve import CurveKind
-from scoring.scorer import FIELDS, Answering, Scorer
+from scoring.scorer import ResponseFormat, Scorer
+from scoring.tasks import TASKS
 from tests.unit.points import POINTS, rows_of
 from tests.unit.scoring.test_scorer import RECORDS
-from training.evaluation.calibration import Validated, fitted
-from training.evaluation.metrics import METRICS, Task
+from training.evaluation.calibration import FoldPredictions, fit_curve
+from training.evaluation.metrics import METRICS
 from training.frame.frame import TrainingFrame
 from training.models import FAMILIES, trees
 from training.registry import onnx_export
-from training.registry.compilation import Compilation, compiled
-from training.search.blend_candidate import blended
+from training.registry.compilation import Compilation, compile_scorer
+from training.search.blend_candidate import blend_candidate
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
 
 PARAMS = dict(POINTS)
-TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
-# Of what the rows here have, an index of four categories; `none` is served as it was fitted.
+# Kind of each family on the rows here, which have an index of four categories; `none` is not compiled.
 KINDS = {
     "dummy": "none",
     "logistic_regression": "linear",
@@ -44,12 +44,12 @@ KINDS = {
     "xgboost": "onnx",
     "catboost": "catboost",
 }
-ABLE = [(family, task) for family in KINDS for task in sorted(FAMILIES[family].tasks)]
+ABLE = [(family, task) for family in KINDS for task in sorted(map(str, FAMILIES[family].tasks))]
 BY_TASK = {task: rows_of(task, 200) for task in TASKS}
 
 
-def where_places_count(task: Task, family: str = "") -> TrainingFrame:
-    """Rows whose label is known by their place too, so that learners split by it; LightGBM asks for more of them."""
+def rows_split_by_place(task: str, family: str = "") -> TrainingFrame:
+    """Rows whose label depends on their place too, so that learners split by it; LightGBM needs more of them."""
     rows = rows_of(task, 600) if family == "lightgbm" else BY_TASK[task]
     odd = rows.features["place_index"] % 2
     y = rows.y + 3 * odd if task == "regression" else np.where(odd == 1, rows.y, 0)
@@ -57,30 +57,30 @@ def where_places_count(task: Task, family: str = "") -> TrainingFrame:
 
 
 def scorer_of(candidate: Candidate, rows: TrainingFrame, threshold: float = 0.5) -> Scorer:
-    answering = Answering(FIELDS[rows.task], threshold, rows.task, rows.classes)
+    answering = ResponseFormat(rows.task.fields, threshold, rows.task, rows.classes)
     pipeline = fit(candidate, rows, 0)
-    return Scorer(pipeline, rows.encoder, answering, takes=FAMILIES[candidate.family].takes)
+    return Scorer(pipeline, rows.encoder, answering, matrix_format=FAMILIES[candidate.family].matrix_format)
 
 
 def calibrated(scorer: Scorer, rows: TrainingFrame, curve: CurveKind) -> Scorer:
-    numbers = fitted(curve, Validated(rows.y, scorer.predicted(rows.features)))
+    numbers = fit_curve(curve, FoldPredictions(rows.y, scorer.predict(rows.features)))
     return replace(scorer, pipeline=Calibrated(scorer.pipeline, curve, numbers))
 
 
 def require_served(scorer: Scorer, rows: TrainingFrame, folder: Path) -> Compilation:
-    """Write the version, read it as the server does, and ask it: it is the pipeline within the limit."""
-    found = compiled(scorer, rows.features)
-    read = Scorer.load(found.within(scorer).save(folder))
+    """Save the version, load it as the server does, and compare its predictions with the pipeline."""
+    found = compile_scorer(scorer, rows.features)
+    read = Scorer.load(found.applied_to(scorer).save(folder))
     assert (read.compiled is None) is (found.compiled is None)
-    assert difference(read.predicted(rows.features), scorer.predicted(rows.features)) <= LIMIT
-    if read.compiled is not None:  # categories that no row here has, and one row at a time
+    assert difference(read.predict(rows.features), scorer.predict(rows.features)) <= LIMIT
+    if read.compiled is not None:  # with categories that no row here has, and one row at a time
         assert read.pipeline is None
         every = {**rows.features, "place_index": np.arange(len(rows)) % 6.0}
-        assert difference(read.predicted(every), scorer.predicted(every)) <= LIMIT
-        if rows.task == "multiclass":
-            np.testing.assert_allclose(read.predicted(every).sum(axis=1), 1, rtol=1e-12)
-        alone = np.asarray([read.compiled.one(row) for row in scorer.encoder.dense(every).tolist()[:40]])
-        assert difference(alone, scorer.predicted(every)[:40]) <= LIMIT
+        assert difference(read.predict(every), scorer.predict(every)) <= LIMIT
+        if rows.task.declares_classes:
+            np.testing.assert_allclose(read.predict(every).sum(axis=1), 1, rtol=1e-12)
+        alone = np.asarray([read.compiled.predict_one(row) for row in scorer.encoder.dense(every).tolist()[:40]])
+        assert difference(alone, scorer.predict(every)[:40]) <= LIMIT
     answers = json.loads(ContractModel(read.answer).predictions(ScoringRequest(RECORDS)))["predictions"]
     for answer, expected in zip(answers, scorer.answer(RECORDS), strict=True):
         assert answer.keys() == expected.keys()
@@ -90,25 +90,25 @@ def require_served(scorer: Scorer, rows: TrainingFrame, folder: Path) -> Compila
 
 
 @pytest.mark.parametrize(("family", "task"), ABLE)
-def test_every_family_is_served_and_a_form_that_is_kept_answers_as_it_was_fitted(
-    tmp_path: Path, family: str, task: Task
+def test_every_family_is_served_and_its_compiled_model_predicts_as_the_pipeline(
+    tmp_path: Path, family: str, task: str
 ) -> None:
-    rows = where_places_count(task, family)
+    rows = rows_split_by_place(task, family)
     found = require_served(scorer_of(Candidate(family, PARAMS[family]), rows), rows, tmp_path)
     tags = found.tags()
     assert tags["compiled"] == KINDS[family]
     if family == "gradient_boosting":
-        assert "knows no categories" in tags["compiled.reason"]
+        assert "does not support categories" in tags["compiled.reason"]
     elif found.compiled is not None:
         assert float(tags["compiled.max_difference"]) <= float(tags["compiled.limit"]) == LIMIT
 
 
-def test_every_family_is_tried_here() -> None:
+def test_every_family_is_tested_here() -> None:
     assert set(KINDS) == set(FAMILIES) - {"blend"}
 
 
 @pytest.mark.parametrize(("family", "task"), [able for able in ABLE if KINDS[able[0]] != "none"])
-def test_what_is_left_out_is_no_input_of_the_form(tmp_path: Path, family: str, task: Task) -> None:
+def test_compiled_models_ignore_inputs_that_are_left_out(tmp_path: Path, family: str, task: str) -> None:
     rows = BY_TASK[task]
     for number, column in enumerate(("known", "place")):
         params = {**PARAMS[family], f"without.{column}": True}
@@ -118,8 +118,8 @@ def test_what_is_left_out_is_no_input_of_the_form(tmp_path: Path, family: str, t
 
 @pytest.mark.parametrize("family", ["gradient_boosting", "catboost"])
 @pytest.mark.parametrize("task", TASKS)
-def test_boosters_whose_categories_no_graph_knows_are_graphs_where_there_are_none(
-    tmp_path: Path, family: str, task: Task
+def test_boosters_without_category_support_in_onnx_are_graphs_if_there_are_no_categories(
+    tmp_path: Path, family: str, task: str
 ) -> None:
     rows = BY_TASK[task]
     scorer = scorer_of(Candidate(family, {**PARAMS[family], "without.place": True}), rows)
@@ -128,90 +128,92 @@ def test_boosters_whose_categories_no_graph_knows_are_graphs_where_there_are_non
 
 @pytest.mark.parametrize("curve", ["sigmoid", "isotonic"])
 @pytest.mark.parametrize("family", ["logistic_regression", "knn", "lightgbm", "catboost"])
-def test_a_calibrated_version_is_served_through_its_curve(tmp_path: Path, family: str, curve: CurveKind) -> None:
-    rows = where_places_count("binary")
+def test_calibrated_versions_are_compiled(tmp_path: Path, family: str, curve: CurveKind) -> None:
+    rows = rows_split_by_place("binary")
     scorer = scorer_of(Candidate(family, {**PARAMS[family], "without.known": True}), rows, threshold=0.3)
     found = require_served(calibrated(scorer, rows, curve), rows, tmp_path)
     assert found.tags()["compiled"] == KINDS[family]
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_blend_is_served_by_the_forms_of_its_members(tmp_path: Path, task: Task) -> None:
-    rows = where_places_count(task)
+def test_a_blend_is_compiled_from_its_compiled_members(tmp_path: Path, task: str) -> None:
+    rows = rows_split_by_place(task)
     linear = "ridge" if task == "regression" else "logistic_regression"
     parts = [
         (0.2, Candidate.of("knn", PARAMS["knn"])),
         (0.5, Candidate.of("xgboost", {**PARAMS["xgboost"], "without.known": True})),
         (0.3, Candidate.of(linear, PARAMS[linear])),
     ]
-    found = require_served(scorer_of(blended(parts), rows), rows, tmp_path)
+    found = require_served(scorer_of(blend_candidate(parts), rows), rows, tmp_path)
     assert found.tags()["compiled"] == "blend of neighbours, onnx, linear"
 
 
-def test_neighbours_are_copied_and_pickled() -> None:
+def test_compiled_neighbours_can_be_copied_and_pickled() -> None:
     scorer = scorer_of(Candidate("knn", PARAMS["knn"]), BY_TASK["binary"])
-    form = compiled(scorer, BY_TASK["binary"].features).compiled
-    assert form is not None
+    model = compile_scorer(scorer, BY_TASK["binary"].features).compiled
+    assert model is not None
     rows = scorer.encoder.dense(BY_TASK["binary"].features)
-    unpickled = pickle.loads(pickle.dumps(form))  # noqa: S301  (bytes of our own)
-    for again in (copy.deepcopy(form), unpickled):
-        np.testing.assert_array_equal(again.many(rows), form.many(rows))
+    unpickled = pickle.loads(pickle.dumps(model))  # noqa: S301  (bytes of our own)
+    for copied in (copy.deepcopy(model), unpickled):
+        np.testing.assert_array_equal(copied.predict_many(rows), model.predict_many(rows))
 
 
-def test_a_blend_with_a_model_that_no_graph_can_be_keeps_the_forms_of_the_others(tmp_path: Path) -> None:
+def test_a_blend_may_have_a_native_member(tmp_path: Path) -> None:
     assert _of_two("catboost", tmp_path).tags()["compiled"] == "blend of linear, catboost"
 
 
-def test_a_blend_with_a_member_that_has_no_form_is_served_as_it_was_fitted(tmp_path: Path) -> None:
+def test_a_blend_with_a_member_that_cannot_be_compiled_is_not_compiled(tmp_path: Path) -> None:
     found = _of_two("gradient_boosting", tmp_path)
     assert found.compiled is None
-    assert "onnx: the converter of sklearn knows no categories" in found.reason
+    assert "onnx: the converter of sklearn does not support categories" in found.reason
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_xgboost_answers_itself_where_a_graph_would_compare_many_categories(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Task
+def test_xgboost_stays_native_with_many_categories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
     monkeypatch.setattr(onnx_export, "MOST_COMPARED", 3)
-    rows = where_places_count(task)
+    rows = rows_split_by_place(task)
     found = require_served(scorer_of(Candidate("xgboost", PARAMS["xgboost"]), rows), rows, tmp_path)
     assert found.tags()["compiled"] == "xgboost"
 
 
 def _of_two(family: str, folder: Path) -> Compilation:
-    rows = where_places_count("binary")
+    rows = rows_split_by_place("binary")
     parts = [(0.5, Candidate.of(each, PARAMS[each])) for each in ("logistic_regression", family)]
-    return require_served(scorer_of(blended(parts), rows), rows, folder)
+    return require_served(scorer_of(blend_candidate(parts), rows), rows, folder)
 
 
-def test_means_of_many_categories_are_part_of_the_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trees, "ORDERED", 3)
+def test_target_encoding_of_many_categories_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "MOST_ORDERED", 3)
     monkeypatch.setattr(trees, "MOST_CATEGORIES", 3)
     for family in ("random_forest", "gradient_boosting"):
         for task in TASKS:
-            rows = where_places_count(task)
+            rows = rows_split_by_place(task)
             (folder := tmp_path / f"{family}-{task}").mkdir()
             found = require_served(scorer_of(Candidate(family, PARAMS[family]), rows), rows, folder)
             assert found.tags()["compiled"] == "onnx"
 
 
 @pytest.mark.parametrize("family", ["lightgbm", "xgboost", "random_forest"])
-def test_the_rows_here_are_split_by_their_places(family: str) -> None:
-    rows = where_places_count("binary", family)
+def test_models_here_depend_on_the_place(family: str) -> None:
+    rows = rows_split_by_place("binary", family)
     roc_auc: Callable[..., float] = METRICS["roc_auc"].function
     elsewhere: Any = {**rows.features, "place_index": 1 - rows.features["place_index"] % 2}
     scorer = scorer_of(Candidate(family, PARAMS[family]), rows)
-    there = roc_auc(rows.y, scorer.predicted(rows.features), 0.5)
-    assert there > roc_auc(rows.y, scorer.predicted(elsewhere), 0.5) + 0.2
+    there = roc_auc(rows.y, scorer.predict(rows.features), 0.5)
+    assert there > roc_auc(rows.y, scorer.predict(elsewhere), 0.5) + 0.2
 
 
-def test_a_form_that_answers_otherwise_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_model_with_other_predictions_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     from scoring.compiled.linear import CompiledLinear
 
-    right = CompiledLinear.many
-    monkeypatch.setattr(CompiledLinear, "many", lambda self, rows: right(self, rows) + 2 * LIMIT)
+    right = CompiledLinear.predict_many
+    monkeypatch.setattr(CompiledLinear, "predict_many", lambda self, rows: right(self, rows) + 2 * LIMIT)
     rows = BY_TASK["binary"]
-    found = compiled(scorer_of(Candidate("logistic_regression", PARAMS["logistic_regression"]), rows), rows.features)
+    found = compile_scorer(
+        scorer_of(Candidate("logistic_regression", PARAMS["logistic_regression"]), rows), rows.features
+    )
     assert found.compiled is None
-    assert "apart on 200 rows, and at most 1e-05 is allowed" in found.reason
-    assert found.told().startswith("it is served as it was fitted; linear: ")
+    assert "on 200 rows exceeds 1e-05" in found.reason
+    assert found.summary().startswith("not compiled: linear: max difference ")
