@@ -1,4 +1,4 @@
-"""Attempts that need no model: what a worker imports by name, and what it may meet in one."""
+"""Attempts without a model, which workers import by name; some of them misbehave."""
 
 import os
 import resource
@@ -16,27 +16,27 @@ import numpy.typing as npt
 from training.search.trial import Trial, TrialSpec
 
 
-def scored(task: TrialSpec, value: float) -> Trial:
+def scored(spec: TrialSpec, value: float) -> Trial:
     metrics = {"roc_auc": value, "log_loss": 1 - value}
-    return Trial(task.number, task.candidate, metrics, (metrics,), timedelta(milliseconds=1))
+    return Trial(spec.number, spec.candidate, metrics, (metrics,), timedelta(milliseconds=1))
 
 
-def smooth(task: TrialSpec) -> float:
-    """A score of the candidate that a search can climb."""
-    numbers = [float(v) for v in task.candidate.params.values() if isinstance(v, int | float)]
-    return float(1 / (1 + sum(abs(np.log10(abs(n) + 1e-9)) for n in numbers) + (task.candidate.family == "knn")))
+def smooth(spec: TrialSpec) -> float:
+    """A score of the candidate that a search can optimise."""
+    numbers = [float(v) for v in spec.candidate.params.values() if isinstance(v, int | float)]
+    return float(1 / (1 + sum(abs(np.log10(abs(n) + 1e-9)) for n in numbers) + (spec.candidate.family == "knn")))
 
 
 @dataclass(frozen=True)
 class Smooth:
-    """Gives what follows from the candidate alone; some trials end `after` there is a file of another number."""
+    """Scores depend on the candidate only; a trial in `after` waits for the file named after another trial."""
 
     folder: Path
     after: Mapping[int, int] = field(default_factory=dict)
 
-    def __call__(self, task: TrialSpec) -> Trial:
-        wait_for(self.folder / str(self.after.get(task.number, "")))
-        return scored(task, smooth(task))
+    def __call__(self, spec: TrialSpec) -> Trial:
+        wait_for(self.folder / str(self.after.get(spec.number, "")))
+        return scored(spec, smooth(spec))
 
 
 def wait_for(path: Path) -> None:
@@ -48,13 +48,13 @@ def hang() -> None:
     time.sleep(3600)
 
 
-def eat() -> None:
+def fill_memory() -> None:
     kept = []
     for _ in range(10_000):
         kept.append(np.ones(2**20))
 
 
-def leave() -> None:
+def exit_early() -> None:
     os._exit(7)
 
 
@@ -71,34 +71,36 @@ def defect() -> None:
     raise KeyError("no such thing")
 
 
-DEEDS: dict[str, Callable[[], None]] = {deed.__name__: deed for deed in (hang, eat, leave, abort, be_killed, defect)}
+ACTIONS: dict[str, Callable[[], None]] = {
+    action.__name__: action for action in (hang, fill_memory, exit_early, abort, be_killed, defect)
+}
 
 
 @dataclass(frozen=True)
 class Misbehaving:
-    """Does in some trials what no trial should."""
+    """Misbehaves in some trials."""
 
-    deeds: Mapping[int, str]
+    actions: Mapping[int, str]
 
-    def __call__(self, task: TrialSpec) -> Trial:
-        if deed := self.deeds.get(task.number):
+    def __call__(self, spec: TrialSpec) -> Trial:
+        if action := self.actions.get(spec.number):
             try:
-                DEEDS[deed]()
+                ACTIONS[action]()
             except MemoryError as err:
                 return Trial(
-                    task.number, task.candidate, {}, (), timedelta(0), f"MemoryError: {err}", "out_of_memory"
+                    spec.number, spec.candidate, {}, (), timedelta(0), f"MemoryError: {err}", "out_of_memory"
                 )
-        return scored(task, task.number / 100)
+        return scored(spec, spec.number / 100)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Reads all of its data in every trial, and stays until the file `until` is there."""
+    """Reads all of its data in every trial, then waits for the file `until`."""
 
     data: npt.NDArray[Any]
     until: Path
 
-    def __call__(self, task: TrialSpec) -> Trial:
+    def __call__(self, spec: TrialSpec) -> Trial:
         total = float(self.data.sum())
         wait_for(self.until)
-        return scored(task, total / len(self.data))
+        return scored(spec, total / len(self.data))

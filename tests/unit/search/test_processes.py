@@ -1,4 +1,4 @@
-"""Trials in processes: data shared and not copied, and nothing that one does ends the search."""
+"""Trials in processes: the data is shared and not copied, and no trial can end the search."""
 
 import os
 import time
@@ -25,29 +25,31 @@ SETTINGS = Settings.from_environment({})
 
 
 def plan(**changes: object) -> SearchPlan:
-    said = {"families": ["logistic_regression", "knn"], "max_evals": 8, "seed": 3, "parallelism": 2}
-    return SearchPlan.model_validate({**said, **changes})
+    defaults = {"families": ["logistic_regression", "knn"], "max_evals": 8, "seed": 3, "parallelism": 2}
+    return SearchPlan.model_validate({**defaults, **changes})
 
 
-def test_an_object_comes_back_from_its_file_and_shared_memory_is_there_once(tmp_path: Path) -> None:
+def test_a_value_reads_back_and_its_arrays_are_written_once_and_privately_writable(tmp_path: Path) -> None:
     column = np.arange(100_000, dtype=np.float64)
-    said = {
-        "whole": column,
-        "past": column[:70_000],
-        "block": column[60_000:90_000],
-        "none": column[:0],
-        "text": ["a"],
-    }
-    mapped_pickle.write(said, tmp_path / "file")
+    value = {"whole": column, "again": column, "odd": np.ones(3, np.int8), "none": column[:0], "text": ["a"]}
+    mapped_pickle.write(value, tmp_path / "file")
     assert (tmp_path / "file").stat().st_size < column.nbytes + 4096
     read = mapped_pickle.read(tmp_path / "file")
-    for name, values in said.items():
+    for name, values in value.items():
         np.testing.assert_array_equal(read[name], values)
-    read["past"][0] = 7
-    assert mapped_pickle.read(tmp_path / "file")["past"][0] == 0
+    read["whole"][0] = 7
+    assert mapped_pickle.read(tmp_path / "file")["whole"][0] == 0
 
 
-def test_folds_come_back_and_fit_as_they_did(tmp_path: Path) -> None:
+def test_all_arrays_are_mapped_by_one_file_descriptor(tmp_path: Path) -> None:
+    mapped_pickle.write([np.ones(1000) for _ in range(50)], tmp_path / "file")
+    before = len(list(Path("/dev/fd").iterdir()))
+    arrays = mapped_pickle.read(tmp_path / "file")
+    assert len(list(Path("/dev/fd").iterdir())) == before + 1
+    assert not any(array.flags.owndata for array in arrays)
+
+
+def test_folds_read_back_and_score_the_same(tmp_path: Path) -> None:
     attempt = Attempt(list(splits.folds(alternating(80), by_time(folds=3), 0)), 0, 0.5)
     params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": "cosine", "numeric_shape": "as_is"}
     task = TrialSpec(1, Candidate("knn", params))
@@ -55,11 +57,11 @@ def test_folds_come_back_and_fit_as_they_did(tmp_path: Path) -> None:
     assert mapped_pickle.read(tmp_path / "file")(task).metrics == attempt(task).metrics
 
 
-def test_what_a_trial_does_is_recorded_and_the_search_goes_on() -> None:
-    deeds = {2: "hang", 3: "leave", 4: "eat", 6: "be_killed", 7: "abort"}
+def test_trials_that_end_their_process_are_recorded_and_the_search_continues() -> None:
+    actions = {2: "hang", 3: "exit_early", 4: "fill_memory", 6: "be_killed", 7: "abort"}
     recorded: list[Trial] = []
     found = running.run_plan(
-        plan(trial_timeout_s=2, trial_memory_mb=128), Misbehaving(deeds), recorded.append, SETTINGS
+        plan(trial_timeout_s=2, trial_memory_mb=128), Misbehaving(actions), recorded.append, SETTINGS
     )
     assert found.stop_reason == "complete"
     assert sorted(recorded, key=lambda trial: trial.number) == list(found.trials)
@@ -72,18 +74,18 @@ def test_what_a_trial_does_is_recorded_and_the_search_goes_on() -> None:
         6: "out_of_memory",
         7: "failed",
     }
-    assert ended[2].error == "it took longer than 2 s"
-    assert str(ended[3].error).startswith("its process ended with 7")
+    assert ended[2].error == "took longer than 2 s"
+    assert str(ended[3].error).startswith("process exited with code 7")
     assert str(ended[4].error).startswith("MemoryError")
     assert found.best("roc_auc").number == 8
 
 
-def test_a_defect_is_no_failed_trial_and_is_told_with_its_traceback() -> None:
-    with pytest.raises(WorkerFailed, match=r"(?s)trial 2 met a defect.*KeyError: 'no such thing'"):
+def test_an_unexpected_error_ends_the_search_with_its_traceback() -> None:
+    with pytest.raises(WorkerFailed, match=r"(?s)trial 2 raised an unexpected error.*KeyError: 'no such thing'"):
         running.run_plan(plan(max_evals=3), Misbehaving({2: "defect"}), lambda _trial: None, SETTINGS)
 
 
-def test_the_same_trials_whichever_ends_first(tmp_path: Path) -> None:
+def test_the_same_trials_in_any_order_of_ending(tmp_path: Path) -> None:
     (tmp_path / "late").mkdir()
     recorded: list[int] = []
 
@@ -99,7 +101,7 @@ def test_the_same_trials_whichever_ends_first(tmp_path: Path) -> None:
     assert found.trials == again.trials
 
 
-def test_what_runs_when_the_time_is_up_is_ended() -> None:
+def test_running_trials_are_stopped_at_the_time_limit() -> None:
     found = running.run_plan(
         plan(max_minutes=3 / 60), Misbehaving({3: "hang", 4: "hang"}), lambda _trial: None, SETTINGS
     )
@@ -108,7 +110,7 @@ def test_what_runs_when_the_time_is_up_is_ended() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc to read")
-def test_the_data_is_in_memory_once_however_many_read_it(tmp_path: Path) -> None:
+def test_all_processes_share_one_copy_of_the_data(tmp_path: Path) -> None:
     data, until = np.full(8_000_000, 0.5), tmp_path / "go on"
     executor = Processes(Reading(data, until), 3)
     try:
@@ -127,7 +129,7 @@ def test_the_data_is_in_memory_once_however_many_read_it(tmp_path: Path) -> None
 
 
 def shares(executor: Processes, size: int) -> list[dict[str, int]]:
-    """What each process holds of the data, once all of them have read it."""
+    """Memory that each process maps of the data, after all of them have read it."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         executor.next(time.monotonic() + 0.05)

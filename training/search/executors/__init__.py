@@ -1,4 +1,4 @@
-"""Where trials run: each executor takes tasks and gives back trials, whichever ends first."""
+"""Executors run trials, and return them as they end."""
 
 from typing import Protocol
 
@@ -6,13 +6,13 @@ from training.search.trial import Trial, TrialSpec
 
 
 class Executor(Protocol):
-    """Runs tasks, in the order they are submitted, as many at once as it was made for."""
+    """Runs trials in the order of submission, a fixed number of them at once."""
 
-    def submit(self, task: TrialSpec) -> None:
-        """Take a task; it may wait until another has ended."""
+    def submit(self, spec: TrialSpec) -> None:
+        """Add a trial; it may wait until another one ends."""
 
     def next(self, deadline: float | None) -> Trial | None:
-        """The next trial that ends; None once `deadline`, a time of `monotonic`, has passed."""
+        """Wait for the next trial to end; None after `deadline`, a time of `monotonic`."""
 
     def close(self) -> None:
-        """End what runs, wait for nothing, and let go of everything."""
+        """Stop running trials without waiting for them, and free all resources."""

@@ -1,4 +1,4 @@
-"""`python -m training.search.executors DESCRIPTOR FILE MEMORY`: a worker; `processes` starts it."""
+"""`python -m training.search.executors DESCRIPTOR FILE MEMORY`: a worker process, started by `processes`."""
 
 import sys
 from pathlib import Path

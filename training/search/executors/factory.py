@@ -1,4 +1,4 @@
-"""The executor of a plan."""
+"""The executor of each name in a plan."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,15 +11,15 @@ from training.search.executors.spark_connect import SparkConnect
 from training.search.trial import Trial, TrialSpec
 from training.use_case.search import ExecutorName, SearchPlan
 
-Attempted = Callable[[TrialSpec], Trial]
+RunTrial = Callable[[TrialSpec], Trial]
 
 
-def _spark_connect(attempt: Attempted, plan: SearchPlan, settings: Settings) -> Executor:
+def _spark_connect(attempt: RunTrial, plan: SearchPlan, settings: Settings) -> Executor:
     session = workspace_session() if settings.in_workspace else open_session(settings.remote)
     return SparkConnect(attempt, session, plan.parallelism)
 
 
-EXECUTORS: Mapping[ExecutorName, Callable[[Attempted, SearchPlan, Settings], Executor]] = {
+EXECUTORS: Mapping[ExecutorName, Callable[[RunTrial, SearchPlan, Settings], Executor]] = {
     "in_process": lambda attempt, _plan, _settings: InProcess(attempt),
     "processes": lambda attempt, plan, _settings: Processes(
         attempt, plan.parallelism, plan.trial_timeout_s, plan.trial_memory_mb
@@ -28,6 +28,6 @@ EXECUTORS: Mapping[ExecutorName, Callable[[Attempted, SearchPlan, Settings], Exe
 }
 
 
-def executor(attempt: Attempted, plan: SearchPlan, settings: Settings) -> Executor:
-    """Where the plan's trials run."""
-    return EXECUTORS[plan.runs_on](attempt, plan, settings)
+def executor(attempt: RunTrial, plan: SearchPlan, settings: Settings) -> Executor:
+    """Make the executor of the plan."""
+    return EXECUTORS[plan.resolved_executor](attempt, plan, settings)

@@ -1,4 +1,4 @@
-"""Trials one after the other, in this process."""
+"""Runs trials one after the other, in this process."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from training.search.trial import Trial, TrialSpec
 
 
 class InProcess:
-    """One trial at a time. It cannot be ended from outside: a trial that hangs, hangs the search."""
+    """Runs one trial at a time. It cannot stop a trial: one that hangs blocks the search."""
 
     def __init__(self, attempt: Callable[[TrialSpec], Trial]) -> None:
         self._attempt = attempt
         self._waiting: deque[TrialSpec] = deque()
 
-    def submit(self, task: TrialSpec) -> None:
-        self._waiting.append(task)
+    def submit(self, spec: TrialSpec) -> None:
+        self._waiting.append(spec)
 
     def next(self, deadline: float | None) -> Trial | None:
         return self._attempt(self._waiting.popleft())

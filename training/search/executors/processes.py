@@ -1,4 +1,4 @@
-"""Trials in processes of this machine, which share the data and can be ended one by one."""
+"""Runs trials in processes of this machine, which share the data and can be killed one by one."""
 
 import os
 import signal
@@ -18,37 +18,37 @@ from training.search.executors import Executor, mapped_pickle
 from training.search.executors.worker import STATM, Defect, Ready, WorkerMessage
 from training.search.trial import EarlyStop, Trial, TrialSpec
 
-LAST_WORDS = 2000  # characters of what a worker wrote before it ended
-KILLED, FULL = -signal.SIGKILL, "bad_alloc"
+MAX_STDERR = 2000  # characters of a worker's last output
+KILLED, OUT_OF_MEMORY = -signal.SIGKILL, "bad_alloc"
 
 
 class WorkerFailed(LakehouseError):
-    """A worker cannot begin its work."""
+    """A worker process failed, and not only its trial."""
 
     @classmethod
-    def to_start(cls, code: int, words: str) -> "WorkerFailed":
-        return cls(f"a worker ended with {code} before its first trial:\n{words}")
+    def to_start(cls, code: int, stderr: str) -> "WorkerFailed":
+        return cls(f"a worker exited with code {code} before its first trial:\n{stderr}")
 
     @classmethod
     def by_defect(cls, number: int, text: str) -> "WorkerFailed":
-        return cls(f"trial {number} met a defect in its worker:\n{text}")
+        return cls(f"trial {number} raised an unexpected error in its worker:\n{text}")
 
     @classmethod
     def unlimited(cls) -> "WorkerFailed":
-        return cls("trial_memory_mb needs a Linux, whose /proc says what a process takes", hint="Leave it out.")
+        return cls("trial_memory_mb needs Linux: it reads the memory of a process from /proc", hint="Leave it out.")
 
 
 class Worker:
-    """One process, and the task it is at.
+    """One worker process, and its current trial.
 
     Attributes:
-        task: None before it has the data and between tasks.
-        ready: whether it has the data.
+        spec: the current trial; None while the worker loads the data, and between trials.
+        ready: True after the worker has loaded the data.
     """
 
     def __init__(self, data: Path, memory: int | None, threads: int) -> None:
         ours, theirs = socket.socketpair()
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
         command = [sys.executable, "-m", "training.search.executors", str(theirs.fileno()), str(data)]
         self._process = subprocess.Popen(
             [*command, "" if memory is None else str(memory)],
@@ -56,49 +56,48 @@ class Worker:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=self._words,
-            start_new_session=True,  # Ctrl-C reaches us, and not it
+            stderr=self._stderr,
+            start_new_session=True,  # Ctrl-C reaches this process, and not the worker
         )
         theirs.close()
         self.connection = Connection(ours.detach())
         self.pid = self._process.pid
-        self.ready, self.task = False, None
-        self._began = monotonic()
+        self.ready, self.spec = False, None
+        self._start = monotonic()
 
-    task: TrialSpec | None
+    spec: TrialSpec | None
 
     @property
     def seconds(self) -> float:
-        """For how long it has been at its task."""
-        return monotonic() - self._began
+        """Seconds since the current trial started."""
+        return monotonic() - self._start
 
-    def begin(self, task: TrialSpec) -> None:
-        self.task, self._began = task, monotonic()
-        self.connection.send(task)
+    def begin(self, spec: TrialSpec) -> None:
+        self.spec, self._start = spec, monotonic()
+        self.connection.send(spec)
 
     def end(self) -> tuple[int, str]:
-        """Kill it; its exit code, and what it wrote last."""
+        """Kill the process; return its exit code and the end of its stderr."""
         if self._process.poll() is None:
             self._process.kill()
         code = self._process.wait()
         self.connection.close()
-        with self._words as file:
+        with self._stderr as file:
             file.seek(0)
-            return code, file.read().decode(errors="replace")[-LAST_WORDS:].strip()
+            return code, file.read().decode(errors="replace")[-MAX_STDERR:].strip()
 
 
 class Processes:
-    """As many processes as there are trials at once; the data is in one file that all of them map.
+    """One process for each trial at once; all of them map the data from one file.
 
-    A trial that takes too long, or too much memory, or its process down with it, is recorded as such; the process is
-    replaced.
+    A trial that exceeds its time or memory, or kills its process, is recorded as such, and the process is replaced.
 
     Args:
-        timeout: seconds that a trial may take; None: any.
-        memory: MiB that a trial may take beside the data; None: any.
+        timeout: seconds that a trial may take; None: no limit.
+        memory: MiB that a trial may take in addition to the data; None: no limit.
 
     Raises:
-        WorkerFailed: a process cannot begin, or a trial meets a defect, which is no failure of a candidate.
+        WorkerFailed: a process does not start, or a trial raises an error that is not a failure of its candidate.
     """
 
     def __init__(
@@ -117,19 +116,19 @@ class Processes:
         self._waiting: deque[TrialSpec] = deque()
         self._workers: list[Worker] = []
 
-    def submit(self, task: TrialSpec) -> None:
-        self._waiting.append(task)
+    def submit(self, spec: TrialSpec) -> None:
+        self._waiting.append(spec)
 
     def next(self, deadline: float | None) -> Trial | None:
         while deadline is None or monotonic() < deadline:
             self._assign()
-            heard = wait([worker.connection for worker in self._workers], self._patience(deadline))
-            for worker in [worker for worker in self._workers if worker.connection in heard]:
-                if (trial := self._hear(worker)) is not None:
+            readable = wait([worker.connection for worker in self._workers], self._wait_seconds(deadline))
+            for worker in [worker for worker in self._workers if worker.connection in readable]:
+                if (trial := self._receive(worker)) is not None:
                     return trial
             for worker in self._workers:
-                if worker.task is not None and self._timeout is not None and worker.seconds > self._timeout:
-                    return self._replace(worker, f"it took longer than {self._timeout:g} s", "timeout")
+                if worker.spec is not None and self._timeout is not None and worker.seconds > self._timeout:
+                    return self._replace(worker, f"took longer than {self._timeout:g} s", "timeout")
         return None
 
     def close(self) -> None:
@@ -140,66 +139,66 @@ class Processes:
 
     @property
     def pids(self) -> list[int]:
-        """The processes."""
+        """Process ids of the workers."""
         return [worker.pid for worker in self._workers]
 
     def _assign(self) -> None:
-        busy = sum(worker.task is not None for worker in self._workers)
+        busy = sum(worker.spec is not None for worker in self._workers)
         for _ in range(min(self._parallelism, busy + len(self._waiting)) - len(self._workers)):
             threads = max(1, (os.cpu_count() or 1) // self._parallelism)
             self._workers.append(Worker(self._data, self._memory, threads))
         for worker in self._workers:
-            if worker.ready and worker.task is None and self._waiting:
+            if worker.ready and worker.spec is None and self._waiting:
                 worker.begin(self._waiting.popleft())
 
-    def _patience(self, deadline: float | None) -> float | None:
-        """Seconds until something must be looked at, or None."""
+    def _wait_seconds(self, deadline: float | None) -> float | None:
+        """Seconds until the next limit, or None."""
         limits = [] if deadline is None else [deadline - monotonic()]
         if self._timeout is not None:
-            limits += [self._timeout - worker.seconds for worker in self._workers if worker.task is not None]
+            limits += [self._timeout - worker.seconds for worker in self._workers if worker.spec is not None]
         return max(0.0, min(limits)) if limits else None
 
-    def _hear(self, worker: Worker) -> Trial | None:
+    def _receive(self, worker: Worker) -> Trial | None:
         try:
-            answer: WorkerMessage = worker.connection.recv()
+            message: WorkerMessage = worker.connection.recv()
         except (EOFError, OSError):
-            return self._bury(worker)
-        task, worker.task = worker.task, None
-        if isinstance(answer, Ready):
+            return self._record_exit(worker)
+        spec, worker.spec = worker.spec, None
+        if isinstance(message, Ready):
             worker.ready = True
             return None
-        if isinstance(answer, Defect):
-            raise WorkerFailed.by_defect(task.number if task else 0, answer.text)
-        if answer.status == "out_of_memory":
-            self._drop(worker)  # what it has taken it may not give back
-        return answer
+        if isinstance(message, Defect):
+            raise WorkerFailed.by_defect(spec.number if spec else 0, message.text)
+        if message.status == "out_of_memory":
+            self._drop(worker)  # it may not free its memory
+        return message
 
-    def _bury(self, worker: Worker) -> Trial:
-        """What a worker that ended by itself leaves behind."""
-        task, seconds = worker.task, worker.seconds
-        code, words = self._drop(worker)
-        if task is None:
-            raise WorkerFailed.to_start(code, words)
-        stopped: EarlyStop | None = "out_of_memory" if code == KILLED or FULL in words else None
-        last = words.splitlines()[-1] if words else "and wrote nothing"
-        return _ended(task, seconds, f"its process ended with {code}: {last}", stopped)
+    def _record_exit(self, worker: Worker) -> Trial:
+        """Make the failed trial of a worker whose process exited."""
+        spec, seconds = worker.spec, worker.seconds
+        code, stderr = self._drop(worker)
+        if spec is None:
+            raise WorkerFailed.to_start(code, stderr)
+        stopped: EarlyStop | None = "out_of_memory" if code == KILLED or OUT_OF_MEMORY in stderr else None
+        last_line = stderr.splitlines()[-1] if stderr else "no output"
+        return _failed(spec, seconds, f"process exited with code {code}: {last_line}", stopped)
 
     def _replace(self, worker: Worker, error: str, stopped: EarlyStop) -> Trial | None:
-        task, seconds = worker.task, worker.seconds
+        spec, seconds = worker.spec, worker.seconds
         self._drop(worker)
-        return None if task is None else _ended(task, seconds, error, stopped)
+        return None if spec is None else _failed(spec, seconds, error, stopped)
 
     def _drop(self, worker: Worker) -> tuple[int, str]:
         self._workers.remove(worker)
         return worker.end()
 
 
-def _ended(task: TrialSpec, seconds: float, error: str, stopped: EarlyStop | None) -> Trial:
-    return Trial(task.number, task.candidate, {}, (), timedelta(seconds=seconds), error, stopped)
+def _failed(spec: TrialSpec, seconds: float, error: str, stopped: EarlyStop | None) -> Trial:
+    return Trial(spec.number, spec.candidate, {}, (), timedelta(seconds=seconds), error, stopped)
 
 
 def _threads(count: int) -> dict[str, str]:
-    """What numerical libraries read when they start; processes share the cores."""
+    """Environment variables of numerical libraries: the workers share the cores."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     return dict.fromkeys(names, str(count))
 

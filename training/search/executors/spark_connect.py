@@ -1,4 +1,4 @@
-"""Trials as tasks of a Spark Connect server: on a cluster on its workers, on Sail in the engine's own process."""
+"""Runs trials as tasks of a Spark Connect server: on the workers of a cluster, or inside the engine with Sail."""
 
 import queue
 import tempfile
@@ -20,27 +20,28 @@ if TYPE_CHECKING:
 
 
 class SparkConnect:
-    """Each trial is a job of one task, `mapInPandas` over one row; as many jobs at once as there may be trials.
+    """One job of one task for each trial: `mapInPandas` over one row.
 
-    The workers need this project installed. They read the data from a file below TMPDIR where they see it; else it
-    travels with each trial, as long as it is small.
+    The workers need this project installed. They read the data from a file in TMPDIR if they see it. Otherwise the
+    data travels with each trial, up to a size limit.
 
     Raises:
-        ParcelRefused: the workers do not see the file, and it is too large to travel.
+        TooLargeToTravel: the workers do not see the file, and it is too large to travel.
     """
 
     def __init__(self, attempt: Callable[[TrialSpec], Trial], session: "SparkSession", parallelism: int) -> None:
         self._session, self._parallelism = session, parallelism
         self._folder = tempfile.TemporaryDirectory(prefix="search-")
-        parcel = AttemptFile.packed(attempt, Path(self._folder.name) / "attempt")
-        self._parcel = parcel if self._remotely(lambda: str(parcel.seen())) == str(True) else parcel.with_bytes()
+        file = AttemptFile.write(attempt, Path(self._folder.name) / "attempt")
+        visible = self._on_worker(lambda: str(file.is_visible())) == str(True)
+        self._attempt_file = file if visible else file.with_content()
         self._waiting: deque[TrialSpec] = deque()
         self._running = 0
         self._ended: queue.SimpleQueue[Trial | Exception] = queue.SimpleQueue()
 
-    def submit(self, task: TrialSpec) -> None:
-        self._waiting.append(task)
-        self._begin()
+    def submit(self, spec: TrialSpec) -> None:
+        self._waiting.append(spec)
+        self._start_waiting()
 
     def next(self, deadline: float | None) -> Trial | None:
         try:
@@ -48,37 +49,37 @@ class SparkConnect:
         except queue.Empty:
             return None
         self._running -= 1
-        self._begin()
+        self._start_waiting()
         if isinstance(ended, Exception):
             raise ended
         return ended
 
     def close(self) -> None:
-        """Wait for nothing. A job that runs goes on where it runs, and nobody listens."""
+        """Return without waiting. Running jobs continue, and their results are dropped."""
         self._waiting.clear()
         self._folder.cleanup()
 
-    def _begin(self) -> None:
+    def _start_waiting(self) -> None:
         while self._waiting and self._running < self._parallelism:
             self._running += 1
             threading.Thread(target=self._run, args=(self._waiting.popleft(),), daemon=True).start()
 
-    def _run(self, task: TrialSpec) -> None:
-        parcel = self._parcel
+    def _run(self, spec: TrialSpec) -> None:
+        file = self._attempt_file
         try:
-            self._ended.put(record.read(self._remotely(lambda: parcel.attempted(task))))
-        except Exception as err:  # noqa: BLE001  (raised by `next`: a thread has nobody to tell)
+            self._ended.put(record.from_json(self._on_worker(lambda: file.run(spec))))
+        except Exception as err:  # noqa: BLE001  (raised by `next`, in the thread of the caller)
             self._ended.put(err)
 
-    def _remotely(self, told: Callable[[], str]) -> str:
-        """What `told` says on a worker."""
+    def _on_worker(self, function: Callable[[], str]) -> str:
+        """Call the function on a worker."""
 
-        def on_worker(frames: "Iterator[pd.DataFrame]") -> "Iterator[pd.DataFrame]":
+        def call(frames: "Iterator[pd.DataFrame]") -> "Iterator[pd.DataFrame]":
             for frame in frames:
-                yield frame.assign(told=told())[["told"]]
+                yield frame.assign(result=function())[["result"]]
 
-        rows = self._session.range(1).coalesce(1).mapInPandas(on_worker, "told string").collect()
-        return str(rows[0]["told"])
+        rows = self._session.range(1).coalesce(1).mapInPandas(call, "result string").collect()
+        return str(rows[0]["result"])
 
 
 _: type[Executor] = SparkConnect

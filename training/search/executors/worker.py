@@ -1,4 +1,4 @@
-"""A process that tries candidates, started by `processes`."""
+"""A worker process that runs trials, started by `processes`."""
 
 import os
 import queue
@@ -14,17 +14,17 @@ from training.search.executors import mapped_pickle
 from training.search.trial import Trial, TrialSpec
 
 STATM = Path("/proc/self/statm")
-DATA = 5  # the field of it that counts pages of data and stack
+DATA = 5  # field with the number of pages of data and stack
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has the data."""
+    """The worker has loaded the data."""
 
 
 @dataclass(frozen=True)
 class Defect:
-    """An error that is no failure of a candidate."""
+    """An error that is not a failure of the candidate."""
 
     text: str
 
@@ -33,41 +33,41 @@ WorkerMessage = Ready | Defect | Trial
 
 
 def main(descriptor: int, path: Path, memory: int | None) -> None:
-    """Answer each task with its trial, until nobody asks any more.
+    """Run trials from the parent process until it closes the connection.
 
     Args:
-        descriptor: of the socket to whoever asks.
-        path: the shared file of what tries a task.
-        memory: MiB that may be taken beside what is taken now; None: as much as there is.
+        descriptor: file descriptor of the socket to the parent.
+        path: mapped pickle of the attempt.
+        memory: MiB that may be allocated in addition to the data; None: no limit.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     connection = Connection(descriptor)
-    tasks: queue.SimpleQueue[TrialSpec] = queue.SimpleQueue()
+    specs: queue.SimpleQueue[TrialSpec] = queue.SimpleQueue()
     attempt = mapped_pickle.read(path)
     if memory is not None:
         _limit(memory)
     connection.send(Ready())
-    threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
+    threading.Thread(target=_receive, args=(connection, specs), daemon=True).start()
     while True:
-        answer: WorkerMessage
+        message: WorkerMessage
         try:
-            answer = attempt(tasks.get())
-        except Exception:  # noqa: BLE001  (told in full to the one who asks, and raised there)
-            answer = Defect(traceback.format_exc())
-        connection.send(answer)
+            message = attempt(specs.get())
+        except Exception:  # noqa: BLE001  (the parent raises it with this traceback)
+            message = Defect(traceback.format_exc())
+        connection.send(message)
 
 
-def _receive(connection: Connection, tasks: "queue.SimpleQueue[TrialSpec]") -> None:
-    """Take tasks as they come. Where nobody can send any more, the process ends at once, whatever it tries."""
+def _receive(connection: Connection, specs: "queue.SimpleQueue[TrialSpec]") -> None:
+    """Queue incoming trials. Exit at once when the parent is gone, even during a trial."""
     while True:
         try:
-            tasks.put(connection.recv())
+            specs.put(connection.recv())
         except (EOFError, OSError):
             os._exit(0)
 
 
 def _limit(memory: int) -> None:
-    # Of private memory alone: the data is mapped, and shared by all.
-    taken = int(STATM.read_text().split()[DATA]) * resource.getpagesize()
+    # Private memory only: the mapped data is shared by all workers.
+    used = int(STATM.read_text().split()[DATA]) * resource.getpagesize()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (taken + memory * 2**20, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (used + memory * 2**20, hard))
