@@ -10,45 +10,47 @@ from training.stages.read import read
 from training.stages.refit import refit
 from training.stages.register import register
 from training.stages.report import write_report
-from training.stages.search import find_interrupted, overridden, resolved, search, search_options
+from training.stages.search import apply_overrides, find_interrupted, resolve_inputs, search, search_options
 from training.tracking import tracking
-from training.tracking.searches import identity, search_run
+from training.tracking.searches import search_identity, search_run
 from training.use_case.use_case import UseCase, load
 
 
 def train(
     use_case: UseCase, settings: Settings, resume: str | None = None, *, register_on_interrupt: bool = False
 ) -> ModelVersion:
-    """Run every stage of training; the new version is the challenger.
+    """Run all stages of training; the new version becomes the challenger.
 
     Args:
-        resume: the run of an interrupted search of the same use case, or `latest`.
-        register_on_interrupt: Ctrl-C during the search registers the best model so far.
+        resume: run ID of an interrupted search of the same use case, or `latest`; None starts a new search.
+        register_on_interrupt: True if Ctrl-C during the search registers the best model so far.
     """
     with tracking(settings) as client:
         experiment, interrupted = find_interrupted(use_case, resume, client, settings)
         data = read(use_case, settings)
-        use_case = resolved(use_case, data.training)
-        with search_run(client, experiment, identity(use_case, data), interrupted) as run:
+        use_case = resolve_inputs(use_case, data.training)
+        with search_run(client, experiment, search_identity(use_case, data), interrupted) as run:
             result = search(
                 use_case, data, run, interrupted, client, settings, register_on_interrupt=register_on_interrupt
             )
             refitted = refit(use_case, result.best(use_case.search.metric), data.training)
             version = register(use_case, refitted, result, data)
-        # The run has ended: the version stands, whatever becomes of its report.
+        # The run has ended: an error in the report does not affect the version.
         trained = TrainedRun(use_case, result.trials, refitted.scorer, data, version, refitted.fold_pipelines)
         write_report(trained, client, settings)
     return version
 
 
 @click.command()
-@click.option("--use-case", "name", required=True, help="A file in training/use_cases, without its ending.")
+@click.option(
+    "--use-case", "name", required=True, help="Name of a file in training/use_cases, without its extension."
+)
 @search_options
-@click.option("--resume", metavar="RUN|latest", help="Continue an interrupted search: its run ID, or the newest.")
-@click.option("--register-on-interrupt", is_flag=True, help="Ctrl-C registers the best model so far.")
+@click.option("--resume", metavar="RUN|latest", help="Continue an interrupted search: its run ID, or `latest`.")
+@click.option("--register-on-interrupt", is_flag=True, help="On Ctrl-C, register the best model so far.")
 def main(name: str, resume: str | None, *, register_on_interrupt: bool, **overrides: object) -> None:
     """Search, refit and register the best model of a use case."""
-    use_case = overridden(load(name), overrides)
+    use_case = apply_overrides(load(name), overrides)
     train(use_case, Settings.from_environment(), resume, register_on_interrupt=register_on_interrupt)
 
 

@@ -1,4 +1,4 @@
-"""The winner as a registered version: files, tags, alias, and a description in words."""
+"""Registration of the winner as a version: files, tags, description and alias."""
 
 import json
 import tempfile
@@ -25,41 +25,46 @@ from training.registry.golden_rows import golden_rows
 from training.registry.signature import input_example, requirements, signature
 from training.registry.versions import CHALLENGER, model_of
 from training.search.result import SearchResult
-from training.space.left_out_inputs import left_out
+from training.space.left_out_inputs import left_out_inputs
 from training.use_case.use_case import UseCase
 
-CODE = [str(PROJECT / package) for package in ("lakehouse", "scoring")]  # travels with every version
+CODE = [str(PROJECT / package) for package in ("lakehouse", "scoring")]  # copied into every version
 
 
 class VersionDamaged(LakehouseError):
-    """What was written does not answer as what was meant to be written."""
+    """The written files do not reproduce the golden predictions."""
 
     @classmethod
     def of(cls, name: str, reason: object) -> "VersionDamaged":
         return cls(
-            f"the files of {name} were not written whole: {reason}",
-            hint="Nothing was registered. Look at the space and permissions of MLflow's artifacts, then train again.",
+            f"the files of {name} are damaged: {reason}",
+            hint="Nothing was registered. Check disk space and permissions of MLflow's artifacts, then train again.",
         )
 
 
-def register_version(  # noqa: PLR0913, PLR0917  (what a version is made of)
+def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
     use_case: UseCase,
     scorer: Scorer,
-    found: SearchResult,
+    result: SearchResult,
     data: Provenance,
     holdout: Mapping[str, Interval],
     notes: Sequence[str] = (),
     **tags: str,
 ) -> ModelVersion:
-    """Log the refitted best of a search to the active run; register it as the challenger, with `tags` beside its own.
+    """Log the refitted winner to the active run, and register it as the challenger.
 
-    The files are read back before there is a version, and the alias comes last: what was not written whole is never
+    The files are read back before the version is created, and the alias is set last: a damaged version never becomes
     the challenger.
 
+    Args:
+        holdout: metrics on the holdout, by name.
+        notes: further lines of the description.
+        tags: further tags of the version.
+
     Raises:
-        VersionDamaged: what was written does not answer the golden rows as the scorer does.
+        VersionDamaged: the written files do not reproduce the scorer's predictions of the golden rows.
     """
-    client, winner = MlflowClient(), found.best(use_case.search.metric)
+    client, winner = MlflowClient(), result.best(use_case.search.metric)
     logged = _write(use_case, scorer)
     if model_of(client, use_case.name) is None:
         client.create_registered_model(use_case.name)
@@ -67,13 +72,13 @@ def register_version(  # noqa: PLR0913, PLR0917  (what a version is made of)
         use_case.name,
         source=logged.model_uri,
         run_id=logged.run_id,
-        model_id=logged.model_id,  # by which a server trusts the source
-        description=describe(found, use_case, data, holdout, notes),
+        model_id=logged.model_id,  # lets a server trust the source
+        description=describe(result, use_case, data, holdout, notes),
         tags={
             "stage": "Development",
             "family": winner.candidate.family,
             DIGEST: _digest(logged.model_uri),
-            "left_out": ", ".join(left_out(winner.candidate.params)),
+            "left_out": ", ".join(left_out_inputs(winner.candidate.params)),
             **{f"holdout.{name}": str(interval) for name, interval in holdout.items()},
             **data.tags(),
             **tags,
@@ -89,11 +94,11 @@ def _digest(uri: str) -> str:
 
 
 def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
-    """The scorer's files in MLflow, after they have answered the golden rows."""
+    """Write the scorer's files to MLflow, and check that they reproduce the golden predictions."""
     golden = golden_rows(use_case.golden_request, scorer)
     answers, passes = scorer.answer(golden), signature(scorer)
     with tempfile.TemporaryDirectory() as folder:
-        # The requirements are given, or MLflow would run the model for seconds to find them.
+        # Without explicit requirements MLflow would run the model for seconds to infer them.
         logged: ModelInfo = mlflow.pyfunc.log_model(
             name=use_case.name,
             python_model=str(PROJECT / "scoring" / "served_model.py"),
@@ -105,29 +110,29 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
             metadata={"golden_request": golden, "golden_answer": answers, **_serving(use_case, scorer)},
         )
     try:
-        found = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().answer(golden)
+        reloaded = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().answer(golden)
     except Exception as err:  # of damaged files, every reader says something else
         raise VersionDamaged.of(use_case.name, err) from err
-    if found != answers:
-        raise VersionDamaged.of(use_case.name, f"they answer {found}, and not {answers}")
+    if reloaded != answers:
+        raise VersionDamaged.of(use_case.name, f"they predict {reloaded}, not {answers}")
     return logged
 
 
 def _serving(use_case: UseCase, scorer: Scorer) -> dict[str, Any]:
-    """What an endpoint must know beside how to answer.
+    """Settings of the endpoint that travel with the version.
 
     Raises:
-        ContractViolation: what the use case says of an unknown key is no record that the model takes.
+        ContractViolation: the defaults of the lookup are not a record that the model accepts.
     """
-    said: dict[str, Any] = {"request_log": use_case.serving.request_log.model_dump(mode="json")}
-    if (wanted := use_case.serving.lookup) is None:
-        return said
+    settings: dict[str, Any] = {"request_log": use_case.serving.request_log.model_dump(mode="json")}
+    if (declared := use_case.serving.lookup) is None:
+        return settings
     lookup = KeyLookup(
         keys=use_case.labels.keys,
-        tables={each.table: each.exclude for each in use_case.features},
-        lookback_days={each.table: each.lookback_days for each in use_case.features if each.lookback_days},
-        unknown=wanted.unknown,
-        defaults=wanted.defaults,
+        tables={source.table: source.exclude for source in use_case.features},
+        lookback_days={source.table: source.lookback_days for source in use_case.features if source.lookback_days},
+        unknown=declared.unknown,
+        defaults=declared.defaults,
     )
     KeyedRows(lookup, scorer.encoder, lambda _table, _key: None)
-    return said | {"lookup": json.loads(json.dumps(asdict(lookup)))}
+    return settings | {"lookup": json.loads(json.dumps(asdict(lookup)))}

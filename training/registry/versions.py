@@ -1,4 +1,4 @@
-"""What the registry has of a model: its versions, and those that carry an alias. To look needs no learner."""
+"""Lookups in the registry: versions of a model, and versions by alias. They import no learner."""
 
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.entities.model_registry.model_version_search import ModelVersionSearch
@@ -9,7 +9,7 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 
 
 def model_of(client: MlflowClient, name: str) -> RegisteredModel | None:
-    """The registered model, or None. Unity Catalog has no search by name."""
+    """The registered model, or None; Unity Catalog cannot search models by name."""
     try:
         return client.get_registered_model(name)
     except MlflowException as err:
@@ -19,22 +19,22 @@ def model_of(client: MlflowClient, name: str) -> RegisteredModel | None:
 
 
 def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
-    """Every version with its tags; none of a model that there is not.
+    """Every version with its tags; empty if the model does not exist.
 
-    Unity Catalog searches by the full name alone, which the model tells, and finds versions without their tags.
+    Unity Catalog searches only by full name, which `model.name` has, and returns versions without their tags.
     """
     model = model_of(client, name)
     if model is None:
         return []
-    found = list(client.search_model_versions(f"name = '{model.name}'"))
+    versions = list(client.search_model_versions(f"name = '{model.name}'"))
     return [
-        client.get_model_version(name, str(each.version)) if isinstance(each, ModelVersionSearch) else each
-        for each in found
+        client.get_model_version(name, str(version.version)) if isinstance(version, ModelVersionSearch) else version
+        for version in versions
     ]
 
 
 def newest_version(client: MlflowClient, name: str) -> ModelVersion | None:
-    """The last registered version, or None."""
+    """The newest registered version, or None."""
     return max(versions_of(client, name), key=lambda version: int(version.version), default=None)
 
 

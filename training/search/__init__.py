@@ -1,1 +1,1 @@
-"""Which hyperparameters are best: spaces, trials, and the methods that choose the next one."""
+"""Search for the best hyperparameters: trials, the loop, engines that propose them, executors that run them."""

@@ -1,11 +1,11 @@
-"""A blend of candidates as one candidate: as such it is logged, resumed, described, refitted and explained."""
+"""A blend as a candidate, so that it is logged, resumed, described, refitted and explained like any other."""
 
 from collections.abc import Callable, Sequence
 from itertools import count
 
 from training.models import FAMILIES
 from training.space.joint_space import FAMILY, Candidate
-from training.space.left_out_inputs import left_out, others
+from training.space.left_out_inputs import hyperparameters, left_out_inputs
 from training.space.space import Params, Value
 
 BLEND, WEIGHT = "blend", "weight"
@@ -13,58 +13,61 @@ BLEND, WEIGHT = "blend", "weight"
 Members = Sequence[tuple[float, Candidate]]
 
 
-def blended(members: Members) -> Candidate:
-    """Candidates with their weights as one, each under its number: `1.family`, `1.weight`, `1.learning_rate`."""
+def blend_candidate(members: Members) -> Candidate:
+    """Combine weighted candidates; parameters carry a member's number: `1.family`, `1.weight`, `1.learning_rate`."""
     params: dict[str, Value] = {}
-    for place, (weight, member) in enumerate(members, start=1):
-        said = {FAMILY: member.family, WEIGHT: weight, **member.params}
-        params |= {f"{place}.{name}": value for name, value in said.items()}
+    for number, (weight, member) in enumerate(members, start=1):
+        numbered = {FAMILY: member.family, WEIGHT: weight, **member.params}
+        params |= {f"{number}.{name}": value for name, value in numbered.items()}
     return Candidate.of(BLEND, params)
 
 
-def members(candidate: Candidate) -> Members:
-    """What `blended` made one of; nothing of another candidate.
+def blend_members(candidate: Candidate) -> Members:
+    """Weighted members of a blend; empty for any other candidate.
 
-    >>> members(blended([(0.75, Candidate("knn", {"n_neighbors": 5})), (0.25, Candidate("dummy", {}))]))
+    >>> half = Candidate("knn", {"n_neighbors": 5})
+    >>> blend_members(blend_candidate([(0.75, half), (0.25, Candidate("dummy", {}))]))
     [(0.75, Candidate(family='knn', params={'n_neighbors': 5})), (0.25, Candidate(family='dummy', params={}))]
     """
     if candidate.family != BLEND:
         return []
-    found: list[tuple[float, Candidate]] = []
-    for place in count(1):
-        said = {
-            name.removeprefix(f"{place}."): value
-            for name, value in candidate.params.items()
-            if name.startswith(f"{place}.")
+    members: list[tuple[float, Candidate]] = []
+    for number in count(1):
+        prefix = f"{number}."
+        params = {
+            name.removeprefix(prefix): value for name, value in candidate.params.items() if name.startswith(prefix)
         }
-        if not said:
+        if not params:
             break
-        weight, family = said.pop(WEIGHT), said.pop(FAMILY)
-        found.append((float(str(weight)), Candidate.of(str(family), said)))
-    return found
+        weight, family = params.pop(WEIGHT), params.pop(FAMILY)
+        members.append((float(str(weight)), Candidate.of(str(family), params)))
+    return members
 
 
-def in_words(candidate: Candidate, shown: Callable[[Value], str]) -> str:
-    """What it was fitted with; of a blend the weight of each member and what that was fitted with.
+def format_candidate(candidate: Candidate, format_value: Callable[[Value], str]) -> str:
+    """Format the hyperparameters of a candidate; a blend shows each member with its weight.
 
     >>> half = Candidate("knn", {"n_neighbors": 5})
-    >>> in_words(half, str), in_words(blended([(0.75, half), (0.25, Candidate("dummy", {}))]), str)
-    ('n neighbors 5', "0.75 k nearest neighbours (n neighbors 5), 0.25 the labels' mean")
+    >>> format_candidate(half, str)
+    'n neighbors 5'
+    >>> format_candidate(blend_candidate([(0.75, half), (0.25, Candidate("dummy", {}))]), str)
+    '0.75 k-nearest neighbours (n neighbors 5), 0.25 baseline'
     """
-    if parts := members(candidate):
-        told = [(weight, FAMILIES[member.family].title, in_words(member, shown)) for weight, member in parts]
-        return ", ".join(
-            f"{weight:.3g} {title} ({params})" if params else f"{weight:.3g} {title}"
-            for weight, title, params in told
-        )
-    return ", ".join(each_in_words(candidate.params, shown))
+    if members := blend_members(candidate):
+        return ", ".join(_format_member(weight, member, format_value) for weight, member in members)
+    return ", ".join(format_params(candidate.params, format_value))
 
 
-def each_in_words(params: Params, shown: Callable[[Value], str]) -> list[str]:
-    """Each hyperparameter; of the inputs that may be left out those that are.
+def format_params(params: Params, format_value: Callable[[Value], str]) -> list[str]:
+    """Format each hyperparameter and each input that is left out.
 
-    >>> each_in_words({"n_neighbors": 5, "without.age": True, "without.job": False}, str)
+    >>> format_params({"n_neighbors": 5, "without.age": True, "without.job": False}, str)
     ['n neighbors 5', 'without age']
     """
-    told = [f"{name.replace('_', ' ')} {shown(value)}" for name, value in others(params).items()]
-    return told + [f"without {column}" for column in left_out(params)]
+    formatted = [f"{name.replace('_', ' ')} {format_value(value)}" for name, value in hyperparameters(params).items()]
+    return formatted + [f"without {column}" for column in left_out_inputs(params)]
+
+
+def _format_member(weight: float, member: Candidate, format_value: Callable[[Value], str]) -> str:
+    name, params = FAMILIES[member.family].display_name, format_candidate(member, format_value)
+    return f"{weight:.3g} {name} ({params})" if params else f"{weight:.3g} {name}"

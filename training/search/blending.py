@@ -1,8 +1,8 @@
-"""The stage after the search: a blend of the best trials, which wins only where the folds say that it is better.
+"""The blend after a search: a weighted average of the best trials. It wins only if it is better on the folds.
 
 Weights are chosen greedily, with replacement, by the metric of the search (Caruana et al., Ensemble selection from
-libraries of models, 2004). Everything is measured out of the fold: a member predicts rows that it was not fitted on,
-and the weights by which a fold is measured are chosen on the other folds.
+libraries of models, 2004). All measurements are out of fold: a member predicts rows that are not its training rows,
+and the weights that score a fold are chosen on the other folds.
 """
 
 from collections.abc import Sequence
@@ -14,139 +14,137 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from lakehouse.arrays import Floats
-from scoring.estimators.blend import averaged
-from scoring.scorer import predict
-from training.evaluation.metrics import METRICS, Targets, Task, evaluate
+from scoring.estimators.blend import weighted_average
+from scoring.tasks import Task
+from training.evaluation.metrics import METRICS, Targets, evaluate
 from training.frame.splits import Fold
 from training.models import FAMILIES
-from training.search.blend_candidate import blended
-from training.search.fitting import fit, together
+from training.search.blend_candidate import blend_candidate
+from training.search.fitting import fit, fitted_blend
 from training.search.trial import Attempt, Trial
 from training.space.joint_space import Candidate
 
-PICKS = 12  # a weight is so many twelfths
-OF_ONE_FAMILY = 2  # members at most: more of a kind say the same
+PICKS = 12  # weights are multiples of a twelfth
+MAX_PER_FAMILY = 2  # members; more of one family predict nearly the same
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What each member said of a fold's validation rows."""
+class MemberPredictions:
+    """Labels of a fold's validation rows, and the predictions of each member."""
 
     labels: Targets
     predicted: Sequence[Floats]
 
 
 @dataclass(frozen=True)
-class Judge:
-    """By what weights are chosen."""
+class WeightSelector:
+    """Chooses the weights of a blend by a metric."""
 
     task: Task
     metric: str
     threshold: float
 
-    def loss(self, folds: Sequence[Judged], weights: Sequence[float]) -> float:
-        """The mean over the folds, as trials are compared."""
-        metric = METRICS[self.metric]
-        return float(
-            np.mean(
-                [
-                    metric.loss(metric.function(fold.labels, averaged(fold.predicted, weights), self.threshold))
-                    for fold in folds
-                ]
-            )
-        )
+    def loss(self, folds: Sequence[MemberPredictions], weights: Sequence[float]) -> float:
+        """Mean loss over the folds, as for trials."""
+        return float(np.mean([self._fold_loss(fold, weights) for fold in folds]))
 
-    def weights(self, folds: Sequence[Judged], members: int) -> tuple[float, ...]:
-        """The weights of least loss on the folds; equal ones where there is none to choose by."""
+    def weights(self, folds: Sequence[MemberPredictions], members: int) -> tuple[float, ...]:
+        """Weights of least loss on the folds; equal weights without folds."""
         if not folds:
             return (1 / members,) * members
         picks = np.zeros(members)
         best, least = picks, float("inf")
         for _ in range(PICKS):
-            losses = [self.loss(folds, _shares(picks, place)) for place in range(members)]
+            losses = [self.loss(folds, _weights_after(picks, member)) for member in range(members)]
             picks[int(np.argmin(losses))] += 1
             if min(losses) < least:
                 best, least = picks.copy(), min(losses)
         return tuple((best / best.sum()).tolist())
 
-    def apart(self, folds: Sequence[Judged], members: int) -> list[tuple[float, ...]]:
-        """For each fold the weights that the others choose."""
-        return [self.weights([*folds[:place], *folds[place + 1 :]], members) for place in range(len(folds))]
+    def weights_per_fold(self, folds: Sequence[MemberPredictions], members: int) -> list[tuple[float, ...]]:
+        """Weights for each fold, chosen on the other folds."""
+        return [self.weights([*folds[:index], *folds[index + 1 :]], members) for index in range(len(folds))]
+
+    def _fold_loss(self, fold: MemberPredictions, weights: Sequence[float]) -> float:
+        metric = METRICS[self.metric]
+        return metric.loss(metric.function(fold.labels, weighted_average(fold.predicted, weights), self.threshold))
 
 
 def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> Trial | None:
-    """The blend of the best `most` trials as a trial of its own; None where there are no two to blend.
+    """Blend the best trials into a new trial; None if fewer than two get a weight.
 
     Args:
-        trials: of a search that came to its end.
-        attempt: the folds that they were tried on.
-        most: how many may be blended.
+        trials: trials of a complete search.
+        attempt: holds the folds of these trials.
+        most: largest number of members.
     """
-    begin = monotonic()
-    candidates = chosen(trials, metric, most)
+    start = monotonic()
+    candidates = select_candidates(trials, metric, most)
     if len(candidates) < 2:
         return None
     task = attempt.folds[0].validate.task
-    judge = Judge(task, metric, attempt.threshold)
-    _, folds = _apart(candidates, attempt)
-    weights = judge.weights(folds if len(folds) > 1 else [], len(candidates))
-    members = [(weight, one) for weight, one in zip(weights, candidates, strict=True) if weight > 0]
+    selector = WeightSelector(task, metric, attempt.threshold)
+    _, folds = _fit_on_folds(candidates, attempt)
+    weights = selector.weights(folds if len(folds) > 1 else [], len(candidates))
+    members = [(weight, candidate) for weight, candidate in zip(weights, candidates, strict=True) if weight > 0]
     if len(members) < 2:
         return None
     per_fold = [
-        evaluate(task, fold.labels, averaged(fold.predicted, apart), attempt.threshold)
-        for fold, apart in zip(folds, judge.apart(folds, len(candidates)), strict=True)
+        evaluate(task, fold.labels, weighted_average(fold.predicted, fold_weights), attempt.threshold)
+        for fold, fold_weights in zip(folds, selector.weights_per_fold(folds, len(candidates)), strict=True)
     ]
     means = {name: float(np.mean([metrics[name] for metrics in per_fold])) for name in per_fold[0]}
-    number, duration = max(trial.number for trial in trials) + 1, timedelta(seconds=monotonic() - begin)
-    return Trial(number, blended(members), means, tuple(per_fold), duration)
+    number, duration = max(trial.number for trial in trials) + 1, timedelta(seconds=monotonic() - start)
+    return Trial(number, blend_candidate(members), means, tuple(per_fold), duration)
 
 
-def measured(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> list[Pipeline]:
-    """What `blend` measured each fold by: members fitted beside it, with the weights that the other folds choose."""
-    candidates = chosen(trials, metric, most)
-    fitted, folds = _apart(candidates, attempt)
-    judge = Judge(attempt.folds[0].validate.task, metric, attempt.threshold)
-    weights = judge.apart(folds, len(candidates))
-    found = []
-    for apart, pipelines, fold in zip(weights, fitted, attempt.folds, strict=True):
-        taken = [place for place, weight in enumerate(apart) if weight > 0]
-        parts = [(apart[place], candidates[place]) for place in taken]
-        found.append(together(parts, [pipelines[place] for place in taken], fold.fit))
-    return found
+def blends_of_folds(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> list[Pipeline]:
+    """The blend of each fold that `blend` scores: fitted on the fold, with weights chosen on the other folds."""
+    candidates = select_candidates(trials, metric, most)
+    fitted, folds = _fit_on_folds(candidates, attempt)
+    selector = WeightSelector(attempt.folds[0].validate.task, metric, attempt.threshold)
+    weights_per_fold = selector.weights_per_fold(folds, len(candidates))
+    blends = []
+    for weights, pipelines, fold in zip(weights_per_fold, fitted, attempt.folds, strict=True):
+        used = [index for index, weight in enumerate(weights) if weight > 0]
+        members = [(weights[index], candidates[index]) for index in used]
+        blends.append(fitted_blend(members, [pipelines[index] for index in used], fold.fit))
+    return blends
 
 
-def chosen(trials: Sequence[Trial], metric: str, most: int) -> list[Candidate]:
-    """The best candidates that differ, at most two of a family."""
-    able = [trial for trial in trials if FAMILIES[trial.candidate.family].searched and trial.status == "ok"]
-    found: list[Candidate] = []
-    for trial in sorted(able, key=lambda trial: (trial.loss(metric), trial.number)):
-        alike = sum(trial.candidate.family == other.family for other in found)
-        if np.isfinite(trial.loss(metric)) and trial.candidate not in found and alike < OF_ONE_FAMILY:
-            found.append(trial.candidate)
-    return found[:most]
+def select_candidates(trials: Sequence[Trial], metric: str, most: int) -> list[Candidate]:
+    """The best distinct candidates, at most two of a family."""
+    eligible = [trial for trial in trials if FAMILIES[trial.candidate.family].searched and trial.status == "ok"]
+    selected: list[Candidate] = []
+    for trial in sorted(eligible, key=lambda trial: (trial.loss(metric), trial.number)):
+        of_family = sum(trial.candidate.family == candidate.family for candidate in selected)
+        if np.isfinite(trial.loss(metric)) and trial.candidate not in selected and of_family < MAX_PER_FAMILY:
+            selected.append(trial.candidate)
+    return selected[:most]
 
 
-def _apart(candidates: Sequence[Candidate], attempt: Attempt) -> tuple[list[list[Pipeline]], list[Judged]]:
-    """Of each fold every candidate fitted beside it, and what it says of the rows there."""
-    fitted = [[fit(one, fold.fit, attempt.seed) for one in candidates] for fold in attempt.folds]
+def _fit_on_folds(
+    candidates: Sequence[Candidate], attempt: Attempt
+) -> tuple[list[list[Pipeline]], list[MemberPredictions]]:
+    """Fit every candidate on each fold, and predict the fold's validation rows."""
+    fitted = [[fit(candidate, fold.fit, attempt.seed) for candidate in candidates] for fold in attempt.folds]
     folds = [
-        Judged(
+        MemberPredictions(
             fold.validate.y,
-            [_said(pipeline, one, fold) for pipeline, one in zip(pipelines, candidates, strict=True)],
+            [_predict(pipeline, candidate, fold) for pipeline, candidate in zip(pipelines, candidates, strict=True)],
         )
         for fold, pipelines in zip(attempt.folds, fitted, strict=True)
     ]
     return fitted, folds
 
 
-def _said(pipeline: Pipeline, candidate: Candidate, fold: Fold) -> Floats:
+def _predict(pipeline: Pipeline, candidate: Candidate, fold: Fold) -> Floats:
     rows = fold.validate
-    return predict(pipeline, rows.task, rows.inputs(FAMILIES[candidate.family].takes))
+    return rows.task.predict(pipeline, rows.inputs(FAMILIES[candidate.family].matrix_format))
 
 
-def _shares(picks: Floats, place: int) -> tuple[float, ...]:
-    """The weights if this member were picked next."""
+def _weights_after(picks: Floats, member: int) -> tuple[float, ...]:
+    """The weights after one more pick of this member."""
     more = picks.copy()
-    more[place] += 1
+    more[member] += 1
     return tuple((more / more.sum()).tolist())

@@ -1,4 +1,4 @@
-"""Fitting: a candidate becomes a fitted pipeline, in a trial and in the refit alike."""
+"""Fitting a candidate's pipeline, for trials and for the refit."""
 
 from collections.abc import Sequence
 
@@ -13,41 +13,41 @@ from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import without
 from training.models import FAMILIES
 from training.models.family import DataFacts, Family
-from training.search.blend_candidate import Members, members
+from training.search.blend_candidate import Members, blend_members
 from training.space.joint_space import Candidate
-from training.space.left_out_inputs import left_out, others
+from training.space.left_out_inputs import hyperparameters, left_out_inputs
 from training.space.space import Params
 
 
 def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
-    """The candidate's pipeline, fitted on the whole frame; it takes whole rows, also where it leaves out inputs.
+    """Fit the candidate's pipeline on the frame; the pipeline selects the inputs that it keeps from complete rows.
 
     Raises:
-        ValueError: it leaves out all of them.
+        ValueError: the candidate leaves out every input.
     """
-    if blended := members(candidate):
-        return together(blended, [fit(member, frame, seed) for _, member in blended], frame)
-    family, gone, params = FAMILIES[candidate.family], left_out(candidate.params), others(candidate.params)
-    if not gone:
+    if members := blend_members(candidate):
+        return fitted_blend(members, [fit(member, frame, seed) for _, member in members], frame)
+    family, params = FAMILIES[candidate.family], hyperparameters(candidate.params)
+    if not (left_out := left_out_inputs(candidate.params)):
         return _fit(family, params, seed, frame)
-    kept, places = without(frame, gone, family.takes)
-    return Pipeline([("kept", ColumnSubset(places)), *_fit(family, params, seed, kept).steps])
+    kept, indices = without(frame, left_out, family.matrix_format)
+    return Pipeline([("kept", ColumnSubset(indices)), *_fit(family, params, seed, kept).steps])
 
 
-def together(blended: Members, fitted: Sequence[Pipeline], frame: TrainingFrame) -> Pipeline:
-    """The pipeline of a blend whose members are fitted, each on the rows of the frame."""
+def fitted_blend(members: Members, fitted: Sequence[Pipeline], frame: TrainingFrame) -> Pipeline:
+    """Combine fitted members, each fitted on the frame, into the pipeline of their blend."""
     blend = Blend(
-        frame.task,
+        frame.task.name,
         fitted,
-        [FAMILIES[member.family].takes for _, member in blended],
-        [weight for weight, _ in blended],
+        [FAMILIES[member.family].matrix_format for _, member in members],
+        [weight for weight, _ in members],
         dict(frame.encoder.categories()),
     )
     return Pipeline([("model", blend)])
 
 
 def recency_weights(ages: npt.NDArray[np.float64], half_life_days: object) -> npt.NDArray[np.float64]:
-    """A weight for each row that halves with every half-life of its age; 1 for all without one.
+    """Weights of rows, halved with every half-life of their age; 1 for all rows if there is no half-life.
 
     >>> recency_weights(np.array([0.0, 30.0, 60.0]), 30).tolist()
     [1.0, 0.5, 0.25]
@@ -58,20 +58,19 @@ def recency_weights(ages: npt.NDArray[np.float64], half_life_days: object) -> np
 
 
 def ages_in_days(frame: TrainingFrame) -> npt.NDArray[np.float64]:
-    """(rows,) how many days each row lies before the newest one."""
+    """(rows,) days from each row to the newest one."""
     return np.asarray((frame.times[-1] - frame.times) / np.timedelta64(1, "D"), dtype=np.float64)
 
 
 def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pipeline:
-    """A fitted pipeline of the family.
+    """Fit a pipeline of the family on one thread.
 
-    One thread fits it: those of OpenMP wait for each other by spinning, and beside other work two of them took 14
-    times as long as one.
+    OpenMP threads wait for each other by spinning: on a busy machine two of them took 14 times as long as one.
     """
     options = {}
-    if family.takes_weights:
+    if family.accepts_weights:
         weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
         options = {"model__sample_weight": weights}
-    given = DataFacts(frame.task, len(frame.classes), frame.encoder.categories())
+    facts = DataFacts(frame.task, len(frame.classes), frame.encoder.categories())
     with threadpool_limits(1, user_api="openmp"):
-        return family.build(params, seed, given).fit(frame.inputs(family.takes), frame.y, **options)
+        return family.build(params, seed, facts).fit(frame.inputs(family.matrix_format), frame.y, **options)

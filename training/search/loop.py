@@ -1,4 +1,4 @@
-"""The loop of every search: ask, try, record, tell. Written once for all methods, engines and executors."""
+"""The search loop: ask, run, record, tell. One loop for all methods, engines and executors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,136 +16,136 @@ from training.space.joint_space import Candidate
 
 
 class ResumeRefused(LakehouseError):
-    """The search cannot go on where an earlier one stopped."""
+    """The interrupted search cannot be continued."""
 
     @classmethod
     def unordered(cls, trials: int) -> "ResumeRefused":
         return cls(
-            f"spark_trials tells its trials in the order they end, and cannot go on after {trials} of them",
-            hint="Say --executor spark_connect or processes, which can, or leave out --resume.",
+            f"spark_trials reports trials in the order they end, and cannot continue after {trials} of them",
+            hint="Pass --executor spark_connect or processes, or leave out --resume.",
         )
 
     @classmethod
-    def otherwise(cls, trial: Trial, proposed: Candidate | None) -> "ResumeRefused":
+    def other_candidate(cls, trial: Trial, proposed: Candidate | None) -> "ResumeRefused":
         return cls(
-            f"trial {trial.number} was {_shown(trial.candidate)}, and the search now proposes {_shown(proposed)}",
-            hint="An engine of another version proposes otherwise. Start a new search: leave out --resume.",
+            f"trial {trial.number} was {_format(trial.candidate)}, and the search now proposes {_format(proposed)}",
+            hint="Another version of the engine proposes other candidates. Start a new search: leave out --resume.",
         )
 
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """How a search goes, and when it ends.
+    """Limits and options of a search.
 
     Attributes:
-        metric: what trials are compared by.
-        trials: how many there are at most.
-        seconds: after which no trial begins, and none that runs is waited for unless it runs in this process; None:
-            no limit.
-        ahead: how many trials are asked for beyond the last that was told. What is proposed depends on it, and on
-            nothing that differs from run to run: trials are told in order of their numbers, however they end.
-        prune: whether poor trials are stopped early.
+        metric: metric that compares trials.
+        trials: largest number of trials.
+        seconds: time limit, or None. After it no trial starts, and running trials are abandoned, except a trial in
+            this process.
+        lookahead: number of trials to ask for beyond the last reported one. Proposals depend on it, and on nothing
+            that differs between runs: trials are reported in order of their numbers, whichever ends first.
+        prune: True to stop poor trials early.
     """
 
     metric: str
     trials: int
     seconds: float | None = None
-    ahead: int = 1
+    lookahead: int = 1
     prune: bool = False
 
 
 class Loop:
-    """One search under way.
+    """One running search.
 
     Args:
-        record: takes each new trial as it ends; what it raises ends the search.
-        finished: trials of an interrupted search by number; they are told and not tried again.
+        record: called with each new trial as it ends; its exceptions end the search.
+        finished: trials of an interrupted search by number; they are reported to the proposer and not run again.
     """
 
     def __init__(
         self,
         proposer: Proposer,
         executor: Executor,
-        terms: SearchLimits,
+        limits: SearchLimits,
         record: OnTrial,
         finished: Mapping[int, Trial] | None = None,
     ) -> None:
-        self._proposer, self._executor, self._terms = proposer, executor, terms
+        self._proposer, self._executor, self._limits = proposer, executor, limits
         self._record, self._finished = record, dict(finished or {})
-        self._rule = MedianRule(terms.metric) if terms.prune else None
+        self._rule = MedianRule(limits.metric) if limits.prune else None
         self._ended: dict[int, Trial] = {}
-        self._asked = self._told = 0
-        self._deadline = None if terms.seconds is None else monotonic() + terms.seconds
+        self._asked = self._reported = 0
+        self._deadline = None if limits.seconds is None else monotonic() + limits.seconds
 
     def run(self) -> SearchResult:
-        """Search to the end. Ctrl-C is one: what was found is returned.
+        """Run the search; Ctrl-C ends it with the trials so far.
 
         Raises:
-            ResumeRefused: a finished trial is not what this search proposes.
+            ResumeRefused: this search proposes another candidate than a finished trial has.
         """
         try:
-            ended = self._run()
+            stop_reason = self._run()
         except KeyboardInterrupt:
-            ended = "interrupted"
+            stop_reason = "interrupted"
         finally:
             self._executor.close()
-        return SearchResult(tuple(self._ended[number] for number in sorted(self._ended)), ended)
+        return SearchResult(tuple(self._ended[number] for number in sorted(self._ended)), stop_reason)
 
     def _run(self) -> StopReason:
         while True:
             more = self._ask()
             if len(self._ended) == self._asked and not more:
                 return "complete"
-            trial = None if self._late() else self._executor.next(self._deadline)
+            trial = None if self._out_of_time() else self._executor.next(self._deadline)
             if trial is None:
                 return "out_of_time"
             self._ended[trial.number] = trial
             self._record(trial)
 
     def _ask(self) -> bool:
-        """Ask for as many trials as may be ahead; whether there are more."""
-        while self._asked < self._terms.trials:
-            if self._late() or not self._tell(self._asked + 1 - self._terms.ahead):
+        """Ask for trials up to the lookahead; return True if more will follow."""
+        while self._asked < self._limits.trials:
+            if self._out_of_time() or not self._report(self._asked + 1 - self._limits.lookahead):
                 return True
             proposed = self._proposer.ask(self._asked + 1)
             if proposed is None:
                 return False
             self._asked += 1
-            self._begin(self._asked, proposed)
+            self._start(self._asked, proposed)
         return False
 
-    def _tell(self, until: int) -> bool:
-        """Tell the trials up to this number, and none beyond, though it may have ended; whether all have."""
-        while self._told < until and self._told + 1 in self._ended:
-            self._told += 1
-            trial = self._ended[self._told]
+    def _report(self, until: int) -> bool:
+        """Report ended trials up to this number to the proposer, none beyond; return True if all have ended."""
+        while self._reported < until and self._reported + 1 in self._ended:
+            self._reported += 1
+            trial = self._ended[self._reported]
             self._proposer.tell(trial.number, self._loss(trial))
-        return self._told >= until
+        return self._reported >= until
 
-    def _begin(self, number: int, proposed: Candidate) -> None:
-        before = self._finished.pop(number, None)
-        if before is None:
-            self._executor.submit(TrialSpec(number, proposed, self._rule.bar() if self._rule else None))
-        elif before.candidate != proposed:
-            raise ResumeRefused.otherwise(before, proposed)
+    def _start(self, number: int, proposed: Candidate) -> None:
+        finished = self._finished.pop(number, None)
+        if finished is None:
+            self._executor.submit(TrialSpec(number, proposed, self._rule.threshold() if self._rule else None))
+        elif finished.candidate != proposed:
+            raise ResumeRefused.other_candidate(finished, proposed)
         else:
-            self._ended[number] = before
+            self._ended[number] = finished
 
     def _loss(self, trial: Trial) -> float:
         if self._rule is None:
-            return trial.loss(self._terms.metric)
+            return trial.loss(self._limits.metric)
         if trial.status == "pruned":
-            return self._rule.estimate(trial.fold_losses(self._terms.metric))
-        loss = trial.loss(self._terms.metric)
+            return self._rule.estimate(trial.fold_losses(self._limits.metric))
+        loss = trial.loss(self._limits.metric)
         if np.isfinite(loss):
-            self._rule.learn(trial.fold_losses(self._terms.metric))
+            self._rule.observe(trial.fold_losses(self._limits.metric))
         return loss
 
-    def _late(self) -> bool:
+    def _out_of_time(self) -> bool:
         return self._deadline is not None and monotonic() >= self._deadline
 
 
-def _shown(candidate: Candidate | None) -> str:
+def _format(candidate: Candidate | None) -> str:
     if candidate is None:
         return "nothing"
     return f"{candidate.family} ({', '.join(f'{name} {value}' for name, value in candidate.params.items())})"

@@ -1,4 +1,4 @@
-"""Whether dense rows have room in memory: a search that would swap is refused before its first trial."""
+"""Memory check for dense rows: a search that would swap is refused before its first trial."""
 
 import os
 from pathlib import Path
@@ -10,45 +10,49 @@ from training.search.blend_candidate import BLEND
 from training.use_case.search import SearchPlan
 
 MEMINFO = Path("/proc/meminfo")
-COPIES = 3  # of dense rows at once: ours, the learner's, and what it makes of them
+COPIES = 3  # copies of dense rows at once: ours, the learner's, and its intermediate ones
 LOCAL = frozenset({"in_process", "processes"})
 
 
 class RowsTooLarge(LakehouseError):
-    """Dense rows would not fit into memory."""
+    """Dense rows do not fit into memory."""
 
     @classmethod
-    def of(cls, needed: str, rows: int, columns: int, room: int) -> "RowsTooLarge":
-        sparse = ", ".join(name for name, family in FAMILIES.items() if family.searched and family.takes == "sparse")
+    def of(cls, needed: str, rows: int, columns: int, free: int) -> "RowsTooLarge":
+        sparse = ", ".join(
+            name for name, family in FAMILIES.items() if family.searched and family.matrix_format == "sparse"
+        )
         return cls(
-            f"{needed} for {rows:,} rows x {columns:,} columns, and {_mebibytes(room)} are free",
-            hint=f"Search families that take sparse rows ({sparse}), with blend: 0; or fewer trials at once, or "
-            "exclude features.",
+            f"{needed} for {rows:,} rows x {columns:,} columns, and {_mebibytes(free)} are free",
+            hint=f"Search families with sparse rows ({sparse}) and blend: 0, run fewer trials at once, or exclude "
+            "features.",
         )
 
 
-def require_room(plan: SearchPlan, frame: TrainingFrame) -> str | None:
-    """What the dense rows of a search take at most, in words; None where every family takes sparse ones.
+def require_memory(plan: SearchPlan, frame: TrainingFrame) -> str | None:
+    """Describe the peak memory of dense rows in a search; None if every family uses sparse rows.
 
     Raises:
-        RowsTooLarge: it is more than this machine has free.
+        RowsTooLarge: it exceeds the free memory of this machine.
     """
-    asking = [name for name in plan.families if FAMILIES[name].takes == "dense"]
-    if not asking and plan.blend:
-        asking = [BLEND]
-    if not asking:
+    dense = [name for name in plan.families if FAMILIES[name].matrix_format == "dense"]
+    if not dense and plan.blend:
+        dense = [BLEND]
+    if not dense:
         return None
     columns = len(frame.encoder.features)
-    at_once = plan.parallelism if plan.runs_on in LOCAL else 1  # elsewhere trials take the memory of workers
+    at_once = (
+        plan.parallelism if plan.resolved_executor in LOCAL else 1
+    )  # other executors use the memory of their workers
     needed = len(frame) * columns * 8 * COPIES * at_once
-    told = f"dense rows ({', '.join(asking)}) take up to {_mebibytes(needed)}"
-    if needed > (room := available()):
-        raise RowsTooLarge.of(told, len(frame), columns, room)
-    return told
+    described = f"dense rows ({', '.join(dense)}) take up to {_mebibytes(needed)}"
+    if needed > (free := available_bytes()):
+        raise RowsTooLarge.of(described, len(frame), columns, free)
+    return described
 
 
-def available() -> int:
-    """Bytes that can be taken without swapping; where the system does not say, all that there are."""
+def available_bytes() -> int:
+    """Free memory without swapping, in bytes; the total memory if the system does not report it."""
     if MEMINFO.exists():
         for line in MEMINFO.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):

@@ -1,4 +1,4 @@
-"""What a person sees of a search while it runs."""
+"""Console output of a running search."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,16 +8,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lakehouse.console import OUT
 from training.search.trial import Trial, TrialStatus
 
-LONGEST = 200  # characters of an error
+MAX_ERROR = 200  # characters of an error
 ORDER: tuple[TrialStatus, ...] = ("ok", "pruned", "failed", "timeout", "out_of_memory")
 
 
 class SearchProgress:
-    """Trials as they end: a line on a terminal that tells how it stands, and one whenever a trial is the best so far.
+    """Progress bar on a terminal, and a line for each failed trial and each new best one.
 
     Args:
-        trials: how many there will be at most.
-        finished: those of an interrupted search; they count, and are not told again.
+        trials: largest number of trials.
+        finished: trials of an interrupted search; they are counted and not printed.
     """
 
     def __init__(self, metric: str, trials: int, finished: Iterable[Trial] = ()) -> None:
@@ -29,12 +29,12 @@ class SearchProgress:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[standing]}", markup=False),
+            TextColumn("{task.fields[summary]}", markup=False),
             console=OUT,
             transient=True,
             disable=not OUT.is_terminal,
         )
-        self._task = self._bar.add_task("trials", total=trials, standing="")
+        self._task = self._bar.add_task("trials", total=trials, summary="")
         for trial in finished:
             self._count(trial)
 
@@ -46,36 +46,36 @@ class SearchProgress:
         self._bar.stop()
 
     def add(self, trial: Trial) -> None:
-        """Count the trial; tell it if it is the best so far or failed."""
+        """Count the trial; print it if it failed or is the best so far."""
         best = self._count(trial)
         if trial.status not in {"ok", "pruned"}:
-            # MLflow has the rest: what libraries say goes on for pages.
-            error = str(trial.error).partition("\n")[0][:LONGEST]
-            self._tell(trial, f"{trial.status.replace('_', ' ')}: {error}")
+            # Errors of libraries can be pages long; MLflow has them in full.
+            error = str(trial.error).partition("\n")[0][:MAX_ERROR]
+            self._print(trial, f"{trial.status.replace('_', ' ')}: {error}")
         elif best:
-            self._tell(trial, f"{self._metric} {trial.metrics[self._metric]:.4f}, the best so far")
+            self._print(trial, f"{self._metric} {trial.metrics[self._metric]:.4f}, best so far")
 
-    def standing(self) -> str:
-        """How many trials ended how, and the best of them."""
+    def summary(self) -> str:
+        """Number of trials by status, and the best trial."""
         counts = ", ".join(
             f"{self._counts[status]} {status.replace('_', ' ')}" for status in ORDER if self._counts[status]
         )
         if self._best is None:
-            return counts or "no trial"
+            return counts or "no trials"
         return f"{counts}; best: trial {self._best.number}, {self._metric} {self._best.metrics[self._metric]:.4f}"
 
-    def say(self, text: str) -> None:
-        """Say something about the search, above its line."""
+    def print(self, text: str) -> None:
+        """Print a line above the progress bar."""
         self._bar.print(f"  {text}", markup=False)
 
     def _count(self, trial: Trial) -> bool:
-        """Whether it is the best so far."""
+        """Count the trial; return True if it is the best so far."""
         self._counts[trial.status] += 1
         best = trial.loss(self._metric) < (float("inf") if self._best is None else self._best.loss(self._metric))
         if best:
             self._best = trial
-        self._bar.update(self._task, advance=1, standing=self.standing())
+        self._bar.update(self._task, advance=1, summary=self.summary())
         return best
 
-    def _tell(self, trial: Trial, what: str) -> None:
-        self._bar.print(f"  trial {trial.number:>3}  {trial.candidate.family:<20} {what}", markup=False)
+    def _print(self, trial: Trial, outcome: str) -> None:
+        self._bar.print(f"  trial {trial.number:>3}  {trial.candidate.family:<20} {outcome}", markup=False)

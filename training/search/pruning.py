@@ -1,4 +1,4 @@
-"""Poor trials are stopped early: a bar for each fold, by the median of those that came to their end."""
+"""Pruning: a trial stops early if it is worse than the median of earlier trials over the same folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,65 +9,65 @@ import numpy as np
 
 from training.evaluation.metrics import METRICS
 
-WARM_UP = 8  # trials that come to their end before any is stopped
+WARM_UP = 8  # complete trials before the first one is pruned
 
 
 @dataclass(frozen=True)
 class PruningThreshold:
-    """What a trial must not fall behind.
+    """Losses above which a trial is pruned.
 
     Attributes:
-        metric: what is compared.
-        losses: for each number of folds, the mean loss over them above which a trial stops.
-        trials: how many trials that is the median of.
+        metric: the metric that is compared.
+        losses: largest mean loss over the first fold, the first two folds, and so on.
+        trials: number of trials that the losses are the medians of.
     """
 
     metric: str
     losses: tuple[float, ...]
     trials: int
 
-    def behind(self, per_fold: Sequence[Mapping[str, float]]) -> str | None:
-        """Why a trial with these folds shall stop, or None. One that is through all of them never does."""
+    def pruning_reason(self, per_fold: Sequence[Mapping[str, float]]) -> str | None:
+        """Reason to prune a trial with these folds, or None. A trial with all folds is never pruned."""
         tried = len(per_fold)
         if tried >= len(self.losses):
             return None
         mean = float(np.mean([METRICS[self.metric].loss(fold[self.metric]) for fold in per_fold]))
         if np.isnan(mean):
-            return f"{self.metric} after {tried} of {len(self.losses)} folds is no number"
-        if mean <= self.losses[tried - 1]:
+            return f"{self.metric} is not a number after {tried} of {len(self.losses)} folds"
+        limit = self.losses[tried - 1]
+        if mean <= limit:
             return None
-        shown, other = abs(mean), abs(self.losses[tried - 1])
         return (
-            f"{self.metric} {shown:.4f} after {tried} of {len(self.losses)} folds is behind {other:.4f}, "
-            f"the median of {self.trials} trials"
+            f"{self.metric} {abs(mean):.4f} after {tried} of {len(self.losses)} folds is worse than "
+            f"{abs(limit):.4f}, the median of {self.trials} trials"
         )
 
 
 class MedianRule:
-    """A trial stops once its mean over the first folds is worse than the median of earlier trials over the same.
+    """Sets the pruning threshold of each trial from earlier trials.
 
-    It learns trials in order, so that what it says of one follows from those before it and from nothing else.
+    It observes trials in order of their numbers, so that its thresholds depend on nothing else.
     """
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
-        self._ended: list[tuple[float, ...]] = []
+        self._running_means: list[tuple[float, ...]] = []
 
-    def learn(self, fold_losses: Sequence[float]) -> None:
-        """Take in a trial that came to its end."""
+    def observe(self, fold_losses: Sequence[float]) -> None:
+        """Take in a complete trial."""
         means = (total / count for count, total in enumerate(accumulate(fold_losses), start=1))
-        self._ended.append(tuple(means))
+        self._running_means.append(tuple(means))
 
-    def bar(self) -> PruningThreshold | None:
-        """The bar for the next trial; None while too few have come to their end."""
-        if len(self._ended) < WARM_UP:
+    def threshold(self) -> PruningThreshold | None:
+        """Threshold for the next trial; None until enough trials are complete."""
+        if len(self._running_means) < WARM_UP:
             return None
-        return PruningThreshold(self._metric, self._medians(), len(self._ended))
+        return PruningThreshold(self._metric, self._medians(), len(self._running_means))
 
     def estimate(self, fold_losses: Sequence[float]) -> float:
-        """The loss that a pruned trial would have come to, if it stayed as far behind the median as it was."""
+        """Estimate the loss of a pruned trial over all folds: its distance from the median stays the same."""
         medians = self._medians()
         return medians[-1] + float(np.mean(fold_losses)) - medians[len(fold_losses) - 1]
 
     def _medians(self) -> tuple[float, ...]:
-        return tuple(median(means) for means in zip(*self._ended, strict=True))
+        return tuple(median(means) for means in zip(*self._running_means, strict=True))

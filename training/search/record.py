@@ -1,4 +1,4 @@
-"""A trial as one line of JSON and back, every value with its type: for journals, trackers and other machines."""
+"""A trial as one line of JSON, each value with its type: for files, trackers and other machines."""
 
 import json
 from datetime import timedelta
@@ -8,8 +8,8 @@ from training.search.trial import Trial
 from training.space.joint_space import Candidate
 
 
-def written(trial: Trial) -> str:
-    """The trial as JSON. Numbers are written so that they read back equal."""
+def to_json(trial: Trial) -> str:
+    """Write the trial as JSON; numbers read back equal."""
     return json.dumps(
         {
             "number": trial.number,
@@ -24,15 +24,15 @@ def written(trial: Trial) -> str:
     )
 
 
-def read(text: str) -> Trial:
-    """What `written` wrote."""
-    said: dict[str, Any] = json.loads(text)
+def from_json(text: str) -> Trial:
+    """Read a trial that `to_json` wrote."""
+    fields: dict[str, Any] = json.loads(text)
     return Trial(
-        said["number"],
-        Candidate.of(said["family"], said["params"]),
-        said["metrics"],
-        tuple(said["per_fold"]),
-        timedelta(seconds=said["duration_s"]),
-        said["error"],
-        said["stopped"],
+        fields["number"],
+        Candidate.of(fields["family"], fields["params"]),
+        fields["metrics"],
+        tuple(fields["per_fold"]),
+        timedelta(seconds=fields["duration_s"]),
+        fields["error"],
+        fields["stopped"],
     )

@@ -1,4 +1,4 @@
-"""A plan becomes a search: its space, its method, its executor, and the loop around them."""
+"""Runs the search of a plan: builds its space, proposer and executor, and starts the loop."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -24,35 +24,35 @@ def run_plan(
     settings: Settings,
     finished: Mapping[int, Trial] | None = None,
 ) -> SearchResult:
-    """Search as the plan says.
+    """Run the search of a plan.
 
     Args:
-        attempt: tries one candidate; one that fails is recorded and passed over.
-        record: takes each new trial as it ends.
-        settings: where Spark is, for executors that run on it.
+        attempt: runs one trial; a failed trial does not end the search.
+        record: called with each new trial as it ends.
+        settings: address of Spark, for executors that need it.
         finished: trials of an interrupted search of the same plan, by number.
 
     Raises:
         SpaceRefused: the grid is larger than `max_evals`.
         EngineMissing: the engine is an extra that is not installed.
-        ResumeRefused: the finished trials are not this plan's, or have no order.
+        ResumeRefused: the finished trials belong to another plan, or have no order.
     """
-    if plan.runs_on == "spark_trials":
+    if plan.resolved_executor == "spark_trials":
         if finished:
             raise ResumeRefused.unordered(len(finished))
-        return _by_spark_trials(plan, attempt, record, settings)
-    terms = SearchLimits(
+        return _run_spark_trials(plan, attempt, record, settings)
+    limits = SearchLimits(
         plan.metric,
         trials=plan.max_evals,
         seconds=None if plan.max_minutes is None else plan.max_minutes * 60,
-        ahead=plan.ahead,
-        prune=plan.prunes,
+        lookahead=plan.lookahead,
+        prune=plan.pruning_enabled,
     )
-    return Loop(proposer_of(plan), executor(attempt, plan, settings), terms, record, finished).run()
+    return Loop(proposer_of(plan), executor(attempt, plan, settings), limits, record, finished).run()
 
 
 def proposer_of(plan: SearchPlan) -> Proposer:
-    """What the plan tries.
+    """The proposer of the plan.
 
     Raises:
         SpaceRefused: the grid is larger than `max_evals`.
@@ -63,11 +63,11 @@ def proposer_of(plan: SearchPlan) -> Proposer:
     )
 
 
-def _by_spark_trials(
+def _run_spark_trials(
     plan: SearchPlan, attempt: Callable[[TrialSpec], Trial], record: OnTrial, settings: Settings
 ) -> SearchResult:
     from training.search.engines.hyperopt import fmin_on_spark
 
-    opened = nullcontext(workspace_session()) if settings.in_workspace else classic_session(settings.master)
-    with opened as session, tempfile.TemporaryDirectory(prefix="search-") as folder:
-        return fmin_on_spark(plan, AttemptFile.packed(attempt, Path(folder) / "attempt"), session, record)
+    spark = nullcontext(workspace_session()) if settings.in_workspace else classic_session(settings.master)
+    with spark as session, tempfile.TemporaryDirectory(prefix="search-") as folder:
+        return fmin_on_spark(plan, AttemptFile.write(attempt, Path(folder) / "attempt"), session, record)

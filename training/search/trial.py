@@ -1,4 +1,4 @@
-"""One trial: a family and its hyperparameters, tried on every fold."""
+"""One trial: a candidate, scored on every fold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from scoring.scorer import predict
 from training.evaluation.metrics import METRICS, evaluate
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
@@ -20,27 +19,27 @@ from training.space.joint_space import Candidate
 MetricValues = dict[str, float]
 EarlyStop = Literal["timeout", "out_of_memory", "pruned"]
 TrialStatus = Literal["ok", "failed"] | EarlyStop
-BASELINE = 0  # the number of the trial that guesses; it is no part of a search, and never the best
+BASELINE = 0  # number of the baseline (dummy) trial; it is not part of the search, and never the best
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """A trial to run: what to try, and what it must not fall behind."""
+    """A trial to run: its candidate, and the threshold that prunes it."""
 
     number: int
     candidate: Candidate
-    bar: PruningThreshold | None = None
+    threshold: PruningThreshold | None = None
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a candidate.
+    """Result of a candidate.
 
     Attributes:
-        metrics: each metric's mean over the folds; empty where the trial did not come to its end.
-        per_fold: the same, fold by fold in order; of a pruned trial, those it was tried on.
-        error: why it did not come to its end, or None.
-        stopped: what ended it, if neither itself nor an error of its own did.
+        metrics: mean of each metric over the folds; empty if the trial is not complete.
+        per_fold: metrics of each fold in order; a pruned trial has the folds before it stopped.
+        error: reason why the trial is not complete, or None.
+        stopped: cause of an early stop, if the executor or pruning ended the trial.
     """
 
     number: int
@@ -56,52 +55,56 @@ class Trial:
         return self.stopped or ("ok" if self.error is None else "failed")
 
     def loss(self, metric: str) -> float:
-        """What the search minimises; infinite where the trial failed or the metric is no number."""
+        """The value that the search minimises; infinite if the trial failed or the metric is not a number."""
         loss = METRICS[metric].loss(self.metrics.get(metric, np.nan))
         return float("inf") if np.isnan(loss) else loss
 
     def fold_losses(self, metric: str) -> tuple[float, ...]:
-        """The loss on each fold that it was tried on."""
+        """Loss on each fold that was scored."""
         return tuple(METRICS[metric].loss(fold[metric]) for fold in self.per_fold)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a task becomes a trial: fitted and scored on every fold, as long as it is not behind its bar.
+    """Runs trials: fits a candidate and scores it on every fold, unless it is pruned.
 
-    It is data: an executor may send it to another process or machine.
+    It is plain data: an executor may send it to another process or machine.
 
     Attributes:
-        folds: what every candidate is tried on.
-        threshold: from which probability on the decision is 1.
+        folds: folds that every candidate is scored on.
+        threshold: decision threshold of the metrics that need one.
     """
 
     folds: Sequence[Fold]
     seed: int
     threshold: float
 
-    def __call__(self, task: TrialSpec) -> Trial:
-        """The trial. A candidate that cannot be fitted is a failed one, not an end."""
-        begin, per_fold = monotonic(), list[MetricValues]()
-        error, stopped = self._try(task, per_fold)
-        kept = tuple(per_fold) if error is None or stopped == "pruned" else ()
-        means = {name: float(np.mean([fold[name] for fold in kept])) for name in kept[0]} if error is None else {}
-        return Trial(task.number, task.candidate, means, kept, timedelta(seconds=monotonic() - begin), error, stopped)
+    def __call__(self, spec: TrialSpec) -> Trial:
+        """Run the trial. A candidate that cannot be fitted is a failed trial, not an error."""
+        start, scored = monotonic(), list[MetricValues]()
+        error, stopped = self._score_folds(spec, scored)
+        per_fold = tuple(scored) if error is None or stopped == "pruned" else ()
+        complete = per_fold if error is None else ()
+        means = {
+            name: float(np.mean([fold[name] for fold in complete])) for name in (complete[0] if complete else ())
+        }
+        duration = timedelta(seconds=monotonic() - start)
+        return Trial(spec.number, spec.candidate, means, per_fold, duration, error, stopped)
 
     def __getstate__(self) -> dict[str, object]:
-        # Keys are often texts, which no two processes can share, and no fit asks for them.
+        # Keys are often texts, which processes cannot share, and no fit needs them.
         return {
             **self.__dict__,
-            "folds": [Fold(_nameless(fold.fit), _nameless(fold.validate)) for fold in self.folds],
+            "folds": [Fold(_without_keys(fold.fit), _without_keys(fold.validate)) for fold in self.folds],
         }
 
-    def _try(self, task: TrialSpec, per_fold: list[MetricValues]) -> tuple[str | None, EarlyStop | None]:
-        """Fill `per_fold`; why that ended early, if it did."""
+    def _score_folds(self, spec: TrialSpec, per_fold: list[MetricValues]) -> tuple[str | None, EarlyStop | None]:
+        """Fill `per_fold`; return the error and the cause of an early stop, if any."""
         try:
             for fold in self.folds:
-                per_fold.append(_score(task.candidate, fold, self.seed, self.threshold))
-                if task.bar is not None and (behind := task.bar.behind(per_fold)):
-                    return behind, "pruned"
+                per_fold.append(_score(spec.candidate, fold, self.seed, self.threshold))
+                if spec.threshold is not None and (reason := spec.threshold.pruning_reason(per_fold)):
+                    return reason, "pruned"
         except MemoryError as err:
             return f"MemoryError: {err}", "out_of_memory"
         except (ValueError, ArithmeticError, np.linalg.LinAlgError) as err:
@@ -110,21 +113,21 @@ class Attempt:
 
 
 def run_trial(number: int, candidate: Candidate, folds: Sequence[Fold], seed: int, threshold: float) -> Trial:
-    """One candidate on the folds, by itself."""
+    """Run one trial outside a search."""
     return Attempt(folds, seed, threshold)(TrialSpec(number, candidate))
 
 
 def best(trials: Sequence[Trial], metric: str) -> Trial:
-    """The trial of least loss, the one that guesses aside; of equal ones the earliest."""
-    learned = (trial for trial in trials if trial.number != BASELINE)
-    return min(learned, key=lambda trial: (trial.loss(metric), trial.number))
+    """The trial with the least loss, without the baseline; the earliest of equal ones."""
+    searched = (trial for trial in trials if trial.number != BASELINE)
+    return min(searched, key=lambda trial: (trial.loss(metric), trial.number))
 
 
-def _nameless(frame: TrainingFrame) -> TrainingFrame:
+def _without_keys(frame: TrainingFrame) -> TrainingFrame:
     return replace(frame, keys=np.zeros(len(frame), dtype=np.int8))
 
 
 def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> MetricValues:
-    rows, takes = fold.validate, FAMILIES[candidate.family].takes
-    predicted = predict(fit(candidate, fold.fit, seed), rows.task, rows.inputs(takes))
+    rows, matrix_format = fold.validate, FAMILIES[candidate.family].matrix_format
+    predicted = rows.task.predict(fit(candidate, fold.fit, seed), rows.inputs(matrix_format))
     return evaluate(rows.task, rows.y, predicted, threshold)

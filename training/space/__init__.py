@@ -1,1 +1,1 @@
-"""Search spaces: dimensions and conditions, several families as one, inputs that a trial may leave out."""
+"""Search spaces: dimensions and conditions, several families as one, inputs that a candidate may leave out."""

@@ -1,4 +1,4 @@
-"""The declarative search space: one form for every family, every method and every engine."""
+"""The search space of a family, independent of methods and engines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ GRID_POINTS = 3
 
 
 class SpaceRefused(LakehouseError, ValueError):
-    """A search space says something that cannot be."""
+    """A search space is invalid."""
 
     @classmethod
     def bounds(cls, low: float, high: float) -> "SpaceRefused":
         return cls(
-            f"the lower bound {low} is not below the upper bound {high}", hint="For one value alone, name it alone."
+            f"the lower bound {low} is not below the upper bound {high}", hint="For one value, list that value only."
         )
 
     @classmethod
     def logarithm(cls, low: float) -> "SpaceRefused":
-        return cls(f"a logarithmic range must begin above 0, and this one begins at {low}")
+        return cls(f"a logarithmic range must start above 0, and this one starts at {low}")
 
     @classmethod
     def points(cls, points: int) -> "SpaceRefused":
-        return cls(f"a grid takes at least 2 points of a range, and not {points}")
+        return cls(f"a grid needs at least 2 points of a range, not {points}")
 
     @classmethod
     def empty(cls) -> "SpaceRefused":
-        return cls("a Choice needs at least one value, and this one has none")
+        return cls("a choice needs at least one value")
 
     @classmethod
-    def doubled(cls, values: tuple[Value, ...]) -> "SpaceRefused":
+    def repeated(cls, values: tuple[Value, ...]) -> "SpaceRefused":
         return cls(f"a choice has a value twice: {', '.join(map(str, values))}")
 
     @classmethod
@@ -43,7 +43,7 @@ class SpaceRefused(LakehouseError, ValueError):
 
 @dataclass(frozen=True)
 class When:
-    """A condition: the dimension `name` is there and has one of the `values`."""
+    """A condition: the dimension `name` is active and has one of the `values`."""
 
     name: str
     values: tuple[Value, ...]
@@ -51,12 +51,12 @@ class When:
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number from `low` to `high`, both included; its default is the middle.
+    """An integer from `low` to `high`, both included; the default is the middle.
 
     Attributes:
-        log: spreads the search evenly over magnitudes; the middle is one of magnitudes then.
-        points: how many values a grid takes of the range, its ends included; fewer where it has fewer.
-        when: the dimension is there only where this holds.
+        log: True for a logarithmic scale, which also determines the middle.
+        points: number of grid values, both ends included; fewer if the range has fewer.
+        when: condition that activates the dimension.
     """
 
     low: int
@@ -77,13 +77,13 @@ class Int:
         return tuple(dict.fromkeys(round(value) for value in _spread(self.low, self.high, self.points, log=self.log)))
 
     def read(self, text: str) -> Value:
-        """The value that was written as `text`."""
+        """Parse a value that was written as `text`."""
         return int(text)
 
 
 @dataclass(frozen=True)
 class Float:
-    """A number from `low` to `high`, and its default to three digits; `log`, `points` and `when` as for `Int`."""
+    """A number from `low` to `high`; the default has three digits. `log`, `points` and `when` as for `Int`."""
 
     low: float
     high: float
@@ -104,13 +104,13 @@ class Float:
         return tuple(map(float, _spread(self.low, self.high, self.points, log=self.log)))
 
     def read(self, text: str) -> Value:
-        """The value that was written as `text`; Python writes each number so that it reads back equal."""
+        """Parse a value that was written as `text`; Python's text of a number reads back equal."""
         return float(text)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the values, of which the first is its default; a grid takes each."""
+    """One of the values. The first one is the default; a grid uses all."""
 
     values: tuple[Value, ...]
     when: When | None = None
@@ -119,7 +119,7 @@ class Choice:
         if not self.values:
             raise SpaceRefused.empty()
         if len({(type(value), value) for value in self.values}) < len(self.values):
-            raise SpaceRefused.doubled(self.values)
+            raise SpaceRefused.repeated(self.values)
 
     @property
     def default(self) -> Value:
@@ -130,7 +130,7 @@ class Choice:
         return self.values
 
     def read(self, text: str) -> Value:
-        """The value that was written as `text`."""
+        """Parse a value that was written as `text`."""
         return {str(value): value for value in self.values}[text]
 
 
@@ -138,11 +138,11 @@ Dimension = Int | Float | Choice
 Space = Mapping[str, Dimension]
 
 
-def check(space: Space) -> Space:
-    """The space, if every condition can hold and stands after the dimension that it asks about.
+def require_valid(space: Space) -> Space:
+    """Return the space if every condition can hold, and follows the dimension it depends on.
 
     Raises:
-        SpaceRefused: a condition names no earlier dimension, or a value that dimension never has.
+        SpaceRefused: a condition names no earlier dimension, or a value that this dimension never has.
     """
     seen: dict[str, Dimension] = {}
     for name, dimension in space.items():
@@ -152,19 +152,19 @@ def check(space: Space) -> Space:
     return space
 
 
-def present(space: Space, chosen: Params, name: str) -> bool:
-    """Whether the dimension is there, given what was chosen for those before it."""
+def is_active(space: Space, chosen: Params, name: str) -> bool:
+    """True if the dimension is active, given the values of earlier dimensions."""
     when = space[name].when
     return when is None or (when.name in chosen and chosen[when.name] in when.values)
 
 
-def _require_possible(name: str, when: When, asked: Dimension | None) -> None:
-    if not isinstance(asked, Choice):
-        raise SpaceRefused.condition(name, f"depends on '{when.name}', which is no choice before it")
+def _require_possible(name: str, when: When, parent: Dimension | None) -> None:
+    if not isinstance(parent, Choice):
+        raise SpaceRefused.condition(name, f"depends on '{when.name}', which is not an earlier choice")
     if not when.values:
-        raise SpaceRefused.condition(name, f"waits for no value of {when.name}")
-    if strange := [value for value in when.values if value not in asked.values]:
-        raise SpaceRefused.condition(name, f"waits for {when.name} to be {strange[0]}, which it never is")
+        raise SpaceRefused.condition(name, f"depends on no value of {when.name}")
+    if unknown := [value for value in when.values if value not in parent.values]:
+        raise SpaceRefused.condition(name, f"depends on {when.name} being {unknown[0]}, which it never is")
 
 
 def _spread(low: float, high: float, points: int, *, log: bool) -> list[float]:

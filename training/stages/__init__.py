@@ -1,1 +1,1 @@
-"""The stages of a training run, in their order: read, search, refit, register, report."""
+"""The stages of a training run, in order: read, search, refit, register, report."""

@@ -1,4 +1,4 @@
-"""Stage 1: read the point-in-time frame and split off the holdout."""
+"""Stage 1: read the point-in-time frame, and split off the holdout."""
 
 from datetime import UTC, datetime
 
@@ -11,15 +11,15 @@ from training.use_case.use_case import UseCase
 
 
 def read(use_case: UseCase, settings: Settings) -> Split:
-    """The point-in-time frame, cut into what is trained on and the holdout."""
-    console.stage(f"Reading the features of {use_case.name} as of each label's time")
+    """Read the point-in-time frame, and split it into training rows and holdout."""
+    console.stage(f"Reading features of {use_case.name} as of each label timestamp")
     frame = load_frame(use_case, open_store(settings), now=datetime.now(UTC))
     data = split(frame, use_case.split)
     sources = ", ".join(f"{table} v{version}" for table, version in sorted(frame.sources.items()))
     console.detail(f"{len(frame):,} rows x {frame.x.shape[1]} columns from {sources}")
     for table, count in frame.left_out.items():
-        console.detail(f"{count:,} rows found nothing in {table} and are left out")
-    for name, part in (("training", data.training), ("holdout", data.holdout)):
-        span = f"{part.first:%Y-%m-%d} to {part.last:%Y-%m-%d}"
-        console.detail(f"{name:<9}{len(part):>7,} rows  {span}  {part.outcome}")
+        console.detail(f"{count:,} rows have no match in {table} and are dropped")
+    for name, rows in (("training", data.training), ("holdout", data.holdout)):
+        span = f"{rows.first:%Y-%m-%d} to {rows.last:%Y-%m-%d}"
+        console.detail(f"{name:<9}{len(rows):>7,} rows  {span}  {rows.outcome}")
     return data

@@ -1,4 +1,4 @@
-"""Stage 3: refit the winner on all training rows, calibrate it, tune its threshold."""
+"""Stage 3: refit the winner on all training rows, calibrate it, and tune its decision threshold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,9 +7,9 @@ from sklearn.pipeline import Pipeline
 
 from lakehouse import console
 from scoring.encoder import MatrixFormat
-from scoring.scorer import Scorer, predict
-from training.evaluation.calibration import UNCALIBRATED, Calibration, Validated, calibrate, pooled
-from training.evaluation.threshold import ThresholdRule, tuned
+from scoring.scorer import Scorer
+from training.evaluation.calibration import UNCALIBRATED, Calibration, FoldPredictions, calibrate, pooled
+from training.evaluation.threshold import ThresholdRule, tune
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold, folds
 from training.models import FAMILIES
@@ -20,13 +20,13 @@ from training.use_case.use_case import UseCase
 
 @dataclass(frozen=True)
 class Refitted:
-    """What is registered.
+    """The model to register.
 
     Attributes:
-        scorer: the winner, fitted on all rows before the holdout.
-        notes: how it came to its probabilities and decisions, in sentences; empty where it is as the use case says.
-        metrics: the same as numbers.
-        fold_pipelines: the winner fitted on each fold's rows alone, uncalibrated; empty where folds decide nothing.
+        scorer: the winner, fitted on all training rows.
+        notes: results of calibration and threshold tuning, one line each; empty without both.
+        metrics: the same results as numbers.
+        fold_pipelines: the winner fitted on each fold, uncalibrated; empty without calibration and tuning.
     """
 
     scorer: Scorer
@@ -36,49 +36,51 @@ class Refitted:
 
 
 def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
-    """The winner, fitted on all rows before the holdout.
+    """Refit the winner on all training rows.
 
-    Its calibration and its threshold are found on the validation rows of the folds, each predicted by a model that
-    had not seen it: not on rows that the model was fitted on, and never on the holdout.
+    Calibration and threshold use out-of-fold predictions of validation rows: never training rows of the model, and
+    never the holdout.
     """
     console.stage(f"Refitting trial {winner.number} ({winner.candidate.family}) on all {len(frame):,} training rows")
-    serving, takes = use_case.serving, FAMILIES[winner.candidate.family].takes
+    serving, matrix_format = use_case.serving, FAMILIES[winner.candidate.family].matrix_format
     pipeline = fit(winner.candidate, frame, use_case.search.seed)
     encoder = replace(frame.encoder, unknown_categories=serving.unknown_categories)
-    scorer = Scorer(pipeline, encoder, use_case.answering, use_case.hooks(), takes)
+    scorer = Scorer(pipeline, encoder, use_case.response_format, use_case.hooks(), matrix_format)
     if serving.calibration == "none" and not isinstance(serving.threshold, ThresholdRule):
         return Refitted(scorer)
-    cut = list(folds(frame, use_case.split, use_case.search.seed))
-    apart = tuple(fit(winner.candidate, fold.fit, use_case.search.seed) for fold in cut)
-    parts = out_of_fold(apart, cut, takes)
-    calibration, told = UNCALIBRATED, list[str]()
+    parts = list(folds(frame, use_case.split, use_case.search.seed))
+    fold_pipelines = tuple(fit(winner.candidate, fold.fit, use_case.search.seed) for fold in parts)
+    predictions = out_of_fold_predictions(fold_pipelines, parts, matrix_format)
+    calibration, notes = UNCALIBRATED, list[str]()
     if serving.calibration != "none":
-        calibration = calibrate(serving.calibration, parts, in_time=use_case.split.in_time)
-        told.append(calibration.told)
-    threshold = use_case.answering.threshold
+        calibration = calibrate(serving.calibration, predictions, in_time=use_case.split.in_time)
+        notes.append(calibration.summary)
+    threshold = use_case.response_format.threshold
     if isinstance(serving.threshold, ThresholdRule):
-        rows = pooled(parts)
-        found = tuned(serving.threshold, rows.labels, calibration.along(rows.predicted))
-        threshold = found.threshold
-        told.append(found.told)
-    for sentence in told:
-        console.detail(sentence)
-    decided = replace(
+        rows = pooled(predictions)
+        tuned = tune(serving.threshold, rows.labels, calibration.calibrated(rows.predicted))
+        threshold = tuned.threshold
+        notes.append(tuned.summary)
+    for note in notes:
+        console.detail(note)
+    finished = replace(
         scorer,
         pipeline=calibration.applied(pipeline),
-        answering=replace(scorer.answering, threshold=threshold),
+        response_format=replace(scorer.response_format, threshold=threshold),
     )
-    return Refitted(decided, tuple(told), _measured(calibration, threshold), apart)
+    return Refitted(finished, tuple(notes), _metrics(calibration, threshold), fold_pipelines)
 
 
-def out_of_fold(apart: Sequence[Pipeline], cut: Sequence[Fold], takes: MatrixFormat) -> list[Validated]:
-    """What each pipeline says of the validation rows of its fold, whose other rows it was fitted on."""
+def out_of_fold_predictions(
+    fold_pipelines: Sequence[Pipeline], parts: Sequence[Fold], matrix_format: MatrixFormat
+) -> list[FoldPredictions]:
+    """Predict the validation rows of each fold with the pipeline that was fitted on the fold."""
     return [
-        Validated(fold.validate.y, predict(pipeline, fold.validate.task, fold.validate.inputs(takes)))
-        for pipeline, fold in zip(apart, cut, strict=True)
+        FoldPredictions(fold.validate.y, fold.validate.task.predict(pipeline, fold.validate.inputs(matrix_format)))
+        for pipeline, fold in zip(fold_pipelines, parts, strict=True)
     ]
 
 
-def _measured(calibration: Calibration, threshold: float) -> dict[str, float]:
+def _metrics(calibration: Calibration, threshold: float) -> dict[str, float]:
     gains = {f"calibration_gain_{curve}": gain.pooled.value for curve, gain in calibration.gains.items()}
     return {"threshold": threshold, **gains}

@@ -14,39 +14,42 @@ from training.frame.frame import TrainingFrame
 from training.frame.provenance import provenance
 from training.frame.splits import Split
 from training.registry import model_files
-from training.registry.compilation import compiled
+from training.registry.compilation import compile_scorer
 from training.registry.versions import newest_version
 from training.search.result import SearchResult
 from training.stages.refit import Refitted
 from training.use_case.use_case import UseCase
 
 
-def register(use_case: UseCase, refitted: Refitted, found: SearchResult, data: Split) -> ModelVersion:
-    """The refitted best of what was found as the new challenger, with what it scores on the holdout."""
+def register(use_case: UseCase, refitted: Refitted, result: SearchResult, data: Split) -> ModelVersion:
+    """Compile the refitted winner, score it on the holdout, and register it as the challenger."""
     console.stage(f"Registering {use_case.name}")
-    winner = found.best(use_case.search.metric)
-    before = newest_version(MlflowClient(), use_case.name)
-    compilation = compiled(refitted.scorer, data.holdout.features)
-    console.detail(compilation.told())
-    refitted = replace(refitted, scorer=compilation.within(refitted.scorer))
+    winner = result.best(use_case.search.metric)
+    previous = newest_version(MlflowClient(), use_case.name)
+    compilation = compile_scorer(refitted.scorer, data.holdout.features)
+    console.detail(compilation.summary())
+    refitted = replace(refitted, scorer=compilation.applied_to(refitted.scorer))
     scorer = refitted.scorer
-    predicted, threshold = scorer.predicted(data.holdout.features), scorer.answering.threshold
-    holdout = evaluate(use_case.task, data.holdout.y, predicted, threshold)
-    on_holdout = {f"holdout_{name}": value for name, value in holdout.items()}
+    predicted, threshold = scorer.predict(data.holdout.features), scorer.response_format.threshold
+    metrics = evaluate(use_case.task, data.holdout.y, predicted, threshold)
+    on_holdout = {f"holdout_{name}": value for name, value in metrics.items()}
     mlflow.log_metrics({**winner.metrics, **on_holdout, **refitted.metrics})
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
-    sure = certainty(use_case, data.holdout, predicted, threshold)
-    source = provenance(data, use_case.split, before)
+    measured = holdout_intervals(use_case, data.holdout, predicted, threshold)
+    source = provenance(data, use_case.split, previous)
     version = model_files.register_version(
-        use_case, scorer, found, source, sure, refitted.notes, **compilation.tags()
+        use_case, scorer, result, source, measured, refitted.notes, **compilation.tags()
     )
     console.detail(f"{use_case.name} version {version.version} is the challenger")
-    console.detail(str(version.description))
+    for line in str(version.description).splitlines():
+        console.detail(line)
     return version
 
 
-def certainty(use_case: UseCase, holdout: TrainingFrame, predicted: Floats, threshold: float) -> dict[str, Interval]:
-    """The metrics that the use case searches and promotes by, with their bounds."""
+def holdout_intervals(
+    use_case: UseCase, holdout: TrainingFrame, predicted: Floats, threshold: float
+) -> dict[str, Interval]:
+    """Confidence intervals of the metrics that the search and the promotion use."""
     names = dict.fromkeys((use_case.search.metric, use_case.promotion.metric))
 
     def metrics(rows: RowIndices) -> dict[str, float]:

@@ -8,10 +8,10 @@ from training import report
 
 
 def write_report(run: report.TrainedRun, client: MlflowClient, settings: Settings) -> None:
-    """The page of the run, here and in MLflow."""
+    """Write the report of the run to a local file and to MLflow."""
     console.stage("Writing the report")
     published = report.write(run, client, settings)
-    for part, reason in published.failures.items():
-        console.detail(f"its part '{part}' failed: {reason}")
+    for section, reason in published.failures.items():
+        console.detail(f"section '{section}' failed: {reason}")
     console.detail(str(published.path.relative_to(settings.project)))
     console.detail(published.uri)

@@ -1,4 +1,4 @@
-"""Stage 2: search the model families; the options of a search on the command line."""
+"""Stage 2: search the model families. Also the command-line options of a search."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,15 +12,16 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse import console
 from lakehouse.settings import Settings
+from lakehouse.wording import number_of
 from training.feature_store.home import open_store
 from training.frame import lineage
 from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import groups
 from training.frame.splits import Split, folds
 from training.models import FAMILIES
-from training.search.blend_candidate import members
+from training.search.blend_candidate import blend_members
 from training.search.blending import blend
-from training.search.memory import require_room
+from training.search.memory import require_memory
 from training.search.progress import SearchProgress
 from training.search.result import SearchResult
 from training.search.running import proposer_of, run_plan
@@ -29,57 +30,59 @@ from training.space.joint_space import Candidate
 from training.tracking import experiment_id
 from training.tracking.searches import (
     STOP_REASON,
-    collect,
+    find_unfinished,
     finished_trials,
     log_leaderboard,
+    log_left_behind,
     trial_log,
-    unfinished,
 )
 from training.tracking.trials import TrialLog
 from training.use_case.search import Engine, ExecutorName, Method, SearchPlan
 from training.use_case.use_case import UseCase, with_search
 
 OPTIONS = (
-    click.option("--method", type=click.Choice(get_args(Method)), help="How the next trial is chosen."),
-    click.option("--engine", type=click.Choice(get_args(Engine)), help="Who chooses it by random or tpe."),
-    click.option("--families", metavar="NAME,...", help="The model families to search."),
-    click.option("--max-evals", type=click.IntRange(1), help="How many trials; how many points a grid may have."),
-    click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="After which the search ends."),
-    click.option("--parallelism", type=click.IntRange(1), help="How many trials run at once."),
-    click.option("--executor", type=click.Choice(get_args(ExecutorName)), help="Where trials run."),
-    click.option("--seed", type=click.IntRange(0), help="What repeats a search."),
+    click.option("--method", type=click.Choice(get_args(Method)), help="Search method."),
+    click.option("--engine", type=click.Choice(get_args(Engine)), help="Engine of the methods random and tpe."),
+    click.option("--families", metavar="NAME,...", help="Model families to search, separated by commas."),
+    click.option(
+        "--max-evals", type=click.IntRange(1), help="Number of trials; for a grid, the largest number of points."
+    ),
+    click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Time limit of the search."),
+    click.option("--parallelism", type=click.IntRange(1), help="Number of trials that run at once."),
+    click.option("--executor", type=click.Choice(get_args(ExecutorName)), help="Executor that runs the trials."),
+    click.option("--seed", type=click.IntRange(0), help="Seed; the same seed repeats the search."),
 )
 LOGGED = {"method", "engine", "families", "metric", "seed", "parallelism"}
 
 
 def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Everything of a use case's search that a command line may say otherwise."""
+    """Add the options that override the `search` of a use case."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
 
 
-def overridden(use_case: UseCase, said: Mapping[str, Any]) -> UseCase:
-    """The use case with what the command line says in place of what its file says.
+def apply_overrides(use_case: UseCase, overrides: Mapping[str, Any]) -> UseCase:
+    """The use case with the command-line options in place of the values of its file.
 
     Raises:
-        UseCaseRefused: it cannot be.
+        UseCaseRefused: the values are invalid.
     """
-    changes = {name: value for name, value in said.items() if value is not None}
+    changes = {name: value for name, value in overrides.items() if value is not None}
     if "families" in changes:
         changes["families"] = [name.strip() for name in changes["families"].split(",")]
     return with_search(use_case, changes) if changes else use_case
 
 
-def resolved(use_case: UseCase, frame: TrainingFrame) -> UseCase:
-    """The use case with every input by its name that its search may leave out.
+def resolve_inputs(use_case: UseCase, frame: TrainingFrame) -> UseCase:
+    """The use case with the names of all inputs that its search may leave out.
 
     Raises:
-        SpaceRefused: it names one that the tables do not have, or the grid is larger than `max_evals`.
+        SpaceRefused: the tables lack a named input, or the grid is larger than `max_evals`.
         EngineMissing: the engine is an extra that is not installed.
     """
-    plan = use_case.search.on(list(groups(frame.encoder)))
-    proposer_of(plan)  # what cannot be searched leaves no run behind that --resume would take for an interrupted one
+    plan = use_case.search.with_inputs(list(groups(frame.encoder)))
+    proposer_of(plan)  # an invalid plan fails here, before it leaves a run that --resume would take for interrupted
     return use_case.model_copy(update={"search": plan})
 
 
@@ -88,20 +91,20 @@ def find_interrupted(
 ) -> tuple[str, Run | None]:
     """The experiment of the use case, and the interrupted search to continue, if any.
 
-    Trials that killed processes left unlogged are logged first.
+    Unlogged trials of killed processes are logged first.
 
     Args:
-        resume: the run of an interrupted search, or `latest`; None starts a new search.
+        resume: run ID of an interrupted search, or `latest`; None starts a new search.
 
     Raises:
-        NothingToResume: there is no such search.
+        NothingToResume: no such search exists.
     """
     experiment = experiment_id(client, settings, use_case.name)
-    collect(client, settings)
-    return experiment, unfinished(client, experiment, use_case.name, resume) if resume else None
+    log_left_behind(client, settings)
+    return experiment, find_unfinished(client, experiment, use_case.name, resume) if resume else None
 
 
-def search(  # noqa: PLR0913, PLR0917  (a stage needs what the stages before it made)
+def search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier stages)
     use_case: UseCase,
     data: Split,
     run: Run,
@@ -115,17 +118,17 @@ def search(  # noqa: PLR0913, PLR0917  (a stage needs what the stages before it 
 
     Args:
         interrupted: the search to continue, if any.
-        register_on_interrupt: Ctrl-C ends the search with the best model so far.
+        register_on_interrupt: True if Ctrl-C ends the search with the best model so far.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, without `register_on_interrupt` or before the first trial ended.
-        RowsTooLarge: a family's dense rows would not fit into memory.
+        RowsTooLarge: the dense rows of a family do not fit into memory.
     """
     metric = use_case.search.metric
     lineage.log_inputs(use_case, open_store(settings), data)
     mlflow.log_metrics({f"left_out.{table}": count for table, count in data.training.left_out.items()})
     with trial_log(client, run, settings, use_case.search.seed) as log:
-        result = try_all(use_case, data.training, log, settings, finished_trials(client, interrupted))
+        result = run_search(use_case, data.training, log, settings, finished_trials(client, interrupted))
     log_leaderboard(client, run, result.trials, metric)
     mlflow.set_tag(STOP_REASON, result.stop_reason)
     if result.stop_reason == "interrupted" and not (register_on_interrupt and result.searched):
@@ -133,78 +136,78 @@ def search(  # noqa: PLR0913, PLR0917  (a stage needs what the stages before it 
             f"Nothing was registered. To continue, repeat the command with --resume {run.info.run_id}"
         )
     if (baseline := result.unbeaten_baseline(metric)) is not None:
-        console.detail(f"no trial beats the baseline: {metric} {baseline:.4f}")
+        console.detail(f"no trial beats the baseline (dummy): {metric} {baseline:.4f}")
     return result
 
 
-def try_all(
+def run_search(
     use_case: UseCase, frame: TrainingFrame, log: TrialLog, settings: Settings, finished: Mapping[int, Trial]
 ) -> SearchResult:
-    """The guess that every model must beat, the search, and a blend of its best; each trial kept as it ends.
+    """Run the baseline, the search and the blend; log each trial as it ends.
 
     Raises:
-        RowsTooLarge: a family's dense rows would not fit into memory.
+        RowsTooLarge: the dense rows of a family do not fit into memory.
     """
     plan = use_case.search
     parts = list(folds(frame, use_case.split, plan.seed))
-    attempt = Attempt(parts, plan.seed, use_case.answering.threshold)
-    cut = console.number_of("fold", len(parts))
-    console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_told(plan)} on {cut}")
-    if told := require_room(plan, frame):
-        console.detail(told)
-    mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED), "prune": plan.prunes})
-    taken = {number: trial for number, trial in finished.items() if FAMILIES[trial.candidate.family].searched}
-    if taken:
-        console.detail(f"{console.number_of('trial', len(taken))} of run {log.run_id} taken over")
-    guess = _guessed(attempt, log, finished)
-    console.detail(f"guessing reaches {plan.metric} {guess.metrics.get(plan.metric, nan):.4f}")
-    with SearchProgress(plan.metric, _trials(plan), taken.values()) as progress:
+    attempt = Attempt(parts, plan.seed, use_case.response_format.threshold)
+    on_folds = number_of("fold", len(parts))
+    console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_format_plan(plan)} on {on_folds}")
+    if memory := require_memory(plan, frame):
+        console.detail(memory)
+    mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED), "prune": plan.pruning_enabled})
+    resumed = {number: trial for number, trial in finished.items() if FAMILIES[trial.candidate.family].searched}
+    if resumed:
+        console.detail(f"resumed with {number_of('trial', len(resumed))} of run {log.run_id}")
+    baseline = _baseline(attempt, log, finished)
+    console.detail(f"baseline (dummy) {plan.metric} {baseline.metrics.get(plan.metric, nan):.4f}")
+    with SearchProgress(plan.metric, _trial_count(plan), resumed.values()) as progress:
 
         def record(trial: Trial) -> None:
             log.add(trial)
             progress.add(trial)
             if warning := log.warning():
-                progress.say(warning)
+                progress.print(warning)
 
-        found = run_plan(plan, attempt, record, settings, taken)
-    console.detail(progress.standing())
-    if found.stop_reason == "out_of_time":
-        console.detail(f"the search ends after its {plan.max_minutes:g} minutes")
-    return replace(found, trials=(guess, *found.trials, *_blended(found, attempt, plan, log, finished)))
-
-
-def _guessed(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) -> Trial:
-    if (before := finished.get(BASELINE)) is not None:
-        return before
-    guess = attempt(TrialSpec(BASELINE, Candidate("dummy", {})))
-    log.add(guess)
-    return guess
+        result = run_plan(plan, attempt, record, settings, resumed)
+    console.detail(progress.summary())
+    if result.stop_reason == "out_of_time":
+        console.detail(f"search stopped after {plan.max_minutes:g} minutes")
+    return replace(result, trials=(baseline, *result.trials, *_blend(result, attempt, plan, log, finished)))
 
 
-def _blended(
-    found: SearchResult, attempt: Attempt, plan: SearchPlan, log: TrialLog, finished: Mapping[int, Trial]
+def _baseline(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) -> Trial:
+    if (earlier := finished.get(BASELINE)) is not None:
+        return earlier
+    trial = attempt(TrialSpec(BASELINE, Candidate("dummy", {})))
+    log.add(trial)
+    return trial
+
+
+def _blend(
+    result: SearchResult, attempt: Attempt, plan: SearchPlan, log: TrialLog, finished: Mapping[int, Trial]
 ) -> tuple[Trial, ...]:
-    """The blend of the best, where the search came to its end and there is one."""
-    if found.stop_reason != "complete" or not plan.blend:
+    """The blend of a complete search, if it has one."""
+    if result.stop_reason != "complete" or not plan.blend:
         return ()
-    trial = blend(found.trials, attempt, plan.metric, plan.blend)
+    trial = blend(result.trials, attempt, plan.metric, plan.blend)
     if trial is None:
         return ()
-    before = finished.get(trial.number)
-    if before is None or before.candidate != trial.candidate:
+    earlier = finished.get(trial.number)
+    if earlier is None or earlier.candidate != trial.candidate:
         log.add(trial)
-    shown = " and ".join(sorted({member.family for _, member in members(trial.candidate)}))
-    console.detail(f"trial {trial.number}, a blend of {shown}: {plan.metric} {trial.metrics[plan.metric]:.4f}")
+    families = " and ".join(sorted({member.family for _, member in blend_members(trial.candidate)}))
+    console.detail(f"trial {trial.number}, blend of {families}: {plan.metric} {trial.metrics[plan.metric]:.4f}")
     return (trial,)
 
 
-def _trials(plan: SearchPlan) -> int:
+def _trial_count(plan: SearchPlan) -> int:
     space = plan.joint_space()
     return sum(map(space.size, space.families)) if plan.method == "grid" else plan.max_evals
 
 
-def _told(plan: SearchPlan) -> str:
-    trials = console.number_of("point" if plan.method == "grid" else "trial", _trials(plan))
+def _format_plan(plan: SearchPlan) -> str:
+    trials = number_of("point" if plan.method == "grid" else "trial", _trial_count(plan))
     at_once = f", {plan.parallelism} at once" if plan.parallelism > 1 else ""
     minutes = "" if plan.max_minutes is None else f", at most {plan.max_minutes:g} minutes"
     return f"{trials}{at_once}{minutes}"

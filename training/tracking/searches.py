@@ -1,12 +1,9 @@
-"""A search as a run: what it searches, whether an earlier one can go on, and the leaderboard at its end."""
+"""A search as an MLflow run: its identity, resuming an interrupted one, and its leaderboard."""
 
 import hashlib
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import mlflow
 from mlflow.entities import LifecycleStage, Run, RunStatus
@@ -15,12 +12,13 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from lakehouse import console
+from lakehouse.checkout import git_commit
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.frame.splits import Split
 from training.search.trial import Trial
-from training.tracking.journal import Header, TrialJournal, left_behind
-from training.tracking.trials import TrialLog, deliver, trials_of
+from training.tracking.trials import TrialLog, log_missing, trials_of
+from training.tracking.unlogged_trials import Header, TrialJournal, left_behind
 from training.use_case.use_case import UseCase
 
 LATEST = "latest"
@@ -29,80 +27,78 @@ STOP_REASON = f"{PREFIX}stop_reason"
 FINISHED, KILLED, RUNNING = (
     RunStatus.to_string(status) for status in (RunStatus.FINISHED, RunStatus.KILLED, RunStatus.RUNNING)
 )
-FREE = {"max_evals", "max_minutes", "executor"}  # of the search: what may differ when it goes on
+CHANGEABLE = {"max_evals", "max_minutes", "executor"}  # settings that may differ when a search is resumed
 
 
 class NothingToResume(LakehouseError):
-    """There is no interrupted search, or it was of something else."""
+    """No interrupted search matches."""
 
     @classmethod
     def none(cls, use_case: str) -> "NothingToResume":
-        return cls(f"no search of {use_case} was interrupted", hint="Start one: leave out --resume.")
+        return cls(f"{use_case} has no interrupted search", hint="Start a new one: leave out --resume.")
 
     @classmethod
     def unknown(cls, run_id: str, use_case: str) -> "NothingToResume":
-        return cls(f"run {run_id} is no search of {use_case}", hint="For the newest one: --resume latest")
+        return cls(f"run {run_id} is not a search of {use_case}", hint="Resume the newest one: --resume latest")
 
     @classmethod
     def finished(cls, run_id: str) -> "NothingToResume":
-        return cls(
-            f"the search of run {run_id} has registered what it found", hint="Start a new one: leave out --resume."
-        )
+        return cls(f"the search of run {run_id} is finished", hint="Start a new one: leave out --resume.")
 
     @classmethod
-    def changed(cls, run_id: str, what: Sequence[str]) -> "NothingToResume":
+    def changed(cls, run_id: str, parts: Sequence[str]) -> "NothingToResume":
         return cls(
-            f"since the search of run {run_id} there have changed: {', '.join(what)}",
+            f"changed since the search of run {run_id}: {', '.join(parts)}",
             hint="Its trials cannot be compared with new ones. Start a new search: leave out --resume.",
         )
 
 
-def identity(use_case: UseCase, data: Split) -> dict[str, str]:
-    """What a search is about. Trials of searches that agree in all of it can be compared."""
+def search_identity(use_case: UseCase, data: Split) -> dict[str, str]:
+    """Identity of a search, by part. Trials of two searches are comparable if all parts are equal."""
     plan = use_case.search
     return {
         "use_case": _digest(use_case.model_dump_json(exclude={"search", "promotion"})),
-        "settings": plan.model_dump_json(exclude={*FREE, "space"}),
+        "settings": plan.model_dump_json(exclude={*CHANGEABLE, "space"}),
         "space": plan.joint_space().fingerprint(),
         "tables": json.dumps(dict(sorted(data.training.sources.items()))),
         "rows": _digest(data.training.fingerprint() + data.holdout.fingerprint()),
     }
 
 
-def unfinished(client: MlflowClient, experiment_id: str, use_case: str, which: str) -> Run:
-    """The interrupted search `which`, a run's id or `latest`.
+def find_unfinished(client: MlflowClient, experiment_id: str, use_case: str, resume: str) -> Run:
+    """Find an interrupted search by its run ID, or the `latest`.
 
     Raises:
-        NothingToResume: there is none.
+        NothingToResume: no interrupted search matches.
     """
     runs = client.search_runs(
         [experiment_id], f"tags.`{PREFIX}space` != ''", max_results=1000, order_by=["attributes.start_time DESC"]
     )
     open_runs = [run for run in runs if run.info.status != FINISHED]
-    if which == LATEST:
+    if resume == LATEST:
         if not open_runs:
             raise NothingToResume.none(use_case)
         return open_runs[0]
-    found = [run for run in runs if run.info.run_id == which]
-    if not found:
-        raise NothingToResume.unknown(which, use_case)
-    if found[0] not in open_runs:
-        raise NothingToResume.finished(which)
-    return found[0]
+    named = [run for run in runs if run.info.run_id == resume]
+    if not named:
+        raise NothingToResume.unknown(resume, use_case)
+    if named[0] not in open_runs:
+        raise NothingToResume.finished(resume)
+    return named[0]
 
 
 @contextmanager
 def search_run(
-    client: MlflowClient, experiment_id: str, about: Mapping[str, str], resumed: Run | None
+    client: MlflowClient, experiment_id: str, identity: Mapping[str, str], resumed: Run | None
 ) -> Iterator[Run]:
-    """The active run of a search, new or resumed. Left by Ctrl-C it is KILLED, and can be resumed.
+    """Open the run of a new or resumed search. Ctrl-C marks it KILLED, so that it can be resumed.
 
     Raises:
-        NothingToResume: the use case, its search, the tables' versions or their rows are not those of `resumed`.
+        NothingToResume: the use case, its search, the table versions or the rows differ from those of `resumed`.
     """
     if resumed is not None:
-        _require_same(resumed, about)
-    tags = {PREFIX + what: said for what, said in about.items()} | _commit()
+        _require_same(resumed, identity)
+    tags = {PREFIX + part: value for part, value in identity.items()} | _commit_tag()
     run_id = None if resumed is None else resumed.info.run_id
     with mlflow.start_run(run_id, experiment_id=experiment_id, tags=tags) as run:
         try:
@@ -114,10 +110,10 @@ def search_run(
 
 @contextmanager
 def trial_log(client: MlflowClient, run: Run, settings: Settings, seed: int) -> Iterator[TrialLog]:
-    """The log of the run's trials; they are all written when the block ends.
+    """Open the log of a run's trials; all trials are written when the block ends.
 
     Raises:
-        RunInUse: another process searches for this run.
+        RunInUse: another process is searching for this run.
     """
     journal = TrialJournal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, seed))
     log = TrialLog(client, run, seed, journal)
@@ -127,28 +123,28 @@ def trial_log(client: MlflowClient, run: Run, settings: Settings, seed: int) -> 
         log.close()
 
 
-def collect(client: MlflowClient, settings: Settings) -> None:
-    """Log the trials that ended processes left behind, and end their runs."""
+def log_left_behind(client: MlflowClient, settings: Settings) -> None:
+    """Log the trials in journals that ended processes left behind, and end their runs."""
     for journal in left_behind(settings.journals, settings.tracking_uri):
         run_id, trials = journal.header.run_id, journal.trials()
         parent = _run(client, run_id)
         if parent is None:
-            console.detail(f"{len(trials)} trials of run {run_id} are dropped: MLflow has no such run any more")
+            console.detail(f"{len(trials)} trials of run {run_id} are dropped: the run was deleted")
         else:
-            deliver(client, parent, trials, journal.header.seed)
-            console.detail(f"run {run_id} did not end; MLflow has all of its {len(trials)} trials now")
+            log_missing(client, parent, trials, journal.header.seed)
+            console.detail(f"logged {len(trials)} trials of run {run_id}, whose process ended early")
             if parent.info.status == RUNNING:
                 client.set_terminated(run_id, KILLED)
         journal.close(delete=True)
 
 
 def finished_trials(client: MlflowClient, run: Run | None) -> dict[int, Trial]:
-    """The trials of an interrupted search, by number."""
+    """Trials of an interrupted search, by number."""
     return {} if run is None else {trial.number: trial for trial in trials_of(client, run)}
 
 
 def log_leaderboard(client: MlflowClient, run: Run, trials: Sequence[Trial], metric: str) -> None:
-    """Every trial as one table, the best first."""
+    """Log a table of all trials, best first."""
     ranked = sorted(trials, key=lambda trial: (trial.loss(metric), trial.number))
     rows = [
         {
@@ -167,8 +163,8 @@ def log_leaderboard(client: MlflowClient, run: Run, trials: Sequence[Trial], met
     client.log_table(run.info.run_id, table, "leaderboard.json")
 
 
-def _require_same(run: Run, now: Mapping[str, str]) -> None:
-    if changed := [what for what, said in now.items() if run.data.tags.get(PREFIX + what) != said]:
+def _require_same(run: Run, identity: Mapping[str, str]) -> None:
+    if changed := [part for part, value in identity.items() if run.data.tags.get(PREFIX + part) != value]:
         raise NothingToResume.changed(run.info.run_id, changed)
 
 
@@ -182,14 +178,9 @@ def _run(client: MlflowClient, run_id: str) -> Run | None:
     return run if run.info.lifecycle_stage == LifecycleStage.ACTIVE else None
 
 
-def _commit() -> dict[str, str]:
-    """The commit of the project, where it is a git checkout."""
-    if shutil.which("git") is None:
-        return {}
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return {MLFLOW_GIT_COMMIT: git.stdout.strip()} if git.returncode == 0 else {}
+def _commit_tag() -> dict[str, str]:
+    commit = git_commit()
+    return {MLFLOW_GIT_COMMIT: commit} if commit else {}
 
 
 def _digest(text: str) -> str:

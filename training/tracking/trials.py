@@ -1,4 +1,4 @@
-"""Trials as nested runs, written beside the search: three writes each, in a thread of their own."""
+"""Trials as nested MLflow runs, logged in the background: three writes for each trial, in a separate thread."""
 
 import queue
 import threading
@@ -13,18 +13,18 @@ from requests import RequestException
 
 from training.search import record
 from training.search.trial import Trial, TrialStatus
-from training.tracking.journal import TrialJournal
+from training.tracking.unlogged_trials import TrialJournal
 
 UNREACHABLE = (MlflowException, RequestException)
 FINISHED: Mapping[TrialStatus, str] = {"ok": "FINISHED", "pruned": "FINISHED"}
-TAG_LENGTH = 4000  # of 5,000 that every MLflow takes
+TAG_LENGTH = 4000  # MLflow accepts 5,000 characters or more
 TRIAL, STATUS, ERROR, RECORD = "trial", "status", "error", "record"
 
 
 class TrialLog:
-    """Takes each trial as it ends: to the journal at once, to MLflow as soon as it answers.
+    """Logs each trial as it ends: to the journal at once, to MLflow as soon as it responds.
 
-    While MLflow does not answer the search goes on, and each new trial tries again for all that wait.
+    The search continues while MLflow does not respond, and each new trial triggers another attempt.
     """
 
     def __init__(self, client: MlflowClient, parent: Run, seed: int, journal: TrialJournal) -> None:
@@ -38,7 +38,7 @@ class TrialLog:
         self._thread.start()
 
     def add(self, trial: Trial) -> None:
-        """Keep the trial."""
+        """Log the trial."""
         self._journal.add(trial)
         self._arrived.put(trial)
 
@@ -47,17 +47,17 @@ class TrialLog:
         return str(self._parent.info.run_id)
 
     def warning(self) -> str | None:
-        """Once, that MLflow does not answer."""
+        """A warning that MLflow does not respond; only once."""
         if self._failure is None or self._warned:
             return None
         self._warned = True
-        return f"MLflow does not answer; trials are kept in {self._journal.path} until it does"
+        return f"MLflow does not respond; trials are kept in {self._journal.path} until it does"
 
     def close(self) -> None:
-        """Write what waits; the journal stays where that fails.
+        """Log all waiting trials; the journal stays if that fails.
 
         Raises:
-            MlflowException, RequestException: MLflow does not answer, or refuses.
+            MlflowException, RequestException: MLflow does not respond, or refuses a write.
         """
         self._arrived.put(None)
         self._thread.join()
@@ -73,13 +73,13 @@ class TrialLog:
             while (trial := self._arrived.get()) is not None:
                 self._waiting.append(trial)
                 self._deliver()
-        except Exception as err:  # noqa: BLE001  (raised again by `close`: a thread has nobody to tell)
+        except Exception as err:  # noqa: BLE001  (raised by `close`, in the thread of the caller)
             self._defect = err
 
     def _deliver(self) -> None:
         try:
-            if self._failure is not None:  # what was under way may be there in part
-                deliver(self._client, self._parent, self._waiting, self._seed)
+            if self._failure is not None:  # the trial of the failed write may be partly logged
+                log_missing(self._client, self._parent, self._waiting, self._seed)
                 self._waiting.clear()
             while self._waiting:
                 log_trial(self._client, self._parent, self._waiting[0], self._seed)
@@ -89,13 +89,13 @@ class TrialLog:
             self._failure = err
 
 
-def log_trial(client: MlflowClient, parent: Run, trial: Trial, seed: int, begun: str | None = None) -> None:
-    """The trial as a run nested in `parent`, under a name that MLflow gives; or as the run `begun`, which it ends."""
+def log_trial(client: MlflowClient, parent: Run, trial: Trial, seed: int, run_id: str | None = None) -> None:
+    """Log the trial as a new run nested in `parent`, or complete the run `run_id`."""
     end = int(time.time() * 1000)
     seconds = trial.duration.total_seconds()
-    if begun is None:
+    if run_id is None:
         start = end - int(seconds * 1000)
-        begun = client.create_run(parent.info.experiment_id, start_time=start, tags=_tags(parent, trial)).info.run_id
+        run_id = client.create_run(parent.info.experiment_id, start_time=start, tags=_tags(parent, trial)).info.run_id
     metrics = [Metric(name, value, end, 0) for name, value in (trial.metrics | {"duration_s": seconds}).items()]
     metrics += [
         Metric(f"fold_{name}", value, end, step)
@@ -103,23 +103,23 @@ def log_trial(client: MlflowClient, parent: Run, trial: Trial, seed: int, begun:
         for name, value in fold.items()
     ]
     params = {"family": trial.candidate.family, "seed": seed, **trial.candidate.params}
-    client.log_batch(begun, metrics=metrics, params=[Param(name, str(value)) for name, value in params.items()])
-    client.set_terminated(begun, FINISHED.get(trial.status, "FAILED"), end_time=end)
+    client.log_batch(run_id, metrics=metrics, params=[Param(name, str(value)) for name, value in params.items()])
+    client.set_terminated(run_id, FINISHED.get(trial.status, "FAILED"), end_time=end)
 
 
 def trials_of(client: MlflowClient, parent: Run) -> list[Trial]:
-    """The trials of a run, as they were before they were logged, in order of their numbers."""
+    """Read the logged trials of a run back, in order of their numbers."""
     trials = {trial.number: trial for trial in map(_read, _nested(client, parent)) if trial}
     return [trials[number] for number in sorted(trials)]
 
 
-def deliver(client: MlflowClient, parent: Run, trials: Sequence[Trial], seed: int) -> None:
-    """Log those of the trials that the run does not have yet, or has in part."""
-    there = {run.data.tags.get(TRIAL): run.info for run in _nested(client, parent)}
+def log_missing(client: MlflowClient, parent: Run, trials: Sequence[Trial], seed: int) -> None:
+    """Log the trials that the run lacks, or has only in part."""
+    logged = {run.data.tags.get(TRIAL): run.info for run in _nested(client, parent)}
     for trial in trials:
-        info = there.get(str(trial.number))
+        info = logged.get(str(trial.number))
         if info is None or info.status == "RUNNING":
-            log_trial(client, parent, trial, seed, begun=None if info is None else info.run_id)
+            log_trial(client, parent, trial, seed, run_id=None if info is None else info.run_id)
 
 
 def _nested(client: MlflowClient, parent: Run) -> Iterator[Run]:
@@ -135,7 +135,7 @@ def _nested(client: MlflowClient, parent: Run) -> Iterator[Run]:
 
 def _tags(parent: Run, trial: Trial) -> dict[str, str]:
     commit = parent.data.tags.get(MLFLOW_GIT_COMMIT)
-    text = record.written(trial)
+    text = record.to_json(trial)
     starts = range(0, len(text), TAG_LENGTH)
     return {
         MLFLOW_PARENT_RUN_ID: parent.info.run_id,
@@ -143,13 +143,13 @@ def _tags(parent: Run, trial: Trial) -> dict[str, str]:
         STATUS: trial.status,
         **({} if trial.error is None else {ERROR: trial.error[:TAG_LENGTH]}),
         **({} if commit is None else {MLFLOW_GIT_COMMIT: commit}),
-        **{f"{RECORD}.{part}": text[start : start + TAG_LENGTH] for part, start in enumerate(starts)},
+        **{f"{RECORD}.{index}": text[start : start + TAG_LENGTH] for index, start in enumerate(starts)},
     }
 
 
 def _read(run: Run) -> Trial | None:
-    """The trial that a nested run holds; None where it is no trial's."""
-    parts: list[str] = []
-    while (part := run.data.tags.get(f"{RECORD}.{len(parts)}")) is not None:
-        parts.append(part)
-    return record.read("".join(parts)) if parts else None
+    """The trial of a nested run; None if the run is not a trial."""
+    chunks: list[str] = []
+    while (chunk := run.data.tags.get(f"{RECORD}.{len(chunks)}")) is not None:
+        chunks.append(chunk)
+    return record.from_json("".join(chunks)) if chunks else None

@@ -1,4 +1,4 @@
-"""The space of a search: what its families declare, narrowed as the use case says."""
+"""The search space of a use case: the spaces of its families, narrowed by `search.space`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from training.space.space import Choice, Dimension, Float, Int, Space, SpaceRefu
 
 
 class Range(Declaration):
-    """A range of a dimension, in place of the one that its family declares; what it leaves out stays."""
+    """A range of a dimension that replaces the declared one; omitted values keep their declaration."""
 
     low: int | float | None = None
     high: int | float | None = None
@@ -20,7 +20,7 @@ class Range(Declaration):
     points: int | None = None
 
 
-OF_CLASSES = frozenset({"class_weight"})
+CLASSIFICATION_ONLY = frozenset({"class_weight"})
 Narrowed = Mapping[str, Range | tuple[Value, ...]]
 
 
@@ -29,64 +29,64 @@ def joint_space(
     narrowed: Mapping[str, Narrowed],
     leave_out: Sequence[tuple[str, ...]] = (),
     *,
-    of_classes: bool = True,
+    classification: bool = True,
 ) -> JointSpace:
-    """The families' spaces, each with the ranges and values of `narrowed` in place of its own.
+    """Join the spaces of the families, with the ranges and values of `narrowed` in place of the declared ones.
 
-    Every family that has a space may also leave out each group of inputs in `leave_out`. Where there are no classes,
-    none has a weight. Known are the defaults of the families, the cheapest first.
+    Every family with a space may also leave out each group of inputs in `leave_out`. Without classes there are no
+    class weights. The initial points are the defaults of the families, cheapest family first.
 
     Raises:
-        SpaceRefused: it narrows what no family has, or to what cannot be.
+        SpaceRefused: `narrowed` names an unknown family or dimension, or invalid values.
     """
-    if strange := sorted(set(narrowed) - set(families)):
-        raise SpaceRefused(f"it narrows {strange[0]}, which is not searched. {nearest(strange[0], list(families))}")
-    gone = frozenset() if of_classes else OF_CLASSES
+    if unknown := sorted(set(narrowed) - set(families)):
+        raise SpaceRefused(f"space names {unknown[0]}, which is not searched. {nearest(unknown[0], list(families))}")
+    excluded = frozenset() if classification else CLASSIFICATION_ONLY
     declared = {
-        name: {each: dimension for each, dimension in FAMILIES[name].space.items() if each not in gone}
+        name: {key: dimension for key, dimension in FAMILIES[name].space.items() if key not in excluded}
         for name in families
     }
     spaces = {name: _space(name, space, narrowed.get(name, {})) for name, space in declared.items()}
-    without = dimensions(leave_out)
-    space = JointSpace({name: {**space, **without} if space else space for name, space in spaces.items()})
-    cheap_first = sorted(families, key=lambda name: FAMILIES[name].cost)
-    return replace(space, known=tuple(space.default(name) for name in cheap_first))
+    left_out = dimensions(leave_out)
+    space = JointSpace({name: {**space, **left_out} if space else space for name, space in spaces.items()})
+    cheapest_first = sorted(families, key=lambda name: FAMILIES[name].cost)
+    return replace(space, initial=tuple(space.default(name) for name in cheapest_first))
 
 
 def _space(family: str, space: Space, narrowed: Narrowed) -> Space:
-    if strange := sorted(set(narrowed) - set(space)):
-        raise SpaceRefused(f"{family} has no dimension '{strange[0]}'. {nearest(strange[0], list(space))}")
+    if unknown := sorted(set(narrowed) - set(space)):
+        raise SpaceRefused(f"{family} has no dimension '{unknown[0]}'. {nearest(unknown[0], list(space))}")
     replaced = {name: _dimension(family, name, old, narrowed.get(name)) for name, old in space.items()}
     return _without_dead_ends(replaced)
 
 
-def _dimension(family: str, name: str, old: Dimension, said: Range | tuple[Value, ...] | None) -> Dimension:
-    if said is None:
-        return old
-    if not isinstance(said, Range) and (strange := [value for value in said if not _fits(old, value)]):
-        raise SpaceRefused(f"{family}.{name} cannot be {strange[0]!r}: {_told(old)}")
+def _dimension(family: str, name: str, declared: Dimension, narrowed: Range | tuple[Value, ...] | None) -> Dimension:
+    if narrowed is None:
+        return declared
+    if not isinstance(narrowed, Range) and (invalid := [value for value in narrowed if not _fits(declared, value)]):
+        raise SpaceRefused(f"{family}.{name} cannot be {invalid[0]!r}: {_describe(declared)}")
     try:
-        if not isinstance(said, Range):
-            return Choice(said, old.when)
-        if not isinstance(old, Choice):
-            return _ranged(old, said)
+        if not isinstance(narrowed, Range):
+            return Choice(narrowed, declared.when)
+        if not isinstance(declared, Choice):
+            return _narrow(declared, narrowed)
     except SpaceRefused as err:
         raise SpaceRefused(f"{family}.{name}: {err.failed}", hint=err.hint) from err
-    raise SpaceRefused(f"{family}.{name} is one of {', '.join(map(str, old.values))}: list those to search")
+    raise SpaceRefused(f"{family}.{name} is one of {', '.join(map(str, declared.values))}: list the values to search")
 
 
-def _fits(old: Dimension, value: Value) -> bool:
-    """Whether a value is of the kind that the dimension has; other numbers than the declared are, if of their sign.
+def _fits(declared: Dimension, value: Value) -> bool:
+    """True if a value is valid for the dimension: of its type, and a number with a sign of the declared range.
 
-    A family may fit what makes no sense: rows that weigh the more the older they are.
+    The sign matters since a family would fit nonsense without an error, as weights that grow with a row's age.
     """
-    if isinstance(old, Choice):
-        return value in old.values or (_is_positive(value) and any(map(_is_number, old.values)))
-    if isinstance(old, Int):
+    if isinstance(declared, Choice):
+        return value in declared.values or (_is_positive(value) and any(map(_is_number, declared.values)))
+    if isinstance(declared, Int):
         return value is None or (
-            isinstance(value, int) and (_is_positive(value) or (_is_number(value) and old.low <= 0))
+            isinstance(value, int) and (_is_positive(value) or (_is_number(value) and declared.low <= 0))
         )
-    return value is None or value == 0 or _is_positive(value) or (_is_number(value) and old.low < 0)
+    return value is None or value == 0 or _is_positive(value) or (_is_number(value) and declared.low < 0)
 
 
 def _is_number(value: Value) -> bool:
@@ -97,28 +97,29 @@ def _is_positive(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
-def _told(old: Dimension) -> str:
-    if isinstance(old, Choice):
-        return f"it is one of {', '.join(map(str, old.values))}"
-    if isinstance(old, Float):
-        return "it is a number" if old.low < 0 else "it is a number, and not below 0"
-    return "it is a whole number" if old.low <= 0 else "it is a whole number above 0"
+def _describe(declared: Dimension) -> str:
+    if isinstance(declared, Choice):
+        return f"it is one of {', '.join(map(str, declared.values))}"
+    if isinstance(declared, Float):
+        return "it is a number" if declared.low < 0 else "it is a number of at least 0"
+    return "it is an integer" if declared.low <= 0 else "it is an integer above 0"
 
 
-def _ranged(old: Int | Float, said: Range) -> Dimension:
-    if said.low is not None and not _fits(old, said.low):
-        raise SpaceRefused(f"it cannot begin at {said.low!r}: {_told(old)}")
-    return replace(old, **said.model_dump(exclude_none=True))
+def _narrow(declared: Int | Float, narrowed: Range) -> Dimension:
+    if narrowed.low is not None and not _fits(declared, narrowed.low):
+        raise SpaceRefused(f"it cannot start at {narrowed.low!r}: {_describe(declared)}")
+    return replace(declared, **narrowed.model_dump(exclude_none=True))
 
 
 def _without_dead_ends(space: Space) -> Space:
-    """The space less the dimensions whose condition can no longer hold."""
-    left: dict[str, Dimension] = {}
+    """Remove dimensions whose condition can no longer hold."""
+    possible: dict[str, Dimension] = {}
     for name, dimension in space.items():
         when = dimension.when
-        asked = None if when is None else left.get(when.name)
         if when is None:
-            left[name] = dimension
-        elif isinstance(asked, Choice) and (values := tuple(value for value in when.values if value in asked.values)):
-            left[name] = replace(dimension, when=replace(when, values=values))
-    return left
+            possible[name] = dimension
+            continue
+        parent = possible.get(when.name)
+        if isinstance(parent, Choice) and (values := tuple(value for value in when.values if value in parent.values)):
+            possible[name] = replace(dimension, when=replace(when, values=values))
+    return possible

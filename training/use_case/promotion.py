@@ -46,7 +46,8 @@ class GuardLimits(Declaration):
             "max_changed_decisions": self.max_changed_decisions,
         }
         return next(
-            (name for name, limit in classification_only.items() if not task.predicts_classes and limit is not None), ""
+            (name for name, limit in classification_only.items() if not task.predicts_classes and limit is not None),
+            "",
         )
 
 

@@ -1,4 +1,4 @@
-"""How the hyperparameters are searched, as a use case says it."""
+"""Declaration of a use case's hyperparameter search."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -13,11 +13,7 @@ from training.space.left_out_inputs import require_known
 from training.use_case.narrowing import Range, joint_space
 
 Method = Literal["grid", "random", "tpe"]
-
-
 Engine = Literal["hyperopt", "optuna"]
-
-
 ExecutorName = Literal["in_process", "processes", "spark_trials", "spark_connect"]
 
 
@@ -25,20 +21,20 @@ class SearchPlan(Declaration):
     """The search of a use case.
 
     Attributes:
-        max_evals: how many trials; of a grid, how many points it may have.
-        max_minutes: after which no trial begins, and none that runs is waited for; in process, the one that runs ends
-            first.
-        prune: stops a trial that is behind the median of those before it over the same folds; unsaid, wherever trials
-            have an order, but no point of a grid.
-        parallelism: how many trials run at once.
-        executor: where they run; unsaid, in this process where one runs at a time and has no limits of its own, and
-            else in processes.
-        trial_timeout_s: seconds after which a trial is ended.
-        trial_memory_mb: what a trial may take, beside the data that all share.
-        blend: of how many of the best trials a blend is tried when the search has ended; 0: of none.
-        space: by family and dimension the range or the values that are searched, in place of the declared ones.
-        leave_out: the raw inputs that a trial may do without, each by itself or a list that goes together; `auto`:
-            every input of the tables.
+        max_evals: number of trials; for a grid, the largest number of points.
+        max_minutes: time limit, after which no trial starts and running trials are abandoned; `in_process` finishes
+            the running trial.
+        prune: stop a trial that is worse than the median of earlier trials over the same folds. The default is true,
+            except for a grid and for `spark_trials`.
+        parallelism: number of trials that run at once.
+        executor: where trials run. The default is `in_process` for one trial at once without limits, and `processes`
+            otherwise.
+        trial_timeout_s: time limit of a trial, in seconds.
+        trial_memory_mb: memory limit of a trial in MiB, in addition to the shared data.
+        blend: largest number of the best trials to blend after the search; 0 for no blend.
+        space: ranges or values to search, by family and dimension, in place of the declared ones.
+        leave_out: raw inputs that a trial may leave out, each an input or a list of inputs left out together; `auto`
+            for every input of the tables.
     """
 
     method: Method = "tpe"
@@ -66,7 +62,7 @@ class SearchPlan(Declaration):
     @classmethod
     def _families_are_known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(families)) < len(families):
-            raise ValueError(f"named twice in {', '.join(families)}")
+            raise ValueError(f"a family is repeated in {', '.join(families)}")
         return tuple(known_word("family", family, list(SEARCHED)) for family in families)
 
     @model_validator(mode="after")
@@ -74,38 +70,38 @@ class SearchPlan(Declaration):
         limited = self.trial_timeout_s is not None or self.trial_memory_mb is not None
         on_spark_trials = self.executor == "spark_trials"
         problems = {
-            "in_process runs one trial at a time: say executor: processes": (
+            "in_process runs one trial at a time: set executor: processes": (
                 self.executor == "in_process" and self.parallelism > 1
             ),
-            "only processes can be ended: trial_timeout_s and trial_memory_mb need executor: processes": (
-                limited and self.runs_on != "processes"
+            "trial_timeout_s and trial_memory_mb need executor: processes, whose trials can be killed": (
+                limited and self.resolved_executor != "processes"
             ),
-            "spark_trials is hyperopt's own: it needs engine: hyperopt and method: tpe or random": (
+            "spark_trials is part of hyperopt: it needs engine: hyperopt and method: tpe or random": (
                 on_spark_trials and (self.engine != "hyperopt" or self.method == "grid")
             ),
-            "spark_trials has no order in which a trial could be compared with earlier ones: leave out prune": (
-                on_spark_trials and self.prunes
+            "spark_trials has no order of trials to prune by: leave out prune": (
+                on_spark_trials and self.pruning_enabled
             ),
         }
-        if found := [problem for problem, is_there in problems.items() if is_there]:
+        if found := [problem for problem, applies in problems.items() if applies]:
             raise ValueError(found[0])
-        self.joint_space()  # refuses what cannot be
+        self.joint_space()  # raises for an invalid space
         return self
 
     def joint_space(self) -> JointSpace:
-        """The space that is searched; of `leave_out: auto` what there is depends on the tables: see `on`.
+        """The search space; the inputs of `leave_out: auto` are missing until `with_inputs`.
 
         Raises:
-            SpaceRefused: `space` narrows what no family has, or to what cannot be.
+            SpaceRefused: `space` names an unknown family or dimension, or invalid values.
         """
-        of_classes = METRICS[self.metric].tasks != {"regression"}
-        return joint_space(self.families, self.space, self._groups(), of_classes=of_classes)
+        classification = any(task.predicts_classes for task in METRICS[self.metric].tasks)
+        return joint_space(self.families, self.space, self._groups(), classification=classification)
 
-    def on(self, inputs: Sequence[str]) -> "SearchPlan":
-        """The search of these raw inputs, each that may be left out by its name.
+    def with_inputs(self, inputs: Sequence[str]) -> "SearchPlan":
+        """The plan for tables with these raw inputs: replaces `leave_out: auto` by their names.
 
         Raises:
-            SpaceRefused: `leave_out` names an input that is not there.
+            SpaceRefused: `leave_out` names an unknown input.
         """
         if self.leave_out == "auto":
             return self.model_copy(update={"leave_out": tuple(inputs)})
@@ -118,21 +114,21 @@ class SearchPlan(Declaration):
         return [(group,) if isinstance(group, str) else group for group in self.leave_out]
 
     @property
-    def runs_on(self) -> ExecutorName:
-        """The executor that is meant."""
+    def resolved_executor(self) -> ExecutorName:
+        """The executor, or its default."""
         if self.executor is not None:
             return self.executor
-        alone = self.parallelism == 1 and self.trial_timeout_s is None and self.trial_memory_mb is None
-        return "in_process" if alone else "processes"
+        sequential = self.parallelism == 1 and self.trial_timeout_s is None and self.trial_memory_mb is None
+        return "in_process" if sequential else "processes"
 
     @property
-    def prunes(self) -> bool:
-        """Whether poor trials are stopped early."""
+    def pruning_enabled(self) -> bool:
+        """True if poor trials are stopped early."""
         if self.prune is not None:
             return self.prune
         return self.method != "grid" and self.executor != "spark_trials"
 
     @property
-    def ahead(self) -> int:
-        """How many trials are asked for beyond the last that was told: enough that none waits for the slowest."""
+    def lookahead(self) -> int:
+        """Number of trials to ask for beyond the last reported one: enough that no worker waits for the slowest."""
         return 1 if self.parallelism == 1 else 2 * self.parallelism

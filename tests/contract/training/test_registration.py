@@ -1,4 +1,4 @@
-"""A registered version: everything that is said of it, whole or not there, and loaded where nothing else is."""
+"""A registered version: its description, never damaged, and loadable with only its requirements installed."""
 
 import json
 from collections.abc import Iterator
@@ -15,24 +15,25 @@ from mlflow.tracking import MlflowClient
 from lakehouse.settings import Settings
 from scoring.golden import agree
 from scoring.scorer import Scorer
+from scoring.tasks import TASKS
 from tests.contract.databases import new_database
-from tests.contract.people import mlflow_as_before
+from tests.contract.people import mlflow_restored
 from tests.contract.training import clean_environment
 from tests.unit.frames import alternating, by_time
 from tests.unit.points import POINTS, rows_of
 from tests.unit.scoring.test_scorer import PARAMS, RECORDS
 from tests.unit.shelf import use_case
 from training.evaluation.bootstrap import Interval
-from training.evaluation.metrics import Task, metrics_of
+from training.evaluation.metrics import metrics_of
 from training.frame import splits
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import provenance
 from training.frame.splits import Split
 from training.models import FAMILIES
-from training.registry.compilation import compiled
+from training.registry.compilation import compile_scorer
 from training.registry.model_files import VersionDamaged, register_version
 from training.registry.versions import newest_version, version_of
-from training.search.blend_candidate import blended
+from training.search.blend_candidate import blend_candidate
 from training.search.fitting import fit
 from training.search.result import SearchResult
 from training.search.trial import Attempt, Trial
@@ -45,8 +46,8 @@ from training.use_case.use_case import UseCase
 CANDIDATE = Candidate("logistic_regression", PARAMS)
 METRICS = {"roc_auc": 0.7}
 WINNER = Trial(1, CANDIDATE, METRICS, (METRICS,), timedelta(0))
-FOUND = SearchResult((WINNER,), "complete")
-SURE = {"roc_auc": Interval(0.7, 0.6, 0.8)}
+RESULT = SearchResult((WINNER,), "complete")
+INTERVALS = {"roc_auc": Interval(0.7, 0.6, 0.8)}
 SPLIT: Split = splits.split(alternating(100), by_time(holdout=0.2))
 
 
@@ -59,7 +60,7 @@ def banded(name: str) -> UseCase:
 
 def scorer_of(case: UseCase) -> Scorer:
     pipeline = fit(CANDIDATE, SPLIT.training, 0)
-    return Scorer(pipeline, SPLIT.training.encoder, case.answering, case.hooks())
+    return Scorer(pipeline, SPLIT.training.encoder, case.response_format, case.hooks())
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowClient]:
     folder = tmp_path_factory.mktemp("registration")
     uri = new_database(folder)
     settings = Settings(folder, folder, None, uri, uri, "")
-    with mlflow_as_before(), tracking(settings) as ours:
+    with mlflow_restored(), tracking(settings) as ours:
         mlflow.set_experiment(experiment_id=experiment_id(ours, settings, "people"))
         yield ours
 
@@ -80,12 +81,12 @@ def version(client: MlflowClient) -> ModelVersion:
 def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None) -> ModelVersion:
     data = provenance(SPLIT, by_time(), newest_version(client, case.name))
     with mlflow.start_run():
-        return register_version(case, scorer or scorer_of(case), FOUND, data, SURE)
+        return register_version(case, scorer or scorer_of(case), RESULT, data, INTERVALS)
 
 
-def test_a_version_says_what_it_is_made_of(client: MlflowClient, version: ModelVersion) -> None:
-    assert "roc_auc 0.7000 (0.6000 to 0.8000)" in str(version.description)
-    assert "gold.t (version 3)" in str(version.description)
+def test_a_version_has_a_description_tags_and_the_alias(client: MlflowClient, version: ModelVersion) -> None:
+    assert "Holdout: roc_auc 0.7000 (95% interval 0.6000 to 0.8000), 20 rows" in str(version.description)
+    assert "Data: gold.t v3" in str(version.description)
     assert version.tags["holdout.roc_auc"] == "0.7000 (0.6000 to 0.8000)"
     assert version.tags["stage"] == "Development"
     challenger = version_of(client, "people", "challenger")
@@ -93,7 +94,7 @@ def test_a_version_says_what_it_is_made_of(client: MlflowClient, version: ModelV
     assert challenger.version == version.version
 
 
-def test_a_version_brings_its_signature_its_example_and_the_code_of_its_hooks(version: ModelVersion) -> None:
+def test_a_version_has_a_signature_an_example_and_the_code_of_its_hooks(version: ModelVersion) -> None:
     uri = f"models:/people/{version.version}"
     loaded = mlflow.pyfunc.load_model(uri)
     outputs = loaded.metadata.get_output_schema()
@@ -109,15 +110,16 @@ def test_a_version_brings_its_signature_its_example_and_the_code_of_its_hooks(ve
     }
 
 
-# Of each family one task that it fits; together they are all there are.
+# One task of each family; together they cover all tasks.
 FITTING = [
-    (family.name, sorted(family.tasks)[place % len(family.tasks)]) for place, family in enumerate(FAMILIES.values())
+    (family.name, sorted(map(str, family.tasks))[place % len(family.tasks)])
+    for place, family in enumerate(FAMILIES.values())
 ]
 
 
-def suiting(task: Task, name: str) -> UseCase:
+def suiting(task: str, name: str) -> UseCase:
     plain = use_case("gold.people").model_dump() | {"name": name, "golden_request": RECORDS[0], "task": task}
-    metric = metrics_of(task)[-1]
+    metric = metrics_of(TASKS[task])[-1]
     labels = plain["labels"] | {"classes": rows_of(task).classes if task == "multiclass" else ()}
     said = {"labels": labels, "split": {"folds": 2}, "serving": {"endpoint": name}}
     searched = {"families": ["knn"], "metric": metric}
@@ -127,20 +129,18 @@ def suiting(task: Task, name: str) -> UseCase:
 def candidate_of(family: str) -> Candidate:
     if family != "blend":
         return Candidate(family, dict(POINTS)[family])
-    return blended([(0.25, candidate_of("knn")), (0.75, candidate_of("catboost"))])
+    return blend_candidate([(0.25, candidate_of("knn")), (0.75, candidate_of("catboost"))])
 
 
 @pytest.mark.parametrize(("family", "task"), FITTING)
-def test_a_family_is_trained_registered_and_read_back_and_scores_as_before(
-    client: MlflowClient, family: str, task: Task
-) -> None:
+def test_every_family_predicts_the_same_after_registration(client: MlflowClient, family: str, task: str) -> None:
     case = suiting(task, f"{family}_of_people")
     data = splits.split(rows_of(task), case.split)
     parts = list(splits.folds(data.training, case.split, 0))
-    winner = Attempt(parts, case.search.seed, case.answering.threshold)(SearchTask(1, candidate_of(family)))
+    winner = Attempt(parts, case.search.seed, case.response_format.threshold)(SearchTask(1, candidate_of(family)))
     assert winner.status == "ok", winner.error
     scorer = refit(case, winner, data.training).scorer
-    ours = compiled(scorer, data.holdout.features).within(scorer)
+    ours = compile_scorer(scorer, data.holdout.features).applied_to(scorer)
     with mlflow.start_run():
         source = provenance(data, case.split, None)
         version = register_version(case, ours, SearchResult((winner,), "complete"), source, {})
@@ -151,7 +151,7 @@ def test_a_family_is_trained_registered_and_read_back_and_scores_as_before(
 
 
 def in_records(rows: TrainingFrame) -> list[dict[str, Any]]:
-    """The raw values of rows, as a caller sends them."""
+    """Raw values of rows, as a caller sends them."""
     places = rows.encoder.vocabularies["gold.place_index"]
     columns = (rows.features[name].tolist() for name in ("amount", "place_index", "known"))
     return [{"amount": a, "place": places[int(p)] or None, "known": k} for a, p, k in zip(*columns, strict=True)]
@@ -159,7 +159,7 @@ def in_records(rows: TrainingFrame) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class CutOff(Scorer):
-    """A scorer whose files are not written to their end."""
+    """A scorer whose files are truncated."""
 
     def save(self, folder: Path) -> dict[str, str]:
         artifacts = super().save(folder)
@@ -170,24 +170,24 @@ class CutOff(Scorer):
 
 @dataclass(frozen=True)
 class Confused(Scorer):
-    """A scorer that writes another model than it is."""
+    """A scorer that saves another model."""
 
     def save(self, folder: Path) -> dict[str, str]:
         other = fit(CANDIDATE, alternating(40, seed=5), 0)
-        return Scorer(other, self.encoder, self.answering, self.hooks).save(folder)
+        return Scorer(other, self.encoder, self.response_format, self.hooks).save(folder)
 
 
-@pytest.mark.parametrize(("kind", "told"), [(CutOff, "not written whole"), (Confused, "they answer")])
-def test_what_was_not_written_whole_is_no_version(client: MlflowClient, kind: type[Scorer], told: str) -> None:
+@pytest.mark.parametrize(("kind", "message"), [(CutOff, "are damaged"), (Confused, "they predict")])
+def test_damaged_files_are_not_registered(client: MlflowClient, kind: type[Scorer], message: str) -> None:
     case = banded("damaged")
     whole = scorer_of(case)
-    with pytest.raises(VersionDamaged, match=told):
-        registered(client, case, kind(whole.pipeline, whole.encoder, whole.answering, whole.hooks))
+    with pytest.raises(VersionDamaged, match=message):
+        registered(client, case, kind(whole.pipeline, whole.encoder, whole.response_format, whole.hooks))
     assert newest_version(client, "damaged") is None
     assert version_of(client, "damaged", "challenger") is None
 
 
-def test_a_version_that_could_not_be_made_known_leaves_the_challenger_as_it_was(
+def test_an_alias_that_cannot_be_set_leaves_the_challenger_unchanged(
     client: MlflowClient, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: Any, **__: Any) -> None:
@@ -216,7 +216,7 @@ print(json.dumps({
 WITHOUT = {"pyspark", "pysail", "dbt", "hyperopt", "deltalake", "lightgbm", "granian"}
 
 
-def test_a_version_loads_where_only_its_requirements_are(version: ModelVersion, tmp_path: Path) -> None:
+def test_a_version_loads_with_only_its_requirements_installed(version: ModelVersion, tmp_path: Path) -> None:
     uri = f"models:/people/{version.version}"
     files = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path)))
     listed = (files / "requirements.txt").read_text(encoding="utf-8").split()

@@ -1,4 +1,4 @@
-"""Trials in MLflow: none is lost, whatever ends, and a search that goes on ends as if nothing had."""
+"""Trials in MLflow: none is lost in any failure, and a resumed search equals an uninterrupted one."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from requests import ConnectionError as Unreachable
 
 from lakehouse.settings import Settings
 from tests.contract.databases import new_database
-from tests.contract.people import mlflow_as_before
+from tests.contract.people import mlflow_restored
 from tests.ports import free_port
 from tests.unit.search.attempts import scored, smooth
 from training.search import running
@@ -22,22 +22,22 @@ from training.search.result import SearchResult
 from training.search.trial import Trial, TrialSpec
 from training.space.joint_space import Candidate
 from training.tracking import TrackingFailed, experiment_id, tracking
-from training.tracking.journal import Header, RunInUse, TrialJournal
 from training.tracking.searches import (
     NothingToResume,
-    collect,
+    find_unfinished,
     finished_trials,
     log_leaderboard,
+    log_left_behind,
     search_run,
     trial_log,
-    unfinished,
 )
 from training.tracking.trials import trials_of
+from training.tracking.unlogged_trials import Header, RunInUse, TrialJournal
 from training.use_case.search import SearchPlan
 
 SEED = 5
 PLAN = SearchPlan.model_validate({"families": ["logistic_regression", "knn"], "max_evals": 24, "seed": SEED})
-ABOUT = {"space": PLAN.joint_space().fingerprint(), "rows": "those"}
+IDENTITY = {"space": PLAN.joint_space().fingerprint(), "rows": "before"}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[MlflowClient]:
-    with mlflow_as_before(), tracking(settings) as ours:
+    with mlflow_restored(), tracking(settings) as ours:
         yield ours
 
 
@@ -58,72 +58,72 @@ def experiment(client: MlflowClient, settings: Settings, request: pytest.Fixture
     return experiment_id(client, settings, request.node.name)
 
 
-def attempt(task: TrialSpec) -> Trial:
-    if task.number % 5 == 0:
-        return Trial(task.number, task.candidate, {}, (), scored(task, 0).duration, "ValueError: no")
-    return scored(task, smooth(task))
+def attempt(spec: TrialSpec) -> Trial:
+    if spec.number % 5 == 0:
+        return Trial(spec.number, spec.candidate, {}, (), scored(spec, 0).duration, "ValueError: no")
+    return scored(spec, smooth(spec))
 
 
 def searched(
     client: MlflowClient,
     settings: Settings,
     experiment: str,
-    tried: Callable[[TrialSpec], Trial] = attempt,
+    run_trial: Callable[[TrialSpec], Trial] = attempt,
     resumed: Run | None = None,
 ) -> tuple[SearchResult, Run]:
-    with search_run(client, experiment, ABOUT, resumed) as run:
+    with search_run(client, experiment, IDENTITY, resumed) as run:
         with trial_log(client, run, settings, SEED) as log:
-            found = running.run_plan(PLAN, tried, log.add, settings, finished_trials(client, resumed))
-        log_leaderboard(client, run, found.trials, PLAN.metric)
-        if found.stop_reason == "interrupted":
+            result = running.run_plan(PLAN, run_trial, log.add, settings, finished_trials(client, resumed))
+        log_leaderboard(client, run, result.trials, PLAN.metric)
+        if result.stop_reason == "interrupted":
             raise KeyboardInterrupt
-    return found, run
+    return result, run
 
 
-def test_a_search_that_was_interrupted_goes_on_from_mlflow_to_the_same_best(
+def test_an_interrupted_search_is_resumed_from_mlflow_with_the_same_result(
     client: MlflowClient, settings: Settings, experiment: str
 ) -> None:
-    whole = running.run_plan(PLAN, attempt, lambda _trial: None, settings)
+    complete = running.run_plan(PLAN, attempt, lambda _trial: None, settings)
 
-    def interrupting(task: TrialSpec) -> Trial:
-        if task.number == 22:
+    def interrupting(spec: TrialSpec) -> Trial:
+        if spec.number == 22:
             raise KeyboardInterrupt
-        return attempt(task)
+        return attempt(spec)
 
     with pytest.raises(KeyboardInterrupt):
         searched(client, settings, experiment, interrupting)
-    run = unfinished(client, experiment, "people", "latest")
+    run = find_unfinished(client, experiment, "people", "latest")
     assert run.info.status == "KILLED"
-    assert list(finished_trials(client, run).values()) == list(whole.trials[:21])
+    assert list(finished_trials(client, run).values()) == list(complete.trials[:21])
     ran: list[int] = []
 
-    def counting(task: TrialSpec) -> Trial:
-        ran.append(task.number)
-        return attempt(task)
+    def counting(spec: TrialSpec) -> Trial:
+        ran.append(spec.number)
+        return attempt(spec)
 
     resumed, again = searched(client, settings, experiment, counting, run)
     assert ran == [22, 23, 24]
     assert again.info.run_id == run.info.run_id
-    assert resumed == whole
-    assert resumed.best("roc_auc") == whole.best("roc_auc")
-    assert trials_of(client, again) == list(whole.trials)
+    assert resumed == complete
+    assert resumed.best("roc_auc") == complete.best("roc_auc")
+    assert trials_of(client, again) == list(complete.trials)
     assert client.get_run(run.info.run_id).info.status == "FINISHED"
-    with pytest.raises(NothingToResume, match="has registered what it found"):
-        unfinished(client, experiment, "people", run.info.run_id)
-    with pytest.raises(NothingToResume, match="no search of people was interrupted"):
-        unfinished(client, experiment, "people", "latest")
-    with pytest.raises(NothingToResume, match="is no search of people"):
-        unfinished(client, experiment, "people", "another")
-    check_what_is_said(client, run)
+    with pytest.raises(NothingToResume, match="is finished"):
+        find_unfinished(client, experiment, "people", run.info.run_id)
+    with pytest.raises(NothingToResume, match="people has no interrupted search"):
+        find_unfinished(client, experiment, "people", "latest")
+    with pytest.raises(NothingToResume, match="is not a search of people"):
+        find_unfinished(client, experiment, "people", "another")
+    check_logged(client, run)
 
 
-def check_what_is_said(client: MlflowClient, parent: Run) -> None:
+def check_logged(client: MlflowClient, parent: Run) -> None:
     nested = client.search_runs([parent.info.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
-    said = {int(run.data.tags["trial"]): run for run in nested}
-    assert sorted(said) == list(range(1, 25))
+    logged = {int(run.data.tags["trial"]): run for run in nested}
+    assert sorted(logged) == list(range(1, 25))
     assert len({run.info.run_name for run in nested}) == 24
-    assert said[5].info.status == "FAILED"
-    assert said[5].data.tags["error"] == "ValueError: no"
+    assert logged[5].info.status == "FAILED"
+    assert logged[5].data.tags["error"] == "ValueError: no"
     done = next(run for run in nested if run.data.params["family"] == "knn" and run.info.status == "FINISHED")
     assert 5 <= int(done.data.params["n_neighbors"]) <= 500
     assert done.data.params["weights"] in {"uniform", "distance"}
@@ -131,18 +131,18 @@ def check_what_is_said(client: MlflowClient, parent: Run) -> None:
     assert {"roc_auc", "fold_roc_auc", "duration_s"} <= set(done.data.metrics)
     assert done.data.tags.get("mlflow.source.git.commit") == parent.data.tags.get("mlflow.source.git.commit")
     board = mlflow.artifacts.load_dict(f"runs:/{parent.info.run_id}/leaderboard.json")
-    places = [dict(zip(board["columns"], row, strict=True)) for row in board["data"]]
-    assert places[0]["roc_auc"] == max(place["roc_auc"] for place in places if place["status"] == "ok")
+    rows = [dict(zip(board["columns"], row, strict=True)) for row in board["data"]]
+    assert rows[0]["roc_auc"] == max(row["roc_auc"] for row in rows if row["status"] == "ok")
 
 
-def test_what_has_changed_since_is_named_and_not_resumed(
+def test_a_changed_search_is_not_resumed_and_the_change_is_named(
     client: MlflowClient, settings: Settings, experiment: str
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), search_run(client, experiment, ABOUT, None):
+    with pytest.raises(KeyboardInterrupt), search_run(client, experiment, IDENTITY, None):
         raise KeyboardInterrupt
-    run = unfinished(client, experiment, "people", "latest")
-    changed = pytest.raises(NothingToResume, match=r"there have changed: rows\n")
-    with changed, search_run(client, experiment, ABOUT | {"rows": "others"}, run):
+    run = find_unfinished(client, experiment, "people", "latest")
+    changed = pytest.raises(NothingToResume, match=r"changed since the search of run \w+: rows\n")
+    with changed, search_run(client, experiment, IDENTITY | {"rows": "after"}, run):
         pass
 
 
@@ -170,14 +170,14 @@ def trials(count: int) -> Mapping[int, Trial]:
     return {number: scored(TrialSpec(number, Candidate("knn", {"n": number})), 0.5) for number in range(1, count + 1)}
 
 
-# Of the three writes of a trial the first creates its run, and the second says what it was.
+# A trial takes three writes: the first creates its run, the second logs metrics and params.
 @pytest.mark.parametrize("down", [range(2, 4), range(4, 9)], ids=["within a trial", "between two"])
-def test_while_mlflow_is_down_trials_are_kept_and_afterwards_it_has_each_once(
+def test_trials_are_logged_once_after_mlflow_was_down(
     client: MlflowClient, settings: Settings, experiment: str, down: range
 ) -> None:
     flaky = Flaky(client, down.__contains__)
     with (
-        search_run(client, experiment, ABOUT, None) as run,
+        search_run(client, experiment, IDENTITY, None) as run,
         trial_log(cast(MlflowClient, flaky), run, settings, 0) as log,
     ):
         for trial in trials(8).values():
@@ -189,55 +189,55 @@ def test_while_mlflow_is_down_trials_are_kept_and_afterwards_it_has_each_once(
     assert not list(settings.journals.iterdir())
 
 
-def test_where_mlflow_stays_down_the_next_training_logs_the_trials_and_can_go_on(
+def test_the_next_training_logs_the_trials_if_mlflow_stays_down(
     client: MlflowClient, settings: Settings, experiment: str
 ) -> None:
     flaky = cast(MlflowClient, Flaky(client, lambda write: write > 4))
-    with pytest.raises(TrackingFailed, match=r"nobody listens\n.*--resume latest goes on"), tracking(settings):
-        run = client.create_run(experiment, tags={"search.space": ABOUT["space"]})
+    with pytest.raises(TrackingFailed, match=r"nobody listens\n.*--resume latest continues"), tracking(settings):
+        run = client.create_run(experiment, tags={"search.space": IDENTITY["space"]})
         with trial_log(flaky, run, settings, 3) as log:
             for trial in trials(4).values():
                 log.add(trial)
     assert f"trials are kept in {settings.journals}" in str(log.warning())
-    assert log.warning() is None  # it is said once
+    assert log.warning() is None  # only once
     assert len(list(settings.journals.iterdir())) == 1
-    collect(client, settings)
+    log_left_behind(client, settings)
     assert not list(settings.journals.iterdir())
-    assert unfinished(client, experiment, "people", "latest").info.status == "KILLED"
+    assert find_unfinished(client, experiment, "people", "latest").info.status == "KILLED"
     assert finished_trials(client, client.get_run(run.info.run_id)) == trials(4)
 
 
-def test_a_process_that_was_killed_leaves_its_trials_to_the_next_one(
+def test_the_trials_of_a_killed_process_are_logged_by_the_next_one(
     client: MlflowClient, settings: Settings, experiment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = client.create_run(experiment, tags={"search.space": ABOUT["space"]})
+    run = client.create_run(experiment, tags={"search.space": IDENTITY["space"]})
     journal = TrialJournal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, 3))
     for trial in trials(2).values():
         journal.add(trial)
     with pytest.raises(RunInUse, match="is being searched by another process"):
         TrialJournal.open(settings.journals, journal.header)
-    collect(client, settings)  # it is searched, and nobody else's
+    log_left_behind(client, settings)  # skips journals in use
     assert finished_trials(client, run) == {}
     journal.close(delete=False)
     with journal.path.open("a", encoding="utf-8") as file:
         file.write('{"number": 3, "fam')
-    collect(client, settings)
-    assert "MLflow has all of its 2 trials now" in capsys.readouterr().out
+    log_left_behind(client, settings)
+    assert "logged 2 trials of run " in capsys.readouterr().out
     assert finished_trials(client, client.get_run(run.info.run_id)) == trials(2)
     assert client.get_run(run.info.run_id).info.status == "KILLED"
 
 
-def test_the_trials_of_a_run_that_was_deleted_are_dropped_and_told(
+def test_the_trials_of_a_deleted_run_are_dropped_with_a_message(
     client: MlflowClient, settings: Settings, experiment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = client.create_run(experiment)
     TrialJournal.open(settings.journals, Header(settings.tracking_uri, run.info.run_id, 3)).close(delete=False)
     client.delete_run(run.info.run_id)
-    collect(client, settings)
-    assert "are dropped: MLflow has no such run any more" in capsys.readouterr().out
+    log_left_behind(client, settings)
+    assert "are dropped: the run was deleted" in capsys.readouterr().out
 
 
-def test_a_defect_in_writing_is_raised_and_not_taken_for_a_server_that_is_down(
+def test_an_unexpected_error_while_logging_is_raised(
     client: MlflowClient, settings: Settings, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -251,14 +251,14 @@ def test_a_defect_in_writing_is_raised_and_not_taken_for_a_server_that_is_down(
     journal.unlink()
 
 
-def test_a_server_that_is_down_from_the_start_is_told_with_its_address(
+def test_an_unreachable_server_is_reported_with_its_address(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     address = f"http://127.0.0.1:{free_port()}"
     away = replace(settings, project=tmp_path, tracking_uri=address, registry_uri=address)
-    refused = pytest.raises(TrackingFailed, match=rf"MLflow at {address} does not answer: Connection refused\n")
-    with mlflow_as_before(), refused as told, tracking(away) as client:
+    refused = pytest.raises(TrackingFailed, match=rf"MLflow at {address} does not respond: Connection refused\n")
+    with mlflow_restored(), refused as error, tracking(away) as client:
         experiment_id(client, away, "people")
-    assert isinstance(told.value.__cause__, MlflowException)
-    assert "correct MLFLOW_TRACKING_URI" in str(told.value)
+    assert isinstance(error.value.__cause__, MlflowException)
+    assert "correct MLFLOW_TRACKING_URI" in str(error.value)

@@ -1,4 +1,4 @@
-"""`training.run` from tables to a version: interrupted, resumed, and registered only if asked."""
+"""`training.run` from tables to a version: interrupted, resumed, and registered on Ctrl-C if requested."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
 from tests.contract.databases import new_database
-from tests.contract.people import NAME, USE_CASE, mlflow_as_before, write_tables
+from tests.contract.people import NAME, USE_CASE, mlflow_restored, write_tables
 from tests.ports import free_port
 from training.registry.versions import CHALLENGER, newest_version, version_of
 from training.run import train
@@ -45,28 +45,28 @@ def client(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mlfl
     monkeypatch.setattr(
         "training.run.write_report", lambda *_: None
     )  # tests/contract/training/test_report_publication.py
-    with mlflow_as_before(), tracking(settings) as ours:
+    with mlflow_restored(), tracking(settings) as ours:
         yield ours
 
 
 def ctrl_c(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    """Ctrl-C comes in the middle of a trial."""
-    whole = Attempt.__call__
+    """Raise Ctrl-C in the middle of a trial."""
+    original = Attempt.__call__
 
-    def tried(attempt: Attempt, task: TrialSpec) -> Trial:
-        if task.number == at:
+    def interrupted(attempt: Attempt, spec: TrialSpec) -> Trial:
+        if spec.number == at:
             raise KeyboardInterrupt
-        return whole(attempt, task)
+        return original(attempt, spec)
 
-    monkeypatch.setattr(Attempt, "__call__", tried)
+    monkeypatch.setattr(Attempt, "__call__", interrupted)
 
 
-def made_of(client: MlflowClient, version: Any) -> tuple[dict[str, str], dict[str, float]]:
+def params_and_holdout(client: MlflowClient, version: Any) -> tuple[dict[str, str], dict[str, float]]:
     run = client.get_run(version.run_id)
     return run.data.params, {name: value for name, value in run.data.metrics.items() if name.startswith("holdout")}
 
 
-def test_an_interrupted_training_registers_nothing_and_goes_on_to_the_same_version(
+def test_an_interrupted_training_registers_nothing_and_resumes_to_the_same_version(
     settings: Settings, client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -75,14 +75,14 @@ def test_an_interrupted_training_registers_nothing_and_goes_on_to_the_same_versi
             train(CASE, settings)
     assert newest_version(client, NAME) is None
     resumed = train(CASE, settings, resume="latest")
-    assert "3 trials of run " in capsys.readouterr().out
+    assert "resumed with 3 trials of run " in capsys.readouterr().out
     fresh = train(CASE, settings)
     assert resumed.version != fresh.version
-    assert made_of(client, resumed) == made_of(client, fresh)
+    assert params_and_holdout(client, resumed) == params_and_holdout(client, fresh)
     assert resumed.tags["data.rows"] == fresh.tags["data.rows"]
 
 
-def test_the_best_so_far_is_registered_where_that_is_asked_for(
+def test_ctrl_c_registers_the_best_so_far_if_requested(
     settings: Settings, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ctrl_c(monkeypatch, at=3)
@@ -91,18 +91,16 @@ def test_the_best_so_far_is_registered_where_that_is_asked_for(
     experiment = client.get_run(str(version.run_id)).info.experiment_id
     assert sorted(run.data.tags["trial"] for run in client.search_runs([experiment], nested)) == ["0", "1", "2"]
     assert client.get_run(str(version.run_id)).data.tags[STOP_REASON] == "interrupted"
-    assert "the best of 2 trials of a search that was interrupted. " in str(version.description)
+    assert "; best of 2 trials; search interrupted\n" in str(version.description)
 
 
-def test_where_nothing_was_tried_there_is_nothing_to_register(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_before_the_first_trial_registers_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     ctrl_c(monkeypatch, at=1)
     with pytest.raises(KeyboardInterrupt, match="Nothing was registered"):
         train(CASE, settings, register_on_interrupt=True)
 
 
-def test_the_size_of_a_grid_is_told_before_it_starts(
+def test_the_size_of_a_grid_is_printed_before_it_starts(
     settings: Settings, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ctrl_c(monkeypatch, at=1)
@@ -126,7 +124,7 @@ def test_a_grid_that_is_too_large_leaves_no_run_behind(settings: Settings, clien
 def mlflow_server(folder: Path) -> Iterator[str]:
     """The address of MLflow's own server, which keeps runs in a database and serves the files of models."""
     port = free_port()
-    places = [
+    stores = [
         "--backend-store-uri",
         f"sqlite:///{folder}/server.db",
         "--artifacts-destination",
@@ -134,31 +132,31 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     ]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen([*command, *places], stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen([*command, *stores], stdout=log, stderr=log, start_new_session=True)
         try:
             address, deadline = f"http://127.0.0.1:{port}", monotonic() + 120
-            while not answers(address):
+            while not responds(address):
                 assert process.poll() is None, (folder / "server.log").read_text()
                 assert monotonic() < deadline, (folder / "server.log").read_text()
                 sleep(0.2)
             yield address
         finally:
-            os.killpg(process.pid, signal.SIGKILL)  # asked to end, it waits for connections that MLflow keeps open
+            os.killpg(process.pid, signal.SIGKILL)  # SIGTERM would wait for connections that MLflow keeps open
             process.wait(60)
 
 
-def answers(address: str) -> bool:
+def responds(address: str) -> bool:
     try:
         return requests.get(f"{address}/health", timeout=5).ok
     except requests.RequestException:  # on a busy machine it takes a while
         return False
 
 
-def test_a_server_of_mlflow_takes_runs_and_version_and_nothing_is_said_of_each_trial(
+def test_runs_and_version_are_logged_to_an_mlflow_server_without_a_line_per_trial(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("training.run.write_report", lambda *_: None)
-    with mlflow_server(tmp_path) as address, mlflow_as_before():
+    with mlflow_server(tmp_path) as address, mlflow_restored():
         there = replace(settings, tracking_uri=address, registry_uri=address)
         version = train(CASE, there)
         with tracking(there) as client:

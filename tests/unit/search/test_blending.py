@@ -14,36 +14,36 @@ from hypothesis import strategies as st
 
 from lakehouse.settings import Settings
 from scoring.encodings import FeatureColumns
-from scoring.estimators.blend import averaged, in_blocks
-from scoring.scorer import FIELDS, Answering, Scorer, predict
+from scoring.estimators.blend import one_hot, weighted_average
+from scoring.scorer import ResponseFormat, Scorer
+from scoring.tasks import BINARY, TASKS
 from tests.unit.frames import ENCODER, by_time
 from tests.unit.points import POINTS, rows_of
 from tests.unit.shelf import use_case
-from training.evaluation.metrics import Task, evaluate
+from training.evaluation.metrics import evaluate
 from training.frame import splits
 from training.models import FAMILIES
 from training.search import record
-from training.search.blend_candidate import blended, members
-from training.search.blending import Judge, Judged, blend, chosen, measured
+from training.search.blend_candidate import blend_candidate, blend_members
+from training.search.blending import MemberPredictions, WeightSelector, blend, blends_of_folds, select_candidates
 from training.search.fitting import fit
 from training.search.memory import RowsTooLarge
 from training.search.trial import BASELINE, Attempt, Trial
 from training.search.trial import TrialSpec as Asked
 from training.space.joint_space import Candidate
-from training.stages.search import try_all
+from training.stages.search import run_search
 from training.tracking.trials import TrialLog
 from training.use_case.use_case import UseCase
 
 SETTINGS = Settings.from_environment({})
 PARAMS = dict(POINTS)
-TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
 
 
 def candidate(family: str) -> Candidate:
     return Candidate.of(family, PARAMS[family])
 
 
-def attempt_on(task: Task, folds: int = 2) -> Attempt:
+def attempt_on(task: str, folds: int = 2) -> Attempt:
     return Attempt(list(splits.folds(rows_of(task), by_time(folds=folds), 0)), 0, 0.5)
 
 
@@ -52,18 +52,22 @@ def tried(attempt: Attempt, *families: str) -> list[Trial]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_blend_predicts_the_mean_of_its_members_and_survives_being_written(tmp_path: Path, task: Task) -> None:
+def test_a_blend_predicts_the_mean_of_its_members_and_survives_being_written(tmp_path: Path, task: str) -> None:
     rows = rows_of(task)
     parts = [(0.75, candidate("knn")), (0.25, candidate("lightgbm"))]
-    answering = Answering(FIELDS[task], 0.5, task, rows.classes)
+    answering = ResponseFormat(rows.task.fields, 0.5, rows.task, rows.classes)
     alone = [
-        Scorer(fit(one, rows, 0), ENCODER, answering, takes=FAMILIES[one.family].takes).predicted(rows.features)
+        Scorer(fit(one, rows, 0), ENCODER, answering, matrix_format=FAMILIES[one.family].matrix_format).predict(
+            rows.features
+        )
         for _, one in parts
     ]
-    together = Scorer(fit(blended(parts), rows, 0), ENCODER, answering, takes=FAMILIES["blend"].takes)
-    said = together.predicted(rows.features)
+    together = Scorer(
+        fit(blend_candidate(parts), rows, 0), ENCODER, answering, matrix_format=FAMILIES["blend"].matrix_format
+    )
+    said = together.predict(rows.features)
     np.testing.assert_allclose(said, 0.75 * alone[0] + 0.25 * alone[1], rtol=1e-12)
-    np.testing.assert_array_equal(Scorer.load(together.save(tmp_path)).predicted(rows.features), said)
+    np.testing.assert_array_equal(Scorer.load(together.save(tmp_path)).predict(rows.features), said)
     if task != "regression":
         pipeline = together.pipeline
         assert pipeline.classes_.tolist() == list(range(len(rows.classes)))
@@ -72,12 +76,12 @@ def test_a_blend_predicts_the_mean_of_its_members_and_survives_being_written(tmp
 
 
 def test_a_blend_is_a_record_like_any_trial() -> None:
-    one = blended([(0.25, candidate("catboost")), (0.75, candidate("logistic_regression"))])
+    one = blend_candidate([(0.25, candidate("catboost")), (0.75, candidate("logistic_regression"))])
     trial = Trial(7, one, {"roc_auc": 0.7}, ({"roc_auc": 0.7},), timedelta(seconds=1))
-    assert record.read(record.written(trial)) == trial
-    assert list(members(one)) == [(0.25, candidate("catboost")), (0.75, candidate("logistic_regression"))]
+    assert record.from_json(record.to_json(trial)) == trial
+    assert list(blend_members(one)) == [(0.25, candidate("catboost")), (0.75, candidate("logistic_regression"))]
     assert json.loads(json.dumps(dict(one.params))) == one.params
-    assert list(members(candidate("knn"))) == []
+    assert list(blend_members(candidate("knn"))) == []
 
 
 @given(
@@ -93,20 +97,20 @@ def test_dense_rows_become_the_blocks_that_training_had(rows: list[tuple[float, 
         "known": known,
         "known_is_missing": 1 - known,
     }
-    made, expected = in_blocks(ENCODER.dense(columns), ENCODER.categories()), ENCODER.matrix(columns).values
+    made, expected = one_hot(ENCODER.dense(columns), ENCODER.categories()), ENCODER.matrix(columns).values
     assert made.shape == expected.shape
     assert (made.indptr.tolist(), made.indices.tolist()) == (expected.indptr.tolist(), expected.indices.tolist())
     assert made.data.tolist() == expected.data.tolist()
 
 
-def judged(seed: int, noise: tuple[float, ...]) -> Judged:
+def judged(seed: int, noise: tuple[float, ...]) -> MemberPredictions:
     """A fold of which each member knows the labels up to noise of its own."""
     draw = np.random.default_rng(seed)
     labels = draw.integers(0, 2, 400)
-    return Judged(labels, [labels + draw.normal(0, scale, 400) for scale in noise])
+    return MemberPredictions(labels, [labels + draw.normal(0, scale, 400) for scale in noise])
 
 
-JUDGE = Judge("binary", "roc_auc", 0.5)
+JUDGE = WeightSelector(BINARY, "roc_auc", 0.5)
 
 
 def test_members_that_err_apart_are_blended_and_one_that_knows_nothing_is_not() -> None:
@@ -123,7 +127,7 @@ def test_one_that_is_best_by_far_stands_alone() -> None:
 
 
 # Families that err apart on the rows of the task, so that neither alone is best.
-APART: Mapping[Task, tuple[str, str]] = {
+APART: Mapping[str, tuple[str, str]] = {
     "binary": ("random_forest", "xgboost"),
     "multiclass": ("logistic_regression", "knn"),
     "regression": ("elastic_net", "gradient_boosting"),
@@ -131,7 +135,7 @@ APART: Mapping[Task, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_fold_is_measured_by_weights_of_the_other_folds(task: Task) -> None:
+def test_a_fold_is_measured_by_weights_of_the_other_folds(task: str) -> None:
     attempt, metric = attempt_on(task), "r2" if task == "regression" else "log_loss"
     families = APART[task]
     trials = tried(attempt, *families)
@@ -139,35 +143,40 @@ def test_a_fold_is_measured_by_weights_of_the_other_folds(task: Task) -> None:
     assert made is not None
     assert made.number == 3
     assert len(made.per_fold) == len(attempt.folds)
-    order = chosen(trials, metric, 2)
+    order = select_candidates(trials, metric, 2)
     folds = [
-        Judged(
+        MemberPredictions(
             fold.validate.y,
             [
                 Scorer(
-                    fit(one, fold.fit, 0), ENCODER, Answering((), 0.5, task), takes=FAMILIES[one.family].takes
-                ).predicted(fold.validate.features)
+                    fit(one, fold.fit, 0),
+                    ENCODER,
+                    ResponseFormat((), 0.5, TASKS[task]),
+                    matrix_format=FAMILIES[one.family].matrix_format,
+                ).predict(fold.validate.features)
                 for one in order
             ],
         )
         for fold in attempt.folds
     ]
-    judge = Judge(task, metric, 0.5)
+    judge = WeightSelector(TASKS[task], metric, 0.5)
     apart = judge.weights(folds[1:], 2)
-    first = evaluate(task, folds[0].labels, averaged(folds[0].predicted, apart), 0.5)
+    first = evaluate(TASKS[task], folds[0].labels, weighted_average(folds[0].predicted, apart), 0.5)
     assert made.per_fold[0] == first
-    for pipeline, fold, said in zip(measured(trials, attempt, metric, 2), attempt.folds, made.per_fold, strict=True):
-        again = predict(pipeline, task, fold.validate.inputs(FAMILIES["blend"].takes))
-        assert evaluate(task, fold.validate.y, again, 0.5) == said
-    assert {one.family for _, one in members(made.candidate)} <= set(families)
-    assert [weight for weight, _ in members(made.candidate)] == [w for w in judge.weights(folds, 2) if w > 0]
+    for pipeline, fold, said in zip(
+        blends_of_folds(trials, attempt, metric, 2), attempt.folds, made.per_fold, strict=True
+    ):
+        again = TASKS[task].predict(pipeline, fold.validate.inputs(FAMILIES["blend"].matrix_format))
+        assert evaluate(TASKS[task], fold.validate.y, again, 0.5) == said
+    assert {one.family for _, one in blend_members(made.candidate)} <= set(families)
+    assert [weight for weight, _ in blend_members(made.candidate)] == [w for w in judge.weights(folds, 2) if w > 0]
 
 
 def test_on_one_fold_alone_members_weigh_the_same() -> None:
     attempt = attempt_on("binary", folds=1)
     made = blend(tried(attempt, "knn", "lightgbm"), attempt, "roc_auc", 5)
     assert made is not None
-    assert [weight for weight, _ in members(made.candidate)] == [0.5, 0.5]
+    assert [weight for weight, _ in blend_members(made.candidate)] == [0.5, 0.5]
 
 
 def test_the_best_that_differ_are_blended_two_of_a_family() -> None:
@@ -185,9 +194,9 @@ def test_the_best_that_differ_are_blended_two_of_a_family() -> None:
         replace(trial(6, "catboost", 0.95), error="ValueError: no"),
         trial(7, "lightgbm", float("nan")),
     ]
-    found = chosen(trials, "roc_auc", 5)
+    found = select_candidates(trials, "roc_auc", 5)
     assert [(one.family, one.params["n"]) for one in found] == [("knn", 7), ("knn", 9), ("xgboost", 5)]
-    assert len(chosen(trials, "roc_auc", 2)) == 2
+    assert len(select_candidates(trials, "roc_auc", 2)) == 2
     assert blend(trials[:2], attempt_on("binary"), "roc_auc", 5) is None
 
 
@@ -229,7 +238,7 @@ def plan(**search: Any) -> UseCase:
 
 def search(case: UseCase, finished: dict[int, Trial] | None = None) -> tuple[Kept, list[Trial]]:
     kept = Kept()
-    found = try_all(case, rows_of("binary"), cast(TrialLog, kept), SETTINGS, finished or {})
+    found = run_search(case, rows_of("binary"), cast(TrialLog, kept), SETTINGS, finished or {})
     return kept, list(found.trials)
 
 
@@ -260,9 +269,9 @@ def test_a_resumed_search_tries_neither_the_guess_nor_the_blend_twice() -> None:
 def test_a_search_without_room_for_its_rows_is_refused_before_the_first_trial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("training.search.memory.available", lambda: 0)
+    monkeypatch.setattr("training.search.memory.available_bytes", lambda: 0)
     with pytest.raises(RowsTooLarge, match=r"dense rows \(blend\) take up to"):
-        try_all(plan(), rows_of("binary"), cast(TrialLog, None), SETTINGS, {})
+        run_search(plan(), rows_of("binary"), cast(TrialLog, None), SETTINGS, {})
 
 
 def test_a_use_case_cannot_search_what_is_tried_of_itself() -> None:

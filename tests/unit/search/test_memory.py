@@ -1,4 +1,4 @@
-"""Dense rows: what they take is said, and refused before anything swaps."""
+"""Memory of dense rows: reported, and refused before the machine swaps."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,14 +7,14 @@ import pytest
 
 from tests.unit.frames import alternating
 from training.search import memory
-from training.search.memory import RowsTooLarge, available, require_room
+from training.search.memory import RowsTooLarge, available_bytes, require_memory
 from training.use_case.search import SearchPlan
 
-ROWS = alternating(1024)  # of 4 columns: 32 KiB dense
+ROWS = alternating(1024)  # 4 columns: 32 KiB dense
 
 
-def plan(*families: str, **said: Any) -> SearchPlan:
-    return SearchPlan.model_validate({"families": families, "blend": 0, **said})
+def plan(*families: str, **changes: Any) -> SearchPlan:
+    return SearchPlan.model_validate({"families": families, "blend": 0, **changes})
 
 
 @pytest.mark.parametrize(
@@ -26,33 +26,36 @@ def plan(*families: str, **said: Any) -> SearchPlan:
         (plan("knn", blend=3), 1),
     ],
 )
-def test_rows_are_refused_where_one_byte_is_missing(
+def test_rows_are_refused_if_one_byte_is_missing(
     monkeypatch: pytest.MonkeyPatch, searched: SearchPlan, matrices: int
 ) -> None:
     needed = 1024 * 4 * 8 * 3 * matrices
-    monkeypatch.setattr(memory, "available", lambda: needed)
-    assert str(require_room(searched, ROWS)).startswith("dense rows (")
-    monkeypatch.setattr(memory, "available", lambda: needed - 1)
+    monkeypatch.setattr(memory, "available_bytes", lambda: needed)
+    assert str(require_memory(searched, ROWS)).startswith("dense rows (")
+    monkeypatch.setattr(memory, "available_bytes", lambda: needed - 1)
     with pytest.raises(RowsTooLarge, match=r"for 1,024 rows x 4 columns, and 0 MiB are free\n.*logistic_regression"):
-        require_room(searched, ROWS)
+        require_memory(searched, ROWS)
 
 
-def test_sparse_rows_need_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 0)
-    assert require_room(plan("knn", "logistic_regression"), ROWS) is None
+def test_sparse_rows_need_no_memory_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 0)
+    assert require_memory(plan("knn", "logistic_regression"), ROWS) is None
 
 
 def test_an_estimate_names_the_families_and_the_size() -> None:
     wide = replace(ROWS, encoder=replace(ROWS.encoder, features=ROWS.encoder.features * 64))
     assert (
-        require_room(plan("knn", "lightgbm", "catboost"), wide) == "dense rows (lightgbm, catboost) take up to 6 MiB"
+        require_memory(plan("knn", "lightgbm", "catboost"), wide)
+        == "dense rows (lightgbm, catboost) take up to 6 MiB"
     )
 
 
-def test_what_is_free_is_read_or_all_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    told = tmp_path / "meminfo"
-    told.write_text("MemTotal:  100 kB\nMemAvailable:  40 kB\n")
-    monkeypatch.setattr(memory, "MEMINFO", told)
-    assert available() == 40 * 1024
+def test_available_memory_is_read_from_meminfo_or_is_the_total(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  100 kB\nMemAvailable:  40 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", meminfo)
+    assert available_bytes() == 40 * 1024
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
-    assert available() > 2**28
+    assert available_bytes() > 2**28

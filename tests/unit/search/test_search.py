@@ -1,4 +1,4 @@
-"""The search: repeatable, with real values, and not stopped by a trial that fails."""
+"""The search: repeatable, with real values, and not ended by a failed trial."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,11 +52,11 @@ def by_number(number: int, candidate: Candidate) -> Trial:
 @pytest.mark.parametrize("engine", ["hyperopt", "optuna"])
 @pytest.mark.parametrize("method", ["tpe", "random"])
 def test_a_seed_repeats_the_candidates(method: str, engine: str) -> None:
-    said = {"method": method, "engine": engine}
-    first, again = search(plan(**said), by_number), search(plan(**said), by_number)
+    chosen = {"method": method, "engine": engine}
+    first, again = search(plan(**chosen), by_number), search(plan(**chosen), by_number)
     assert [t.candidate for t in first] == [t.candidate for t in again]
     assert [t.number for t in first] == list(range(1, 16))
-    other = search(plan(**said, seed=8), by_number)
+    other = search(plan(**chosen, seed=8), by_number)
     assert [t.candidate for t in other] != [t.candidate for t in first]
 
 
@@ -78,16 +78,16 @@ def test_candidates_are_real_values_of_the_space() -> None:
 
 
 @pytest.mark.parametrize(("metric", "number"), [("roc_auc", 15), ("log_loss", 1)])
-def test_the_best_is_the_largest_or_the_smallest_as_the_metric_says(metric: str, number: int) -> None:
+def test_the_best_is_the_largest_or_smallest_by_metric(metric: str, number: int) -> None:
     assert best(search(plan(metric=metric), by_number), metric).number == number
 
 
-def test_of_equal_trials_the_earliest_is_the_best() -> None:
+def test_the_earliest_of_equal_trials_is_the_best() -> None:
     trials = search(plan(), lambda number, candidate: trial(number, candidate, {"roc_auc": 0.5}))
     assert best(trials, "roc_auc").number == 1
 
 
-def test_a_failed_trial_is_recorded_and_passed_over() -> None:
+def test_a_failed_trial_is_recorded_and_never_the_best() -> None:
     def run(number: int, candidate: Candidate) -> Trial:
         return trial(number, candidate, {} if number % 2 else {"roc_auc": number / 100})
 
@@ -96,13 +96,13 @@ def test_a_failed_trial_is_recorded_and_passed_over() -> None:
     assert best(trials, "roc_auc").number == 14
 
 
-def test_a_search_in_which_all_fails_says_why() -> None:
+def test_a_search_without_a_successful_trial_fails_with_the_last_error() -> None:
     failed = found(plan(), lambda number, candidate: trial(number, candidate, {}))
     with pytest.raises(SearchFailed, match=r"none of 15 trials .* ValueError: no"):
         failed.best("roc_auc")
 
 
-def test_a_metric_that_is_no_number_is_never_the_best() -> None:
+def test_a_metric_that_is_not_a_number_is_never_the_best() -> None:
     def run(number: int, candidate: Candidate) -> Trial:
         return trial(number, candidate, {"roc_auc": float("nan") if number != 3 else 0.1})
 
@@ -132,8 +132,8 @@ def test_a_candidate_that_cannot_be_fitted_is_a_failed_trial() -> None:
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
-def test_a_search_by_tpe_repeats_itself_beyond_its_random_start(metric: str) -> None:
-    """Up to the twentieth trial TPE draws at random; what it learns shows after."""
+def test_tpe_is_repeatable_after_its_random_start(metric: str) -> None:
+    """TPE draws its first twenty trials at random, and learns after them."""
 
     def run(number: int, candidate: Candidate) -> Trial:
         return trial(number, candidate, {metric: 0.9 if candidate.family == "knn" else 0.1})
@@ -148,7 +148,7 @@ def test_a_search_by_tpe_repeats_itself_beyond_its_random_start(metric: str) -> 
 
 @pytest.mark.parametrize("failing", [range(1, 26), range(26, 36), range(1, 36, 2)], ids=["first", "last", "odd"])
 @pytest.mark.parametrize(("engine", "method"), [("hyperopt", "tpe"), ("hyperopt", "random"), ("optuna", "tpe")])
-def test_the_search_goes_on_whichever_trials_fail(engine: str, method: str, failing: range) -> None:
+def test_the_search_continues_whichever_trials_fail(engine: str, method: str, failing: range) -> None:
     def run(number: int, candidate: Candidate) -> Trial:
         return trial(number, candidate, {} if number in failing else {"roc_auc": 1 - number / 100})
 
@@ -158,16 +158,16 @@ def test_the_search_goes_on_whichever_trials_fail(engine: str, method: str, fail
     assert best(trials, "roc_auc").number == min(set(range(1, 36)) - set(failing))
 
 
-def test_one_family_alone_is_searched() -> None:
+def test_a_single_family_is_searched() -> None:
     assert {t.candidate.family for t in search(plan(families=["knn"]), by_number)} == {"knn"}
 
 
 @pytest.mark.parametrize("max_evals", [1, 3])
-def test_as_many_trials_run_as_the_plan_says(max_evals: int) -> None:
+def test_the_plan_sets_the_number_of_trials(max_evals: int) -> None:
     assert len(search(plan(max_evals=max_evals), by_number)) == max_evals
 
 
-def test_a_defect_in_running_a_trial_is_not_taken_for_a_failed_trial() -> None:
+def test_an_unexpected_error_in_a_trial_ends_the_search() -> None:
     def run(number: int, candidate: Candidate) -> Trial:
         raise KeyError(f"trial {number}")
 
@@ -185,15 +185,15 @@ def test_a_defect_in_running_a_trial_is_not_taken_for_a_failed_trial() -> None:
         ({}, "roc_auc", float("inf")),
     ],
 )
-def test_a_loss_is_infinite_where_there_is_no_number(metrics: dict[str, float], metric: str, loss: float) -> None:
+def test_a_loss_is_infinite_without_a_number(metrics: dict[str, float], metric: str, loss: float) -> None:
     assert trial(1, Candidate("knn", {}), metrics).loss(metric) == loss
 
 
 @pytest.mark.parametrize("values", [[0.5, 0.7, 0.7], [0.7, 0.5, 0.7], [0.7, 0.7, 0.5]])
-def test_of_the_best_the_earliest_is_taken_in_any_order_of_telling(values: list[float]) -> None:
-    told = [trial(number, Candidate("knn", {}), {"roc_auc": v}) for number, v in enumerate(values, start=1)]
+def test_the_earliest_best_trial_does_not_depend_on_the_order(values: list[float]) -> None:
+    trials = [trial(number, Candidate("knn", {}), {"roc_auc": v}) for number, v in enumerate(values, start=1)]
     first = values.index(0.7) + 1
-    assert best(told, "roc_auc").number == best(told[::-1], "roc_auc").number == first
+    assert best(trials, "roc_auc").number == best(trials[::-1], "roc_auc").number == first
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_of_the_best_the_earliest_is_taken_in_any_order_of_telling(values: list[
 def test_a_fit_that_fails_is_recorded_with_its_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception, recorded: str, status: str
 ) -> None:
-    def unbuilt(params: Params, seed: int, given: DataFacts) -> Never:
+    def unbuilt(params: Params, seed: int, facts: DataFacts) -> Never:
         raise error
 
     families = {"knn": replace(FAMILIES["knn"], build=unbuilt)}

@@ -1,4 +1,4 @@
-"""The published schema of use-case files: what the code says, passing every file and refusing what none can say."""
+"""The published schema of use-case files: matches the code, accepts every file and refuses invalid ones."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from training.use_case.json_schema import PUBLISHED, published
+from training.use_case.json_schema import PUBLISHED, schema_text
 from training.use_case.use_case import FOLDER
 
 SCHEMA = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
@@ -14,12 +14,12 @@ FILES = sorted(FOLDER.glob("*.yml"))
 
 
 def use_case(**changes: Any) -> dict[str, Any]:
-    said: dict[str, Any] = yaml.safe_load((FOLDER / "term_deposit.yml").read_text(encoding="utf-8"))
-    return said | {key: said[key] | value if isinstance(value, dict) else value for key, value in changes.items()}
+    fields: dict[str, Any] = yaml.safe_load((FOLDER / "term_deposit.yml").read_text(encoding="utf-8"))
+    return fields | {key: fields[key] | value if isinstance(value, dict) else value for key, value in changes.items()}
 
 
-def test_the_file_is_what_the_code_says() -> None:
-    assert PUBLISHED.read_text(encoding="utf-8") == published(), "Write it again: make schema"
+def test_the_file_is_up_to_date() -> None:
+    assert PUBLISHED.read_text(encoding="utf-8") == schema_text(), "Regenerate it: make schema"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -42,7 +42,7 @@ def test_every_use_case_points_to_the_schema_and_passes_it(file: Any) -> None:
         {"labels": {"entity": ["client_id", "account_id"]}, "split": {"by": "group"}},
     ],
 )
-def test_every_form_of_a_value_passes(changes: dict[str, Any]) -> None:
+def test_every_type_of_a_value_passes(changes: dict[str, Any]) -> None:
     jsonschema.validate(use_case(**changes), SCHEMA)
 
 
@@ -63,14 +63,15 @@ def test_every_form_of_a_value_passes(changes: dict[str, Any]) -> None:
         {"split": {"by": "random"}},
     ],
 )
-def test_what_no_use_case_can_say_is_refused(changes: dict[str, Any]) -> None:
+def test_invalid_use_cases_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(use_case(**changes), SCHEMA)
 
 
-def test_an_editor_shows_what_a_key_means() -> None:
+def test_keys_have_descriptions_for_editors() -> None:
     shown = SCHEMA["$defs"]["SearchPlan"]["properties"]
     assert shown["max_minutes"]["description"] == (
-        "after which no trial begins, and none that runs is waited for; in process, the one that runs ends first."
+        "time limit, after which no trial starts and running trials are abandoned; `in_process` finishes the running "
+        "trial."
     )
     assert "Attributes" not in PUBLISHED.read_text(encoding="utf-8")

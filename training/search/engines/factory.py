@@ -1,4 +1,4 @@
-"""Which methods and engines there are, and the proposer of each."""
+"""The proposer of each search method and engine."""
 
 from collections.abc import Callable, Mapping
 
@@ -24,7 +24,7 @@ ENGINES: Mapping[Engine, Callable[[JointSpace, Method, int], Proposer]] = {"hype
 
 
 def proposer(space: JointSpace, *, method: Method, engine: Engine, max_evals: int, seed: int) -> Proposer:
-    """The method's proposer; a grid needs no engine.
+    """Make the proposer of a method; a grid needs no engine.
 
     Raises:
         SpaceRefused: the grid has more than `max_evals` points.

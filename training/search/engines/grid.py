@@ -1,4 +1,4 @@
-"""The search by grid: every point once, in an order that repeats itself."""
+"""Grid search: every point once, in a fixed order."""
 
 from training.search.engines.proposer import Proposer
 from training.space.joint_space import Candidate, JointSpace
@@ -9,17 +9,17 @@ class Grid:
     """Proposes every point of the grid.
 
     Raises:
-        SpaceRefused: there are more than `limit` points. All of them are counted before the first is tried.
+        SpaceRefused: the grid has more than `limit` points; they are counted before the first trial.
     """
 
     def __init__(self, space: JointSpace, limit: int) -> None:
         sizes = {family: space.size(family) for family in space.families}
         self.size = sum(sizes.values())
         if self.size > limit:
-            shown = ", ".join(f"{family} {size:,}" for family, size in sizes.items())
+            by_family = ", ".join(f"{family} {size:,}" for family, size in sizes.items())
             raise SpaceRefused(
-                f"the grid has {self.size:,} points ({shown}), and max_evals allows {limit:,}",
-                hint=f"Narrow it by `search.space` in the use case, or say --max-evals {self.size}.",
+                f"the grid has {self.size:,} points ({by_family}), and max_evals is {limit:,}",
+                hint=f"Narrow it with `search.space` in the use case, or pass --max-evals {self.size}.",
             )
         self._points = space.grid()
 
@@ -27,7 +27,7 @@ class Grid:
         return next(self._points, None)
 
     def tell(self, number: int, loss: float) -> None:
-        """A grid does not learn."""
+        """Ignore the loss."""
 
 
 _: type[Proposer] = Grid

@@ -1,4 +1,4 @@
-"""The search by hyperopt: the only module that knows it."""
+"""Search by hyperopt. No other module imports it."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ from hyperopt.spark import FMIN_CANCELLED_REASON_TIMEOUT
 
 from training.search.engines.proposer import Proposer
 from training.search.executors.attempt_file import AttemptFile
-from training.search.record import read
+from training.search.record import from_json
 from training.search.result import OnTrial, SearchResult, StopReason
 from training.search.trial import Trial, TrialSpec
 from training.space.joint_space import FAMILY, Candidate, JointSpace, dependents, label
@@ -41,57 +41,59 @@ if TYPE_CHECKING:
 Documents = list[dict[str, Any]]
 Algorithm = Callable[[Sequence[int], Domain, Trials, int], Documents]
 ALGORITHMS: Mapping[str, Algorithm] = {"tpe": tpe.suggest, "random": rand.suggest}
-SEEDS = 2**31 - 1  # as fmin draws one for each proposal
+SEEDS = 2**31 - 1  # upper bound of the seed that `fmin` draws for each proposal
 
 
 class Hyperopt:
-    """`algorithm`, asked and told; the proposals are those of hyperopt's `fmin` for the same seed and losses."""
+    """Ask and tell around `algorithm`; proposals equal those of hyperopt's `fmin` for the same seed and losses."""
 
     def __init__(self, space: JointSpace, method: str, seed: int) -> None:
-        self._space = expression(space)
+        self._space = hyperopt_space(space)
         self._algorithm = algorithm(space, method)
         self._domain = Domain(lambda _point: 0.0, self._space)
         self._trials = Trials()
         self._draws = np.random.default_rng(seed)
-        self._places: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
 
     def ask(self, number: int) -> Candidate | None:
         ids = self._trials.new_trial_ids(1)
         self._trials.refresh()
-        asked = self._algorithm(ids, self._domain, self._trials, int(self._draws.integers(SEEDS)))
-        self._places[number] = len(self._trials._dynamic_trials)
-        self._trials.insert_trial_docs(asked)
+        documents = self._algorithm(ids, self._domain, self._trials, int(self._draws.integers(SEEDS)))
+        self._positions[number] = len(self._trials._dynamic_trials)
+        self._trials.insert_trial_docs(documents)
         self._trials.refresh()
-        return point(space_eval(self._space, spec_from_misc(asked[0]["misc"])))
+        return to_candidate(space_eval(self._space, spec_from_misc(documents[0]["misc"])))
 
     def tell(self, number: int, loss: float) -> None:
-        asked = self._trials._dynamic_trials[self._places.pop(number)]
-        asked["state"], asked["result"] = JOB_STATE_DONE, result(loss)
+        document = self._trials._dynamic_trials[self._positions.pop(number)]
+        document["state"], document["result"] = JOB_STATE_DONE, to_result(loss)
         self._trials.refresh()
 
 
-def fmin_on_spark(plan: SearchPlan, parcel: AttemptFile, session: "SparkSession", record: OnTrial) -> SearchResult:
-    """The search by `fmin` with `SparkTrials`: each trial is a Spark job, and its order is Spark's.
+def fmin_on_spark(
+    plan: SearchPlan, attempt_file: AttemptFile, session: "SparkSession", record: OnTrial
+) -> SearchResult:
+    """Search by `fmin` with `SparkTrials`: each trial is a Spark job, in an order that Spark decides.
 
     Args:
-        session: a classic one; `SparkTrials` knows no Spark Connect.
+        session: a classic session; `SparkTrials` does not support Spark Connect.
 
     Raises:
-        ParcelRefused: the workers do not see the data, and it is too large to travel.
+        TooLargeToTravel: the workers do not see the file, and it is too large to travel.
     """
     metric, joint = plan.metric, plan.joint_space()
-    space = expression(joint)
-    if not session.sparkContext.parallelize([0], 1).map(lambda _row: parcel.seen()).first():
-        parcel = parcel.with_bytes()
+    space = hyperopt_space(joint)
+    if not session.sparkContext.parallelize([0], 1).map(lambda _row: attempt_file.is_visible()).first():
+        attempt_file = attempt_file.with_content()
 
     def objective(drawn: Mapping[str, Any]) -> dict[str, Any]:
-        trial = parcel.attempted(TrialSpec(0, point(drawn)))
-        return result(read(trial).loss(metric)) | {"trial": trial}
+        trial = attempt_file.run(TrialSpec(0, to_candidate(drawn)))
+        return to_result(from_json(trial).loss(metric)) | {"trial": trial}
 
     seconds = None if plan.max_minutes is None else plan.max_minutes * 60
     trials = SparkTrials(plan.parallelism, timeout=seconds, spark_session=session)
-    heard = _Heard(space, record)
-    ended: StopReason = "complete"
+    listener = _TrialListener(space, record)
+    stop_reason: StopReason = "complete"
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Spark session is not provided", UserWarning)  # of its threads
@@ -102,21 +104,22 @@ def fmin_on_spark(plan: SearchPlan, parcel: AttemptFile, session: "SparkSession"
                 max_evals=plan.max_evals,
                 trials=trials,
                 rstate=np.random.default_rng(plan.seed),
-                early_stop_fn=heard.listen,
+                early_stop_fn=listener.listen,
                 show_progressbar=False,
                 return_argmin=False,
                 verbose=False,
             )
     except AllTrialsFailed:
-        pass  # `Found` says so
+        pass  # `SearchResult.best` raises
     except KeyboardInterrupt:
-        ended = "interrupted"
-    heard.take(trials)
-    return SearchResult(tuple(heard.trials[number] for number in sorted(heard.trials)), heard.ended(trials, ended))
+        stop_reason = "interrupted"
+    listener.take(trials)
+    ordered = tuple(listener.trials[number] for number in sorted(listener.trials))
+    return SearchResult(ordered, listener.stop_reason(trials, stop_reason))
 
 
-class _Heard:
-    """What `SparkTrials` said so far. It calls from a thread of its own, in which nothing may be raised."""
+class _TrialListener:
+    """Collects the trials of `SparkTrials`, which calls from its own thread and must not see an exception."""
 
     def __init__(self, space: Any, record: OnTrial) -> None:
         self.trials: dict[int, Trial] = {}
@@ -124,47 +127,47 @@ class _Heard:
         self._failure: Exception | None = None
 
     def listen(self, trials: Trials, *_: object) -> tuple[bool, tuple[object, ...]]:
-        """Take what is new; whether to stop."""
+        """Take new trials; return True to stop."""
         try:
             self.take(trials)
-        except Exception as err:  # noqa: BLE001  (raised by `ended`)
+        except Exception as err:  # noqa: BLE001  (raised by `stop_reason`)
             self._failure = err
         return self._failure is not None, ()
 
     def take(self, trials: Trials) -> None:
         for document in list(trials._dynamic_trials):
             number = document["tid"] + 1
-            if number not in self.trials and _is_told(document):
+            if number not in self.trials and _is_complete(document):
                 self.trials[number] = self._read(number, document)
                 self._record(self.trials[number])
 
-    def ended(self, trials: SparkTrials, ended: StopReason) -> StopReason:
-        """How it ended; what went wrong while listening is raised."""
+    def stop_reason(self, trials: SparkTrials, reason: StopReason) -> StopReason:
+        """Why the search stopped; raises an error that occurred while listening."""
         if self._failure is not None:
             raise self._failure
-        return "out_of_time" if trials.fmin_cancelled_reason == FMIN_CANCELLED_REASON_TIMEOUT else ended
+        return "out_of_time" if trials.fmin_cancelled_reason == FMIN_CANCELLED_REASON_TIMEOUT else reason
 
     def _read(self, number: int, document: Mapping[str, Any]) -> Trial:
         if document["state"] == JOB_STATE_DONE:
-            return replace(read(document["result"]["trial"]), number=number)
-        tried = point(space_eval(self._space, spec_from_misc(document["misc"])))
+            return replace(from_json(document["result"]["trial"]), number=number)
+        candidate = to_candidate(space_eval(self._space, spec_from_misc(document["misc"])))
         error = ": ".join(map(str, document["misc"]["error"])).strip()
-        return Trial(number, tried, {}, (), timedelta(0), error)
+        return Trial(number, candidate, {}, (), timedelta(0), error)
 
 
-def _is_told(document: Mapping[str, Any]) -> bool:
-    """Whether a trial ended and all of it is written: hyperopt writes how it ended before what came of it."""
+def _is_complete(document: Mapping[str, Any]) -> bool:
+    """True if a trial ended and its result is written: hyperopt writes the state before the result."""
     if document["state"] == JOB_STATE_DONE:
         return "trial" in document["result"]
     return document["state"] == JOB_STATE_ERROR and "error" in document["misc"]
 
 
 def algorithm(space: JointSpace, method: str) -> Algorithm:
-    """The method, after the points of the space that are known; it is asked for one trial at a time, as `fmin` does.
+    """The initial points of the space, then the method; called for one trial at a time, as by `fmin`.
 
-    hyperopt's own `points_to_evaluate` is neither for `SparkTrials` nor for those who ask and tell.
+    hyperopt's `points_to_evaluate` works neither with `SparkTrials` nor with ask and tell.
     """
-    points = [_drawn(space, candidate) for candidate in space.known]
+    points = [_drawn(space, candidate) for candidate in space.initial]
 
     def suggest(ids: Sequence[int], domain: Domain, trials: Trials, seed: int) -> Documents:
         (number,) = ids
@@ -176,11 +179,11 @@ def algorithm(space: JointSpace, method: str) -> Algorithm:
 
 
 def _drawn(space: JointSpace, candidate: Candidate) -> dict[str, Any]:
-    """The candidate as if hyperopt had drawn it from `expression`: of a choice it draws the place."""
-    return {name: _place(dimension, value) for name, dimension, value in space.chosen(candidate)}
+    """The candidate as hyperopt draws it from `hyperopt_space`: a choice as the index of its value."""
+    return {name: _draw(dimension, value) for name, dimension, value in space.choices(candidate)}
 
 
-def _place(dimension: Dimension, value: Value) -> Value:
+def _draw(dimension: Dimension, value: Value) -> Value:
     if not isinstance(dimension, Choice):
         return value
     return [(type(each), each) for each in dimension.values].index((type(value), value))
@@ -198,24 +201,24 @@ def _document(number: int, drawn: Mapping[str, Any], domain: Domain, trials: Tri
     return documents
 
 
-def expression(space: JointSpace) -> Any:
-    """The space as hyperopt writes it: a choice of families, and a choice within where dimensions depend on one."""
+def hyperopt_space(space: JointSpace) -> Any:
+    """The space in hyperopt's terms: a choice of families, with nested choices for conditions."""
     return hp.choice(FAMILY, [_family(name, dimensions) for name, dimensions in space.families.items()])
 
 
-def point(drawn: Mapping[str, Any]) -> Candidate:
-    """What hyperopt drew from `expression`, as a candidate with real values."""
+def to_candidate(drawn: Mapping[str, Any]) -> Candidate:
+    """Turn a draw from `hyperopt_space` into a candidate with real values."""
     return Candidate.of(drawn["family"], _flat(drawn["params"]))
 
 
-def result(loss: float) -> dict[str, Any]:
-    """A loss as hyperopt takes it; its TPE ranks a failure last."""
+def to_result(loss: float) -> dict[str, Any]:
+    """A loss as hyperopt expects it; its TPE ranks a failure last."""
     return {"status": STATUS_OK, "loss": loss} if np.isfinite(loss) else {"status": STATUS_FAIL}
 
 
 def _family(family: str, space: Space) -> dict[str, Any]:
     nodes: dict[str, Any] = {}
-    # From the last to the first: what depends on a choice stands after it, and is part of it.
+    # In reverse order: a dimension that depends on a choice comes after it, and becomes part of it.
     for name in reversed(list(space)):
         nodes[name] = _node(label(family, name), name, space, nodes)
     return {"family": family, "params": {name: nodes[name] for name in space if space[name].when is None}}
@@ -254,7 +257,7 @@ def _flat(drawn: Mapping[str, Any]) -> Params:
 
 
 def _plain(value: Any) -> Value:
-    """Real values as Python's own types, as trackers and files take them."""
+    """Convert numpy scalars to Python types, for trackers and files."""
     plain: Value = value.item() if isinstance(value, np.generic) else value
     return plain
 

@@ -1,4 +1,4 @@
-"""The search by Optuna: the only module that knows it. Optuna is an extra, `optuna`."""
+"""Search by Optuna, an optional extra. No other module imports it."""
 
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ class EngineMissing(LakehouseError):
 
 
 class Optuna:
-    """Optuna's samplers, asked and told, after the points of the space that are known.
+    """Proposes the initial points of the space, then those of an Optuna sampler.
 
     Raises:
         EngineMissing: Optuna is not installed.
@@ -37,8 +37,8 @@ class Optuna:
         samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
         self._space = space
         self._study = optuna.create_study(sampler=samplers[method](seed=seed))
-        for candidate in space.known:
-            self._study.enqueue_trial({name: value for name, _, value in space.chosen(candidate)})
+        for candidate in space.initial:
+            self._study.enqueue_trial({name: value for name, _, value in space.choices(candidate)})
         self._open: dict[int, optuna.Trial] = {}
 
     def ask(self, number: int) -> Candidate | None:
@@ -46,14 +46,14 @@ class Optuna:
         return self._space.draw(lambda label, dimension: _suggest(trial, label, dimension))
 
     def tell(self, number: int, loss: float) -> None:
-        # A failure is a loss, the largest: what Optuna calls one, it would not avoid, but seek.
+        # A failure is reported as an infinite loss: Optuna would not avoid trials reported as failed.
         self._study.tell(self._open.pop(number), float("inf") if np.isnan(loss) else loss)
 
 
 def _suggest(trial: "optuna.Trial", label: str, dimension: Dimension) -> Value:
     if isinstance(dimension, Choice):
-        chosen: Value = trial.suggest_categorical(label, dimension.values)
-        return chosen
+        value: Value = trial.suggest_categorical(label, dimension.values)
+        return value
     suggest = trial.suggest_int if isinstance(dimension, Int) else trial.suggest_float
     return suggest(label, dimension.low, dimension.high, log=dimension.log)  # type: ignore[arg-type]
 

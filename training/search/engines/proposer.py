@@ -1,4 +1,4 @@
-"""Who says what to try next: one interface, whatever engine stands behind it."""
+"""The interface of search engines: ask for a candidate, tell its loss."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ from training.space.joint_space import Candidate
 
 
 class Proposer(Protocol):
-    """A search method. What it proposes follows from its seed and the order of what it is asked and told."""
+    """A search method. Its proposals depend only on its seed and on the order of calls."""
 
     def ask(self, number: int) -> Candidate | None:
-        """What trial `number` shall try; numbers count from 1. None: there is nothing left to try."""
+        """Propose the candidate of trial `number`, counted from 1; None if no candidate is left."""
 
     def tell(self, number: int, loss: float) -> None:
-        """What came of it: less is better, and infinity says that nothing did."""
+        """Report the loss of a trial: less is better, infinite means failed."""

@@ -1,4 +1,4 @@
-"""Each trial in a file of this machine as it ends, until MLflow has them all."""
+"""Local journal of a search: each trial as it ends, until MLflow has all of them."""
 
 import fcntl
 import json
@@ -14,16 +14,16 @@ from training.search.trial import Trial
 
 
 class RunInUse(LakehouseError):
-    """Another process searches for the same run."""
+    """Another process is searching for the same run."""
 
     @classmethod
     def held(cls, run_id: str) -> "RunInUse":
-        return cls(f"run {run_id} is being searched by another process", hint="Wait for it, or end it.")
+        return cls(f"run {run_id} is being searched by another process", hint="Wait for it, or stop it.")
 
 
 @dataclass(frozen=True)
 class Header:
-    """Whose trials they are."""
+    """The run that the trials of a journal belong to."""
 
     tracking_uri: str
     run_id: str
@@ -31,9 +31,9 @@ class Header:
 
 
 class TrialJournal:
-    """An append-only file of trials, one a line after the header. A line that was not written whole is passed over.
+    """An append-only file: a header, then one trial a line. Incomplete lines are skipped.
 
-    It is locked as long as it is open: what is not locked was left behind by a process that ended.
+    The file is locked while it is open. A file without a lock was left behind by an ended process.
     """
 
     def __init__(self, path: Path, header: Header, file: TextIO) -> None:
@@ -41,7 +41,7 @@ class TrialJournal:
 
     @classmethod
     def open(cls, folder: Path, header: Header) -> "TrialJournal":
-        """The run's journal, made where it is missing.
+        """Open the journal of a run; create it if it is missing.
 
         Raises:
             RunInUse: another process has it open.
@@ -58,16 +58,16 @@ class TrialJournal:
         return journal
 
     def add(self, trial: Trial) -> None:
-        """Write the trial; it is on the disk when this returns."""
-        self._write(record.written(trial))
+        """Write the trial; it is on disk on return."""
+        self._write(record.to_json(trial))
 
     def trials(self) -> list[Trial]:
-        """Every trial that was written whole."""
+        """Every completely written trial."""
         _, *lines = self.path.read_text(encoding="utf-8").split("\n")
-        return [record.read(line) for line in lines if _is_whole(line)]
+        return [record.from_json(line) for line in lines if _is_complete(line)]
 
     def close(self, *, delete: bool) -> None:
-        """Let go of the file; `delete` where nothing in it is needed any more."""
+        """Close and unlock the file; `delete` it if its trials are logged."""
         if delete:
             self.path.unlink()
         self._file.close()
@@ -79,11 +79,11 @@ class TrialJournal:
 
 
 def left_behind(folder: Path, tracking_uri: str) -> Iterator[TrialJournal]:
-    """The journals of ended processes whose trials belong to this MLflow."""
+    """Journals of ended processes for this MLflow server."""
     for path in sorted(folder.glob("*.jsonl")):
-        said = path.read_text(encoding="utf-8").partition("\n")[0]
-        if _is_whole(said):
-            header = Header(**json.loads(said))
+        first_line = path.read_text(encoding="utf-8").partition("\n")[0]
+        if _is_complete(first_line):
+            header = Header(**json.loads(first_line))
             if header.tracking_uri == tracking_uri:
                 try:
                     yield TrialJournal.open(folder, header)
@@ -99,7 +99,7 @@ def _lock(file: TextIO) -> bool:
     return True
 
 
-def _is_whole(line: str) -> bool:
+def _is_complete(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
     except json.JSONDecodeError:
