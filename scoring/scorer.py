@@ -202,7 +202,7 @@ class Scorer:
             "task": self.response_format.task.name,
             "classes": list(self.response_format.classes),
             "matrix_format": self.matrix_format,
-            "hooks": self.hooks.about(),
+            "hooks": self.hooks.description(),
         }
         (folder / SCORER).write_text(json.dumps(description, indent=1), encoding="utf-8")
         written = {name: str(folder / name) for name in (PIPELINE, SCORER)} | self.hooks.save(folder)

@@ -23,7 +23,7 @@ KINDS: "dict[str, type[Encoding]]" = {}  # every encoding by its `as:` in YAML, 
 
 
 class EncodingContext(Protocol):
-    """What training freezes for all encodings of a use case; `Encoder` has it."""
+    """Vocabularies, features and policy that training freezes for all encodings of a use case; see `Encoder`."""
 
     @property
     def vocabularies(self) -> Vocabularies: ...

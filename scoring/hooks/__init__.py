@@ -79,7 +79,7 @@ class Hooks:
         """The distributions that the hooks import."""
         return set().union(*(packages(hook.source) for hook in (self.preprocess, self.postprocess) if hook))
 
-    def about(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """Everything that `load` needs besides the files, as JSON."""
         names = (hook and hook.name for hook in (self.preprocess, self.postprocess))
         fields = {"request_fields": dict(self.request_fields), "response_fields": dict(self.response_fields)}
@@ -94,17 +94,17 @@ class Hooks:
         return {file: str(folder / file) for file in written}
 
     @classmethod
-    def load(cls, about: Mapping[str, Any], artifacts: Mapping[str, str]) -> "Hooks":
+    def load(cls, description: Mapping[str, Any], artifacts: Mapping[str, str]) -> "Hooks":
         """Load the hooks with their saved code; modules of the same name in this process do not matter.
 
         Raises:
             HookRefused: the code does not run here.
         """
         before, after = (
-            about[file] and Hook.of_source(about[file], Path(artifacts[file]).read_text(encoding="utf-8"))
+            description[file] and Hook.of_source(description[file], Path(artifacts[file]).read_text(encoding="utf-8"))
             for file in _FILES
         )
-        fields = (FIELDS.validate_python(about[name]) for name in ("request_fields", "response_fields"))
+        fields = (FIELDS.validate_python(description[name]) for name in ("request_fields", "response_fields"))
         return cls(before, after, *fields)
 
 
