@@ -34,5 +34,9 @@ def is_compiled_python(path: Path) -> bool:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        if path.is_file() and not is_compiled_python(path) and path.relative_to(folder).as_posix() not in _WRITTEN_BY_READERS:
+        if (
+            path.is_file()
+            and not is_compiled_python(path)
+            and path.relative_to(folder).as_posix() not in _WRITTEN_BY_READERS
+        ):
             yield path
