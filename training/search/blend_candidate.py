@@ -51,7 +51,7 @@ def format_candidate(candidate: Candidate, format_value: Callable[[Value], str])
     >>> format_candidate(half, str)
     'n neighbors 5'
     >>> format_candidate(blend_candidate([(0.75, half), (0.25, Candidate("dummy", {}))]), str)
-    '0.75 k-nearest neighbours (n neighbors 5), 0.25 baseline'
+    "0.75 k nearest neighbours (n neighbors 5), 0.25 the labels' mean"
     """
     if members := blend_members(candidate):
         return ", ".join(_format_member(weight, member, format_value) for weight, member in members)

@@ -157,9 +157,9 @@ def test_runs_and_version_are_logged_to_an_mlflow_server_without_a_line_per_tria
 ) -> None:
     monkeypatch.setattr("training.run.write_report", lambda *_: None)
     with mlflow_server(tmp_path) as address, mlflow_restored():
-        there = replace(settings, tracking_uri=address, registry_uri=address)
-        version = train(CASE, there)
-        with tracking(there) as client:
+        remote = replace(settings, tracking_uri=address, registry_uri=address)
+        version = train(CASE, remote)
+        with tracking(remote) as client:
             assert version_of(client, NAME, CHALLENGER) == client.get_model_version(NAME, version.version)
             nested = f"tags.mlflow.parentRunId = '{version.run_id}'"
             assert len(client.search_runs([client.get_run(str(version.run_id)).info.experiment_id], nested)) == 6

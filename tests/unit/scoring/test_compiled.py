@@ -69,9 +69,9 @@ def calibrated(scorer: Scorer, rows: TrainingFrame, curve: CurveKind) -> Scorer:
 
 def require_served(scorer: Scorer, rows: TrainingFrame, folder: Path) -> Compilation:
     """Save the version, load it as the server does, and compare its predictions with the pipeline."""
-    found = compile_scorer(scorer, rows.features)
-    read = Scorer.load(found.applied_to(scorer).save(folder))
-    assert (read.compiled is None) is (found.compiled is None)
+    compilation = compile_scorer(scorer, rows.features)
+    read = Scorer.load(compilation.applied_to(scorer).save(folder))
+    assert (read.compiled is None) is (compilation.compiled is None)
     assert difference(read.predict(rows.features), scorer.predict(rows.features)) <= LIMIT
     if read.compiled is not None:  # with categories that no row here has, and one row at a time
         assert read.pipeline is None
@@ -86,7 +86,7 @@ def require_served(scorer: Scorer, rows: TrainingFrame, folder: Path) -> Compila
         assert answer.keys() == expected.keys()
         for name, value in expected.items():
             assert answer[name] == (value if isinstance(value, str) else pytest.approx(value, rel=LIMIT, abs=LIMIT))
-    return found
+    return compilation
 
 
 @pytest.mark.parametrize(("family", "task"), ABLE)
@@ -94,12 +94,12 @@ def test_every_family_is_served_and_its_compiled_model_predicts_as_the_pipeline(
     tmp_path: Path, family: str, task: str
 ) -> None:
     rows = rows_split_by_place(task, family)
-    found = require_served(scorer_of(Candidate(family, PARAMS[family]), rows), rows, tmp_path)
-    tags = found.tags()
+    compilation = require_served(scorer_of(Candidate(family, PARAMS[family]), rows), rows, tmp_path)
+    tags = compilation.tags()
     assert tags["compiled"] == KINDS[family]
     if family == "gradient_boosting":
         assert "does not support categories" in tags["compiled.reason"]
-    elif found.compiled is not None:
+    elif compilation.compiled is not None:
         assert float(tags["compiled.max_difference"]) <= float(tags["compiled.limit"]) == LIMIT
 
 
@@ -131,8 +131,8 @@ def test_boosters_without_category_support_in_onnx_are_graphs_if_there_are_no_ca
 def test_calibrated_versions_are_compiled(tmp_path: Path, family: str, curve: CurveKind) -> None:
     rows = rows_split_by_place("binary")
     scorer = scorer_of(Candidate(family, {**PARAMS[family], "without.known": True}), rows, threshold=0.3)
-    found = require_served(calibrated(scorer, rows, curve), rows, tmp_path)
-    assert found.tags()["compiled"] == KINDS[family]
+    compilation = require_served(calibrated(scorer, rows, curve), rows, tmp_path)
+    assert compilation.tags()["compiled"] == KINDS[family]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -144,8 +144,8 @@ def test_a_blend_is_compiled_from_its_compiled_members(tmp_path: Path, task: str
         (0.5, Candidate.of("xgboost", {**PARAMS["xgboost"], "without.known": True})),
         (0.3, Candidate.of(linear, PARAMS[linear])),
     ]
-    found = require_served(scorer_of(blend_candidate(parts), rows), rows, tmp_path)
-    assert found.tags()["compiled"] == "blend of neighbours, onnx, linear"
+    compilation = require_served(scorer_of(blend_candidate(parts), rows), rows, tmp_path)
+    assert compilation.tags()["compiled"] == "blend of neighbours, onnx, linear"
 
 
 def test_compiled_neighbours_can_be_copied_and_pickled() -> None:
@@ -163,9 +163,9 @@ def test_a_blend_may_have_a_native_member(tmp_path: Path) -> None:
 
 
 def test_a_blend_with_a_member_that_cannot_be_compiled_is_not_compiled(tmp_path: Path) -> None:
-    found = _of_two("gradient_boosting", tmp_path)
-    assert found.compiled is None
-    assert "onnx: the converter of sklearn does not support categories" in found.reason
+    compilation = _of_two("gradient_boosting", tmp_path)
+    assert compilation.compiled is None
+    assert "onnx: the converter of sklearn does not support categories" in compilation.reason
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -174,8 +174,8 @@ def test_xgboost_stays_native_with_many_categories(
 ) -> None:
     monkeypatch.setattr(onnx_export, "MOST_COMPARED", 3)
     rows = rows_split_by_place(task)
-    found = require_served(scorer_of(Candidate("xgboost", PARAMS["xgboost"]), rows), rows, tmp_path)
-    assert found.tags()["compiled"] == "xgboost"
+    compilation = require_served(scorer_of(Candidate("xgboost", PARAMS["xgboost"]), rows), rows, tmp_path)
+    assert compilation.tags()["compiled"] == "xgboost"
 
 
 def _of_two(family: str, folder: Path) -> Compilation:
@@ -191,8 +191,8 @@ def test_target_encoding_of_many_categories_is_compiled(tmp_path: Path, monkeypa
         for task in TASKS:
             rows = rows_split_by_place(task)
             (folder := tmp_path / f"{family}-{task}").mkdir()
-            found = require_served(scorer_of(Candidate(family, PARAMS[family]), rows), rows, folder)
-            assert found.tags()["compiled"] == "onnx"
+            compilation = require_served(scorer_of(Candidate(family, PARAMS[family]), rows), rows, folder)
+            assert compilation.tags()["compiled"] == "onnx"
 
 
 @pytest.mark.parametrize("family", ["lightgbm", "xgboost", "random_forest"])
@@ -211,9 +211,9 @@ def test_a_compiled_model_with_other_predictions_is_rejected(monkeypatch: pytest
     right = CompiledLinear.predict_many
     monkeypatch.setattr(CompiledLinear, "predict_many", lambda self, rows: right(self, rows) + 2 * LIMIT)
     rows = BY_TASK["binary"]
-    found = compile_scorer(
+    compilation = compile_scorer(
         scorer_of(Candidate("logistic_regression", PARAMS["logistic_regression"]), rows), rows.features
     )
-    assert found.compiled is None
-    assert "on 200 rows exceeds 1e-05" in found.reason
-    assert found.summary().startswith("not compiled: linear: max difference ")
+    assert compilation.compiled is None
+    assert "on 200 rows exceeds 1e-05" in compilation.reason
+    assert compilation.summary().startswith("not compiled: linear: max difference ")

@@ -1,4 +1,4 @@
-"""A blend of the best: chosen and measured out of the fold, and one candidate like any other."""
+"""The blend of the best trials: chosen and scored out of fold, and a candidate like any other."""
 
 import json
 from collections.abc import Mapping
@@ -28,8 +28,7 @@ from training.search.blend_candidate import blend_candidate, blend_members
 from training.search.blending import MemberPredictions, WeightSelector, blend, blends_of_folds, select_candidates
 from training.search.fitting import fit
 from training.search.memory import RowsTooLarge
-from training.search.trial import BASELINE, Attempt, Trial
-from training.search.trial import TrialSpec as Asked
+from training.search.trial import BASELINE, Attempt, Trial, TrialSpec
 from training.space.joint_space import Candidate
 from training.stages.search import run_search
 from training.tracking.trials import TrialLog
@@ -48,34 +47,34 @@ def attempt_on(task: str, folds: int = 2) -> Attempt:
 
 
 def tried(attempt: Attempt, *families: str) -> list[Trial]:
-    return [attempt(Asked(number, candidate(family))) for number, family in enumerate(families, start=1)]
+    return [attempt(TrialSpec(number, candidate(family))) for number, family in enumerate(families, start=1)]
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_blend_predicts_the_mean_of_its_members_and_survives_being_written(tmp_path: Path, task: str) -> None:
+def test_a_blend_predicts_the_weighted_mean_of_its_members_and_reloads(tmp_path: Path, task: str) -> None:
     rows = rows_of(task)
     parts = [(0.75, candidate("knn")), (0.25, candidate("lightgbm"))]
-    answering = ResponseFormat(rows.task.fields, 0.5, rows.task, rows.classes)
+    response_format = ResponseFormat(rows.task.fields, 0.5, rows.task, rows.classes)
     alone = [
-        Scorer(fit(one, rows, 0), ENCODER, answering, matrix_format=FAMILIES[one.family].matrix_format).predict(
+        Scorer(fit(one, rows, 0), ENCODER, response_format, matrix_format=FAMILIES[one.family].matrix_format).predict(
             rows.features
         )
         for _, one in parts
     ]
-    together = Scorer(
-        fit(blend_candidate(parts), rows, 0), ENCODER, answering, matrix_format=FAMILIES["blend"].matrix_format
+    blended = Scorer(
+        fit(blend_candidate(parts), rows, 0), ENCODER, response_format, matrix_format=FAMILIES["blend"].matrix_format
     )
-    said = together.predict(rows.features)
-    np.testing.assert_allclose(said, 0.75 * alone[0] + 0.25 * alone[1], rtol=1e-12)
-    np.testing.assert_array_equal(Scorer.load(together.save(tmp_path)).predict(rows.features), said)
+    predicted = blended.predict(rows.features)
+    np.testing.assert_allclose(predicted, 0.75 * alone[0] + 0.25 * alone[1], rtol=1e-12)
+    np.testing.assert_array_equal(Scorer.load(blended.save(tmp_path)).predict(rows.features), predicted)
     if task != "regression":
-        pipeline = together.pipeline
+        pipeline = blended.pipeline
         assert pipeline.classes_.tolist() == list(range(len(rows.classes)))
         probabilities = pipeline.predict_proba(rows.inputs("dense"))
         assert pipeline.predict(rows.inputs("dense")).tolist() == probabilities.argmax(axis=1).tolist()
 
 
-def test_a_blend_is_a_record_like_any_trial() -> None:
+def test_a_blend_reads_back_from_json_like_any_trial() -> None:
     one = blend_candidate([(0.25, candidate("catboost")), (0.75, candidate("logistic_regression"))])
     trial = Trial(7, one, {"roc_auc": 0.7}, ({"roc_auc": 0.7},), timedelta(seconds=1))
     assert record.from_json(record.to_json(trial)) == trial
@@ -89,7 +88,7 @@ def test_a_blend_is_a_record_like_any_trial() -> None:
         st.tuples(st.floats(-1e9, 1e9) | st.just(0.0), st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=9
     )
 )
-def test_dense_rows_become_the_blocks_that_training_had(rows: list[tuple[float, int, int]]) -> None:
+def test_dense_rows_become_the_one_hot_matrix_of_training(rows: list[tuple[float, int, int]]) -> None:
     amounts, places, known = np.asarray(rows, dtype=np.float64).T
     columns: FeatureColumns = {
         "amount": amounts,
@@ -97,37 +96,39 @@ def test_dense_rows_become_the_blocks_that_training_had(rows: list[tuple[float, 
         "known": known,
         "known_is_missing": 1 - known,
     }
-    made, expected = one_hot(ENCODER.dense(columns), ENCODER.categories()), ENCODER.matrix(columns).values
-    assert made.shape == expected.shape
-    assert (made.indptr.tolist(), made.indices.tolist()) == (expected.indptr.tolist(), expected.indices.tolist())
-    assert made.data.tolist() == expected.data.tolist()
+    matrix, expected = one_hot(ENCODER.dense(columns), ENCODER.categories()), ENCODER.matrix(columns).values
+    assert matrix.shape == expected.shape
+    assert (matrix.indptr.tolist(), matrix.indices.tolist()) == (expected.indptr.tolist(), expected.indices.tolist())
+    assert matrix.data.tolist() == expected.data.tolist()
 
 
-def judged(seed: int, noise: tuple[float, ...]) -> MemberPredictions:
-    """A fold of which each member knows the labels up to noise of its own."""
+def noisy_predictions(seed: int, noise: tuple[float, ...]) -> MemberPredictions:
+    """Predictions of a fold: the labels, with independent noise for each member."""
     draw = np.random.default_rng(seed)
     labels = draw.integers(0, 2, 400)
     return MemberPredictions(labels, [labels + draw.normal(0, scale, 400) for scale in noise])
 
 
-JUDGE = WeightSelector(BINARY, "roc_auc", 0.5)
+SELECTOR = WeightSelector(BINARY, "roc_auc", 0.5)
 
 
-def test_members_that_err_apart_are_blended_and_one_that_knows_nothing_is_not() -> None:
-    folds = [judged(seed, (1.0, 1.0, 50.0)) for seed in range(3)]
-    weights = JUDGE.weights(folds, 3)
+def test_members_with_independent_errors_are_blended_and_a_noisy_one_is_not() -> None:
+    folds = [noisy_predictions(seed, (1.0, 1.0, 50.0)) for seed in range(3)]
+    weights = SELECTOR.weights(folds, 3)
     assert weights[2] == 0
     assert min(weights[:2]) > 0.3
-    assert JUDGE.loss(folds, weights) < min(JUDGE.loss(folds, alone) for alone in ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    assert SELECTOR.loss(folds, weights) < min(
+        SELECTOR.loss(folds, alone) for alone in ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    )
     assert sum(weights) == pytest.approx(1)
 
 
-def test_one_that_is_best_by_far_stands_alone() -> None:
-    assert JUDGE.weights([judged(seed, (0.01, 9.0)) for seed in range(3)], 2) == (1.0, 0.0)
+def test_a_member_that_is_far_better_gets_all_the_weight() -> None:
+    assert SELECTOR.weights([noisy_predictions(seed, (0.01, 9.0)) for seed in range(3)], 2) == (1.0, 0.0)
 
 
-# Families that err apart on the rows of the task, so that neither alone is best.
-APART: Mapping[str, tuple[str, str]] = {
+# Families with different errors on the rows of the task, so that neither alone is best.
+DIVERSE: Mapping[str, tuple[str, str]] = {
     "binary": ("random_forest", "xgboost"),
     "multiclass": ("logistic_regression", "knn"),
     "regression": ("elastic_net", "gradient_boosting"),
@@ -135,14 +136,14 @@ APART: Mapping[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_fold_is_measured_by_weights_of_the_other_folds(task: str) -> None:
+def test_a_fold_is_scored_with_weights_of_the_other_folds(task: str) -> None:
     attempt, metric = attempt_on(task), "r2" if task == "regression" else "log_loss"
-    families = APART[task]
+    families = DIVERSE[task]
     trials = tried(attempt, *families)
-    made = blend(trials, attempt, metric, 2)
-    assert made is not None
-    assert made.number == 3
-    assert len(made.per_fold) == len(attempt.folds)
+    blended = blend(trials, attempt, metric, 2)
+    assert blended is not None
+    assert blended.number == 3
+    assert len(blended.per_fold) == len(attempt.folds)
     order = select_candidates(trials, metric, 2)
     folds = [
         MemberPredictions(
@@ -159,27 +160,29 @@ def test_a_fold_is_measured_by_weights_of_the_other_folds(task: str) -> None:
         )
         for fold in attempt.folds
     ]
-    judge = WeightSelector(TASKS[task], metric, 0.5)
-    apart = judge.weights(folds[1:], 2)
-    first = evaluate(TASKS[task], folds[0].labels, weighted_average(folds[0].predicted, apart), 0.5)
-    assert made.per_fold[0] == first
-    for pipeline, fold, said in zip(
-        blends_of_folds(trials, attempt, metric, 2), attempt.folds, made.per_fold, strict=True
+    selector = WeightSelector(TASKS[task], metric, 0.5)
+    weights = selector.weights(folds[1:], 2)
+    first = evaluate(TASKS[task], folds[0].labels, weighted_average(folds[0].predicted, weights), 0.5)
+    assert blended.per_fold[0] == first
+    for pipeline, fold, metrics in zip(
+        blends_of_folds(trials, attempt, metric, 2), attempt.folds, blended.per_fold, strict=True
     ):
         again = TASKS[task].predict(pipeline, fold.validate.inputs(FAMILIES["blend"].matrix_format))
-        assert evaluate(TASKS[task], fold.validate.y, again, 0.5) == said
-    assert {one.family for _, one in blend_members(made.candidate)} <= set(families)
-    assert [weight for weight, _ in blend_members(made.candidate)] == [w for w in judge.weights(folds, 2) if w > 0]
+        assert evaluate(TASKS[task], fold.validate.y, again, 0.5) == metrics
+    assert {one.family for _, one in blend_members(blended.candidate)} <= set(families)
+    assert [weight for weight, _ in blend_members(blended.candidate)] == [
+        w for w in selector.weights(folds, 2) if w > 0
+    ]
 
 
-def test_on_one_fold_alone_members_weigh_the_same() -> None:
+def test_members_have_equal_weights_on_a_single_fold() -> None:
     attempt = attempt_on("binary", folds=1)
-    made = blend(tried(attempt, "knn", "lightgbm"), attempt, "roc_auc", 5)
-    assert made is not None
-    assert [weight for weight, _ in blend_members(made.candidate)] == [0.5, 0.5]
+    blended = blend(tried(attempt, "knn", "lightgbm"), attempt, "roc_auc", 5)
+    assert blended is not None
+    assert [weight for weight, _ in blend_members(blended.candidate)] == [0.5, 0.5]
 
 
-def test_the_best_that_differ_are_blended_two_of_a_family() -> None:
+def test_the_best_distinct_candidates_are_blended_at_most_two_of_a_family() -> None:
     def trial(number: int, family: str, value: float, neighbours: int = 5) -> Trial:
         metrics = {"roc_auc": value}
         return Trial(number, Candidate(family, {"n": neighbours}), metrics, (metrics,), timedelta(0))
@@ -194,13 +197,13 @@ def test_the_best_that_differ_are_blended_two_of_a_family() -> None:
         replace(trial(6, "catboost", 0.95), error="ValueError: no"),
         trial(7, "lightgbm", float("nan")),
     ]
-    found = select_candidates(trials, "roc_auc", 5)
-    assert [(one.family, one.params["n"]) for one in found] == [("knn", 7), ("knn", 9), ("xgboost", 5)]
+    selected = select_candidates(trials, "roc_auc", 5)
+    assert [(one.family, one.params["n"]) for one in selected] == [("knn", 7), ("knn", 9), ("xgboost", 5)]
     assert len(select_candidates(trials, "roc_auc", 2)) == 2
     assert blend(trials[:2], attempt_on("binary"), "roc_auc", 5) is None
 
 
-class Kept:
+class MemoryLog:
     """A log of trials in memory."""
 
     run_id = "here"
@@ -217,14 +220,14 @@ class Kept:
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a search tells its run."""
+    """Params that a search logs."""
     params: dict[str, Any] = {}
     monkeypatch.setattr("training.stages.search.mlflow.log_params", params.update)
     return params
 
 
 def plan(**search: Any) -> UseCase:
-    said = use_case("gold.people").model_dump()
+    fields = use_case("gold.people").model_dump()
     small = {
         "families": ["logistic_regression", "knn"],
         "max_evals": 6,
@@ -232,19 +235,19 @@ def plan(**search: Any) -> UseCase:
         "space": {"knn": {"n_neighbors": [3, 5]}},
     }
     return UseCase.model_validate(
-        {**said, "split": {"by": "window", "holdout": 0.3}, "search": {**said["search"], **small, **search}}
+        {**fields, "split": {"by": "window", "holdout": 0.3}, "search": {**fields["search"], **small, **search}}
     )
 
 
-def search(case: UseCase, finished: dict[int, Trial] | None = None) -> tuple[Kept, list[Trial]]:
-    kept = Kept()
-    found = run_search(case, rows_of("binary"), cast(TrialLog, kept), SETTINGS, finished or {})
-    return kept, list(found.trials)
+def search(case: UseCase, finished: dict[int, Trial] | None = None) -> tuple[MemoryLog, list[Trial]]:
+    log = MemoryLog()
+    result = run_search(case, rows_of("binary"), cast(TrialLog, log), SETTINGS, finished or {})
+    return log, list(result.trials)
 
 
-def test_a_search_begins_by_guessing_and_ends_with_a_blend(logged: dict[str, Any]) -> None:
-    kept, trials = search(plan())
-    assert [trial.number for trial in trials] == [trial.number for trial in kept.trials] == list(range(8))
+def test_a_search_starts_with_the_baseline_and_ends_with_a_blend(logged: dict[str, Any]) -> None:
+    log, trials = search(plan())
+    assert [trial.number for trial in trials] == [trial.number for trial in log.trials] == list(range(8))
     assert trials[0].candidate == Candidate("dummy", {})
     assert trials[0].metrics["roc_auc"] == 0.5
     assert logged["use_case"] == "shelf"
@@ -255,18 +258,18 @@ def test_a_search_begins_by_guessing_and_ends_with_a_blend(logged: dict[str, Any
 
 
 @pytest.mark.usefixtures("logged")
-def test_a_resumed_search_tries_neither_the_guess_nor_the_blend_twice() -> None:
-    whole = search(plan())[1]
-    after_three = {trial.number: trial for trial in whole[:4]}
-    kept, resumed = search(plan(), after_three)
-    assert [trial.candidate for trial in resumed] == [trial.candidate for trial in whole]
-    assert [trial.number for trial in kept.trials] == [4, 5, 6, 7]
-    kept, resumed = search(plan(), {trial.number: trial for trial in whole})
-    assert kept.trials == []
-    assert [trial.metrics for trial in resumed] == [trial.metrics for trial in whole]
+def test_a_resumed_search_repeats_neither_the_baseline_nor_the_blend() -> None:
+    complete = search(plan())[1]
+    after_three = {trial.number: trial for trial in complete[:4]}
+    log, resumed = search(plan(), after_three)
+    assert [trial.candidate for trial in resumed] == [trial.candidate for trial in complete]
+    assert [trial.number for trial in log.trials] == [4, 5, 6, 7]
+    log, resumed = search(plan(), {trial.number: trial for trial in complete})
+    assert log.trials == []
+    assert [trial.metrics for trial in resumed] == [trial.metrics for trial in complete]
 
 
-def test_a_search_without_room_for_its_rows_is_refused_before_the_first_trial(
+def test_a_search_without_enough_memory_is_refused_before_the_first_trial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("training.search.memory.available_bytes", lambda: 0)
@@ -274,7 +277,7 @@ def test_a_search_without_room_for_its_rows_is_refused_before_the_first_trial(
         run_search(plan(), rows_of("binary"), cast(TrialLog, None), SETTINGS, {})
 
 
-def test_a_use_case_cannot_search_what_is_tried_of_itself() -> None:
+def test_a_use_case_cannot_list_the_baseline_or_the_blend() -> None:
     for family in ("dummy", "blend"):
         with pytest.raises(ValueError, match=family):
             plan(families=[family])

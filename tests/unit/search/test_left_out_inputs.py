@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import skops.io
 
-from scoring.scorer import TRUSTED
+from scoring.pipeline_file import TRUSTED
 from scoring.tasks import BINARY
 from tests.unit.frames import ENCODER, alternating
 from training.frame.raw_inputs import groups, without

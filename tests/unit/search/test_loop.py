@@ -59,9 +59,9 @@ def test_ctrl_c_returns_the_trials_so_far() -> None:
             raise KeyboardInterrupt
         return scored(spec, spec.number / 10)
 
-    found = loop(attempt, SearchLimits("roc_auc", trials=30))
-    assert (found.stop_reason, [trial.number for trial in found.trials]) == ("interrupted", [1, 2, 3, 4])
-    assert found.best("roc_auc").number == 4
+    result = loop(attempt, SearchLimits("roc_auc", trials=30))
+    assert (result.stop_reason, [trial.number for trial in result.trials]) == ("interrupted", [1, 2, 3, 4])
+    assert result.best("roc_auc").number == 4
 
 
 def test_resuming_with_a_trial_of_another_search_is_refused(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_resuming_with_a_trial_of_another_search_is_refused(tmp_path: Path) -> N
 
 
 def test_a_search_without_time_fails_with_a_hint(tmp_path: Path) -> None:
-    found = loop(Smooth(tmp_path), SearchLimits("roc_auc", trials=5, seconds=0.0))
-    assert (found.stop_reason, found.trials) == ("out_of_time", ())
+    result = loop(Smooth(tmp_path), SearchLimits("roc_auc", trials=5, seconds=0.0))
+    assert (result.stop_reason, result.trials) == ("out_of_time", ())
     with pytest.raises(SearchFailed, match=r"ended before its first trial\n.*--max-minutes"):
-        found.best("roc_auc")
+        result.best("roc_auc")
 
 
 def by_fold(spec: TrialSpec, losses: Sequence[float], folds: int) -> Trial:
@@ -130,10 +130,10 @@ def test_a_pruning_search_scores_fewer_folds_and_is_repeatable() -> None:
         return by_fold(spec, [value] * 3, 3)
 
     limits = SearchLimits("log_loss", trials=60, prune=True)
-    found = loop(attempt, limits)
-    pruned = [trial for trial in found.trials if trial.status == "pruned"]
+    result = loop(attempt, limits)
+    pruned = [trial for trial in result.trials if trial.status == "pruned"]
     assert len(pruned) > 5
     assert ran[:WARM_UP] == [3] * WARM_UP
-    assert loop(attempt, limits) == found
-    assert found.best("log_loss").loss("log_loss") == min(trial.per_fold[0]["log_loss"] for trial in found.trials)
-    assert loop(attempt, limits, found.trials[:25]) == found
+    assert loop(attempt, limits) == result
+    assert result.best("log_loss").loss("log_loss") == min(trial.per_fold[0]["log_loss"] for trial in result.trials)
+    assert loop(attempt, limits, result.trials[:25]) == result

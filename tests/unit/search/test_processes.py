@@ -60,12 +60,12 @@ def test_folds_read_back_and_score_the_same(tmp_path: Path) -> None:
 def test_trials_that_end_their_process_are_recorded_and_the_search_continues() -> None:
     actions = {2: "hang", 3: "exit_early", 4: "fill_memory", 6: "be_killed", 7: "abort"}
     recorded: list[Trial] = []
-    found = running.run_plan(
+    result = running.run_plan(
         plan(trial_timeout_s=2, trial_memory_mb=128), Misbehaving(actions), recorded.append, SETTINGS
     )
-    assert found.stop_reason == "complete"
-    assert sorted(recorded, key=lambda trial: trial.number) == list(found.trials)
-    ended = {trial.number: trial for trial in found.trials}
+    assert result.stop_reason == "complete"
+    assert sorted(recorded, key=lambda trial: trial.number) == list(result.trials)
+    ended = {trial.number: trial for trial in result.trials}
     assert {number: trial.status for number, trial in ended.items()} == {
         **dict.fromkeys((1, 5, 8), "ok"),
         2: "timeout",
@@ -77,7 +77,7 @@ def test_trials_that_end_their_process_are_recorded_and_the_search_continues() -
     assert ended[2].error == "took longer than 2 s"
     assert str(ended[3].error).startswith("process exited with code 7")
     assert str(ended[4].error).startswith("MemoryError")
-    assert found.best("roc_auc").number == 8
+    assert result.best("roc_auc").number == 8
 
 
 def test_an_unexpected_error_ends_the_search_with_its_traceback() -> None:
@@ -93,20 +93,20 @@ def test_the_same_trials_in_any_order_of_ending(tmp_path: Path) -> None:
         recorded.append(trial.number)
         (tmp_path / "late" / str(trial.number)).touch()
 
-    found = running.run_plan(plan(max_evals=24), Smooth(tmp_path / "late", {1: 2, 6: 7}), record, SETTINGS)
+    result = running.run_plan(plan(max_evals=24), Smooth(tmp_path / "late", {1: 2, 6: 7}), record, SETTINGS)
     assert recorded.index(2) < recorded.index(1)
     assert recorded.index(7) < recorded.index(6)
     again = running.run_plan(plan(max_evals=24), Smooth(tmp_path), lambda _trial: None, SETTINGS)
-    assert [trial.candidate for trial in found.trials] == [trial.candidate for trial in again.trials]
-    assert found.trials == again.trials
+    assert [trial.candidate for trial in result.trials] == [trial.candidate for trial in again.trials]
+    assert result.trials == again.trials
 
 
 def test_running_trials_are_stopped_at_the_time_limit() -> None:
-    found = running.run_plan(
+    result = running.run_plan(
         plan(max_minutes=3 / 60), Misbehaving({3: "hang", 4: "hang"}), lambda _trial: None, SETTINGS
     )
-    assert found.stop_reason == "out_of_time"
-    assert {trial.number for trial in found.trials} <= {1, 2}
+    assert result.stop_reason == "out_of_time"
+    assert {trial.number for trial in result.trials} <= {1, 2}
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc to read")
@@ -133,9 +133,9 @@ def shares(executor: Processes, size: int) -> list[dict[str, int]]:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         executor.next(time.monotonic() + 0.05)
-        found = [of_data(pid) for pid in executor.pids]
-        if len(found) == 3 and all(part.get("Rss", 0) >= size for part in found):
-            return found
+        held = [of_data(pid) for pid in executor.pids]
+        if len(held) == 3 and all(part.get("Rss", 0) >= size for part in held):
+            return held
     raise AssertionError("the processes did not read the data")
 
 

@@ -29,16 +29,16 @@ def plan(**changes: object) -> SearchPlan:
     )
 
 
-def found(plan: SearchPlan, run: Callable[[int, Candidate], Trial]) -> SearchResult:
+def searched(plan: SearchPlan, run: Callable[[int, Candidate], Trial]) -> SearchResult:
     recorded: list[Trial] = []
-    done = running.run_plan(plan, lambda task: run(task.number, task.candidate), recorded.append, SETTINGS)
-    assert tuple(recorded) == done.trials
-    assert done.stop_reason == "complete"
-    return done
+    result = running.run_plan(plan, lambda task: run(task.number, task.candidate), recorded.append, SETTINGS)
+    assert tuple(recorded) == result.trials
+    assert result.stop_reason == "complete"
+    return result
 
 
 def search(plan: SearchPlan, run: Callable[[int, Candidate], Trial]) -> list[Trial]:
-    return list(found(plan, run).trials)
+    return list(searched(plan, run).trials)
 
 
 def trial(number: int, candidate: Candidate, metrics: dict[str, float]) -> Trial:
@@ -97,7 +97,7 @@ def test_a_failed_trial_is_recorded_and_never_the_best() -> None:
 
 
 def test_a_search_without_a_successful_trial_fails_with_the_last_error() -> None:
-    failed = found(plan(), lambda number, candidate: trial(number, candidate, {}))
+    failed = searched(plan(), lambda number, candidate: trial(number, candidate, {}))
     with pytest.raises(SearchFailed, match=r"none of 15 trials .* ValueError: no"):
         failed.best("roc_auc")
 
@@ -118,9 +118,9 @@ def test_a_trial_has_the_mean_of_its_folds() -> None:
         "class_weight": None,
         "recency_half_life_days": None,
     }
-    done = run_trial(4, Candidate("logistic_regression", params), folds, 0, 0.5)
-    assert (done.number, done.status, len(done.per_fold)) == (4, "ok", 3)
-    assert done.metrics["roc_auc"] == pytest.approx(sum(fold["roc_auc"] for fold in done.per_fold) / 3)
+    result = run_trial(4, Candidate("logistic_regression", params), folds, 0, 0.5)
+    assert (result.number, result.status, len(result.per_fold)) == (4, "ok", 3)
+    assert result.metrics["roc_auc"] == pytest.approx(sum(fold["roc_auc"] for fold in result.per_fold) / 3)
 
 
 def test_a_candidate_that_cannot_be_fitted_is_a_failed_trial() -> None:
