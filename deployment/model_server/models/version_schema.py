@@ -28,16 +28,16 @@ class VersionSchema:
     Attributes:
         registered: registration time in seconds since 1970.
         row: the schema of one row, or of one element of a tensor.
-        answer: the schema of one prediction.
-        named: True if rows have named fields; a tensor has none.
+        prediction: the schema of one prediction.
+        named_fields: True if rows have named fields; a tensor has none.
         params: the schema of each parameter that a request may set.
         example: an accepted row, if the version stores one.
     """
 
     registered: float = 0.0
     row: JsonSchema = field(default_factory=dict)
-    answer: JsonSchema = field(default_factory=dict)
-    named: bool = True
+    prediction: JsonSchema = field(default_factory=dict)
+    named_fields: bool = True
     params: Mapping[str, JsonSchema] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
 
@@ -46,15 +46,15 @@ def of_scorer(scorer: "Scorer", registered: float, example: Mapping[str, Any] | 
     """Schemas of a version of this project, from its encodings or the request fields of its hook."""
     hooks = scorer.hooks
     fields = by_kind(hooks.request_fields, nullable=True) if hooks.preprocess else by_column(scorer.encoder)
-    answer = by_kind(scorer.fields(), nullable=False)
-    return VersionSchema(registered, closed(fields), closed(answer), example=example)
+    prediction = by_kind(scorer.fields(), nullable=False)
+    return VersionSchema(registered, closed(fields), closed(prediction), example=example)
 
 
 def with_keys(schema: VersionSchema, keys: Sequence[str]) -> VersionSchema:
     """Also accept a row with keys: the model looks up the fields that it leaves out."""
     columns = schema.row["properties"]
-    named = closed({**{key: {"type": ["integer", "string"]} for key in keys}, **columns}, keys)
-    return replace(schema, row={"anyOf": [schema.row, named]})
+    with_key = closed({**{key: {"type": ["integer", "string"]} for key in keys}, **columns}, keys)
+    return replace(schema, row={"anyOf": [schema.row, with_key]})
 
 
 def of_signature(metadata: "Metadata", registered: float, example: Mapping[str, Any] | None) -> VersionSchema:
@@ -62,17 +62,17 @@ def of_signature(metadata: "Metadata", registered: float, example: Mapping[str, 
     signature = metadata.signature
     if signature is None:
         return VersionSchema(registered, example=example)
-    row, named = _rows(signature.inputs)
-    answer, _ = _rows(signature.outputs)
-    return VersionSchema(registered, row, answer, named, _params(signature.params), example)
+    row, named_fields = _rows(signature.inputs)
+    prediction, _ = _rows(signature.outputs)
+    return VersionSchema(registered, row, prediction, named_fields, _params(signature.params), example)
 
 
 def by_column(encoder: Encoder) -> dict[str, JsonSchema]:
     """The schema of each raw column."""
     schemas: dict[str, JsonSchema] = {}
     for column, encodings in encoder.by_column().items():
-        first, *others = (encoding.json_schema(encoder) for encoding in encodings)
-        schemas[column] = {"allOf": [first, *others]} if others else first
+        first, *more = (encoding.json_schema(encoder) for encoding in encodings)
+        schemas[column] = {"allOf": [first, *more]} if more else first
     return schemas
 
 

@@ -43,7 +43,7 @@ def document(endpoint: Endpoint, schemas: Mapping[str, VersionSchema], settings:
         "info": {
             "title": endpoint.name,
             "version": str(endpoint.active.version if endpoint.active else 0),
-            "description": endpoint.description or f"The serving endpoint {endpoint.name}.",
+            "description": endpoint.description or f"Serving endpoint {endpoint.name}.",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
@@ -94,7 +94,7 @@ def _request(schemas: Mapping[str, VersionSchema], max_rows: int) -> JsonSchema:
     row = _all_of([schema.row for schema in schemas.values()])
     rows: JsonSchema = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
     formats: dict[str, JsonSchema] = {"instances": rows}
-    if all(schema.named for schema in schemas.values()):
+    if all(schema.named_fields for schema in schemas.values()):
         formats = {"dataframe_records": rows, "dataframe_split": _split(row, max_rows), "instances": rows}
         formats["inputs"] = {"anyOf": [rows, _columns(row)]}
     extra_fields: dict[str, JsonSchema] = {
@@ -129,7 +129,7 @@ def _columns(row: JsonSchema) -> JsonSchema:
 
 
 def _predictions(schemas: Mapping[str, VersionSchema]) -> JsonSchema:
-    distinct = _distinct([schema.answer for schema in schemas.values()])
+    distinct = _distinct([schema.prediction for schema in schemas.values()])
     return {"type": "array", "items": distinct[0] if len(distinct) == 1 else {"anyOf": distinct} if distinct else {}}
 
 
