@@ -12,7 +12,7 @@ __all__ = ["EncodedRow", "RowReader"]
 
 
 class RowReader:
-    """Checks records against the input contract and encodes each as one row in the order of the encoder's features."""
+    """Checks records against the input contract and encodes each as a row in the order of the encoder's features."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
