@@ -10,61 +10,19 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from lakehouse.arrays import Floats
-from lakehouse.errors import LakehouseError
 from scoring.compiled import Compiled, load_compiled
 from scoring.contract import ContractViolation
 from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import ENCODINGS, FeatureColumns
 from scoring.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
 from scoring.hooks.fields import fields_of
+from scoring.pipeline_file import load_pipeline
 from scoring.row_reader import EncodedRow, RowReader
 from scoring.tasks import BINARY, TASKS, Classes, Task
 
 Made = TypeVar("Made", bound=Record)
 
 PIPELINE, SCORER = "pipeline.skops", "scorer.json"
-
-# Types that our families add to those that skops trusts by default. A file with any other type is refused; for a
-# function with arguments (`functools.partial`) the list holds the function too. Libraries read their own boosters.
-TRUSTED = frozenset(
-    {
-        "collections.OrderedDict",
-        "functools.partial",
-        "lightgbm.basic.Booster",
-        "lightgbm.sklearn.LGBMClassifier",
-        "lightgbm.sklearn.LGBMRegressor",
-        "numpy.arcsinh",
-        "numpy.ufunc",
-        "scipy.sparse._csr.csr_matrix",  # training rows of k-NN that are too many to be dense
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.model_selection._split.KFold",
-        "sklearn.model_selection._split.StratifiedKFold",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils.validation.check_array",
-        "scoring.estimators.blend.Blend",
-        "scoring.estimators.calibrated.Calibrated",
-        "scoring.estimators.catboost.CatBoost",
-        "scoring.estimators.dense_if_small.DenseIfSmall",
-        "scoring.estimators.column_subset.ColumnSubset",
-        "scoring.estimators.lightgbm.LightGbm",
-        "scoring.estimators.xgboost.XgBoost",
-        "scoring.estimators.neighbour_weights.inverse_distance",
-        "xgboost.core.Booster",
-        "xgboost.sklearn.XGBClassifier",
-        "xgboost.sklearn.XGBRegressor",
-    }
-)
-
-
-class ArtifactRefused(LakehouseError):
-    """A model file holds types that no model family writes."""
-
-    @classmethod
-    def untrusted(cls, path: Path, types: Sequence[str]) -> "ArtifactRefused":
-        return cls(
-            f"{path} holds types that are not trusted: {', '.join(types)}",
-            hint="Train the version again. If a new family needs these types, add them to scoring.scorer.TRUSTED.",
-        )
 
 
 @dataclass(frozen=True)
@@ -231,22 +189,13 @@ class Scorer:
         )
         compiled = load_compiled(artifacts)
         return cls(
-            _pipeline(Path(artifacts[PIPELINE])) if compiled is None else None,
+            load_pipeline(Path(artifacts[PIPELINE])) if compiled is None else None,
             encoder,
             response_format,
             Hooks.load(description["hooks"], artifacts),
             description["matrix_format"],
             compiled,
         )
-
-
-def _pipeline(path: Path) -> Any:
-    import skops.io  # it imports scikit-learn, which a compiled model does not need
-
-    types = skops.io.get_untrusted_types(file=path)
-    if untrusted := sorted(set(types) - TRUSTED):
-        raise ArtifactRefused.untrusted(path, untrusted)
-    return skops.io.load(path, trusted=types)
 
 
 def _outcome(function: Callable[..., Made], *arguments: object) -> Made | RejectedRecord:

@@ -125,13 +125,13 @@ class Gate:
         loaded.replay()  # an endpoint would refuse a version that fails this
         champion = LoadedVersion.load(contest.champion).scores(pinned) if contest.champion else None
         approved = history.approval(int(contest.challenger.version))
-        standing = GateState(
+        state = GateState(
             int(contest.challenger.version),
             int(contest.champion.version) if contest.champion else None,
             approved,
             history.frozen,
         )
-        return decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, standing)
+        return decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, state)
 
     def apply(self, decision: Decision) -> None:
         """Save the verdict with the challenger and record it; move the champion if the decision promotes.

@@ -37,7 +37,7 @@ class FrameRefused(LakehouseError):
 
     @classmethod
     def no_features(cls, use_case: str) -> "FrameRefused":
-        return cls(f"{use_case} leaves out every feature", hint="Exclude fewer in the use case.")
+        return cls(f"{use_case} excludes every feature", hint="Exclude fewer in the use case.")
 
     @classmethod
     def named_twice(cls, feature: str, tables: list[str]) -> "FrameRefused":
@@ -49,7 +49,8 @@ class FrameRefused(LakehouseError):
     @classmethod
     def no_number(cls, feature: str, kind: str) -> "FrameRefused":
         return cls(
-            f"the feature '{feature}' is {kind} and no number", hint="Encode it in its gold model, or exclude it."
+            f"the feature '{feature}' is of type {kind}, not a number",
+            hint="Encode it in its gold model, or exclude it.",
         )
 
     @classmethod
@@ -71,7 +72,7 @@ class FrameRefused(LakehouseError):
     def empty_fold(cls, where: str, folds: int, times: int) -> "FrameRefused":
         return cls(
             f"{where} has no rows: `folds: {folds}` cuts rows of {number_of('distinct time', times)}",
-            hint="Say fewer `folds` in the `split` of the use case, or collect labels of more times.",
+            hint="Set fewer `folds` in the `split` of the use case, or collect labels of more times.",
         )
 
     @classmethod

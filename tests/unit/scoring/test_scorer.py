@@ -13,8 +13,9 @@ from mlflow.pyfunc.model import PythonModelContext
 from sklearn.preprocessing import FunctionTransformer
 
 from scoring.contract import ContractViolation
+from scoring.pipeline_file import ArtifactRefused
 from scoring.pyfunc import ScoringModel
-from scoring.scorer import ArtifactRefused, ResponseFormat, Scorer
+from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import MULTICLASS, REGRESSION
 from tests.unit.frames import ENCODER, alternating
 from training.search.fitting import fit
@@ -140,7 +141,7 @@ def test_pipelines_with_untrusted_types_are_never_loaded(tmp_path: Path, untrust
     with pytest.raises(ArtifactRefused) as refused:
         Scorer.load(artifacts)
     assert refused.value.failed.startswith(f"{artifacts['pipeline.skops']} holds types that are not trusted: ")
-    assert "scoring.scorer.TRUSTED" in str(refused.value.hint)
+    assert "scoring.pipeline_file.TRUSTED" in str(refused.value.hint)
 
 
 def test_multiclass_response_names_the_most_probable_class() -> None:

@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 
 from scoring.estimators.calibrated import Calibrated, with_curve_of
 from scoring.estimators.calibration_curve import CurveKind, calibrated_by
-from scoring.scorer import TRUSTED
+from scoring.pipeline_file import TRUSTED
 from tests.unit.frames import alternating
 from training.evaluation.calibration import CURVES, FoldPredictions, calibrate, fit_curve
 from training.evaluation.metrics import METRICS

@@ -20,7 +20,8 @@ from sklearn.utils.validation import has_fit_parameter
 from lakehouse.arrays import Floats
 from scoring.estimators import dense_if_small
 from scoring.estimators.dense_if_small import DenseIfSmall
-from scoring.scorer import PIPELINE, ArtifactRefused, ResponseFormat, Scorer
+from scoring.pipeline_file import ArtifactRefused
+from scoring.scorer import PIPELINE, ResponseFormat, Scorer
 from scoring.tasks import BINARY
 from tests.unit.frames import ENCODER, frame
 from tests.unit.points import POINTS, rows_of
