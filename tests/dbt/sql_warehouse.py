@@ -1,7 +1,7 @@
-"""`python -m tests.dbt.sql_warehouse PROJECT`: dbt-databricks on a SQL warehouse that is a list of statements.
+"""`python -m tests.dbt.sql_warehouse PROJECT`: dbt-databricks on a simulated SQL warehouse that records statements.
 
-It runs `client_features` three times: on an empty schema, again, and where the table stands with another key. Printed
-as JSON, for each run: whether dbt succeeded, its message, and what the warehouse was told to change.
+It runs `client_features` three times: on an empty schema, again, and on a table with another key. For each run, it
+prints as JSON the success of dbt, its messages, and the changing statements that the warehouse received.
 """
 
 import json
@@ -19,35 +19,35 @@ from tests.dbt.unity_catalog import TABLE, Column, UnityCatalogTable
 
 
 class SqlWarehouse:
-    """Schemas `staging` and `gold` of the catalogue `main`, in which `client_features` is built."""
+    """Schemas `staging` and `gold` of the catalogue `main`, for building `client_features`."""
 
     def __init__(self, columns: dict[str, str]) -> None:
         self.columns = columns
         self.table: UnityCatalogTable | None = None
-        self.told: list[str] = []
+        self.statements: list[str] = []
 
     def connect(self, **_: Any) -> SimpleNamespace:
         return SimpleNamespace(
             cursor=lambda: Cursor(self), close=lambda: None, get_session_id_hex=lambda: "a session"
         )
 
-    def answer(self, statement: str) -> tuple[list[tuple[str, str]], list[Any]]:
-        """The columns, with their types, and the rows."""
+    def respond(self, statement: str) -> tuple[list[tuple[str, str]], list[Any]]:
+        """Columns with their types, and rows, of the result of a statement."""
         if statement.startswith(("create", "alter", "ALTER", "COMMENT")):
-            self.told.append(statement)
+            self.statements.append(statement)
             self._change(statement)
-        elif statement.startswith("select * from ("):  # the contract, held against the query
+        elif statement.startswith("select * from ("):  # the check of the contract against the query
             return list(self.columns.items()), []
         elif statement.startswith("SHOW SCHEMAS"):
             return [("databaseName", "string")], [("gold",), ("staging",)]
         elif "databricks_table_type" in statement:
             names = ["table_name", "table_type", "file_format", "table_owner", "databricks_table_type"]
-            stands = self.table is not None and "'gold'" in statement
-            rows = [("client_features", "table", "delta", "owner", "managed")] if stands else []
+            exists = self.table is not None and "'gold'" in statement
+            rows = [("client_features", "table", "delta", "owner", "managed")] if exists else []
             return [(name, "string") for name in names], rows
         elif self.table is not None and "row_filters" not in statement:
-            found = self.table.query(statement)
-            return [(name, "string") for name in found.column_names], [tuple(row) for row in found.rows]
+            result = self.table.query(statement)
+            return [(name, "string") for name in result.column_names], [tuple(row) for row in result.rows]
         return [("result", "string")], []
 
     def _change(self, statement: str) -> None:
@@ -55,7 +55,7 @@ class SqlWarehouse:
             self.table = UnityCatalogTable({name: Column() for name in self.columns})
             return
         assert self.table is not None, f"no table yet: {statement}"
-        # As dbt-databricks writes what a contract says.
+        # Form of the NOT NULL that dbt-databricks writes for a contract.
         by_contract = re.fullmatch(r"alter table \S+ change column `(\w+)` set not null", statement)
         if by_contract:
             self.table.columns[by_contract[1]].nullable = False
@@ -64,7 +64,7 @@ class SqlWarehouse:
 
 
 class Cursor:
-    """What dbt-databricks uses of a cursor of its SQL connector."""
+    """Part of the SQL connector's cursor that dbt-databricks uses."""
 
     query_id = "a query"
 
@@ -76,7 +76,7 @@ class Cursor:
 
     def execute(self, statement: str, *_: Any) -> "Cursor":
         bare = re.sub(r"/\*.*?\*/", "", statement, flags=re.DOTALL).strip()
-        self.description, self._rows = self._warehouse.answer(bare)
+        self.description, self._rows = self._warehouse.respond(bare)
         return self
 
     def fetchall(self) -> list[Any]:
@@ -90,7 +90,7 @@ class Cursor:
 
 
 def main(project: Path) -> None:
-    """Run dbt three times and print what it did."""
+    """Run dbt three times and print the results."""
     models = yaml.safe_load((project / "dbt_project/models/gold/client_features.yml").read_text(encoding="utf-8"))
     columns = {column["name"]: column["data_type"] for column in models["models"][0]["columns"]}
     warehouse = SqlWarehouse(columns)
@@ -106,14 +106,18 @@ def main(project: Path) -> None:
 
 
 def run(project: Path, warehouse: SqlWarehouse, key: str | None) -> dict[str, Any]:
-    """One `dbt run`, on a table that stands with another key if one is given."""
-    warehouse.told.clear()
+    """Run `dbt run` once; a `key` first replaces the key of the existing table."""
+    warehouse.statements.clear()
     if key and warehouse.table:
         warehouse.table.key = key
     command = ["run", "--select", "client_features", "--target", "databricks", "--project-dir", str(project)]
     done: Any = dbtRunner().invoke([*command, "--profiles-dir", str(project), "--quiet"])
     messages = [result.message for result in done.result or []]
-    return {"success": done.success, "message": messages or [str(done.exception)], "told": list(warehouse.told)}
+    return {
+        "success": done.success,
+        "message": messages or [str(done.exception)],
+        "statements": list(warehouse.statements),
+    }
 
 
 if __name__ == "__main__":

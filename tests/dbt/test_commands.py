@@ -1,4 +1,4 @@
-"""dbt as a person types it: no flags, no variables, and errors that say what to do."""
+"""dbt commands as typed, without flags or variables, and their error messages."""
 
 import gzip
 import shutil
@@ -14,7 +14,7 @@ LANDING = Path("dbt_project/landing/bank_marketing/bankmarketing.csv.gz")
 
 @pytest.fixture
 def checkout(built: Checkout, tmp_path: Path) -> Checkout:
-    """A built checkout that a test may break."""
+    """Copy of a built checkout that a test may damage."""
     shutil.copytree(built.root, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
     return Checkout(tmp_path / "project", built.variables)
 
@@ -50,19 +50,21 @@ def change_the_delimiter(landing: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "messages"),
     [
-        pytest.param(Path.unlink, ["is not there", "LAKEHOUSE_LANDING"], id="missing"),
+        pytest.param(Path.unlink, ["does not exist", "LAKEHOUSE_LANDING"], id="missing"),
         pytest.param(change_the_delimiter, ["does not split at ';'", "landing_file.delimiter"], id="delimiter"),
         pytest.param(truncate_a_row, ["line 17 has 15 of 17 fields"], id="too few fields"),
     ],
 )
-def test_a_bad_landing_file_is_told_and_harms_nothing(checkout: Checkout, damage: object, told: list[str]) -> None:
+def test_a_bad_landing_file_is_reported_and_changes_no_table(
+    checkout: Checkout, damage: object, messages: list[str]
+) -> None:
     assert callable(damage)
     before = versions(checkout)
     damage(checkout.root / LANDING)
     output = checkout.run("dbt", "build", "--select", "raw_bank_marketing+", exits=1)
-    for words in told:
-        assert words in output
+    for message in messages:
+        assert message in output
     assert "Traceback" not in output
     assert versions(checkout) == before

@@ -1,4 +1,4 @@
-"""The gold tables from Sail and from JVM Spark, row by row: German customers in two deliveries, and the bank's."""
+"""Row-by-row comparison of the gold tables from Sail and JVM Spark: two deliveries of customers, and the bank."""
 
 import shutil
 from datetime import UTC, datetime
@@ -21,8 +21,8 @@ BANK = ("+client_features", "term_deposit_labels")
 
 
 def rows(checkout: Checkout, name: TableName) -> list[dict[str, Any]]:
-    found = Warehouse(checkout.root / "warehouse").open(name).to_pyarrow_table().to_pylist()
-    return sorted(found, key=lambda row: [(value is None, str(value)) for value in row.values()])
+    result = Warehouse(checkout.root / "warehouse").open(name).to_pyarrow_table().to_pylist()
+    return sorted(result, key=lambda row: [(value is None, str(value)) for value in row.values()])
 
 
 def build(sail: Checkout, jvm: Checkout, command: tuple[str, ...]) -> None:
@@ -30,7 +30,7 @@ def build(sail: Checkout, jvm: Checkout, command: tuple[str, ...]) -> None:
     jvm.run(*command, "--target", "spark")
 
 
-def test_both_engines_build_the_same_rows_at_once_and_step_by_step(jvm_spark: str, tmp_path: Path) -> None:
+def test_both_engines_build_the_same_rows_over_two_deliveries(jvm_spark: str, tmp_path: Path) -> None:
     sail = Checkout.below(tmp_path / "sail")
     shutil.rmtree(sail.root / LANDING)
     deliver(SAMPLE, sail.root / LANDING, CUTS[0], CUTS[1])
@@ -47,4 +47,4 @@ def test_both_engines_build_the_same_rows_at_once_and_step_by_step(jvm_spark: st
         assert rows(sail, name), name
     models = (sail.root / "dbt_project/models/gold").rglob("*.yml")
     built = {name.table for name in tables if name.schema == "gold"}
-    assert built == {model.stem for model in models} - {"client_feature_profile"}  # a summary, of no use to a model
+    assert built == {model.stem for model in models} - {"client_feature_profile"}  # a summary that no model reads

@@ -1,4 +1,4 @@
-"""The gold tables of German customers: from deliveries that land one after the other, as from all at once."""
+"""Gold tables of German customers: incremental builds of successive deliveries against one build of all rows."""
 
 import shutil
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.checkout import Checkout
 from training.feature_store.local import LocalFeatureStore
 
 BEGIN = datetime(2021, 1, 1, tzinfo=UTC)
-# Before the first no order was known; before the second no quarter was settled.
+# No order is known before the first cut, and no quarter is settled before the second.
 CUTS = [
     BEGIN.replace(2021, 3),
     BEGIN.replace(2023, 4, 15),
@@ -54,7 +54,7 @@ def landing(checkout: Checkout) -> Path:
     return checkout.root / "dbt_project" / "landing" / "german_customers"
 
 
-def emptied(folder: Path) -> Checkout:
+def checkout_without_customers(folder: Path) -> Checkout:
     checkout = Checkout.below(folder)
     shutil.rmtree(landing(checkout))
     return checkout
@@ -62,8 +62,8 @@ def emptied(folder: Path) -> Checkout:
 
 @pytest.fixture(scope="module")
 def step_by_step(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Built after each of five deliveries."""
-    checkout = emptied(tmp_path_factory.mktemp("steps"))
+    """Checkout built after each of five deliveries."""
+    checkout = checkout_without_customers(tmp_path_factory.mktemp("steps"))
     for begin, end in zip([BEGIN, *CUTS], CUTS, strict=False):
         deliver(Sample(1_000, 4), landing(checkout), begin, end)
         checkout.run(*BUILD)
@@ -72,8 +72,8 @@ def step_by_step(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture(scope="module")
 def at_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Built once, after a single delivery of the same rows."""
-    checkout = emptied(tmp_path_factory.mktemp("once"))
+    """Checkout built once, after a single delivery of the same rows."""
+    checkout = checkout_without_customers(tmp_path_factory.mktemp("once"))
     deliver(Sample(1_000, 4), landing(checkout), BEGIN, CUTS[-1])
     checkout.run(*BUILD)
     return checkout
@@ -95,8 +95,8 @@ def test_incremental_runs_and_a_rebuild_give_the_same_rows(
 
 
 @pytest.mark.parametrize("name", ["gold.customer_activity_features", "gold.churn_labels", "gold.kommune_index"])
-def test_no_row_changes_once_it_is_written(name: str, step_by_step: Checkout) -> None:
-    """Late orders arrive in every delivery, and what was written before them still stands."""
+def test_a_written_row_never_changes(name: str, step_by_step: Checkout) -> None:
+    """Late orders arrive in every delivery, and earlier rows stay unchanged."""
     table, warehouse = TableName.parse(name), Warehouse(step_by_step.root / "warehouse")
     versions = [warehouse.open(table, version) for version in range(warehouse.open(table).version() + 1)]
     written = [{tuple(row.values()) for row in log.to_pyarrow_table().to_pylist()} for log in versions]
@@ -104,11 +104,11 @@ def test_no_row_changes_once_it_is_written(name: str, step_by_step: Checkout) ->
     assert written[-1]
 
 
-def test_activity_is_what_a_naive_count_finds(at_once: Checkout) -> None:
-    kept = [row for row in rows(at_once, "staging.stg_orders") if row["refused_because"] is None]
-    late = {row["customer_id"] for row in kept if row["known_at"] - row["ordered_at"] > timedelta(days=1)}
+def test_activity_features_equal_a_naive_count(at_once: Checkout) -> None:
+    accepted = [row for row in rows(at_once, "staging.stg_orders") if row["refused_because"] is None]
+    late = {row["customer_id"] for row in accepted if row["known_at"] - row["ordered_at"] > timedelta(days=1)}
     of_customer: dict[int, list[dict[str, Any]]] = {}
-    for row in kept:
+    for row in accepted:
         of_customer.setdefault(row["customer_id"], []).append(row)
     checked = 0
     for row in rows(at_once, "gold.customer_activity_features"):
@@ -127,8 +127,8 @@ def test_activity_is_what_a_naive_count_finds(at_once: Checkout) -> None:
     assert checked > 100
 
 
-def test_requests_are_encoded_as_the_gold_table_is(store: LocalFeatureStore, step_by_step: Checkout) -> None:
-    """A record as of its arrival, encoded by Python, is the row that SQL wrote."""
+def test_request_encodings_equal_the_gold_table(store: LocalFeatureStore, step_by_step: Checkout) -> None:
+    """Python encodes a record, as of its arrival, to the row written by SQL."""
     table = store.table("gold.customer_profile_features")
     vocabularies = {name: store.vocabulary(name)[0] for name in index_tables(table.encodings)}
     encoder = Encoder(table.encodings, vocabularies, table.select(()))
@@ -150,13 +150,13 @@ def age(birth: date | None, at: datetime) -> int | None:
     return at.year - birth.year - ((at.month, at.day) < (birth.month, birth.day))
 
 
-def test_the_states_are_sixteen_columns(store: LocalFeatureStore) -> None:
+def test_states_are_encoded_in_sixteen_columns(store: LocalFeatureStore) -> None:
     names = [feature.name for feature in store.table("gold.customer_profile_features").features]
     assert len([name for name in names if name.startswith("state_")]) == 16
     assert "state_baden_wuerttemberg" in names
 
 
-def test_a_kommune_keeps_its_integer_when_others_come_and_go(step_by_step: Checkout, tmp_path: Path) -> None:
+def test_a_kommune_keeps_its_integer_when_the_list_changes(step_by_step: Checkout, tmp_path: Path) -> None:
     checkout = Checkout.below(tmp_path)
     checkout.run("dbt", "run", "--select", "+kommune_index")
     before = {row["kommune"]: row["kommune_index"] for row in rows(checkout, "gold.kommune_index")}
@@ -168,45 +168,45 @@ def test_a_kommune_keeps_its_integer_when_others_come_and_go(step_by_step: Check
     assert after == before | {"1": 11_871}
 
 
-def spoilt(orders: pa.Table, how: str) -> pa.Table:
-    if how == "a column is missing":
+def damaged(orders: pa.Table, fault: str) -> pa.Table:
+    if fault == "a column is missing":
         return orders.drop_columns(["amount"])
     columns = {name: orders[name] for name in orders.column_names}
-    if how == "a column is of another type":
+    if fault == "a column has another type":
         columns["amount"] = columns["amount"].cast(pa.string())
-    if how == "it tells of the future":
+    if fault == "rows are from the future":
         columns["known_at"] = pc.add(columns["known_at"], pa.scalar(timedelta(days=100 * 365)))
     return pa.table(columns)
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("fault", "message"),
     [
         ("a column is missing", "amount is missing"),
-        ("a column is of another type", "amount is string and not double"),
-        ("it comes out of order", "is loaded already"),
-        ("it tells of the future", "and now is"),
-        ("it is half a file", "cannot be read"),
+        ("a column has another type", "amount is string instead of double"),
+        ("rows are older than loaded ones", "are already loaded"),
+        ("rows are from the future", "which is after now"),
+        ("the file is truncated", "cannot be read"),
     ],
 )
-def test_a_bad_delivery_is_told_and_harms_nothing(how: str, told: str, at_once: Checkout) -> None:
+def test_a_bad_delivery_is_reported_and_changes_no_table(fault: str, message: str, at_once: Checkout) -> None:
     folder = landing(at_once) / "orders"
     good = next(folder.glob("*.parquet"))
     bad = folder / "20990101-20990201-00000.parquet"
-    if how == "it is half a file":
+    if fault == "the file is truncated":
         bad.write_bytes(good.read_bytes()[:1_000])
     else:
-        pq.write_table(spoilt(pq.read_table(good), how), bad)
+        pq.write_table(damaged(pq.read_table(good), fault), bad)
     before = {name: rows(at_once, name) for name in TABLES}
     try:
         output = at_once.run("dbt", "run", "--select", "tag:german_customers", exits=1)
     finally:
         bad.unlink()
-    assert told in output
+    assert message in output
     assert "Traceback" not in output
     assert {name: rows(at_once, name) for name in TABLES} == before
 
 
-def test_a_sample_of_another_seed_is_not_taken_for_a_delivery(at_once: Checkout) -> None:
+def test_a_delivery_of_a_sample_with_another_seed_is_refused(at_once: Checkout) -> None:
     with pytest.raises(LakehouseError, match="holds deliveries of the sample"):
         deliver(Sample(1_000, 5), landing(at_once), CUTS[-1], CUTS[-1] + timedelta(days=1))

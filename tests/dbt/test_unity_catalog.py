@@ -1,4 +1,4 @@
-"""What `dbt build` says to Unity Catalog: the DDL of a first build, a second one, and one with other metadata."""
+"""DDL that `dbt build` sends to Unity Catalog: a first build, a second build, and changed metadata."""
 
 import json
 import subprocess
@@ -23,13 +23,13 @@ from tests.dbt.unity_catalog import TABLE, Column, UnityCatalogTable
 
 MACROS = (PROJECT / "dbt_project" / "macros" / "feature_tables.sql").read_text(encoding="utf-8")
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # dbt-databricks' own, on import
+    warnings.simplefilter("ignore")  # dbt-databricks warns on import
     from dbt.adapters.databricks.relation import DatabricksRelation
 
 RELATION = DatabricksRelation.create(database="main", schema="gold", identifier="client_features")
 ALTER = f"ALTER TABLE {TABLE}"
 MODEL: dict[str, Any] = {
-    "description": "What was known of a client.\n",
+    "description": "Features of a client.\n",
     "config": {
         "meta": {
             "encodings": [{"column": "job", "as": "one_hot", "categories": ["it's", "back\\slash", "ß"]}],
@@ -44,8 +44,8 @@ MODEL: dict[str, Any] = {
         }
     },
     "columns": {
-        "client_id": {"name": "client_id", "description": "The client."},
-        "contacted_at": {"name": "contacted_at", "description": "When it was known."},
+        "client_id": {"name": "client_id", "description": "Identifier of the client."},
+        "contacted_at": {"name": "contacted_at", "description": "Time of the contact."},
         "age": {"name": "age", "description": "In years."},
     },
 }
@@ -55,9 +55,9 @@ FIRST = [
     f"{ALTER} ALTER COLUMN `contacted_at` SET NOT NULL",
     f"{ALTER} ADD CONSTRAINT `client_features_pk` PRIMARY KEY (`client_id`, `contacted_at` TIMESERIES)",
     f"{ALTER} SET TAGS ('owner' = 'data-science@example.com', 'lifecycle' = 'active', 'freshness' = '{FRESHNESS}')",
-    f"COMMENT ON TABLE {TABLE} IS 'What was known of a client.'",
-    f"{ALTER} ALTER COLUMN `client_id` COMMENT 'The client.'",
-    f"{ALTER} ALTER COLUMN `contacted_at` COMMENT 'When it was known.'",
+    f"COMMENT ON TABLE {TABLE} IS 'Features of a client.'",
+    f"{ALTER} ALTER COLUMN `client_id` COMMENT 'Identifier of the client.'",
+    f"{ALTER} ALTER COLUMN `contacted_at` COMMENT 'Time of the contact.'",
     f"{ALTER} ALTER COLUMN `age` COMMENT 'In years.'",
     f"{ALTER} SET TBLPROPERTIES ('feature_table.encodings' = '"
     r'[{"column": "job", "as": "one_hot", "categories": ["it\'s", "back\\\\slash", "\\u00df"]}]'
@@ -66,10 +66,10 @@ FIRST = [
 
 
 class Dbt:
-    """The project's macros in dbt's own Jinja, at a table of Unity Catalog."""
+    """The macros of the project in dbt's Jinja, on a simulated table of Unity Catalog."""
 
     def __init__(self, table: UnityCatalogTable, model: dict[str, Any], target: str = "databricks") -> None:
-        self.table, self.said = table, list[str]()
+        self.table, self.statements = table, list[str]()
         self.relation: Any = RELATION
         self.context: dict[str, Any] = {
             "adapter": SimpleNamespace(get_relation=lambda *_: self.relation),
@@ -90,15 +90,15 @@ class Dbt:
             self.context[block.block_name] = CallableMacroGenerator(macro, self.context)
 
     def build(self) -> list[str]:
-        """Both hooks; the statements that the warehouse is given. A hook itself must render to nothing."""
-        self.said.clear()
+        """Run both hooks and return the statements sent to the warehouse. A hook must render to an empty text."""
+        self.statements.clear()
         assert self.context["refuse_changed_feature_key"]().strip() == ""
         assert self.context["publish_feature_table"]().strip() == ""
-        return list(self.said)
+        return list(self.statements)
 
     def _statement(self, name: str, caller: Callable[[], str]) -> str:
-        self.said.append(caller())
-        self.table.execute(self.said[-1])
+        self.statements.append(caller())
+        self.table.execute(self.statements[-1])
         return ""
 
 
@@ -117,15 +117,13 @@ def catalog(model: dict[str, Any]) -> dict[str, Any]:
     return declared
 
 
-def test_a_first_build_makes_a_feature_table(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+def test_a_first_build_creates_a_feature_table(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     assert Dbt(table, model).build() == FIRST
     assert table.key == "`client_id`, `contacted_at` TIMESERIES"
     assert json.loads(table.properties["feature_table.encodings"]) == model["config"]["meta"]["encodings"]
 
 
-def test_a_table_whose_rows_become_known_later_has_both_times_in_its_key(
-    table: UnityCatalogTable, model: dict[str, Any]
-) -> None:
+def test_the_key_contains_the_known_at_column(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     table.columns["arrived_at"] = Column()
     model["config"]["meta"]["known_at_column"] = "arrived_at"
     Dbt(table, model).build()
@@ -135,12 +133,12 @@ def test_a_table_whose_rows_become_known_later_has_both_times_in_its_key(
     assert Dbt(table, model).build() == []
 
 
-def test_a_second_build_says_nothing(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+def test_a_second_build_sends_no_statement(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     Dbt(table, model).build()
     assert Dbt(table, model).build() == []
 
 
-def test_changed_metadata_is_all_that_is_said(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+def test_only_changed_metadata_is_sent(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     Dbt(table, model).build()
     catalog(model)["lifecycle"] = "deprecated"
     model["description"] = "Another text."
@@ -155,15 +153,13 @@ def test_changed_metadata_is_all_that_is_said(table: UnityCatalogTable, model: d
     assert Dbt(table, model).build() == []
 
 
-def test_what_a_replaced_table_lost_is_said_again(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+def test_metadata_lost_by_a_replaced_table_is_restored(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     Dbt(table, model).build()
     replaced = replace(table, columns={name: Column() for name in MODEL["columns"]}, key=None, comment=None)
     assert Dbt(replaced, model).build() == [FIRST[number] for number in (0, 1, 2, 4, 5, 6, 7)]
 
 
-def test_what_a_model_does_not_say_is_taken_back_and_its_tags_stay(
-    table: UnityCatalogTable, model: dict[str, Any]
-) -> None:
+def test_removed_descriptions_are_cleared_and_tags_are_kept(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     Dbt(table, model).build()
     catalog(model)["owner"] = None
     model["description"], model["columns"]["age"]["description"] = None, ""
@@ -174,14 +170,14 @@ def test_what_a_model_does_not_say_is_taken_back_and_its_tags_stay(
     assert table.tags["owner"] == "data-science@example.com"
 
 
-def test_texts_and_names_of_every_kind_arrive_as_they_are(model: dict[str, Any]) -> None:
+def test_special_characters_in_texts_and_names_are_preserved(model: dict[str, Any]) -> None:
     odd, text = "a`b'c", "It's \\ a \"text\"\n'); DROP TABLE x; -- ß"
     model["description"] = model["columns"]["age"]["description"] = catalog(model)["owner"] = text
     model["columns"][odd] = {"name": odd, "description": text}
     catalog(model)["entity"] = ["client_id", odd]
     table = UnityCatalogTable({name: Column() for name in model["columns"]})
-    said = Dbt(table, model).build()
-    assert f"{ALTER} ALTER COLUMN `a``b'c` SET NOT NULL" in said
+    statements = Dbt(table, model).build()
+    assert f"{ALTER} ALTER COLUMN `a``b'c` SET NOT NULL" in statements
     assert (table.comment, table.columns["age"].comment, table.columns[odd].comment) == (text, text, text)
     assert table.tags["owner"] == text
     assert table.key == "`client_id`, `a``b'c`, `contacted_at` TIMESERIES"
@@ -189,7 +185,7 @@ def test_texts_and_names_of_every_kind_arrive_as_they_are(model: dict[str, Any])
 
 
 @pytest.mark.parametrize(
-    ("stands", "declared"),
+    ("existing", "declared"),
     [
         ("`client_id`", "`client_id`, `contacted_at` TIMESERIES"),
         ("`contacted_at` TIMESERIES, `client_id`", "`client_id`, `contacted_at` TIMESERIES"),
@@ -197,32 +193,34 @@ def test_texts_and_names_of_every_kind_arrive_as_they_are(model: dict[str, Any])
         ("`age`, `contacted_at` TIMESERIES", "`client_id`, `contacted_at` TIMESERIES"),
     ],
 )
-def test_another_key_is_refused_before_the_model_is_built(
-    table: UnityCatalogTable, model: dict[str, Any], stands: str, declared: str
+def test_a_changed_key_is_refused_before_the_build(
+    table: UnityCatalogTable, model: dict[str, Any], existing: str, declared: str
 ) -> None:
-    table.key = stands
+    table.key = existing
     dbt = Dbt(table, model)
     for hook in ("refuse_changed_feature_key", "publish_feature_table"):
         with pytest.raises(CompilationError) as refused:
             dbt.context[hook]()
-        assert f"The key of {TABLE} is ({stands}), and the model declares ({declared})" in str(refused.value)
-        assert "does not change" in str(refused.value)
-    assert dbt.said == []
+        assert f"The key of {TABLE} is ({existing}), but the model declares ({declared})" in str(refused.value)
+        assert "cannot change" in str(refused.value)
+    assert dbt.statements == []
 
 
-def test_a_key_is_the_same_in_any_case(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+def test_key_columns_are_compared_without_case(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     Dbt(table, model).build()
     catalog(model)["entity"] = "Client_ID"
     assert Dbt(table, model).build() == []
 
 
-def test_a_text_in_the_table_makes_no_time_series(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+def test_a_comment_with_timeseries_does_not_make_a_timeseries_key(
+    table: UnityCatalogTable, model: dict[str, Any]
+) -> None:
     table.key, table.columns["age"].comment = "`client_id`, `contacted_at`", "`contacted_at` TIMESERIES"
-    with pytest.raises(CompilationError, match=r"is \(`client_id`, `contacted_at`\), and"):
+    with pytest.raises(CompilationError, match=r"is \(`client_id`, `contacted_at`\), but"):
         Dbt(table, model).build()
 
 
-def test_a_key_column_that_is_not_there_names_the_ones_that_are(
+def test_a_missing_key_column_is_reported_with_the_existing_columns(
     table: UnityCatalogTable, model: dict[str, Any]
 ) -> None:
     catalog(model)["entity"] = "client"
@@ -230,7 +228,7 @@ def test_a_key_column_that_is_not_there_names_the_ones_that_are(
         Dbt(table, model).build()
 
 
-def test_a_table_that_is_not_there_yet_has_no_key_to_keep(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+def test_no_key_is_required_before_the_table_exists(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     table.key = "`age`"
     dbt = Dbt(table, model)
     dbt.relation = None
@@ -238,14 +236,14 @@ def test_a_table_that_is_not_there_yet_has_no_key_to_keep(table: UnityCatalogTab
 
 
 @pytest.mark.parametrize(("target", "is_feature_table"), [("embedded", True), ("databricks", False)])
-def test_other_targets_and_other_models_are_left_alone(
+def test_other_targets_and_other_models_are_unchanged(
     table: UnityCatalogTable, model: dict[str, Any], target: str, is_feature_table: bool
 ) -> None:
     catalog(model)["is_feature_table"] = is_feature_table
     assert Dbt(table, model, target).build() == []
 
 
-def test_nothing_is_asked_while_dbt_parses(table: UnityCatalogTable, model: dict[str, Any]) -> None:
+def test_no_query_runs_while_dbt_parses(table: UnityCatalogTable, model: dict[str, Any]) -> None:
     dbt = Dbt(table, model)
     dbt.context["execute"] = False
     assert dbt.build() == []
@@ -261,19 +259,19 @@ def test_the_target_databricks_parses_offline(tmp_path: Path) -> None:
     assert Dbt(table, declared).build() == []
 
 
-def test_dbt_databricks_publishes_what_it_has_built_and_refuses_another_key(tmp_path: Path) -> None:
-    """The adapter itself, on a warehouse that takes its statements; it replaces the table in each run."""
+def test_dbt_databricks_publishes_a_built_table_and_refuses_another_key(tmp_path: Path) -> None:
+    """Runs the real adapter on a simulated warehouse; it replaces the table in each run."""
     checkout = Checkout.below(tmp_path)
     command = [sys.executable, "-m", "tests.dbt.sql_warehouse", str(checkout.root)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     first, second, other_key = json.loads(done.stdout.splitlines()[-1])
     assert (first["success"], second["success"], other_key["success"]) == (True, True, False)
-    built, *told = first["told"]
+    built, *changes = first["statements"]
     assert built.startswith(f"create or replace table {TABLE}")
-    published = [ddl for ddl in told if not ddl.startswith("alter table")]  # not the contract's own NOT NULL
+    published = [ddl for ddl in changes if not ddl.startswith("alter table")]  # without the NOT NULL of the contract
     assert published[0] == FIRST[2]
     assert [" ".join(ddl.split()[3:5]) for ddl in published[1:4]] == ["SET TAGS", f"{TABLE} IS", "ALTER COLUMN"]
-    assert second["told"] == first["told"]
-    assert other_key["told"] == []
-    assert "is (`client_id`), and the model declares" in other_key["message"][0]
+    assert second["statements"] == first["statements"]
+    assert other_key["statements"] == []
+    assert "is (`client_id`), but the model declares" in other_key["message"][0]
