@@ -1,4 +1,4 @@
-"""A registry with tiny models, and real model servers on free ports; each test stops what it starts."""
+"""Fixtures: a registry with tiny models, and real model servers on free ports that stop with the test."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from lakehouse.settings import PROJECT
 from scoring.digest import DIGEST, digest
 from tests.contract.databases import new_database
 from tests.contract.gate.commands import promoting
-from tests.contract.people import (Environment, set_challenger, opened_gate)
+from tests.contract.people import Environment, opened_gate, set_challenger
 from tests.ports import free_port
 
 STRICT = """
@@ -86,16 +86,16 @@ mlflow.models.set_model(Plain())
 
 @pytest.fixture(scope="session")
 def awaited(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file that `slow` version 1 waits for when it is loaded."""
+    """The file that `slow` version 1 waits for while it loads."""
     return tmp_path_factory.mktemp("gate") / "open"
 
 
 @pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory, awaited: Path) -> str:
-    """A registry with `term_deposit` 1 to 3, of which 3 fails to load, and a version 1 of each other model."""
+    """A registry with `term_deposit` 1 to 3 (3 fails to load) and version 1 of every other model."""
     folder = tmp_path_factory.mktemp("registry")
     uri = new_database(folder)
-    with warnings.catch_warnings(record=True):  # a registry is made here, not tested
+    with warnings.catch_warnings(record=True):  # these tests do not cover registration
         warnings.simplefilter("always")
         _register(uri, folder, awaited)
     return uri
@@ -175,7 +175,7 @@ Start = Callable[[], ServerSettings]
 
 @pytest.fixture
 def start(tracking_uri: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts servers on this test's state folder."""
+    """Starts servers with the state folder of this test."""
     started: list[ServerSettings] = []
 
     def run() -> ServerSettings:
@@ -191,7 +191,7 @@ def start(tracking_uri: str, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def server(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSettings]:
-    """One server for the tests of a module; endpoints are named by test."""
+    """One server for all tests of a module; each test uses its own endpoint names."""
     state = tmp_path_factory.mktemp("server") / ".serving"
     settings = ServerSettings(PROJECT, state, tracking_uri, port=free_port())
     server_process.serve_detached(settings)

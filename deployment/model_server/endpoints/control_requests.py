@@ -18,7 +18,7 @@ NOT_SUPPORTED = frozenset(
         "usage_tracking_config",
     }
 )  # fmt: skip
-"""Fields of the Databricks API without a meaning here. They are refused when set, so that nobody relies on them."""
+"""Fields of the Databricks API without a meaning here. They are refused when set: callers must not rely on them."""
 
 SIZES = ("Small", "Medium", "Large")
 GPUS = ("GPU_SMALL", "GPU_MEDIUM", "GPU_LARGE", "GPU_XLARGE", "MULTIGPU_MEDIUM")

@@ -63,13 +63,13 @@ def test_the_sdk_creates_updates_queries_and_deletes(workspace: WorkspaceClient)
     assert (created.description, created.tags) == ("calls", [EndpointTag("team", "risk")])
     assert [endpoint.name for endpoint in endpoints.list()].count("sdk") == 1
 
-    answer = endpoints.query("sdk", dataframe_records=ROWS)
-    assert answer.predictions == [{"version": 1, "probability": 0.5}, {"version": 1, "probability": 0.2}]
-    assert answer.served_model_name == "term_deposit-1"
+    response = endpoints.query("sdk", dataframe_records=ROWS)
+    assert response.predictions == [{"version": 1, "probability": 0.5}, {"version": 1, "probability": 0.2}]
+    assert response.served_model_name == "term_deposit-1"
     split = DataframeSplitInput(columns=["age"], data=[[50]])
-    assert endpoints.query("sdk", dataframe_split=split).predictions == answer.predictions[:1]
-    assert endpoints.query("sdk", instances=ROWS).predictions == answer.predictions
-    assert endpoints.query("sdk", inputs={"age": [50, 20]}).predictions == answer.predictions
+    assert endpoints.query("sdk", dataframe_split=split).predictions == response.predictions[:1]
+    assert endpoints.query("sdk", instances=ROWS).predictions == response.predictions
+    assert endpoints.query("sdk", inputs={"age": [50, 20]}).predictions == response.predictions
 
     routes = [Route(0, served_entity_name="term_deposit-1"), Route(100, served_model_name="term_deposit-2")]
     updated = endpoints.update_config_and_wait(
@@ -129,8 +129,8 @@ def test_any_pyfunc_is_served_by_its_signature(client: WorkspaceClient) -> None:
     config = EndpointCoreConfigInput(name="plain", served_entities=[entity(1, "plain")])
     client.serving_endpoints.create_and_wait("plain", config=config)
     rows = [{"amount": 3, "state": "BE"}, {"amount": 2.5, "state": None}]
-    answer = client.serving_endpoints.query("plain", dataframe_records=rows)
-    assert answer.predictions == [{"doubled": 6.0, "state": "BE"}, {"doubled": 5.0, "state": None}]
+    response = client.serving_endpoints.query("plain", dataframe_records=rows)
+    assert response.predictions == [{"doubled": 6.0, "state": "BE"}, {"doubled": 5.0, "state": None}]
     wrong: list[tuple[Any, str]] = [
         ([{"amount": "three", "state": "BE"}], "signature"),
         ([{"state": "BE"}], "Model is missing inputs .*amount"),
@@ -159,8 +159,8 @@ def test_the_mlflow_deployments_client_manages_and_queries_an_endpoint(
     assert created["state"]["ready"] == "NOT_READY"
     assert "mlflow" in [endpoint["name"] for endpoint in deployments.list_endpoints()]
     # The client retries the 503 while the endpoint loads.
-    answer = deployments.predict(endpoint="mlflow", inputs={"dataframe_records": ROWS})
-    assert [row["probability"] for row in answer.predictions] == [0.5, 0.2]
+    response = deployments.predict(endpoint="mlflow", inputs={"dataframe_records": ROWS})
+    assert [row["probability"] for row in response.predictions] == [0.5, 0.2]
     with pytest.raises(HTTPError, match="row 0, field 'age'"):
         deployments.predict(endpoint="mlflow", inputs={"dataframe_records": [{"age": None}]})
     updated = deployments.update_endpoint_config("mlflow", {"served_entities": [served | {"entity_version": "2"}]})
@@ -187,5 +187,5 @@ def test_an_error_reaches_a_client_that_is_still_sending(
     connection = HTTPConnection(server.host, server.port, timeout=20)
     with closing(connection):
         connection.request("POST", f"/serving-endpoints/{path}/invocations", b" " * 5_000_000, headers)
-        answer = connection.getresponse()
-        assert (answer.status, "message" in json.loads(answer.read())) == (status, True)
+        response = connection.getresponse()
+        assert (response.status, "message" in json.loads(response.read())) == (status, True)

@@ -65,8 +65,8 @@ def head(server: ServerSettings, *lines: str) -> bytes:
 
 
 def test_an_incomplete_body_gets_408(hasty: ServerSettings) -> None:
-    answer = exchange(hasty, head(hasty, "Content-Length: 100"), b'{"dataframe_')
-    assert answer.startswith(b"HTTP/1.1 408") and b"REQUEST_TIMEOUT" in answer
+    response = exchange(hasty, head(hasty, "Content-Length: 100"), b'{"dataframe_')
+    assert response.startswith(b"HTTP/1.1 408") and b"REQUEST_TIMEOUT" in response
 
 
 def test_clients_that_disconnect_early_do_not_affect_the_server(hasty: ServerSettings) -> None:
@@ -89,13 +89,13 @@ def test_clients_that_disconnect_early_do_not_affect_the_server(hasty: ServerSet
     ],
 )
 def test_malformed_http_is_refused(hasty: ServerSettings, parts: list[bytes], status: bytes) -> None:
-    answer = exchange(hasty, *parts)
-    assert answer[:12] == b"HTTP/1.1 " + status
+    response = exchange(hasty, *parts)
+    assert response[:12] == b"HTTP/1.1 " + status
 
 
 def test_an_invalid_chunk_is_refused(hasty: ServerSettings) -> None:
-    answer = exchange(hasty, head(hasty, "Transfer-Encoding: chunked"), b"zz\r\nhello\r\n", half=True)
-    assert answer[:10] in {b"", b"HTTP/1.1 4"}, "connection closed, or a 4xx"
+    response = exchange(hasty, head(hasty, "Transfer-Encoding: chunked"), b"zz\r\nhello\r\n", half=True)
+    assert response[:10] in {b"", b"HTTP/1.1 4"}, "connection closed, or a 4xx"
 
 
 def test_sigterm_finishes_the_requests_in_flight(start: Callable[[], ServerSettings], awaited: Path) -> None:
@@ -104,8 +104,8 @@ def test_sigterm_finishes_the_requests_in_flight(start: Callable[[], ServerSetti
     request_arrived = gate.with_name(gate.name + ".asked")
     client = endpoint_client.connect(settings.url, read_token(settings.token_file))
     endpoint_client.deploy(client, "e", "waiting", 1)
-    answers: list[Any] = []
-    querying = threading.Thread(target=lambda: answers.append(endpoint_client.predict(client, "e", ROWS)))
+    responses: list[Any] = []
+    querying = threading.Thread(target=lambda: responses.append(endpoint_client.predict(client, "e", ROWS)))
     querying.start()
     server = server_process.running(settings)
     assert server is not None
@@ -119,7 +119,7 @@ def test_sigterm_finishes_the_requests_in_flight(start: Callable[[], ServerSetti
     finally:
         gate.touch()
         querying.join(20)
-    assert answers == [[{"version": 1, "probability": 0.5}]]
+    assert responses == [[{"version": 1, "probability": 0.5}]]
     server_process.stop(settings)
 
 

@@ -59,7 +59,7 @@ def _defect(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: Any
@@ -72,7 +72,7 @@ class Caller:
     app: ASGIApp
     token: str
 
-    async def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    async def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         named = {"authorization": f"Bearer {self.token}", "content-type": JSON} | {
             name.replace("_", "-"): value for name, value in headers.items()
@@ -101,7 +101,7 @@ class Caller:
         received = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
         text = b"".join(part["body"] for part in sent[1:]).decode()
         is_json = received.get("content-type") == JSON
-        return Answer(sent[0]["status"], received, json.loads(text) if is_json else text)
+        return Response(sent[0]["status"], received, json.loads(text) if is_json else text)
 
     async def settled(self, name: str = "e") -> dict[str, Any]:
         """The endpoint, once nothing is loading any more."""

@@ -49,9 +49,9 @@ def test_requests_are_refused_before_they_reach_a_model(
     run_scenario: Any, method: str, path: str, headers: dict[str, str], *, status: int, code: str
 ) -> None:
     async def scenario(call: Caller) -> None:
-        answer = await call(method, path, None, **headers)
-        assert (answer.status, answer.body["error_code"]) == (status, code)
-        assert answer.body["message"]
+        response = await call(method, path, None, **headers)
+        assert (response.status, response.body["error_code"]) == (status, code)
+        assert response.body["message"]
 
     run_scenario(scenario)
 
@@ -63,11 +63,11 @@ def test_error_messages_truncate_long_names(run_scenario: Any) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
         for place in (f"{ROOT}/{long}", f"{ROOT}/e/served-models/{long}/logs", f"/nothing/{long}"):
-            answer = await call("GET", place)
-            assert answer.status == 404 and len(answer.body["message"]) < 300
+            response = await call("GET", place)
+            assert response.status == 404 and len(response.body["message"]) < 300
         for place in (f"/serving-endpoints/{long}", f"/serving-endpoints/e/served-models/{long}"):
-            answer = await call("POST", f"{place}/invocations", ONE)
-            assert answer.status == 404 and len(answer.body["message"]) < 300
+            response = await call("POST", f"{place}/invocations", ONE)
+            assert response.status == 404 and len(response.body["message"]) < 300
 
     run_scenario(scenario)
 
@@ -88,10 +88,10 @@ def test_an_endpoint_is_created_loaded_queried_and_deleted(run_scenario: Any, re
 
     async def scenario(call: Caller) -> None:
         body = creating("1") | {"description": "calls", "tags": [{"key": "team", "value": "risk"}]}
-        answer = await call("POST", f"{ROOT}/", body)
-        assert answer.status == 200
-        assert answer.body["state"] == {"ready": "NOT_READY", "config_update": "IN_PROGRESS"}
-        assert answer.body["pending_config"]["start_time"] == 1_700_000_000_500
+        response = await call("POST", f"{ROOT}/", body)
+        assert response.status == 200
+        assert response.body["state"] == {"ready": "NOT_READY", "config_update": "IN_PROGRESS"}
+        assert response.body["pending_config"]["start_time"] == 1_700_000_000_500
         refused = await call("POST", SCORE, ONE)
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
         assert (await call("POST", ROOT, creating("2"))).body["error_code"] == "RESOURCE_ALREADY_EXISTS"
@@ -114,8 +114,8 @@ def test_tags_are_added_and_deleted(run_scenario: Any) -> None:
     async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1") | {"tags": [{"key": "a"}, {"key": "b", "value": "1"}]})
         body = {"add_tags": [{"key": "c", "value": "2"}], "delete_tags": ["b"]}
-        answer = await call("PATCH", f"{ROOT}/e/tags", body)
-        assert answer.body == {"tags": [{"key": "a", "value": ""}, {"key": "c", "value": "2"}]}
+        response = await call("PATCH", f"{ROOT}/e/tags", body)
+        assert response.body == {"tags": [{"key": "a", "value": ""}, {"key": "c", "value": "2"}]}
 
     run_scenario(scenario)
 
@@ -178,8 +178,8 @@ def test_traffic_is_split_by_percentage_and_versions_are_not_loaded_twice(
         await call("PUT", f"{ROOT}/e/config", config("1", "2", traffic={"1": 90, "2": 10}))
         await call.settled()
         assert registry.loads == ["1", "2"]
-        answers = [(await call("POST", SCORE, ONE)).body["predictions"][0] for _ in range(100)]
-        assert (answers.count("1"), answers.count("2")) == (90, 10)
+        responses = [(await call("POST", SCORE, ONE)).body["predictions"][0] for _ in range(100)]
+        assert (responses.count("1"), responses.count("2")) == (90, 10)
         repeated = {
             (await call("POST", SCORE, ONE | {"client_request_id": "7"})).body["predictions"][0] for _ in range(20)
         }
@@ -229,9 +229,9 @@ def test_a_contract_violation_names_row_and_field(run_scenario: Any) -> None:
     async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1", model="strict"))
         await call.settled()
-        answer = await call("POST", SCORE, ONE)
-        assert (answer.status, answer.body["error_code"], answer.body["found"]) == (400, "BAD_REQUEST", 2)
-        assert answer.body["problems"][1] == {"row": 1, "field": "age", "expected": "a value", "got": "none"}
+        response = await call("POST", SCORE, ONE)
+        assert (response.status, response.body["error_code"], response.body["found"]) == (400, "BAD_REQUEST", 2)
+        assert response.body["problems"][1] == {"row": 1, "field": "age", "expected": "a value", "got": "none"}
         assert (await call("POST", SCORE, {"instances": [[1]]})).body["problems"][0]["row"] == 0
 
     run_scenario(scenario)
@@ -241,10 +241,10 @@ def test_an_unexpected_error_reveals_only_an_incident_id(run_scenario: Any, capl
     async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1", model="defect"))
         await call.settled()
-        answer = await call("POST", SCORE, ONE)
-        assert (answer.status, answer.body["error_code"]) == (500, "INTERNAL_ERROR")
-        assert "secret" not in json.dumps(answer.body)
-        incident = answer.body["message"].split()[-1].rstrip(".")
+        response = await call("POST", SCORE, ONE)
+        assert (response.status, response.body["error_code"]) == (500, "INTERNAL_ERROR")
+        assert "secret" not in json.dumps(response.body)
+        incident = response.body["message"].split()[-1].rstrip(".")
         assert incident in caplog.text and "a secret of the model" in caplog.text
 
     run_scenario(scenario)
@@ -254,8 +254,8 @@ def test_a_body_beyond_the_limit_is_refused(run_scenario: Any) -> None:
     async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
-        answer = await call("POST", SCORE, b'"' + b"x" * 200_000 + b'"')
-        assert (answer.status, answer.body["error_code"]) == (413, "MAX_REQUEST_SIZE_EXCEEDED")
+        response = await call("POST", SCORE, b'"' + b"x" * 200_000 + b'"')
+        assert (response.status, response.body["error_code"]) == (413, "MAX_REQUEST_SIZE_EXCEEDED")
         assert (await call("POST", SCORE, {"instances": [1, 2, 3]})).body["message"].endswith("send 1 to 2.")
 
     run_scenario(scenario, max_body_bytes=100_000, max_rows=2)

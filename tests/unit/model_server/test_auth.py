@@ -71,10 +71,10 @@ def test_the_data_token_queries_and_reads_but_changes_nothing(
     call_as: Any, method: str, path: str, body: Any, status: int
 ) -> None:
     async def scenario(owner: Caller, caller: Caller) -> None:
-        answer = await caller(method, path, body)
-        assert answer.status == status
+        response = await caller(method, path, body)
+        assert response.status == status
         if status == 403:
-            assert "needs the control token" in answer.body["message"]
+            assert "needs the control token" in response.body["message"]
         assert (await owner(method, path, body)).status != 403
 
     call_as(scenario)

@@ -12,7 +12,7 @@ from deployment.model_server.models.loader import ContractModel, LoadedModel
 from scoring.contract import ContractViolation, Problem
 from scoring.hooks import HookFailed
 from tests.unit.model_server import in_process
-from tests.unit.model_server.in_process import ROOT, SCORE, Answer, Caller, FakeRegistry, creating
+from tests.unit.model_server.in_process import ROOT, SCORE, Caller, FakeRegistry, Response, creating
 from tests.unit.model_server.test_inspection import samples
 
 run_scenario = in_process.run_scenario
@@ -25,7 +25,7 @@ class Doubling(FakeRegistry):
     runs: dict[str, list[int]] = field(default_factory=lambda: {"1": [], "2": []})
 
     def __call__(self, name: str, version: str) -> LoadedModel:
-        def answer(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        def predict(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
             self.runs[version].append(len(records))
             wrong = [Problem(row, "age", "a number", "text") for row, each in enumerate(records) if each["age"] == ""]
             if wrong:
@@ -37,7 +37,7 @@ class Doubling(FakeRegistry):
                     raise KeyError("a secret of the model")
             return [{"twice": 2 * each["age"], "version": version} for each in records]
 
-        return ContractModel(answer, quick_rows=64)
+        return ContractModel(predict, quick_rows=64)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def registry() -> Doubling:
     return Doubling()
 
 
-async def concurrent(call: Caller, *bodies: Any, path: str = SCORE) -> list[Answer]:
+async def concurrent(call: Caller, *bodies: Any, path: str = SCORE) -> list[Response]:
     """Responses to concurrent requests."""
     return list(await asyncio.gather(*(call("POST", path, body) for body in bodies)))
 
@@ -54,17 +54,17 @@ def ages(*values: Any) -> dict[str, Any]:
     return {"dataframe_records": [{"age": age} for age in values]}
 
 
-def doubled(answer: Answer) -> list[int]:
-    assert answer.status == 200, answer.body
-    return [each["twice"] for each in answer.body["predictions"]]
+def doubled(response: Response) -> list[int]:
+    assert response.status == 200, response.body
+    return [each["twice"] for each in response.body["predictions"]]
 
 
 def test_concurrent_requests_share_one_run(run_scenario: Any, registry: Doubling) -> None:
     async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
-        answers = await concurrent(call, *(ages(age) for age in range(20, 36)), ages(1, 2, 3))
-        assert [doubled(answer) for answer in answers] == [[2 * age] for age in range(20, 36)] + [[2, 4, 6]]
+        responses = await concurrent(call, *(ages(age) for age in range(20, 36)), ages(1, 2, 3))
+        assert [doubled(response) for response in responses] == [[2 * age] for age in range(20, 36)] + [[2, 4, 6]]
         assert registry.runs["1"] == [19]
         assert doubled((await concurrent(call, ages(7)))[0]) == [14]
         assert doubled((await concurrent(call, ages(*range(20, 85))))[0])[-1] == 168, "more than quick_rows"
@@ -81,14 +81,14 @@ def test_a_failing_request_does_not_affect_its_batch(run_scenario: Any) -> None:
         await call.settled()
         params = ages(4) | {"params": {"depth": 1}}
         bodies = (ages(1), ages(2, ""), ages(3), params, {"instances": [1]}, ages(9, 13), ages(14), ages(5))
-        answers = await concurrent(call, *bodies)
-        assert [answer.status for answer in answers] == [200, 400, 200, 400, 400, 400, 500, 200]
-        assert [doubled(answers[place]) for place in (0, 2, 7)] == [[2], [6], [10]]
-        assert answers[1].body["problems"] == [{"row": 1, "field": "age", "expected": "a number", "got": "text"}]
-        assert "no params" in answers[3].body["message"]
-        assert (answers[5].body["hook"], answers[5].body["row"]) == ("a hook", 1)
-        assert "secret" not in json.dumps(answers[6].body)
-        assert {answer.headers["served-model-name"] for answer in answers if answer.status == 400} == {"m-1"}
+        responses = await concurrent(call, *bodies)
+        assert [response.status for response in responses] == [200, 400, 200, 400, 400, 400, 500, 200]
+        assert [doubled(responses[place]) for place in (0, 2, 7)] == [[2], [6], [10]]
+        assert responses[1].body["problems"] == [{"row": 1, "field": "age", "expected": "a number", "got": "text"}]
+        assert "no params" in responses[3].body["message"]
+        assert (responses[5].body["hook"], responses[5].body["row"]) == ("a hook", 1)
+        assert "secret" not in json.dumps(responses[6].body)
+        assert {response.headers["served-model-name"] for response in responses if response.status == 400} == {"m-1"}
 
     run_scenario(scenario)
 
@@ -97,10 +97,10 @@ def test_the_rows_of_a_run_are_limited(run_scenario: Any, registry: Doubling) ->
     async def scenario(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         await call.settled()
-        answers = await concurrent(
+        responses = await concurrent(
             call, *(ages(*[age] * 30) for age in range(10, 13)), *(ages(*[age] * 30) for age in (20, 21))
         )
-        assert [doubled(answer)[0] for answer in answers] == [20, 22, 24, 40, 42]
+        assert [doubled(response)[0] for response in responses] == [20, 22, 24, 40, 42]
         assert registry.runs["1"] == [120, 30]
         assert max(registry.runs["1"]) <= MAX_BATCH_ROWS
 
@@ -114,12 +114,14 @@ def test_a_run_contains_requests_for_one_version_only(run_scenario: Any, registr
         config = {"served_entities": entities, "traffic_config": {"routes": routes}}
         await call("POST", ROOT, {"name": "e", "config": config})
         await call.settled()
-        answers = await concurrent(
+        responses = await concurrent(
             call, *(ages(age) | {"client_request_id": str(age)} for age in range(40) if age not in (13, 14))
         )
-        assert [doubled(answer) for answer in answers] == [[2 * age] for age in range(40) if age not in (13, 14)]
-        for answer in answers:
-            assert answer.headers["served-model-name"] == f"m-{answer.body['predictions'][0]['version']}"
+        assert [doubled(response) for response in responses] == [
+            [2 * age] for age in range(40) if age not in (13, 14)
+        ]
+        for response in responses:
+            assert response.headers["served-model-name"] == f"m-{response.body['predictions'][0]['version']}"
         assert len(registry.runs["1"]) == len(registry.runs["2"]) == 1
         assert registry.runs["1"][0] + registry.runs["2"][0] == 38
 

@@ -19,7 +19,7 @@ from scoring.encodings import ENCODINGS
 from scoring.scorer import ResponseFormat, Scorer
 from tests.unit.frames import ENCODER
 from tests.unit.model_server.generated_requests import NOISE, Generated, requests_of, row_schema
-from tests.unit.model_server.in_process import ROOT, SCORE, Answer, Caller, creating, with_lifespan
+from tests.unit.model_server.in_process import ROOT, SCORE, Caller, Response, creating, with_lifespan
 from tests.unit.scoring.test_scorer import PIPELINE, RECORDS
 
 EVERY_KIND = [
@@ -43,7 +43,7 @@ GENERATED = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 
-Ask = Callable[..., Answer]
+Ask = Callable[..., Response]
 
 
 @pytest.fixture(scope="module")
@@ -101,17 +101,17 @@ def test_the_document_describes_what_json_schema_cannot_express(ask: Ask) -> Non
 @GENERATED
 @given(request=requests_of(ROW))
 def test_each_request_succeeds_or_fails_as_the_document_says(ask: Ask, request: Generated) -> None:
-    answer = ask("POST", SCORE, request.body, content_type=request.content_type)
-    assert answer.status == 200 or 400 <= answer.status < 500, answer
+    response = ask("POST", SCORE, request.body, content_type=request.content_type)
+    assert response.status == 200 or 400 <= response.status < 500, response
     if request.fits is not None:
-        assert (answer.status == 200) is request.fits, answer.body
-    if answer.status == 200:
-        assert request.rows is None or len(answer.body["predictions"]) == request.rows
-        assert all(0 <= prediction["probability"] <= 1 for prediction in answer.body["predictions"])
+        assert (response.status == 200) is request.fits, response.body
+    if response.status == 200:
+        assert request.rows is None or len(response.body["predictions"]) == request.rows
+        assert all(0 <= prediction["probability"] <= 1 for prediction in response.body["predictions"])
     else:
-        assert answer.body["error_code"] and answer.body["message"]
+        assert response.body["error_code"] and response.body["message"]
     if request.kind in {"missing", "too many"}:
-        assert {"row", "field", "expected", "got"} == answer.body["problems"][0].keys()
+        assert {"row", "field", "expected", "got"} == response.body["problems"][0].keys()
 
 
 @GENERATED
@@ -126,8 +126,8 @@ def test_each_request_succeeds_or_fails_as_the_document_says(ask: Ask, request: 
 )  # fmt: skip
 @example(method="GET", parts=["serving-endpoints", "é", "ping"], body=None)
 def test_no_path_or_body_makes_the_control_plane_fail(ask: Ask, method: str, parts: list[str], body: Any) -> None:
-    answer = ask(method, "/" + "/".join(parts), body)
-    assert answer.status < 500 or answer.body["error_code"] == "NOT_IMPLEMENTED", answer
+    response = ask(method, "/" + "/".join(parts), body)
+    assert response.status < 500 or response.body["error_code"] == "NOT_IMPLEMENTED", response
 
 
 @GENERATED

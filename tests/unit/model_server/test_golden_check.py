@@ -22,11 +22,12 @@ def test_without_a_golden_request_the_model_is_not_called() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [{"p": 0.34, "label": 1}, {"p": 1 / 3}, {"p": 1 / 3, "label": True}, [], [{"p": 1 / 3, "label": 1}] * 2]
+    "prediction",
+    [{"p": 0.34, "label": 1}, {"p": 1 / 3}, {"p": 1 / 3, "label": True}, [], [{"p": 1 / 3, "label": 1}] * 2],
 )
-def test_a_different_prediction_is_a_mismatch(answer: Any) -> None:
+def test_a_different_prediction_is_a_mismatch(prediction: Any) -> None:
     with pytest.raises(GoldenMismatch, match="when registered"):
-        check({"golden_request": {"a": 1}, "golden_answer": answer}, MODEL.predictions)
+        check({"golden_request": {"a": 1}, "golden_answer": prediction}, MODEL.predictions)
 
 
 def test_a_refused_golden_request_is_a_mismatch() -> None:

@@ -28,8 +28,8 @@ def test_the_ai_gateway_survives_a_restart_and_can_be_removed(run_scenario: Any)
     async def before(call: Caller) -> None:
         await call("POST", ROOT, creating("1"))
         assert "ai_gateway" not in (await call.settled())
-        answer = await call("PUT", f"{ROOT}/e/ai-gateway", {"inference_table_config": TABLE})
-        assert (answer.status, answer.body) == (200, {"inference_table_config": TABLE})
+        response = await call("PUT", f"{ROOT}/e/ai-gateway", {"inference_table_config": TABLE})
+        assert (response.status, response.body) == (200, {"inference_table_config": TABLE})
 
     async def after(call: Caller) -> None:
         assert (await call.settled())["ai_gateway"] == {"inference_table_config": TABLE}
@@ -146,9 +146,9 @@ def test_metrics_of_an_endpoint_have_the_names_of_databricks(run_scenario: Any) 
         await call.settled()
         for body in (ONE, ONE, {}):
             await call("POST", SCORE, body)
-        answer = await call("GET", f"{ROOT}/e/metrics")
-        assert answer.headers["content-type"].startswith("application/openmetrics-text")
-        found = samples(answer.body)
+        response = await call("GET", f"{ROOT}/e/metrics")
+        assert response.headers["content-type"].startswith("application/openmetrics-text")
+        found = samples(response.body)
         assert found["request_count_total", "e", "m-1"] == 2
         assert found["request_4xx_count_total", "e", ""] == 1
         assert found["request_5xx_count_total", "e", "m-1"] == 0
@@ -210,11 +210,11 @@ def test_a_restarted_server_is_ready_after_its_endpoints_are_loaded(
 
 def test_the_try_page_has_no_external_resources(run_scenario: Any) -> None:
     async def scenario(call: Caller) -> None:
-        answer = await call("GET", "/serving-endpoints/anything/try", authorization="")
-        policy = answer.headers["content-security-policy"]
+        response = await call("GET", "/serving-endpoints/anything/try", authorization="")
+        policy = response.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
         assert policy.count("'sha256-") == 2
-        assert answer.body == _HTML
+        assert response.body == _HTML
 
     run_scenario(scenario)
     assert re.findall(r"(?:src|href)=[\"'](?!data:)", _HTML) == []

@@ -115,8 +115,8 @@ def test_a_version_that_failed_to_load_again_gets_503_not_404(run_scenario: Any,
     async def after(call: Caller) -> None:
         await call.settled()
         place = "/serving-endpoints/e/served-models"
-        answers = [(await call("POST", f"{place}/m-{version}/invocations", ONE)).status for version in (1, 2, 3)]
-        assert answers == [200, 503, 404]
+        responses = [(await call("POST", f"{place}/m-{version}/invocations", ONE)).status for version in (1, 2, 3)]
+        assert responses == [200, 503, 404]
         assert (await call("POST", SCORE, ONE)).status == 200, "the loaded version receives the traffic"
         assert (await call("GET", "/ready")).status == 503
 

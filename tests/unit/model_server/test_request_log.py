@@ -126,8 +126,8 @@ def test_the_sampling_rate_limits_the_logged_requests() -> None:
     ],
 )
 def test_redacted_columns_appear_in_no_row(body: Any) -> None:
-    answer = json.dumps({"predictions": [{"age": 41, "p": 0.5}]}).encode()
-    row = exchange(request=json.dumps(body).encode(), response=answer, rule=HIDE).row()
+    response = json.dumps({"predictions": [{"age": 41, "p": 0.5}]}).encode()
+    row = exchange(request=json.dumps(body).encode(), response=response, rule=HIDE).row()
     assert "41" not in row["request"] + row["response"]
     assert "[redacted]" in row["request"] and '"p": 0.5' in row["response"]
     assert row["logging_error_codes"] == []

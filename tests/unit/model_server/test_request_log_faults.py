@@ -190,7 +190,7 @@ def test_a_change_of_the_endpoint_does_not_change_the_rule_of_running_requests(
         await call("POST", ROOT, LOGGED)
         await call.settled()
         arriving = Arriving(call)
-        asked = asyncio.create_task(arriving.ask(SECRET))
+        request = asyncio.create_task(arriving.ask(SECRET))
         await arriving.begun.wait()
         if change == "delete":
             await call("DELETE", f"{ROOT}/e")
@@ -198,7 +198,7 @@ def test_a_change_of_the_endpoint_does_not_change_the_rule_of_running_requests(
             await call("PUT", f"{ROOT}/e/config", config("2"))
             await call.settled()
         arriving.rest.set()
-        await asked
+        await request
 
     run_scenario(scenario)
     row = logged(tmp_path)
@@ -214,12 +214,12 @@ def test_a_late_response_is_logged_as_the_504_that_the_caller_received(
         await call.settled()
         arriving = Arriving(call)
         arriving.rest.set()
-        asked = asyncio.create_task(arriving.ask(ONE))
+        request = asyncio.create_task(arriving.ask(ONE))
         async with asyncio.timeout(10):
             while len(arriving.sent) < 2:
                 await asyncio.sleep(0.001)
         registry.gate.set()
-        await asked
+        await request
         assert [message.get("status") for message in arriving.sent] == [504, None]
 
     run_scenario(scenario, model_seconds=0.01)
