@@ -96,7 +96,7 @@ def unfreeze(name: str, reason: str) -> None:
 @options.AT_TIME
 @options.HISTORY_JSON
 def history(name: str, at: datetime | None, as_json: bool) -> None:
-    """Show which version was champion when, who changed it and why."""
+    """Show every champion change with its time, actor and reason."""
     from deployment.commands import history as command
 
     command.history(name, Settings.from_environment(), at, as_json=as_json)

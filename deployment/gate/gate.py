@@ -12,62 +12,18 @@ from deployment.gate import holdout, verdict
 from deployment.gate.criteria import decide
 from deployment.gate.decision import Decision, GateState
 from deployment.gate.loaded_version import LoadedVersion
+from deployment.gate.refusals import NotApproved, ReasonRefused, RollbackRefused
 from deployment.ledger import aliases
 from deployment.ledger.champion_change import ChampionChange
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
 from deployment.ledger.history import History
 from deployment.ledger.origin import actor
 from lakehouse.checkout import git_commit
-from lakehouse.errors import LakehouseError
 from training.feature_store.store import FeatureReader
 from training.registry.versions import CHAMPION, version_of
 from training.use_case.use_case import UseCase
 
 ChampionBeforeAfter = tuple[int | None, int | None]  # champion before and after the entry
-
-
-class RollbackRefused(LakehouseError):
-    """The rollback has no valid target."""
-
-    @classmethod
-    def no_previous(cls, name: str, candidates: list[int]) -> "RollbackRefused":
-        show = f"python -m deployment.run history --use-case {name}"
-        former = f"; former champions: {_format_versions(candidates)}" if candidates else ""
-        return cls(
-            f"{name} has no previous champion to roll back to{former}",
-            hint=f"Choose one with --to. Show the history: {show}" if candidates else f"Show the history: {show}",
-        )
-
-    @classmethod
-    def never_champion(cls, name: str, version: int, champions: list[int]) -> "RollbackRefused":
-        return cls(
-            f"version {version} of {name} was never champion; champions so far: {_format_versions(champions)}",
-            hint=f"To make a new version champion: python -m deployment.run promote --use-case {name}",
-        )
-
-
-class NotApproved(LakehouseError):
-    """The challenger lacks an approval."""
-
-    @classmethod
-    def of(cls, name: str, version: int, tag: str) -> "NotApproved":
-        state = f"its tag {aliases.APPROVAL} is '{tag}'" if tag else f"it has no tag {aliases.APPROVAL}"
-        return cls(
-            f"version {version} of {name} is not approved: {state}, or the champion changed since its approval",
-            hint=f"Set the tag to {aliases.APPROVED}, or run: python -m deployment.run approve --use-case {name}"
-            f' --version {version} --reason "..."',
-        )
-
-
-class ReasonRefused(LakehouseError):
-    """A reason is empty or too long."""
-
-    @classmethod
-    def of_length(cls, length: int) -> "ReasonRefused":
-        return cls(
-            f"a reason needs 1 to {MAX_REASON_LENGTH} characters, this one has {length}",
-            hint="Give the reason in one sentence.",
-        )
 
 
 @dataclass(frozen=True)
@@ -110,27 +66,21 @@ class Gate:
             NoChallenger, HoldoutRefused, VersionBroken: A fair comparison is not possible.
             LedgerBroken: The ledger is damaged, so freezes and approvals are unknown.
         """
-        contest, history = (
-            aliases.aliased_versions(self.client, self.use_case.name, version),
-            self._champion_change.history(),
-        )
-        pinned = holdout.rebuild(self.use_case, contest.challenger, self.store())
-        if contest.champion is not None:
+        versions = aliases.aliased_versions(self.client, self.use_case.name, version)
+        history = self._champion_change.history()
+        pinned = holdout.rebuild(self.use_case, versions.challenger, self.store())
+        if versions.champion is not None:
             pinned = holdout.exclude_seen(
-                pinned, contest.champion, contest.challenger, self.use_case.promotion.overlap
+                pinned, versions.champion, versions.challenger, self.use_case.promotion.overlap
             )
         limits = self.use_case.promotion.guards
-        loaded = LoadedVersion.load(contest.challenger)
+        loaded = LoadedVersion.load(versions.challenger)
         challenger = loaded.scores(pinned, limits)
         loaded.replay()  # an endpoint would refuse a version that fails this
-        champion = LoadedVersion.load(contest.champion).scores(pinned) if contest.champion else None
-        approved = history.approval(int(contest.challenger.version))
-        state = GateState(
-            int(contest.challenger.version),
-            int(contest.champion.version) if contest.champion else None,
-            approved,
-            history.frozen,
-        )
+        champion = LoadedVersion.load(versions.champion).scores(pinned) if versions.champion else None
+        number = int(versions.challenger.version)
+        champion_number = int(versions.champion.version) if versions.champion else None
+        state = GateState(number, champion_number, history.approval(number), history.frozen)
         return decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, state)
 
     def apply(self, decision: Decision) -> None:
@@ -289,10 +239,6 @@ class Gate:
             previous="",
         )
         return chained(self.ledger.entries(self.use_case.name), entry)
-
-
-def _format_versions(versions: list[int]) -> str:
-    return ", ".join(map(str, versions)) or "none"
 
 
 def _shortened(summary: str) -> str:

@@ -106,7 +106,7 @@ def test_from_raw_rows_to_a_prediction(checkout: Checkout, client: MlflowClient)
     assert (endpoint["name"], endpoint["ready"], endpoint["versions"]) == ("term-deposit", "READY", {"1": 100})
     version = client.get_model_version_by_alias("term_deposit", "champion")
     assert version.tags["stage"] == "Production"
-    assert "the first version" in str(version.description)
+    assert "first version" in str(version.description)
 
 
 def test_the_report_and_the_trials_are_tracked(checkout: Checkout, client: MlflowClient) -> None:

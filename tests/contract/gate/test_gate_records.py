@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from mlflow.exceptions import MlflowException
 
 from deployment.gate.audit import audit
-from deployment.gate.gate import Gate, RollbackRefused
+from deployment.gate.gate import Gate
+from deployment.gate.refusals import RollbackRefused
 from deployment.ledger import champion_change
 from deployment.ledger.champion_change import ChampionChanged, ChampionDeleted
 from deployment.ledger.entries import LedgerBroken
@@ -234,7 +235,7 @@ def test_a_ledger_that_cannot_be_written_to_stops_the_promotion(
     def refuse(*_: Any, **__: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("lakehouse.warehouse.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("lakehouse.tables.warehouse.NamedTemporaryFile", refuse)
     with pytest.raises(LakehouseError, match="cannot be written to: Permission denied"):
         promote(gate)
     monkeypatch.undo()
