@@ -97,9 +97,10 @@ def _imported(module: Module, names: set[str]) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in names)
-        elif isinstance(node, ast.ImportFrom) and node.module in names:
+        elif isinstance(node, ast.ImportFrom) and node.module:
             inner = (f"{node.module}.{alias.name}" for alias in node.names)
-            yield from (name if name in names else str(node.module) for name in inner)
+            targets = (name if name in names else node.module for name in inner)
+            yield from (name for name in targets if name in names)
 
 
 def shared_names(named: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -118,7 +118,7 @@ def verify(name: str, repair: bool) -> None:
 @options.PORT
 def serve(name: str | None, detach: bool, port: int | None) -> None:
     """Start the model server; with --use-case, serve the champion. On Databricks it updates the endpoint only."""
-    from deployment.commands import serve as command
+    from deployment.commands.serving import serve as command
 
     command.serve(name, Settings.from_environment(), port, detach=detach)
 
@@ -127,7 +127,7 @@ def serve(name: str | None, detach: bool, port: int | None) -> None:
 @options.USE_CASE
 def ask(name: str) -> None:
     """Send the golden request to the endpoint. Shows request, response and the next commands."""
-    from deployment.commands import ask as command
+    from deployment.commands.serving import ask as command
 
     command.ask(name, Settings.from_environment())
 
@@ -136,7 +136,7 @@ def ask(name: str) -> None:
 @options.STATUS_JSON
 def status(as_json: bool) -> None:
     """Show the server and the versions behind each endpoint. Exits with 0 even without a server."""
-    from deployment.commands import status as command
+    from deployment.commands.serving import status as command
 
     command.show(Settings.from_environment(), as_json=as_json)
 
@@ -144,7 +144,7 @@ def status(as_json: bool) -> None:
 @main.command()
 def stop() -> None:
     """Stop the server that `serve --detach` started."""
-    from deployment.commands import stop as command
+    from deployment.commands.serving import stop as command
 
     command.stop(Settings.from_environment())
 

@@ -15,7 +15,7 @@ from scoring.row_reader import EncodedRow, RowReader
 DAY = 86_400_000_000  # microseconds
 
 
-class OnlineRow(Protocol):
+class OnlineFeatures(Protocol):
     """The newest features of one key; `as_of` is microseconds since 1970."""
 
     @property
@@ -25,7 +25,7 @@ class OnlineRow(Protocol):
     def features(self) -> Mapping[str, float | None]: ...
 
 
-Online = Callable[[str, tuple[Any, ...]], OnlineRow | None]  # the row of a table and a key
+Online = Callable[[str, tuple[Any, ...]], OnlineFeatures | None]  # the row of a table and a key
 
 
 @dataclass(frozen=True)

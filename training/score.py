@@ -20,7 +20,7 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 from lakehouse import console
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.settings import Settings
-from scoring.batch import (REASON_COLUMN, PackedScorer, score_features, score_records)
+from scoring.batch import REASON_COLUMN, PackedScorer, score_features, score_records
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import Scorer
 from training.feature_store.home import open_store
@@ -130,7 +130,9 @@ def score(use_case: UseCase, version: ScoringVersion, store: FeatureStore, sourc
         store.create(target, stamped.withColumn(SCORED_AT, F.lit(datetime.now(UTC)).cast("timestamp")))
 
 
-def predictions(use_case: UseCase, scorer: Scorer, store: FeatureStore, source: str, packed: PackedScorer) -> DataFrame:
+def predictions(
+    use_case: UseCase, scorer: Scorer, store: FeatureStore, source: str, packed: PackedScorer
+) -> DataFrame:
     """The keys of each row with its prediction, or the reason for its rejection; evaluated when written.
 
     Raises:
@@ -138,7 +140,9 @@ def predictions(use_case: UseCase, scorer: Scorer, store: FeatureStore, source: 
     """
     rows, labels = store.rows(source), use_case.labels
     keys = tuple(dict.fromkeys((*labels.keys, labels.timestamp)))
-    sent = tuple(scorer.hooks.request_fields or dict.fromkeys(encoding.column for encoding in scorer.encoder.encodings))
+    sent = tuple(
+        scorer.hooks.request_fields or dict.fromkeys(encoding.column for encoding in scorer.encoder.encodings)
+    )
     missing = [name for name in sent if name not in rows.columns]
     if not missing:
         kept = [name for name in keys if name in rows.columns]
@@ -177,7 +181,10 @@ def find_version(client: MlflowClient, name: str, requested: str | None) -> Mode
 def counts(scored: DataFrame) -> Mapping[str | None, int]:
     """Number of rows with a prediction (None), and of rejected rows by reason, the most frequent first."""
     rows = scored.groupBy(REASON_COLUMN).count().collect()
-    return {row[REASON_COLUMN]: row["count"] for row in sorted(rows, key=lambda row: (-row["count"], row[REASON_COLUMN] or ""))}
+    return {
+        row[REASON_COLUMN]: row["count"]
+        for row in sorted(rows, key=lambda row: (-row["count"], row[REASON_COLUMN] or ""))
+    }
 
 
 def _lookups(use_case: UseCase, scorer: Scorer, store: FeatureStore) -> list[FeatureLookup]:

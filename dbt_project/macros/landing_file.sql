@@ -9,7 +9,7 @@
   {%- endif -%}
 {%- endmacro %}
 
-{# Reads the complete file or refuses it with the number of the faulty line; see lakehouse/landing.py. #}
+{# Reads the complete file or refuses it with the number of the faulty line; see lakehouse/landing/landing_file.py. #}
 {% macro embedded__landing_file(path, columns, delimiter) -%}
   select * from {{ adapter.landing_view(model.name, path, columns, delimiter) }}
 {%- endmacro %}

@@ -42,11 +42,11 @@ def follow(use_case: UseCase, version: int, settings: Settings) -> None:
     """
     try:
         if settings.home.runs_model_server:
-            from deployment.commands import workspace
+            from deployment.commands.serving import workspace
 
             workspace.follow(use_case, version, settings)
         elif (server := server_process.running(ServerSettings.of(settings))) is not None:
-            from deployment.commands.detached import deploy
+            from deployment.commands.serving.detached import deploy
 
             deploy(server, use_case, version)
     except LakehouseError as err:

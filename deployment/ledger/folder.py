@@ -11,8 +11,8 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from deployment.ledger.entries import EntryNotWritten, LedgerBroken, LedgerHome, PromotionBusy
-from lakehouse.warehouse import TableName, Warehouse
-from lakehouse.writer_lock import WarehouseBusy, WriterLock
+from lakehouse.tables.warehouse import TableName, Warehouse
+from lakehouse.tables.writer_lock import WarehouseBusy, WriterLock
 
 TABLE = TableName("deployment", "ledger")
 LOCKS = ".locks"  # folder next to the table

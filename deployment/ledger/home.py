@@ -6,7 +6,7 @@ from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger
 from lakehouse.home import DATABRICKS, LOCAL, Home
 from lakehouse.settings import Settings
-from lakehouse.warehouse import Warehouse
+from lakehouse.tables.warehouse import Warehouse
 
 
 def open_ledger(settings: Settings) -> Ledger:

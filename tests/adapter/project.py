@@ -13,7 +13,7 @@ from dbt.adapters.embedded.connections import _session
 from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
 
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 from tests.checkout import ended
 
 MODELS = {"+materialized": "table"}

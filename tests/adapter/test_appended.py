@@ -10,7 +10,7 @@ from dbt.adapters.embedded.appended import appended_beyond
 from deltalake import write_deltalake
 
 from lakehouse.settings import PROJECT
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 from tests.adapter.project import Project
 
 NAME = TableName("gold", "visits")

@@ -8,7 +8,7 @@ import pytest
 from dbt.adapters.embedded.connections import EmbeddedCredentials
 from dbt.parser import models
 
-from lakehouse.writer_lock import WarehouseBusy
+from lakehouse.tables.writer_lock import WarehouseBusy
 from tests.adapter.project import Project
 
 SAMPLED = 5000  # the one number of 5001 at which dbt also parses a copy of the model

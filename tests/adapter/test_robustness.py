@@ -13,7 +13,7 @@ from dbt.adapters.embedded.tables import TableWriter
 
 from lakehouse.errors import LakehouseError
 from lakehouse.session import new_session
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 from tests.adapter.project import Project
 
 ONE = {"models/one.sql": "select 1 as id"}
@@ -68,7 +68,7 @@ from pathlib import Path
 from dbt.adapters.embedded.drafts import Draft
 from dbt.adapters.embedded.tables import TableSpec, TableWriter
 from lakehouse.session import new_session
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 
 root, step = sys.argv[1:]
 session = new_session()

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from lakehouse.settings import Settings
-from tests.contract.people import mlflow_as_before
+from tests.contract.people import mlflow_restored
 from training.tracking import tracking
 
 
@@ -21,6 +21,6 @@ def _made() -> bytes:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         uri = f"sqlite:///{folder}/mlflow.db"
-        with mlflow_as_before(), tracking(Settings(folder, folder, None, uri, uri, "")) as client:
+        with mlflow_restored(), tracking(Settings(folder, folder, None, uri, uri, "")) as client:
             client.search_experiments()
         return (folder / "mlflow.db").read_bytes()

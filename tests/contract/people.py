@@ -23,7 +23,7 @@ from deployment.run import main
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
-from lakehouse.warehouse import Warehouse
+from lakehouse.tables.warehouse import Warehouse
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import BINARY
 from tests.unit.frames import by_time

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 from tests.checkout import Checkout
 
 LANDING = Path("dbt_project/landing/bank_marketing/bankmarketing.csv.gz")

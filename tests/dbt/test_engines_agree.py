@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.harness.jvm_spark import available
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 from simulation.run import Sample, deliver
 from tests.checkout import Checkout
 

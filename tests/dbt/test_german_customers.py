@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.errors import LakehouseError
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 from scoring.contract import check
 from scoring.encoder import Encoder
 from scoring.encodings import index_tables

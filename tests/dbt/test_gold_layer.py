@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from lakehouse.session import open_session
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 from scoring.contract import check
 from scoring.encoder import Encoder
 from scoring.encodings import index_tables, slug

@@ -47,6 +47,9 @@ class ScoredRows:
         return METRICS[name].function(self.labels, self.predicted, self.threshold)
 
 
+RowSets = Mapping[str, ScoredRows]  # by the name of the set, such as the holdout
+
+
 def metric_intervals(names: Sequence[str], folds: Sequence[ScoredRows]) -> dict[str, Interval]:
     """Mean of each metric over the folds, with its interval; trials are compared by this mean."""
     measured = {name: [weighted_metric(name, rows) for rows in folds] for name in names}

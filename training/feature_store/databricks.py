@@ -22,9 +22,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from lakehouse.errors import LakehouseError
-from lakehouse.online_store import PublishedTable
 from lakehouse.session import workspace_session
 from lakehouse.settings import Settings
+from lakehouse.tables.online_store import PublishedTable
 from training.feature_store.errors import NoFeatureTable
 from training.feature_store.point_in_time import Side, as_of, require_joinable, require_unique
 from training.feature_store.reading import Properties, categories, newest_time

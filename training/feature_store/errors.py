@@ -22,7 +22,9 @@ class NoFeatureTable(LakehouseError):
 
     @classmethod
     def named(cls, name: str) -> "NoFeatureTable":
-        from lakehouse.warehouse import TableName  # imports an engine, which a server with key lookup runs without
+        from lakehouse.tables.warehouse import (
+            TableName,  # imports an engine, which a server with key lookup runs without
+        )
 
         model = TableName.parse(name).table
         return cls(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from lakehouse.home import DATABRICKS, LOCAL, Home
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
-from lakehouse.warehouse import Warehouse
+from lakehouse.tables.warehouse import Warehouse
 from training.feature_store.local import LocalFeatureStore
 from training.feature_store.store import FeatureStore
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.online_store import EntityKey, OnlineStore, PublishedTable, StoredRow
-from lakehouse.warehouse import TableName, TableNotFound, Warehouse
-from lakehouse.writer_lock import WriterLock
+from lakehouse.tables.online_store import EntityKey, OnlineStore, PublishedTable, StoredRow
+from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse
+from lakehouse.tables.writer_lock import WriterLock
 from training.feature_store.errors import FeatureNotFound, NoFeatureTable, TableTaken
 from training.feature_store.point_in_time import Side, as_of, newest_rows, to_micros
 from training.feature_store.reading import Properties, categories, newest_time

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from lakehouse.online_store import PublishedTable
+from lakehouse.tables.online_store import PublishedTable
 from training.feature_store.tables import FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
 if TYPE_CHECKING:

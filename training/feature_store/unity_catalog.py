@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.warehouse import TableName, TableNotFound
+from lakehouse.tables.warehouse import TableName, TableNotFound
 from training.feature_store.errors import FeatureNotFound, TableTaken
 from training.feature_store.tables import Snapshot
 

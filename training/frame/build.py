@@ -51,7 +51,9 @@ def load_frame(
     rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
     features = _columns(rows, encoder.features)
-    y = labels.label_array(rows, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}")
+    y = labels.label_array(
+        rows, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}"
+    )
     keys = _keys(rows, declared.keys)
     times = rows[spine.timestamp].to_numpy().astype("datetime64[us]")
     del rows  # frees memory before the matrix is built: both together would be the peak

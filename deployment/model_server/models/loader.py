@@ -25,7 +25,7 @@ from scoring.key_lookup import KeyedRows, KeyLookup
 from scoring.scorer import PIPELINE, SCORER, Scorer
 
 if TYPE_CHECKING:
-    from lakehouse.online_store import OnlineStore
+    from lakehouse.tables.online_store import OnlineStore
 
 LOG = logging.getLogger(__name__)
 PredictRows = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
@@ -193,7 +193,7 @@ class RegistryLoader:
         if self._online_folder is None:
             raise ApiError.unavailable("This server has no online tables to look up features.")
         if self._online_store is None:
-            from lakehouse.online_store import OnlineStore
+            from lakehouse.tables.online_store import OnlineStore
 
             self._online_store = OnlineStore(self._online_folder)
         try:

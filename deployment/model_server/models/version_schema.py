@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from scoring.encoder import Encoder
+from scoring.encodings import JsonSchema
 from scoring.hooks import Fields
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from scoring.scorer import Scorer
 
-JsonSchema = dict[str, Any]
 ANYTHING: JsonSchema = {}
 _JSON_TYPES = {
     "boolean": "boolean", "integer": "integer", "long": "integer", "float": "number", "double": "number",

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployment.model_server.endpoints.endpoint import Endpoint, ServedEntity
-from deployment.model_server.models.version_schema import ANYTHING, JsonSchema, VersionSchema, closed
+from deployment.model_server.models.version_schema import ANYTHING, VersionSchema, closed
 from deployment.model_server.settings import ServerSettings
+from scoring.encodings import JsonSchema
 
 _ERRORS: Mapping[int, str] = {
     400: "The request does not fit the model; `problems` lists row, field, expected and actual value.",

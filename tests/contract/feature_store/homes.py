@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.errors import nearest
 from lakehouse.session import open_session
-from lakehouse.warehouse import TableNotFound, Warehouse
+from lakehouse.tables.warehouse import TableNotFound, Warehouse
 from scoring.encodings import ENCODINGS
 from tests.contract.feature_store.unity_catalog import Table, Workspace
 from training.feature_store.errors import FeatureNotFound, KeyDoubled, NameTaken, NoFeatureTable, TableTaken

@@ -13,7 +13,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
 from lakehouse.settings import SettingRefused, Settings
-from lakehouse.warehouse import TableNotFound
+from lakehouse.tables.warehouse import TableNotFound
 from tests.contract.feature_store.unity_catalog import (
     MODULE,
     RecordedClient,

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.session import open_session
-from lakehouse.warehouse import TableNotFound, Warehouse
+from lakehouse.tables.warehouse import TableNotFound, Warehouse
 from training.feature_store.errors import FeatureNotFound, NoFeatureTable
 from training.feature_store.local import LocalFeatureStore
 from training.feature_store.tables import Feature, FeatureLookup, Spine

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.harness.jvm_spark import available
 from lakehouse.session import new_session, open_session
-from lakehouse.warehouse import TableNotFound
+from lakehouse.tables.warehouse import TableNotFound
 from tests.contract.feature_store.homes import DatabricksHome, Declared, Home, LocalHome, PlainHome
 from tests.contract.feature_store.unity_catalog import Workspace, vendor_client
 from training.feature_store.errors import FeatureNotFound, KeyDoubled, NameTaken, NoFeatureTable, TableTaken

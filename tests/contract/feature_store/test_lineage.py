@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
-from lakehouse.warehouse import TableNotFound, Warehouse
+from lakehouse.tables.warehouse import TableNotFound, Warehouse
 from tests.contract.databases import new_database
 from tests.contract.feature_store.test_feature_store import write
 from tests.contract.people import mlflow_restored

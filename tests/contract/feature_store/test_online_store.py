@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from lakehouse.online_store import OnlineStore, OnlineTableRefused
 from lakehouse.session import open_session
-from lakehouse.warehouse import Warehouse
+from lakehouse.tables.online_store import OnlineStore, OnlineTableRefused
+from lakehouse.tables.warehouse import Warehouse
 from tests.contract.feature_store.test_point_in_time import TIME, day, write
 from training.feature_store.errors import KeyDoubled, NoFeatureTable
 from training.feature_store.local import ONLINE, LocalFeatureStore
@@ -164,7 +164,7 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from pathlib import Path
-from lakehouse.online_store import OnlineStore
+from lakehouse.tables.online_store import OnlineStore
 with OnlineStore(Path(sys.argv[1])).publication("gold.t", ["f"], 2, rebuild=True) as publication:
     publication.put(((key,), 2, np.full(1, 2.0)) for key in range(1_000))
     os.kill(os.getpid(), signal.SIGKILL)

@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
-from lakehouse.warehouse import TableNotFound, Warehouse
+from lakehouse.tables.warehouse import TableNotFound, Warehouse
 from training.feature_store.errors import FeatureNotFound, StaleTable
 from training.feature_store.local import LocalFeatureStore
 from training.feature_store.tables import FeatureLookup, Spine

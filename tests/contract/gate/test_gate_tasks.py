@@ -19,7 +19,7 @@ from deployment.gate.decision import Decision
 from deployment.gate.gate import Gate
 from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger
-from lakehouse.warehouse import Warehouse
+from lakehouse.tables.warehouse import Warehouse
 from scoring.estimators.blend import Blend
 from scoring.scorer import Scorer
 from tests.contract.people import NAME, PARAMS, USE_CASE, Environment, mlflow_restored

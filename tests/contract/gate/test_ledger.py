@@ -19,7 +19,7 @@ from deployment.ledger.folder import SCHEMA, TABLE, FolderLedger
 from deployment.ledger.history import History
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
-from lakehouse.warehouse import Warehouse, WarehouseUnwritable
+from lakehouse.tables.warehouse import Warehouse, WarehouseUnwritable
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FIRST = Entry(

@@ -14,7 +14,7 @@ from databricks.sdk.core import Config
 
 from benchmarks.harness.changes import changes, check_responses, while_changing
 from benchmarks.harness.load import count
-from deployment.commands.detached import serve_detached
+from deployment.commands.serving.detached import serve_detached
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.state import EndpointState
 from deployment.model_server.http.auth import read_token

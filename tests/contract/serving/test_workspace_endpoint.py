@@ -12,15 +12,16 @@ from databricks.sdk.errors import NotFound, ResourceConflict
 from databricks.sdk.mixins.open_ai_client import ServingEndpointsExt
 from databricks.sdk.service.serving import ServedEntityInput, ServingEndpointDetailed
 
-from deployment.commands import open_gate, workspace
+from deployment.commands import open_gate
 from deployment.commands.open_gate import EndpointNotUpdated
+from deployment.commands.serving import workspace
 from deployment.endpoints import endpoint_client
 from deployment.gate.gate import Gate
 from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger
 from deployment.run import main
 from lakehouse.settings import Settings
-from lakehouse.warehouse import Warehouse
+from lakehouse.tables.warehouse import Warehouse
 from tests.contract.people import NAME, USE_CASE, Environment, champion, command, set_challenger
 from training.registry.versions import CHAMPION
 

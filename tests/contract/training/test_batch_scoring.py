@@ -17,8 +17,8 @@ from mlflow.tracking import MlflowClient
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.loader import ContractModel
 from lakehouse.session import open_session
+from lakehouse.tables.warehouse import TableNotFound
 from lakehouse.travel_limit import TooLargeToTravel
-from lakehouse.warehouse import TableNotFound
 from scoring.batch import PackedScorer
 from scoring.hooks import Hooks
 from scoring.scorer import RejectedRecord, ResponseFormat, Scorer

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deployment.commands.ask import curl
-from deployment.commands.status import ServerStatus
+from deployment.commands.serving.ask import curl
+from deployment.commands.serving.status import ServerStatus
 from deployment.model_server.process.server_process import ServerInfo
 
 PROJECT, TOKEN = Path("/project"), "secret from the environment"

@@ -10,7 +10,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound, PermissionDenied, ResourceConflict, Unauthenticated
 from databricks.sdk.service.serving import ServingEndpointDetailed
 
-from deployment.commands.endpoints import endpoints_of
+from deployment.commands.serving.endpoints import endpoints_of
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.state import EndpointState
 from deployment.model_server.http.tls import CertificateUnusable

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployment.commands import deploy_when_ready
-from deployment.commands.deploy_when_ready import deployed
+from deployment.commands.serving import deploy_when_ready
+from deployment.commands.serving.deploy_when_ready import deployed
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.errors import LakehouseError

@@ -14,10 +14,10 @@ CODE = f"import json, sys, {{}}; print(json.dumps([name for name in {HEAVY} if n
     ("module", "imported"),
     [
         ("deployment.run", []),
-        ("deployment.commands.status", []),
-        ("deployment.commands.serve", []),
+        ("deployment.commands.serving.status", []),
+        ("deployment.commands.serving.serve", []),
         ("training.use_case.use_case", []),
-        ("deployment.commands.ask", ["databricks.sdk"]),
+        ("deployment.commands.serving.ask", ["databricks.sdk"]),
         ("deployment.commands.history", ["mlflow", "pandas", "pyspark", "scipy"]),  # scipy.sparse, and all by MLflow
     ],
 )

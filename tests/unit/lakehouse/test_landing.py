@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.landing import LandingFileMissing, LandingFileRefused, read_delimited
+from lakehouse.landing.landing_file import LandingFileMissing, LandingFileRefused, read_delimited
 
 COLUMNS = ["age", "job"]
 GOOD = 'age;job\n30;"admin."\n41;"blue;collar"\n'

@@ -11,7 +11,7 @@ from deltalake import write_deltalake
 from lakehouse.errors import LakehouseError
 from lakehouse.session import EngineUnreachable, open_session
 from lakehouse.settings import PROJECT, Settings
-from lakehouse.warehouse import TableName, TableNotFound, Warehouse, WarehouseUnwritable
+from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse, WarehouseUnwritable
 
 
 def test_default_settings() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.trailing_windows import Changes, Events, changes
+from lakehouse.tables.trailing_windows import Changes, Events, changes
 
 WINDOWS = {"orders": (2, 5), "revenue": (5,)}
 Event = tuple[int, int, int, int, int]  # entity, day, known, orders, revenue

@@ -7,7 +7,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.errors import LakehouseError
-from lakehouse.warehouse import TableName, TableNotFound, Warehouse, WarehouseUnwritable
+from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse, WarehouseUnwritable
 
 
 def written(root: Path, *names: str) -> Warehouse:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from deployment.commands.foreground import ServerStatistics
+from deployment.commands.serving.foreground import ServerStatistics
 from deployment.model_server.http.try_page import _HTML
 from lakehouse.settings import ServerAccess
 from tests.unit.model_server import in_process

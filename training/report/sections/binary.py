@@ -1,11 +1,11 @@
 """Curves of a binary task, and the decisions at its threshold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from training.evaluation import curves
-from training.evaluation.weighted_metrics import ScoredRows
+from training.evaluation.weighted_metrics import RowSets, ScoredRows
 from training.report.charts.drawing import (
     Area,
     Axis,
@@ -24,7 +24,6 @@ from training.report.wording import HOLDOUT, VALIDATION
 
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2 dashed"}
 LEGEND = tuple(LegendEntry(name, style) for name, style in STYLES.items())
-RowSets = Mapping[str, ScoredRows]
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:

@@ -1,6 +1,6 @@
 """Confusion, metrics and calibration of a multiclass task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from lakehouse.arrays import Floats
 from training.evaluation import curves
-from training.evaluation.weighted_metrics import ScoredRows
+from training.evaluation.weighted_metrics import RowSets, ScoredRows
 from training.report.charts.drawing import Axis, Dots, Line, Mark, chart
 from training.report.evidence import Evidence
 from training.report.page import (
@@ -25,7 +25,6 @@ from training.report.page import (
 )
 from training.report.wording import HOLDOUT, VALIDATION
 
-RowSets = Mapping[str, ScoredRows]
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2 dashed"}
 
 

@@ -1,18 +1,17 @@
 """Errors of a regression: scatter plots, distributions and quantiles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from lakehouse.arrays import Floats
-from training.evaluation.weighted_metrics import ScoredRows
+from training.evaluation.weighted_metrics import RowSets, ScoredRows
 from training.report.charts.drawing import Area, Axis, Bars, Dots, Line, Mark, chart, span, vertical
 from training.report.charts.scatter import quantiles_along, sampled
 from training.report.evidence import Evidence
 from training.report.page import Block, Column, Figure, Figures, LegendEntry, Paragraph, Table, number_cell, text_cell
 from training.report.wording import HOLDOUT, VALIDATION
 
-RowSets = Mapping[str, ScoredRows]
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 STYLES = {VALIDATION: "s1", HOLDOUT: "s2"}
 BARS = 40

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from lakehouse.trailing_windows import Changes, Events, changes
+from lakehouse.tables.trailing_windows import Changes, Events, changes
 
 LONGEST, EPOCH = 90, date(1970, 1, 1).toordinal()
 WINDOWS = {"orders": (7, 30, LONGEST), "revenue": (7, 30, LONGEST), "complaints": (LONGEST,)}

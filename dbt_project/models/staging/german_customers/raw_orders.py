@@ -1,10 +1,10 @@
-"""The delivered files as a table; see `lakehouse.deliveries`."""
+"""The delivered files as a table; see `lakehouse.landing.deliveries`."""
 
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.deliveries import new_rows
+from lakehouse.landing.deliveries import new_rows
 
 
 def model(dbt: Any, session: SparkSession) -> DataFrame:

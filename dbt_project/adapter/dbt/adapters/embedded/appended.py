@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse.warehouse import TableName, TableNotFound, Warehouse
+from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse
 
 
 def appended_beyond(warehouse: Warehouse, name: TableName, key: Sequence[str], since: datetime) -> str | None:

@@ -20,8 +20,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.errors import LakehouseError
 from lakehouse.session import new_session
-from lakehouse.warehouse import Warehouse
-from lakehouse.writer_lock import WriterLock
+from lakehouse.tables.warehouse import Warehouse
+from lakehouse.tables.writer_lock import WriterLock
 
 
 @cache

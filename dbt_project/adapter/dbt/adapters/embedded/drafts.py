@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from deltalake.schema import Field, PrimitiveType
 from pyspark.errors import PySparkException
 
 from lakehouse.errors import LakehouseError
-from lakehouse.landing import read_delimited
-from lakehouse.warehouse import TableName
+from lakehouse.landing.landing_file import read_delimited
+from lakehouse.tables.warehouse import TableName
 
 Helpers = dict[str, type[PythonJobHelper]]
 

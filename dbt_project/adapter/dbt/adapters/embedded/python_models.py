@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 from lakehouse.errors import LakehouseError
-from lakehouse.warehouse import TableName
+from lakehouse.tables.warehouse import TableName
 
 
 class SessionPythonJob(PythonJobHelper):

@@ -7,7 +7,7 @@ from dbt.adapters.contracts.relation import ComponentName, Policy, RelationType
 from dbt.adapters.embedded import views
 from dbt.adapters.spark.relation import SparkRelation
 
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 
 
 @dataclass

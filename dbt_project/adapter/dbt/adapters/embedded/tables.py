@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructField
 
 from lakehouse.errors import LakehouseError
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 
 _CHECK = "delta.constraints."
 KEY = "feature_table.primary_keys"

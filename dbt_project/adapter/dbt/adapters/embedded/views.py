@@ -6,7 +6,7 @@ from pathlib import Path
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 
 SUFFIX = ".view.sql"
 

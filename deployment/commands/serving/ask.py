@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployment.commands.detached import running
-from deployment.commands.endpoints import client_of
+from deployment.commands.serving.detached import running
+from deployment.commands.serving.endpoints import client_of
 from deployment.endpoints import endpoint_client
 from deployment.model_server.process.server_process import ServerInfo
 from lakehouse import console

@@ -21,16 +21,16 @@ def serve(name: str | None, settings: Settings, port: int | None, *, detach: boo
         click.UsageError: A workspace needs a use case, since it runs the server itself.
     """
     if settings.home.runs_model_server:
-        from deployment.commands import workspace
+        from deployment.commands.serving import workspace
 
         if name is None:
             raise click.UsageError("pass --use-case: the workspace runs the server")
         workspace.serve(name, settings)
     elif detach:
-        from deployment.commands import detached
+        from deployment.commands.serving import detached
 
         detached.serve_detached(name, settings, port)
     else:
-        from deployment.commands import foreground
+        from deployment.commands.serving import foreground
 
         foreground.serve(ServerSettings.of(settings, port), name)

@@ -17,7 +17,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
 TICK = 0.1
-COMMAND = (sys.executable, "-m", "deployment.commands.deploy_when_ready")
+COMMAND = (sys.executable, "-m", "deployment.commands.serving.deploy_when_ready")
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def _is_ready(settings: ServerSettings) -> bool:
 @click.argument("name")
 def main(name: str) -> None:
     """Serve the champion of the use case NAME on the running server."""
-    from deployment.commands import detached
+    from deployment.commands.serving import detached
 
     detached.deploy_champion(name, Settings.from_environment())
 

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rich.live import Live
 from rich.text import Text
 
-from deployment.commands.deploy_when_ready import deployed
+from deployment.commands.serving.deploy_when_ready import deployed
 from deployment.model_server.http.auth import Tokens
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings

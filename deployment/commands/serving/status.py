@@ -11,7 +11,7 @@ from lakehouse import console
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
-    from deployment.commands.endpoints import EndpointStatus
+    from deployment.commands.serving.endpoints import EndpointStatus
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def show(settings: Settings, *, as_json: bool) -> None:
 
 
 def _endpoints_of(server: ServerInfo) -> "list[EndpointStatus]":
-    from deployment.commands import endpoints  # without a server, the SDK need not be loaded
+    from deployment.commands.serving import endpoints  # without a server, the SDK need not be loaded
 
     return endpoints.endpoints_of(endpoints.client_of(server))
 

@@ -1,6 +1,6 @@
 """`serve --detach`: a model server in the background, and an endpoint that serves the champion."""
 
-from deployment.commands.endpoints import client_of
+from deployment.commands.serving.endpoints import client_of
 from deployment.endpoints import endpoint_client
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings

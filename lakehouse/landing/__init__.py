@@ -1,0 +1,1 @@
+"""Landing files and deliveries, read into tables."""
