@@ -1,1 +1,1 @@
-"""From a raw record to an answer: what training, batch scoring, the endpoint and the gate share."""
+"""From a raw record to a response: what training, batch scoring, the endpoint and the gate share."""

@@ -28,14 +28,14 @@ from pyspark.sql.types import (
 )
 
 from lakehouse.travel_limit import TRAVEL_LIMIT, TooLargeToTravel
-from scoring.hooks import Answer, Record
+from scoring.hooks import Record, Response
 from scoring.hooks.fields import Fields, Kind
 from scoring.pyfunc import records_of
 from scoring.scorer import RejectedRecord, Scorer
 
 REASON_COLUMN = "refused_because"
 Frames = Iterator[pd.DataFrame]
-Outcomes = Sequence[Answer | RejectedRecord]
+Outcomes = Sequence[Response | RejectedRecord]
 
 _TYPES: Mapping[Kind, DataType] = {
     "boolean": BooleanType(),
@@ -163,7 +163,7 @@ def _mapped(
     return rows.select(*hidden, *inputs).mapInPandas(on_worker, schema)
 
 
-def _cells(outcome: Answer | RejectedRecord, fields: Fields) -> tuple[Any, ...]:
+def _cells(outcome: Response | RejectedRecord, fields: Fields) -> tuple[Any, ...]:
     if isinstance(outcome, RejectedRecord):
         return (*(None for _ in fields), outcome.reason)
     return (*(outcome[name] for name in fields), None)
@@ -194,7 +194,7 @@ def _missing_features(
 
 def _outcomes(
     scorer: Scorer, features: Mapping[str, np.ndarray[Any, Any]], records: Sequence[Record]
-) -> Iterator[Answer | RejectedRecord]:
+) -> Iterator[Response | RejectedRecord]:
     # A pipeline refuses an empty matrix.
     return iter(scorer.outcomes_of_features(features, records) if records else [])
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-REQUEST, ANSWER = "golden_request", "golden_answer"
+REQUEST, RESPONSE = "golden_request", "golden_response"
 
 
 def as_rows(stored: Any) -> list[Any]:

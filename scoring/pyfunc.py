@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from scoring.hooks import Answer, Record
+from scoring.hooks import Record, Response
 from scoring.scorer import Scorer
 
 
 class ScoringModel(PythonModel):
-    """Predicts through MLflow; the model server calls `answer`, which needs no pandas."""
+    """Predicts through MLflow; the model server calls `respond`, which needs no pandas."""
 
     scorer: Scorer
 
@@ -22,11 +22,11 @@ class ScoringModel(PythonModel):
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Responses for a frame of raw columns, one row each."""
-        return pd.DataFrame(self.answer(records_of(model_input)))
+        return pd.DataFrame(self.respond(records_of(model_input)))
 
-    def answer(self, records: Sequence[Record]) -> list[Answer]:
+    def respond(self, records: Sequence[Record]) -> list[Response]:
         """Responses for records from JSON, without pandas."""
-        return self.scorer.answer(records)
+        return self.scorer.respond(records)
 
 
 def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

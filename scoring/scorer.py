@@ -14,7 +14,7 @@ from scoring.compiled import Compiled, load_compiled
 from scoring.contract import ContractViolation
 from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import ENCODINGS, FeatureColumns
-from scoring.hooks import NO_HOOKS, Answer, Fields, HookFailed, Hooks, Record
+from scoring.hooks import NO_HOOKS, Fields, HookFailed, Hooks, Record, Response
 from scoring.hooks.fields import fields_of
 from scoring.pipeline_file import load_pipeline
 from scoring.row_reader import EncodedRow, RowReader
@@ -48,14 +48,14 @@ class ResponseFormat:
     task: Task = BINARY
     classes: Classes = (0, 1)
 
-    def responses(self, predicted: Floats) -> list[Answer]:
+    def responses(self, predicted: Floats) -> list[Response]:
         """A response for each prediction."""
         columns: dict[str, list[Any]] = {}
         for field in self.fields:
             columns |= self.task.columns(field, predicted, self.classes, self.threshold)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    def samples(self) -> list[Answer]:
+    def samples(self) -> list[Response]:
         """Responses of every kind that a model may give; they show the fields before a model exists."""
         return self.responses(self.task.samples(len(self.classes)))
 
@@ -83,7 +83,7 @@ class Scorer:
             return self.compiled.predict_many(self.encoder.dense(features))
         return self.response_format.task.predict(self.pipeline, self.encoder.inputs(self.matrix_format, features))
 
-    def answer(self, records: Sequence[Record]) -> list[Answer]:
+    def respond(self, records: Sequence[Record]) -> list[Response]:
         """A response for each raw record.
 
         Raises:
@@ -91,29 +91,29 @@ class Scorer:
             HookFailed: a hook of the use case failed at a record.
         """
         read = [self.hooks.before(row, record) for row, record in enumerate(records)]
-        return self.answer_rows(self._reader.rows(read), records)
+        return self.respond_to_rows(self._reader.rows(read), records)
 
-    def answer_rows(self, rows: Sequence[EncodedRow], records: Sequence[Record]) -> list[Answer]:
+    def respond_to_rows(self, rows: Sequence[EncodedRow], records: Sequence[Record]) -> list[Response]:
         """A response for each row of features; `records` are the caller's.
 
         Raises:
             HookFailed: the hook after the model failed at a record.
         """
-        answers = zip(self._answers(rows), records, strict=True)
-        return [self.hooks.after(row, answer, record) for row, (answer, record) in enumerate(answers)]
+        responses = zip(self._responses(rows), records, strict=True)
+        return [self.hooks.after(row, response, record) for row, (response, record) in enumerate(responses)]
 
-    def outcomes(self, records: Sequence[Record]) -> list[Answer | RejectedRecord]:
+    def outcomes(self, records: Sequence[Record]) -> list[Response | RejectedRecord]:
         """For each raw record, as if it were sent alone, its response or the reason for its rejection."""
         read = [_outcome(self._read, record) for record in records]
         pairs = zip(read, records, strict=True)
         valid = [(row, record) for row, record in pairs if not isinstance(row, RejectedRecord)]
-        answers = self._answers(self._reader.rows([row for row, _ in valid]))
-        outcomes = iter(self._after_hook(answers, [record for _, record in valid]))
+        responses = self._responses(self._reader.rows([row for row, _ in valid]))
+        outcomes = iter(self._after_hook(responses, [record for _, record in valid]))
         return [row if isinstance(row, RejectedRecord) else next(outcomes) for row in read]
 
     def outcomes_of_features(
         self, features: FeatureColumns, records: Sequence[Record]
-    ) -> list[Answer | RejectedRecord]:
+    ) -> list[Response | RejectedRecord]:
         """Responses or rejections for rows of features that were looked up; `records` identify the rows."""
         return self._after_hook(self.response_format.responses(self.predict(features)), records)
 
@@ -130,7 +130,7 @@ class Scorer:
     def _reader(self) -> RowReader:
         return RowReader(self.encoder)
 
-    def _answers(self, rows: Sequence[EncodedRow]) -> list[Answer]:
+    def _responses(self, rows: Sequence[EncodedRow]) -> list[Response]:
         if not rows:  # a pipeline refuses an empty matrix
             return []
         if self.compiled is not None and len(rows) == 1:
@@ -141,9 +141,11 @@ class Scorer:
         columns = dict(zip(self.encoder.features, values.T, strict=True))
         return self.response_format.responses(self.predict(columns))
 
-    def _after_hook(self, answers: Sequence[Answer], records: Sequence[Record]) -> list[Answer | RejectedRecord]:
-        pairs = zip(answers, records, strict=True)
-        return [_outcome(self.hooks.after, 0, answer, record) for answer, record in pairs]
+    def _after_hook(
+        self, responses: Sequence[Response], records: Sequence[Record]
+    ) -> list[Response | RejectedRecord]:
+        pairs = zip(responses, records, strict=True)
+        return [_outcome(self.hooks.after, 0, response, record) for response, record in pairs]
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write the artifacts into an existing folder; return the path of each by name."""

@@ -16,7 +16,7 @@ from deployment.gate.decision import Measurements, ModelInput, Scores
 from deployment.gate.holdout import Holdout
 from lakehouse.arrays import Floats
 from lakehouse.errors import LakehouseError
-from scoring.golden import ANSWER, REQUEST, agree, as_rows
+from scoring.golden import REQUEST, RESPONSE, agree, as_rows
 from scoring.pyfunc import ScoringModel
 from scoring.registered_files import fetch
 from scoring.scorer import Scorer
@@ -98,7 +98,7 @@ class LoadedVersion:
         request, durations = as_rows(self.metadata[REQUEST])[0], []
         for _ in range(WARM_UP + RESPONSES):
             begin = clock()
-            self.scorer.answer([request])
+            self.scorer.respond([request])
             durations.append(clock() - begin)
         return float(np.quantile(durations[WARM_UP:], 0.99)) / 1e6
 
@@ -108,19 +108,19 @@ class LoadedVersion:
         Raises:
             VersionBroken: it has no golden request, rejects it, or responds differently.
         """
-        if REQUEST not in self.metadata or ANSWER not in self.metadata:
+        if REQUEST not in self.metadata or RESPONSE not in self.metadata:
             raise VersionBroken.of(self.version, "it has no golden request and responses")
-        rows, answers = as_rows(self.metadata[REQUEST]), as_rows(self.metadata[ANSWER])
-        if not 0 < len(rows) == len(answers):
-            problem = f"it has {len(rows)} golden rows and {len(answers)} responses"
+        rows, expected_responses = as_rows(self.metadata[REQUEST]), as_rows(self.metadata[RESPONSE])
+        if not 0 < len(rows) == len(expected_responses):
+            problem = f"it has {len(rows)} golden rows and {len(expected_responses)} responses"
             raise VersionBroken.of(self.version, problem)
         try:
-            responses = self.scorer.answer(rows)
+            responses = self.scorer.respond(rows)
         except LakehouseError as err:
             raise VersionBroken.of(self.version, f"it rejects its golden request: {err.failed}") from err
         except (ValueError, TypeError, IndexError) as err:
             raise VersionBroken.of(self.version, f"it does not respond to its golden request: {err}") from err
-        for response, expected in zip(responses, answers, strict=True):
+        for response, expected in zip(responses, expected_responses, strict=True):
             if not agree(response, expected):
                 problem = f"it responds to its golden request with {response}; registered was {expected}"
                 raise VersionBroken.of(self.version, problem)

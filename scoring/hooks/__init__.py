@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from scoring.hooks.fields import FIELDS, Fields, fields_of
-from scoring.hooks.hook import Answer, Hook, HookFailed, HookRefused, Record
+from scoring.hooks.hook import Hook, HookFailed, HookRefused, Record, Response
 from scoring.hooks.source import packages
 
 _FILES = ("preprocess.py", "postprocess.py")
 
-__all__ = ["NO_HOOKS", "Answer", "Fields", "Hook", "HookFailed", "HookRefused", "Hooks", "Record"]
+__all__ = ["NO_HOOKS", "Fields", "Hook", "HookFailed", "HookRefused", "Hooks", "Record", "Response"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Hooks:
 
     Attributes:
         preprocess: turns the caller's record into the columns that the model reads.
-        postprocess: turns the model's answer and the caller's record into the response.
+        postprocess: changes the model's response, with the caller's record at hand.
         request_fields: the fields that a caller sends; empty without `preprocess`.
         response_fields: the fields of every response; empty without `postprocess`.
     """
@@ -38,15 +38,15 @@ class Hooks:
 
     @classmethod
     def find(
-        cls, preprocess: str | None, postprocess: str | None, golden: Record, samples: Sequence[Answer]
+        cls, preprocess: str | None, postprocess: str | None, golden: Record, samples: Sequence[Response]
     ) -> "Hooks":
-        """Find the hooks by name and try them on the golden request and on sample answers of the model.
+        """Find the hooks by name and try them on the golden request and on sample responses of the model.
 
         Raises:
             HookRefused: a hook cannot be used, fails, or returns different fields for different samples.
         """
         before = Hook.find(preprocess, "record") if preprocess else None
-        after = Hook.find(postprocess, "answer", "record") if postprocess else None
+        after = Hook.find(postprocess, "response", "record") if postprocess else None
         return cls(before, after, _request_fields(before, golden), _response_fields(after, golden, samples))
 
     def before(self, row: int, record: Record) -> Record:
@@ -57,15 +57,15 @@ class Hooks:
         """
         return record if self.preprocess is None else self.preprocess(row, record)
 
-    def after(self, row: int, answer: Answer, record: Record) -> Answer:
-        """The caller's response, from the model's answer.
+    def after(self, row: int, response: Response, record: Record) -> Response:
+        """The model's response after the hook.
 
         Raises:
             HookFailed: the hook raised, or returned other fields than the signature.
         """
         if self.postprocess is None:
-            return answer
-        response = self.postprocess(row, answer, record)
+            return response
+        response = self.postprocess(row, response, record)
         try:
             fields = fields_of(response)
         except ValueError as err:
@@ -119,7 +119,7 @@ def _request_fields(hook: Hook | None, golden: Record) -> Fields:
         return fields_of(golden)
 
 
-def _response_fields(hook: Hook | None, golden: Record, samples: Sequence[Answer]) -> Fields:
+def _response_fields(hook: Hook | None, golden: Record, samples: Sequence[Response]) -> Fields:
     if hook is None:
         return {}
     with _at_the_golden_request(hook):
@@ -127,7 +127,7 @@ def _response_fields(hook: Hook | None, golden: Record, samples: Sequence[Answer
         for other in others:
             if other != first:
                 raise ValueError(
-                    f"it returns {format_fields(first)} for one answer, {format_fields(other)} for another"
+                    f"it returns {format_fields(first)} for one response, {format_fields(other)} for another"
                 )
         return first
 

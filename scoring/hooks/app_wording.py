@@ -17,13 +17,13 @@ def to_columns(record: Mapping[str, Any]) -> dict[str, Any]:
     return {COLUMNS.get(field) or _snake_case(field): value for field, value in record.items()}
 
 
-def to_app(answer: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+def to_app(response: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """The response in the app's words, with the probability as a whole percentage.
 
     >>> to_app({"label": 1, "probability": 0.317}, {})
     {'verdict': 'leaves', 'percent': 32}
     """
-    return {"verdict": VERDICTS[answer["label"]], "percent": round(100 * answer["probability"])}
+    return {"verdict": VERDICTS[response["label"]], "percent": round(100 * response["probability"])}
 
 
 def _snake_case(field: str) -> str:

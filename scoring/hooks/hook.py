@@ -9,7 +9,7 @@ from lakehouse.errors import LakehouseError
 from scoring.hooks.source import packages, run, source_of
 
 Record = Mapping[str, Any]
-Answer = dict[str, Any]
+Response = dict[str, Any]
 
 
 class HookRefused(LakehouseError):
@@ -80,7 +80,7 @@ class Hook:
             raise HookRefused.named(name, reason) from err
         return hook
 
-    def __call__(self, row: int, *arguments: Record) -> Answer:
+    def __call__(self, row: int, *arguments: Record) -> Response:
         """Call the function with copies of the arguments.
 
         Raises:

@@ -6,11 +6,11 @@ from typing import Any
 MEDIUM, HIGH = 0.2, 0.4  # lower bounds of the bands
 
 
-def add_band(answer: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer with the band of its probability: low, medium or high.
+def add_band(response: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """The response with the band of its probability: low, medium or high.
 
     >>> add_band({"label": 1, "probability": 0.32}, {})
     {'label': 1, 'probability': 0.32, 'band': 'medium'}
     """
-    probability = answer["probability"]
-    return {**answer, "band": "low" if probability < MEDIUM else "medium" if probability < HIGH else "high"}
+    probability = response["probability"]
+    return {**response, "band": "low" if probability < MEDIUM else "medium" if probability < HIGH else "high"}

@@ -26,7 +26,7 @@ from mlflow.pyfunc import PythonModel
 from scoring.contract import ContractViolation, Problem
 
 class Strict(PythonModel):
-    def answer(self, records):
+    def respond(self, records):
         bad = [Problem(row, "age", "a whole number", repr(record.get("age")))
                for row, record in enumerate(records) if type(record.get("age")) is not int]
         if bad:
@@ -34,29 +34,29 @@ class Strict(PythonModel):
         return [{"version": VERSION, "probability": record["age"] / 100} for record in records]
 
     def predict(self, context, model_input, params=None):
-        return self.answer(model_input.to_dict("records"))
+        return self.respond(model_input.to_dict("records"))
 
 mlflow.models.set_model(Strict())
 """
 SLOW = STRICT.replace(
-    "    def answer",
+    "    def respond",
     """    def load_context(self, context):
         import os, time
         while not os.path.exists(GATE):
             time.sleep(0.01)
 
-    def answer""",
+    def respond""",
 )
 BROKEN = STRICT.replace(
-    "    def answer",
+    "    def respond",
     """    def load_context(self, context):
         raise RuntimeError("no weights")
 
-    def answer""",
+    def respond""",
 )
 WAITING = STRICT.replace(
-    "    def answer(self, records):",
-    """    def answer(self, records):
+    "    def respond(self, records):",
+    """    def respond(self, records):
         import os, time
         open(GATE + ".asked", "w").close()
         while not os.path.exists(GATE):
@@ -113,7 +113,7 @@ def _register(uri: str, folder: Path, awaited: Path) -> None:
     )
     factor = ParamSchema([ParamSpec("factor", "double", 1.0)])
     golden: list[dict[str, Any]] = [
-        {"golden_request": {"age": 41}, "golden_answer": {"version": version, "probability": 0.41}}
+        {"golden_request": {"age": 41}, "golden_response": {"version": version, "probability": 0.41}}
         for version in (1, 2)
     ]
     refusing = {"golden_request": [{"age": "41"}]}
@@ -125,7 +125,7 @@ def _register(uri: str, folder: Path, awaited: Path) -> None:
         ("drifted", STRICT.replace("VERSION", "2"), golden[0], None),
         ("slow", SLOW.replace("VERSION", "1").replace("GATE", repr(str(awaited))), None, None),
         ("plain", PLAIN, None, signature),
-        ("waiting", WAITING.replace("VERSION", "1").replace("GATE", repr(str(awaited) + ".answer")), None, None),
+        ("waiting", WAITING.replace("VERSION", "1").replace("GATE", repr(str(awaited) + ".respond")), None, None),
         ("scaled", SCALED, None, ModelSignature(inputs=signature.inputs, params=factor)),
     ]
     for number, (name, code, metadata, given) in enumerate(models):

@@ -151,7 +151,7 @@ async def ask(settings: ServerSettings, records: Sequence[Any]) -> tuple[list[fl
         responses = [await call("POST", SCORE, {"dataframe_records": some}) for some in sent]
         refused = await call("POST", SCORE, {"dataframe_records": [{"amount": "much"}]})
         document = (await call("GET", f"{ROOT}/e/openapi")).body
-    probabilities = [answer["probability"] for response in responses for answer in response.body["predictions"]]
+    probabilities = [response["probability"] for response in responses for response in response.body["predictions"]]
     return probabilities, json.dumps(refused.body), json.dumps(document)
 
 

@@ -96,7 +96,7 @@ def _digest(uri: str) -> str:
 def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
     """Write the scorer's files to MLflow, and check that they reproduce the golden predictions."""
     golden = golden_rows(use_case.golden_request, scorer)
-    answers, passes = scorer.answer(golden), signature(scorer)
+    responses, passes = scorer.respond(golden), signature(scorer)
     with tempfile.TemporaryDirectory() as folder:
         # Without explicit requirements MLflow would run the model for seconds to infer them.
         logged: ModelInfo = mlflow.pyfunc.log_model(
@@ -107,14 +107,14 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
             signature=passes,
             input_example=input_example(use_case.golden_request, passes.inputs),
             pip_requirements=requirements(scorer),
-            metadata={"golden_request": golden, "golden_answer": answers, **_serving(use_case, scorer)},
+            metadata={"golden_request": golden, "golden_response": responses, **_serving(use_case, scorer)},
         )
     try:
-        reloaded = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().answer(golden)
+        reloaded = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().respond(golden)
     except Exception as err:  # of damaged files, every reader says something else
         raise VersionDamaged.of(use_case.name, err) from err
-    if reloaded != answers:
-        raise VersionDamaged.of(use_case.name, f"they predict {reloaded}, not {answers}")
+    if reloaded != responses:
+        raise VersionDamaged.of(use_case.name, f"they predict {reloaded}, not {responses}")
     return logged
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.scoring_request import FORMATS, parse
-from scoring.golden import ANSWER, REQUEST, agree, as_rows
+from scoring.golden import REQUEST, RESPONSE, agree, as_rows
 
 
 class GoldenMismatch(Exception):
@@ -18,7 +18,7 @@ def check(metadata: Mapping[str, Any], predictions: Any) -> None:
 
     Args:
         metadata: metadata of the model version. `golden_request` is one row, a list of rows, or a body in one of the
-            four formats. `golden_answer` is optional: one prediction or a list of predictions.
+            four formats. `golden_response` is optional: one prediction or a list of predictions.
         predictions: function from a `ScoringRequest` to a response body.
 
     Raises:
@@ -30,7 +30,7 @@ def check(metadata: Mapping[str, Any], predictions: Any) -> None:
         predicted = json.loads(predictions(parse(_body(metadata[REQUEST]), max_rows=1_000)))["predictions"]
     except ApiError as err:
         raise GoldenMismatch(f"the model refuses its own golden request: {err.failed}") from err
-    expected = metadata.get(ANSWER)
+    expected = metadata.get(RESPONSE)
     if expected is not None and not agree(predicted, as_rows(expected)):
         raise GoldenMismatch(f"the model predicts {predicted} for its golden request, but {expected} when registered")
 

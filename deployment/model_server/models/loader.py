@@ -68,7 +68,7 @@ class KeyedScorer:
     rows: KeyedRows
 
     def predict_rows(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return self.scorer.answer_rows(self.rows.rows(records), records)
+        return self.scorer.respond_to_rows(self.rows.rows(records), records)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class RegistryLoader:
         quick_rows = scorer.compiled.quick_rows if scorer.compiled else 0
         example = metadata.get(REQUEST)
         schema = version_schema.of_scorer(scorer, registered, as_rows(example)[0] if example else None)
-        predict_rows: PredictRows = scorer.answer
+        predict_rows: PredictRows = scorer.respond
         if lookup_fields := metadata.get("lookup"):
             lookup = KeyLookup.of(lookup_fields)
             predict_rows = KeyedScorer(scorer, KeyedRows(lookup, scorer.encoder, self._online_row)).predict_rows
@@ -209,8 +209,8 @@ class RegistryLoader:
         mlflow.set_tracking_uri(self._uris[0])
         mlflow.set_registry_uri(self._uris[1])
         loaded = mlflow.pyfunc.load_model(str(folder))
-        answer = getattr(_python_model(loaded), "answer", None)
-        model: LoadedModel = ContractModel(answer) if callable(answer) else PyfuncModel(loaded)
+        respond = getattr(_python_model(loaded), "respond", None)
+        model: LoadedModel = ContractModel(respond) if callable(respond) else PyfuncModel(loaded)
         golden_check.check(loaded.metadata.metadata or {}, model.predictions)
         if isinstance(model, PyfuncModel):
             model.warm_up()

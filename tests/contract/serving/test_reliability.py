@@ -100,7 +100,7 @@ def test_an_invalid_chunk_is_refused(hasty: ServerSettings) -> None:
 
 def test_sigterm_finishes_the_requests_in_flight(start: Callable[[], ServerSettings], awaited: Path) -> None:
     settings = start()
-    gate = awaited.with_name(awaited.name + ".answer")
+    gate = awaited.with_name(awaited.name + ".respond")
     request_arrived = gate.with_name(gate.name + ".asked")
     client = endpoint_client.connect(settings.url, read_token(settings.token_file))
     endpoint_client.deploy(client, "e", "waiting", 1)

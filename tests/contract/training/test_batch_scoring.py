@@ -60,12 +60,12 @@ def table(records: Sequence[dict[str, Any]]) -> pa.Table:
 
 def served(scorer: Scorer, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Predictions of the endpoint, from its JSON body."""
-    body = ContractModel(scorer.answer).predictions(ScoringRequest(json.loads(json.dumps(records))))
-    answers: list[dict[str, Any]] = json.loads(body)["predictions"]
-    return answers
+    body = ContractModel(scorer.respond).predictions(ScoringRequest(json.loads(json.dumps(records))))
+    responses: list[dict[str, Any]] = json.loads(body)["predictions"]
+    return responses
 
 
-def scored(home: LocalHome, scorer: Scorer, source: str = "gold.new", target: str = "gold.answers") -> pa.Table:
+def scored(home: LocalHome, scorer: Scorer, source: str = "gold.new", target: str = "gold.responses") -> pa.Table:
     score(CASE, ScoringVersion(7, scorer), home.store, source, target)
     return home.store.rows(target).toArrow().sort_by("entity")
 
@@ -89,7 +89,7 @@ def test_batch_predictions_equal_those_of_the_endpoint_to_the_bit(home: LocalHom
     assert set(rows["model_version"].to_pylist()) == {7}
     (scored_at,) = set(rows["scored_at"].to_pylist())
     assert before - timedelta(seconds=1) <= scored_at <= datetime.now(UTC)
-    assert counts(home.store.rows("gold.answers")) == {None: 60}
+    assert counts(home.store.rows("gold.responses")) == {None: 60}
 
 
 def test_a_rejected_row_has_a_reason_and_the_others_their_predictions(home: LocalHome) -> None:
@@ -109,16 +109,16 @@ def test_a_rejected_row_has_a_reason_and_the_others_their_predictions(home: Loca
     ]
     assert [row["band"] is None for row in rows] == [False, False, False, True, True]
     assert [row["probability"] for row in rows[:3]] == [
-        answer["probability"] for answer in served(PLAIN, records[:3])
+        response["probability"] for response in served(PLAIN, records[:3])
     ]
-    assert counts(home.store.rows("gold.answers")) == {None: 3, reasons[3]: 1, reasons[4]: 1}
+    assert counts(home.store.rows("gold.responses")) == {None: 3, reasons[3]: 1, reasons[4]: 1}
 
 
 def test_types_that_json_lacks_are_converted(home: LocalHome) -> None:
     home.write("gold.new", table([record | {"amount": Decimal("1.25")} for record in RECORDS[:3]]))
     rows = scored(home, PLAIN)
-    answers = served(PLAIN, [record | {"amount": 1.25} for record in RECORDS[:3]])
-    assert rows.select(["label", "probability"]).to_pylist() == answers
+    responses = served(PLAIN, [record | {"amount": 1.25} for record in RECORDS[:3]])
+    assert rows.select(["label", "probability"]).to_pylist() == responses
 
 
 def test_a_spine_is_scored_with_its_features_as_of_its_times(home: LocalHome) -> None:
@@ -166,7 +166,7 @@ def test_an_input_with_missing_columns_is_refused(home: LocalHome, columns: list
     with pytest.raises(ScoreRefused, match=told):
         scored(home, PLAIN)
     with pytest.raises(TableNotFound):
-        home.store.rows("gold.answers")
+        home.store.rows("gold.responses")
 
 
 def test_a_missing_source_and_an_existing_target_are_refused(home: LocalHome) -> None:
@@ -174,9 +174,9 @@ def test_a_missing_source_and_an_existing_target_are_refused(home: LocalHome) ->
     with pytest.raises(TableNotFound, match=r"gold\.mew is not in the warehouse\. Did you mean 'gold\.new'"):
         scored(home, PLAIN, source="gold.mew")
     first = scored(home, PLAIN)
-    with pytest.raises(TableTaken, match=r"gold\.answers already exists"):
+    with pytest.raises(TableTaken, match=r"gold\.responses already exists"):
         scored(home, PLAIN)
-    assert home.store.rows("gold.answers").toArrow() == first
+    assert home.store.rows("gold.responses").toArrow() == first
 
 
 def test_an_empty_table_has_no_predictions(home: LocalHome) -> None:
@@ -193,24 +193,24 @@ def test_responses_that_cannot_be_columns_are_refused_before_scoring(home: Local
     case["labels"]["entity"] = "label"
     home.write("gold.new", pa.Table.from_pylist([{"label": 1, **RECORDS[1]}]))
     with pytest.raises(ScoreRefused, match="two columns would be named label"):
-        score(type(CASE).model_validate(case), ScoringVersion(7, PLAIN), home.store, "gold.new", "gold.answers")
+        score(type(CASE).model_validate(case), ScoringVersion(7, PLAIN), home.store, "gold.new", "gold.responses")
 
 
 def test_a_failure_during_scoring_leaves_no_table(home: LocalHome) -> None:
     home.write("gold.new", table(RECORDS))
     # A pipeline that cannot score: it was fitted on fewer columns.
     broken = Scorer(PIPELINE, type(ENCODER)(ENCODER.encodings, ENCODER.vocabularies, ("amount",)), BOTH)
-    with pytest.raises(ScoreRefused, match=r"gold\.answers was not written: "):
+    with pytest.raises(ScoreRefused, match=r"gold\.responses was not written: "):
         scored(home, broken)
     with pytest.raises(TableNotFound):
-        home.store.rows("gold.answers")
+        home.store.rows("gold.responses")
     assert scored(home, PLAIN).num_rows == 60
 
 
 def test_a_worker_without_the_folder_gets_the_files_or_an_error(tmp_path: Path) -> None:
     packed = PackedScorer.pack(tmp_path, HOOKED)
     elsewhere = PackedScorer("/nowhere", packed.digest, packed.content)
-    assert elsewhere.scorer().answer(RECORDS) == HOOKED.answer(RECORDS)
+    assert elsewhere.scorer().respond(RECORDS) == HOOKED.respond(RECORDS)
     with pytest.raises(TooLargeToTravel, match="do not see /nowhere"):
         PackedScorer("/nowhere", "0", None).scorer()
 

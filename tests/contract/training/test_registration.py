@@ -100,9 +100,9 @@ def test_a_version_has_a_signature_an_example_and_the_code_of_its_hooks(version:
     outputs = loaded.metadata.get_output_schema()
     assert outputs.input_names() == ["label", "probability", "band"]
     assert loaded.input_example is not None
-    answers = loaded.predict(loaded.input_example).to_dict("records")
-    assert agree(answers, loaded.metadata.metadata["golden_answer"][:1])
-    assert answers[0]["band"] == "high"
+    responses = loaded.predict(loaded.input_example).to_dict("records")
+    assert agree(responses, loaded.metadata.metadata["golden_response"][:1])
+    assert responses[0]["band"] == "high"
     files = Path(mlflow.artifacts.download_artifacts(uri))
     assert "def add_band(" in (files / "artifacts/postprocess.py").read_text(encoding="utf-8")
     assert json.loads((files / "serving_input_example.json").read_text(encoding="utf-8")).keys() == {
@@ -147,7 +147,7 @@ def test_every_family_predicts_the_same_after_registration(client: MlflowClient,
     read = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}").unwrap_python_model()
     assert version.tags["family"] == family
     records = [*RECORDS, *in_records(data.holdout)]
-    assert read.answer(records) == ours.answer(records)
+    assert read.respond(records) == ours.respond(records)
 
 
 def in_records(rows: TrainingFrame) -> list[dict[str, Any]]:
@@ -207,7 +207,7 @@ model = mlflow.pyfunc.load_model(sys.argv[1])
 records = json.loads(sys.argv[2])
 import pandas as pd, scoring
 print(json.dumps({
-    "answers": model.unwrap_python_model().answer(records),
+    "responses": model.unwrap_python_model().respond(records),
     "framed": model.predict(pd.DataFrame(records)).to_dict("records"),
     "scoring": scoring.__file__,
     "modules": sorted({name.partition(".")[0] for name in sys.modules}),
@@ -224,8 +224,8 @@ def test_a_version_loads_with_only_its_requirements_installed(version: ModelVers
     assert [name for name in WITHOUT if (packages / name).exists()] == []
     records = [record | {"known": float(record["known"] or 0)} for record in RECORDS]
     said = json.loads(clean_environment.run(packages, SCRIPT, str(files), json.dumps(records), cwd=tmp_path))
-    expected = scorer_of(banded("people")).answer(records)
-    assert said["answers"] == expected
+    expected = scorer_of(banded("people")).respond(records)
+    assert said["responses"] == expected
     assert said["framed"] == expected
     assert said["scoring"].startswith(str(files / "code"))
     assert WITHOUT & set(said["modules"]) == set()

@@ -197,8 +197,8 @@ def test_the_latency_is_the_99th_percentile_after_a_warm_up() -> None:
         """Return 0 at the start of each prediction, and its duration from `ticks` in nanoseconds at the end."""
         return 0 if next(times) % 2 == 0 else int(next(ticks) * 1e6)
 
-    scorer = cast(Scorer, SimpleNamespace(answer=lambda _records: [{"label": 1}]))
-    golden = {"golden_request": {}, "golden_answer": {"label": 1}}
+    scorer = cast(Scorer, SimpleNamespace(respond=lambda _records: [{"label": 1}]))
+    golden = {"golden_request": {}, "golden_response": {"label": 1}}
     assert LoadedVersion(version("7", pinned()), scorer, 0, None, golden).p99_ms(clock) == pytest.approx(
         RESPONSES * 0.99, rel=0.01
     )
@@ -258,7 +258,7 @@ def test_a_version_of_another_task_is_refused() -> None:
 
 @pytest.mark.parametrize("metadata", [{}, {"golden_request": {}}])
 def test_a_version_without_golden_predictions_is_refused(metadata: dict[str, Any]) -> None:
-    scorer = cast(Scorer, SimpleNamespace(answer=lambda _records: [{"label": 1}]))
+    scorer = cast(Scorer, SimpleNamespace(respond=lambda _records: [{"label": 1}]))
     with pytest.raises(VersionBroken, match="it has no golden request and responses"):
         LoadedVersion(version("7", pinned()), scorer, 0, None, metadata).replay()
 
@@ -267,9 +267,9 @@ def test_a_version_that_raises_on_its_golden_request_is_refused() -> None:
     def fail(_records: object) -> object:
         raise ValueError("X has 2 features, but is expecting 3")
 
-    scorer = cast(Scorer, SimpleNamespace(answer=fail))
+    scorer = cast(Scorer, SimpleNamespace(respond=fail))
     with pytest.raises(VersionBroken, match="does not respond to its golden request: X has 2 features"):
-        LoadedVersion(version("7", pinned()), scorer, 0, None, {"golden_request": {}, "golden_answer": {}}).replay()
+        LoadedVersion(version("7", pinned()), scorer, 0, None, {"golden_request": {}, "golden_response": {}}).replay()
 
 
 def test_a_version_that_another_tool_registered_is_refused() -> None:

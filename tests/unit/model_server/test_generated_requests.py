@@ -51,7 +51,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """Send a request to an application whose endpoint `e` serves the scorer."""
     folder: Path = tmp_path_factory.mktemp("generated")
     server = ServerSettings(folder, folder / "state", "unused", max_body_bytes=50_000)
-    models: dict[str, LoadedModel] = {"m": ContractModel(SCORER.answer)}
+    models: dict[str, LoadedModel] = {"m": ContractModel(SCORER.respond)}
     app = create_app(server, load=lambda name, version: models[name], find_schema=_schema_of)
     with asyncio.Runner() as runner:
         life = with_lifespan(app)

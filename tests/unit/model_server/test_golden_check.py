@@ -14,11 +14,11 @@ MODEL = ContractModel(lambda records: [{"p": record["a"] / 3, "label": 1} for re
 
 @pytest.mark.parametrize("request_", [{"a": 1}, [{"a": 1}], {"instances": [{"a": 1}]}, {"inputs": {"a": [1]}}])
 def test_every_format_of_the_golden_request_is_accepted(request_: Any) -> None:
-    check({"golden_request": request_, "golden_answer": {"p": 0.33333333, "label": 1}}, MODEL.predictions)
+    check({"golden_request": request_, "golden_response": {"p": 0.33333333, "label": 1}}, MODEL.predictions)
 
 
 def test_without_a_golden_request_the_model_is_not_called() -> None:
-    check({"golden_answer": 1}, lambda _: pytest.fail("called"))
+    check({"golden_response": 1}, lambda _: pytest.fail("called"))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_without_a_golden_request_the_model_is_not_called() -> None:
 )
 def test_a_different_prediction_is_a_mismatch(prediction: Any) -> None:
     with pytest.raises(GoldenMismatch, match="when registered"):
-        check({"golden_request": {"a": 1}, "golden_answer": prediction}, MODEL.predictions)
+        check({"golden_request": {"a": 1}, "golden_response": prediction}, MODEL.predictions)
 
 
 def test_a_refused_golden_request_is_a_mismatch() -> None:

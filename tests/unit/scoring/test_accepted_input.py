@@ -35,14 +35,14 @@ RECORD: dict[str, Any] = {"amount": 0.5, "place": "Bonn", "known": 3}
 
 def refused(record: Mapping[str, Any]) -> bool:
     try:
-        SCORERS[0].answer([record])
+        SCORERS[0].respond([record])
     except ContractViolation:
         return True
     return False
 
 
 def answered(scorer: Scorer, *records: Mapping[str, Any]) -> bool:
-    return all(0 <= answer["probability"] <= 1 for answer in scorer.answer(records))  # NaN is not
+    return all(0 <= response["probability"] <= 1 for response in scorer.respond(records))  # NaN is not
 
 
 ORDINARY = st.fixed_dictionaries(
@@ -67,7 +67,7 @@ def test_a_large_number_is_refused_by_field_or_scored(amount: float) -> None:
 
 
 def test_an_empty_request_has_no_responses() -> None:
-    assert SCORERS[0].answer([]) == []
+    assert SCORERS[0].respond([]) == []
 
 
 def test_a_cell_that_is_a_list_is_refused_by_field() -> None:

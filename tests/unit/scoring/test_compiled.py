@@ -81,11 +81,11 @@ def require_served(scorer: Scorer, rows: TrainingFrame, folder: Path) -> Compila
             np.testing.assert_allclose(read.predict(every).sum(axis=1), 1, rtol=1e-12)
         alone = np.asarray([read.compiled.predict_one(row) for row in scorer.encoder.dense(every).tolist()[:40]])
         assert difference(alone, scorer.predict(every)[:40]) <= LIMIT
-    answers = json.loads(ContractModel(read.answer).predictions(ScoringRequest(RECORDS)))["predictions"]
-    for answer, expected in zip(answers, scorer.answer(RECORDS), strict=True):
-        assert answer.keys() == expected.keys()
+    responses = json.loads(ContractModel(read.respond).predictions(ScoringRequest(RECORDS)))["predictions"]
+    for response, expected in zip(responses, scorer.respond(RECORDS), strict=True):
+        assert response.keys() == expected.keys()
         for name, value in expected.items():
-            assert answer[name] == (value if isinstance(value, str) else pytest.approx(value, rel=LIMIT, abs=LIMIT))
+            assert response[name] == (value if isinstance(value, str) else pytest.approx(value, rel=LIMIT, abs=LIMIT))
     return compilation
 
 

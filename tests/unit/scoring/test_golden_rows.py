@@ -24,10 +24,10 @@ def test_golden_rows_are_the_request_then_it_with_nulls_then_the_extremes() -> N
     assert rows[:2] == [RECORDS[0], {"amount": 1.5, "place": None, "known": None}]
     assert len(rows) == 4
     check(rows, SCORER.encoder)
-    probabilities = [answer["probability"] for answer in SCORER.answer(rows)]
+    probabilities = [response["probability"] for response in SCORER.respond(rows)]
     assert probabilities[2] == min(probabilities)
     assert probabilities[3] == max(probabilities)
-    assert [answer["label"] for answer in SCORER.answer(rows[2:])] == [0, 1]
+    assert [response["label"] for response in SCORER.respond(rows[2:])] == [0, 1]
 
 
 def test_golden_rows_are_reproducible() -> None:
@@ -42,7 +42,7 @@ def test_golden_rows_cover_several_classes() -> None:
         ResponseFormat(("label",), 0.5, MULTICLASS, frame.classes),
     )
     rows = golden_rows(RECORDS[0], scorer)
-    assert {answer["label"] for answer in scorer.answer(rows)} > {scorer.answer(rows[:1])[0]["label"]}
+    assert {response["label"] for response in scorer.respond(rows)} > {scorer.respond(rows[:1])[0]["label"]}
 
 
 def test_with_a_preprocess_hook_the_request_is_the_only_golden_row() -> None:

@@ -34,8 +34,8 @@ class Percent:
 def to_columns(record):
     return {"amount": record["theAmount"], "place": record["town"], "known": record["known"]}
 
-def worded(answer, record):
-    return {"town": record["town"], "percent": floor(Percent(100 * answer["probability"]).of)}
+def worded(response, record):
+    return {"town": record["town"], "percent": floor(Percent(100 * response["probability"]).of)}
 """
 SENT: list[dict[str, Any]] = [
     {"theAmount": 1.5, "town": "Bonn", "known": 4},
@@ -67,17 +67,17 @@ def scorer(hooks: Hooks = NO_HOOKS) -> Scorer:
 
 def expected() -> list[dict[str, Any]]:
     columns = [{"amount": row["theAmount"], "place": row["town"], "known": row["known"]} for row in SENT]
-    plain = scorer().answer(columns)
+    plain = scorer().respond(columns)
     return [
-        {"town": row["town"], "percent": int(100 * answer["probability"])}
-        for row, answer in zip(SENT, plain, strict=True)
+        {"town": row["town"], "percent": int(100 * response["probability"])}
+        for row, response in zip(SENT, plain, strict=True)
     ]
 
 
 @pytest.mark.usefixtures("package")
 def test_hooks_run_before_and_after_the_model() -> None:
     ours = scorer(found())
-    assert ours.answer(SENT) == expected()
+    assert ours.respond(SENT) == expected()
     assert ours.fields() == {"town": "text", "percent": "integer"}
     assert ours.hooks.request_fields == {"theAmount": "number", "town": "text", "known": "integer"}
 
@@ -86,7 +86,7 @@ def test_hooks_run_before_and_after_the_model() -> None:
 def test_hooks_give_the_same_responses_in_request_frame_and_batch() -> None:
     model = ScoringModel()
     model.scorer = scorer(found())
-    body = ContractModel(model.answer).predictions(ScoringRequest(SENT))
+    body = ContractModel(model.respond).predictions(ScoringRequest(SENT))
     framed = model.predict(PythonModelContext({}, {}), pd.DataFrame(SENT))  # type: ignore[no-untyped-call]
     assert json.loads(body)["predictions"] == expected()
     assert framed.to_dict("records") == expected()
@@ -99,8 +99,8 @@ def test_a_version_keeps_the_code_of_its_hooks(package: Path, tmp_path: Path) ->
     newer = tmp_path / "newer"
     newer.mkdir()
     both = [Scorer.load(artifacts), Scorer.load(scorer(found()).save(newer))]
-    first, second = ([answer["percent"] for answer in each.answer(SENT)] for each in both)
-    assert first == [answer["percent"] for answer in expected()]
+    first, second = ([response["percent"] for response in each.respond(SENT)] for each in both)
+    assert first == [response["percent"] for response in expected()]
     assert [percent // 10 for percent in second] == first
     assert sorted(artifacts) == ["pipeline.skops", "postprocess.py", "preprocess.py", "scorer.json"]
     assert Path(artifacts["preprocess.py"]).read_text() == OURS
@@ -109,7 +109,7 @@ def test_a_version_keeps_the_code_of_its_hooks(package: Path, tmp_path: Path) ->
 def test_a_version_loads_without_the_module_of_its_hooks(package: Path, tmp_path: Path) -> None:
     artifacts = scorer(found()).save(tmp_path)
     (package / "hooks.py").unlink()
-    assert Scorer.load(artifacts).answer(SENT) == expected()
+    assert Scorer.load(artifacts).respond(SENT) == expected()
     Path(artifacts["preprocess.py"]).write_text("import gone_since\n")
     with pytest.raises(HookRefused, match=r"acme\.hooks:to_columns cannot be imported: .*gone_since"):
         Scorer.load(artifacts)
@@ -119,16 +119,16 @@ def test_a_version_loads_without_the_module_of_its_hooks(package: Path, tmp_path
 def test_the_contract_is_checked_on_what_the_hook_returns() -> None:
     ours = scorer(found())
     with pytest.raises(ContractViolation, match="row 1, field 'amount': expected double, got 'much'"):
-        ours.answer([SENT[0], SENT[1] | {"theAmount": "much"}])
+        ours.respond([SENT[0], SENT[1] | {"theAmount": "much"}])
 
 
 @pytest.mark.usefixtures("package")
 def test_an_error_names_the_hook_that_raised() -> None:
     ours = scorer(found())
     with pytest.raises(HookFailed, match=r"^row 1: the hook acme\.hooks:to_columns raised KeyError: 'town'$"):
-        ours.answer([SENT[0], {"theAmount": 1.0}])
+        ours.respond([SENT[0], {"theAmount": 1.0}])
     with pytest.raises(ApiError) as refused:
-        ContractModel(ours.answer).predictions(ScoringRequest([{"theAmount": 1.0}]))
+        ContractModel(ours.respond).predictions(ScoringRequest([{"theAmount": 1.0}]))
     assert (refused.value.status, refused.value.details) == (400, {"hook": "acme.hooks:to_columns", "row": 0})
     assert "acme.hooks:to_columns raised KeyError: 'town'" in refused.value.body()["message"]
 
@@ -148,21 +148,21 @@ def test_a_rejected_record_does_not_affect_the_others() -> None:
 @pytest.mark.parametrize(
     ("returned", "told"),
     [
-        ('None if record["town"] == "Celle" else answer', "returned None, which is not a record with named fields"),
-        ('{1: 2} if record["town"] == "Celle" else answer', "returned {1: 2}, which is not a record"),
-        ('{"label": 1} if record["town"] == "Celle" else answer', "returned label (integer); expected label"),
-        ('{**answer, "label": "1"} if record["town"] == "Celle" else answer', "returned label (text)"),
-        ('{**answer, "probability": float("nan")} if record["town"] == "Celle" else answer', "is nan (float)"),
-        ('{**answer, "label": __import__("numpy").int64(1)} if record["town"] == "Celle" else answer', "(int64)"),
-        ('answer if record["town"] != "Celle" else {**answer, "label": 1 / 0}', "raised ZeroDivisionError"),
+        ('None if record["town"] == "Celle" else response', "returned None, which is not a record with named fields"),
+        ('{1: 2} if record["town"] == "Celle" else response', "returned {1: 2}, which is not a record"),
+        ('{"label": 1} if record["town"] == "Celle" else response', "returned label (integer); expected label"),
+        ('{**response, "label": "1"} if record["town"] == "Celle" else response', "returned label (text)"),
+        ('{**response, "probability": float("nan")} if record["town"] == "Celle" else response', "is nan (float)"),
+        ('{**response, "label": __import__("numpy").int64(1)} if record["town"] == "Celle" else response', "(int64)"),
+        ('response if record["town"] != "Celle" else {**response, "label": 1 / 0}', "raised ZeroDivisionError"),
     ],
 )
 def test_a_response_that_differs_from_the_signature_is_an_error(package: Path, returned: str, told: str) -> None:
-    (package / "hooks.py").write_text(OURS + f"\ndef odd(answer, record):\n    return {returned}\n")
+    (package / "hooks.py").write_text(OURS + f"\ndef odd(response, record):\n    return {returned}\n")
     ours = scorer(found(after="acme.hooks:odd"))
-    assert len(ours.answer(SENT[:2])) == 2
+    assert len(ours.respond(SENT[:2])) == 2
     with pytest.raises(HookFailed) as failed:
-        ours.answer(SENT)
+        ours.respond(SENT)
     assert (failed.value.hook, failed.value.row) == ("acme.hooks:odd", 2)
     assert told in failed.value.reason
 
@@ -172,7 +172,7 @@ def test_a_hook_cannot_change_the_request(package: Path) -> None:
         'def eats(record):\n    return {"amount": record.pop("theAmount"), "place": None, "known": None}\n'
     )
     sent = [dict(SENT[0])]
-    scorer(found("acme.hooks:eats", None)).answer(sent)
+    scorer(found("acme.hooks:eats", None)).respond(sent)
     assert sent == SENT[:1]
 
 
@@ -189,10 +189,10 @@ def test_a_hook_cannot_change_the_request(package: Path) -> None:
             "accepts (record, more), but is called with (rec",
         ),
         (
-            "def f(answer): return answer",
+            "def f(response): return response",
             None,
             "acme.hooks:f",
-            "accepts (answer), but is called with (answer, record)",
+            "accepts (response), but is called with (response, record)",
         ),
         ("def f(*, record): return record", "acme.hooks:f", None, "accepts (*, record)"),
         ("def f(", "acme.hooks:f", None, "cannot be imported"),
@@ -215,12 +215,12 @@ def test_a_hook_cannot_change_the_request(package: Path) -> None:
             None,
             "is not a record with named fields at the golden",
         ),
-        ("def f(answer, record): return {'p': None}", None, "acme.hooks:f", "'p' is None (NoneType)"),
+        ("def f(response, record): return {'p': None}", None, "acme.hooks:f", "'p' is None (NoneType)"),
         (
-            "def f(answer, record): return {'p': 'high'} if answer['label'] else {'p': 0}",
+            "def f(response, record): return {'p': 'high'} if response['label'] else {'p': 0}",
             None,
             "acme.hooks:f",
-            "it returns p (integer) for one answer, p (text) for another",
+            "it returns p (integer) for one response, p (text) for another",
         ),
     ],
 )
@@ -246,7 +246,7 @@ def test_the_packages_of_a_hook_are_its_imports(package: Path) -> None:
         ("postprocess: scoring.hooks.probability_bend:add_band", "no Python module"),
         ("postprocess: scoring.hooks.probability_band:ad_band", "is not a function of"),
         ("postprocess: add_band", "should match pattern"),
-        ("preprocess: scoring.hooks.probability_band:add_band", "accepts (answer"),
+        ("preprocess: scoring.hooks.probability_band:add_band", "accepts (response"),
         ("postproces: scoring.hooks.probability_band:add_band", "Did you mean 'postprocess'?"),
     ],
 )

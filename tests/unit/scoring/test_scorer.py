@@ -45,16 +45,16 @@ def model(*fields: str, threshold: float = 0.5) -> ScoringModel:
 
 
 def test_response_has_the_declared_fields_in_order() -> None:
-    assert [list(answer) for answer in model("probability", "label").answer(RECORDS)] == [
+    assert [list(response) for response in model("probability", "label").respond(RECORDS)] == [
         ["probability", "label"]
     ] * 3
-    assert [list(answer) for answer in model("label").answer(RECORDS)] == [["label"]] * 3
+    assert [list(response) for response in model("label").respond(RECORDS)] == [["label"]] * 3
 
 
 def test_label_is_1_from_the_threshold_on() -> None:
-    probabilities = [answer["probability"] for answer in model("probability").answer(RECORDS)]
-    at = model("label", threshold=probabilities[0]).answer(RECORDS)
-    assert [answer["label"] for answer in at] == [
+    probabilities = [response["probability"] for response in model("probability").respond(RECORDS)]
+    at = model("label", threshold=probabilities[0]).respond(RECORDS)
+    assert [response["label"] for response in at] == [
         int(probability >= probabilities[0]) for probability in probabilities
     ]
     assert at[0]["label"] == 1
@@ -62,24 +62,24 @@ def test_label_is_1_from_the_threshold_on() -> None:
 
 def test_frames_and_records_get_the_same_responses() -> None:
     ours = model("label", "probability")
-    answers = ours.predict(None, pd.DataFrame(RECORDS))  # type: ignore[arg-type]
-    assert answers.to_dict("records") == ours.answer(RECORDS)
+    responses = ours.predict(None, pd.DataFrame(RECORDS))  # type: ignore[arg-type]
+    assert responses.to_dict("records") == ours.respond(RECORDS)
 
 
 def test_one_invalid_record_rejects_the_request() -> None:
     with pytest.raises(ContractViolation, match="row 1, field 'amount'"):
-        model("label").answer([RECORDS[0], RECORDS[1] | {"amount": "much"}])
+        model("label").respond([RECORDS[0], RECORDS[1] | {"amount": "much"}])
 
 
 @pytest.mark.parametrize(("threshold", "label"), [(0.0, 1), (1.0, 0)])
 def test_thresholds_0_and_1_decide_every_label(threshold: float, label: int) -> None:
-    assert model("label", threshold=threshold).answer(RECORDS) == [{"label": label}] * 3
+    assert model("label", threshold=threshold).respond(RECORDS) == [{"label": label}] * 3
 
 
 def test_response_holds_json_values() -> None:
-    (answer,) = model("label", "probability").answer(RECORDS[:1])
-    assert {field: type(value) for field, value in answer.items()} == {"label": int, "probability": float}
-    assert json.loads(json.dumps(answer)) == answer
+    (response,) = model("label", "probability").respond(RECORDS[:1])
+    assert {field: type(value) for field, value in response.items()} == {"label": int, "probability": float}
+    assert json.loads(json.dumps(response)) == response
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_response_holds_json_values() -> None:
 )
 def test_equivalent_values_get_the_same_response(record: dict[str, Any], same_as: dict[str, Any]) -> None:
     ours = model("probability")
-    assert ours.answer([RECORDS[0] | record]) == ours.answer([RECORDS[0] | same_as])
+    assert ours.respond([RECORDS[0] | record]) == ours.respond([RECORDS[0] | same_as])
 
 
 def test_responses_do_not_depend_on_other_records() -> None:
     ours = model("probability")
-    alone = [ours.answer([record])[0] for record in RECORDS]
-    assert ours.answer(RECORDS) == alone
-    assert ours.answer(RECORDS[::-1]) == alone[::-1]
+    alone = [ours.respond([record])[0] for record in RECORDS]
+    assert ours.respond(RECORDS) == alone
+    assert ours.respond(RECORDS[::-1]) == alone[::-1]
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_responses_do_not_depend_on_other_records() -> None:
 )
 def test_every_missing_value_of_pandas_is_null(known: Any) -> None:
     ours = model("label", "probability")
-    answers = ours.predict(CONTEXT, pd.DataFrame(RECORDS).assign(known=known))
-    assert answers.to_dict("records") == ours.answer(RECORDS)
+    responses = ours.predict(CONTEXT, pd.DataFrame(RECORDS).assign(known=known))
+    assert responses.to_dict("records") == ours.respond(RECORDS)
 
 
 def test_frames_are_checked_against_the_contract() -> None:
@@ -121,7 +121,7 @@ def test_loaded_scorer_gives_the_same_responses(tmp_path: Path) -> None:
     artifacts = ours.scorer.save(tmp_path)
     read = ScoringModel()
     read.load_context(PythonModelContext(artifacts, {}))  # type: ignore[no-untyped-call]
-    assert read.answer(RECORDS) == ours.answer(RECORDS)
+    assert read.respond(RECORDS) == ours.respond(RECORDS)
     assert read.scorer.response_format == ours.scorer.response_format
     assert read.scorer.encoder.encodings == ENCODER.encodings
     assert read.scorer.encoder.features == ENCODER.features
@@ -150,7 +150,7 @@ def test_multiclass_response_names_the_most_probable_class() -> None:
         {"label": "elm", "probability": 0.5, "probability_oak": 0.2, "probability_elm": 0.5, "probability_7": 0.3},
         {"label": 7, "probability": 0.8, "probability_oak": 0.1, "probability_elm": 0.1, "probability_7": 0.8},
     ]
-    assert [answer["label"] for answer in answering.samples()] == ["oak", "elm", 7]
+    assert [response["label"] for response in answering.samples()] == ["oak", "elm", 7]
 
 
 def test_regression_response_is_its_value() -> None:
