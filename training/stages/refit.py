@@ -61,8 +61,6 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
         tuned = tune(serving.threshold, rows.labels, calibration.calibrated(rows.predicted))
         threshold = tuned.threshold
         notes.append(tuned.summary)
-    for note in notes:
-        console.detail(note)
     finished = replace(
         scorer,
         pipeline=calibration.applied(pipeline),

@@ -21,7 +21,7 @@ def stored_responses(name: str) -> tuple[list[dict[str, Any]], list[dict[str, An
 
 
 def test_every_golden_version_is_stored() -> None:
-    assert STORED == sorted(VERSIONS)
+    assert sorted(VERSIONS) == STORED
 
 
 @pytest.mark.parametrize("name", STORED)
