@@ -27,7 +27,7 @@ OURS = """
 import sys
 from lakehouse.session import open_session
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Spine
-from training.feature_store.point_in_time import Side, as_of
+from training.feature_store.point_in_time import Side, point_in_time_join
 
 session = open_session(sys.argv[1] if len(sys.argv) > 1 else None)
 names = ("orders", "revenue")
@@ -36,7 +36,7 @@ table = FeatureTable("gold.features", 0, "", ("client",), "known_at", features, 
 rows = session.read.parquet("FOLDER/features.parquet")
 spine = session.read.parquet("FOLDER/spine.parquet")
 side = Side(table, FeatureLookup(table.name, names), rows)
-frame = as_of(spine, Spine("gold.labels", ("client",), "at", "label"), [side])
+frame = point_in_time_join(spine, Spine("gold.labels", ("client",), "at", "label"), [side])
 frame.write.mode("overwrite").parquet("FOLDER/joined")
 """
 PEERS = {

@@ -43,11 +43,11 @@ def promote(name: str, version: int | None, dry_run: bool, explain: int | None) 
 @options.BY_TAG
 def approve(name: str, version: int | None, reason: str | None, by_tag: bool) -> None:
     """Approve the challenger (for use cases with manual approval). Valid until the champion changes."""
-    from deployment.commands import overrides
+    from deployment.commands import manual_actions
 
     if by_tag == (reason is not None):
         raise click.UsageError("pass either --reason or --by-tag")
-    overrides.approve(name, Settings.from_environment(), version, reason)
+    manual_actions.approve(name, Settings.from_environment(), version, reason)
 
 
 @main.command()
@@ -56,9 +56,9 @@ def approve(name: str, version: int | None, reason: str | None, by_tag: bool) ->
 @options.REASON
 def rollback(name: str, to: int | None, reason: str) -> None:
     """Restore an earlier champion and update its endpoint. It must first reproduce its golden predictions."""
-    from deployment.commands import overrides
+    from deployment.commands import manual_actions
 
-    overrides.rollback(name, Settings.from_environment(), to, reason)
+    manual_actions.rollback(name, Settings.from_environment(), to, reason)
 
 
 @main.command()
@@ -66,9 +66,9 @@ def rollback(name: str, to: int | None, reason: str) -> None:
 @options.REASON
 def reset_ledger(name: str, reason: str) -> None:
     """Reset the ledger after it or the registered model was lost. Earlier entries stay, but no longer count."""
-    from deployment.commands import overrides
+    from deployment.commands import manual_actions
 
-    overrides.reset_ledger(name, Settings.from_environment(), reason)
+    manual_actions.reset_ledger(name, Settings.from_environment(), reason)
 
 
 @main.command()
@@ -76,9 +76,9 @@ def reset_ledger(name: str, reason: str) -> None:
 @options.REASON
 def freeze(name: str, reason: str) -> None:
     """Block promotions until `unfreeze`. A rollback stays possible."""
-    from deployment.commands import overrides
+    from deployment.commands import manual_actions
 
-    overrides.freeze(name, Settings.from_environment(), reason)
+    manual_actions.freeze(name, Settings.from_environment(), reason)
 
 
 @main.command()
@@ -86,9 +86,9 @@ def freeze(name: str, reason: str) -> None:
 @options.REASON
 def unfreeze(name: str, reason: str) -> None:
     """Allow promotions again."""
-    from deployment.commands import overrides
+    from deployment.commands import manual_actions
 
-    overrides.unfreeze(name, Settings.from_environment(), reason)
+    manual_actions.unfreeze(name, Settings.from_environment(), reason)
 
 
 @main.command()

@@ -12,7 +12,7 @@ _set.restype, _set.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
 
 
 @contextmanager
-def handler_kept() -> Iterator[None]:
+def preserve_sigint_handler() -> Iterator[None]:
     """Restore the Ctrl-C handler after the block.
 
     Sail installs a handler that shuts its server down. Python's own cleanup (end the run, release the session) would

@@ -32,11 +32,11 @@ class EngineUnreachable(LakehouseError):
         )
 
 
-class JavaNeeded(LakehouseError):
+class JavaNotFound(LakehouseError):
     """Classic Spark needs a JVM, and there is no Java."""
 
     @classmethod
-    def here(cls) -> "JavaNeeded":
+    def here(cls) -> "JavaNotFound":
         hint = "Install Java 17, or use --executor processes."
         return cls("SparkTrials needs Java, and there is no java on the PATH", hint=hint)
 
@@ -80,10 +80,10 @@ def classic_session(master: str) -> Iterator[SparkSession]:
     as those of a Connect client, and they would end before their jobs start.
 
     Raises:
-        JavaNeeded: there is no Java on the PATH.
+        JavaNotFound: there is no Java on the PATH.
     """
     if shutil.which("java") is None:
-        raise JavaNeeded.here()
+        raise JavaNotFound.here()
     if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -104,7 +104,7 @@ def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSe
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if remote is not None:
         _require_listener(remote)
-    with interrupts.handler_kept():
+    with interrupts.preserve_sigint_handler():
         address = remote or _embedded_engine()
         try:
             session = opened(SparkSession.builder.remote(address))

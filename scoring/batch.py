@@ -27,7 +27,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from lakehouse.travel_limit import TRAVEL_LIMIT, TooLargeToTravel
+from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
 from scoring.hooks import Record, Response
 from scoring.hooks.fields import Fields, Kind
 from scoring.pyfunc import records_of
@@ -67,14 +67,14 @@ class PackedScorer:
         digest = sha256()
         for name, content in files.items():
             digest.update(name.encode() + content)
-        small = sum(map(len, files.values())) <= TRAVEL_LIMIT
+        small = sum(map(len, files.values())) <= PAYLOAD_LIMIT
         return cls(str(folder), digest.hexdigest(), files if small else None)
 
     def scorer(self) -> Scorer:
         """The scorer, loaded once in each process.
 
         Raises:
-            TooLargeToTravel: this machine does not see the folder, and the files did not travel.
+            PayloadTooLarge: this machine does not see the folder, and the files did not travel.
         """
         return _unpacked(self)
 
@@ -204,7 +204,7 @@ def _unpacked(packed: PackedScorer) -> Scorer:
     if Path(packed.folder).is_dir():
         return _load(Path(packed.folder))
     if packed.content is None:
-        raise TooLargeToTravel.of("the version", packed.folder)
+        raise PayloadTooLarge.of("the version", packed.folder)
     with TemporaryDirectory(prefix="score-") as folder:
         for name, content in packed.content.items():
             (Path(folder) / name).write_bytes(content)

@@ -15,16 +15,18 @@ def as_rows(stored: Any) -> list[Any]:
     return stored if isinstance(stored, list) else [stored]
 
 
-def agree(actual: Any, expected: Any) -> bool:
+def nearly_equal(actual: Any, expected: Any) -> bool:
     """True if both are equal, up to the last digits of numbers, which differ between machines.
 
-    >>> agree([{"p": 0.30000000000000004}], [{"p": 0.3}]), agree([{"p": 0.31}], [{"p": 0.3}]), agree(1, True)
-    (True, False, False)
+    >>> nearly_equal([{"p": 0.30000000000000004}], [{"p": 0.3}])
+    True
+    >>> nearly_equal([{"p": 0.31}], [{"p": 0.3}]), nearly_equal(1, True)
+    (False, False)
     """
     if isinstance(actual, dict) and isinstance(expected, dict):
-        return actual.keys() == expected.keys() and all(agree(actual[key], expected[key]) for key in actual)
+        return actual.keys() == expected.keys() and all(nearly_equal(actual[key], expected[key]) for key in actual)
     if isinstance(actual, list) and isinstance(expected, list):
-        return len(actual) == len(expected) and all(map(agree, actual, expected))
+        return len(actual) == len(expected) and all(map(nearly_equal, actual, expected))
     if isinstance(actual, float) or isinstance(expected, float):
         numbers = isinstance(actual, int | float) and isinstance(expected, int | float)
         return numbers and math.isclose(actual, expected, rel_tol=1e-6, abs_tol=1e-9)

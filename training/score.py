@@ -119,7 +119,7 @@ def score(use_case: UseCase, version: ScoringVersion, store: FeatureStore, sourc
 
     Raises:
         TableNotFound: `source` does not exist.
-        TableTaken: `target` exists.
+        TableExists: `target` exists.
         ScoreRefused: `source` has neither records nor keys and times, or the predictions cannot be a table.
     """
     with TemporaryDirectory(prefix="score-") as folder, _translated(target):

@@ -34,7 +34,7 @@ def gate_of(name: str, settings: Settings) -> Iterator[Gate]:
         yield Gate(use_case, client, lambda: open_store(settings), open_ledger(settings))
 
 
-def follow(use_case: UseCase, version: int, settings: Settings) -> None:
+def update_endpoint(use_case: UseCase, version: int, settings: Settings) -> None:
     """Serve the version on the use case's endpoint, in the workspace or on the running model server.
 
     Raises:
@@ -44,7 +44,7 @@ def follow(use_case: UseCase, version: int, settings: Settings) -> None:
         if settings.home.runs_model_server:
             from deployment.commands.serving import workspace
 
-            workspace.follow(use_case, version, settings)
+            workspace.update_endpoint(use_case, version, settings)
         elif (server := server_process.running(ServerSettings.of(settings))) is not None:
             from deployment.commands.serving.detached import deploy
 

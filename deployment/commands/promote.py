@@ -1,6 +1,6 @@
 """`promote`: evaluate the challenger; serve a new champion."""
 
-from deployment.commands.open_gate import follow, gate_of
+from deployment.commands.open_gate import gate_of, update_endpoint
 from deployment.gate import verdict
 from deployment.gate.decision import Decision
 from deployment.ledger.history import History
@@ -36,7 +36,7 @@ def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool
         console.detail("Dry run: nothing was changed or recorded")
     elif decision.promote:
         console.detail(f"Version {decision.challenger} is the champion")
-        follow(gate.use_case, decision.challenger, settings)
+        update_endpoint(gate.use_case, decision.challenger, settings)
     if decision.lacks_only_approval:
         console.detail(f"To approve it: python -m deployment.run approve --use-case {name} --reason ...")
     return decision.promote or (dry_run and decision.lacks_only_approval)

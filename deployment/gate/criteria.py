@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from deployment.gate.comparison import format_gain, gain
-from deployment.gate.decision import Decision, GateState, HoldoutRows, Reason, Scores, approval_of
+from deployment.gate.decision import CriterionResult, Decision, GateState, HoldoutRows, Scores, approval_of
 from deployment.gate.guards import guards
 from scoring.predictions import decisions
 from training.evaluation.metrics import METRICS
@@ -41,29 +41,33 @@ def decide(
     return Decision(state.challenger, state.champion, rows.fingerprint, promote, tuple(reasons))
 
 
-def _comparable(rows: HoldoutRows, challenger: Scores, champion: Scores | None, state: GateState) -> Iterator[Reason]:
+def _comparable(
+    rows: HoldoutRows, challenger: Scores, champion: Scores | None, state: GateState
+) -> Iterator[CriterionResult]:
     yield _valid(rows, challenger, state.challenger)
     if champion is not None or state.champion is not None:
         yield _valid(rows, champion, state.champion)
     hashes = [scores.holdout for scores in (challenger, champion) if scores is not None]
     fingerprints = ", ".join(sorted({each[:12] for each in hashes}))
-    yield Reason("same holdout", rows.fingerprint[:12], fingerprints, set(hashes) == {rows.fingerprint})
+    yield CriterionResult("same holdout", rows.fingerprint[:12], fingerprints, set(hashes) == {rows.fingerprint})
 
 
-def _valid(rows: HoldoutRows, scores: Scores | None, version: int | None) -> Reason:
+def _valid(rows: HoldoutRows, scores: Scores | None, version: int | None) -> CriterionResult:
     name, required = f"valid predictions of version {version}", f"{len(rows.labels)} {rows.task.valid_prediction}"
     if scores is None or scores.version != version:
         found = "none" if scores is None else f"predictions of version {scores.version}"
-        return Reason(name, required, found, passed=False)
+        return CriterionResult(name, required, found, passed=False)
     if rows.task.has_threshold and not 0 <= scores.threshold <= 1:
-        return Reason(name, f"{required}, threshold in [0, 1]", f"threshold {scores.threshold:g}", passed=False)
+        return CriterionResult(
+            name, f"{required}, threshold in [0, 1]", f"threshold {scores.threshold:g}", passed=False
+        )
     valid, predictions = rows.task.count_valid(scores.predicted, rows.labels), len(scores.predicted)
-    return Reason(name, required, f"{valid} of {predictions}", valid == len(rows.labels) == predictions > 0)
+    return CriterionResult(name, required, f"{valid} of {predictions}", valid == len(rows.labels) == predictions > 0)
 
 
 def _good_enough(
     rows: HoldoutRows, challenger: Scores, champion: Scores | None, policy: PromotionCriteria
-) -> Iterator[Reason]:
+) -> Iterator[CriterionResult]:
     yield _enough_rows(rows, policy)
     yield _minimum(rows, challenger, policy)
     if champion is not None:
@@ -71,10 +75,10 @@ def _good_enough(
         yield _gain(rows, challenger, champion, policy)
 
 
-def _enough_rows(rows: HoldoutRows, policy: PromotionCriteria) -> Reason:
+def _enough_rows(rows: HoldoutRows, policy: PromotionCriteria) -> CriterionResult:
     count = len(rows.labels)
     excluded = f", {rows.excluded} excluded as the champion's training rows" if rows.excluded else ""
-    return Reason(
+    return CriterionResult(
         "holdout rows",
         f"at least {policy.min_rows}",
         f"{count}{excluded}",
@@ -84,10 +88,10 @@ def _enough_rows(rows: HoldoutRows, policy: PromotionCriteria) -> Reason:
     )
 
 
-def _minimum(rows: HoldoutRows, challenger: Scores, policy: PromotionCriteria) -> Reason:
+def _minimum(rows: HoldoutRows, challenger: Scores, policy: PromotionCriteria) -> CriterionResult:
     metric, value = METRICS[policy.metric], rows.outcomes(challenger).metric(policy.metric)
     sign = ">=" if metric.greater_is_better else "<="
-    return Reason(
+    return CriterionResult(
         f"minimum {policy.metric}",
         f"{sign} {policy.minimum:g}",
         f"{value:.4f}",
@@ -97,7 +101,7 @@ def _minimum(rows: HoldoutRows, challenger: Scores, policy: PromotionCriteria) -
     )
 
 
-def _different(rows: HoldoutRows, challenger: Scores, champion: Scores) -> Reason:
+def _different(rows: HoldoutRows, challenger: Scores, champion: Scores) -> CriterionResult:
     """Require a row with another prediction or another decision."""
     changed = len(rows.labels)
     if challenger.predicted.shape == champion.predicted.shape:
@@ -108,17 +112,17 @@ def _different(rows: HoldoutRows, challenger: Scores, champion: Scores) -> Reaso
             different = different | (new != old)
         changed = int(np.sum(different))
     name = f"predictions differ from version {champion.version}"
-    return Reason(name, "at least 1 row", f"{changed} rows", changed > 0, {"rows": changed}, 1)
+    return CriterionResult(name, "at least 1 row", f"{changed} rows", changed > 0, {"rows": changed}, 1)
 
 
-def _gain(rows: HoldoutRows, challenger: Scores, champion: Scores, policy: PromotionCriteria) -> Reason:
+def _gain(rows: HoldoutRows, challenger: Scores, champion: Scores, policy: PromotionCriteria) -> CriterionResult:
     new, old = rows.outcomes(challenger), rows.outcomes(champion)
     limit = policy.margin if policy.test == "superiority" else -policy.margin
     found = gain(policy.metric, new, old, policy.confidence)
     values = {
         f"version {scores.version}": rows.outcomes(scores).metric(policy.metric) for scores in (challenger, champion)
     }
-    return Reason(
+    return CriterionResult(
         f"gain in {policy.metric} over version {champion.version}",
         f"lower bound at {policy.confidence:.0%} above {limit:g}",
         format_gain(found),
@@ -129,9 +133,11 @@ def _gain(rows: HoldoutRows, challenger: Scores, champion: Scores, policy: Promo
     )
 
 
-def _allowed(policy: PromotionCriteria, state: GateState) -> Iterator[Reason]:
+def _allowed(policy: PromotionCriteria, state: GateState) -> Iterator[CriterionResult]:
     if policy.approval == "manual":
         name = approval_of(state.challenger)
-        yield Reason(name, "after the champion's last change", state.approved or "none", bool(state.approved))
+        yield CriterionResult(
+            name, "after the champion's last change", state.approved or "none", bool(state.approved)
+        )
     if state.frozen:
-        yield Reason("promotion is not frozen", "not frozen", state.frozen, passed=False)
+        yield CriterionResult("promotion is not frozen", "not frozen", state.frozen, passed=False)

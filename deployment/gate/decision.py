@@ -96,7 +96,7 @@ class GateState:
 
 
 @dataclass(frozen=True)
-class Reason:
+class CriterionResult:
     """The result of one criterion.
 
     Attributes:
@@ -132,7 +132,7 @@ class Decision:
     champion: int | None
     holdout: str
     promote: bool
-    reasons: tuple[Reason, ...]
+    reasons: tuple[CriterionResult, ...]
 
     @property
     def lacks_only_approval(self) -> bool:
@@ -148,7 +148,7 @@ class Decision:
         """Read the JSON of `to_json`; null becomes NaN where a number was."""
         fields = json.loads(text)
         reasons = tuple(
-            Reason(**reason | {"interval": _interval(reason["interval"])}) for reason in fields["reasons"]
+            CriterionResult(**reason | {"interval": _interval(reason["interval"])}) for reason in fields["reasons"]
         )
         return cls(**fields | {"reasons": reasons})
 

@@ -11,14 +11,14 @@ from mlflow.tracking import MlflowClient
 from deployment.gate import holdout, verdict
 from deployment.gate.criteria import decide
 from deployment.gate.decision import Decision, GateState
+from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
 from deployment.gate.loaded_version import LoadedVersion
-from deployment.gate.refusals import NotApproved, ReasonRefused, RollbackRefused
 from deployment.ledger import aliases
 from deployment.ledger.champion_change import ChampionChange
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
 from deployment.ledger.history import History
 from deployment.ledger.origin import actor
-from lakehouse.checkout import git_commit
+from lakehouse.git import git_commit
 from training.feature_store.store import FeatureReader
 from training.registry.versions import CHAMPION, version_of
 from training.use_case.use_case import UseCase
@@ -123,9 +123,9 @@ class Gate:
         Raises:
             ResetRefused: Model and ledger belong together.
         """
-        self.ledger.home.require_writable()
+        self.ledger.storage.require_writable()
         aliases.require_model(self.client, self.use_case.name)
-        with self.ledger.home.lock(self.use_case.name):
+        with self.ledger.storage.lock(self.use_case.name):
             history = self._champion_change.require_mismatch()
             self._champion_change.record(self._entry("ledger_reset", None, (history.champion, None), reason))
             self.repair()
@@ -182,9 +182,9 @@ class Gate:
             PromotionBusy: Another command holds the lock.
             WarehouseUnwritable: The ledger cannot be written to; unrecorded changes are not made.
         """
-        self.ledger.home.require_writable()
+        self.ledger.storage.require_writable()
         aliases.require_model(self.client, self.use_case.name)
-        with self.ledger.home.lock(self.use_case.name):
+        with self.ledger.storage.lock(self.use_case.name):
             if rollback_to is None or self._champion_change.champion() is not None:
                 self.repair()
             yield

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from deployment.gate.comparison import format_gain, gain
-from deployment.gate.decision import HoldoutRows, ModelInput, Reason, Scores
+from deployment.gate.decision import CriterionResult, HoldoutRows, ModelInput, Scores
 from scoring.predictions import decisions
 from scoring.tasks import Task
 from training.evaluation.curves import calibration_error
@@ -15,7 +15,7 @@ from training.use_case.promotion import PromotionCriteria
 
 def guards(
     rows: HoldoutRows, challenger: Scores, champion: Scores | None, policy: PromotionCriteria
-) -> Iterator[Reason]:
+) -> Iterator[CriterionResult]:
     """A reason for each limit that is set. Comparing guards need a champion."""
     limits = policy.guards
     if limits.max_calibration_error is not None:
@@ -35,10 +35,12 @@ def guards(
             yield _input_schema(challenger, champion)
 
 
-def _at_most(criterion: str, value: float | None, limit: float, challenger: Scores) -> Reason:
+def _at_most(criterion: str, value: float | None, limit: float, challenger: Scores) -> CriterionResult:
     found = "not measured" if value is None else f"{value:.4g}"
     passed = value is not None and 0 <= value <= limit
-    return Reason(criterion, f"at most {limit:g}", found, passed, {f"version {challenger.version}": value}, limit)
+    return CriterionResult(
+        criterion, f"at most {limit:g}", found, passed, {f"version {challenger.version}": value}, limit
+    )
 
 
 def _confidence(outcomes: ScoredRows) -> ScoredRows:
@@ -58,42 +60,42 @@ def _changed(rows: HoldoutRows, challenger: Scores, champion: Scores) -> float |
 
 def _slices(
     column: str, rows: HoldoutRows, challenger: Scores, champion: Scores, policy: PromotionCriteria
-) -> Iterator[Reason]:
+) -> Iterator[CriterionResult]:
     """A reason for each value with enough rows. A column without such a value fails, as it would guard nothing."""
     limits = policy.guards
     values = rows.slices.get(column)
     if values is None or len(values) != len(rows.labels):
-        yield Reason(f"slices of {column}", "a column of the holdout", "none", passed=False)
+        yield CriterionResult(f"slices of {column}", "a column of the holdout", "none", passed=False)
         return
     distinct, sizes = np.unique(values, return_counts=True)
     large = distinct[sizes >= limits.min_slice_rows]
     if not len(large):
         required = f"one of at least {limits.min_slice_rows} rows"
-        yield Reason(f"slices of {column}", required, f"{sizes.max()} rows in the largest", passed=False)
+        yield CriterionResult(f"slices of {column}", required, f"{sizes.max()} rows in the largest", passed=False)
     for value in large:
         parts = [(scores.version, rows.outcomes(scores).take(values == value)) for scores in (challenger, champion)]
         yield _slice(f"{policy.metric} where {column} = {value:g}", dict(parts), rows.task, policy)
 
 
-def _slice(name: str, parts: Mapping[int, ScoredRows], task: Task, policy: PromotionCriteria) -> Reason:
+def _slice(name: str, parts: Mapping[int, ScoredRows], task: Task, policy: PromotionCriteria) -> CriterionResult:
     """The comparison on one slice; `parts` holds challenger and champion in that order."""
     new, old = parts.values()
     limit = policy.guards.max_slice_drop
     if task.predicts_classes and len(np.unique(new.labels)) < 2:
-        return Reason(name, "at least 2 classes", f"1 class in {len(new)} rows", passed=False)
+        return CriterionResult(name, "at least 2 classes", f"1 class in {len(new)} rows", passed=False)
     found = gain(policy.metric, new, old, policy.confidence)
     values = {f"version {version}": part.metric(policy.metric) for version, part in parts.items()}
     finding = f"{format_gain(found)}, {len(new)} rows"
-    return Reason(name, f"worse by at most {limit:g}", finding, found.value >= -limit, values, -limit, found)
+    return CriterionResult(name, f"worse by at most {limit:g}", finding, found.value >= -limit, values, -limit, found)
 
 
-def _input_schema(challenger: Scores, champion: Scores) -> Reason:
+def _input_schema(challenger: Scores, champion: Scores) -> CriterionResult:
     new, old = challenger.measured.inputs, champion.measured.inputs
     name, required = f"input schema compatible with version {champion.version}", "unchanged columns"
     if new is None or old is None:
-        return Reason(name, required, "unknown inputs", passed=False)
+        return CriterionResult(name, required, "unknown inputs", passed=False)
     problems = incompatible(new, old)
-    return Reason(name, required, "; ".join(problems) or f"{len(old)} columns", not problems)
+    return CriterionResult(name, required, "; ".join(problems) or f"{len(old)} columns", not problems)
 
 
 def incompatible(new: Mapping[str, ModelInput], old: Mapping[str, ModelInput]) -> list[str]:

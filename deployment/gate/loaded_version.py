@@ -16,7 +16,7 @@ from deployment.gate.decision import Measurements, ModelInput, Scores
 from deployment.gate.holdout import Holdout
 from lakehouse.arrays import Floats
 from lakehouse.errors import LakehouseError
-from scoring.golden import REQUEST, RESPONSE, agree, as_rows
+from scoring.golden import REQUEST, RESPONSE, as_rows, nearly_equal
 from scoring.pyfunc import ScoringModel
 from scoring.registered_files import fetch
 from scoring.scorer import Scorer
@@ -121,7 +121,7 @@ class LoadedVersion:
         except (ValueError, TypeError, IndexError) as err:
             raise VersionBroken.of(self.version, f"it does not respond to its golden request: {err}") from err
         for response, expected in zip(responses, expected_responses, strict=True):
-            if not agree(response, expected):
+            if not nearly_equal(response, expected):
                 problem = f"it responds to its golden request with {response}; registered was {expected}"
                 raise VersionBroken.of(self.version, problem)
 

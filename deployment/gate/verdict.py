@@ -8,7 +8,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from deployment.gate.decision import Decision, Reason
+from deployment.gate.decision import CriterionResult, Decision
 from lakehouse.errors import LakehouseError
 
 FOLDER = "promotion"  # artifact folder in the run that trained the version
@@ -89,7 +89,7 @@ def rows(decision: Decision) -> list[list[str]]:
     ]
 
 
-def format_interval(reason: Reason) -> str:
+def format_interval(reason: CriterionResult) -> str:
     """Format the interval of a criterion; empty without one."""
     interval = reason.interval
     return f"{interval.low:+.4f} to {interval.high:+.4f}" if interval else ""

@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from deployment.ledger.entries import LedgerHome, PromotionBusy
+from deployment.ledger.entries import LedgerStorage, PromotionBusy
 from lakehouse.errors import LakehouseError
 
 SCHEMA = (
@@ -74,5 +74,5 @@ class CatalogLedger:
             raise PromotionBusy.by("it wrote the same ledger entry")
 
 
-def _conforms(home: CatalogLedger) -> LedgerHome:
-    return home
+def _conforms(storage: CatalogLedger) -> LedgerStorage:
+    return storage

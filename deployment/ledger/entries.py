@@ -103,7 +103,7 @@ class Entry:
         return cls(**fields | {"at": datetime.fromisoformat(fields["at"])})
 
 
-class LedgerHome(Protocol):
+class LedgerStorage(Protocol):
     """Storage of the entries; each home implements it in one file."""
 
     def require_writable(self) -> None:
@@ -161,7 +161,7 @@ class PromotionBusy(LakehouseError):
 class Ledger:
     """Ledger of every use case, stored in one home."""
 
-    home: LedgerHome
+    storage: LedgerStorage
 
     def entries(self, use_case: str) -> list[Entry]:
         """Chain of one use case, oldest entry first.
@@ -170,7 +170,7 @@ class Ledger:
             LedgerBroken: An entry does not match its hash, or does not follow the previous one.
         """
         entries: list[Entry] = []
-        for row in self.home.rows(use_case):
+        for row in self.storage.rows(use_case):
             if missing := [name for name in REQUIRED_COLUMNS if row[name] is None]:
                 raise LedgerBroken.at(use_case, f"entry {row['number']} has no {', '.join(missing)}")
             recorded_digest = row.pop("digest")
@@ -186,7 +186,7 @@ class Ledger:
             LedgerBroken: The entry does not follow the last one.
         """
         _require_linked(entry, self.entries(entry.use_case), entry.digest)
-        self.home.add(asdict(entry) | {"digest": entry.digest})
+        self.storage.add(asdict(entry) | {"digest": entry.digest})
 
 
 def chained(entries: Sequence[Entry], entry: Entry) -> Entry:

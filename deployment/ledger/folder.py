@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from deployment.ledger.entries import EntryNotWritten, LedgerBroken, LedgerHome, PromotionBusy
+from deployment.ledger.entries import EntryNotWritten, LedgerBroken, LedgerStorage, PromotionBusy
 from lakehouse.tables.warehouse import TableName, Warehouse
 from lakehouse.tables.writer_lock import WarehouseBusy, WriterLock
 
@@ -84,5 +84,5 @@ class FolderLedger:
         write_deltalake(self.warehouse.location(TABLE), table, mode="append", configuration=_ONLY_ADDED)
 
 
-def _conforms(home: FolderLedger) -> LedgerHome:
-    return home
+def _conforms(storage: FolderLedger) -> LedgerStorage:
+    return storage

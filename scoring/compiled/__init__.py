@@ -45,8 +45,8 @@ class Compiled(Protocol):
         ...
 
     @property
-    def quick_rows(self) -> int:
-        """Number of rows that are predicted faster than another thread would start."""
+    def inline_rows(self) -> int:
+        """Up to this many rows are predicted in the calling thread."""
         ...
 
     def predict_one(self, row: Row) -> float | list[float]:

@@ -30,8 +30,8 @@ class CompiledBlend:
         return frozenset().union(*(member.packages for member in self.members))
 
     @property
-    def quick_rows(self) -> int:
-        return min(member.quick_rows for member in self.members)
+    def inline_rows(self) -> int:
+        return min(member.inline_rows for member in self.members)
 
     def predict_one(self, row: Row) -> float | list[float]:
         predictions = [member.predict_one(row) for member in self.members]

@@ -46,7 +46,7 @@ class CompiledBooster(ABC):
         return frozenset({self.library})
 
     @property
-    def quick_rows(self) -> int:
+    def inline_rows(self) -> int:
         return 32
 
     @abstractmethod

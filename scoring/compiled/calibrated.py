@@ -40,8 +40,8 @@ class CompiledCalibrated:
         return self.inner.packages
 
     @property
-    def quick_rows(self) -> int:
-        return self.inner.quick_rows
+    def inline_rows(self) -> int:
+        return self.inner.inline_rows
 
     def predict_one(self, row: Row) -> float | list[float]:
         prediction = self.inner.predict_one(row if self.indices is None else [row[index] for index in self.indices])

@@ -35,7 +35,7 @@ class CompiledLinear:
         return "linear"
 
     @property
-    def quick_rows(self) -> int:
+    def inline_rows(self) -> int:
         return 128
 
     @property

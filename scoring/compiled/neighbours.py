@@ -58,7 +58,7 @@ class CompiledNeighbours:
         return frozenset()
 
     @property
-    def quick_rows(self) -> int:
+    def inline_rows(self) -> int:
         return 1
 
     @classmethod

@@ -13,11 +13,11 @@ import onnxruntime
 from lakehouse.arrays import Floats
 from scoring.compiled import Row
 
-FILE, NOTE = "model.onnx", "note"
+FILE, METADATA_KEY = "model.onnx", "note"
 
 
 @dataclass(frozen=True)
-class GraphNote:
+class GraphMetadata:
     """Metadata that a graph needs for predictions.
 
     Attributes:
@@ -32,7 +32,7 @@ class GraphNote:
 
 @dataclass(frozen=True)
 class CompiledOnnx:
-    """A graph that predicts dense rows in its last output, with a `GraphNote` in its metadata."""
+    """A graph that predicts dense rows in its last output, with a `GraphMetadata` in its metadata."""
 
     graph: bytes
     _session: Any = field(init=False, compare=False, repr=False)
@@ -46,18 +46,20 @@ class CompiledOnnx:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
         session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
-        note = GraphNote(**json.loads(session.get_modelmeta().custom_metadata_map.get(NOTE, "{}")))
+        metadata = GraphMetadata(**json.loads(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")))
         # The last output of a classifier is the probabilities, after the labels.
         names = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
-        means = [(feature, np.asarray(table, dtype=np.float64)) for feature, table in note.means]
-        self.__dict__.update(_session=session, _names=names, _column=note.column, _means=means)  # frozen from here on
+        means = [(feature, np.asarray(table, dtype=np.float64)) for feature, table in metadata.means]
+        self.__dict__.update(
+            _session=session, _names=names, _column=metadata.column, _means=means
+        )  # frozen from here on
 
     @property
     def kind(self) -> str:
         return "onnx"
 
     @property
-    def quick_rows(self) -> int:
+    def inline_rows(self) -> int:
         return 128
 
     @property

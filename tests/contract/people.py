@@ -33,7 +33,7 @@ from training.feature_store.store import FeatureStore
 from training.frame import splits
 from training.frame.build import load_frame
 from training.frame.provenance import provenance
-from training.registry.model_files import register_version
+from training.registry.registration import register_version
 from training.registry.versions import CHALLENGER, CHAMPION, newest_version, version_of
 from training.search.fitting import fit
 from training.search.result import SearchResult

@@ -29,7 +29,7 @@ from training.frame import splits
 from training.frame.build import load_frame
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import provenance
-from training.registry.model_files import register_version
+from training.registry.registration import register_version
 from training.search.fitting import fit
 from training.search.result import SearchResult
 from training.search.trial import Trial

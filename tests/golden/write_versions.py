@@ -26,7 +26,7 @@ from tests.unit.scoring.test_scorer import RECORDS
 from training.frame import splits
 from training.frame.provenance import provenance
 from training.registry.compilation import compile_scorer
-from training.registry.model_files import register_version
+from training.registry.registration import register_version
 from training.search.blend_candidate import blend_candidate
 from training.search.result import SearchResult
 from training.search.trial import Trial

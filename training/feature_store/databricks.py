@@ -25,8 +25,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.session import workspace_session
 from lakehouse.settings import Settings
 from lakehouse.tables.online_store import PublishedTable
-from training.feature_store.errors import NoFeatureTable
-from training.feature_store.point_in_time import Side, as_of, require_joinable, require_unique
+from training.feature_store.errors import NotAFeatureTable
+from training.feature_store.point_in_time import Side, point_in_time_join, require_joinable, require_unique
 from training.feature_store.reading import Properties, categories, newest_time
 from training.feature_store.store import FeatureStore
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
     from databricks.feature_engineering import FeatureEngineeringClient
 
 
-class WorkspaceNeeded(LakehouseError):
+class NotInWorkspace(LakehouseError):
     """The feature tables of Unity Catalog cannot be reached from this process."""
 
     @classmethod
-    def outside(cls) -> "WorkspaceNeeded":
+    def outside(cls) -> "NotInWorkspace":
         return cls(
             "FEATURE_STORE is 'databricks', and this process runs outside a Databricks workspace",
             hint="Run the command as a job in the workspace, or unset FEATURE_STORE to read the local warehouse.",
         )
 
     @classmethod
-    def without_the_client(cls) -> "WorkspaceNeeded":
+    def without_the_client(cls) -> "NotInWorkspace":
         return cls(
             "the client of the Databricks Feature Store is not installed",
             hint="Install the extra: pip install 'lakehouse-ml[databricks]'",
@@ -91,14 +91,14 @@ def connect(settings: Settings) -> "DatabricksFeatureStore":
     """Open the store of the workspace in which this process runs.
 
     Raises:
-        WorkspaceNeeded: the process runs outside a workspace, or without the client.
+        NotInWorkspace: the process runs outside a workspace, or without the client.
     """
     if not settings.in_workspace:
-        raise WorkspaceNeeded.outside()
+        raise NotInWorkspace.outside()
     try:
         from databricks.feature_engineering import FeatureEngineeringClient
     except ImportError as err:
-        raise WorkspaceNeeded.without_the_client() from err
+        raise NotInWorkspace.without_the_client() from err
     client = FeatureEngineeringClient()
     return DatabricksFeatureStore(UnityCatalog(workspace_session(), settings.catalog), client, settings.online_store)
 
@@ -124,15 +124,15 @@ class DatabricksFeatureStore:
 
         Raises:
             TableNotFound: the table was not built, or no longer has that version.
-            NoFeatureTable: the table has no time-series primary key.
+            NotAFeatureTable: the table has no time-series primary key.
         """
         pinned = self.catalog.version(name, version)
         try:
             description = self._described(name)
         except ValueError as err:  # the client's error for a table without a primary key
-            raise NoFeatureTable.named(name) from err
+            raise NotAFeatureTable.named(name) from err
         if not description.timestamp_keys:
-            raise NoFeatureTable.named(name)
+            raise NotAFeatureTable.named(name)
         return self._table(name, description, pinned)
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
@@ -145,7 +145,7 @@ class DatabricksFeatureStore:
         """The spine with features, joined by the client where it supports the tables and versions.
 
         Raises:
-            TableNotFound, NoFeatureTable, FeatureNotFound, NameTaken, KeyDoubled: as every home.
+            TableNotFound, NotAFeatureTable, FeatureNotFound, DuplicateColumn, DuplicateKey: as every home.
             LookupRefused: the client refuses to join the tables.
         """
         requested = versions or {}
@@ -155,7 +155,9 @@ class DatabricksFeatureStore:
         pinned |= {table.name: table.version for table in tables}
         names = require_joinable(spine, list(zip(tables, lookups, strict=True)))
         if not all(self._client_reads(table, requested) for table in tables):
-            return as_of(rows, spine, [self._side(*pair) for pair in zip(tables, lookups, strict=True)]), pinned
+            return point_in_time_join(
+                rows, spine, [self._side(*pair) for pair in zip(tables, lookups, strict=True)]
+            ), pinned
         for table in tables:
             require_unique(table, self.catalog.columns(table.name, table.version, [*table.keys, *table.times]))
         # The client reads an empty list of features as all features.
@@ -180,7 +182,7 @@ class DatabricksFeatureStore:
         """Publish to the online store in ONLINE_STORE; the platform keeps the newest row of each key.
 
         Raises:
-            TableNotFound, NoFeatureTable: as every home.
+            TableNotFound, NotAFeatureTable: as every home.
             OnlineStoreMissing: the workspace has no such online store. None is created: it costs by the hour.
             OnlineRefused: the table has a second time column, which the platform cannot use to find the newest row.
         """

@@ -17,11 +17,11 @@ class FeatureNotFound(LakehouseError):
         )
 
 
-class NoFeatureTable(LakehouseError):
+class NotAFeatureTable(LakehouseError):
     """The table exists and declares no key."""
 
     @classmethod
-    def named(cls, name: str) -> "NoFeatureTable":
+    def named(cls, name: str) -> "NotAFeatureTable":
         from lakehouse.tables.warehouse import (
             TableName,  # imports an engine, which a server with key lookup runs without
         )
@@ -33,11 +33,11 @@ class NoFeatureTable(LakehouseError):
         )
 
 
-class KeyDoubled(LakehouseError):
+class DuplicateKey(LakehouseError):
     """A feature table has several rows of one key and time."""
 
     @classmethod
-    def at(cls, table: str, key: Mapping[str, object], rows: int) -> "KeyDoubled":
+    def at(cls, table: str, key: Mapping[str, object], rows: int) -> "DuplicateKey":
         values = ", ".join(f"{name} {value}" for name, value in key.items())
         model = table.rpartition(".")[2]
         return cls(
@@ -59,20 +59,20 @@ class StaleTable(LakehouseError):
         )
 
 
-class NameTaken(LakehouseError):
+class DuplicateColumn(LakehouseError):
     """Two columns of a frame would have the same name."""
 
     @classmethod
-    def by(cls, feature: str, table: str) -> "NameTaken":
+    def by(cls, feature: str, table: str) -> "DuplicateColumn":
         return cls(
             f"the frame already has a column '{feature}', and {table} would add another",
             hint="Exclude one of them in the use case, or rename it in a gold model.",
         )
 
 
-class TableTaken(LakehouseError):
+class TableExists(LakehouseError):
     """A table of that name exists and is not overwritten."""
 
     @classmethod
-    def named(cls, name: str) -> "TableTaken":
+    def named(cls, name: str) -> "TableExists":
         return cls(f"{name} already exists and is not overwritten", hint="Choose another table name.")

@@ -15,7 +15,7 @@ def open_store(settings: Settings) -> FeatureStore:
 
     Raises:
         EngineUnreachable: no server responds at SPARK_REMOTE.
-        WorkspaceNeeded: the home is `databricks`, and this process runs outside a workspace.
+        NotInWorkspace: the home is `databricks`, and this process runs outside a workspace.
     """
     return OPEN_STORE[settings.home](settings)
 

@@ -13,8 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.tables.online_store import EntityKey, OnlineStore, PublishedTable, StoredRow
 from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse
 from lakehouse.tables.writer_lock import WriterLock
-from training.feature_store.errors import FeatureNotFound, NoFeatureTable, TableTaken
-from training.feature_store.point_in_time import Side, as_of, newest_rows, to_micros
+from training.feature_store.errors import FeatureNotFound, NotAFeatureTable, TableExists
+from training.feature_store.point_in_time import Side, newest_rows, point_in_time_join, to_micros
 from training.feature_store.reading import Properties, categories, newest_time
 from training.feature_store.store import FeatureStore
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
@@ -40,7 +40,7 @@ class LocalFeatureStore:
         properties = log.metadata().configuration
         published = Properties(properties)
         if _KEYS not in properties:
-            raise NoFeatureTable.named(name)
+            raise NotAFeatureTable.named(name)
         described: dict[str, Any] = json.loads(properties["feature_table.features"])
         timestamp = properties["feature_table.timestamp_column"]
         max_age = published.max_age
@@ -72,7 +72,7 @@ class LocalFeatureStore:
         }
         sides = [self._side(lookup, pinned) for lookup in lookups]
         frame = self._columns(spine.table, pinned, spine.columns)
-        return as_of(frame, spine, sides), pinned
+        return point_in_time_join(frame, spine, sides), pinned
 
     def snapshot(self, name: str, version: int) -> Snapshot:
         parsed = TableName.parse(name)
@@ -88,7 +88,7 @@ class LocalFeatureStore:
         """Create a table with all of these rows; on failure no table is left.
 
         Raises:
-            TableTaken: a table of that name exists.
+            TableExists: a table of that name exists.
             WarehouseBusy, WarehouseUnwritable: another process writes, or the folder is not writable.
         """
         parsed = TableName.parse(name)
@@ -97,7 +97,7 @@ class LocalFeatureStore:
         lock = WriterLock.on(self.warehouse.root)
         try:
             if parsed in self.warehouse.tables(parsed.schema):
-                raise TableTaken.named(name)
+                raise TableExists.named(name)
             shutil.rmtree(location, ignore_errors=True)  # files of an interrupted write
             rows.write.format("delta").save(str(location))
         finally:

@@ -7,7 +7,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from training.feature_store.errors import FeatureNotFound, KeyDoubled, NameTaken
+from training.feature_store.errors import DuplicateColumn, DuplicateKey, FeatureNotFound
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine
 
 _DAY = 86_400_000_000  # microseconds
@@ -22,7 +22,7 @@ class Side:
     rows: DataFrame
 
 
-def as_of(frame: DataFrame, spine: Spine, sides: Sequence[Side]) -> DataFrame:
+def point_in_time_join(frame: DataFrame, spine: Spine, sides: Sequence[Side]) -> DataFrame:
     """Join the features of every side to a spine; the frame is sorted by time and key.
 
     For each side, one sort of only keys and times finds the newest time. The features are then fetched by key and
@@ -30,8 +30,8 @@ def as_of(frame: DataFrame, spine: Spine, sides: Sequence[Side]) -> DataFrame:
 
     Raises:
         FeatureNotFound: the spine lacks a key of a table.
-        NameTaken: two columns would have the same name.
-        KeyDoubled: a table has several rows of one key and time.
+        DuplicateColumn: two columns would have the same name.
+        DuplicateKey: a table has several rows of one key and time.
     """
     names = require_joinable(spine, [(side.table, side.lookup) for side in sides])
     for side in sides:
@@ -47,7 +47,7 @@ def newest_rows(table: FeatureTable, rows: DataFrame) -> DataFrame:
     """The newest row of each key.
 
     Raises:
-        KeyDoubled: a key has several newest rows.
+        DuplicateKey: a key has several newest rows.
     """
     marked = rows.withColumn("_newness", _newness(table))
     newest = marked.groupBy(*table.keys).agg(F.max("_newness").alias("_newness"))
@@ -61,7 +61,7 @@ def require_joinable(spine: Spine, lookups: Sequence[tuple[FeatureTable, Feature
 
     Raises:
         FeatureNotFound: the spine lacks a key of a table, or a table lacks a feature.
-        NameTaken: two columns would have the same name.
+        DuplicateColumn: two columns would have the same name.
     """
     names = list(spine.columns)
     for table, lookup in lookups:
@@ -73,7 +73,7 @@ def require_joinable(spine: Spine, lookups: Sequence[tuple[FeatureTable, Feature
             if feature not in known:
                 raise FeatureNotFound.named(feature, table.name, known)
             if feature in names:
-                raise NameTaken.by(feature, table.name)
+                raise DuplicateColumn.by(feature, table.name)
             names.append(feature)
     return names
 
@@ -82,7 +82,7 @@ def require_unique(table: FeatureTable, rows: DataFrame) -> None:
     """Check that a key has at most one row at a time, since no rule decides between two.
 
     Raises:
-        KeyDoubled: a key has several rows at a time.
+        DuplicateKey: a key has several rows at a time.
     """
     key = [*table.keys, *table.times]
     hashes = rows.select(F.xxhash64(*key).alias("_hash"), *key)
@@ -90,7 +90,7 @@ def require_unique(table: FeatureTable, rows: DataFrame) -> None:
     if suspects.limit(1).count():
         doubled = hashes.join(suspects, "_hash", "left_semi").groupBy(*key).count().where("count > 1")
         for row in doubled.orderBy(*key).limit(1).collect():
-            raise KeyDoubled.at(table.name, {name: row[name] for name in key}, row["count"])
+            raise DuplicateKey.at(table.name, {name: row[name] for name in key}, row["count"])
 
 
 def _with_newest(frame: DataFrame, spine: Spine, side: Side, name: str) -> DataFrame:

@@ -22,7 +22,7 @@ class FeatureReader(Protocol):
 
         Raises:
             TableNotFound: the table was not built.
-            NoFeatureTable: the table declares no key.
+            NotAFeatureTable: the table declares no key.
         """
         ...
 
@@ -41,10 +41,10 @@ class FeatureReader(Protocol):
 
         Raises:
             TableNotFound: a table was not built.
-            NoFeatureTable: a looked-up table declares no key.
+            NotAFeatureTable: a looked-up table declares no key.
             FeatureNotFound: a table lacks a requested column.
-            NameTaken: a feature has the name of a column of the spine, or of another feature.
-            KeyDoubled: a table has several rows of one key and time.
+            DuplicateColumn: a feature has the name of a column of the spine, or of another feature.
+            DuplicateKey: a table has several rows of one key and time.
         """
         ...
 
@@ -72,7 +72,7 @@ class TableStore(Protocol):
         """Create a table with all of these rows; on failure no table is left.
 
         Raises:
-            TableTaken: a table of that name exists.
+            TableExists: a table of that name exists.
         """
         ...
 
@@ -84,8 +84,8 @@ class OnlinePublisher(Protocol):
         """Update the online table of a feature table to its newest version: the newest row of each key.
 
         Raises:
-            TableNotFound, NoFeatureTable: as `FeatureReader.table`.
-            KeyDoubled: a key has several newest rows.
+            TableNotFound, NotAFeatureTable: as `FeatureReader.table`.
+            DuplicateKey: a key has several newest rows.
         """
         ...
 

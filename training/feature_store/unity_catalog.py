@@ -7,7 +7,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.tables.warehouse import TableName, TableNotFound
-from training.feature_store.errors import FeatureNotFound, TableTaken
+from training.feature_store.errors import FeatureNotFound, TableExists
 from training.feature_store.tables import Snapshot
 
 
@@ -51,10 +51,10 @@ class UnityCatalog:
         """Create a table.
 
         Raises:
-            TableTaken: a table of that name exists.
+            TableExists: a table of that name exists.
         """
         if self.session.catalog.tableExists(self.quoted(name)):
-            raise TableTaken.named(name)
+            raise TableExists.named(name)
         rows.write.format("delta").saveAsTable(self.quoted(name))
 
     def columns(self, name: str, version: int, columns: Sequence[str]) -> DataFrame:

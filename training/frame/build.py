@@ -28,7 +28,7 @@ def load_frame(
 
     Raises:
         StaleTable: the newest row is older.
-        TableNotFound, NoFeatureTable, FeatureNotFound: the store lacks a table or feature of the use case.
+        TableNotFound, NotAFeatureTable, FeatureNotFound: the store lacks a table or feature of the use case.
         FrameRefused: the frame has no rows, missing values, or labels that do not fit the task.
     """
     declared = use_case.labels

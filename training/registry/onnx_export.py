@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scoring.compiled.onnx import NOTE, CompiledOnnx, GraphNote
+from scoring.compiled.onnx import METADATA_KEY, CompiledOnnx, GraphMetadata
 from scoring.encoder import Encoder
 from scoring.tasks import Task
 
@@ -40,8 +40,8 @@ def onnx_of(pipeline: Any, encoder: Encoder, task: Task) -> CompiledOnnx:
     means = _means(before, sizes)
     columns = len(encoder.features) - len(means) + sum(len(table[0]) for _, table in means)
     graph = _of_catboost(fitted) if _library(fitted) == "catboost" else _converted(fitted, columns)
-    about = GraphNote(task.onnx_column, means)
-    graph.metadata_props.add(key=NOTE, value=json.dumps(asdict(about)))
+    metadata = GraphMetadata(task.onnx_column, means)
+    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(asdict(metadata)))
     return CompiledOnnx(graph.SerializeToString())
 
 

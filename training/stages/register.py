@@ -13,7 +13,7 @@ from training.evaluation.metrics import METRICS, evaluate
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import provenance
 from training.frame.splits import Split
-from training.registry import model_files
+from training.registry import registration
 from training.registry.compilation import compile_scorer
 from training.registry.versions import newest_version
 from training.search.result import SearchResult
@@ -37,7 +37,7 @@ def register(use_case: UseCase, refitted: Refitted, result: SearchResult, data: 
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
     measured = holdout_intervals(use_case, data.holdout, predicted, threshold)
     source = provenance(data, use_case.split, previous)
-    version = model_files.register_version(
+    version = registration.register_version(
         use_case, scorer, result, source, measured, refitted.notes, **compilation.tags()
     )
     console.detail(f"{use_case.name} version {version.version} is the challenger")

@@ -12,8 +12,8 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from lakehouse import console
-from lakehouse.checkout import git_commit
 from lakehouse.errors import LakehouseError
+from lakehouse.git import git_commit
 from lakehouse.settings import Settings
 from training.frame.splits import Split
 from training.search.trial import Trial

@@ -19,7 +19,7 @@ from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 
-SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 
 
 def serve(settings: ServerSettings, name: str | None = None) -> None:
@@ -89,14 +89,14 @@ def _live_statistics(settings: ServerSettings) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        watcher.join(2 * SECONDS)
+        watcher.join(2 * REFRESH_SECONDS)
 
 
 def _refresh(settings: ServerSettings, ended: threading.Event) -> None:
     """Scrape over HTTP, as Prometheus does: the metrics cover every process of the server."""
     before, moment = ServerStatistics(), time.monotonic()
     with Live(Text("  starting"), console=console.OUT, auto_refresh=False, transient=True) as live:
-        while not ended.wait(SECONDS):
+        while not ended.wait(REFRESH_SECONDS):
             try:
                 numbers = ServerStatistics.read(_scrape(settings))
             except requests.RequestException:
@@ -111,7 +111,7 @@ def _scrape(settings: ServerSettings) -> str:
     with requests.Session() as session:
         session.trust_env = False
         session.verify = str(settings.authority) if settings.authority else True
-        answer = session.get(f"{settings.url}/metrics", headers=headers, timeout=SECONDS)
+        answer = session.get(f"{settings.url}/metrics", headers=headers, timeout=REFRESH_SECONDS)
         answer.raise_for_status()
         return answer.text
 

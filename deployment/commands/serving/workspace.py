@@ -26,7 +26,7 @@ def serve(name: str, settings: Settings) -> None:
     console.detail(str(followed or endpoint_client.deploy(serving, endpoint, model, version)))
 
 
-def follow(use_case: UseCase, version: int, settings: Settings) -> None:
+def update_endpoint(use_case: UseCase, version: int, settings: Settings) -> None:
     """Serve the version on an existing endpoint. Only `serve` creates an endpoint, since that costs money.
 
     Raises:

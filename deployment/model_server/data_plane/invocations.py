@@ -101,11 +101,11 @@ class Invocations:
         return body
 
     async def _predictions(self, name: str, model: LoadedModel, request: ScoringRequest) -> bytes:
-        quick = isinstance(model, ContractModel) and request.size <= model.quick_rows
-        if isinstance(model, ContractModel) and quick and self._in_flight.count > 1:
+        inline = isinstance(model, ContractModel) and request.size <= model.inline_rows
+        if isinstance(model, ContractModel) and inline and self._in_flight.count > 1:
             return await self._batcher.submit(name, model, request)
         self.batch_sizes.labels(name).observe(1)
-        if quick:
+        if inline:
             return model.predictions(request)
         return await asyncio.get_running_loop().run_in_executor(self._threads, model.predictions, request)
 

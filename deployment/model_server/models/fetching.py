@@ -24,7 +24,7 @@ from scoring.digest import digest
 from scoring.registered_files import FilesNotRegistered, expected_digest, fetch, verified
 
 LOG = logging.getLogger(__name__)
-SECONDS = 600.0
+FETCH_TIMEOUT_SECONDS = 600.0
 FILES = "files"
 
 
@@ -104,7 +104,7 @@ class VersionCache:
         }  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", __name__],
-            input=json.dumps(request), capture_output=True, text=True, check=False, timeout=SECONDS,
+            input=json.dumps(request), capture_output=True, text=True, check=False, timeout=FETCH_TIMEOUT_SECONDS,
             cwd=PROJECT,
         )  # fmt: skip
         if done.returncode:

@@ -6,7 +6,7 @@ from typing import Any
 
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.scoring_request import FORMATS, parse
-from scoring.golden import REQUEST, RESPONSE, agree, as_rows
+from scoring.golden import REQUEST, RESPONSE, as_rows, nearly_equal
 
 
 class GoldenMismatch(Exception):
@@ -31,7 +31,7 @@ def check(metadata: Mapping[str, Any], predictions: Any) -> None:
     except ApiError as err:
         raise GoldenMismatch(f"the model refuses its own golden request: {err.failed}") from err
     expected = metadata.get(RESPONSE)
-    if expected is not None and not agree(predicted, as_rows(expected)):
+    if expected is not None and not nearly_equal(predicted, as_rows(expected)):
         raise GoldenMismatch(f"the model predicts {predicted} for its golden request, but {expected} when registered")
 
 

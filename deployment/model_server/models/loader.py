@@ -76,12 +76,12 @@ class ContractModel:
     """A model of this project. It validates each row and reports row and field of invalid values.
 
     Attributes:
-        quick_rows: up to this number of rows, predicting is faster than starting another thread.
+        inline_rows: up to this many rows are predicted in the calling thread, which is faster than starting another.
         log_rule: rule of the request log for this version.
     """
 
     predict_rows: PredictRows
-    quick_rows: int = 0
+    inline_rows: int = 0
     log_rule: LogRule = NO_RULE
 
     def predictions(self, request: ScoringRequest) -> bytes:
@@ -178,7 +178,7 @@ class RegistryLoader:
         self, artifacts: Mapping[str, str], metadata: Mapping[str, Any], registered: float
     ) -> tuple[ContractModel, VersionSchema]:
         scorer = Scorer.load(artifacts)
-        quick_rows = scorer.compiled.quick_rows if scorer.compiled else 0
+        inline_rows = scorer.compiled.inline_rows if scorer.compiled else 0
         example = metadata.get(REQUEST)
         schema = version_schema.of_scorer(scorer, registered, as_rows(example)[0] if example else None)
         predict_rows: PredictRows = scorer.respond
@@ -186,7 +186,7 @@ class RegistryLoader:
             lookup = KeyLookup.of(lookup_fields)
             predict_rows = KeyedScorer(scorer, KeyedRows(lookup, scorer.encoder, self._online_row)).predict_rows
             schema = version_schema.with_keys(schema, lookup.keys)
-        return ContractModel(predict_rows, quick_rows, LogRule.of(metadata)), schema
+        return ContractModel(predict_rows, inline_rows, LogRule.of(metadata)), schema
 
     def _online_row(self, table: str, key: tuple[Any, ...]) -> Any:
         """The row of an online table. The first lookup opens the store."""

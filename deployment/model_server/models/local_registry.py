@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 SQLITE = "sqlite:////"  # with an absolute path
-SECONDS = 30.0  # to wait for a writer
+LOCK_TIMEOUT_SECONDS = 30.0  # to wait for a writer
 _VERSION_QUERY = (
     "select creation_time, coalesce(storage_location, source) from model_versions"
     " where name = ? and version = ? and current_stage <> 'Deleted_Internal'"
@@ -42,7 +42,7 @@ def find(registry_uri: str, name: str, version: str) -> LocalVersion | None:
         return None
     try:
         uri = f"file:/{quote(path)}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=SECONDS)) as registry:
+        with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_SECONDS)) as registry:
             rows = registry.execute(_VERSION_QUERY, (name, int(version))).fetchall()
             tags = dict(registry.execute(_TAGS_QUERY, (name, int(version))).fetchall())
     except sqlite3.Error:  # no file, or the tables of another MLflow release

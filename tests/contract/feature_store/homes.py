@@ -15,7 +15,13 @@ from lakehouse.session import open_session
 from lakehouse.tables.warehouse import TableNotFound, Warehouse
 from scoring.encodings import ENCODINGS
 from tests.contract.feature_store.unity_catalog import Table, Workspace
-from training.feature_store.errors import FeatureNotFound, KeyDoubled, NameTaken, NoFeatureTable, TableTaken
+from training.feature_store.errors import (
+    DuplicateColumn,
+    DuplicateKey,
+    FeatureNotFound,
+    NotAFeatureTable,
+    TableExists,
+)
 from training.feature_store.local import LocalFeatureStore
 from training.feature_store.store import FeatureReader, FeatureStore, TableStore
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
@@ -120,7 +126,7 @@ class PlainHome:
     def table(self, name: str, version: int | None = None) -> FeatureTable:
         rows, declared, number = self._at(name, version)
         if declared is None:
-            raise NoFeatureTable.named(name)
+            raise NotAFeatureTable.named(name)
         types = {field.name: SQL_TYPES.get(field.type, "") for field in rows.schema}
         features = tuple(Feature(name, types[name], f"Its {name}.") for name in declared.features(rows))
         encodings = ENCODINGS.validate_python(declared.encodings)
@@ -167,7 +173,7 @@ class PlainHome:
 
     def create(self, name: str, rows: DataFrame) -> None:
         if name in self.written:
-            raise TableTaken.named(name)
+            raise TableExists.named(name)
         self.write(name, rows.toArrow())
 
     def _at(self, name: str, version: int | None) -> tuple[pa.Table, Declared | None, int]:
@@ -186,7 +192,7 @@ def _require_joinable(table: FeatureTable, spine: Spine, lookup: FeatureLookup, 
         if feature not in known:
             raise FeatureNotFound(f"{table.name} has no column '{feature}'. {nearest(feature, known)}")
         if feature in taken:
-            raise NameTaken.by(feature, table.name)
+            raise DuplicateColumn.by(feature, table.name)
 
 
 def _newest(
@@ -195,7 +201,7 @@ def _newest(
     at = entity[spine.timestamp]
     versions = [{name: row[name] for name in (*table.keys, *table.times)} for row in rows]
     for doubled in (version for version in versions if versions.count(version) > 1):
-        raise KeyDoubled.at(table.name, doubled, versions.count(doubled))
+        raise DuplicateKey.at(table.name, doubled, versions.count(doubled))
     same = (row for row in rows if all(row[key] == entity[key] for key in table.keys))
     known = [row for row in same if all(row[time] <= at for time in table.times)]
     newest = max(known, key=lambda row: [row[time] for time in table.times], default={})

@@ -26,11 +26,11 @@ from training.feature_store import home
 from training.feature_store.databricks import (
     DatabricksFeatureStore,
     LookupRefused,
+    NotInWorkspace,
     OnlineRefused,
     OnlineStoreMissing,
-    WorkspaceNeeded,
 )
-from training.feature_store.errors import FeatureNotFound, NameTaken, NoFeatureTable, StaleTable, TableTaken
+from training.feature_store.errors import DuplicateColumn, FeatureNotFound, NotAFeatureTable, StaleTable, TableExists
 from training.feature_store.local import LocalFeatureStore
 from training.feature_store.tables import FeatureLookup, Spine
 from training.feature_store.unity_catalog import UnityCatalog
@@ -144,7 +144,7 @@ def test_feature_tables_are_the_tables_whose_key_has_a_time(filled: Workspace) -
 @pytest.mark.parametrize("keys", [(), ("entity",)])
 def test_a_table_without_a_key_or_time_is_not_a_feature_table(filled: Workspace, keys: tuple[str, ...]) -> None:
     filled.tables["gold.labels"].keys = keys
-    with pytest.raises(NoFeatureTable, match=r"declares no key\n.*dbt build --select labels"):
+    with pytest.raises(NotAFeatureTable, match=r"declares no key\n.*dbt build --select labels"):
         filled.store.table("gold.labels")
 
 
@@ -286,7 +286,7 @@ def test_a_column_that_is_not_there_names_the_nearest(
 def test_a_feature_whose_name_is_taken_is_refused(filled: Workspace, taken: str) -> None:
     filled.tables["gold.visits"] = features([(2, "2020-01-02", 9)], value=taken)
     lookups = [FeatureLookup("gold.features", ("value",)), FeatureLookup("gold.visits", (taken,))]
-    with pytest.raises(NameTaken, match=rf"already has a column '{taken}', and gold\.visits"):
+    with pytest.raises(DuplicateColumn, match=rf"already has a column '{taken}', and gold\.visits"):
         filled.store.training_frame(SPINE, lookups)
 
 
@@ -305,7 +305,7 @@ def test_create_writes_a_new_table_and_refuses_an_existing_one(filled: Workspace
     rows = create_autospec(DataFrame, instance=True)
     filled.store.create("gold.answers", rows)
     rows.write.format("delta").saveAsTable.assert_called_once_with("`main`.`gold`.`answers`")
-    with pytest.raises(TableTaken, match=r"gold\.labels already exists"):
+    with pytest.raises(TableExists, match=r"gold\.labels already exists"):
         filled.store.create("gold.labels", rows)
     assert filled.store.rows("gold.labels").count() > 0
 
@@ -322,13 +322,13 @@ def test_inside_a_workspace_the_store_is_unity_catalog(vendor: Any, monkeypatch:
 
 
 def test_outside_a_workspace_databricks_is_refused() -> None:
-    with pytest.raises(WorkspaceNeeded, match=r"outside a Databricks workspace\n.*unset FEATURE_STORE"):
+    with pytest.raises(NotInWorkspace, match=r"outside a Databricks workspace\n.*unset FEATURE_STORE"):
         home.open_store(Settings.from_environment({"FEATURE_STORE": "databricks"}))
 
 
 def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, MODULE, None)
-    with pytest.raises(WorkspaceNeeded, match=r"not installed\n.*lakehouse-ml\[databricks\]"):
+    with pytest.raises(NotInWorkspace, match=r"not installed\n.*lakehouse-ml\[databricks\]"):
         home.open_store(Settings.from_environment(INSIDE))
 
 

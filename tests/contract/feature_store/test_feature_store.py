@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lakehouse.session import open_session
 from lakehouse.tables.warehouse import TableNotFound, Warehouse
-from training.feature_store.errors import FeatureNotFound, NoFeatureTable
+from training.feature_store.errors import FeatureNotFound, NotAFeatureTable
 from training.feature_store.local import LocalFeatureStore
 from training.feature_store.tables import Feature, FeatureLookup, Spine
 
@@ -77,7 +77,7 @@ def test_feature_tables_are_the_tables_with_a_key(store: LocalFeatureStore) -> N
 
 def test_a_table_without_a_key_is_no_feature_table(store: LocalFeatureStore) -> None:
     write_spine(store.warehouse.root, [(1, day("2020-01-01"), 1)])
-    with pytest.raises(NoFeatureTable, match=r"declares no key\n.*dbt build --select labels"):
+    with pytest.raises(NotAFeatureTable, match=r"declares no key\n.*dbt build --select labels"):
         store.table("gold.labels")
     with pytest.raises(TableNotFound, match="dbt build --select"):
         store.table("gold.label")
@@ -168,7 +168,7 @@ def test_a_feature_table_at_a_version_has_the_declarations_of_that_version(store
 def test_a_version_before_the_declaration_is_not_a_feature_table(store: LocalFeatureStore) -> None:
     write_features(store.warehouse.root, [(1, day("2020-01-01"), 5)])
     assert store.table("gold.features", 1).keys == ("entity",)
-    with pytest.raises(NoFeatureTable, match=r"gold\.features is not a feature table"):
+    with pytest.raises(NotAFeatureTable, match=r"gold\.features is not a feature table"):
         store.table("gold.features", 0)
 
 

@@ -16,7 +16,13 @@ from lakehouse.session import new_session, open_session
 from lakehouse.tables.warehouse import TableNotFound
 from tests.contract.feature_store.homes import DatabricksHome, Declared, Home, LocalHome, PlainHome
 from tests.contract.feature_store.unity_catalog import Workspace, vendor_client
-from training.feature_store.errors import FeatureNotFound, KeyDoubled, NameTaken, NoFeatureTable, TableTaken
+from training.feature_store.errors import (
+    DuplicateColumn,
+    DuplicateKey,
+    FeatureNotFound,
+    NotAFeatureTable,
+    TableExists,
+)
 from training.feature_store.tables import FeatureLookup, Spine
 
 TIME = pa.timestamp("us", "UTC")
@@ -143,7 +149,9 @@ def test_rows_that_became_known_later_do_not_count(home: Home) -> None:
 def test_two_rows_of_one_key_and_time_are_refused(home: Home) -> None:
     write_features(home, (1, day(1), 1), (1, day(1), 2))
     write_labels(home, (1, day(2)))
-    with pytest.raises(KeyDoubled, match=r"(?s)gold\.features has 2 rows of client 1, .*dbt test --select features"):
+    with pytest.raises(
+        DuplicateKey, match=r"(?s)gold\.features has 2 rows of client 1, .*dbt test --select features"
+    ):
         frame(home)
 
 
@@ -176,13 +184,13 @@ def test_missing_tables_and_columns_name_the_nearest(home: Home) -> None:
     write_labels(home, (1, day(1)))
     with pytest.raises(TableNotFound, match=r"Did you mean 'gold\.features'.*\n.*dbt build --select \+feature$"):
         home.store.table("gold.feature")
-    with pytest.raises(NoFeatureTable, match=r"gold\.labels is not a feature table"):
+    with pytest.raises(NotAFeatureTable, match=r"gold\.labels is not a feature table"):
         home.store.table("gold.labels")
     with pytest.raises(FeatureNotFound, match=r"gold\.features has no column 'values'\. Did you mean 'value'"):
         frame(home, FeatureLookup("gold.features", ("values",)))
     with pytest.raises(FeatureNotFound, match=r"gold\.labels has no column 'labels'"):
         frame(home, spine=Spine("gold.labels", ("client",), "at", "labels"))
-    with pytest.raises(NameTaken, match=r"already has a column 'value', and gold\.features"):
+    with pytest.raises(DuplicateColumn, match=r"already has a column 'value', and gold\.features"):
         frame(home, VALUE, VALUE)
 
 
@@ -218,7 +226,7 @@ def test_a_created_table_is_read_back_and_not_overwritten(home: Home) -> None:
     home.store.create("gold.copy", home.store.rows("gold.labels"))
     copied = home.store.rows("gold.copy").toArrow().sort_by("client")
     assert copied["client"].to_pylist() == [1, 2]
-    with pytest.raises(TableTaken, match=r"gold\.copy already exists"):
+    with pytest.raises(TableExists, match=r"gold\.copy already exists"):
         home.store.create("gold.copy", home.store.rows("gold.labels"))
     with pytest.raises(TableNotFound, match=r"gold\.lables .*Did you mean 'gold\.labels'"):
         home.store.rows("gold.lables")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lakehouse.session import open_session
 from tests.contract.feature_store.homes import DatabricksHome, Declared, Home, LocalHome
 from tests.contract.feature_store.unity_catalog import Workspace, vendor_client
-from training.feature_store.errors import KeyDoubled
+from training.feature_store.errors import DuplicateKey
 from training.feature_store.tables import FeatureLookup, Spine
 
 SPINE = Spine("gold.labels", ("client",), "at", "label")
@@ -157,7 +157,7 @@ def test_only_duplicate_keys_and_times_are_refused(home: Home, history: list[Eve
     if len(set(keys)) == len(keys):
         assert [row["client"] for row in joined(home, FeatureLookup(f"gold.{name}", (name,)))] == [1, 1, 2]
     else:
-        with pytest.raises(KeyDoubled, match=rf"gold\.{name} has \d+ rows of client \d"):
+        with pytest.raises(DuplicateKey, match=rf"gold\.{name} has \d+ rows of client \d"):
             joined(home, FeatureLookup(f"gold.{name}", (name,)))
 
 

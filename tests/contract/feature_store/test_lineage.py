@@ -19,7 +19,7 @@ from tests.contract.databases import new_database
 from tests.contract.feature_store.test_feature_store import write
 from tests.contract.people import mlflow_restored
 from tests.unit.frames import by_time
-from tests.unit.shelf import use_case
+from tests.unit.in_memory_reader import use_case
 from training.feature_store.local import LocalFeatureStore
 from training.frame import splits
 from training.frame.build import load_frame

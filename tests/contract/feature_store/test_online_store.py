@@ -18,7 +18,7 @@ from lakehouse.session import open_session
 from lakehouse.tables.online_store import OnlineStore, OnlineTableRefused
 from lakehouse.tables.warehouse import Warehouse
 from tests.contract.feature_store.test_point_in_time import TIME, day, write
-from training.feature_store.errors import KeyDoubled, NoFeatureTable
+from training.feature_store.errors import DuplicateKey, NotAFeatureTable
 from training.feature_store.local import ONLINE, LocalFeatureStore
 
 NAME = "gold.orders"
@@ -109,7 +109,7 @@ def test_two_newest_rows_of_a_key_are_refused_and_change_nothing(store: LocalFea
     store.publish(NAME)
     before = online(store, 1, 2)
     append(store, [(2, day(9), 1, 1), (2, day(9), 2, 2)])
-    with pytest.raises(KeyDoubled, match="2 rows of client 2"):
+    with pytest.raises(DuplicateKey, match="2 rows of client 2"):
         store.publish(NAME)
     assert online(store, 1, 2) == before
 
@@ -145,7 +145,7 @@ def test_an_unpublished_table_is_refused(store: LocalFeatureStore) -> None:
     ):
         tables.row(NAME, (1,))
     write(store, "labels", "client at label", [(1, day(1), 1)])
-    with pytest.raises(NoFeatureTable):
+    with pytest.raises(NotAFeatureTable):
         store.publish("gold.labels")
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from deployment.gate.decision import Decision, Reason
+from deployment.gate.decision import CriterionResult, Decision
 from deployment.gate.gate import Gate
 from tests.contract.gate.fault_injection import Writes, kill_process, with_fault
 from tests.contract.people import Environment, opened_gate
 
-MET = Reason("minimum roc_auc", ">= 0.6", "0.7000", passed=True)
-MISSED = Reason("same holdout", "aaa", "bbb", passed=False)
+MET = CriterionResult("minimum roc_auc", ">= 0.6", "0.7000", passed=True)
+MISSED = CriterionResult("same holdout", "aaa", "bbb", passed=False)
 
 
 def promoting(challenger: int, champion: int | None) -> Decision:

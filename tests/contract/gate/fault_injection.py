@@ -62,7 +62,7 @@ class FaultyWrites:
 
 def with_fault(gate: Gate, writes: Writes) -> Gate:
     """Copy of the gate with a fault in its writes."""
-    ledger = Ledger(FaultyWrites(gate.ledger.home, writes))
+    ledger = Ledger(FaultyWrites(gate.ledger.storage, writes))
     client: Any = FaultyWrites(gate.client, writes)
     return replace(gate, client=client, ledger=ledger)
 

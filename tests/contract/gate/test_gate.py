@@ -133,7 +133,7 @@ def test_a_challenger_that_fails_its_golden_request_is_not_evaluated(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_challenger(gate, 1)
-    monkeypatch.setattr(loaded_version, "agree", lambda _found, _expected: False)
+    monkeypatch.setattr(loaded_version, "nearly_equal", lambda _found, _expected: False)
     with pytest.raises(
         VersionBroken, match="version 1 of people cannot be used: it responds to its golden request with"
     ):

@@ -8,9 +8,9 @@ import pytest
 
 from deployment.commands import history, open_gate
 from deployment.gate.audit import audit
+from deployment.gate.errors import ReasonRefused, RollbackRefused
 from deployment.gate.gate import Gate
 from deployment.gate.loaded_version import LoadedVersion, VersionBroken
-from deployment.gate.refusals import ReasonRefused, RollbackRefused
 from deployment.ledger.history import History
 from deployment.model_server.process import server_process
 from tests.contract.people import (

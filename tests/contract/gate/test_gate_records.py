@@ -13,8 +13,8 @@ from deltalake import DeltaTable
 from mlflow.exceptions import MlflowException
 
 from deployment.gate.audit import audit
+from deployment.gate.errors import RollbackRefused
 from deployment.gate.gate import Gate
-from deployment.gate.refusals import RollbackRefused
 from deployment.ledger import champion_change
 from deployment.ledger.champion_change import ChampionChanged, ChampionDeleted
 from deployment.ledger.entries import LedgerBroken

@@ -33,8 +33,8 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def folder(ledger: Ledger) -> Path:
-    assert isinstance(ledger.home, FolderLedger)
-    return ledger.home.warehouse.location(TABLE)
+    assert isinstance(ledger.storage, FolderLedger)
+    return ledger.storage.warehouse.location(TABLE)
 
 
 def write(ledger: Ledger, *changes: dict[str, object]) -> list[Entry]:
@@ -163,12 +163,12 @@ def test_the_sql_engine_can_read_the_ledger(ledger: Ledger) -> None:
 
 def test_a_second_lock_is_refused_with_the_holder(ledger: Ledger) -> None:
     with (
-        ledger.home.lock("churn"),
+        ledger.storage.lock("churn"),
         pytest.raises(PromotionBusy, match=r"another command is changing this champion: process \d+"),
-        ledger.home.lock("churn"),
+        ledger.storage.lock("churn"),
     ):
         pass
-    with ledger.home.lock("churn"), ledger.home.lock("term_deposit"):
+    with ledger.storage.lock("churn"), ledger.storage.lock("term_deposit"):
         assert ledger.entries("term_deposit") == []
 
 
@@ -207,7 +207,7 @@ def test_a_full_disk_is_reported_in_one_line(ledger: Ledger, monkeypatch: pytest
 def test_an_unwritable_folder_is_reported_before_the_first_entry(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WarehouseUnwritable):
-        Ledger(FolderLedger(Warehouse(tmp_path / "file"))).home.require_writable()
+        Ledger(FolderLedger(Warehouse(tmp_path / "file"))).storage.require_writable()
 
 
 def test_an_entry_round_trips_through_json() -> None:

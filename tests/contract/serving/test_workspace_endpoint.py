@@ -128,7 +128,7 @@ def test_an_endpoint_of_another_model_stays_unchanged(gate: Gate, fake_workspace
     fake_workspace.set_endpoint(endpoint(1, "main.models.weather"))
     gate.client.set_registered_model_alias(NAME, CHAMPION, "1")
     with pytest.raises(EndpointNotUpdated, match=f"'{NAME}' serves main.models.weather, not only {NAME}"):
-        open_gate.follow(USE_CASE, 1, Settings.from_environment())
+        open_gate.update_endpoint(USE_CASE, 1, Settings.from_environment())
     fake_workspace.endpoints.update_config.assert_not_called()
 
 
@@ -137,7 +137,7 @@ def test_a_missing_workspace_is_reported(
 ) -> None:
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(EndpointNotUpdated, match=r"still serves the earlier version: .*auth"):
-        open_gate.follow(USE_CASE, 1, Settings.from_environment())
+        open_gate.update_endpoint(USE_CASE, 1, Settings.from_environment())
 
 
 def test_serve_without_a_use_case_is_refused_in_a_workspace(run: Run) -> None:

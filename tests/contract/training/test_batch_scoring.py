@@ -16,18 +16,18 @@ from mlflow.tracking import MlflowClient
 
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.loader import ContractModel
+from lakehouse.payload_limit import PayloadTooLarge
 from lakehouse.session import open_session
 from lakehouse.tables.warehouse import TableNotFound
-from lakehouse.travel_limit import TooLargeToTravel
 from scoring.batch import PackedScorer
 from scoring.hooks import Hooks
 from scoring.scorer import RejectedRecord, ResponseFormat, Scorer
 from scoring.tasks import MULTICLASS
 from tests.contract.feature_store.homes import Declared, LocalHome
 from tests.unit.frames import ENCODER, alternating
+from tests.unit.in_memory_reader import use_case
 from tests.unit.scoring.test_scorer import PIPELINE
-from tests.unit.shelf import use_case
-from training.feature_store.errors import TableTaken
+from training.feature_store.errors import TableExists
 from training.score import ScoreRefused, ScoringVersion, counts, find_version, score
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
@@ -174,7 +174,7 @@ def test_a_missing_source_and_an_existing_target_are_refused(home: LocalHome) ->
     with pytest.raises(TableNotFound, match=r"gold\.mew is not in the warehouse\. Did you mean 'gold\.new'"):
         scored(home, PLAIN, source="gold.mew")
     first = scored(home, PLAIN)
-    with pytest.raises(TableTaken, match=r"gold\.responses already exists"):
+    with pytest.raises(TableExists, match=r"gold\.responses already exists"):
         scored(home, PLAIN)
     assert home.store.rows("gold.responses").toArrow() == first
 
@@ -211,7 +211,7 @@ def test_a_worker_without_the_folder_gets_the_files_or_an_error(tmp_path: Path) 
     packed = PackedScorer.pack(tmp_path, HOOKED)
     elsewhere = PackedScorer("/nowhere", packed.digest, packed.content)
     assert elsewhere.scorer().respond(RECORDS) == HOOKED.respond(RECORDS)
-    with pytest.raises(TooLargeToTravel, match="do not see /nowhere"):
+    with pytest.raises(PayloadTooLarge, match="do not see /nowhere"):
         PackedScorer("/nowhere", "0", None).scorer()
 
 

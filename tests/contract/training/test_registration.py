@@ -13,16 +13,16 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
-from scoring.golden import agree
+from scoring.golden import nearly_equal
 from scoring.scorer import Scorer
 from scoring.tasks import TASKS
 from tests.contract.databases import new_database
 from tests.contract.people import mlflow_restored
 from tests.contract.training import clean_environment
 from tests.unit.frames import alternating, by_time
+from tests.unit.in_memory_reader import use_case
 from tests.unit.points import POINTS, rows_of
 from tests.unit.scoring.test_scorer import PARAMS, RECORDS
-from tests.unit.shelf import use_case
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import metrics_of
 from training.frame import splits
@@ -31,7 +31,7 @@ from training.frame.provenance import provenance
 from training.frame.splits import Split
 from training.models import FAMILIES
 from training.registry.compilation import compile_scorer
-from training.registry.model_files import VersionDamaged, register_version
+from training.registry.registration import VersionDamaged, register_version
 from training.registry.versions import newest_version, version_of
 from training.search.blend_candidate import blend_candidate
 from training.search.fitting import fit
@@ -101,7 +101,7 @@ def test_a_version_has_a_signature_an_example_and_the_code_of_its_hooks(version:
     assert outputs.input_names() == ["label", "probability", "band"]
     assert loaded.input_example is not None
     responses = loaded.predict(loaded.input_example).to_dict("records")
-    assert agree(responses, loaded.metadata.metadata["golden_response"][:1])
+    assert nearly_equal(responses, loaded.metadata.metadata["golden_response"][:1])
     assert responses[0]["band"] == "high"
     files = Path(mlflow.artifacts.download_artifacts(uri))
     assert "def add_band(" in (files / "artifacts/postprocess.py").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from training.frame import splits
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import Provenance, provenance
 from training.frame.splits import Split
-from training.registry import model_files
+from training.registry import registration
 from training.registry.versions import CHAMPION
 from training.report.champion_outcomes import score_champion
 from training.report.publication import ReportFailed
@@ -78,7 +78,7 @@ def registered(
     scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, ResponseFormat(("label", "probability"), 0.2))
     with mlflow.start_run(experiment_id=experiment_id(client, settings, use_case.name)):
         about = provenance(data, by_time(), None)
-        version = model_files.register_version(use_case, scorer, SearchResult((trial,), "complete"), about, {})
+        version = registration.register_version(use_case, scorer, SearchResult((trial,), "complete"), about, {})
     return report.TrainedRun(use_case, [trial], scorer, data, version)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.jvm_spark import available
+from lakehouse.payload_limit import PayloadTooLarge
 from lakehouse.settings import PROJECT, Settings
-from lakehouse.travel_limit import TooLargeToTravel
 from tests.unit.frames import alternating, by_time
 from tests.unit.search.attempts import Misbehaving, Smooth
 from training.frame import splits
@@ -62,8 +62,8 @@ def test_a_small_attempt_file_travels_to_workers_that_do_not_see_it(
     monkeypatch.setattr(attempt_file, "gettempdir", lambda: str(tmp_path))
     written = AttemptFile.write(Smooth(tmp_path), tmp_path / "attempt")
     carried = written.with_content()
-    monkeypatch.setattr(attempt_file, "TRAVEL_LIMIT", 10)
-    with pytest.raises(TooLargeToTravel, match=r"do not see .*\n.*Set TMPDIR"):
+    monkeypatch.setattr(attempt_file, "PAYLOAD_LIMIT", 10)
+    with pytest.raises(PayloadTooLarge, match=r"do not see .*\n.*Set TMPDIR"):
         written.with_content()
     (tmp_path / "attempt").unlink()
     assert not carried.is_visible()

@@ -7,7 +7,7 @@ from math import isnan
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from deployment.gate.decision import Decision, Reason
+from deployment.gate.decision import CriterionResult, Decision
 from tests.unit.gate.contests import GOOD, LABELS, WEAK, judged, policy
 from training.evaluation.bootstrap import Interval
 
@@ -43,9 +43,9 @@ PINNED = Decision(
     "c" * 64,
     promote=False,
     reasons=(
-        Reason("minimum roc_auc", ">= 0.6", "0.7000", passed=True, values={"version 3": 0.7}, limit=0.6),
-        Reason("same holdout", "aaa", "bbb", passed=False),
-        Reason("gain", "above 0", "?", passed=False, interval=Interval(0.1, float("nan"), 0.2, 0.9)),
+        CriterionResult("minimum roc_auc", ">= 0.6", "0.7000", passed=True, values={"version 3": 0.7}, limit=0.6),
+        CriterionResult("same holdout", "aaa", "bbb", passed=False),
+        CriterionResult("gain", "above 0", "?", passed=False, interval=Interval(0.1, float("nan"), 0.2, 0.9)),
     ),
 )
 

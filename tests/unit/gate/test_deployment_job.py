@@ -8,7 +8,7 @@ import yaml
 from click.testing import CliRunner
 from databricks.sdk.service.jobs import JobSettings
 
-from deployment.commands import overrides, promote
+from deployment.commands import manual_actions, promote
 from deployment.run import main
 from lakehouse.settings import PROJECT
 
@@ -76,7 +76,7 @@ def test_the_model_or_the_use_case_selects_what_is_evaluated(
         return True
 
     monkeypatch.setattr(promote, "promote", record)
-    monkeypatch.setattr(overrides, "approve", record)
+    monkeypatch.setattr(manual_actions, "approve", record)
     result = CliRunner().invoke(main, arguments_of(task, use_case, model))
     assert (result.exit_code, names) == (0, [evaluated]), result.output
 

@@ -20,7 +20,7 @@ from scoring.pyfunc import ScoringModel
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import MULTICLASS
 from tests.unit.frames import ENCODER, alternating, by_time
-from tests.unit.shelf import Shelf, use_case
+from tests.unit.in_memory_reader import InMemoryFeatureReader, use_case
 from training.frame import splits
 from training.frame.build import load_frame
 from training.frame.provenance import Provenance, provenance
@@ -42,14 +42,16 @@ PARAMS: Params = {
 }
 
 
-def store(height_of_the_last: float = 1.5, rows: int = 20) -> Shelf:
+def store(height_of_the_last: float = 1.5, rows: int = 20) -> InMemoryFeatureReader:
     columns: dict[str, Any] = {
         "entity": range(rows),
         "at": [START + timedelta(days=day) for day in range(rows)],
         "label": [day % 2 for day in range(rows)],
         "height": [1.0] * (rows - 1) + [height_of_the_last],
     }
-    return Shelf(pa.table({name: list(values) for name, values in columns.items()}), {"gold.people": ["height"]})
+    return InMemoryFeatureReader(
+        pa.table({name: list(values) for name, values in columns.items()}), {"gold.people": ["height"]}
+    )
 
 
 def pinned() -> Provenance:
@@ -68,9 +70,9 @@ def test_the_holdout_is_the_pinned_rows() -> None:
 
 
 def test_the_holdout_is_read_at_the_pinned_versions() -> None:
-    shelf, sources = store(), {"gold.labels": 0, "gold.people": 3}
-    rows = rebuild(USE_CASE, version("2", replace(pinned(), sources=sources)), shelf)
-    assert shelf.requested == {"gold.people": 3}
+    reader, sources = store(), {"gold.labels": 0, "gold.people": 3}
+    rows = rebuild(USE_CASE, version("2", replace(pinned(), sources=sources)), reader)
+    assert reader.requested == {"gold.people": 3}
     assert rows.rows.sources == sources
 
 
@@ -78,14 +80,16 @@ def test_the_holdout_is_read_at_the_pinned_versions() -> None:
     "changed",
     [pytest.param(store(1.75), id="a feature"), pytest.param(store(rows=21), id="a row more")],
 )
-def test_a_holdout_that_has_changed_is_refused(changed: Shelf) -> None:
+def test_a_holdout_that_has_changed_is_refused(changed: InMemoryFeatureReader) -> None:
     with pytest.raises(HoldoutRefused, match=r"holdout of version 2 has changed: .*hash to \w{12}, not \w{12}\n"):
         rebuild(USE_CASE, version("2", pinned()), changed)
 
 
 def test_changes_before_the_holdout_are_ignored() -> None:
     rows = store().joined.to_pydict()
-    before = Shelf(pa.table(rows | {"height": [9.0, *rows["height"][1:]]}), {"gold.people": ["height"]})
+    before = InMemoryFeatureReader(
+        pa.table(rows | {"height": [9.0, *rows["height"][1:]]}), {"gold.people": ["height"]}
+    )
     assert rebuild(USE_CASE, version("2", pinned()), before).fingerprint == pinned().holdout_fingerprint
 
 

@@ -19,7 +19,7 @@ def take_it() -> None:
 
 
 def test_the_previous_handler_is_restored() -> None:
-    with interrupts.handler_kept():
+    with interrupts.preserve_sigint_handler():
         take_it()
         signal.raise_signal(signal.SIGINT)  # the engine has it
     with pytest.raises(KeyboardInterrupt):
@@ -27,7 +27,7 @@ def test_the_previous_handler_is_restored() -> None:
 
 
 def test_the_handler_is_restored_after_an_error() -> None:
-    with pytest.raises(ValueError, match="no engine"), interrupts.handler_kept():
+    with pytest.raises(ValueError, match="no engine"), interrupts.preserve_sigint_handler():
         take_it()
         raise ValueError("no engine")
     with pytest.raises(KeyboardInterrupt):

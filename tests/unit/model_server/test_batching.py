@@ -37,7 +37,7 @@ class Doubling(FakeRegistry):
                     raise KeyError("a secret of the model")
             return [{"twice": 2 * each["age"], "version": version} for each in records]
 
-        return ContractModel(predict, quick_rows=64)
+        return ContractModel(predict, inline_rows=64)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_concurrent_requests_share_one_run(run_scenario: Any, registry: Doubling
         assert [doubled(response) for response in responses] == [[2 * age] for age in range(20, 36)] + [[2, 4, 6]]
         assert registry.runs["1"] == [19]
         assert doubled((await concurrent(call, ages(7)))[0]) == [14]
-        assert doubled((await concurrent(call, ages(*range(20, 85))))[0])[-1] == 168, "more than quick_rows"
+        assert doubled((await concurrent(call, ages(*range(20, 85))))[0])[-1] == 168, "more than inline_rows"
         found = samples((await call("GET", "/metrics")).body)
         assert found["model_server_batch_requests_count", "e"] == 3
         assert found["model_server_batch_requests_sum", "e"] == 19

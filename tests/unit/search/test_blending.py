@@ -18,14 +18,21 @@ from scoring.estimators.blend import one_hot, weighted_average
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import BINARY, TASKS
 from tests.unit.frames import ENCODER, by_time
+from tests.unit.in_memory_reader import use_case
 from tests.unit.points import POINTS, rows_of
-from tests.unit.shelf import use_case
 from training.evaluation.metrics import evaluate
 from training.frame import splits
 from training.models import FAMILIES
 from training.search import record
 from training.search.blend_candidate import blend_candidate, blend_members
-from training.search.blending import MemberPredictions, WeightSelector, blend, blends_of_folds, select_candidates
+from training.search.blending import (
+    BlendRefused,
+    MemberPredictions,
+    WeightSelector,
+    blend,
+    blends_of_folds,
+    select_candidates,
+)
 from training.search.fitting import fit
 from training.search.memory import RowsTooLarge
 from training.search.trial import BASELINE, Attempt, Trial, TrialSpec
@@ -141,7 +148,6 @@ def test_a_fold_is_scored_with_weights_of_the_other_folds(task: str) -> None:
     families = DIVERSE[task]
     trials = tried(attempt, *families)
     blended = blend(trials, attempt, metric, 2)
-    assert blended is not None
     assert blended.number == 3
     assert len(blended.per_fold) == len(attempt.folds)
     order = select_candidates(trials, metric, 2)
@@ -178,7 +184,6 @@ def test_a_fold_is_scored_with_weights_of_the_other_folds(task: str) -> None:
 def test_members_have_equal_weights_on_a_single_fold() -> None:
     attempt = attempt_on("binary", folds=1)
     blended = blend(tried(attempt, "knn", "lightgbm"), attempt, "roc_auc", 5)
-    assert blended is not None
     assert [weight for weight, _ in blend_members(blended.candidate)] == [0.5, 0.5]
 
 
@@ -200,7 +205,8 @@ def test_the_best_distinct_candidates_are_blended_at_most_two_of_a_family() -> N
     selected = select_candidates(trials, "roc_auc", 5)
     assert [(one.family, one.params["n"]) for one in selected] == [("knn", 7), ("knn", 9), ("xgboost", 5)]
     assert len(select_candidates(trials, "roc_auc", 2)) == 2
-    assert blend(trials[:2], attempt_on("binary"), "roc_auc", 5) is None
+    with pytest.raises(BlendRefused, match="1 distinct trial succeeded, and a blend takes two"):
+        blend(trials[:2], attempt_on("binary"), "roc_auc", 5)
 
 
 class MemoryLog:

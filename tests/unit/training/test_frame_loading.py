@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from scoring.tasks import TASKS
-from tests.unit.shelf import Shelf, use_case
+from tests.unit.in_memory_reader import InMemoryFeatureReader, use_case
 from training.feature_store.errors import FeatureNotFound, StaleTable
 from training.frame.build import load_frame
 from training.frame.frame import FrameRefused, TrainingFrame
@@ -27,7 +27,7 @@ ENCODINGS: list[dict[str, Any]] = [
 PLACES = {"gold.place_index": ("", "Aachen", "Bonn")}
 
 
-def shelf(**columns: list[Any] | pa.Array) -> Shelf:
+def reader(**columns: list[Any] | pa.Array) -> InMemoryFeatureReader:
     rows = {
         "entity": [1, 2, 3, 4],
         "at": [START + timedelta(days=day) for day in range(4)],
@@ -36,15 +36,15 @@ def shelf(**columns: list[Any] | pa.Array) -> Shelf:
         "age": AGES,
         "height": [1.5, 1.75, 2.0, 1.25],
     }
-    return Shelf(pa.table(rows | columns), DECLARED, ENCODINGS, PLACES)
+    return InMemoryFeatureReader(pa.table(rows | columns), DECLARED, ENCODINGS, PLACES)
 
 
-def loaded(store: Shelf) -> TrainingFrame:
+def loaded(store: InMemoryFeatureReader) -> TrainingFrame:
     return load_frame(use_case("gold.people"), store)
 
 
 def test_the_matrix_has_the_features_in_table_order() -> None:
-    frame = loaded(shelf())
+    frame = loaded(reader())
     assert frame.columns == ("place_index=0", "place_index=1", "place_index=2", "age", "height")
     assert frame.x.toarray().tolist() == [
         [0, 1, 0, 30, 1.5],
@@ -57,26 +57,26 @@ def test_the_matrix_has_the_features_in_table_order() -> None:
 
 
 def test_an_encoding_without_features_needs_no_raw_column() -> None:
-    frame = load_frame(use_case({"table": "gold.people", "exclude": ["place_index"]}), shelf())
+    frame = load_frame(use_case({"table": "gold.people", "exclude": ["place_index"]}), reader())
     assert frame.columns == ("age", "height")
     assert [encoding.column for encoding in frame.encoder.encodings] == ["age", "height"]
 
 
 def test_a_feature_without_an_encoding_is_a_number_of_its_own_name() -> None:
-    encoder = loaded(shelf()).encoder
+    encoder = loaded(reader()).encoder
     assert [(e.column, e.expected(encoder)) for e in encoder.encodings][-1] == ("height", "double")
     assert encoder.features_of([{"age": 3, "place": "Bonn", "height": 1.5}])["height"].tolist() == [1.5]
 
 
 def test_every_table_that_was_read_is_a_source() -> None:
-    store = shelf()
+    store = reader()
     assert loaded(store).sources == {"gold.labels": 9, "gold.people": 9, "gold.place_index": 9}
     assert set(store.requested.values()) == {None}
 
 
 def test_pinned_versions_are_read_including_version_zero() -> None:
     pinned = {"gold.labels": 4, "gold.people": 3, "gold.place_index": 0}
-    store = shelf()
+    store = reader()
     frame = load_frame(use_case("gold.people"), store, pinned)
     assert store.requested == {"gold.people": 3, "gold.place_index": 0}
     assert {name: frame.sources[name] for name in ("gold.labels", "gold.people")} == {
@@ -86,7 +86,7 @@ def test_pinned_versions_are_read_including_version_zero() -> None:
 
 
 def test_a_stale_table_is_named_before_any_frame_is_read() -> None:
-    stale = replace(shelf(), max_age=timedelta(days=2))
+    stale = replace(reader(), max_age=timedelta(days=2))
     with pytest.raises(StaleTable, match=r"gold\.people ends at 2020-01-01 00:00 UTC; its maximum age is 2 days"):
         load_frame(use_case("gold.people"), stale, now=START + timedelta(days=3))
     assert stale.spines == []
@@ -96,17 +96,17 @@ def test_a_stale_table_is_named_before_any_frame_is_read() -> None:
 
 def test_missing_features_are_counted_by_name() -> None:
     with pytest.raises(FrameRefused, match=r"spine \(4 in all\): place_index in 1, age in 2\n.*`exclude`"):
-        loaded(shelf(age=[None, 17, None, 41], place_index=[1, None, 0, 0]))
+        loaded(reader(age=[None, 17, None, 41], place_index=[1, None, 0, 0]))
 
 
 def test_a_feature_that_is_null_in_every_row_is_refused_by_name() -> None:
     with pytest.raises(FrameRefused, match=r"missing or infinite in rows of the spine \(4 in all\): age in 4"):
-        loaded(shelf(age=pa.array([None] * 4, pa.int64())))
+        loaded(reader(age=pa.array([None] * 4, pa.int64())))
 
 
 def test_a_feature_with_infinite_values_is_refused_by_name() -> None:
     with pytest.raises(FrameRefused, match=r"missing or infinite in rows of the spine \(4 in all\): age in 2"):
-        loaded(shelf(age=[float("inf"), 17.0, float("-inf"), 41.0]))
+        loaded(reader(age=[float("inf"), 17.0, float("-inf"), 41.0]))
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def test_a_feature_with_infinite_values_is_refused_by_name() -> None:
 )
 def test_labels_are_zero_and_one_and_nothing_else(labels: list[Any], found: str) -> None:
     with pytest.raises(FrameRefused, match=rf"gold\.labels\.label has only {found}"):
-        loaded(shelf(label=labels))
+        loaded(reader(label=labels))
 
 
 @pytest.mark.parametrize("labels", [[False, True, False, True], [0.0, 1.0, 0.0, 1.0]])
 def test_labels_may_be_written_as_other_types(labels: list[Any]) -> None:
-    y = loaded(shelf(label=labels)).y
+    y = loaded(reader(label=labels)).y
     assert y.dtype == np.int64
     assert y.tolist() == [0, 1, 0, 1]
 
@@ -142,7 +142,7 @@ def test_labels_may_be_written_as_other_types(labels: list[Any]) -> None:
     ],
 )
 def test_a_feature_may_be_any_kind_of_number(heights: pa.Array) -> None:
-    frame = loaded(shelf(height=heights))
+    frame = loaded(reader(height=heights))
     column = frame.x.toarray()[:, frame.columns.index("height")]
     assert column.dtype == np.float64
     assert column.tolist() == [float(value) for value in heights.to_pylist()]
@@ -150,36 +150,36 @@ def test_a_feature_may_be_any_kind_of_number(heights: pa.Array) -> None:
 
 
 def test_a_spine_without_rows_is_refused() -> None:
-    empty = shelf()
+    empty = reader()
     with pytest.raises(FrameRefused, match=r"the spine gold\.labels has no rows\n.*dbt build"):
-        loaded(Shelf(empty.joined.slice(0, 0), DECLARED, ENCODINGS, PLACES))
+        loaded(InMemoryFeatureReader(empty.joined.slice(0, 0), DECLARED, ENCODINGS, PLACES))
 
 
 def test_an_excluded_feature_that_is_not_there_names_the_nearest() -> None:
     with pytest.raises(FeatureNotFound, match=r"no column 'ages'\. Did you mean 'age'"):
-        load_frame(use_case({"table": "gold.people", "exclude": ["ages"]}), shelf())
+        load_frame(use_case({"table": "gold.people", "exclude": ["ages"]}), reader())
 
 
 def test_a_feature_that_is_no_number_is_missing() -> None:
     with pytest.raises(FrameRefused, match="height in 1"):
-        loaded(shelf(height=[1.5, float("nan"), 2.0, 1.25]))
+        loaded(reader(height=[1.5, float("nan"), 2.0, 1.25]))
 
 
 def test_a_feature_of_text_is_refused_by_name() -> None:
     with pytest.raises(FrameRefused, match="height"):
-        loaded(shelf(height=["a", "b", "c", "d"]))
+        loaded(reader(height=["a", "b", "c", "d"]))
 
 
 def test_a_row_without_a_time_is_refused() -> None:
     times = pa.array([None, START, START, START], pa.timestamp("us", "UTC"))
     with pytest.raises(FrameRefused, match="at in 1"):
-        loaded(shelf(at=times))
+        loaded(reader(at=times))
 
 
 def test_a_feature_of_two_tables_is_refused() -> None:
-    both = Shelf(
+    both = InMemoryFeatureReader(
         pa.Table.from_arrays(
-            [*shelf().joined.columns, pa.array([1.0] * 4)], names=[*shelf().joined.column_names, "height"]
+            [*reader().joined.columns, pa.array([1.0] * 4)], names=[*reader().joined.column_names, "height"]
         ),
         DECLARED | {"gold.bodies": ["height"]},
     )
@@ -189,11 +189,11 @@ def test_a_feature_of_two_tables_is_refused() -> None:
 
 def test_a_use_case_without_a_feature_is_refused() -> None:
     with pytest.raises(FrameRefused):
-        load_frame(use_case({"table": "gold.people", "exclude": ["place_index", "age", "height"]}), shelf())
+        load_frame(use_case({"table": "gold.people", "exclude": ["place_index", "age", "height"]}), reader())
 
 
 def test_equal_rows_with_text_keys_have_equal_fingerprints() -> None:
-    first, again = (loaded(shelf(entity=[f"client {number}" for number in range(4)])) for _ in range(2))
+    first, again = (loaded(reader(entity=[f"client {number}" for number in range(4)])) for _ in range(2))
     assert first.fingerprint() == again.fingerprint()
 
 
@@ -203,14 +203,14 @@ def test_rows_without_features_are_left_out_and_counted_if_declared() -> None:
         "age": [30, None, 50, 41],
         "height": [1.5, None, 2.0, 1.25],
     }
-    frame = load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), shelf(**nothing))
+    frame = load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), reader(**nothing))
     assert (frame.keys.tolist(), frame.left_out) == ([1, 3, 4], {"gold.people": 1})
     with pytest.raises(FrameRefused, match="place_index in 1, age in 1, height in 1"):
-        loaded(shelf(**nothing))
+        loaded(reader(**nothing))
 
 
 def test_a_row_with_only_some_values_missing_is_not_left_out() -> None:
-    lacking = shelf(age=[30, None, 50, 41])
+    lacking = reader(age=[30, None, 50, 41])
     with pytest.raises(FrameRefused, match="age in 1"):
         load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), lacking)
 
@@ -218,13 +218,13 @@ def test_a_row_with_only_some_values_missing_is_not_left_out() -> None:
 def test_a_spine_without_any_features_is_refused() -> None:
     nothing: dict[str, list[Any]] = dict.fromkeys(("place_index", "age", "height"), [None] * 4)
     with pytest.raises(FrameRefused, match=r"no row of the spine finds features in gold\.people"):
-        load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), shelf(**nothing))
+        load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), reader(**nothing))
 
 
 def test_an_entity_of_two_columns_joins_their_values() -> None:
     both = use_case("gold.people")
     both = both.model_copy(update={"labels": both.labels.model_copy(update={"entity": ("entity", "region")})})
-    rows = shelf(region=["de", "fr", "de", "it"])
+    rows = reader(region=["de", "fr", "de", "it"])
     assert load_frame(both, rows).keys.tolist() == ["1|de", "2|fr", "3|de", "4|it"]
 
 
@@ -235,7 +235,7 @@ def of_task(task: str, **labels: Any) -> UseCase:
 
 
 def test_multiclass_labels_are_class_indices() -> None:
-    trees = shelf(label=["elm", "oak", "ash", "elm"])
+    trees = reader(label=["elm", "oak", "ash", "elm"])
     frame = load_frame(of_task("multiclass", classes=("ash", "elm", "oak")), trees)
     assert (frame.y.tolist(), frame.classes) == ([1, 2, 0, 1], ("ash", "elm", "oak"))
     with pytest.raises(FrameRefused, match=r"labels are ash, elm, each of them.* \['ash', 'elm', 'oak'\]"):
@@ -243,15 +243,15 @@ def test_multiclass_labels_are_class_indices() -> None:
 
 
 def test_labels_of_a_regression_are_finite_numbers() -> None:
-    frame = load_frame(of_task("regression"), shelf(label=[1.5, -2.0, 0.0, 4.0]))
+    frame = load_frame(of_task("regression"), reader(label=[1.5, -2.0, 0.0, 4.0]))
     assert (frame.y.tolist(), frame.classes, frame.outcome) == ([1.5, -2.0, 0.0, 4.0], (), "mean 0.875")
     with pytest.raises(FrameRefused, match=r"labels of a regression are finite; .* has only 3 of 4"):
-        load_frame(of_task("regression"), shelf(label=[1.0, None, 0.0, 4.0]))
+        load_frame(of_task("regression"), reader(label=[1.0, None, 0.0, 4.0]))
     with pytest.raises(FrameRefused, match=r"labels of a regression are numbers; .* has only string"):
-        load_frame(of_task("regression"), shelf(label=["1", "2", "3", "4"]))
+        load_frame(of_task("regression"), reader(label=["1", "2", "3", "4"]))
 
 
 def test_dense_rows_have_category_indices_with_zero_for_unknown() -> None:
-    frame = loaded(shelf())
+    frame = loaded(reader())
     assert frame.inputs("dense").tolist() == [[1, 30, 1.5], [2, 17, 1.75], [0, 50, 2.0], [0, 41, 1.25]]
     assert frame.encoder.categories() == {0: 3}

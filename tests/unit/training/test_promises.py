@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lakehouse.settings import PROJECT
-from tests.unit.shelf import use_case
+from tests.unit.in_memory_reader import use_case
 from training.catalogue.manifest import enriched
 from training.catalogue.promises import (
     Change,

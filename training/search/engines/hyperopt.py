@@ -71,15 +71,20 @@ class Hyperopt:
 
 
 def fmin_on_spark(
-    plan: SearchPlan, attempt_file: AttemptFile, session: "SparkSession", record: OnTrial
+    plan: SearchPlan,
+    attempt_file: AttemptFile,
+    session: "SparkSession",
+    record: OnTrial,
+    seconds: float | None,
 ) -> SearchResult:
     """Search by `fmin` with `SparkTrials`: each trial is a Spark job, in an order that Spark decides.
 
     Args:
         session: a classic session; `SparkTrials` does not support Spark Connect.
+        seconds: time limit, or None.
 
     Raises:
-        TooLargeToTravel: the workers do not see the file, and it is too large to travel.
+        PayloadTooLarge: the workers do not see the file, and it is too large to travel.
     """
     metric, joint = plan.metric, plan.joint_space()
     space = hyperopt_space(joint)
@@ -90,7 +95,6 @@ def fmin_on_spark(
         trial = attempt_file.run(TrialSpec(0, to_candidate(drawn)))
         return to_result(from_json(trial).loss(metric)) | {"trial": trial}
 
-    seconds = None if plan.max_minutes is None else plan.max_minutes * 60
     trials = SparkTrials(plan.parallelism, timeout=seconds, spark_session=session)
     listener = _TrialListener(space, record)
     stop_reason: StopReason = "complete"

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Self
 
-from lakehouse.travel_limit import TRAVEL_LIMIT, TooLargeToTravel
+from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
 from training.search import record
 from training.search.executors import mapped_pickle
 from training.search.trial import Trial, TrialSpec
@@ -46,12 +46,12 @@ class AttemptFile:
         """The attempt file with its bytes.
 
         Raises:
-            TooLargeToTravel: the file is larger than the limit.
+            PayloadTooLarge: the file is larger than the limit.
         """
         path = Path(self.path)
-        if (size := path.stat().st_size) > TRAVEL_LIMIT:
+        if (size := path.stat().st_size) > PAYLOAD_LIMIT:
             content = f"the data of the search ({size / 2**20:,.0f} MiB)"
-            raise TooLargeToTravel.of(content, path.parent, "pass --executor processes")
+            raise PayloadTooLarge.of(content, path.parent, "pass --executor processes")
         return type(self)(self.path, self.digest, path.read_bytes())
 
     def run(self, spec: TrialSpec) -> str:

@@ -26,7 +26,7 @@ class SparkConnect:
     data travels with each trial, up to a size limit.
 
     Raises:
-        TooLargeToTravel: the workers do not see the file, and it is too large to travel.
+        PayloadTooLarge: the workers do not see the file, and it is too large to travel.
     """
 
     def __init__(self, attempt: Callable[[TrialSpec], Trial], session: "SparkSession", parallelism: int) -> None:

@@ -1,4 +1,4 @@
-"""The git checkout of the project."""
+"""The git commit of the project."""
 
 import subprocess
 

@@ -16,7 +16,7 @@ from training.use_case.use_case import UseCase
 
 
 @dataclass(frozen=True)
-class Shelf:
+class InMemoryFeatureReader:
     """Returns the same joined rows as every frame, and records the requested versions.
 
     Attributes:
@@ -70,8 +70,8 @@ class Shelf:
         return Snapshot(name, version, f"shelf/{name}", "0", self.joined.num_rows, {"entity": "bigint"})
 
 
-def _conforms(shelf: Shelf) -> FeatureReader:
-    return shelf
+def _conforms(reader: InMemoryFeatureReader) -> FeatureReader:
+    return reader
 
 
 def use_case(*lookups: str | dict[str, Any]) -> UseCase:

@@ -1,6 +1,6 @@
 """`rollback`, `freeze`, `unfreeze`, `approve`, `reset-ledger`: manual decisions."""
 
-from deployment.commands.open_gate import follow, gate_of
+from deployment.commands.open_gate import gate_of, update_endpoint
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.registry.versions import CHAMPION, version_of
@@ -15,7 +15,7 @@ def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None
     console.detail(
         f"Version {version} is {'already ' if unchanged else ''}the champion{': no change' if unchanged else ''}"
     )
-    follow(gate.use_case, version, settings)
+    update_endpoint(gate.use_case, version, settings)
 
 
 def reset_ledger(name: str, settings: Settings, reason: str) -> None:
