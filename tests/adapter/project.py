@@ -12,6 +12,7 @@ import yaml
 from dbt.adapters.embedded.connections import _session
 from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
+from deltalake import DeltaTable
 
 from lakehouse.tables.warehouse import TableName, Warehouse
 from tests.checkout import ended
@@ -90,6 +91,9 @@ class Project:
         """Rows of the table at a version, or at the newest, read without an engine."""
         rows = self.warehouse.open(TableName.parse(table), version).to_pyarrow_table().to_pylist()
         return sorted(rows, key=lambda row: [(value is None, str(value)) for value in row.values()])
+
+    def table(self, table: str) -> DeltaTable:
+        return self.warehouse.open(TableName.parse(table))
 
     def properties(self, table: str) -> dict[str, str]:
         return dict(self.warehouse.open(TableName.parse(table)).metadata().configuration)

@@ -117,12 +117,18 @@ class EmbeddedAdapter(SailAdapter):
         return ["append", "merge", "insert_overwrite", "microbatch"]
 
     @available.parse_none
-    def partitions_of(self, relation: BaseRelation, columns: list[str]) -> str:
-        """SQL condition that selects the partitions of these rows."""
-        quoted = [self.quote(column) for column in columns]
-        rows = self._session().table(relation.render()).select(*quoted).distinct().collect()
-        alternatives = (" and ".join(map(_equals, quoted, row)) for row in rows)
-        return " or ".join(f"({condition})" for condition in alternatives) or "false"
+    def start_change(self, relation: BaseRelation) -> BaseRelation:
+        """Copy of a table that an incremental strategy writes to."""
+        with _as_dbt_errors():
+            identifier = self._writer().start_change(_name(relation))
+        return relation.incorporate(path={"identifier": identifier})
+
+    @available.parse_none
+    def finish_change(self, relation: BaseRelation, model: Mapping[str, Any], replaces_partitions: bool) -> None:
+        """Publish the changes of the copy, if they meet the model's constraints."""
+        with _as_dbt_errors():
+            writer = self._writer()
+            writer.finish_change(_name(relation), table_spec(model), replaces_partitions=replaces_partitions)
 
     @available.parse_none
     def appended_beyond(self, relation: BaseRelation, key: list[str], since: datetime) -> str | None:
@@ -208,10 +214,6 @@ def _as_dbt_errors() -> Iterator[None]:
         yield
     except (LakehouseError, PySparkException) as err:
         raise DbtRuntimeError(str(err)) from err
-
-
-def _equals(column: str, value: object) -> str:
-    return f"{column} is null" if value is None else f"{column} = '{value}'"
 
 
 def _name(relation: BaseRelation) -> TableName:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dbt.adapters.embedded.constraints import require_checks, require_not_null
+from dbt.adapters.embedded.delta_log import CONSTRAINT, Declaration, DeltaLog
 from dbt.adapters.embedded.drafts import Draft
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -15,7 +17,6 @@ from pyspark.sql.types import StructField
 from lakehouse.errors import LakehouseError
 from lakehouse.tables.warehouse import TableName, Warehouse
 
-_CHECK = "delta.constraints."
 KEY = "feature_table.primary_keys"
 _TYPE_SYNONYMS = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint", "real": "float"}
 
@@ -105,26 +106,71 @@ class TableWriter:
     def write(self, rows: DataFrame, name: TableName, spec: TableSpec) -> None:
         """Replace the table with these rows in one Delta commit.
 
-        A new table, or one with other columns, partitions or CHECKs, is built as a draft first.
-
         Raises:
             TableBlocked: the location contains files but no table.
             KeyChanged: the table is a feature table with another key.
             ColumnsDiffer: the columns of a feature table differ from their declaration.
-            PySparkException: a row violates a constraint, or the rows cannot be computed.
+            ConstraintViolated: a row violates a constraint.
+            PySparkException: the rows cannot be computed.
         """
         self.require_publishable(rows, name, spec)
-        staged = f"rows_{_digest(name)}"
+        existing = self._existing(self.warehouse.location(name))
+        draft, entry, staged = Draft.of(self.warehouse, name), _draft_entry(name), f"rows_{_digest(name)}"
         rows.createOrReplaceTempView(staged)
-        try:
-            existing = self._existing(self.warehouse.location(name))
-            if existing is not None and self._matches(existing, rows, spec):
-                self._insert("OVERWRITE TABLE", _quoted(name), staged)
-            else:
-                self._build(rows, staged, name, spec, replaces=existing is not None)
-        finally:
-            self.session.catalog.dropTempView(staged)
+        with draft.emptied():
+            try:
+                self._create(entry, draft.location, rows, spec)
+                self.session.sql(f"INSERT INTO {entry} SELECT * FROM {staged}").collect()  # noqa: S608
+                require_not_null(name, draft.location, draft.added(), spec.not_null)
+                require_checks(name, self.session.table(entry), spec.checks)
+            finally:
+                self.session.catalog.dropTempView(staged)
+                self.session.sql(f"DROP TABLE IF EXISTS {entry}").collect()
+            self._publish_draft(draft, existing, rows, name, spec)
+        self.warehouse.register_table(self.session, name)
         self.publish(name, spec)
+
+    def _publish_draft(
+        self, draft: Draft, existing: DeltaTable | None, rows: DataFrame, name: TableName, spec: TableSpec
+    ) -> None:
+        target, declaration = self.warehouse.location(name), Declaration(spec.not_null, spec.checks, spec.properties)
+        if existing is None:
+            draft.create(target, declaration)
+        elif self._matches(existing, rows, spec):
+            draft.replace_rows(target)
+        else:
+            draft.replace(target, declaration)
+
+    def start_change(self, name: TableName) -> str:
+        """Register a copy of the table without constraints, for an incremental write, and return its name."""
+        draft, entry = Draft.of(self.warehouse, name), _draft_entry(name)
+        self.session.sql(f"DROP TABLE IF EXISTS {entry}").collect()
+        draft.copy(self.warehouse.location(name))
+        self.session.sql(f"CREATE TABLE {entry} USING delta LOCATION {_text(str(draft.location))}").collect()
+        return _draft_name(name)
+
+    def finish_change(self, name: TableName, spec: TableSpec, *, replaces_partitions: bool = False) -> None:
+        """Check what was written to the copy, and publish it as the next version of the table in one commit.
+
+        Args:
+            replaces_partitions: the new rows replace the partitions that they are in.
+
+        Raises:
+            ConstraintViolated: a written row violates a constraint.
+        """
+        draft, target = Draft.of(self.warehouse, name), self.warehouse.location(name)
+        self.session.sql(f"DROP TABLE IF EXISTS {_draft_entry(name)}").collect()
+        try:
+            added = [action["add"] for action in draft.changes(target) if "add" in action]
+            not_null = {field.name for field in self.warehouse.open(name).schema().fields if not field.nullable}
+            require_not_null(name, draft.location, added, not_null)
+            if added and spec.checks:
+                with draft.written(target) as folder:
+                    require_checks(name, self.session.read.format("delta").load(str(folder)), spec.checks)
+            draft.apply(target, replaces_partitions=replaces_partitions)
+        finally:
+            draft.delete()
+        self.warehouse.register_table(self.session, name)
 
     def require_publishable(self, rows: DataFrame, name: TableName, spec: TableSpec) -> None:
         """Check, before any write, that a feature table keeps its key and matches its declaration.
@@ -179,24 +225,8 @@ class TableWriter:
             and _checks(table) == _normalised(spec.checks)
         )
 
-    def _build(self, rows: DataFrame, staged: str, name: TableName, spec: TableSpec, *, replaces: bool) -> None:
-        target = self.warehouse.location(name)
-        entry = f"`{name.schema}`.`draft_{_digest(name)}`"
-        with Draft.of(self.warehouse, name) as draft:
-            try:
-                self._create(entry, draft.location, rows, spec)
-                self._insert("INTO", entry, staged)
-                self._check(entry, spec.checks)
-            finally:
-                self.session.sql(f"DROP TABLE IF EXISTS {entry}").collect()
-            if replaces:
-                draft.replace(target)
-            else:
-                draft.create(target)
-        self.warehouse.register_table(self.session, name)
-
     def _create(self, entry: str, location: Path, rows: DataFrame, spec: TableSpec) -> None:
-        columns = ", ".join(_column(field, spec.not_null) for field in rows.schema.fields)
+        columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in rows.schema.fields)
         properties = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in spec.properties.items())
         partitions = ", ".join(f"`{column}`" for column in spec.partition_by)
         self.session.sql(
@@ -206,40 +236,28 @@ class TableWriter:
             + (f" TBLPROPERTIES ({properties})" if properties else "")
         ).collect()
 
-    def _insert(self, into: str, entry: str, staged: str) -> None:
-        self.session.sql(f"INSERT {into} {entry} SELECT * FROM {staged}").collect()  # noqa: S608
-
-    def _check(self, entry: str, checks: Mapping[str, str]) -> None:
-        for check, condition in checks.items():
-            self.session.sql(f"ALTER TABLE {entry} ADD CONSTRAINT {check} CHECK ({condition})").collect()
-
     def publish(self, name: TableName, spec: TableSpec) -> None:
         """Update the CHECKs and properties of the table that differ.
 
         Raises:
-            PySparkException: an existing row violates a CHECK.
+            ConstraintViolated: an existing row violates a CHECK.
         """
         table = self.warehouse.open(name)
-        existing, expected = _checks(table), _normalised(spec.checks)
-        if existing != expected:
-            for check in existing.keys() - dict(existing.items() & expected.items()):
-                table.alter.drop_constraint(check)
-            missing = dict(expected.items() - existing.items())
-            self._check(_quoted(name), {check: spec.checks[check] for check in missing})
+        current, expected = table.metadata().configuration, _normalised(spec.checks)
+        existing = _checks(table)
+        same = {check for check, condition in existing.items() if expected.get(check) == condition}
+        new = {check: condition for check, condition in spec.checks.items() if check not in same}
+        kept = {key: text for key, text in current.items() if key.removeprefix(CONSTRAINT) in same | {key}}
+        configuration = {**kept, **Declaration(checks=new, properties=spec.properties).configuration}
+        if configuration != current:
+            require_checks(name, self.session.table(_quoted(name)), new)
+            DeltaLog(self.warehouse.location(name)).configure(configuration)
             self.warehouse.register_table(self.session, name)
-        self._set(name, spec.properties)
-
-    def _set(self, name: TableName, properties: Mapping[str, str]) -> None:
-        table = self.warehouse.open(name)
-        current = table.metadata().configuration
-        changed = {key: value for key, value in properties.items() if current.get(key) != value}
-        if changed:
-            table.alter.set_table_properties(changed, raise_if_not_exists=False)
 
 
 def _checks(table: DeltaTable) -> dict[str, str]:
-    properties = table.metadata().configuration
-    return _normalised({key.removeprefix(_CHECK): text for key, text in properties.items() if key.startswith(_CHECK)})
+    checks = {key: text for key, text in table.metadata().configuration.items() if key.startswith(CONSTRAINT)}
+    return _normalised({key.removeprefix(CONSTRAINT): text for key, text in checks.items()})
 
 
 def _normalised(checks: Mapping[str, str]) -> dict[str, str]:
@@ -251,12 +269,16 @@ def _normalised(checks: Mapping[str, str]) -> dict[str, str]:
     return {check: re.sub(r"'[^']*'|[\s`]+|\w+", word, condition) for check, condition in checks.items()}
 
 
-def _column(field: StructField, not_null: frozenset[str]) -> str:
-    return f"`{field.name}` {field.dataType.simpleString()}" + (" NOT NULL" if field.name in not_null else "")
-
-
 def _digest(name: TableName) -> str:
     return hashlib.sha256(str(name).encode()).hexdigest()[:16]
+
+
+def _draft_name(name: TableName) -> str:
+    return f"draft_{_digest(name)}"
+
+
+def _draft_entry(name: TableName) -> str:
+    return f"`{name.schema}`.`{_draft_name(name)}`"
 
 
 def _quoted(name: TableName) -> str:

@@ -27,13 +27,17 @@
           or adapter.get_columns_in_relation(existing_relation) -%}
     {#- Readers rely on the declared columns, and `on_schema_change` may have left the table without a new one. -#}
     {%- do adapter.require_publishable(target_relation, target_relation, model) -%}
+    {#- The strategy writes to a copy, whose changes are checked and then published in one commit. -#}
+    {%- set changed = adapter.start_change(target_relation) -%}
     {%- call statement('main') -%}
       {{ strategy_sql({
-        'target_relation': target_relation, 'temp_relation': new_rows, 'unique_key': config.get('unique_key'),
+        'target_relation': changed, 'temp_relation': new_rows, 'unique_key': config.get('unique_key'),
         'dest_columns': dest_columns,
         'incremental_predicates': config.get('predicates') or config.get('incremental_predicates'),
       }) }}
     {%- endcall -%}
+    {%- set replaces_partitions = config.get('incremental_strategy') == 'insert_overwrite' and config.get('partition_by') -%}
+    {% do adapter.finish_change(target_relation, model, replaces_partitions is not none and replaces_partitions != false) %}
     {% do adapter.drop_temporary_view(new_rows) %}
     {% do adapter.publish(target_relation, model) %}
   {%- endif -%}
@@ -73,23 +77,23 @@
     values ({% for column in columns %}DBT_INTERNAL_SOURCE.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
 {%- endmacro %}
 
-{# Overwrites the partitions of the new rows, or the complete table if it has no partitions. #}
+{# Overwrites the partitions of the new rows (`finish_change` removes their earlier files), or the complete table. #}
 {% macro embedded__get_incremental_insert_overwrite_sql(arguments) -%}
-  {%- set partition_by = config.get('partition_by') -%}
-  {%- if partition_by -%}
-    {%- set condition = adapter.partitions_of(arguments.temp_relation, [partition_by] if partition_by is string else partition_by) -%}
-    insert into {{ arguments.target_relation }} replace where {{ condition }} {{ _all_columns(arguments) }}
-  {%- else -%}
-    insert overwrite table {{ arguments.target_relation }} {{ _all_columns(arguments) }}
-  {%- endif -%}
+  insert {{ 'into' if config.get('partition_by') else 'overwrite table' }} {{ arguments.target_relation }}
+  {{ _all_columns(arguments) }}
 {%- endmacro %}
 
+{# Rows outside of the batch are left to their own batch: an input without `event_time` is not filtered by dbt. #}
 {% macro embedded__get_incremental_microbatch_sql(arguments) -%}
   {%- set time = adapter.quote(config.get('event_time')) -%}
-  insert into {{ arguments.target_relation }}
-  replace where {{ time }} >= cast('{{ model.batch.event_time_start }}' as timestamp)
+  {%- set batch -%}
+    {{ time }} >= cast('{{ model.batch.event_time_start }}' as timestamp)
     and {{ time }} < cast('{{ model.batch.event_time_end }}' as timestamp)
+  {%- endset -%}
+  insert into {{ arguments.target_relation }}
+  replace where {{ batch }}
   {{ _all_columns(arguments) }}
+  where {{ batch }}
 {%- endmacro %}
 
 {# Columns in the order of the table, with NULL for those that the new rows lack. #}
