@@ -17,7 +17,7 @@ NOT_PROMOTED = 3
 
 @click.group()
 def main() -> None:
-    """Evaluate, promote and serve models. Exit codes: 0 success, 1 error, 2 wrong usage, 3 not promoted."""
+    """Evaluate, promote and serve models. Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted."""
 
 
 @main.command()
@@ -65,7 +65,10 @@ def rollback(name: str, to: int | None, reason: str) -> None:
 @options.USE_CASE
 @options.REASON
 def reset_ledger(name: str, reason: str) -> None:
-    """Reset the ledger after it or the registered model was lost. Earlier entries stay, but no longer count."""
+    """Start a new ledger chain after the registered model or the ledger table was deleted.
+
+    Earlier entries stay, but no longer count.
+    """
     from deployment.commands import manual_actions
 
     manual_actions.reset_ledger(name, Settings.from_environment(), reason)
@@ -96,7 +99,7 @@ def unfreeze(name: str, reason: str) -> None:
 @options.AT_TIME
 @options.HISTORY_JSON
 def history(name: str, at: datetime | None, as_json: bool) -> None:
-    """Show every champion change with its time, actor and reason."""
+    """Show the ledger: promotions, refusals, rollbacks, approvals and freezes."""
     from deployment.commands import history as command
 
     command.history(name, Settings.from_environment(), at, as_json=as_json)
@@ -117,7 +120,10 @@ def verify(name: str, repair: bool) -> None:
 @options.DETACH
 @options.PORT
 def serve(name: str | None, detach: bool, port: int | None) -> None:
-    """Start the model server; with --use-case, serve the champion. On Databricks it updates the endpoint only."""
+    """Start the model server; with --use-case, serve the champion.
+
+    On Databricks, create or update the endpoint; no server is started.
+    """
     from deployment.commands.serving import serve as command
 
     command.serve(name, Settings.from_environment(), port, detach=detach)
@@ -126,7 +132,7 @@ def serve(name: str | None, detach: bool, port: int | None) -> None:
 @main.command()
 @options.USE_CASE
 def ask(name: str) -> None:
-    """Send the golden request to the endpoint. Shows request, response and the next commands."""
+    """Send the use case's golden request to its endpoint and print the response."""
     from deployment.commands.serving import ask as command
 
     command.ask(name, Settings.from_environment())

@@ -73,6 +73,6 @@ def run_command(command: click.Command) -> None:
         sys.exit(1)
     except click.Abort as err:
         # Raised by click for a Ctrl-C, whose exception may carry a message of the command.
-        message = str(err.__cause__ or "") or "Output written so far is kept; the same command starts again."
+        message = str(err.__cause__ or "") or "Finished output remains; run the same command again."
         ERR.print(f"[bold red]Interrupted.[/] {escape(message)}", soft_wrap=True)
         sys.exit(130)

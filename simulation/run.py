@@ -28,12 +28,12 @@ SAMPLE = "sample.json"
 
 
 class OutputTaken(LakehouseError):
-    """The folder holds deliveries of another sample."""
+    """The folder contains this delivery, or data of another simulation."""
 
     @classmethod
     def by(cls, folder: Path, existing: str, requested: str) -> "OutputTaken":
         return cls(
-            f"{folder} holds deliveries of the sample {existing} instead of {requested}",
+            f"{folder} contains data of another simulation ({existing}); requested: {requested}",
             hint="Choose another --output, or delete the folder.",
         )
 
@@ -103,13 +103,44 @@ def _write(rows: pa.Table, file: Path) -> None:
 
 
 @click.command()
-@click.option("--customers", type=click.IntRange(1_000, 100_000_000), default=2_000, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True)
-@click.option("--from", "begin", type=click.DateTime(), default="2021-01-01", show_default=True)
-@click.option("--until", "end", type=click.DateTime(), default="2025-02-01", show_default=True)
+@click.option(
+    "--customers",
+    type=click.IntRange(1_000, 100_000_000),
+    default=2_000,
+    show_default=True,
+    help="Number of customers to simulate.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Random seed; the same number of customers and seed give the same records.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the landing files; deliveries of one simulation share it.",
+)
+@click.option(
+    "--from",
+    "begin",
+    type=click.DateTime(),
+    default="2021-01-01",
+    show_default=True,
+    help="Start of the arrival period, in UTC.",
+)
+@click.option(
+    "--until",
+    "end",
+    type=click.DateTime(),
+    default="2025-02-01",
+    show_default=True,
+    help="End of the arrival period, in UTC; not included.",
+)
 def main(customers: int, seed: int, output: Path, begin: datetime, end: datetime) -> None:
-    """Simulate German customers, and write the records that became known from --from until before --until (UTC)."""
+    """Simulate a delivery: records that arrived in [--from, --until)."""
     console.stage(f"Simulating {customers:,} customers")
     counts = deliver(Sample(customers, seed), output, begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
     for table, rows in counts.items():

@@ -14,8 +14,10 @@ PROMISES = PROJECT / "dbt_project" / "feature_tables.json"
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--check", is_flag=True, help="Refuse a dbt manifest that breaks a promise of a feature table.")
-@click.option("--record", is_flag=True, help="Record what the dbt manifest declares as promises.")
+@click.option(
+    "--check", is_flag=True, help="Fail if the manifest removes or changes a recorded feature, type or key."
+)
+@click.option("--record", is_flag=True, help="Record the feature tables of the manifest as the new promises.")
 @click.option("--manifest", default="target/manifest.json", show_default=True, help="Output of `dbt parse`.")
 def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
     """List the feature tables, or the features of the table NAME (schema.table)."""

@@ -8,7 +8,9 @@ from training.feature_store.home import open_store
 
 
 @click.command()
-@click.option("--online", is_flag=True, required=True, help="Publish to the online tables. dbt publishes offline.")
+@click.option(
+    "--online", is_flag=True, required=True, help="Required. Offline feature tables are published by dbt build."
+)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def main(names: tuple[str, ...], online: bool) -> None:
     """Update the online tables of the feature tables NAME (schema.table), or of all feature tables."""

@@ -42,9 +42,7 @@ def train(
 
 
 @click.command()
-@click.option(
-    "--use-case", "name", required=True, help="Name of a file in training/use_cases, without its extension."
-)
+@click.option("--use-case", "name", required=True, help="Name of the use case: training/use_cases/NAME.yml.")
 @search_options
 @click.option("--resume", metavar="RUN|latest", help="Continue an interrupted search: its run ID, or `latest`.")
 @click.option("--register-on-interrupt", is_flag=True, help="On Ctrl-C, register the best model so far.")

@@ -228,9 +228,14 @@ def _print_counts(rows: Mapping[str | None, int], target: str) -> None:
 
 
 @click.command()
-@click.option("--use-case", "name", required=True, help="File in training/use_cases, without its extension.")
-@click.option("--input", "source", required=True, help="schema.table with request records, or keys and times.")
-@click.option("--output", "target", required=True, help="schema.table to create.")
+@click.option("--use-case", "name", required=True, help="Name of the use case: training/use_cases/NAME.yml.")
+@click.option(
+    "--input",
+    "source",
+    required=True,
+    help="Input table (schema.table): the raw request columns, or only keys and timestamp for feature look-up.",
+)
+@click.option("--output", "target", required=True, help="Output table (schema.table); it must not exist.")
 @click.option("--version", "requested", metavar="N|ALIAS", help="Version to score with. [default: champion]")
 def main(name: str, source: str, target: str, requested: str | None) -> None:
     """Write a version's predictions for the rows of a table to a new table."""

@@ -29,29 +29,34 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
 
 _NAME = partial(click.option, "--use-case", "name")
 _REASON = partial(click.option, "--reason", help="Reason in one sentence; recorded in the ledger.")
-_FILE = "Name of a file in training/use_cases, without .yml."
+_HELP = "Name of the use case: training/use_cases/NAME.yml."
 
-USE_CASE = _NAME(required=True, help=_FILE)
-USE_CASE_TO_SERVE = _NAME(help="Serve the champion of this use case; without it, start the server only.")
+USE_CASE = _NAME(required=True, help=_HELP)
+USE_CASE_TO_SERVE = _NAME(help=_HELP)
 REASON, REASON_OR_TAG = _REASON(required=True), _REASON()
 VERSION = click.option(
     "--version",
     type=click.IntRange(0),
     callback=_any_if_zero,
-    help="Fail unless the challenger has this version; 0 accepts any.",
+    help="Fail unless this version is the challenger. 0: no check.",
 )
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the verdict; change and record nothing.")
 EXPLAIN = click.option(
-    "--explain", type=click.IntRange(1), metavar="VERSION", help="Show the last verdict on a version instead."
+    "--explain",
+    type=click.IntRange(1),
+    metavar="VERSION",
+    help="Print the latest recorded verdict on VERSION and exit.",
 )
 BY_TAG = click.option(
-    "--by-tag", is_flag=True, help="Instead of --reason: require that the version's tag approval is Approved."
+    "--by-tag",
+    is_flag=True,
+    help="Record the approval given by the model version tag approval=Approved. Alternative to --reason.",
 )
 TO_VERSION = click.option(
-    "--to", type=click.IntRange(1), metavar="VERSION", help="Former champion to restore; default: the previous one."
+    "--to", type=click.IntRange(1), metavar="VERSION", help="Former champion to restore. Default: the previous one."
 )
 AT_TIME = click.option(
-    "--at", callback=_time, metavar="TIME", help="Show only the champion of this time, in UTC unless a zone is given."
+    "--at", callback=_time, metavar="TIME", help="Show which version was champion at TIME (UTC by default)."
 )
 HISTORY_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print every field and hash of the entries as JSON."
@@ -59,9 +64,11 @@ HISTORY_JSON = click.option(
 STATUS_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print host, token_file, pid and endpoints as JSON."
 )
-REPAIR = click.option("--repair", is_flag=True, help="First complete an interrupted command.")
+REPAIR = click.option("--repair", is_flag=True, help="Complete an interrupted command before checking.")
 DETACH = click.option("--detach", is_flag=True, help="Run in the background; return once the server is ready.")
-PORT = click.option("--port", type=click.IntRange(1, 65535), help="Port; default: the port of MODEL_SERVER.")
+PORT = click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port to listen on. Default: the port of MODEL_SERVER."
+)
 
 
 def use_case_or_model(command: Command) -> Command:
@@ -74,9 +81,9 @@ def use_case_or_model(command: Command) -> Command:
     with_model = click.option(
         "--model",
         metavar="CATALOG.SCHEMA.NAME",
-        help="Registered model of the use case; replaces --use-case or must match it.",
+        help="Registered model; its last name part is the use case. Alternative to --use-case.",
     )
-    return _NAME(help=_FILE)(with_model(resolved))
+    return _NAME(help=_HELP)(with_model(resolved))
 
 
 def _resolve_use_case(name: str | None, model: str | None) -> str:

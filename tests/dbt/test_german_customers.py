@@ -208,5 +208,5 @@ def test_a_bad_delivery_is_reported_and_changes_no_table(fault: str, message: st
 
 
 def test_a_delivery_of_a_sample_with_another_seed_is_refused(at_once: Checkout) -> None:
-    with pytest.raises(LakehouseError, match="holds deliveries of the sample"):
+    with pytest.raises(LakehouseError, match="contains data of another simulation"):
         deliver(Sample(1_000, 5), landing(at_once), CUTS[-1], CUTS[-1] + timedelta(days=1))

@@ -41,16 +41,20 @@ from training.use_case.search import Engine, ExecutorName, Method, SearchPlan
 from training.use_case.use_case import UseCase, with_search
 
 OPTIONS = (
-    click.option("--method", type=click.Choice(get_args(Method)), help="Search method."),
-    click.option("--engine", type=click.Choice(get_args(Engine)), help="Engine of the methods random and tpe."),
-    click.option("--families", metavar="NAME,...", help="Model families to search, separated by commas."),
     click.option(
-        "--max-evals", type=click.IntRange(1), help="Number of trials; for a grid, the largest number of points."
+        "--method", type=click.Choice(get_args(Method)), help="Search method: tpe (Bayesian), random or grid."
     ),
+    click.option(
+        "--engine", type=click.Choice(get_args(Engine)), help="Library that proposes trials (not used by grid)."
+    ),
+    click.option("--families", metavar="NAME,...", help="Model families to search, separated by commas."),
+    click.option("--max-evals", type=click.IntRange(1), help="Maximum number of trials; a larger grid is rejected."),
     click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Time limit of the search."),
     click.option("--parallelism", type=click.IntRange(1), help="Number of trials that run at once."),
     click.option("--executor", type=click.Choice(get_args(ExecutorName)), help="Executor that runs the trials."),
-    click.option("--seed", type=click.IntRange(0), help="Seed; the same seed repeats the search."),
+    click.option(
+        "--seed", type=click.IntRange(0), help="Random seed; the same seed and parallelism reproduce the trials."
+    ),
 )
 LOGGED = {"method", "engine", "families", "metric", "seed", "parallelism"}
 

@@ -44,7 +44,7 @@ def raises(error: BaseException) -> Callable[[], object]:
         pytest.param(PermissionError(errno.EACCES, "Denied", "/x"), 1, "'/x'\n  Free space", id="not allowed"),
         pytest.param(click.UsageError("no such option"), 2, "no such option", id="usage"),
         pytest.param(KeyboardInterrupt("Go on."), 130, "Interrupted. Go on.", id="Ctrl-C with a word"),
-        pytest.param(KeyboardInterrupt(), 130, "Interrupted. Output written so far is kept", id="Ctrl-C"),
+        pytest.param(KeyboardInterrupt(), 130, "Interrupted. Finished output remains", id="Ctrl-C"),
     ],
 )
 def test_an_expected_error_is_printed_without_a_traceback(

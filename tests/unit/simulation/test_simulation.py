@@ -55,7 +55,7 @@ def test_an_existing_delivery_or_another_sample_is_refused(one_delivery: Path) -
     before = landed(one_delivery, "orders")
     with pytest.raises(OutputTaken, match="already exists"):
         deliver(SMALL, one_delivery, BEGIN, END)
-    with pytest.raises(OutputTaken, match="holds deliveries of the sample"):
+    with pytest.raises(OutputTaken, match="contains data of another simulation"):
         deliver(Sample(1_000, 2), one_delivery, END, datetime(2026, 1, 1, tzinfo=UTC))
     assert landed(one_delivery, "orders").equals(before)
 
