@@ -8,7 +8,7 @@ from lakehouse.errors import LakehouseError, nearest
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding
 
-MISSING_FIELD = "nothing: the field is missing"
+MISSING_FIELD = "missing"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Encoder:
         return self._known_categories[index_table]
 
     def by_column(self) -> Mapping[str, Sequence[Encoding]]:
-        """The encodings that describe each raw column: all of it, or without those that leave it to the others."""
+        """Encodings by raw column. Encodings with `describes_column=False` are omitted if the column has others."""
         columns: dict[str, list[Encoding]] = {}
         for encoding in self.encodings:
             columns.setdefault(encoding.column, []).append(encoding)
@@ -65,8 +65,8 @@ class Encoder:
     def matrix(self, columns: FeatureColumns) -> Matrix:
         """Feature columns side by side; an index of n categories as n + 1 columns of 0/1 in sparse format.
 
-        Nothing is widened: an index column of any cardinality costs one stored value a row. The arrays of the result
-        are filled in place, which saves a second copy in memory.
+        A category index stores one non-zero value per row, whatever its cardinality. The arrays of the result are
+        filled in place, which saves a second copy in memory.
         """
         from scipy import sparse  # a compiled model predicts without scipy
 

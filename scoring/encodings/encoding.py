@@ -117,8 +117,8 @@ class Encoding(BaseModel, ABC):
     def row_writer(self, context: EncodingContext) -> RowWriter:
         """Prepare the function that checks one request value and writes its features into a row.
 
-        It refuses every value that `accepts` refuses, and may refuse rare accepted ones: those take the slow path.
-        This one suits every encoding; a prepared one is faster.
+        Returns False for invalid values, and for rare valid ones, which the caller then encodes on the slow path.
+        Subclasses override it for speed.
         """
 
         def write(value: Any, row: EncodedRow) -> bool:

@@ -34,15 +34,15 @@ class NotAFeatureTable(LakehouseError):
 
 
 class DuplicateKey(LakehouseError):
-    """A feature table has several rows of one key and time."""
+    """A feature table has several rows with the same key and timestamp."""
 
     @classmethod
     def at(cls, table: str, key: Mapping[str, object], rows: int) -> "DuplicateKey":
         values = ", ".join(f"{name} {value}" for name, value in key.items())
         model = table.rpartition(".")[2]
         return cls(
-            f"{table} has {rows} rows of {values}, and no rule decides between them",
-            hint=f"List all such keys: dbt test --select {model}. Change the model to one row per key and time.",
+            f"{table} has {rows} rows with the same key and timestamp ({values})",
+            hint=f"List all such keys: dbt test --select {model}. Change the model to one row per key and timestamp.",
         )
 
 

@@ -79,7 +79,7 @@ class SearchPlan(Declaration):
             "spark_trials is part of hyperopt: it needs engine: hyperopt and method: tpe or random": (
                 on_spark_trials and (self.engine != "hyperopt" or self.method == "grid")
             ),
-            "spark_trials has no order of trials to prune by: leave out prune": (
+            "pruning is not supported with executor spark_trials: remove `prune`": (
                 on_spark_trials and self.pruning_enabled
             ),
         }

@@ -150,7 +150,8 @@ def test_two_rows_of_one_key_and_time_are_refused(home: Home) -> None:
     write_features(home, (1, day(1), 1), (1, day(1), 2))
     write_labels(home, (1, day(2)))
     with pytest.raises(
-        DuplicateKey, match=r"(?s)gold\.features has 2 rows of client 1, .*dbt test --select features"
+        DuplicateKey,
+        match=r"(?s)gold\.features has 2 rows with the same key and timestamp \(client 1, .*dbt test --select features",
     ):
         frame(home)
 

@@ -157,7 +157,9 @@ def test_only_duplicate_keys_and_times_are_refused(home: Home, history: list[Eve
     if len(set(keys)) == len(keys):
         assert [row["client"] for row in joined(home, FeatureLookup(f"gold.{name}", (name,)))] == [1, 1, 2]
     else:
-        with pytest.raises(DuplicateKey, match=rf"gold\.{name} has \d+ rows of client \d"):
+        with pytest.raises(
+            DuplicateKey, match=rf"gold\.{name} has \d+ rows with the same key and timestamp \(client \d"
+        ):
             joined(home, FeatureLookup(f"gold.{name}", (name,)))
 
 

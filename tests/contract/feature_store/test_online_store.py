@@ -109,7 +109,7 @@ def test_two_newest_rows_of_a_key_are_refused_and_change_nothing(store: LocalFea
     store.publish(NAME)
     before = online(store, 1, 2)
     append(store, [(2, day(9), 1, 1), (2, day(9), 2, 2)])
-    with pytest.raises(DuplicateKey, match="2 rows of client 2"):
+    with pytest.raises(DuplicateKey, match=r"2 rows with the same key and timestamp \(client 2"):
         store.publish(NAME)
     assert online(store, 1, 2) == before
 

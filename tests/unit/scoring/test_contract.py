@@ -28,7 +28,7 @@ def test_good_records_pass() -> None:
 @pytest.mark.parametrize(
     ("record", "field", "expected", "got"),
     [
-        ({"age": 30}, "job", "one of student, x or null", "nothing: the field is missing"),
+        ({"age": 30}, "job", "one of student, x or null", "missing"),
         (GOOD | {"jobs": 1}, "jobs", "no such field. Did you mean 'job'?", "1"),
         (GOOD | {"age": 15}, "age", "integer at least 16 at most 120", "15"),
         (GOOD | {"age": None}, "age", "integer at least 16 at most 120", "null"),

@@ -144,7 +144,7 @@ def test_error_of_an_unknown_use_case_suggests_the_nearest() -> None:
             "in_process runs one trial at a time",
         ),
         ("method: tpe", "method: grid\n  executor: spark_trials", "it needs engine: hyperopt and method: tpe"),
-        ("method: tpe", "method: tpe\n  prune: true\n  executor: spark_trials", "leave out prune"),
+        ("method: tpe", "method: tpe\n  prune: true\n  executor: spark_trials", "remove `prune`"),
         ("method: tpe", "method: tpe\n  max_eval: 3", "search.max_eval: no such key. Did you mean 'max_evals'?"),
         ("folds: 4", "folds: 0", "split.folds: Input should be greater than or equal to 1 (got 0)"),
         ("folds: 4", "folds: 4, fold: 3", "split.fold: no such key. Did you mean 'folds'?"),
