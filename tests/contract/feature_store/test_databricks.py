@@ -148,7 +148,7 @@ def test_a_table_without_a_key_or_time_is_not_a_feature_table(filled: Workspace,
         filled.store.table("gold.labels")
 
 
-def test_a_table_that_was_not_built_names_the_nearest_and_the_command(filled: Workspace) -> None:
+def test_missing_table_error_suggests_name_and_command(filled: Workspace) -> None:
     for ask in (filled.store.table, filled.store.vocabulary):
         with pytest.raises(TableNotFound, match=r"Did you mean 'gold\.features'.*\n.*dbt build --select \+feature$"):
             ask("gold.feature")
@@ -256,7 +256,7 @@ def test_a_stale_table_is_refused(filled: Workspace) -> None:
         table.require_fresh(day("2020-01-06"))
 
 
-def test_a_pinned_version_that_is_gone_is_named(filled: Workspace) -> None:
+def test_missing_pinned_version_is_named_in_the_error(filled: Workspace) -> None:
     with pytest.raises(TableNotFound, match=r"gold\.labels cannot be read at version 99: .*time travel"):
         filled.store.training_frame(SPINE, [], {"gold.labels": 99})
 
@@ -274,7 +274,7 @@ def test_a_pinned_version_that_is_gone_is_named(filled: Workspace) -> None:
         (SPINE, "values", FeatureNotFound, r"gold\.features has no column 'values'\. Did you mean 'value'"),
     ],
 )
-def test_a_column_that_is_not_there_names_the_nearest(
+def test_missing_column_error_suggests_name(
     filled: Workspace, spine: Spine, feature: str, refusal: type[Exception], message: str
 ) -> None:
     with pytest.raises(refusal, match=message):
@@ -283,7 +283,7 @@ def test_a_column_that_is_not_there_names_the_nearest(
 
 
 @pytest.mark.parametrize("taken", ["label", "value"])
-def test_a_feature_whose_name_is_taken_is_refused(filled: Workspace, taken: str) -> None:
+def test_duplicate_column_name_is_refused(filled: Workspace, taken: str) -> None:
     filled.tables["gold.visits"] = features([(2, "2020-01-02", 9)], value=taken)
     lookups = [FeatureLookup("gold.features", ("value",)), FeatureLookup("gold.visits", (taken,))]
     with pytest.raises(DuplicateColumn, match=rf"already has a column '{taken}', and gold\.visits"):
@@ -335,7 +335,7 @@ def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("name", "hint"), [("databrick", "Did you mean 'databricks'"), ("", "Known: databricks, local")]
 )
-def test_an_unknown_home_names_the_nearest(name: str, hint: str) -> None:
+def test_unknown_home_error_suggests_name(name: str, hint: str) -> None:
     with pytest.raises(SettingRefused, match=rf"FEATURE_STORE is '{name}'.*{hint}"):
         Settings.from_environment({"FEATURE_STORE": name})
 

@@ -75,7 +75,7 @@ def test_feature_tables_are_the_tables_with_a_key(store: LocalFeatureStore) -> N
     assert [encoding.kind for encoding in table.encodings] == ["number"]
 
 
-def test_a_table_without_a_key_is_no_feature_table(store: LocalFeatureStore) -> None:
+def test_table_without_a_key_is_not_a_feature_table(store: LocalFeatureStore) -> None:
     write_spine(store.warehouse.root, [(1, day("2020-01-01"), 1)])
     with pytest.raises(NotAFeatureTable, match=r"declares no key\n.*dbt build --select labels"):
         store.table("gold.labels")
@@ -87,7 +87,7 @@ moments = st.integers(0, 6).map(lambda hours: day("2020-01-01") + timedelta(hour
 entities = st.integers(1, 3)
 
 
-def test_a_column_that_is_not_there_names_the_nearest(store: LocalFeatureStore) -> None:
+def test_missing_column_error_suggests_name(store: LocalFeatureStore) -> None:
     write_features(store.warehouse.root, [(1, day("2020-01-01"), 5)])
     write_spine(store.warehouse.root, [(1, day("2020-01-02"), 0)])
     with pytest.raises(FeatureNotFound, match=r"gold\.features has no column .values.\. Did you mean .value."):
@@ -187,7 +187,7 @@ def test_feature_tables_of_all_schemas_are_sorted_without_interrupted_writes(sto
     assert [table.name for table in store.tables()] == ["gold.a", "gold.z", "silver.a", "silver.b"]
 
 
-def test_a_table_that_was_not_built_names_the_nearest_and_the_command(store: LocalFeatureStore) -> None:
+def test_missing_table_error_suggests_name_and_command(store: LocalFeatureStore) -> None:
     publish(store.warehouse.root, "gold.people")
     message = (
         r"gold\.peopel is not in the warehouse\. Did you mean 'gold\.people'\?\n  Build it: dbt .* --select \+peopel$"

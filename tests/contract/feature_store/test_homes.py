@@ -82,7 +82,7 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def test_the_newest_row_at_or_before_counts(home: Home) -> None:
+def test_join_uses_the_newest_row_at_or_before_the_time(home: Home) -> None:
     """One frame for all golden cases: each case has its own clients (11, 12; 21, 22; ...), each lookback a table."""
     cases = {10 * place: case for place, case in enumerate(CASES, 1)}
     lookups = []
@@ -137,7 +137,7 @@ def test_tables_with_different_keys_and_lookbacks_are_joined(home: Home) -> None
     ]
 
 
-def test_rows_that_became_known_later_do_not_count(home: Home) -> None:
+def test_join_ignores_rows_that_arrived_later(home: Home) -> None:
     rows = [(1, day(1), day(1), 10), (1, day(3), day(8), 30), (1, day(3), day(9), 31), (1, day(2), day(7), 20)]
     home.write(
         "gold.features", table("client known_at arrived_at value", rows), Declared(("client",), known_at="arrived_at")
@@ -146,7 +146,7 @@ def test_rows_that_became_known_later_do_not_count(home: Home) -> None:
     assert [row[-1] for row in frame(home)] == [10, 10, 20, 30, 31, 31]
 
 
-def test_two_rows_of_one_key_and_time_are_refused(home: Home) -> None:
+def test_duplicate_keys_are_refused(home: Home) -> None:
     write_features(home, (1, day(1), 1), (1, day(1), 2))
     write_labels(home, (1, day(2)))
     with pytest.raises(
@@ -180,7 +180,7 @@ def test_a_feature_table_has_its_key_features_and_encodings(home: Home) -> None:
     assert [each.name for each in home.store.tables()] == ["gold.a_features", "gold.features"]
 
 
-def test_missing_tables_and_columns_name_the_nearest(home: Home) -> None:
+def test_missing_table_and_column_errors_suggest_names(home: Home) -> None:
     write_features(home, (1, day(1), 5))
     write_labels(home, (1, day(1)))
     with pytest.raises(TableNotFound, match=r"Did you mean 'gold\.features'.*\n.*dbt build --select \+feature$"):

@@ -69,7 +69,7 @@ def joined(store: LocalFeatureStore, *lookups: FeatureLookup, spine: Spine = SPI
     return rows
 
 
-def test_the_newest_row_counts_also_where_its_value_is_null(store: LocalFeatureStore) -> None:
+def test_join_uses_the_newest_row_even_if_its_value_is_null(store: LocalFeatureStore) -> None:
     write(store, "labels", "client at label", [(1, day(5), 1), (2, day(5), 0)])
     rows = [(1, day(1), 10, 1), (1, day(3), None, 2), (2, day(1), 10, 1), (2, day(3), None, None)]
     write(store, "orders", "client known_at sum count", rows, keys=["client"])
@@ -89,7 +89,7 @@ def test_each_table_is_looked_up_at_its_own_time_and_age(store: LocalFeatureStor
     ]
 
 
-def test_a_key_that_the_spine_lacks_is_named(store: LocalFeatureStore) -> None:
+def test_key_missing_from_the_spine_is_named(store: LocalFeatureStore) -> None:
     write(store, "labels", "client at label", [(1, day(5), 1)])
     write(store, "countries", "country known_at rate", [("de", day(1), 3)], keys=["country"])
     with pytest.raises(FeatureNotFound, match=r"the spine gold\.labels has no column 'country'\. Known: client\."):
@@ -208,7 +208,7 @@ def test_a_spine_whose_first_write_was_interrupted_is_missing(store: LocalFeatur
 
 
 @pytest.mark.parametrize("table", ["gold.labels", "gold.orders"])
-def test_a_pinned_version_that_is_gone_is_named(store: LocalFeatureStore, table: str) -> None:
+def test_missing_pinned_version_is_named_in_the_error(store: LocalFeatureStore, table: str) -> None:
     write(store, "labels", "client at label", [(1, day(5), 1)])
     write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
     with pytest.raises(LakehouseError, match=f"{table}.*version 99"):
@@ -216,7 +216,7 @@ def test_a_pinned_version_that_is_gone_is_named(store: LocalFeatureStore, table:
 
 
 @pytest.mark.parametrize("feature", ["sum", "label"])
-def test_a_feature_whose_name_is_taken_is_refused(store: LocalFeatureStore, feature: str) -> None:
+def test_duplicate_column_name_is_refused(store: LocalFeatureStore, feature: str) -> None:
     write(store, "labels", "client at label", [(1, day(5), 1)])
     write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
     write(store, "visits", f"client known_at {feature}", [(1, day(1), 7)], keys=["client"])

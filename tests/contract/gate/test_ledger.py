@@ -147,7 +147,7 @@ FORGERIES: dict[str, Callable[[list[dict[str, object]]], list[dict[str, object]]
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_every_forgery_is_detected(ledger: Ledger, forgery: str) -> None:
+def test_tampering_is_detected(ledger: Ledger, forgery: str) -> None:
     write(ledger, {}, {"to_version": 2}, {"to_version": 3})
     forge(ledger, FORGERIES[forgery])
     with pytest.raises(LedgerBroken, match="is damaged"):
@@ -259,7 +259,7 @@ def test_a_rollback_skips_versions_that_were_rolled_back(
     assert recorded.previous == (stack[-2] if len(stack) > 1 else None)
 
 
-def test_history_finds_the_champion_of_a_time() -> None:
+def test_history_shows_the_champion_at_a_time() -> None:
     recorded = history(("promoted", 1), ("refused", 2), ("promoted", 3), ("rolled_back", 1))
     hours = [-1.0, 0.0, 1.5, 2.0, 2.9, 3.0, 99.0]
     at = [recorded.change_at(NOON + timedelta(hours=hour)) for hour in hours]

@@ -25,7 +25,7 @@ def test_no_folder_is_too_full() -> None:
     assert full == {}
 
 
-def test_no_circle_of_imports() -> None:
+def test_no_import_cycles() -> None:
     assert code_shape.circle(MODULES) == []
 
 
@@ -60,7 +60,7 @@ def test_each_kind_is_told_apart_in_one_place(pattern: re.Pattern[str], allowed:
     assert [name for name in elsewhere if not name.startswith(allowed or ("-",))] == []
 
 
-def test_a_circle_through_a_lazy_import_is_found(tmp_path: Path) -> None:
+def test_an_import_cycle_through_a_lazy_import_is_found(tmp_path: Path) -> None:
     found = planted(
         tmp_path,
         first="from lakehouse import second\n",

@@ -87,7 +87,7 @@ def test_a_task_is_a_command_of_this_project(command: list[str]) -> None:
     parsed.make_context(module, options)  # raises where an option is unknown or missing
 
 
-def test_every_use_case_is_trained_and_judged() -> None:
+def test_every_use_case_is_trained_and_evaluated() -> None:
     known = [use_case.name for use_case in load_all()]
     for task in JOBS["training"]["tasks"]:
         assert json.loads(task["for_each_task"]["inputs"]) == known

@@ -50,7 +50,7 @@ def test_a_table_opens_at_a_version(tmp_path: Path) -> None:
     assert warehouse.open(name, 0).to_pyarrow_table().to_pydict() == {"x": [1]}
 
 
-def test_a_table_that_was_not_built_names_the_nearest_and_the_command(tmp_path: Path) -> None:
+def test_missing_table_error_suggests_name_and_command(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "gold/client_features", pa.table({"x": [1]}))
     with pytest.raises(TableNotFound) as refused:
         Warehouse(tmp_path).open(TableName.parse("gold.client_feature"))

@@ -69,7 +69,7 @@ def test_an_unsafe_table_or_schema_name_is_refused(tmp_path: Path, name: str) ->
         (["gold.b", "gold.a"], "staging.orders", "Known: gold.a, gold.b.\n  Build it: dbt build --select +orders"),
     ],
 )
-def test_a_table_that_was_not_built_names_what_is_there_and_the_command(
+def test_missing_table_error_suggests_name_and_command(
     tmp_path: Path, built: list[str], asked: str, message: str
 ) -> None:
     with pytest.raises(TableNotFound) as refused:

@@ -67,7 +67,7 @@ def _schema_of(name: str, version: str) -> VersionSchema:
     return SCHEMA
 
 
-def test_the_document_follows_the_encodings(ask: Ask) -> None:
+def test_openapi_schema_matches_the_encodings(ask: Ask) -> None:
     document = ask("GET", f"{ROOT}/e/openapi").body
     assert document == ask("GET", "/serving-endpoints/e/openapi").body
     assert document["openapi"] == "3.1.0"
@@ -84,7 +84,7 @@ def test_the_document_follows_the_encodings(ask: Ask) -> None:
     assert prediction["items"]["properties"] == {"label": {"type": "integer"}, "probability": {"type": "number"}}
 
 
-def test_the_document_describes_what_json_schema_cannot_express(ask: Ask) -> None:
+def test_openapi_descriptions_add_what_json_schema_cannot_express(ask: Ask) -> None:
     content = ask("GET", f"{ROOT}/e/openapi").body["paths"][SCORE]["post"]["requestBody"]["content"]
     formats = {each["required"][0]: each["properties"] for each in content["application/json"]["schema"]["oneOf"]}
     columns = formats["inputs"]["inputs"]["anyOf"][1]
@@ -100,7 +100,7 @@ def test_the_document_describes_what_json_schema_cannot_express(ask: Ask) -> Non
 
 @GENERATED
 @given(request=requests_of(ROW))
-def test_each_request_succeeds_or_fails_as_the_document_says(ask: Ask, request: Generated) -> None:
+def test_each_request_succeeds_or_fails_as_the_openapi_document_states(ask: Ask, request: Generated) -> None:
     response = ask("POST", SCORE, request.body, content_type=request.content_type)
     assert response.status == 200 or 400 <= response.status < 500, response
     if request.fits is not None:

@@ -51,7 +51,7 @@ def test_response_has_the_declared_fields_in_order() -> None:
     assert [list(response) for response in model("label").respond(RECORDS)] == [["label"]] * 3
 
 
-def test_label_is_1_from_the_threshold_on() -> None:
+def test_label_is_1_at_or_above_the_threshold() -> None:
     probabilities = [response["probability"] for response in model("probability").respond(RECORDS)]
     at = model("label", threshold=probabilities[0]).respond(RECORDS)
     assert [response["label"] for response in at] == [

@@ -155,7 +155,7 @@ def test_a_spine_without_rows_is_refused() -> None:
         loaded(InMemoryFeatureReader(empty.joined.slice(0, 0), DECLARED, ENCODINGS, PLACES))
 
 
-def test_an_excluded_feature_that_is_not_there_names_the_nearest() -> None:
+def test_unknown_excluded_feature_error_suggests_name() -> None:
     with pytest.raises(FeatureNotFound, match=r"no column 'ages'\. Did you mean 'age'"):
         load_frame(use_case({"table": "gold.people", "exclude": ["ages"]}), reader())
 
