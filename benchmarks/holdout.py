@@ -15,7 +15,7 @@ from training.evaluation.bootstrap import RowIndices, intervals
 from training.evaluation.metrics import METRICS
 from training.feature_store.home import open_store
 from training.frame.build import load_frame
-from training.frame.splits import Split, folds, split
+from training.frame.splits import Split, folds, training_split
 from training.search.blending import blend
 from training.search.running import run_plan
 from training.search.trial import Attempt, best
@@ -30,7 +30,7 @@ REPORTED = ("roc_auc", "average_precision", "log_loss")
 def main(name: str) -> None:
     """Run our search first; FLAML gets the same time and cores. Only the folds select a model."""
     use_case = load(name)
-    data = split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
+    data = training_split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
     rows, seconds = [], 0.0
     searches: dict[str, Callable[[], Floats]] = {
         "our search": lambda: _ours(use_case, data),

@@ -20,7 +20,7 @@ from lakehouse.settings import PROJECT, Settings
 from training.evaluation.metrics import METRICS
 from training.feature_store.home import open_store
 from training.frame.build import load_frame
-from training.frame.splits import Split, folds, split
+from training.frame.splits import Split, folds, training_split
 from training.models import FAMILIES
 from training.search.fitting import fit
 from training.search.running import run_plan
@@ -77,7 +77,7 @@ def main(names: tuple[str, ...], seconds: float, seeds: int) -> None:
         import_module(library)  # FLAML also imports them before its clock starts
     for name in names:
         use_case = load(name)
-        data = split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
+        data = training_split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
         for search, run in _searches(use_case, data, seconds):
             console.stage(f"{name} by {search}: {seeds} x {seconds:g} s")
             cells = _mean_cells([run(seed).cells(seconds) for seed in range(seeds)])

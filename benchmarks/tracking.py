@@ -15,7 +15,7 @@ from lakehouse import console
 from lakehouse.settings import Settings
 from training.feature_store.home import open_store
 from training.frame.build import load_frame
-from training.frame.splits import folds, split
+from training.frame.splits import folds, training_split
 from training.search.running import run_plan
 from training.search.trial import Attempt, Trial
 from training.tracking import experiment_id, tracking
@@ -34,7 +34,7 @@ def main(name: str, trials: int) -> None:
     """Run one search by TPE and log each trial to a new database."""
     use_case = with_search(load(name), {"max_evals": trials})
     settings = Settings.from_environment()
-    data = split(load_frame(use_case, open_store(settings)), use_case.split)
+    data = training_split(load_frame(use_case, open_store(settings)), use_case.split)
     plan = use_case.search
     attempt = Attempt(
         list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.response_format.threshold

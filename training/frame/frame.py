@@ -76,6 +76,20 @@ class FrameRefused(LakehouseError):
         )
 
     @classmethod
+    def all_in_gap(cls, where: str, rows: int, days: float) -> "FrameRefused":
+        return cls(
+            f"{where} has no rows: `gap: {days:g}` drops all {rows:,} before the next rows",
+            hint="Set a shorter `gap` or fewer `folds` in the `split` of the use case, or collect more labels.",
+        )
+
+    @classmethod
+    def all_constant(cls, rows: int, constants: str) -> "FrameRefused":
+        return cls(
+            f"every feature has one value on all {rows:,} training rows: {constants}",
+            hint="Compare the times of the labels with those of the features: python -m training.features",
+        )
+
+    @classmethod
     def labels(cls, needed: str, found: object, where: str) -> "FrameRefused":
         return cls(
             f"{needed}; {where} has only {found}",
@@ -99,6 +113,7 @@ class TrainingFrame:
         sources: Delta version of every table read.
         classes: labels in the order of their indices; empty for numbers.
         left_out: by table, count of spine rows that are missing here because they had no match in it.
+        constant: value of each feature that `x` and `encoder` lack because all training rows have the same one.
     """
 
     task: Task
@@ -112,6 +127,7 @@ class TrainingFrame:
     sources: Versions
     classes: Classes = (0, 1)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    constant: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.y)

@@ -1,6 +1,6 @@
 """Raw inputs behind feature columns: the columns of each, and frames without some of them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,11 @@ def groups(encoder: Encoder) -> Groups:
     return {column: tuple(dict.fromkeys(features)) for column, features in columns.items() if features}
 
 
+def constant_inputs(encoder: Encoder) -> frozenset[str]:
+    """Raw columns whose every feature was constant in training: requests send them, and the model ignores them."""
+    return frozenset(encoding.column for encoding in encoder.encodings) - groups(encoder).keys()
+
+
 def without(
     frame: TrainingFrame, left_out: Collection[str], matrix_format: MatrixFormat
 ) -> tuple[TrainingFrame, ColumnIndices]:
@@ -31,16 +36,26 @@ def without(
         ValueError: no input is left.
     """
     removed = {feature for column in left_out for feature in groups(frame.encoder)[column]}
-    features = tuple(feature for feature in frame.encoder.features if feature not in removed)
-    if not features:
+    kept = without_features(frame, removed)
+    if not kept.encoder.features:
         raise ValueError("every input is left out")
-    columns = np.flatnonzero([name.partition("=")[0] not in removed for name in frame.columns])
-    kept = replace(
+    names = frame.columns if matrix_format == "sparse" else frame.encoder.features
+    return kept, _kept_columns(names, removed)
+
+
+def without_features(frame: TrainingFrame, removed: Collection[str]) -> TrainingFrame:
+    """The frame whose matrix and encoder lack some features; `features` keeps their values."""
+    columns = _kept_columns(frame.columns, removed)
+    return replace(
         frame,
         x=frame.x[:, columns],
         columns=tuple(frame.columns[index] for index in columns),
-        features={name: frame.features[name] for name in features},
-        encoder=replace(frame.encoder, features=features),
+        encoder=replace(
+            frame.encoder, features=tuple(name for name in frame.encoder.features if name not in removed)
+        ),
     )
-    dense = np.flatnonzero([feature not in removed for feature in frame.encoder.features])
-    return kept, columns if matrix_format == "sparse" else dense
+
+
+def _kept_columns(names: Sequence[str], removed: Collection[str]) -> ColumnIndices:
+    """Indices of the columns of other features; a column of a category index is named `feature=category`."""
+    return np.flatnonzero([name.partition("=")[0] not in removed for name in names])

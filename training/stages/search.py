@@ -16,7 +16,7 @@ from lakehouse.wording import number_of
 from training.feature_store.home import open_store
 from training.frame import lineage
 from training.frame.frame import TrainingFrame
-from training.frame.raw_inputs import groups
+from training.frame.raw_inputs import constant_inputs, groups
 from training.frame.splits import Split, folds
 from training.models import FAMILIES
 from training.search.blend_candidate import blend_members
@@ -85,7 +85,7 @@ def resolve_inputs(use_case: UseCase, frame: TrainingFrame) -> UseCase:
         SpaceRefused: the tables lack a named input, or the grid is larger than `max_evals`.
         EngineMissing: the engine is an extra that is not installed.
     """
-    plan = use_case.search.with_inputs(list(groups(frame.encoder)))
+    plan = use_case.search.with_inputs(list(groups(frame.encoder)), constant_inputs(frame.encoder))
     proposer_of(plan)  # an invalid plan fails here, before it leaves a run that --resume would take for interrupted
     return use_case.model_copy(update={"search": plan})
 

@@ -1,6 +1,6 @@
 """Declaration of a use case's hyperparameter search."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -97,16 +97,31 @@ class SearchPlan(Declaration):
         classification = any(task.predicts_classes for task in METRICS[self.metric].tasks)
         return joint_space(self.families, self.space, self._groups(), classification=classification)
 
-    def with_inputs(self, inputs: Sequence[str]) -> "SearchPlan":
+    def with_inputs(self, inputs: Sequence[str], constant: Collection[str] = ()) -> "SearchPlan":
         """The plan for tables with these raw inputs: replaces `leave_out: auto` by their names.
+
+        Args:
+            inputs: the inputs of the model.
+            constant: inputs that the model lacks already; a trial need not choose whether to leave them out.
 
         Raises:
             SpaceRefused: `leave_out` names an unknown input.
         """
         if self.leave_out == "auto":
             return self.model_copy(update={"leave_out": tuple(inputs)})
-        require_known(self._groups(), inputs)
-        return self
+        require_known(self._groups(), [*inputs, *constant])
+        if not any(column in constant for group in self._groups() for column in group):
+            return self
+        varying = (tuple(column for column in group if column not in constant) for group in self._groups())
+        return self.model_copy(update={"leave_out": tuple(group for group in varying if group)})
+
+    def without_recency(self) -> "SearchPlan":
+        """The plan for rows of one time, of which none is newer: no family has `recency_half_life_days`."""
+        space = {
+            family: {name: values for name, values in narrowed.items() if name != RECENCY}
+            for family, narrowed in self.space.items()
+        }
+        return self.model_copy(update={"recency_weights": False, "space": space})
 
     def _groups(self) -> list[tuple[str, ...]]:
         if self.leave_out == "auto":

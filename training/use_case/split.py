@@ -30,11 +30,14 @@ class SplitPlan(Declaration):
             `window`: one fold, as long as the holdout and just before it; `group`: all rows of an entity are on one
             side, whatever their time; `stratified`: the same, and all folds have the classes in equal shares.
         holdout: share of the rows; with `group` and `stratified`, of the entities.
+        gap: days between training rows and the rows that validate them, and before the holdout. The training rows in
+            between are dropped: their labels may look into the time of the later rows.
     """
 
     by: SplitBy = "time"
     holdout: float = Field(default=0.15, gt=0, lt=0.5)
     folds: int = Field(default=4, ge=1, le=20)
+    gap: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _folds_fit_the_kind(self) -> Self:
@@ -45,6 +48,8 @@ class SplitPlan(Declaration):
             )
         if self.kind.is_one_fold and "folds" in self.model_fields_set:
             raise ValueError(f"split by {self.by} has exactly one fold: remove `folds`, or use by: time")
+        if self.gap is not None and not self.kind.in_time:
+            raise ValueError(f"split by {self.by} is not by time, so it has no gap: remove `gap`, or use by: time")
         return self
 
     @property

@@ -1,6 +1,7 @@
 """Splits by group, label and window: stable sides of entities, and disjoint validation rows."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -87,3 +88,35 @@ def test_a_fold_with_one_class_is_refused_and_named() -> None:
         list(folds(replace(rows, y=np.where(np.arange(40) < 20, 0, rows.y)), Plan(folds=1), seed=0))
     with pytest.raises(FrameRefused, match=r"fold 1 has only \[1\]"):
         list(folds(replace(rows, y=np.where(np.arange(40) < 20, rows.y, 1)), Plan(folds=1), seed=0))
+
+
+def test_a_gap_drops_training_rows_before_the_holdout_and_before_each_fold() -> None:
+    rows, gap = alternating(100), timedelta(days=5)
+    plain, parts = split(rows, Plan(folds=3)), split(rows, Plan(folds=3, gap=5))
+    assert parts.holdout.fingerprint() == plain.holdout.fingerprint()
+    assert parts.holdout.first - parts.training.last == gap
+    assert (len(parts.training), parts.gap_rows, plain.gap_rows) == (len(plain.training) - 4, 4, 0)
+    for fold in folds(parts.training, Plan(folds=3, gap=5), seed=0):
+        assert fold.validate.first - fold.fit.last == gap
+    (window,) = folds(parts.training, Plan(by="window", gap=0.5), seed=0)
+    assert window.validate.first - window.fit.last == timedelta(days=1)
+
+
+def test_a_gap_that_leaves_no_training_rows_is_refused() -> None:
+    with pytest.raises(FrameRefused, match=r"the training part has no rows: `gap: 90` drops all 85 .*\n.*shorter"):
+        split(alternating(100), Plan(gap=90))
+    with pytest.raises(FrameRefused, match=r"the training part of fold 1 has no rows: `gap: 25` drops all 20"):
+        list(folds(alternating(100), Plan(gap=25), seed=0))
+
+
+def test_a_gap_is_refused_where_rows_are_not_split_by_time() -> None:
+    with pytest.raises(ValueError, match="split by group is not by time, so it has no gap"):
+        Plan(by="group", gap=3)
+
+
+def test_holdout_rows_of_entities_with_training_rows_are_counted() -> None:
+    rows = replace(alternating(100), keys=np.arange(100) % 90)
+    assert split(rows, Plan(holdout=0.2)).seen_rows == 10  # keys 0 to 9 at the end
+    texts = replace(rows, keys=rows.keys.astype(str).astype(object))
+    assert split(texts, Plan(holdout=0.2)).seen_rows == 10
+    assert split(of_entities(50, 4), Plan(by="group")).seen_rows == 0

@@ -22,7 +22,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
         *left_out,
         (
             "Inputs and columns",
-            f"{len(evidence.data.training.features)} features, {evidence.data.training.x.shape[1]:,} columns",
+            f"{len(evidence.data.training.encoder.features)} features, {evidence.data.training.x.shape[1]:,} columns",
         ),
         ("Seed", str(evidence.seed)),
         ("Commit", environment.commit),

@@ -1,0 +1,50 @@
+"""Constant features: those with one value on all training rows. A model can learn nothing from them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.raw_inputs import without_features
+
+SHOWN = 10
+
+
+def without_constants(training: TrainingFrame) -> TrainingFrame:
+    """The training rows without constant features in matrix and encoder; `constant` records them.
+
+    A linear model would use a constant as a second intercept, so that another value in a request would move its
+    predictions. The encodings stay: a request still sends the raw column.
+
+    Raises:
+        FrameRefused: every feature is constant.
+    """
+    constant = _constant_features(training)
+    if not constant:
+        return training
+    if len(constant) == len(training.encoder.features):
+        raise FrameRefused.all_constant(len(training), format_constants(constant))
+    return replace(without_features(training, constant), constant=constant)
+
+
+def format_constants(constant: Mapping[str, float]) -> str:
+    """List constant features with their values.
+
+    >>> format_constants({"channel": 7.0, "rate": 0.25})
+    'channel (7), rate (0.25)'
+    """
+    shown = [f"{name} ({value:g})" for name, value in list(constant.items())[:SHOWN]]
+    more = f" and {len(constant) - SHOWN} more" if len(constant) > SHOWN else ""
+    return f"{', '.join(shown)}{more}"
+
+
+def _constant_features(frame: TrainingFrame) -> dict[str, float]:
+    constant, sizes = {}, frame.encoder.categories()
+    for index, name in enumerate(frame.encoder.features):
+        values = frame.features[name]
+        if index in sizes:  # the model reads an index that is newer than the vocabulary as 0, unknown
+            values = np.where(values < sizes[index], values, 0)
+        if values.min() == values.max():
+            constant[name] = float(values[0])
+    return constant
