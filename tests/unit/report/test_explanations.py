@@ -171,7 +171,25 @@ def test_the_decisive_hyperparameter_explains_most_variance() -> None:
     assert found.shares["kind"] < 0.05
     assert "fixed" not in found.shares
     assert found.fit > 0.8
-    assert sum(found.shares.values()) <= 1.1
+    assert sum(found.shares.values()) <= 1
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 5])
+def test_shares_of_hyperparameters_add_up_to_one(inputs: int) -> None:
+    """The metric is a sum of effects, so that hardly anything is left to several together."""
+    draw = np.random.default_rng(inputs)
+    points = draw.uniform(size=(200, inputs))
+    trials = [
+        trial(number, {f"h{i}": float(value) for i, value in enumerate(point)}, 0.5 + 0.1 * float(point.sum()))
+        for number, point in enumerate(points)
+    ]
+    found = hyperparameter_importance(trials, "roc_auc", 0)
+    assert found is not None
+    assert sum(found.shares.values()) <= 1 + 1e-12
+    assert found.joint < 0.15
+    shown, joint = found.displayed()
+    assert round(sum(shown.values()) + joint, 9) == 1
+    assert all(abs(shown[name] - share) <= 0.001 for name, share in found.shares.items())
 
 
 def test_a_hyperparameter_of_some_trials_is_included() -> None:

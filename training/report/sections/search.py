@@ -186,20 +186,17 @@ def _shares(found: HyperparameterImportance, evidence: Evidence) -> tuple[Block,
     title = FAMILIES[found.family].display_name
     name = metric_name(evidence.metric)
     doubt = "" if found.fit > 0.3 else " The forest predicts unseen trials poorly, so these shares are only a hint."
+    shares, joint = found.displayed()
+    named = {name.replace("_", " "): share for name, share in shares.items()} | {"several together": joint}
     rows = [
-        (
-            text_cell(hyperparameter.replace("_", " ")),
-            number_cell(share, ".1%"),
-            drawing_cell(bar(Scale(0.0, 1.0), share), share),
-        )
-        for hyperparameter, share in found.shares.items()
+        (text_cell(label), number_cell(share, ".1%"), drawing_cell(bar(Scale(0.0, 1.0), share), share))
+        for label, share in named.items()
     ]
-    rest = max(0.0, 1 - sum(found.shares.values()))
     return (
         Paragraph(
             f"Importance of hyperparameters of {title}: the share of the variance of {name} that each hyperparameter "
             f"explains alone over the tried ranges (functional ANOVA of a random forest on {found.trials} trials; "
-            f"out-of-bag R² {found.fit:.2f}).{doubt} Joint effects explain the remaining {rest:.0%}."
+            f"out-of-bag R² {found.fit:.2f}).{doubt} The rest is explained only by several together."
             f"{_stopped_early(found.stopped)}"
         ),
         Table(
