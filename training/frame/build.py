@@ -50,7 +50,7 @@ def load_frame(
         raise FrameRefused.missing(nulls, rows.num_rows)
     rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
-    features = _columns(rows, encoder.features)
+    features = _columns(rows, encoder.features, lookups)
     y = labels.label_array(
         rows, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}"
     )
@@ -98,12 +98,17 @@ def _leave_out(
     kept, left_out = np.ones(rows.num_rows, dtype=np.bool_), {}
     for declaration, lookup in zip(declared, lookups, strict=True):
         if declaration.missing == "leave_out" and lookup.features:
-            no_match = np.all([rows[name].is_null().to_numpy() for name in lookup.features], axis=0)
+            no_match = _no_match(rows, lookup)
             left_out[lookup.table] = int(no_match.sum())
             kept &= ~no_match
     if not kept.any():
         raise FrameRefused.nothing_found(sorted(left_out))
     return rows if kept.all() else rows.filter(pa.array(kept)), left_out
+
+
+def _no_match(rows: pa.Table, lookup: FeatureLookup) -> npt.NDArray[np.bool_]:
+    """(rows,) True where no feature of the table has a value."""
+    return np.asarray(np.all([rows[name].is_null().to_numpy() for name in lookup.features], axis=0))
 
 
 def _keys(rows: pa.Table, names: Sequence[str]) -> npt.NDArray[Any]:
@@ -113,7 +118,7 @@ def _keys(rows: pa.Table, names: Sequence[str]) -> npt.NDArray[Any]:
     return np.asarray(["|".join(map(str, key)) for key in zip(*columns, strict=True)])
 
 
-def _columns(rows: pa.Table, names: tuple[str, ...]) -> dict[str, Values]:
+def _columns(rows: pa.Table, names: tuple[str, ...], lookups: Sequence[FeatureLookup]) -> dict[str, Values]:
     for name in names:
         data_type = rows.schema.field(name).type
         if not any(is_number(data_type) for is_number in _NUMBERS):
@@ -121,8 +126,21 @@ def _columns(rows: pa.Table, names: tuple[str, ...]) -> dict[str, Values]:
     columns = {name: _numbers(rows[name]) for name in names}
     missing = {name: int((~np.isfinite(values)).sum()) for name, values in columns.items()}
     if any(missing.values()):
-        raise FrameRefused.missing({name: count for name, count in missing.items() if count}, rows.num_rows)
+        raise _missing(missing, rows, lookups)
     return columns
+
+
+def _missing(counts: dict[str, int], rows: pa.Table, lookups: Sequence[FeatureLookup]) -> FrameRefused:
+    """The refusal of missing values, which tells rows without any feature of a table from single values."""
+    unmatched = {lookup.table: int(_no_match(rows, lookup).sum()) for lookup in lookups if lookup.features}
+    table_of = {name: lookup.table for lookup in lookups for name in lookup.features}
+    single = [name for name, count in counts.items() if count > unmatched[table_of[name]]]
+    return FrameRefused.missing_features(
+        {name: count for name, count in counts.items() if count},
+        rows.num_rows,
+        {table: count for table, count in unmatched.items() if count},
+        single,
+    )
 
 
 def _numbers(column: pa.ChunkedArray) -> Values:

@@ -55,10 +55,35 @@ class FrameRefused(LakehouseError):
 
     @classmethod
     def missing(cls, counts: Mapping[str, int], rows: int) -> "FrameRefused":
-        shown = ", ".join(f"{name} in {count}" for name, count in counts.items())
         return cls(
-            f"values are missing or infinite in rows of the spine ({rows} in all): {shown}",
-            hint="Impute them in the gold model, or leave them out with `exclude`.",
+            f"values are missing in rows of the spine ({rows:,} in all): {_format_counts(counts)}",
+            hint="Leave out rows without a key or a time in the label model, then run: dbt build",
+        )
+
+    @classmethod
+    def missing_features(
+        cls, counts: Mapping[str, int], rows: int, unmatched: Mapping[str, int], single: Sequence[str]
+    ) -> "FrameRefused":
+        """Refuse features without a finite value.
+
+        Args:
+            counts: number of rows, by feature.
+            unmatched: number of rows without any feature of a table, by table.
+            single: features that are also missing in other rows.
+        """
+        hints = [
+            f"{count:,} of {rows:,} rows have no features in {table} as of their time. To drop them, set "
+            f"`missing: leave_out` for {table} in the use case."
+            for table, count in unmatched.items()
+        ]
+        if single:
+            hints.append(
+                f"Give {' and '.join(single)} a value in the gold model, as {{'as': 'number', 'impute': 0}}, and run "
+                "dbt build; or leave the feature out with `exclude` in the use case."
+            )
+        return cls(
+            f"values are missing or infinite in rows of the spine ({rows:,} in all): {_format_counts(counts)}",
+            hint="\n  ".join(hints),
         )
 
     @classmethod
@@ -174,6 +199,10 @@ class TrainingFrame:
     @property
     def last(self) -> datetime:
         return _utc(self.times[-1])
+
+
+def _format_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} in {count:,}" for name, count in counts.items())
 
 
 def _utc(time: np.datetime64) -> datetime:

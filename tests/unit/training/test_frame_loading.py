@@ -95,7 +95,10 @@ def test_a_stale_table_is_named_before_any_frame_is_read() -> None:
 
 
 def test_missing_features_are_counted_by_name() -> None:
-    with pytest.raises(FrameRefused, match=r"spine \(4 in all\): place_index in 1, age in 2\n.*`exclude`"):
+    expected = (
+        r"spine \(4 in all\): place_index in 1, age in 2\n  Give place_index and age a value .*'impute'.*`exclude`"
+    )
+    with pytest.raises(FrameRefused, match=expected):
         loaded(reader(age=[None, 17, None, 41], place_index=[1, None, 0, 0]))
 
 
@@ -205,7 +208,14 @@ def test_rows_without_features_are_left_out_and_counted_if_declared() -> None:
     }
     frame = load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), reader(**nothing))
     assert (frame.keys.tolist(), frame.left_out) == ([1, 3, 4], {"gold.people": 1})
-    with pytest.raises(FrameRefused, match="place_index in 1, age in 1, height in 1"):
+    expected = (
+        r"place_index in 1, age in 1, height in 1\n  1 of 4 rows have no features in gold.people .* `missing: lea"
+    )
+    with pytest.raises(FrameRefused, match=expected) as refused:
+        loaded(reader(**nothing))
+    assert "impute" not in str(refused.value)  # which would not help
+    nothing["age"][0] = None
+    with pytest.raises(FrameRefused, match=r"`missing: leave_out` for gold\.people .*\n  Give age a value"):
         loaded(reader(**nothing))
 
 
