@@ -120,10 +120,10 @@ class Tiles:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Headline:
     """The first line of the page."""
 
-    kind: ClassVar[str] = "verdict"
+    kind: ClassVar[str] = "headline"
     text: str
 
 
@@ -135,7 +135,7 @@ class Facts:
     facts: Sequence[tuple[str, str]]
 
 
-Block = Table | Figure | Figures | Paragraph | WarningNote | Collapsed | Tiles | Verdict | Facts
+Block = Table | Figure | Figures | Paragraph | WarningNote | Collapsed | Tiles | Headline | Facts
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Report:
 
 
 TOP = (
-    ReportSection("verdict", "Verdict", lambda evidence: [head.verdict(evidence)]),
+    ReportSection("headline", "Headline", lambda evidence: [head.headline(evidence)]),
     ReportSection("facts", "Facts", lambda evidence: [head.facts(evidence)]),
     ReportSection("overview", "Key numbers", lambda evidence: [head.tiles(evidence)]),
 )

@@ -151,7 +151,8 @@ def test_duplicate_keys_are_refused(home: Home) -> None:
     write_labels(home, (1, day(2)))
     with pytest.raises(
         DuplicateKey,
-        match=r"(?s)gold\.features has 2 rows with the same key and timestamp \(client 1, .*dbt test --select features",
+        match=r"(?s)gold\.features has 2 rows with the same key and timestamp \(client 1, "
+        r".*dbt test --select features",
     ):
         frame(home)
 

@@ -188,36 +188,36 @@ def test_lineage_lists_tables_rows_commit_and_seed(read: Page, evidence: Evidenc
     assert facts["trained on"].startswith(f"{len(data.training):,} rows")
 
 
-def verdict(page: str) -> str:
-    found = re.findall(r'<p class="verdict">(.*)</p>', page)
+def headline(page: str) -> str:
+    found = re.findall(r'<p class="headline">(.*)</p>', page)
     assert len(found) == 1
     return str(found[0])
 
 
-def test_page_opens_with_the_verdict(page: str, evidence: Evidence) -> None:
+def test_page_opens_with_the_headline(page: str, evidence: Evidence) -> None:
     auc = evidence.holdout_metrics["roc_auc"]
     start = f"Logistic regression, version 3: ROC AUC {auc.value:.4f} ({auc.low:.4f} to {auc.high:.4f})"
-    assert verdict(page) == f"{start} on {len(evidence.holdout):,} holdout rows"
-    assert page.index('class="verdict"') < page.index('class="facts"') < page.index("<nav")
+    assert headline(page) == f"{start} on {len(evidence.holdout):,} holdout rows"
+    assert page.index('class="headline"') < page.index('class="facts"') < page.index("<nav")
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(0.5, "beats the baseline on the folds ("), (1.0, "does not beat the baseline")]
 )
-def test_verdict_compares_with_the_baseline(evidence: Evidence, value: float, text: str) -> None:
+def test_headline_compares_with_the_baseline(evidence: Evidence, value: float, text: str) -> None:
     metrics = {"roc_auc": value}
     baseline = Trial(BASELINE, Candidate("dummy", {}), metrics, (metrics,), timedelta(0))
     page = render_report(replace(evidence, trials=[baseline, *evidence.trials])).page
-    assert text in verdict(page)
-    assert f"({evidence.winner.metrics['roc_auc']:.4f} vs {value:.4f})" in verdict(page)
+    assert text in headline(page)
+    assert f"({evidence.winner.metrics['roc_auc']:.4f} vs {value:.4f})" in headline(page)
 
 
-def test_verdict_compares_with_the_champion(evidence: Evidence) -> None:
+def test_headline_compares_with_the_champion(evidence: Evidence) -> None:
     worse = replace(evidence.holdout, predicted=1 - evidence.holdout.predicted)
     page = render_report(replace(evidence, champion=ChampionOutcomes("2", worse))).page
-    assert "; better than champion version 2 (+" in verdict(page)
+    assert "; better than champion version 2 (+" in headline(page)
     same = render_report(replace(evidence, champion=ChampionOutcomes("2", evidence.holdout))).page
-    assert "; not better than champion version 2 (+0.0000, +0.0000 to +0.0000)" in verdict(same)
+    assert "; not better than champion version 2 (+0.0000, +0.0000 to +0.0000)" in headline(same)
 
 
 def test_both_versions_are_compared_on_the_same_holdout(evidence: Evidence, data: Split) -> None:
@@ -236,12 +236,12 @@ def test_page_warns_of_an_unfair_or_impossible_comparison(evidence: Evidence) ->
     report = render_report(replace(evidence, champion=ChampionOutcomes("2", None, "it could not be loaded: gone")))
     assert "The champion cannot be compared. Version 2: it could not be loaded: gone." in report.page
     assert "version 2 cannot be compared" in report.page
-    assert "champion version 2" not in verdict(report.page)
+    assert "champion version 2" not in headline(report.page)
     unfair = render_report(
         replace(evidence, champion=ChampionOutcomes("2", evidence.holdout, "it may have seen a part of this holdout"))
     )
     assert "not a fair comparison" in unfair.page
-    assert verdict(unfair.page).endswith("; not a fair comparison)")
+    assert headline(unfair.page).endswith("; not a fair comparison)")
 
 
 def test_a_failed_section_shows_its_error_and_keeps_the_others(

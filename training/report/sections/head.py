@@ -1,4 +1,4 @@
-"""The top of the page: the verdict in one line, the labelled facts of the description, and key numbers."""
+"""The top of the page: the headline, the labelled facts of the description, and key numbers."""
 
 from datetime import timedelta
 
@@ -8,12 +8,12 @@ from training.models import FAMILIES
 from training.registry.description import split_lines
 from training.report.champion_outcomes import ChampionOutcomes
 from training.report.evidence import Evidence
-from training.report.page import Facts, Tile, Tiles, Verdict
+from training.report.page import Facts, Headline, Tile, Tiles
 from training.report.wording import format_bounds, format_number, metric_name
 from training.search.trial import BASELINE
 
 
-def verdict(evidence: Evidence) -> Verdict:
+def headline(evidence: Evidence) -> Headline:
     """Metric on the holdout, against the baseline and the champion."""
     family = FAMILIES[evidence.winner.candidate.family].capitalised_name
     holdout = evidence.holdout_metrics[evidence.metric]
@@ -21,7 +21,7 @@ def verdict(evidence: Evidence) -> Verdict:
         f"{family}, version {evidence.version}: {metric_name(evidence.metric)} {format_number(holdout.value)} "
         f"({format_bounds(holdout)}) on {len(evidence.holdout):,} holdout rows"
     )
-    return Verdict("; ".join((performance, *_against_baseline(evidence), *_against_champion(evidence))))
+    return Headline("; ".join((performance, *_against_baseline(evidence), *_against_champion(evidence))))
 
 
 def facts(evidence: Evidence) -> Facts:
