@@ -15,7 +15,7 @@ help:  ## list the targets
 # Each command as a person would type it with the environment active.
 show = @printf '\n\033[1m$$ %s\033[0m\n' '$(1)'; PATH="$(abspath $(BIN)):$$PATH" $(1)
 
-demo: $(READY)  ## raw rows to an answering endpoint (about two minutes)
+demo: $(READY)  ## run the whole pipeline, from raw data to a served endpoint (about two minutes)
 	$(call show,dbt build) | grep -vE ' (START|PASS) '
 	$(call show,python -m training.features)
 	$(call show,python -m training.publish --online)
@@ -33,7 +33,7 @@ features: $(READY)  ## dbt docs and the feature catalogue, as pages
 	@$(BIN)/dbt-features build --manifest target/feature_catalogue/manifest.json --output target/feature_catalogue/site
 	@echo "open target/feature_catalogue/site/index.html and target/static_index.html"
 
-check: $(READY)  ## lint, format, types, import fences, dead links, feature metadata and promises
+check: $(READY)  ## lint, format, types, import layers, dead links, feature metadata and promises
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -57,7 +57,7 @@ lock: $(READY)  ## resolve pyproject.toml into requirements.lock again
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file requirements.lock
 
-clean:  ## delete what the targets made, the environment excepted
+clean:  ## delete all generated files except the virtual environment
 	@test ! -x $(BIN)/python || $(BIN)/python -m deployment.run stop
 	rm -rf warehouse mlflow.db mlartifacts target logs reports .serving .trials
 
