@@ -5,7 +5,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 from lakehouse import console
 from lakehouse.settings import Settings
+from lakehouse.wording import number_of
 from training.report import TrainedRun
+from training.search.executors.search_folder import remove_left_behind
 from training.stages.read import read
 from training.stages.refit import refit
 from training.stages.register import register
@@ -25,11 +27,13 @@ def train(
         resume: run ID of an interrupted search of the same use case, or `latest`; None starts a new search.
         register_on_interrupt: True if Ctrl-C during the search registers the best model so far.
     """
+    if removed := remove_left_behind():
+        console.detail(f"removed {number_of('temporary folder', removed)} of searches that were killed")
     with tracking(settings) as client:
         experiment, interrupted = find_interrupted(use_case, resume, client, settings)
         data = read(use_case, settings)
         use_case = resolve_inputs(use_case, data.training)
-        with search_run(client, experiment, search_identity(use_case, data), interrupted) as run:
+        with search_run(client, experiment, search_identity(use_case, data), interrupted, settings) as run:
             result = search(
                 use_case, data, run, interrupted, client, settings, register_on_interrupt=register_on_interrupt
             )

@@ -1,6 +1,5 @@
 """Runs the search of a plan: builds its space, proposer and executor, and starts the loop."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +10,7 @@ from training.search.engines.factory import proposer
 from training.search.engines.proposer import Proposer
 from training.search.executors.attempt_file import AttemptFile
 from training.search.executors.factory import executor
+from training.search.executors.search_folder import SearchFolder
 from training.search.loop import Loop, ResumeRefused, SearchLimits
 from training.search.result import OnTrial, SearchResult
 from training.search.trial import Trial, TrialSpec
@@ -69,5 +69,5 @@ def _run_spark_trials(
     from training.search.engines.hyperopt import fmin_on_spark
 
     spark = nullcontext(workspace_session()) if settings.in_workspace else classic_session(settings.master)
-    with spark as session, tempfile.TemporaryDirectory(prefix="search-") as folder:
+    with spark as session, SearchFolder() as folder:
         return fmin_on_spark(plan, AttemptFile.write(attempt, Path(folder) / "attempt"), session, record)

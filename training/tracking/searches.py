@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import mlflow
 from mlflow.entities import LifecycleStage, Run, RunStatus
@@ -17,6 +17,7 @@ from lakehouse.git import git_commit
 from lakehouse.settings import Settings
 from training.frame.splits import Split
 from training.search.trial import Trial
+from training.tracking.run_marks import MarkedRun, left_behind_runs, run_mark
 from training.tracking.trials import TrialLog, log_missing, trials_of
 from training.tracking.unlogged_trials import Header, TrialJournal, left_behind
 from training.use_case.use_case import UseCase
@@ -89,23 +90,32 @@ def find_unfinished(client: MlflowClient, experiment_id: str, use_case: str, res
 
 @contextmanager
 def search_run(
-    client: MlflowClient, experiment_id: str, identity: Mapping[str, str], resumed: Run | None
+    client: MlflowClient, experiment_id: str, identity: Mapping[str, str], resumed: Run | None, settings: Settings
 ) -> Iterator[Run]:
     """Open the run of a new or resumed search. Ctrl-C marks it KILLED, so that it can be resumed.
 
+    A process that is killed leaves the run RUNNING; the next training ends it.
+
     Raises:
         NothingToResume: the use case, its search, the table versions or the rows differ from those of `resumed`.
+        RunInUse: another process has the run open.
     """
     if resumed is not None:
         _require_same(resumed, identity)
     tags = {PREFIX + part: value for part, value in identity.items()} | _commit_tag()
     run_id = None if resumed is None else resumed.info.run_id
-    with mlflow.start_run(run_id, experiment_id=experiment_id, tags=tags) as run:
-        try:
-            yield client.get_run(run.info.run_id)
-        except KeyboardInterrupt:
-            mlflow.end_run(KILLED)
-            raise
+    with ExitStack() as marks:  # a mark outlives the run's end in MLflow
+        if run_id is not None:
+            marks.enter_context(run_mark(settings.journals, MarkedRun(settings.tracking_uri, run_id)))
+        with mlflow.start_run(run_id, experiment_id=experiment_id, tags=tags) as run:
+            if run_id is None:
+                new_run = MarkedRun(settings.tracking_uri, run.info.run_id)
+                marks.enter_context(run_mark(settings.journals, new_run))
+            try:
+                yield client.get_run(run.info.run_id)
+            except KeyboardInterrupt:
+                mlflow.end_run(KILLED)
+                raise
 
 
 @contextmanager
@@ -124,7 +134,7 @@ def trial_log(client: MlflowClient, run: Run, settings: Settings, seed: int) -> 
 
 
 def log_left_behind(client: MlflowClient, settings: Settings) -> None:
-    """Log the trials in journals that ended processes left behind, and end their runs."""
+    """Log the trials in journals that ended processes left behind, and end the runs of all ended processes."""
     for journal in left_behind(settings.journals, settings.tracking_uri):
         run_id, trials = journal.header.run_id, journal.trials()
         parent = _run(client, run_id)
@@ -136,6 +146,7 @@ def log_left_behind(client: MlflowClient, settings: Settings) -> None:
             if parent.info.status == RUNNING:
                 client.set_terminated(run_id, KILLED)
         journal.close(delete=True)
+    _end_left_behind(client, settings)
 
 
 def finished_trials(client: MlflowClient, run: Run | None) -> dict[int, Trial]:
@@ -161,6 +172,15 @@ def log_leaderboard(client: MlflowClient, run: Run, trials: Sequence[Trial], met
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = {name: [row.get(name) for row in rows] for name in columns}
     client.log_table(run.info.run_id, table, "leaderboard.json")
+
+
+def _end_left_behind(client: MlflowClient, settings: Settings) -> None:
+    """End the runs of training processes that were killed, wherever in the training."""
+    for left in left_behind_runs(settings.journals, settings.tracking_uri):
+        run = _run(client, left.run_id)
+        if run is not None and run.info.status == RUNNING:
+            client.set_terminated(left.run_id, KILLED)
+            console.detail(f"run {left.run_id} ended early and is now KILLED; to continue it: --resume {left.run_id}")
 
 
 def _require_same(run: Run, identity: Mapping[str, str]) -> None:

@@ -49,7 +49,7 @@ class TrialJournal:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{header.run_id}.jsonl"
         file = path.open("a", encoding="utf-8")
-        if not _lock(file):
+        if not lock(file):
             file.close()
             raise RunInUse.held(header.run_id)
         journal = cls(path, header, file)
@@ -91,7 +91,8 @@ def left_behind(folder: Path, tracking_uri: str) -> Iterator[TrialJournal]:
                     continue
 
 
-def _lock(file: TextIO) -> bool:
+def lock(file: TextIO) -> bool:
+    """Lock the file until it is closed or the process ends; return False if another process has locked it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

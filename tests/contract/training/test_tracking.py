@@ -71,7 +71,7 @@ def searched(
     run_trial: Callable[[TrialSpec], Trial] = attempt,
     resumed: Run | None = None,
 ) -> tuple[SearchResult, Run]:
-    with search_run(client, experiment, IDENTITY, resumed) as run:
+    with search_run(client, experiment, IDENTITY, resumed, settings) as run:
         with trial_log(client, run, settings, SEED) as log:
             result = running.run_plan(PLAN, run_trial, log.add, settings, finished_trials(client, resumed))
         log_leaderboard(client, run, result.trials, PLAN.metric)
@@ -138,11 +138,11 @@ def check_logged(client: MlflowClient, parent: Run) -> None:
 def test_a_changed_search_is_not_resumed_and_the_change_is_named(
     client: MlflowClient, settings: Settings, experiment: str
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), search_run(client, experiment, IDENTITY, None):
+    with pytest.raises(KeyboardInterrupt), search_run(client, experiment, IDENTITY, None, settings):
         raise KeyboardInterrupt
     run = find_unfinished(client, experiment, "people", "latest")
     changed = pytest.raises(NothingToResume, match=r"changed since the search of run \w+: rows\n")
-    with changed, search_run(client, experiment, IDENTITY | {"rows": "after"}, run):
+    with changed, search_run(client, experiment, IDENTITY | {"rows": "after"}, run, settings):
         pass
 
 
@@ -177,7 +177,7 @@ def test_trials_are_logged_once_after_mlflow_was_down(
 ) -> None:
     flaky = Flaky(client, down.__contains__)
     with (
-        search_run(client, experiment, IDENTITY, None) as run,
+        search_run(client, experiment, IDENTITY, None, settings) as run,
         trial_log(cast(MlflowClient, flaky), run, settings, 0) as log,
     ):
         for trial in trials(8).values():

@@ -24,6 +24,7 @@ from training.run import train
 from training.search.trial import Attempt, Trial, TrialSpec
 from training.space.space import SpaceRefused
 from training.tracking import tracking
+from training.tracking.run_marks import MarkedRun, run_mark
 from training.tracking.searches import STOP_REASON
 from training.use_case.use_case import with_search
 
@@ -118,6 +119,39 @@ def test_a_grid_that_is_too_large_leaves_no_run_behind(settings: Settings, clien
     with pytest.raises(SpaceRefused, match="the grid has 4 points"):
         train(case.model_copy(update={"name": "too large"}), settings)
     assert client.search_runs([experiment]) == []
+
+
+KILLED_BEFORE_REGISTRATION = """
+import os, signal, sys
+from pathlib import Path
+import training.run
+from lakehouse.settings import Settings
+from tests.contract.training.test_training_run import CASE
+training.run.refit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+folder, uri = Path(sys.argv[1]), sys.argv[2]
+training.run.train(CASE, Settings(folder, folder, None, uri, uri, ""))
+"""
+
+
+def test_a_run_that_was_killed_before_its_registration_is_ended_by_the_next_start_and_resumed(
+    settings: Settings, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(settings.project), settings.tracking_uri]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_BEFORE_REGISTRATION, *arguments], check=False, capture_output=True, text=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment is not None
+    (left,) = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'")
+    with run_mark(settings.journals, MarkedRun(settings.tracking_uri, "of a living process")):
+        version = train(CASE, settings, resume=left.info.run_id)
+        assert [path.name for path in settings.journals.iterdir()] == ["of a living process.run"]
+    output = capsys.readouterr().out
+    assert f"run {left.info.run_id} ended early and is now KILLED" in output
+    assert "resumed with 5 trials of run " in output
+    assert version.run_id == left.info.run_id
+    assert client.get_run(left.info.run_id).info.status == "FINISHED"
 
 
 @contextmanager

@@ -209,7 +209,7 @@ def test_rows_without_features_are_left_out_and_counted_if_declared() -> None:
     frame = load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), reader(**nothing))
     assert (frame.keys.tolist(), frame.left_out) == ([1, 3, 4], {"gold.people": 1})
     expected = (
-        r"place_index in 1, age in 1, height in 1\n  1 of 4 rows have no features in gold.people .* `missing: lea"
+        r"place_index in 1, age in 1, height in 1\n  1 of 4 rows have no features in gold.people .*missing: lea"
     )
     with pytest.raises(FrameRefused, match=expected) as refused:
         loaded(reader(**nothing))
@@ -265,3 +265,59 @@ def test_dense_rows_have_category_indices_with_zero_for_unknown() -> None:
     frame = loaded(reader())
     assert frame.inputs("dense").tolist() == [[1, 30, 1.5], [2, 17, 1.75], [0, 50, 2.0], [0, 41, 1.25]]
     assert frame.encoder.categories() == {0: 3}
+
+
+def by_column(**split: Any) -> UseCase:
+    declared = use_case("gold.people").model_dump(exclude_unset=True)
+    return UseCase.model_validate({**declared, "split": {"by": "column", "column": "fold", **split}})
+
+
+@pytest.mark.parametrize(
+    ("values", "declared"),
+    [
+        pytest.param(["b", "a", "holdout", "a"], {}, id="text"),
+        pytest.param([2, 1, -1, 1], {"holdout_value": -1}, id="integers"),
+        pytest.param(pa.array(["2", "1", "0", "1"], pa.large_string()), {"holdout_value": 0}, id="large text"),
+    ],
+)
+def test_a_fold_column_is_read_with_the_labels(values: Any, declared: dict[str, Any]) -> None:
+    case = by_column(**declared)
+    frame = load_frame(case, reader(fold=values))
+    assert frame.columns == loaded(reader()).columns
+    plan = case.split
+    assert plan.kind.holdout(frame, plan).tolist() == [False, False, True, False]
+    training = frame.rows(np.asarray([0, 1, 3]))
+    assert [part.tolist() for fold in plan.kind.folds(training, plan, 0) for part in fold] == [
+        [True, False, False],
+        [False, True, True],
+        [False, True, True],
+        [True, False, False],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "declared", "message"),
+    [
+        pytest.param([1, 2, None, 0], {}, r"gold\.labels\.fold is NULL in 1 of 4 rows\n", id="NULL"),
+        pytest.param([1.0, 2.0, 3.0, 0.0], {}, r"is of type double\n.*Cast it", id="type"),
+        pytest.param(
+            [1, 2, 10, 0],
+            {},
+            r"no row with the value of the holdout, holdout; it has 0, 1, 10, 2\n.*holdout_value",
+            id="value",
+        ),
+        pytest.param(
+            [1, 1, 1, 0], {"holdout_value": 0}, r"has 1 fold beside the holdout: 0, 1\n  Two", id="one fold"
+        ),
+        pytest.param(
+            [True, False, False, False],
+            {"holdout_value": True},
+            r"has 1 fold beside the holdout: false, true",
+            id="truth",
+        ),
+        pytest.param([0, 0, 0, 0], {"holdout_value": 0}, r"has 0 folds beside the holdout: 0", id="holdout only"),
+    ],
+)
+def test_an_unusable_fold_column_is_refused_by_name(values: Any, declared: dict[str, Any], message: str) -> None:
+    with pytest.raises(FrameRefused, match=f"the fold column .*{message}"):
+        load_frame(by_column(**declared), reader(fold=values))

@@ -15,6 +15,7 @@ from time import monotonic
 
 from lakehouse.errors import LakehouseError
 from training.search.executors import Executor, mapped_pickle
+from training.search.executors.search_folder import SearchFolder
 from training.search.executors.worker import STATM, Defect, Ready, WorkerMessage
 from training.search.trial import EarlyStop, Trial, TrialSpec
 
@@ -110,7 +111,7 @@ class Processes:
         if memory is not None and not STATM.exists():
             raise WorkerFailed.unlimited()
         self._parallelism, self._timeout, self._memory = parallelism, timeout, memory
-        self._folder = tempfile.TemporaryDirectory(prefix="search-")
+        self._folder = SearchFolder()
         self._data = Path(self._folder.name) / "attempt"
         mapped_pickle.write(attempt, self._data)
         self._waiting: deque[TrialSpec] = deque()

@@ -1,7 +1,6 @@
 """Runs trials as tasks of a Spark Connect server: on the workers of a cluster, or inside the engine with Sail."""
 
 import queue
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from training.search import record
 from training.search.executors import Executor
 from training.search.executors.attempt_file import AttemptFile
+from training.search.executors.search_folder import SearchFolder
 from training.search.trial import Trial, TrialSpec
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SparkConnect:
 
     def __init__(self, attempt: Callable[[TrialSpec], Trial], session: "SparkSession", parallelism: int) -> None:
         self._session, self._parallelism = session, parallelism
-        self._folder = tempfile.TemporaryDirectory(prefix="search-")
+        self._folder = SearchFolder()
         file = AttemptFile.write(attempt, Path(self._folder.name) / "attempt")
         visible = self._on_worker(lambda: str(file.is_visible())) == str(True)
         self._attempt_file = file if visible else file.with_content()
