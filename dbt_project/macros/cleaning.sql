@@ -17,8 +17,8 @@
 {% macro german_state(column) -%}
   case {{ plain_spelling(column) }}
     {%- for code, state in german_states().items() %}
-    when '{{ spelt_plainly(state) }}' then '{{ state }}'
-    when '{{ code | lower }}' then '{{ state }}'
+    when {{ sql_text(spelt_plainly(state)) }} then {{ sql_text(state) }}
+    when {{ sql_text(code | lower) }} then {{ sql_text(state) }}
     {%- endfor %}
   end
 {%- endmacro %}

@@ -10,10 +10,10 @@
   {{ return(modules.re.sub('[^a-z0-9]+', '_', spelt_plainly(category)).strip('_')) }}
 {%- endmacro %}
 
-{# One 0/1 column for each of a fixed list of categories; NULL is 0 in all of them. #}
+{# One 0/1 column for each of a fixed list of categories; NULL and an unlisted category are 0 in all of them. #}
 {% macro one_hot(column, categories) -%}
   {%- for category in categories %}
-  cast(coalesce({{ column }} = '{{ category | replace("'", "''") }}', false) as int)
+  cast(coalesce({{ column }} = {{ sql_text(category) }}, false) as int)
     as {{ column }}_{{ category_slug(category) }}{{ ',' if not loop.last }}
   {%- endfor %}
 {%- endmacro %}
@@ -23,7 +23,7 @@
   case
     when {{ column }} is null then 0
     {%- for bound in bounds %}
-    when {{ column }} < {{ bound }} then {{ loop.index }}
+    when {{ column }} < {{ sql_number(bound) }} then {{ loop.index }}
     {%- endfor %}
     else {{ bounds | length + 1 }}
   end as {{ column }}_cohort
@@ -34,20 +34,27 @@
   coalesce({{ column }}_index, 0) as {{ column }}_index
 {%- endmacro %}
 
-{# The rank of an ordered category, from 1; NULL becomes the rank of the imputed category and is marked. #}
+{#
+  The rank of an ordered category, from 1; NULL and an unlisted category take the rank of the imputed one and are marked.
+#}
 {% macro ordinal(column, categories, impute) -%}
-  case coalesce({{ column }}, '{{ impute }}')
+  {%- if impute not in categories -%}
+    {{ exceptions.raise_compiler_error("ordinal: impute '" ~ impute ~ "' of column '" ~ column
+       ~ "' is not among its categories: " ~ categories | join(', ') ~ ".") }}
+  {%- endif -%}
+  case {{ column }}
     {%- for category in categories %}
-    when '{{ category }}' then {{ loop.index }}
+    when {{ sql_text(category) }} then {{ loop.index }}
     {%- endfor %}
+    else {{ categories.index(impute) + 1 }}
   end as {{ column }}_level,
-  {{ is_missing(column) }}
+  cast(coalesce({{ column }} not in ({{ sql_texts(categories) }}), true) as int) as {{ column }}_is_missing
 {%- endmacro %}
 
 {# A number as it is; with `impute`, NULL becomes that value and is marked. #}
 {% macro number(column, impute=none) -%}
   {%- if impute is none -%} {{ column }}
-  {%- else -%} coalesce({{ column }}, {{ impute }}) as {{ column }},
+  {%- else -%} coalesce({{ column }}, {{ sql_number(impute) }}) as {{ column }},
   {{ is_missing(column) }}
   {%- endif -%}
 {%- endmacro %}
@@ -71,8 +78,23 @@
 {%- endmacro %}
 {% macro encode_category_index(encoding) -%} {{ indexed(encoding.column) }} {%- endmacro %}
 
+{# Warns if a feature table lists categories and no data test counts the rows of unlisted ones. #}
+{% macro warn_of_uncounted_categories(encodings) -%}
+  {%- if execute and model.resource_type == 'model' and encodings | selectattr('categories', 'defined') | list -%}
+    {%- set tests = [] -%}
+    {%- for node in graph.nodes.values() if node.get('attached_node') == model.unique_id -%}
+      {%- do tests.append((node.get('test_metadata') or {}).get('name')) -%}
+    {%- endfor -%}
+    {%- if 'listed_categories' not in tests -%}
+      {%- do exceptions.warn(model.name ~ " lists categories, and no data test counts rows with other ones. Add to its"
+          ~ " data_tests: listed_categories: {arguments: {relation: ref('<model with the raw columns>')}}") -%}
+    {%- endif -%}
+  {%- endif -%}
+{%- endmacro %}
+
 {# The feature columns of a list of encodings, in its order. #}
 {% macro encoded_features(encodings) -%}
+  {%- do warn_of_uncounted_categories(encodings) -%}
   {%- for encoding in encodings -%}
     {%- set kind = encoding['as'] -%}
     {%- if 'encode_' ~ kind not in context -%}

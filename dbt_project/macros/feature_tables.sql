@@ -164,11 +164,3 @@
   {%- endfor -%}
   {{ return(pairs | join(', ')) }}
 {%- endmacro %}
-
-{% macro sql_name(name) -%}
-  {{ return('`' ~ name | replace('`', '``') ~ '`') }}
-{%- endmacro %}
-
-{% macro sql_text(value) -%}
-  {{ return("'" ~ value | replace('\\', '\\\\') | replace("'", "\\'") ~ "'") }}
-{%- endmacro %}

@@ -12,16 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from dbt.context.base import BaseContext, get_context_modules
-from dbt.context.exceptions_jinja import wrapped_exports
-from dbt_common.clients.jinja import CallableMacroGenerator, extract_toplevel_blocks
 from dbt_common.exceptions import CompilationError
 
 from lakehouse.settings import PROJECT
 from tests.checkout import Checkout
+from tests.dbt.jinja import context_with_macros
 from tests.dbt.unity_catalog import TABLE, Column, UnityCatalogTable
 
-MACROS = (PROJECT / "dbt_project" / "macros" / "feature_tables.sql").read_text(encoding="utf-8")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # dbt-databricks warns on import
     from dbt.adapters.databricks.relation import DatabricksRelation
@@ -71,23 +68,16 @@ class Dbt:
     def __init__(self, table: UnityCatalogTable, model: dict[str, Any], target: str = "databricks") -> None:
         self.table, self.statements = table, list[str]()
         self.relation: Any = RELATION
-        self.context: dict[str, Any] = {
-            "adapter": SimpleNamespace(get_relation=lambda *_: self.relation),
-            "exceptions": wrapped_exports(None),
-            "execute": True,
-            "model": model,
-            "modules": get_context_modules(),
-            "return": BaseContext._return,
-            "run_query": table.query,
-            "statement": self._statement,
-            "target": SimpleNamespace(type=target),
-            "this": RELATION,
-            "tojson": BaseContext.tojson,
-        }
-        blocks: list[Any] = extract_toplevel_blocks(MACROS, {"macro"}, collect_raw_data=False)
-        for block in blocks:
-            macro: Any = SimpleNamespace(name=block.block_name, macro_sql=block.full_block)
-            self.context[block.block_name] = CallableMacroGenerator(macro, self.context)
+        self.context = context_with_macros(
+            "feature_tables.sql",
+            "literals.sql",
+            adapter=SimpleNamespace(get_relation=lambda *_: self.relation),
+            model=model,
+            run_query=table.query,
+            statement=self._statement,
+            target=SimpleNamespace(type=target),
+            this=RELATION,
+        )
 
     def build(self) -> list[str]:
         """Run both hooks and return the statements sent to the warehouse. A hook must render to an empty text."""

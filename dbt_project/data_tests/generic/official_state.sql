@@ -2,5 +2,5 @@
 {% test official_state(model, column_name) %}
 select {{ column_name }}
 from {{ model }}
-where {{ column_name }} not in ('{{ german_states().values() | join("', '") }}')
+where {{ column_name }} not in ({{ sql_texts(german_states().values()) }})
 {% endtest %}
