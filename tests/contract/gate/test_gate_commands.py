@@ -177,8 +177,8 @@ def test_a_rollback_refuses_a_version_that_fails_its_golden_request(
 
     def drifted(version: object) -> LoadedVersion:
         original = loaded(version)  # type: ignore[arg-type]
-        *answers, _ = original.metadata["golden_answer"]
-        metadata = {**original.metadata, "golden_answer": [*answers, {"probability": 0.123}]}
+        *responses, _ = original.metadata["golden_response"]
+        metadata = {**original.metadata, "golden_response": [*responses, {"probability": 0.123}]}
         return LoadedVersion(original.version, original.scorer, original.size, original.inputs, metadata)
 
     monkeypatch.setattr(LoadedVersion, "load", drifted)
