@@ -58,13 +58,14 @@ def test_an_unreachable_server_is_reported(tmp_path: Path) -> None:
 STEPS = [
     "CREATE OR REPLACE TABLE",
     "INSERT INTO",
-    "ADD CONSTRAINT",
+    "declare",
     "DROP TABLE IF EXISTS `gold`.`draft_",
     "publish",
 ]
 KILLED_WRITE = """
 import os, signal, sys
 from pathlib import Path
+from dbt.adapters.embedded.delta_log import DeltaLog
 from dbt.adapters.embedded.drafts import Draft
 from dbt.adapters.embedded.tables import TableSpec, TableWriter
 from lakehouse.session import new_session
@@ -90,6 +91,8 @@ spec = TableSpec(frozenset({"id"}), {"some": "(ID>0)"}, {"feature_table.grain": 
 type(session).sql = after(type(session).sql, step)
 for method in ("create", "replace") if step == "publish" else ():
     setattr(Draft, method, after(getattr(Draft, method), ""))
+if step == "declare":
+    DeltaLog.declare = after(DeltaLog.declare, "")
 TableWriter(session, warehouse).write(rows, TableName("gold", "one"), spec)
 """
 
@@ -110,10 +113,52 @@ def test_a_killed_write_leaves_the_complete_new_or_the_old_table(
     assert (project.rows("gold.one") if tables else []) == (after if step == "publish" else before)
     subprocess.run([*command, "no such step"], check=True)
     assert project.rows("gold.one") == after
-    assert project.properties("gold.one") == {"delta.constraints.some": "( ID > 0 )", "feature_table.grain": "one"}
+    assert project.properties("gold.one") == {"delta.constraints.some": "(ID>0)", "feature_table.grain": "one"}
     assert not list((project.warehouse.root / ".drafts" / "gold").iterdir())
     if version is not None:
         assert project.rows("gold.one", version) == before
+
+
+KILLED_CHANGE = """
+import os, signal, sys
+from pathlib import Path
+from dbt.adapters.embedded.drafts import Draft
+from dbt.adapters.embedded.tables import TableSpec, TableWriter
+from lakehouse.session import new_session
+from lakehouse.tables.warehouse import TableName, Warehouse
+
+root, step = sys.argv[1:]
+session, warehouse, name = new_session(), Warehouse(Path(root)), TableName("gold", "one")
+warehouse.register(session)
+
+def after(call):
+    def called(*args, **options):
+        call(*args, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return called
+
+if hasattr(Draft, step):
+    setattr(Draft, step, after(getattr(Draft, step)))
+writer = TableWriter(session, warehouse)
+copy = writer.start_change(name)
+session.sql(f"insert into gold.`{copy}` values (2)").collect()
+if step == "insert":
+    os.kill(os.getpid(), signal.SIGKILL)
+writer.finish_change(name, TableSpec(frozenset(), {}, {}, ()))
+"""
+
+
+@pytest.mark.parametrize("step", ["copy", "insert", "_move", "apply"])
+def test_a_killed_increment_leaves_the_complete_new_or_the_old_table(tmp_path: Path, step: str) -> None:
+    project = Project.below(tmp_path, ONE)
+    project.dbt("run")
+    command = [sys.executable, "-c", KILLED_CHANGE, str(project.warehouse.root)]
+    assert subprocess.run([*command, step], check=False).returncode == -signal.SIGKILL
+    before, after = [{"id": 1}], [{"id": 1}, {"id": 2}]
+    assert project.rows("gold.one") == (after if step == "apply" else before)
+    subprocess.run([*command, "no such step"], check=True)
+    assert project.rows("gold.one") == ([*after, {"id": 2}] if step == "apply" else after)
+    assert not list((project.warehouse.root / ".drafts" / "gold").iterdir())
 
 
 def test_four_threads_build_the_same_rows_each_time(tmp_path: Path) -> None:
