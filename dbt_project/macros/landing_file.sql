@@ -1,24 +1,69 @@
 {#
-  Body of a model that reads a delimited landing file. Its `meta.landing_file` declares {path, columns, delimiter}; the
-  ending of the path marks gzip. Every field is text, and `row_number` counts from 1 in file order.
+  Body of a model that reads a delimited landing file. Its `meta.landing_file` declares path, columns and delimiter, and
+  where needed other options; docs/bring_your_own_data.md lists them. The ending of the path marks gzip and zip. Every
+  field is text, and `row_number` counts from 1 in file order.
 #}
 {% macro landing_file() -%}
   {%- if execute -%}
-    {%- set file = model.config.meta.landing_file -%}
-    {{ return(adapter.dispatch('landing_file')(file.path, file.columns, file.delimiter)) }}
+    {{ return(adapter.dispatch('landing_file')(model.config.meta.landing_file)) }}
   {%- endif -%}
 {%- endmacro %}
 
 {# Reads the complete file or refuses it with the number of the faulty line; see lakehouse/landing/landing_file.py. #}
-{% macro embedded__landing_file(path, columns, delimiter) -%}
-  select * from {{ adapter.landing_view(model.name, path, columns, delimiter) }}
+{% macro embedded__landing_file(file) -%}
+  select * from {{ adapter.landing_view(model.name, file) }}
 {%- endmacro %}
 
-{# Reads a path below a volume, which LAKEHOUSE_LANDING names. No workspace has run it yet. #}
-{% macro databricks__landing_file(path, columns, delimiter) -%}
-  select *, row_number() over (order by monotonically_increasing_id()) as row_number
+{#
+  Reads a path below a volume, which LAKEHOUSE_LANDING names. No workspace has run it yet. It refuses a value that is
+  not in the declared format, and does not look for undeclared formats.
+#}
+{% macro databricks__landing_file(file) -%}
+  {%- if file.path.endswith('.zip') -%}
+    {{ exceptions.raise_compiler_error("Databricks reads no .zip archive. Deliver " ~ file.path ~ " as .gz.") }}
+  {%- endif -%}
+  {%- set charsets = {'latin-1': 'ISO-8859-1', 'latin1': 'ISO-8859-1', 'cp1252': 'windows-1252'} -%}
+  {%- set encoding = file.encoding or 'UTF-8' -%}
+  {%- set fields = [] -%}
+  {%- for column in file.columns -%}{%- do fields.append(sql_name(column) ~ ' string') -%}{%- endfor -%}
+  select
+    {%- for column in file.columns %}
+    {% if column in (file.numbers or []) -%}
+      {{ landed_number(column, file.decimal or '.', file.thousands) }} as {{ sql_name(column) }}
+    {%- elif column in (file.dates or []) -%}
+      {{ landed_date(column, file.date_format) }} as {{ sql_name(column) }}
+    {%- else -%}
+      {{ sql_name(column) }}
+    {%- endif %},
+    {%- endfor %}
+    row_number() over (order by monotonically_increasing_id()) as row_number
   from read_files(
-    {{ sql_text(path) }}, format => 'csv', header => true, sep => {{ sql_text(delimiter) }}, mode => 'FAILFAST',
-    schema => '{% for column in columns %}{{ sql_name(column) }} string{{ ', ' if not loop.last }}{% endfor %}'
+    {{ sql_text(file.path) }}, format => 'csv', header => true, sep => {{ sql_text(file.delimiter) }},
+    mode => 'FAILFAST', multiLine => true, escape => {{ sql_text(file.escape or '"') }},
+    encoding => {{ sql_text(charsets.get(encoding | lower, encoding)) }}, schema => {{ sql_text(fields | join(', ')) }}
   )
+{%- endmacro %}
+
+{# Text such as -1234.5 from a number in another format; the query fails if it is not a number. #}
+{% macro landed_number(column, decimal, thousands) -%}
+  {%- set text = 'trim(' ~ sql_name(column) ~ ')' -%}
+  {%- set grouped = '([0-9]{1,3}([' ~ (thousands or '') ~ '][0-9]{3})+|[0-9]+)' if thousands else '[0-9]+' -%}
+  {%- set pattern = '^[+-]?' ~ grouped ~ '([' ~ decimal ~ '][0-9]+)?([eE][+-]?[0-9]+)?$' -%}
+  {%- set ungrouped = 'replace(' ~ text ~ ', ' ~ sql_text(thousands) ~ ", '')" if thousands else text -%}
+  case
+    when {{ text }} = '' or {{ text }} rlike {{ sql_text(pattern) }}
+    then replace({{ ungrouped }}, {{ sql_text(decimal) }}, '.')
+    when {{ text }} is not null
+    then raise_error(concat({{ sql_text(column ~ ' is not a number in the declared format: ') }}, {{ text }}))
+  end
+{%- endmacro %}
+
+{# Text such as 2024-12-31, with a time if the pattern has one, from a date in another format. #}
+{% macro landed_date(column, pattern) -%}
+  {%- set text = 'trim(' ~ sql_name(column) ~ ')' -%}
+  {%- set format = 'yyyy-MM-dd HH:mm:ss' if 'H' in pattern else 'yyyy-MM-dd' -%}
+  case
+    when {{ text }} = '' then ''
+    else date_format(to_timestamp({{ text }}, {{ sql_text(pattern) }}), {{ sql_text(format) }})
+  end
 {%- endmacro %}

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from lakehouse.landing.landing_file import LandingFileMissing, LandingFileRefused
+from lakehouse.landing.errors import LandingFileMissing, LandingFileRefused
 from lakehouse.settings import PROJECT
 
 DELIVERY, KNOWN_AT = "delivery", "known_at"

@@ -1,203 +1,162 @@
 """Reads delimited landing files with every value as text, or refuses them by line."""
 
-import csv
-import gzip
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from lakehouse.errors import LakehouseError
+from lakehouse.landing.errors import IN_THE_YML, LandingFileRefused
+from lakehouse.landing.options import ROW_NUMBER, LandingOptions
+from lakehouse.landing.records import Chunk, Quoting, Record
+from lakehouse.landing.source import line_ends, text_blocks
+from lakehouse.landing.values import ValueProblem, converted, undeclared
 
-ROW_NUMBER = "row_number"
-
-
-class LandingFileMissing(LakehouseError):
-    """There is no file at the landing path."""
-
-    @classmethod
-    def at(cls, path: Path) -> "LandingFileMissing":
-        return cls(
-            f"the landing file {path} does not exist",
-            hint="Put it there, or set LAKEHOUSE_LANDING to its folder.",
-        )
+_SHOWN = 3
 
 
-class LandingFileRefused(LakehouseError):
-    """The landing file differs from its declaration."""
+def read_delimited(path: Path, options: LandingOptions) -> pa.Table:
+    """Read a delimited file with every value as text, and `row_number` from 1 in file order.
 
-    @classmethod
-    def unreadable(cls, path: Path, reason: Exception) -> "LandingFileRefused":
-        return cls(f"the landing file {path} cannot be read: {reason}", hint="Deliver the file again.")
-
-    @classmethod
-    def header(
-        cls, path: Path, found: Sequence[str], declared: Sequence[str], delimiter: str
-    ) -> "LandingFileRefused":
-        failed = f"the header of the landing file {path}"
-        if len(found) == 1 and len(declared) > 1:
-            return cls(
-                f"{failed} does not split at '{delimiter}': {found[0][:80]!r}",
-                hint="Deliver the file with that delimiter, or correct `landing_file.delimiter` in the model's .yml.",
-            )
-        missing, extra = [c for c in declared if c not in found], [c for c in found if c not in declared]
-        return cls(
-            f"{failed} differs from the declared one: missing {missing or 'none'}, not declared {extra or 'none'}, "
-            f"found {list(found)}",
-            hint="Correct the file, or `landing_file.columns` in the model's .yml.",
-        )
-
-    @classmethod
-    def rows(cls, path: Path, bad: Sequence["MalformedRow"], declared: int) -> "LandingFileRefused":
-        lines = "; ".join(
-            f"line {row.line} has {row.fields} of {declared} fields: {row.text[:60]!r}" for row in bad[:3]
-        )
-        return cls(
-            f"{len(bad)} row(s) of the landing file {path} have the wrong number of fields: {lines}",
-            hint="Correct them. The tables do not change until the entire file can be read.",
-        )
-
-    @classmethod
-    def columns(cls, path: Path, found: Mapping[str, str], declared: Mapping[str, str]) -> "LandingFileRefused":
-        problems = [f"{name} is missing" for name in declared if name not in found]
-        problems += [f"{name} is not declared" for name in found if name not in declared]
-        problems += [
-            f"{name} is {found[name]} instead of {declared[name]}"
-            for name in declared
-            if found.get(name, declared[name]) != declared[name]
-        ]
-        return cls(
-            f"the columns of the landing file {path} differ from the declared ones: {'; '.join(problems)}",
-            hint="Deliver it again, or correct `landing_files.columns` in the model's .yml.",
-        )
-
-    @classmethod
-    def out_of_order(cls, path: Path, first: datetime, until: datetime) -> "LandingFileRefused":
-        return cls(
-            f"the landing file {path} has rows known at {first:%Y-%m-%d %H:%M:%S}, but all rows known until "
-            f"{until:%Y-%m-%d %H:%M:%S} are already loaded",
-            hint="Deliver them with a later `known_at`, or load everything again: dbt build --full-refresh",
-        )
-
-    @classmethod
-    def changed(cls, path: Path, delivery: str, rows: int, loaded: int) -> "LandingFileRefused":
-        return cls(
-            f"the delivery {delivery} (file {path}) has {rows:,} row(s), but {loaded:,} were loaded",
-            hint="Deliver new rows under a new name, or load everything again: dbt build --full-refresh",
-        )
-
-    @classmethod
-    def alone(cls, path: Path, delivery: str, folder: Path) -> "LandingFileRefused":
-        return cls(
-            f"the landing file {path} arrived without its counterpart: {folder} has no delivery {delivery}",
-            hint="Deliver both under one name, one of them empty if it has no rows, and build again.",
-        )
-
-    @classmethod
-    def without_a_time(cls, path: Path, rows: int) -> "LandingFileRefused":
-        return cls(
-            f"{rows} row(s) of the landing file {path} have no `known_at`, which orders the deliveries",
-            hint="Set the time at which each row became known, and deliver the file again.",
-        )
-
-    @classmethod
-    def from_the_future(cls, path: Path, last: datetime, now: datetime) -> "LandingFileRefused":
-        return cls(
-            f"the landing file {path} has rows known at {last:%Y-%m-%d %H:%M:%S} UTC, "
-            f"which is after now ({now:%Y-%m-%d %H:%M:%S})",
-            hint="Correct the clock or time zone of its source, and deliver the file again.",
-        )
-
-
-@dataclass(frozen=True)
-class MalformedRow:
-    """A row with too few or too many fields, and the line on which it starts."""
-
-    line: int
-    fields: int
-    text: str
-
-
-def read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> pa.Table:
-    """Read a delimited file (gzip by extension) with every value as text, and `row_number` from 1 in file order.
-
-    Args:
-        path: the file.
-        columns: the required header, in this order.
-        delimiter: one character.
+    Beside the rows, memory holds a few MiB of the file, or its longest record.
 
     Raises:
         LandingFileMissing: the file does not exist.
-        LandingFileRefused: another header, a row with too few or too many fields, a broken archive, or no rows.
+        LandingFileRefused: the file differs from its declaration, is broken, or has no rows.
     """
-    if not path.is_file():
-        raise LandingFileMissing.at(path)
-    try:
-        rows, is_complete = _parse(path, columns, delimiter)
-    except (pa.ArrowInvalid, OSError) as err:
-        raise LandingFileRefused.unreadable(path, err) from err
-    if rows.column_names != list(columns):
-        raise LandingFileRefused.header(path, rows.column_names, columns, delimiter)
-    if _quotes(path) % 2 and not _closes(path, delimiter):
-        raise LandingFileRefused.unreadable(path, ValueError("an opening quote is never closed"))
-    if not is_complete:
-        raise LandingFileRefused.rows(path, list(_malformed_rows(path, len(columns), delimiter)), len(columns))
+    rows = _Reader(path, options).read()
     if rows.num_rows == 0:
         raise LandingFileRefused(f"the landing file {path} has a header and no rows", hint="Deliver the file again.")
-    return rows.append_column(ROW_NUMBER, pa.array(range(1, rows.num_rows + 1), pa.int64()))
+    return rows.append_column(ROW_NUMBER, pa.array(np.arange(1, rows.num_rows + 1)))
 
 
-def _parse(path: Path, columns: Sequence[str], delimiter: str) -> tuple[pa.Table, bool]:
-    """Rows with as many fields as the header, and True if no row was skipped."""
-    skipped: list[pacsv.InvalidRow] = []
+class _Reader:
+    """Reads one file, chunk by chunk."""
 
-    def skip(row: pacsv.InvalidRow) -> str:
-        skipped.append(row)
-        return "skip"
+    def __init__(self, path: Path, options: LandingOptions) -> None:
+        self.path, self.options, self.width = path, options, len(options.columns)
+        self.quoting = Quoting(path, options)
+        self.malformed = 0
+        self.shown: list[tuple[int, int, str]] = []  # line, fields and text
 
-    rows = pacsv.read_csv(
-        path,
-        parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip, newlines_in_values=True),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
-        ),
-    )
-    return rows, not skipped
+    def read(self) -> pa.Table:
+        """All rows as texts.
 
+        Raises:
+            LandingFileRefused: the file differs from its declaration.
+        """
+        tables = [self._parse(chunk) for chunk in self._chunks()]
+        if self.malformed:
+            raise LandingFileRefused.rows(self.path, self.malformed, self.shown, self.width)
+        rows = pa.concat_tables(tables)
+        if problem := undeclared(rows, self.options):
+            raise self._refused(problem, self._line_of(problem.row, tables))
+        return rows
 
-def _quotes(path: Path) -> int:
-    # An unclosed quote would silently swallow every later row.
-    with pa.input_stream(path) as content:
-        return sum(block.count(b'"') for block in iter(lambda: content.read(2**20), b""))
+    def _chunks(self) -> Iterator[Chunk]:
+        """Chunks of the file without its header."""
+        header = None
+        for chunk in self.quoting.chunks(text_blocks(self.path, self.options.encoding)):
+            if header is None:
+                header = next((record for record in self.quoting.records(chunk) if not record.is_blank), None)
+                if header is None:
+                    continue
+                if header.fields != list(self.options.file_header):
+                    raise LandingFileRefused.header(
+                        self.path, header.fields, self.options.file_header, self.options.delimiter
+                    )
+                yield chunk.behind(header.end)
+            else:
+                yield chunk
+        if header is None:
+            cause = ValueError("it is empty")
+            raise LandingFileRefused.unreadable(self.path, cause) from cause
 
+    def _parse(self, chunk: Chunk) -> pa.Table:
+        """Rows of a chunk; malformed ones are counted and left out."""
+        skipped: list[pacsv.InvalidRow] = []
 
-def _closes(path: Path, delimiter: str) -> bool:
-    """Return True if every quote at the start of a value is closed."""
-    with _opened(path) as file:
-        try:
-            for _ in csv.reader(file, delimiter=delimiter, strict=True):
-                pass
-        except csv.Error:
-            return False
-    return True
+        def skip(row: pacsv.InvalidRow) -> str:
+            skipped.append(row)
+            return "skip"
 
+        columns = list(self.options.columns)
+        rows = pacsv.read_csv(
+            pa.BufferReader(chunk.text or b"\n"),
+            pacsv.ReadOptions(column_names=columns, block_size=len(chunk.text) + 1),
+            pacsv.ParseOptions(
+                delimiter=self.options.delimiter,
+                invalid_row_handler=skip,
+                newlines_in_values=True,
+                ignore_empty_lines=self.width > 1 or not chunk.text,
+            ),
+            pacsv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+        if skipped:
+            self._note(chunk, len(skipped))
+            return rows
+        self._require_no_blank_rows(chunk, rows)
+        self._require_no_embedded_rows(chunk, rows)
+        texts = converted(rows, self.options)
+        if isinstance(texts, ValueProblem):
+            raise self._refused(texts, self._line_in(chunk, texts.row))
+        return texts
 
-def _malformed_rows(path: Path, declared: int, delimiter: str) -> Iterator[MalformedRow]:
-    # The fast parser counts records, not lines: a refused file is read again to find the line numbers.
-    with _opened(path) as file:
-        records = csv.reader(file, delimiter=delimiter)
-        line = 1
-        for fields in records:
-            if fields and len(fields) != declared:
-                yield MalformedRow(line, len(fields), delimiter.join(fields))
-            line = records.line_num + 1
+    def _note(self, chunk: Chunk, malformed: int) -> None:
+        # The fast parser counts records, not lines, so the first malformed rows are read again.
+        self.malformed += malformed
+        for record in self.quoting.records(chunk) if len(self.shown) < _SHOWN else ():
+            if not record.is_blank and len(record.fields) != self.width and len(self.shown) < _SHOWN:
+                text = self.options.delimiter.join(record.fields)
+                self.shown.append((record.line, len(record.fields), text[:60]))
 
+    def _require_no_blank_rows(self, chunk: Chunk, rows: pa.Table) -> None:
+        # Among several columns, a blank line is no row. In a single column it may be an empty value.
+        if self.width > 1 or not pc.any(pc.equal(rows.column(0), "")).as_py():
+            return
+        blank = next((record for record in self.quoting.records(chunk) if record.is_blank), None)
+        if blank is not None:
+            problem = "is blank, which is an empty value or no row in a file of one column"
+            raise LandingFileRefused.line(
+                self.path, blank.line, problem, 'Write "" for an empty value, or remove it.'
+            )
 
-def _opened(path: Path) -> TextIO:
-    opened = gzip.open if path.suffix == ".gz" else open
-    file: TextIO = opened(path, "rt", encoding="utf-8", errors="replace", newline="")
-    return file
+    def _require_no_embedded_rows(self, chunk: Chunk, rows: pa.Table) -> None:
+        # Two lost quotes make one value of all rows between them, and each of its lines still looks like a row.
+        if self.width == 1 or self.options.embedded_rows or line_ends(chunk.text) <= rows.num_rows:
+            return
+        delimiter, end = self.options.delimiter, "\n" if b"\n" in chunk.text else "\r"
+        texts = pc.binary_join_element_wise(*rows.columns, delimiter)
+        lines = pc.add(pc.count_substring(texts, end), 1)
+        fits = pc.equal(pc.count_substring(texts, delimiter), pc.multiply(lines, self.width - 1))
+        for row in pc.indices_nonzero(pc.and_(fits, pc.greater(lines, 1))).to_pylist():
+            values = [line.rstrip("\r") for line in texts[row].as_py().split(end)]
+            if all(line.count(delimiter) == self.width - 1 for line in values):
+                raise LandingFileRefused.line(
+                    self.path,
+                    self._line_in(chunk, row),
+                    f"starts a row of {len(values)} lines that each look like a row: {values[0][:60]!r}, "
+                    f"{values[1][:60]!r}",
+                    "A quote is probably missing: close it, or double each quote within a value. If the lines are a "
+                    f"value, write `embedded_rows: true` into {IN_THE_YML}.",
+                )
+
+    def _line_of(self, row: int, tables: list[pa.Table]) -> int:
+        for chunk, rows in zip(self._chunks(), tables, strict=True):
+            if row < rows.num_rows:
+                return self._line_in(chunk, row)
+            row -= rows.num_rows
+        raise IndexError(row)
+
+    def _line_in(self, chunk: Chunk, row: int) -> int:
+        records = (record for record in self.quoting.records(chunk) if not record.is_blank)
+        record: Record = next(islice(records, row, None))
+        return record.line
+
+    def _refused(self, problem: ValueProblem, line: int) -> LandingFileRefused:
+        return LandingFileRefused.value(self.path, line, problem.column, problem.problem, problem.hint)

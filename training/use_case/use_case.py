@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, GetPydanticSchema, ValidationError, model_validator
+from pydantic import Field, GetPydanticSchema, ValidationError, field_validator, model_validator
 from pydantic_core import core_schema
 
 from lakehouse.declaration import Declaration, known_word
@@ -21,17 +21,7 @@ from training.use_case.promotion import PromotionCriteria
 from training.use_case.search import SearchPlan
 from training.use_case.serving import ServingPlan
 from training.use_case.split import SplitPlan
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that refuses duplicate keys; YAML's default silently keeps the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        if duplicates := {key for key in keys if keys.count(key) > 1}:
-            raise yaml.YAMLError(f"duplicate keys: {sorted(duplicates)}")
-        return super().construct_mapping(node, deep)
-
+from training.use_case.yaml_file import AmbiguousYaml, read_yaml
 
 FOLDER = Path(__file__).parent.parent / "use_cases"
 
@@ -64,6 +54,18 @@ class LabelTable(Declaration):
     timestamp: str
     column: str
     classes: Classes = ()
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes_are_texts_or_integers(cls, classes: Any) -> Any:
+        kinds = {type(label) for label in classes} if isinstance(classes, list | tuple) else set()
+        if kinds - {int, str}:
+            raise ValueError("a class is a text or an integer: put texts such as 'true', 'null' and '1.10' in quotes")
+        if len(kinds) > 1:
+            raise ValueError(
+                "classes are all texts or all integers: put each of them in quotes, as in the label column"
+            )
+        return classes
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -188,7 +190,9 @@ def load(name: str, folder: Path = FOLDER) -> UseCase:
     if name not in known:
         raise UseCaseRefused.unknown(name, known, folder)
     try:
-        use_case = UseCase.model_validate(yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys))  # noqa: S506  (a SafeLoader)
+        use_case = UseCase.model_validate(read_yaml(path.read_text(encoding="utf-8")))
+    except AmbiguousYaml as err:
+        raise UseCaseRefused.invalid(path, err.problems) from err
     except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise UseCaseRefused.invalid(path, [f"not YAML: {err}"]) from err
     except ValidationError as err:

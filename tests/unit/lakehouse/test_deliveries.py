@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.landing.deliveries import deliveries, new_rows, require_columns, require_order
-from lakehouse.landing.landing_file import LandingFileMissing, LandingFileRefused
+from lakehouse.landing.errors import LandingFileMissing, LandingFileRefused
 from lakehouse.session import new_session
 
 COLUMNS = {"id": "bigint", "at": "date", "known_at": "timestamp"}

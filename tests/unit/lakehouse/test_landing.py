@@ -5,20 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.landing.landing_file import LandingFileMissing, LandingFileRefused, read_delimited
+from lakehouse.landing.errors import LandingFileMissing, LandingFileRefused
+from tests.unit.landed import landed, read, values
 
-COLUMNS = ["age", "job"]
 GOOD = 'age;job\n30;"admin."\n41;"blue;collar"\n'
 
 
-def landed(folder: Path, text: str | bytes, name: str = "file.csv") -> Path:
-    path = folder / name
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
-
-
 def test_every_value_is_text_and_rows_are_numbered_in_file_order(tmp_path: Path) -> None:
-    rows = read_delimited(landed(tmp_path, GOOD), COLUMNS, ";")
+    rows = read(landed(tmp_path, GOOD))
     assert rows.to_pylist() == [
         {"age": "30", "job": "admin.", "row_number": 1},
         {"age": "41", "job": "blue;collar", "row_number": 2},
@@ -26,22 +20,22 @@ def test_every_value_is_text_and_rows_are_numbered_in_file_order(tmp_path: Path)
 
 
 def test_an_empty_field_is_the_empty_text(tmp_path: Path) -> None:
-    assert read_delimited(landed(tmp_path, "age;job\n30;\n"), COLUMNS, ";").to_pylist()[0]["job"] == ""
+    assert read(landed(tmp_path, "age;job\n30;\n")).to_pylist()[0]["job"] == ""
 
 
 def test_gzip_is_detected_by_extension(tmp_path: Path) -> None:
     path = landed(tmp_path, gzip.compress(GOOD.encode()), "file.csv.gz")
-    assert read_delimited(path, COLUMNS, ";").num_rows == 2
+    assert read(path).num_rows == 2
 
 
 def test_a_delimiter_or_a_line_end_within_quotes_is_part_of_the_value(tmp_path: Path) -> None:
-    rows = read_delimited(landed(tmp_path, 'age;job\n30;"a;\nb"\n31;"say ""c"""\n'), COLUMNS, ";")
+    rows = read(landed(tmp_path, 'age;job\n30;"a;\nb"\n31;"say ""c"""\n'))
     assert rows["job"].to_pylist() == ["a;\nb", 'say "c"']
     assert rows["row_number"].to_pylist() == [1, 2]
 
 
 @pytest.mark.parametrize(
-    ("text", "values"),
+    ("text", "jobs"),
     [
         pytest.param("age;job\r\n30;a\r\n", ["a"], id="line ends of Windows"),
         pytest.param("\ufeffage;job\n30;a\n", ["a"], id="byte order mark"),
@@ -52,13 +46,13 @@ def test_a_delimiter_or_a_line_end_within_quotes_is_part_of_the_value(tmp_path: 
         pytest.param("age;job\n30; a \n", [" a "], id="blanks around"),
     ],
 )
-def test_values_are_not_converted(tmp_path: Path, text: str, values: list[str]) -> None:
-    assert read_delimited(landed(tmp_path, text), COLUMNS, ";")["job"].to_pylist() == values
+def test_values_are_not_converted(tmp_path: Path, text: str, jobs: list[str]) -> None:
+    assert values(landed(tmp_path, text)) == jobs
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(LandingFileMissing, match=r"nowhere\.csv does not exist"):
-        read_delimited(tmp_path / "nowhere.csv", COLUMNS, ";")
+        read(tmp_path / "nowhere.csv")
 
 
 @pytest.mark.parametrize(
@@ -76,12 +70,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         pytest.param('age;job\n30;"x;y";z\n', "line 2 has 3 of 2 fields", id="quoted delimiter in a long row"),
         pytest.param("age;job\n1\n2\n3\n4\n", "4 row\\(s\\).*line 4 has 1 of 2 fields: '3'\n", id="three are shown"),
         pytest.param("age;job\n", "a header and no rows", id="no rows"),
+        pytest.param("age;job", "a header and no rows", id="no line end"),
         pytest.param("", "cannot be read", id="empty"),
     ],
 )
 def test_a_file_that_differs_from_its_declaration_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(LandingFileRefused, match=message):
-        read_delimited(landed(tmp_path, text), COLUMNS, ";")
+        read(landed(tmp_path, text))
 
 
 WHOLE = gzip.compress(GOOD.encode() * 1000)
@@ -98,12 +93,14 @@ WHOLE = gzip.compress(GOOD.encode() * 1000)
 )
 def test_a_broken_archive_is_refused(tmp_path: Path, archive: bytes) -> None:
     with pytest.raises(LandingFileRefused, match=r"file\.csv\.gz cannot be read"):
-        read_delimited(landed(tmp_path, archive, "file.csv.gz"), COLUMNS, ";")
+        read(landed(tmp_path, archive, "file.csv.gz"))
 
 
 def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LandingFileRefused, match=r"cannot be read: .*UTF8"):
-        read_delimited(landed(tmp_path, "age;job\n30;caf\xe9\n".encode("latin-1")), COLUMNS, ";")
+    with pytest.raises(
+        LandingFileRefused, match=r"cannot be read as utf-8: byte 15 \(line 2\) is 0xe9.*\n.*encoding"
+    ):
+        read(landed(tmp_path, "age;job\n30;caf\xe9\n".encode("latin-1")))
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz"])
@@ -112,13 +109,13 @@ def test_the_line_number_is_right_far_into_a_file(tmp_path: Path, ending: str) -
     text = "\n".join(lines).encode()  # more than the two blocks that the parser reads at once
     path = landed(tmp_path, gzip.compress(text, 1) if ending == "csv.gz" else text, f"file.{ending}")
     with pytest.raises(LandingFileRefused, match="line 40002 has 1 of 2 fields: 'short'"):
-        read_delimited(path, COLUMNS, ";")
+        read(path)
 
 
 def test_line_ends_within_quotes_are_read_in_a_file_of_any_size(tmp_path: Path) -> None:
     value = f"{'x' * 30}\n{'y' * 30}"
     text = "age;job\n" + f'30;"{value}"\n' * 40_000
-    assert read_delimited(landed(tmp_path, text), COLUMNS, ";")["job"].unique().to_pylist() == [value]
+    assert read(landed(tmp_path, text))["job"].unique().to_pylist() == [value]
 
 
 @pytest.mark.parametrize(
@@ -130,24 +127,24 @@ def test_line_ends_within_quotes_are_read_in_a_file_of_any_size(tmp_path: Path) 
 )
 def test_the_line_number_counts_lines_and_not_records(tmp_path: Path, text: str, line: int) -> None:
     with pytest.raises(LandingFileRefused) as refused:
-        read_delimited(landed(tmp_path, text), COLUMNS, ";")
+        read(landed(tmp_path, text))
     assert f"line {line} has 1 of 2 fields" in str(refused.value)
 
 
 def test_an_unclosed_quote_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LandingFileRefused):
-        read_delimited(landed(tmp_path, 'age;job\n30;"a\n31;b\n32;c\n'), COLUMNS, ";")
+        read(landed(tmp_path, 'age;job\n30;"a\n31;b\n32;c\n'))
 
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LandingFileMissing, match="LAKEHOUSE_LANDING"):
-        read_delimited(tmp_path, COLUMNS, ";")
+        read(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"\n", b"age;job", b"age;job\n30;caf\xe9\n"])
-def test_a_read_error_names_the_file_and_keeps_the_cause(tmp_path: Path, content: bytes) -> None:
-    path = landed(tmp_path, content)
+@pytest.mark.parametrize(("content", "name"), [(b"\n", "file.csv"), (b"", "file.csv"), (WHOLE[:-9], "file.csv.gz")])
+def test_a_read_error_names_the_file_and_keeps_the_cause(tmp_path: Path, content: bytes, name: str) -> None:
+    path = landed(tmp_path, content, name)
     with pytest.raises(LandingFileRefused) as refused:
-        read_delimited(path, COLUMNS, ";")
+        read(path)
     assert refused.value.failed.startswith(f"the landing file {path} cannot be read: ")
     assert refused.value.__cause__ is not None

@@ -282,3 +282,87 @@ def test_tuned_threshold_and_calibration_need_binary_labels(tmp_path: Path) -> N
     )
     with pytest.raises(UseCaseRefused, match="calibration need binary labels, but the task is multiclass"):
         load("term_deposit", tmp_path)
+
+
+MULTICLASS = (
+    GOOD.replace("task: binary", "task: multiclass")
+    .replace("  threshold: 0.2\n", "")
+    .replace("  postprocess: scoring.hooks.probability_band:add_band\n", "")
+)
+MULTICLASS = MULTICLASS.replace("metric: roc_auc", "metric: log_loss").replace(
+    "column: subscribed}", "column: subscribed, classes: [a, b, c]}"
+)
+
+
+def refusal(folder: Path, text: str) -> str:
+    (folder / "term_deposit.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(UseCaseRefused) as refused:
+        load("term_deposit", folder)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "messages"),
+    [
+        ("[NO, DE, SE]", ["line 3: YAML reads NO as false. Put it in quotes: 'NO'"]),
+        ("[yes, no, Off]", ["YAML reads yes as true", "YAML reads no as false", "YAML reads Off as false"]),
+        ("[01067, 10115, 20095]", ["line 3: YAML reads 01067 as 567. Put it in quotes: '01067'"]),
+        ("[0x1F, 1_000, +49]", ["reads 0x1F as 31.", "reads 1_000 as 1000.", "reads +49 as 49."]),
+        ("[1:30, 12:30:00, 1:30.5]", ["reads 1:30 as 90.", "reads 12:30:00 as 45000.", "reads 1:30.5 as 90.5."]),
+        ("[2024-01-01, 2024-13-01, x]", ["reads 2024-01-01 as a date", "cannot read 2024-13-01", "'2024-13-01'"]),
+        ("[=, a, b]", ["YAML has a meaning of its own for =", "'='"]),
+        ("[true, false, unknown]", ["labels.classes: a class is a text or an integer", "in quotes", "True"]),
+        ("[null, a, b]", ["labels.classes: a class is a text or an integer", "in quotes"]),
+        ("[~, a, b]", ["labels.classes: a class is a text or an integer"]),
+        ("[1.0, 1.10, 2.0]", ["labels.classes: a class is a text or an integer", "'1.10' in quotes"]),
+        ("[1e3, 2E5, 7]", ["labels.classes: a class is a text or an integer"]),
+        ("['01067', 10115, 20095]", ["labels.classes: classes are all texts or all integers: put each"]),
+    ],
+)
+def test_classes_that_yaml_changes_are_refused_with_the_hint_to_quote(
+    tmp_path: Path, classes: str, messages: list[str]
+) -> None:
+    message = refusal(tmp_path, MULTICLASS.replace("[a, b, c]", classes))
+    for part in [*messages, "Correct "]:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ("['NO', DE, SE]", ("NO", "DE", "SE")),
+        ("['01067', '10115', \"20095\"]", ("01067", "10115", "20095")),
+        ("[10115, 0, -7]", (10115, 0, -7)),
+        ("[!!str no, y, n]", ("no", "y", "n")),
+    ],
+)
+def test_classes_in_quotes_and_plain_integers_stay_as_they_are(
+    tmp_path: Path, classes: str, expected: tuple[object, ...]
+) -> None:
+    (tmp_path / "term_deposit.yml").write_text(MULTICLASS.replace("[a, b, c]", classes), encoding="utf-8")
+    assert load("term_deposit", tmp_path).classes == expected
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("job: technician", "job: no", "line 21: YAML reads no as false. Put it in quotes: 'no', or write false"),
+        ("job: technician", "job: 01067", "line 21: YAML reads 01067 as 567"),
+        ("job: technician", "job: 2024-01-01", "YAML reads 2024-01-01 as a date"),
+        ("job: technician", "on: technician", "YAML reads on as true. Put it in quotes: 'on'"),
+        ("client_features}", "client_features, exclude: [age, off]}", "YAML reads off as false"),
+        ("column: subscribed", "column: no", "line 3: YAML reads no as false"),
+    ],
+)
+def test_values_that_yaml_changes_are_refused_everywhere(
+    tmp_path: Path, right: str, wrong: str, message: str
+) -> None:
+    assert right in GOOD
+    assert message in refusal(tmp_path, GOOD.replace(right, wrong, 1))
+
+
+def test_numbers_are_read_as_in_json(tmp_path: Path) -> None:
+    text = GOOD.replace("balance: 1270", "balance: 1e-05").replace("margin: 0.005", "margin: 5e-3")
+    (tmp_path / "term_deposit.yml").write_text(text, encoding="utf-8")
+    use_case = load("term_deposit", tmp_path)
+    assert (use_case.golden_request["balance"], use_case.promotion.margin) == (1e-05, 0.005)

@@ -27,6 +27,7 @@ from pyspark.errors import PySparkException
 
 from lakehouse.errors import LakehouseError
 from lakehouse.landing.landing_file import read_delimited
+from lakehouse.landing.options import LandingOptions
 from lakehouse.tables.warehouse import TableName
 
 Helpers = dict[str, type[PythonJobHelper]]
@@ -103,11 +104,12 @@ class EmbeddedAdapter(SailAdapter):
         self._session().catalog.dropTempView(str(relation.identifier))
 
     @available.parse_none
-    def landing_view(self, model: str, path: str, columns: list[str], delimiter: str) -> str:
+    def landing_view(self, model: str, landing_file: Mapping[str, Any]) -> str:
         """Create a temporary view of a delimited file, with a path below the project, and return its name."""
         name = f"landing_of_{model}"
         with _as_dbt_errors():
-            rows = read_delimited(Path(self._credentials.project_root) / path, columns, delimiter)
+            options = LandingOptions.of(model, landing_file)
+            rows = read_delimited(Path(self._credentials.project_root) / options.path, options)
             self._session().createDataFrame(rows).createOrReplaceTempView(name)
         return name
 

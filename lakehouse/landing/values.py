@@ -1,0 +1,197 @@
+"""Numbers and dates of a landing file: declared ones are converted, undeclared ones are found."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.landing.errors import IN_THE_YML
+from lakehouse.landing.options import DATE_PIECES, LandingOptions
+
+# A column looks like numbers or dates if nine of ten values do.
+_SHARE = 0.9
+_SAMPLE = 1_000
+_TO_KEEP = "Write the column into `texts` if it is to stay as it is."
+
+
+@dataclass(frozen=True)
+class ValueProblem:
+    """A value that its column cannot have, by its position among the rows."""
+
+    row: int
+    column: str
+    problem: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The looks of a column in an undeclared format.
+
+    Attributes:
+        shape: pattern of nearly all values.
+        evidence: pattern of at least one value, which is in no other format.
+        rare: a character of all evidence, which is found quickly.
+    """
+
+    name: str
+    shape: str
+    evidence: str
+    rare: bytes
+    options: str
+
+
+_DECIMAL_COMMA = _Look(
+    "a number with a decimal comma",
+    r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$",
+    r"\d\.\d{3},\d+$|,(\d{1,2}|\d{4,})$",
+    b",",
+    '`decimal: ","`, with `thousands: "."` if points group its digits',
+)
+_COMMAS = _Look(
+    "a number with groups of thousands",
+    r"^[+-]?(\d{1,3}([,']\d{3})+|\d+)(\.\d+)?$",
+    r"^[+-]?\d{1,3}[,']\d{3}",
+    b"[,']",
+    '`thousands: ","` with the character between the groups (or `decimal: ","` if it is not between groups)',
+)
+_POINTS = _Look(
+    "a number with groups of thousands",
+    r"^[+-]?([1-9]\d{0,2}(\.\d{3})*|0)$",
+    r"\.\d{3}$",
+    b"[.]",
+    '`decimal: ","` and `thousands: "."`',
+)
+_DATES = _Look(
+    "a date that SQL cannot cast",
+    r"^\d{1,2}[./-]\d{1,2}[./-]\d{4}( \d{1,2}:\d\d(:\d\d)?)?$",
+    r"^\d",
+    b"[./-]",
+    "`date_format: dd.MM.yyyy`, or the pattern that it has",
+)
+
+
+def converted(rows: pa.Table, options: LandingOptions) -> pa.Table | ValueProblem:
+    """Rows whose declared numbers and dates are texts that SQL can cast, or the first value that is neither."""
+    problems: list[ValueProblem] = []
+    for column, conversion in _conversions(options).items():
+        values = pc.utf8_trim_whitespace(rows[column])
+        texts = conversion(values)
+        wrong = pc.and_(pc.is_null(texts), pc.not_equal(values, ""))
+        if pc.any(wrong).as_py():
+            row = pc.index(wrong, True).as_py()
+            problems.append(_not_converted(row, column, values[row].as_py(), options))
+        rows = rows.set_column(rows.column_names.index(column), column, pc.fill_null(texts, ""))
+    return min(problems, key=lambda problem: problem.row) if problems else rows
+
+
+def undeclared(rows: pa.Table, options: LandingOptions) -> ValueProblem | None:
+    """The first value of a column that looks like numbers or dates in a format that the options do not declare."""
+    declared = {*options.numbers, *options.dates, *options.texts}
+    for column in options.columns:
+        for look in (_DECIMAL_COMMA, _COMMAS, _POINTS, _DATES) if column not in declared else ():
+            row = _first_of(rows[column], look)
+            if row is not None:
+                applies = "dates" if look is _DATES else "numbers"
+                problem = f"{rows[column][row].as_py()!r}, {look.name},"
+                hint = f"Write {look.options}, and `{applies}: [{column}]` into {IN_THE_YML}. {_TO_KEEP}"
+                return ValueProblem(row, column, problem, hint)
+    return None
+
+
+def _first_of(values: pa.ChunkedArray, look: _Look) -> int | None:
+    if not _most(values.slice(0, _SAMPLE), look) or not _holds(values, look.rare):
+        return None
+    evidence = pc.and_(_matches(values, look.shape), _matches(values, look.evidence))
+    row: int = pc.index(evidence, True).as_py()
+    if row < 0 or not _most(values, look):
+        return None
+    # 1.500 alone may be one and a half. Beside 2 or 1.000.000 it is not, and beside 1234 it is.
+    if look is _POINTS and (_any(values, r"^[+-]?\d{4,}$") or not _any(values, r"^[+-]?\d{1,3}$|\..*\.")):
+        return None
+    return row
+
+
+def _most(values: pa.ChunkedArray, look: _Look) -> bool:
+    """Return True if nearly all values have the shape; empty ones do not count."""
+    filled = values.filter(pc.not_equal(values, ""))
+    return (pc.sum(_matches(filled, look.shape)).as_py() or 0) >= _SHARE * len(filled)
+
+
+def _any(values: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.any(_matches(values, pattern)).as_py())
+
+
+def _holds(values: pa.ChunkedArray, characters: bytes) -> bool:
+    """Return True if any value may hold one of the characters: a search of the memory, which is fast."""
+    return any(re.search(characters, memoryview(part.buffers()[2] or b"")) for part in values.chunks)
+
+
+def _matches(values: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+    return pc.match_substring_regex(values, pattern)
+
+
+Conversion = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+
+
+def _conversions(options: LandingOptions) -> Mapping[str, Conversion]:
+    return {
+        **{column: lambda values: _as_numbers(values, options) for column in options.numbers},
+        **{column: lambda values: _as_dates(values, str(options.date_format)) for column in options.dates},
+    }
+
+
+def _as_numbers(values: pa.ChunkedArray, options: LandingOptions) -> pa.ChunkedArray:
+    """Numbers such as -1234.5; NULL where a value is not a number in the declared format."""
+    whole = r"\d+"
+    if options.thousands is not None:
+        whole = rf"(\d{{1,3}}({re.escape(options.thousands)}\d{{3}})+|\d+)"
+    is_number = _matches(values, rf"^[+-]?{whole}({re.escape(options.decimal)}\d+)?([eE][+-]?\d+)?$")
+    if options.thousands is not None:
+        values = pc.replace_substring(values, options.thousands, "")
+    return pc.if_else(is_number, pc.replace_substring(values, options.decimal, "."), pa.scalar(None, pa.string()))
+
+
+def _as_dates(values: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+    """Dates such as 2024-12-31, with a time if the pattern has one; NULL where a value is no date of the pattern."""
+    pieces = list(DATE_PIECES.finditer(pattern))
+    words = [piece[0] for piece in pieces if piece[1]]
+    digits = {word: r"\d{1,2}" if len(word) == 1 else rf"\d{{{len(word)}}}" for word in words}
+    groups = (f"(?P<{piece[1]}>{digits[piece[0]]})" if piece[1] else re.escape(piece[0]) for piece in pieces)
+    found = pc.extract_regex(values, f"^{''.join(groups)}$")
+    parts = {word[0]: pc.utf8_lpad(pc.struct_field(found, word[0]), max(len(word), 2), "0") for word in words}
+    texts = pc.binary_join_element_wise(parts["y"], parts["M"], parts["d"], "-")
+    if "H" not in parts:
+        return _only_in_the_calendar(texts, pa.date32())
+    times = (parts.get(letter, pa.scalar("00")) for letter in "Hms")
+    texts = pc.binary_join_element_wise(texts, pc.binary_join_element_wise(*times, ":"), " ")
+    return _only_in_the_calendar(texts, pa.timestamp("s"))
+
+
+def _only_in_the_calendar(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        pc.cast(texts, kind)
+    except pa.ArrowInvalid:
+        days = {text.as_py(): _is_in_the_calendar(text, kind) for text in pc.unique(texts)}
+        return pc.if_else(pa.array([days[text] for text in texts.to_pylist()]), texts, pa.scalar(None, pa.string()))
+    return texts
+
+
+def _is_in_the_calendar(text: pa.Scalar, kind: pa.DataType) -> bool:
+    try:
+        pc.cast(text, kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _not_converted(row: int, column: str, value: str, options: LandingOptions) -> ValueProblem:
+    hint = "Correct it, or move the column from `{}` to `texts` and clean it in staging."
+    if column in options.dates:
+        return ValueProblem(
+            row, column, f"{value[:60]!r}, which is not a date like {options.date_format},", hint.format("dates")
+        )
+    example = f"1{options.thousands or ''}234{options.decimal}5"
+    return ValueProblem(row, column, f"{value[:60]!r}, which is not a number like {example},", hint.format("numbers"))
