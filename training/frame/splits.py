@@ -95,7 +95,7 @@ def _before_gap(frame: TrainingFrame, training: Mask, later: Mask, gap: float | 
     if gap is None or not training.any() or not later.any():
         return training
     start = frame.times[later].min()
-    kept = training & (frame.times <= start - np.timedelta64(round(gap * DAY), "us"))
+    kept: Mask = training & (frame.times <= start - np.timedelta64(round(gap * DAY), "us"))
     if not kept.any():
         raise FrameRefused.all_in_gap(where, int(training.sum()), gap)
     return kept

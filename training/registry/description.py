@@ -1,44 +1,62 @@
 """The description of a version: labelled facts, one a line, for the registry, the console and the report."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from lakehouse.wording import number_of
 from training.evaluation.bootstrap import Interval
+from training.evaluation.metrics import METRICS
+from training.frame.constants import format_constants
 from training.frame.provenance import Provenance
+from training.frame.splits import Split
 from training.models import FAMILIES
 from training.search.blend_candidate import format_candidate
 from training.search.result import SearchResult
 from training.space.joint_space import Candidate
 from training.space.left_out_inputs import hyperparameters, left_out_inputs
+from training.use_case.split import SplitPlan
 from training.use_case.use_case import UseCase
 
 _CUT_SHORT = {"out_of_time": "; search ran out of time", "interrupted": "; search interrupted"}
 
 
-def describe(
+def describe(  # noqa: PLR0913, PLR0917  (the content of a description)
     result: SearchResult,
     use_case: UseCase,
     data: Provenance,
     holdout: Mapping[str, Interval],
     notes: Sequence[str] = (),
+    baseline: Mapping[str, float] = MappingProxyType({}),
 ) -> str:
     """Describe the version as lines of `label: value`.
 
     Args:
         holdout: metrics on the holdout, by name.
         notes: further lines, as `Calibration: ...`.
+        baseline: metrics of the baseline on the holdout, by name.
     """
     return "\n".join(
         (
             *_model(result.best(use_case.search.metric).candidate),
             *_search(result, use_case),
-            f"Holdout: {_format_metrics(holdout)}{data.holdout_rows:,} rows",
+            f"Holdout: {_format_metrics(holdout, baseline)}{data.holdout_rows:,} rows",
+            *_unbeaten(holdout, baseline),
             *notes,
             f"Trained on: {data.rows:,} rows, {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d}; {_new_rows(data)}",
             f"Data: {', '.join(f'{table} v{version}' for table, version in sorted(data.sources.items()))}",
         )
     )
+
+
+def data_notes(data: Split, plan: SplitPlan) -> Iterator[str]:
+    """Lines on the rows of a training run that a reader of its metrics must know."""
+    if data.training.constant:
+        yield f"Constant features: {format_constants(data.training.constant)}; left out of the model"
+    seen, rows = data.seen_rows, len(data.holdout)
+    yield f"Entities: {seen:,} of {rows:,} holdout rows ({seen / rows:.1%}) are of entities with training rows"
+    if plan.gap is not None:
+        dropped = f"{data.gap_rows:,} rows dropped before the holdout"
+        yield f"Gap: {plan.gap:g} days before the holdout and each fold; {dropped}"
 
 
 def split_lines(description: str) -> list[tuple[str, str]]:
@@ -60,20 +78,33 @@ def _model(candidate: Candidate) -> Iterator[str]:
 
 def _search(result: SearchResult, use_case: UseCase) -> Iterator[str]:
     metric = use_case.search.metric
-    winner, trials = result.best(metric), number_of("trial", len(result.searched))
+    winner = result.best(metric)
+    baseline = f" (baseline {result.baseline[metric]:.4f})" if metric in result.baseline else ""
     folds = len(winner.per_fold)
     scored_on = f"mean of {folds} folds {use_case.split.kind.order}" if folds > 1 else "one fold"
     cut_short = _CUT_SHORT.get(result.stop_reason, "")
-    yield f"Search: {metric} {winner.metrics[metric]:.4f}, {scored_on}; best of {trials}{cut_short}"
-    if (baseline := result.unbeaten_baseline(metric)) is not None:
-        yield f"Baseline: not beaten; it reaches {metric} {baseline:.4f}"
+    yield f"Search: {metric} {winner.metrics[metric]:.4f}{baseline}, {scored_on}; best of {result.count}{cut_short}"
+    if (unbeaten := result.unbeaten_baseline(metric)) is not None:
+        yield f"Baseline: not beaten; it reaches {metric} {unbeaten:.4f}"
 
 
-def _format_metrics(metrics: Mapping[str, Interval]) -> str:
-    return "".join(
-        f"{name} {found.value:.4f} ({found.confidence:.0%} interval {found.low:.4f} to {found.high:.4f}), "
+def _format_metrics(metrics: Mapping[str, Interval], baseline: Mapping[str, float]) -> str:
+    parts = []
+    for name, found in metrics.items():
+        beside = f"baseline {baseline[name]:.4f}, " if name in baseline else ""
+        interval = f"{found.confidence:.0%} interval {found.low:.4f} to {found.high:.4f}"
+        parts.append(f"{name} {found.value:.4f} ({beside}{interval}), ")
+    return "".join(parts)
+
+
+def _unbeaten(metrics: Mapping[str, Interval], baseline: Mapping[str, float]) -> Iterator[str]:
+    unbeaten = [
+        f"{name} {baseline[name]:.4f}"
         for name, found in metrics.items()
-    )
+        if name in baseline and METRICS[name].gain(found.value, over=baseline[name]) <= 0
+    ]
+    if unbeaten:
+        yield f"Baseline on the holdout: not beaten; it reaches {', '.join(unbeaten)}"
 
 
 def _new_rows(data: Provenance) -> str:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import mlflow
@@ -49,6 +50,7 @@ def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
     data: Provenance,
     holdout: Mapping[str, Interval],
     notes: Sequence[str] = (),
+    baseline: Mapping[str, float] = MappingProxyType({}),
     **tags: str,
 ) -> ModelVersion:
     """Log the refitted winner to the active run, and register it as the challenger.
@@ -59,6 +61,7 @@ def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
     Args:
         holdout: metrics on the holdout, by name.
         notes: further lines of the description.
+        baseline: metrics of the baseline on the holdout, by name.
         tags: further tags of the version.
 
     Raises:
@@ -73,7 +76,7 @@ def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
         source=logged.model_uri,
         run_id=logged.run_id,
         model_id=logged.model_id,  # lets a server trust the source
-        description=describe(result, use_case, data, holdout, notes),
+        description=describe(result, use_case, data, holdout, notes, baseline),
         tags={
             "stage": "Development",
             "family": winner.candidate.family,

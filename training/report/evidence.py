@@ -21,7 +21,7 @@ from training.report.environment import Environment
 from training.search.blend_candidate import blend_members
 from training.search.blending import blends_of_folds
 from training.search.fitting import fit
-from training.search.trial import Attempt, Trial, run_trial
+from training.search.trial import BASELINE, Attempt, Trial, baseline_metrics, run_trial
 from training.use_case.use_case import UseCase
 
 
@@ -134,6 +134,15 @@ class Evidence:
     @cached_property
     def holdout_metrics(self) -> dict[str, Interval]:
         return metric_intervals(self.metrics, [self.holdout])
+
+    @cached_property
+    def baseline_on_folds(self) -> dict[str, float]:
+        """Metrics of trial 0, means of the folds; empty without it."""
+        return next((trial.metrics for trial in self.trials if trial.number == BASELINE), {})
+
+    @cached_property
+    def baseline_on_holdout(self) -> dict[str, float]:
+        return baseline_metrics(self.data.training, self.data.holdout, self.seed)
 
     @cached_property
     def champion_gains(self) -> dict[str, Interval]:

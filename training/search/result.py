@@ -1,6 +1,6 @@
 """The result of a search: its trials, and why it stopped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from lakehouse.errors import LakehouseError
 from lakehouse.wording import number_of
+from training.models import FAMILIES
+from training.search.blend_candidate import blend_members
 from training.search.trial import BASELINE, Trial, best
 
 StopReason = Literal["complete", "out_of_time", "interrupted"]
@@ -42,8 +44,8 @@ class SearchResult:
 
     @property
     def searched(self) -> tuple[Trial, ...]:
-        """All trials but the baseline."""
-        return tuple(trial for trial in self.trials if trial.number != BASELINE)
+        """The trials that the search proposed: all but the baseline and the blend."""
+        return searched_trials(self.trials)
 
     def best(self, metric: str) -> Trial:
         """The trial with the least loss.
@@ -51,9 +53,20 @@ class SearchResult:
         Raises:
             SearchFailed: no trial succeeded.
         """
-        if not any(np.isfinite(trial.loss(metric)) for trial in self.searched):
+        if not any(np.isfinite(trial.loss(metric)) for trial in self.trials if trial.number != BASELINE):
             raise SearchFailed.after(self.searched)
         return best(self.trials, metric)
+
+    @property
+    def count(self) -> str:
+        """The number of trials, and the blend if there is one."""
+        blended = any(blend_members(trial.candidate) for trial in self.trials)
+        return number_of("trial", len(self.searched)) + (" and a blend" if blended else "")
+
+    @property
+    def baseline(self) -> Mapping[str, float]:
+        """Metrics of the baseline on the folds; empty if it did not run."""
+        return next((trial.metrics for trial in self.trials if trial.number == BASELINE), {})
 
     def unbeaten_baseline(self, metric: str) -> float | None:
         """Metric of the baseline, if no trial is better; else None."""
@@ -66,3 +79,8 @@ class SearchResult:
             ),
             None,
         )
+
+
+def searched_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The trials that a search proposed: all but the baseline and the blend."""
+    return tuple(trial for trial in trials if FAMILIES[trial.candidate.family].searched)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from training.evaluation.metrics import METRICS, evaluate
+from training.evaluation.metrics import METRICS, evaluate, evaluate_baseline
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
 from training.models import FAMILIES
@@ -20,6 +20,7 @@ MetricValues = dict[str, float]
 EarlyStop = Literal["timeout", "out_of_memory", "pruned"]
 TrialStatus = Literal["ok", "failed"] | EarlyStop
 BASELINE = 0  # number of the baseline (dummy) trial; it is not part of the search, and never the best
+BASELINE_CANDIDATE = Candidate("dummy", {})
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ def run_trial(number: int, candidate: Candidate, folds: Sequence[Fold], seed: in
     return Attempt(folds, seed, threshold)(TrialSpec(number, candidate))
 
 
+def baseline_metrics(training: TrainingFrame, rows: TrainingFrame, seed: int) -> MetricValues:
+    """Metrics of the baseline on other rows than it is fitted on."""
+    return _score(BASELINE_CANDIDATE, Fold(training, rows), seed, threshold=0.5)
+
+
 def best(trials: Sequence[Trial], metric: str) -> Trial:
     """The trial with the least loss, without the baseline; the earliest of equal ones."""
     searched = (trial for trial in trials if trial.number != BASELINE)
@@ -130,4 +136,6 @@ def _without_keys(frame: TrainingFrame) -> TrainingFrame:
 def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> MetricValues:
     rows, matrix_format = fold.validate, FAMILIES[candidate.family].matrix_format
     predicted = rows.task.predict(fit(candidate, fold.fit, seed), rows.inputs(matrix_format))
+    if candidate == BASELINE_CANDIDATE:
+        return evaluate_baseline(rows.task, rows.y, predicted)
     return evaluate(rows.task, rows.y, predicted, threshold)

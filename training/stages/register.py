@@ -1,5 +1,6 @@
 """Stage 4: score the holdout, compile the scorer, register it as the challenger."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import mlflow
@@ -15,8 +16,10 @@ from training.frame.provenance import provenance
 from training.frame.splits import Split
 from training.registry import registration
 from training.registry.compilation import compile_scorer
+from training.registry.description import data_notes
 from training.registry.versions import newest_version
 from training.search.result import SearchResult
+from training.search.trial import baseline_metrics
 from training.stages.refit import Refitted
 from training.use_case.use_case import UseCase
 
@@ -33,17 +36,29 @@ def register(use_case: UseCase, refitted: Refitted, result: SearchResult, data: 
     predicted, threshold = scorer.predict(data.holdout.features), scorer.response_format.threshold
     metrics = evaluate(use_case.task, data.holdout.y, predicted, threshold)
     on_holdout = {f"holdout_{name}": value for name, value in metrics.items()}
-    mlflow.log_metrics({**winner.metrics, **on_holdout, **refitted.metrics})
+    baseline = baseline_metrics(data.training, data.holdout, use_case.search.seed)
+    of_baseline = {f"baseline_{name}": value for name, value in result.baseline.items()}
+    of_baseline |= {f"holdout_baseline_{name}": value for name, value in baseline.items()}
+    mlflow.log_metrics({**winner.metrics, **on_holdout, **refitted.metrics, **of_baseline})
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
     measured = holdout_intervals(use_case, data.holdout, predicted, threshold)
     source = provenance(data, use_case.split, previous)
+    notes = (*refitted.notes, *data_notes(data, use_case.split))
     version = registration.register_version(
-        use_case, scorer, result, source, measured, refitted.notes, **compilation.tags()
+        use_case, scorer, result, source, measured, notes, baseline, **compilation.tags()
     )
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     for line in str(version.description).splitlines():
         console.detail(line)
+    _print_metrics(winner.metrics, result.baseline, metrics, baseline)
     return version
+
+
+def _print_metrics(*columns: Mapping[str, float]) -> None:
+    """Print every metric on the folds and on the holdout, each beside the baseline's."""
+    header = ["metric", "folds", "baseline", "holdout", "baseline"]
+    rows = [[name, *(f"{each[name]:.4f}" if name in each else "-" for each in columns)] for name in columns[2]]
+    console.table(header, rows)
 
 
 def holdout_intervals(

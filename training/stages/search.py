@@ -174,7 +174,7 @@ def run_search(
                 progress.print(warning)
 
         result = run_plan(plan, attempt, record, settings, resumed)
-    console.detail(progress.summary())
+    console.detail(f"{number_of('trial', len(result.trials))}: {progress.summary()}")
     if result.stop_reason == "out_of_time":
         console.detail(f"search stopped after {plan.max_minutes:g} minutes")
     return replace(result, trials=(baseline, *result.trials, *_blend(result, attempt, plan, log, finished)))

@@ -128,8 +128,13 @@ def test_metrics_match_the_winning_trial_and_the_holdout(read: Page, evidence: E
     for title, row in shown.items():
         name = names.get(title, title)
         assert float(row[1]) == pytest.approx(evidence.winner.metrics[name], abs=1e-12)
-        assert float(row[4]) == pytest.approx(holdout[name], abs=1e-12)
+        assert float(row[5]) == pytest.approx(holdout[name], abs=1e-12)
         assert float(row[2]) <= float(row[1])
+    assert [head for head in table.heads if head == "Baseline"] == ["Baseline", "Baseline"]
+    ones = float(data.holdout.y.mean())
+    baselines = {title: row[7] for title, row in shown.items()}
+    assert float(baselines["accuracy"]) == pytest.approx(max(ones, 1 - ones))
+    assert float(baselines["roc auc"]) == 0.5
 
 
 def test_leaderboard_ranks_all_trials_with_failed_ones_last(read: Page, trials: list[Trial]) -> None:
@@ -197,7 +202,8 @@ def headline(page: str) -> str:
 def test_page_opens_with_the_headline(page: str, evidence: Evidence) -> None:
     auc = evidence.holdout_metrics["roc_auc"]
     start = f"Logistic regression, version 3: ROC AUC {auc.value:.4f} ({auc.low:.4f} to {auc.high:.4f})"
-    assert headline(page) == f"{start} on {len(evidence.holdout):,} holdout rows"
+    beaten = f"beats the baseline on the holdout ({auc.value:.4f} vs 0.5000)"
+    assert headline(page) == f"{start} on {len(evidence.holdout):,} holdout rows; {beaten}"
     assert page.index('class="headline"') < page.index('class="facts"') < page.index("<nav")
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import version as installed
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import yaml
 from mlflow.entities.model_registry import ModelVersion
@@ -22,11 +23,13 @@ from tests.unit.frames import ENCODER, alternating, by_time
 from training.evaluation.bootstrap import Interval
 from training.frame import splits
 from training.frame.provenance import Provenance, provenance
-from training.registry.description import describe
+from training.registry.description import data_notes, describe
 from training.registry.signature import input_example, requirements, signature
+from training.search.blend_candidate import blend_candidate
 from training.search.result import SearchResult
 from training.search.trial import Trial
 from training.space.joint_space import Candidate
+from training.use_case.split import SplitPlan
 from training.use_case.use_case import load
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -70,6 +73,31 @@ def test_description_names_an_unbeaten_baseline_and_a_search_cut_short() -> None
     weak = replace(baseline, metrics={"roc_auc": 0.5})
     beaten = describe(SearchResult((weak, WINNER), "complete"), load("term_deposit"), DATA, HOLDOUT_METRICS)
     assert "Baseline" not in beaten
+    assert "Search: roc_auc 0.7124 (baseline 0.5000), mean of 2 folds" in beaten
+
+
+def test_description_shows_the_baseline_beside_each_metric_of_the_holdout() -> None:
+    baseline = {"roc_auc": 0.5, "log_loss": 0.4, "accuracy": 0.9}
+    text = describe(RESULT, load("term_deposit"), DATA, HOLDOUT_METRICS, (), baseline)
+    assert "Holdout: roc_auc 0.6739 (baseline 0.5000, 95% interval 0.6600 to 0.6800), log_loss 0.5000 (b" in text
+    assert "\nBaseline on the holdout: not beaten; it reaches log_loss 0.4000\n" in text
+
+
+def test_description_counts_the_trials_that_the_search_proposed() -> None:
+    baseline = Trial(0, Candidate("dummy", {}), {"roc_auc": 0.5}, ({"roc_auc": 0.5},), timedelta(0))
+    blend = Trial(5, blend_candidate([(0.5, WINNER.candidate), (0.5, FAILED.candidate)]), {}, (), timedelta(0))
+    blended = SearchResult((baseline, WINNER, FAILED, blend), "complete")
+    assert "; best of 2 trials and a blend\n" in describe(blended, load("term_deposit"), DATA, HOLDOUT_METRICS)
+
+
+def test_notes_name_constant_features_seen_entities_and_the_gap() -> None:
+    rows = replace(alternating(100), keys=np.arange(100) % 90)
+    plan = SplitPlan(holdout=0.2, gap=3)
+    assert list(data_notes(splits.training_split(rows, plan), plan)) == [
+        "Constant features: known_is_missing (0); left out of the model",
+        "Entities: 10 of 20 holdout rows (50.0%) are of entities with training rows",
+        "Gap: 3 days before the holdout and each fold; 2 rows dropped before the holdout",
+    ]
 
 
 def test_description_lists_left_out_inputs() -> None:
@@ -220,6 +248,10 @@ def test_requirements_list_only_packages_that_the_version_uses() -> None:
         ({"holdout_entities": 0.3}, {"holdout_entities": 0.2}, False),
         ({"holdout_entities": 0.1}, {"holdout_entities": 0.2}, True),
         ({}, {"holdout_entities": 0.2}, True),
+        ({"holdout_column": "fold=0"}, {"holdout_column": "fold=0"}, False),
+        ({"holdout_column": "fold=0"}, {"holdout_column": "fold=1"}, True),
+        ({}, {"holdout_column": "fold=0"}, True),
+        ({"holdout_column": "fold=0"}, {"holdout_entities": 0.2}, True),
     ],
 )
 def test_provenance_detects_training_rows_inside_a_holdout(

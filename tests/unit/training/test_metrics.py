@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from scoring.tasks import BINARY, MULTICLASS, REGRESSION
-from training.evaluation.metrics import METRICS, evaluate, metrics_of
+from training.evaluation.metrics import METRICS, evaluate, evaluate_baseline, metrics_of
 
 LABELS = np.array([0, 0, 1, 1])
 PROBABILITIES = np.array([0.1, 0.6, 0.4, 0.9])
@@ -31,6 +31,15 @@ def test_threshold_changes_metrics_of_decisions_only() -> None:
     low, high = evaluate(BINARY, LABELS, PROBABILITIES, 0.3), evaluate(BINARY, LABELS, PROBABILITIES, 0.95)
     assert (low["recall"], high["recall"], high["precision"]) == (1, 0, 0)
     assert low["roc_auc"] == high["roc_auc"]
+
+
+def test_decisions_of_the_baseline_are_the_better_constant_for_each_metric() -> None:
+    labels, share = np.repeat([0, 1], [90, 10]), np.full(100, 0.1)
+    found = evaluate_baseline(BINARY, labels, share)
+    assert (found["accuracy"], found["recall"], found["precision"]) == (0.9, 1, 0.1)  # always 0, always 1, always 1
+    assert (found["roc_auc"], found["log_loss"]) == (0.5, evaluate(BINARY, labels, share, 0.5)["log_loss"])
+    classes = np.tile([0.6, 0.3, 0.1], (100, 1))
+    assert evaluate_baseline(MULTICLASS, labels, classes) == evaluate(MULTICLASS, labels, classes, 0.5)
 
 
 @pytest.mark.parametrize("digits", [1, 3, 17])

@@ -10,7 +10,7 @@ from training.report.champion_outcomes import ChampionOutcomes
 from training.report.evidence import Evidence
 from training.report.page import Facts, Headline, Tile, Tiles
 from training.report.wording import format_bounds, format_number, metric_name
-from training.search.trial import BASELINE
+from training.search.result import searched_trials
 
 
 def headline(evidence: Evidence) -> Headline:
@@ -34,8 +34,9 @@ def tiles(evidence: Evidence) -> Tiles:
     metric, name = evidence.metric, metric_name(evidence.metric)
     folds, holdout = evidence.fold_metrics[metric], evidence.holdout_metrics[metric]
     seconds = sum((trial.duration for trial in evidence.trials), timedelta()).total_seconds()
-    stopped = sum(trial.status == "pruned" for trial in evidence.trials)
-    failed = sum(not np.isfinite(trial.loss(metric)) for trial in evidence.trials) - stopped
+    trials = searched_trials(evidence.trials)
+    stopped = sum(trial.status == "pruned" for trial in trials)
+    failed = sum(not np.isfinite(trial.loss(metric)) for trial in trials) - stopped
     dates = f"{evidence.provenance.first:%Y-%m-%d} to {evidence.provenance.last:%Y-%m-%d}"
     return Tiles(
         (
@@ -45,7 +46,7 @@ def tiles(evidence: Evidence) -> Tiles:
             _gain_over_champion(evidence),
             Tile(
                 "Trials",
-                f"{len(evidence.trials)}",
+                f"{len(trials)}",
                 f"{stopped} stopped early, {failed} failed; {seconds:,.0f} s in total",
             ),
             Tile(
@@ -58,13 +59,16 @@ def tiles(evidence: Evidence) -> Tiles:
 
 
 def _against_baseline(evidence: Evidence) -> list[str]:
-    baseline = next((trial for trial in evidence.trials if trial.number == BASELINE), None)
-    if baseline is None:
-        return []
-    metric = evidence.metric
-    beaten = evidence.winner.loss(metric) < baseline.loss(metric)
-    values = f"{format_number(evidence.winner.metrics[metric])} vs {format_number(baseline.metrics[metric])}"
-    return [f"{'beats' if beaten else 'does not beat'} the baseline on the folds ({values})"]
+    metric, comparisons = evidence.metric, []
+    for rows, value, baseline in (
+        ("folds", evidence.winner.metrics[metric], evidence.baseline_on_folds.get(metric)),
+        ("holdout", evidence.holdout_metrics[metric].value, evidence.baseline_on_holdout[metric]),
+    ):
+        if baseline is not None:
+            verb = "beats" if evidence.loss(value) < evidence.loss(baseline) else "does not beat"
+            values = f"{format_number(value)} vs {format_number(baseline)}"
+            comparisons.append(f"{verb} the baseline on the {rows} ({values})")
+    return comparisons
 
 
 def _against_champion(evidence: Evidence) -> list[str]:

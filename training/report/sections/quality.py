@@ -1,6 +1,7 @@
 """Performance of the version: all metrics with intervals, on the folds and on the holdout."""
 
 from collections.abc import Sequence
+from math import nan
 
 from lakehouse.wording import number_of
 from training.evaluation.metrics import METRICS
@@ -18,6 +19,10 @@ from training.report.page import (
     text_cell,
 )
 from training.report.wording import metric_name
+
+BASELINE_TOOLTIP = (
+    "Predicts without features: the labels' mean, and for a decision the better of always 0 and always 1"
+)
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
@@ -46,8 +51,10 @@ def _metrics(evidence: Evidence) -> Table:
                 number_cell(folds.value),
                 bounds_cell(folds),
                 drawing_cell(strip(Scale.of(per_fold), per_fold), folds.value),
+                number_cell(evidence.baseline_on_folds.get(name, nan)),
                 number_cell(holdout.value),
                 bounds_cell(holdout),
+                number_cell(evidence.baseline_on_holdout[name]),
             )
         )
     columns = (
@@ -57,8 +64,10 @@ def _metrics(evidence: Evidence) -> Table:
         Column(
             "Each fold", "drawn", "One point per fold; each row has its own scale. The vertical line is the mean."
         ),
+        Column("Baseline", tooltip=BASELINE_TOOLTIP),
         Column("Holdout"),
         Column("95 % interval"),
+        Column("Baseline", tooltip=BASELINE_TOOLTIP),
     )
     losses = ", ".join(metric_name(name) for name in evidence.metrics if not METRICS[name].greater_is_better)
     lower = f" Lower is better for {losses}; higher is better for the other metrics." if losses else ""

@@ -35,6 +35,7 @@ from training.report.page import (
 )
 from training.report.wording import format_number, format_value, metric_name
 from training.search.blend_candidate import format_candidate
+from training.search.result import searched_trials
 from training.search.trial import Trial
 
 MAX_AXES = 7  # of parallel coordinates: the titles of more axes overlap
@@ -44,7 +45,7 @@ STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """Summary, history, leaderboard and hyperparameter importance."""
     plan = evidence.use_case.search
-    searched = [trial for trial in evidence.trials if FAMILIES[trial.candidate.family].searched]
+    searched = searched_trials(evidence.trials)
     finished = [trial for trial in searched if _finished(trial, evidence.metric)]
     stopped = sum(trial.status == "pruned" for trial in searched)
     seconds = sum(trial.duration.total_seconds() for trial in evidence.trials)
