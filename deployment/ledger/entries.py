@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import click
 
@@ -167,7 +167,7 @@ class Ledger:
         """Chain of one use case, oldest entry first.
 
         Raises:
-            LedgerBroken: An entry does not match its hash, or does not follow the previous one.
+            LedgerBroken: An entry does not match its hash, does not follow the previous one, or is unknown.
         """
         entries: list[Entry] = []
         for row in self.storage.rows(use_case):
@@ -176,6 +176,8 @@ class Ledger:
             recorded_digest = row.pop("digest")
             entry = Entry(**row | {"at": row["at"].astimezone(UTC)})
             _require_linked(entry, entries, recorded_digest)
+            if entry.action not in get_args(Action):
+                raise LedgerBroken.at(use_case, f"entry {entry.number} has the unknown action '{entry.action}'")
             entries.append(entry)
         return entries
 

@@ -136,8 +136,8 @@ class NearestRows:
     def __init__(self, rows: npt.NDArray[np.float32]) -> None:
         """`rows` is (rows, columns)."""
         self._rows = np.ascontiguousarray(rows)
-        self._mean = rows.mean(axis=0, dtype=np.float64)
-        self._columns = np.ascontiguousarray((rows - self._mean).T, dtype=np.float32)
+        self._centre = np.median(rows, axis=0).astype(np.float64)
+        self._columns = np.ascontiguousarray((rows - self._centre).T, dtype=np.float32)
         self._squares = np.einsum("cr,cr->r", self._columns, self._columns)
 
     def nearest(self, row: Floats, count: int) -> tuple[NeighbourIndices, Floats]:
@@ -154,10 +154,10 @@ class NearestRows:
     def _candidates(self, row: Floats, count: int) -> NeighbourIndices:
         """Rows that may be among the nearest, given the rounding of single precision."""
         with np.errstate(over="ignore", invalid="ignore"):
-            centred = (row - self._mean).astype(np.float32)
+            centred = (row - self._centre).astype(np.float32)
             # Not `@`: on a busy machine the threads of BLAS wait for each other, up to 24 ms in one row of ten.
             products = np.einsum("c,cr->r", centred, self._columns)
             squares = self._squares - 2 * products  # less the squared length of the row, equal for all
-            error = ROUNDING * (len(row) + 4) * float(self._squares.max() + centred @ centred)
-            limit = np.partition(squares, count - 1)[count - 1] + error
-            return np.flatnonzero(~(squares > limit))  # not a number after an overflow: measured exactly
+            error = ROUNDING * (len(row) + 4) * (self._squares + float(centred @ centred))
+            limit = np.partition(squares + error, count - 1)[count - 1]
+            return np.flatnonzero(~(squares - error > limit))  # not a number after an overflow: measured exactly

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -123,6 +123,14 @@ def test_an_entry_that_does_not_continue_the_chain_is_refused(ledger: Ledger) ->
         with pytest.raises(LedgerBroken, match="the ledger of term_deposit is damaged: entry"):
             ledger.append(wrong)
     assert ledger.entries("term_deposit") == [first, second]
+
+
+def test_an_entry_of_an_unknown_action_stops_every_reader(ledger: Ledger) -> None:
+    (first,) = write(ledger, {})
+    unknown = chained([first], replace(first, action=cast(Action, "begun_anew")))
+    ledger.storage.add(asdict(unknown) | {"digest": unknown.digest})
+    with pytest.raises(LedgerBroken, match="entry 2 has the unknown action 'begun_anew'"):
+        ledger.entries("term_deposit")
 
 
 def forge(ledger: Ledger, change: Callable[[list[dict[str, object]]], list[dict[str, object]]]) -> None:

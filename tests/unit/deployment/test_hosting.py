@@ -18,3 +18,9 @@ def test_state_and_warehouse_are_volumes_owned_by_the_server_user() -> None:
     mounted = [volume.partition(":")[2] for volume in SERVER["volumes"]]
     assert SERVER["read_only"] and mounted == [f"{ROOT}/.serving", f"{ROOT}/{warehouse}"]
     assert [folder for folder in mounted if folder not in made.split()] == []
+
+
+def test_the_image_has_every_package_of_the_server_and_its_commands() -> None:
+    copied = set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
+    allowed = set(re.findall(r"^!(\w+)$", (HOSTING / "Dockerfile.dockerignore").read_text(encoding="utf-8"), re.M))
+    assert copied == allowed == {"lakehouse", "scoring", "training", "deployment"}

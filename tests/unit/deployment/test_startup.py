@@ -14,6 +14,9 @@ CODE = f"import json, sys, {{}}; print(json.dumps([name for name in {HEAVY} if n
     ("module", "imported"),
     [
         ("deployment.run", []),
+        ("deployment.model_server.app", []),
+        ("scoring.scorer", []),
+        ("scoring.key_lookup", []),
         ("deployment.commands.serving.status", []),
         ("deployment.commands.serving.serve", []),
         ("training.use_case.use_case", []),

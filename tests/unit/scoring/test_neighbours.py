@@ -50,7 +50,7 @@ def test_rows_at_equal_distance_come_in_row_order() -> None:
     assert not squares.any()
 
 
-@pytest.mark.parametrize("kind", ["mixed", "numbers", "far from zero"])
+@pytest.mark.parametrize("kind", ["mixed", "numbers", "far from zero", "one far outlier"])
 def test_few_rows_are_measured_exactly(kind: str) -> None:
     rows = ROWS[kind].astype(np.float32)
     index = NearestRows(rows)
