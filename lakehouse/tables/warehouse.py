@@ -137,14 +137,14 @@ class Warehouse:
     def register_table(self, session: SparkSession, name: TableName) -> None:
         """Point the catalogue's entry to the table of this warehouse, and replace any other entry."""
         quoted = f"`{name.schema}`.`{name.table}`"
-        create = f"CREATE TABLE {quoted} USING delta LOCATION {_text(str(self.location(name)))}"
+        create = f"CREATE TABLE {quoted} USING delta LOCATION {sql_text(str(self.location(name)))}"
         session.sql(f"DROP TABLE IF EXISTS {quoted}").collect()  # an external table keeps its files
         configuration = self.open(name).metadata().configuration
         checks = {key: value for key, value in configuration.items() if key.startswith("delta.constraints.")}
         if checks:
             # Sail's MERGE enforces CHECKs of its catalogue and ignores those of the log. JVM Spark reads the log, and
             # refuses them as properties.
-            properties = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in checks.items())
+            properties = ", ".join(f"{sql_text(key)} = {sql_text(value)}" for key, value in checks.items())
             with suppress(PySparkException):
                 session.sql(f"{create} TBLPROPERTIES ({properties})").collect()
                 return
@@ -166,8 +166,13 @@ class Warehouse:
             raise TableNotFound.at_version(str(name), version, err) from err
 
 
-def _text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+def sql_text(value: str) -> str:
+    """Text as a SQL literal, as the macro of that name writes it.
+
+    >>> print(sql_text("O'Brien's ${path}"))
+    'O\\'Brien\\'s \\u0024{path}'
+    """
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{")
     return f"'{escaped}'"
 
 

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructField
 
 from lakehouse.errors import LakehouseError
-from lakehouse.tables.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse, sql_text
 
 KEY = "feature_table.primary_keys"
 _TYPE_SYNONYMS = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint", "real": "float"}
@@ -146,7 +146,7 @@ class TableWriter:
         draft, entry = Draft.of(self.warehouse, name), _draft_entry(name)
         self.session.sql(f"DROP TABLE IF EXISTS {entry}").collect()
         draft.copy(self.warehouse.location(name))
-        self.session.sql(f"CREATE TABLE {entry} USING delta LOCATION {_text(str(draft.location))}").collect()
+        self.session.sql(f"CREATE TABLE {entry} USING delta LOCATION {sql_text(str(draft.location))}").collect()
         return _draft_name(name)
 
     def finish_change(self, name: TableName, spec: TableSpec, *, replaces_partitions: bool = False) -> None:
@@ -227,12 +227,12 @@ class TableWriter:
 
     def _create(self, entry: str, location: Path, rows: DataFrame, spec: TableSpec) -> None:
         columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in rows.schema.fields)
-        properties = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in spec.properties.items())
+        properties = ", ".join(f"{sql_text(key)} = {sql_text(value)}" for key, value in spec.properties.items())
         partitions = ", ".join(f"`{column}`" for column in spec.partition_by)
         self.session.sql(
             f"CREATE OR REPLACE TABLE {entry} ({columns}) USING delta"
             + (f" PARTITIONED BY ({partitions})" if partitions else "")
-            + f" LOCATION {_text(str(location))}"
+            + f" LOCATION {sql_text(str(location))}"
             + (f" TBLPROPERTIES ({properties})" if properties else "")
         ).collect()
 
@@ -283,8 +283,3 @@ def _draft_entry(name: TableName) -> str:
 
 def _quoted(name: TableName) -> str:
     return f"`{name.schema}`.`{name.table}`"
-
-
-def _text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
