@@ -1,6 +1,7 @@
 """Holdout metrics of our search as declared by the use case, LightGBM with its defaults, and FLAML."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 import click
@@ -16,7 +17,7 @@ from training.evaluation.metrics import METRICS
 from training.feature_store.home import open_store
 from training.frame.build import load_frame
 from training.frame.splits import Split, folds, training_split
-from training.search.blending import blend
+from training.search.blending import BlendRefused, blend
 from training.search.running import run_plan
 from training.search.trial import Attempt, best
 from training.stages.refit import refit
@@ -53,8 +54,9 @@ def _ours(use_case: UseCase, data: Split) -> Floats:
         list(folds(data.training, use_case.split, plan.seed)), plan.seed, use_case.response_format.threshold
     )
     trials = run_plan(plan, attempt, lambda _trial: None, Settings.from_environment()).trials
-    blended = blend(trials, attempt, plan.metric, plan.blend) if plan.blend else None
-    winner = best([*trials, blended] if blended else trials, plan.metric)
+    with suppress(BlendRefused):
+        trials = (*trials, blend(trials, attempt, plan.metric, plan.blend))
+    winner = best(trials, plan.metric)
     return refit(use_case, winner, data.training).scorer.predict(data.holdout.features)
 
 

@@ -1,4 +1,4 @@
-"""Early stopping: find the boosting rounds on the newest rows, then fit on all rows."""
+"""Early stopping: find the boosting rounds on validation rows, then fit on all rows."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar, Self
@@ -11,16 +11,16 @@ from sklearn.utils.class_weight import compute_sample_weight
 from lakehouse.arrays import Floats
 from scoring.tasks import TASKS
 
-VALIDATION_SHARE = 0.15  # of the rows, the newest ones
+VALIDATION_SHARE = 0.15  # of the rows
 PATIENCE = 30  # boosting rounds without a gain on the validation rows before fitting stops
 
 
 class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A booster of one library with early stopping.
 
-    Rows come in order of time. The booster is fitted on the older rows until it stops improving on the newest ones.
-    It is then fitted on all rows with as many boosting rounds, since drift makes the newest rows the most valuable.
-    If the older rows lack a class, there is no early stopping.
+    The booster is fitted on a part of the rows until it stops improving on the validation rows. It is then fitted on
+    all rows with as many boosting rounds, since drift makes the newest rows the most valuable. If the rows without
+    the validation rows lack a class, there is no early stopping.
 
     Attributes:
         library: package of the booster.
@@ -59,24 +59,34 @@ class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn
     def _error(self) -> type[Exception]:
         """The library's error for rows or options that it refuses."""
 
-    def fit(self, x: Floats, y: npt.NDArray[Any], sample_weight: Floats | None = None) -> Self:
+    def fit(
+        self,
+        x: Floats,
+        y: npt.NDArray[Any],
+        sample_weight: Floats | None = None,
+        validation: npt.NDArray[np.bool_] | None = None,
+    ) -> Self:
         """Find the boosting rounds, then fit on all rows.
+
+        Args:
+            validation: (rows,) True for the validation rows. None: rows are in order of time, and the last ones
+                validate.
 
         Raises:
             ValueError: the library cannot learn from these rows. It replaces the errors of the libraries.
         """
         try:
-            self._fit(WeightedRows(x, y, sample_weight))
+            self._fit(WeightedRows(x, y, sample_weight, validation))
         except self._error() as err:
             raise ValueError(f"{self.library} cannot learn from these rows: {err}") from err
         return self
 
     def _fit(self, rows: "WeightedRows") -> None:
         self.classes_ = np.unique(rows.y)
-        older, newest = rows.split_at(int(len(rows.y) * (1 - VALIDATION_SHARE)))
+        remaining, validation = rows.split()
         self.rounds_ = self.rounds
-        if not TASKS[self.task].predicts_classes or len(np.unique(older.y)) == len(self.classes_):
-            self.rounds_ = max(1, self._best_rounds(self._fitted(older, self.rounds, newest)))
+        if not TASKS[self.task].predicts_classes or len(np.unique(remaining.y)) == len(self.classes_):
+            self.rounds_ = max(1, self._best_rounds(self._fitted(remaining, self.rounds, validation)))
         self.model_ = self._fitted(rows, self.rounds_, None)
 
     def predict(self, x: Floats) -> npt.NDArray[Any]:
@@ -89,17 +99,29 @@ class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn
 
 
 class WeightedRows:
-    """Rows in order of time, with labels and row weights."""
+    """Rows with labels and row weights; `validation` as for `EarlyStoppingBooster.fit`."""
 
-    def __init__(self, x: Floats, y: npt.NDArray[Any], weights: Floats | None) -> None:
-        self.x, self.y, self.weights = x, y, weights
+    def __init__(
+        self,
+        x: Floats,
+        y: npt.NDArray[Any],
+        weights: Floats | None,
+        validation: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        self.x, self.y, self.weights, self.validation = x, y, weights, validation
 
     def balanced(self) -> "WeightedRows":
         """The rows with balanced class weights, multiplied by their own weights."""
         weights = compute_sample_weight("balanced", self.y)
-        return WeightedRows(self.x, self.y, weights if self.weights is None else weights * self.weights)
+        weighted = weights if self.weights is None else weights * self.weights
+        return WeightedRows(self.x, self.y, weighted, self.validation)
 
-    def split_at(self, row: int) -> "tuple[WeightedRows, WeightedRows]":
-        """The rows before the given one, and the rows from it on."""
-        before, after = (None, None) if self.weights is None else (self.weights[:row], self.weights[row:])
-        return WeightedRows(self.x[:row], self.y[:row], before), WeightedRows(self.x[row:], self.y[row:], after)
+    def split(self) -> "tuple[WeightedRows, WeightedRows]":
+        """The rows without the validation rows, and the validation rows."""
+        if self.validation is not None:
+            return self._at(~self.validation), self._at(self.validation)
+        row = int(len(self.y) * (1 - VALIDATION_SHARE))
+        return self._at(slice(None, row)), self._at(slice(row, None))
+
+    def _at(self, index: slice | npt.NDArray[np.bool_]) -> "WeightedRows":
+        return WeightedRows(self.x[index], self.y[index], None if self.weights is None else self.weights[index])

@@ -95,17 +95,19 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Spine:
-    """Rows to look features up for: entity keys, a time, and the label if it is known."""
+    """Rows to look features up for: entity keys, a time, the label if it is known, and any fold column."""
 
     table: str
     keys: tuple[str, ...]
     timestamp: str
     label: str | None
+    fold: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the table that the frame keeps."""
-        return (*self.keys, self.timestamp, *([] if self.label is None else [self.label]))
+        named = (*self.keys, self.timestamp, self.label, self.fold)
+        return tuple(dict.fromkeys(column for column in named if column is not None))
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from scoring.encodings import Encoding, Number, Values, index_tables
 from training.feature_store.store import FeatureReader
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Versions
 from training.frame import labels
+from training.frame.fold_column import fold_values
 from training.frame.frame import FrameRefused, TrainingFrame
 from training.use_case.use_case import LookupDeclaration, UseCase
 
@@ -29,10 +30,11 @@ def load_frame(
     Raises:
         StaleTable: the newest row is older.
         TableNotFound, NotAFeatureTable, FeatureNotFound: the store lacks a table or feature of the use case.
-        FrameRefused: the frame has no rows, missing values, or labels that do not fit the task.
+        FrameRefused: the frame has no rows, missing values, labels that do not fit the task, or an unusable fold
+            column.
     """
     declared = use_case.labels
-    spine = Spine(declared.table, declared.keys, declared.timestamp, declared.column)
+    spine = Spine(declared.table, declared.keys, declared.timestamp, declared.column, use_case.split.column)
     tables = [store.table(lookup.table, (versions or {}).get(lookup.table)) for lookup in use_case.features]
     if now is not None:
         for table in tables:
@@ -54,7 +56,7 @@ def load_frame(
     y = labels.label_array(
         rows, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}"
     )
-    keys = _keys(rows, declared.keys)
+    keys, assigned = _keys(rows, declared.keys), fold_values(rows, use_case.split, declared.table)
     times = rows[spine.timestamp].to_numpy().astype("datetime64[us]")
     del rows  # frees memory before the matrix is built: both together would be the peak
     matrix = encoder.matrix(features)
@@ -70,6 +72,7 @@ def load_frame(
         sources={**sources, **indices},
         classes=use_case.classes,
         left_out=left_out,
+        fold_values=assigned,
     )
 
 

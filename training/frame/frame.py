@@ -115,6 +115,10 @@ class FrameRefused(LakehouseError):
         )
 
     @classmethod
+    def fold_column(cls, column: str, problem: str, hint: str) -> "FrameRefused":
+        return cls(f"the fold column {column} {problem}", hint=hint)
+
+    @classmethod
     def labels(cls, needed: str, found: object, where: str) -> "FrameRefused":
         return cls(
             f"{needed}; {where} has only {found}",
@@ -139,6 +143,8 @@ class TrainingFrame:
         classes: labels in the order of their indices; empty for numbers.
         left_out: by table, count of spine rows that are missing here because they had no match in it.
         constant: value of each feature that `x` and `encoder` lack because all training rows have the same one.
+        fold_values: (rows,) the value of each row's fold as text, if the use case has a fold column.
+        in_time: True if models may learn from the order of the rows; False if the split is not by time.
     """
 
     task: Task
@@ -153,6 +159,8 @@ class TrainingFrame:
     classes: Classes = (0, 1)
     left_out: Mapping[str, int] = field(default_factory=dict)
     constant: Mapping[str, float] = field(default_factory=dict)
+    fold_values: npt.NDArray[Any] | None = None
+    in_time: bool = True
 
     def __len__(self) -> int:
         return len(self.y)
@@ -165,6 +173,7 @@ class TrainingFrame:
             y=self.y[selected],
             times=self.times[selected],
             keys=self.keys[selected],
+            fold_values=None if self.fold_values is None else self.fold_values[selected],
         )
 
     def inputs(self, matrix_format: MatrixFormat) -> Any:

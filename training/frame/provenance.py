@@ -30,7 +30,8 @@ class Provenance:
         holdout_fingerprint: SHA-256 of the holdout.
         new_rows: training rows later than the last one of the previous version; None for a first version.
         new_from: time of the first of the new rows.
-        holdout_entities: share of the entities that is held out, by hash; None where the holdout is the end.
+        holdout_entities: share of the entities that is held out, by hash; None with another holdout.
+        holdout_column: fold column and value of the holdout, as `fold=holdout`; None without a fold column.
     """
 
     sources: Mapping[str, int]
@@ -43,9 +44,12 @@ class Provenance:
     new_rows: int | None
     new_from: datetime | None = None
     holdout_entities: float | None = None
+    holdout_column: str | None = None
 
     def overlaps_holdout(self, other: "Provenance") -> bool:
         """Return True if training rows of this version may be in the other's holdout."""
+        if other.holdout_column is not None:
+            return self.holdout_column != other.holdout_column
         if other.holdout_entities is None:
             return self.last >= other.holdout_from
         return self.holdout_entities is None or self.holdout_entities < other.holdout_entities
@@ -62,6 +66,7 @@ class Provenance:
             "holdout.rows": str(self.holdout_rows),
             "holdout.fingerprint": self.holdout_fingerprint,
             "holdout.entities": "" if self.holdout_entities is None else repr(self.holdout_entities),
+            "holdout.column": self.holdout_column or "",
         }
 
     @classmethod
@@ -84,6 +89,7 @@ class Provenance:
             new_rows=int(tags["data.new_rows"]) if tags["data.new_rows"] else None,
             new_from=datetime.fromisoformat(tags["data.new_from"]) if tags.get("data.new_from") else None,
             holdout_entities=float(tags["holdout.entities"]) if tags.get("holdout.entities") else None,
+            holdout_column=tags.get("holdout.column") or None,
         )
 
 
@@ -106,5 +112,6 @@ def provenance(data: Split, plan: SplitPlan, before: ModelVersion | None) -> Pro
         holdout_fingerprint=holdout.fingerprint(),
         new_rows=new_rows,
         new_from=new_from,
-        holdout_entities=None if plan.in_time else plan.holdout,
+        holdout_entities=plan.holdout if plan.kind.draws_entities else None,
+        holdout_column=None if plan.column is None else f"{plan.column}={plan.holdout_text}",
     )

@@ -50,11 +50,12 @@ def split(frame: TrainingFrame, plan: SplitPlan) -> Split:
     Raises:
         FrameRefused: a side has no rows, or lacks labels to learn from or to measure on.
     """
-    in_holdout = plan.kind.holdout(frame, plan.holdout)
+    in_holdout = plan.kind.holdout(frame, plan)
     for side, rows in (("the training part", ~in_holdout), ("the holdout", in_holdout)):
         if not rows.any():
             raise FrameRefused.no_part(side, len(frame), plan.holdout)
     in_training = _before_gap(frame, ~in_holdout, in_holdout, plan.gap, "the training part")
+    frame = replace(frame, in_time=plan.in_time)
     gap_rows = len(frame) - int(in_training.sum()) - int(in_holdout.sum())
     parts = Split(frame.rows(in_training), frame.rows(in_holdout), gap_rows)
     require_learnable(parts.training, "the training part")
@@ -78,6 +79,7 @@ def folds(frame: TrainingFrame, plan: SplitPlan, seed: int) -> Iterator[Fold]:
     Raises:
         FrameRefused: a fold has no rows on a side, or lacks labels to learn from or to measure on.
     """
+    frame = replace(frame, in_time=plan.in_time)
     for number, (training, validation) in enumerate(plan.kind.folds(frame, plan, seed), start=1):
         where = f"the training part of fold {number}"
         fold = Fold(frame.rows(_before_gap(frame, training, validation, plan.gap, where)), frame.rows(validation))

@@ -44,6 +44,7 @@ LIGHTGBM = Family(
     matrix_format="dense",
     accepts_weights=True,
     cost=4,
+    stops_early=True,
 )
 
 
@@ -78,6 +79,7 @@ XGBOOST = Family(
     matrix_format="dense",
     accepts_weights=True,
     cost=5,
+    stops_early=True,
 )
 
 
@@ -110,4 +112,5 @@ CATBOOST = Family(
     matrix_format="dense",
     accepts_weights=True,
     cost=13,
+    stops_early=True,
 )

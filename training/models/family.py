@@ -47,6 +47,7 @@ class Family:
         matrix_format: `sparse`: each category index as a block of 0/1 columns; `dense`: the feature columns, with a
             category index as an integer.
         accepts_weights: True if `model` accepts a weight for each row.
+        stops_early: True if `model` finds its boosting rounds on validation rows.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
             cheapest family.
         searched: True if a use case may search it. Every search tries the other families by itself.
@@ -61,6 +62,7 @@ class Family:
     accepts_weights: bool
     cost: float = 0
     searched: bool = True
+    stops_early: bool = False
 
     @property
     def capitalised_name(self) -> str:

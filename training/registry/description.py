@@ -11,6 +11,7 @@ from training.frame.provenance import Provenance
 from training.frame.splits import Split
 from training.models import FAMILIES
 from training.search.blend_candidate import format_candidate
+from training.search.fitting import SAMPLE_ROWS
 from training.search.result import SearchResult
 from training.space.joint_space import Candidate
 from training.space.left_out_inputs import hyperparameters, left_out_inputs
@@ -84,6 +85,8 @@ def _search(result: SearchResult, use_case: UseCase) -> Iterator[str]:
     scored_on = f"mean of {folds} folds {use_case.split.kind.order}" if folds > 1 else "one fold"
     cut_short = _CUT_SHORT.get(result.stop_reason, "")
     yield f"Search: {metric} {winner.metrics[metric]:.4f}{baseline}, {scored_on}; best of {result.count}{cut_short}"
+    if (rows := winner.candidate.params.get(SAMPLE_ROWS)) is not None:
+        yield f"Sample: fitted on at most {rows:,} random rows, since no trial succeeded in time"
     if (unbeaten := result.unbeaten_baseline(metric)) is not None:
         yield f"Baseline: not beaten; it reaches {metric} {unbeaten:.4f}"
 

@@ -18,7 +18,7 @@ from training.frame.provenance import Provenance
 from training.frame.splits import Fold, Split, folds
 from training.report.champion_outcomes import ChampionOutcomes
 from training.report.environment import Environment
-from training.search.blend_candidate import blend_members
+from training.search.blend_candidate import CANDIDATES, blend_members
 from training.search.blending import blends_of_folds
 from training.search.fitting import fit
 from training.search.trial import BASELINE, Attempt, Trial, baseline_metrics, run_trial
@@ -107,8 +107,9 @@ class Evidence:
 
     def _fitted(self, all_folds: Sequence[Fold]) -> Sequence[Pipeline]:
         if self.is_blend:
-            plan, threshold = self.use_case.search, self.use_case.response_format.threshold
-            return blends_of_folds(self.trials, Attempt(all_folds, self.seed, threshold), plan.metric, plan.blend)
+            attempt = Attempt(all_folds, self.seed, self.use_case.response_format.threshold)
+            most = int(str(self.winner.candidate.params.get(CANDIDATES, self.use_case.search.blend)))
+            return blends_of_folds(self.trials, attempt, self.metric, most)
         return self.fold_pipelines or [fit(self.winner.candidate, fold.fit, self.seed) for fold in all_folds]
 
     @cached_property

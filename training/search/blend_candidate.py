@@ -8,14 +8,18 @@ from training.space.joint_space import FAMILY, Candidate
 from training.space.left_out_inputs import hyperparameters, left_out_inputs
 from training.space.space import Params, Value
 
-BLEND, WEIGHT = "blend", "weight"
+BLEND, WEIGHT, CANDIDATES = "blend", "weight", "candidates"
 
 Members = Sequence[tuple[float, Candidate]]
 
 
-def blend_candidate(members: Members) -> Candidate:
-    """Combine weighted candidates; parameters carry a member's number: `1.family`, `1.weight`, `1.learning_rate`."""
-    params: dict[str, Value] = {}
+def blend_candidate(members: Members, candidates: int | None = None) -> Candidate:
+    """Combine weighted candidates; parameters carry a member's number: `1.family`, `1.weight`, `1.learning_rate`.
+
+    Args:
+        candidates: how many of the best trials the members were chosen from.
+    """
+    params: dict[str, Value] = {} if candidates is None else {CANDIDATES: candidates}
     for number, (weight, member) in enumerate(members, start=1):
         numbered = {FAMILY: member.family, WEIGHT: weight, **member.params}
         params |= {f"{number}.{name}": value for name, value in numbered.items()}

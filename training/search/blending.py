@@ -5,15 +5,18 @@ libraries of models, 2004). All measurements are out of fold: a member predicts 
 and the weights that score a fold are chosen on the other folds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import accumulate
 from time import monotonic
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from lakehouse.arrays import Floats
+from lakehouse.errors import LakehouseError
+from lakehouse.wording import number_of
 from scoring.estimators.blend import weighted_average
 from scoring.tasks import Task
 from training.evaluation.metrics import METRICS, Targets, evaluate
@@ -70,32 +73,60 @@ class WeightSelector:
         return metric.loss(metric.function(fold.labels, weighted_average(fold.predicted, weights), self.threshold))
 
 
-def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> Trial | None:
-    """Blend the best trials into a new trial; None if fewer than two get a weight.
+class BlendRefused(LakehouseError):
+    """These trials cannot be blended."""
+
+
+def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, seconds: float | None = None) -> Trial:
+    """Blend the best trials into a new trial.
 
     Args:
-        trials: trials of a complete search.
+        trials: trials of a search.
         attempt: holds the folds of these trials.
         most: largest number of members.
+        seconds: time limit. Members are fitted on the folds again, which takes as long as their trials took, so that
+            fewer of them may fit into the limit.
+
+    Raises:
+        BlendRefused: fewer than two trials exist, fit into the time limit, or get a weight.
     """
     start = monotonic()
-    candidates = select_candidates(trials, metric, most)
-    if len(candidates) < 2:
-        return None
+    candidates = select_candidates(trials, metric, _affordable(trials, metric, most, seconds))
     task = attempt.folds[0].validate.task
     selector = WeightSelector(task, metric, attempt.threshold)
     _, folds = _fit_on_folds(candidates, attempt)
     weights = selector.weights(folds if len(folds) > 1 else [], len(candidates))
     members = [(weight, candidate) for weight, candidate in zip(weights, candidates, strict=True) if weight > 0]
     if len(members) < 2:
-        return None
+        raise BlendRefused(f"of the {len(candidates)} best trials one alone is better on the folds")
     per_fold = [
         evaluate(task, fold.labels, weighted_average(fold.predicted, fold_weights), attempt.threshold)
         for fold, fold_weights in zip(folds, selector.weights_per_fold(folds, len(candidates)), strict=True)
     ]
     means = {name: float(np.mean([metrics[name] for metrics in per_fold])) for name in per_fold[0]}
     number, duration = max(trial.number for trial in trials) + 1, timedelta(seconds=monotonic() - start)
-    return Trial(number, blend_candidate(members), means, tuple(per_fold), duration)
+    return Trial(number, blend_candidate(members, len(candidates)), means, tuple(per_fold), duration)
+
+
+def blend_seconds(trials: Iterable[Trial], metric: str, most: int) -> float:
+    """Estimated duration of a blend: its members are fitted on every fold again."""
+    return sum(trial.duration.total_seconds() for trial in _best(trials, metric)[:most])
+
+
+def _affordable(trials: Sequence[Trial], metric: str, most: int, seconds: float | None) -> int:
+    """Number of the best trials that a blend within the time limit can choose from."""
+    best = _best(trials, metric)[:most]
+    if len(best) < 2:
+        raise BlendRefused(f"{number_of('distinct trial', len(best))} succeeded, and a blend takes two")
+    if seconds is None:
+        return len(best)
+    durations = [trial.duration.total_seconds() for trial in best]
+    count = sum(total <= seconds for total in accumulate(durations))
+    if count < 2:
+        raise BlendRefused(
+            f"the two best trials take {sum(durations[:2]):.1f} s to fit again, and {max(seconds, 0):.1f} s are left"
+        )
+    return count
 
 
 def blends_of_folds(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> list[Pipeline]:
@@ -114,13 +145,19 @@ def blends_of_folds(trials: Sequence[Trial], attempt: Attempt, metric: str, most
 
 def select_candidates(trials: Sequence[Trial], metric: str, most: int) -> list[Candidate]:
     """The best distinct candidates, at most two of a family."""
+    return [trial.candidate for trial in _best(trials, metric)[:most]]
+
+
+def _best(trials: Iterable[Trial], metric: str) -> list[Trial]:
+    """Trials of distinct candidates, best first and at most two of a family."""
     eligible = [trial for trial in trials if FAMILIES[trial.candidate.family].searched and trial.status == "ok"]
-    selected: list[Candidate] = []
+    selected: list[Trial] = []
     for trial in sorted(eligible, key=lambda trial: (trial.loss(metric), trial.number)):
-        of_family = sum(trial.candidate.family == candidate.family for candidate in selected)
-        if np.isfinite(trial.loss(metric)) and trial.candidate not in selected and of_family < MAX_PER_FAMILY:
-            selected.append(trial.candidate)
-    return selected[:most]
+        candidates = [other.candidate for other in selected]
+        of_family = sum(trial.candidate.family == candidate.family for candidate in candidates)
+        if np.isfinite(trial.loss(metric)) and trial.candidate not in candidates and of_family < MAX_PER_FAMILY:
+            selected.append(trial)
+    return selected
 
 
 def _fit_on_folds(

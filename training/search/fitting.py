@@ -1,6 +1,7 @@
 """Fitting a candidate's pipeline, for trials and for the refit."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from scoring.estimators.blend import Blend
 from scoring.estimators.column_subset import ColumnSubset
+from scoring.estimators.early_stopping import VALIDATION_SHARE
+from training.frame.drawing import draw_rows, sample
 from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import without
 from training.models import FAMILIES
@@ -17,6 +20,8 @@ from training.search.blend_candidate import Members, blend_members
 from training.space.joint_space import Candidate
 from training.space.left_out_inputs import hyperparameters, left_out_inputs
 from training.space.space import Params
+
+SAMPLE_ROWS = "sample_rows"  # parameter of a candidate that is fitted on so many rows, drawn at random
 
 
 def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
@@ -27,7 +32,9 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
     """
     if members := blend_members(candidate):
         return fitted_blend(members, [fit(member, frame, seed) for _, member in members], frame)
-    family, params = FAMILIES[candidate.family], hyperparameters(candidate.params)
+    family, params = FAMILIES[candidate.family], dict(hyperparameters(candidate.params))
+    if (rows := params.pop(SAMPLE_ROWS, None)) is not None:
+        frame = frame.rows(sample(frame, int(str(rows)), seed))
     if not (left_out := left_out_inputs(candidate.params)):
         return _fit(family, params, seed, frame)
     kept, indices = without(frame, left_out, family.matrix_format)
@@ -67,10 +74,12 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
 
     OpenMP threads wait for each other by spinning: on a busy machine two of them took 14 times as long as one.
     """
-    options = {}
+    options: dict[str, npt.NDArray[Any]] = {}
     if family.accepts_weights:
         weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
         options = {"model__sample_weight": weights}
+    if family.stops_early and not frame.in_time:
+        options["model__validation"] = draw_rows(frame, VALIDATION_SHARE, seed)
     facts = DataFacts(frame.task, len(frame.classes), frame.encoder.categories())
     with threadpool_limits(1, user_api="openmp"):
         return family.build(params, seed, facts).fit(frame.inputs(family.matrix_format), frame.y, **options)

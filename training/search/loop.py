@@ -7,12 +7,15 @@ from time import monotonic
 import numpy as np
 
 from lakehouse.errors import LakehouseError
+from training.search.blending import blend_seconds
 from training.search.engines.proposer import Proposer
 from training.search.executors import Executor
 from training.search.pruning import MedianRule
 from training.search.result import OnTrial, SearchResult, StopReason
 from training.search.trial import Trial, TrialSpec
 from training.space.joint_space import Candidate
+
+RESERVED_SHARE = 0.25  # of the time limit: at most this part is reserved for the blend
 
 
 class ResumeRefused(LakehouseError):
@@ -42,6 +45,8 @@ class SearchLimits:
         trials: largest number of trials.
         seconds: time limit, or None. After it no trial starts, and running trials are abandoned, except a trial in
             this process.
+        blend: largest number of trials that are blended after the search. A part of the time limit is reserved for
+            that, as long as their trials took.
         lookahead: number of trials to ask for beyond the last reported one. Proposals depend on it, and on nothing
             that differs between runs: trials are reported in order of their numbers, whichever ends first.
         prune: True to stop poor trials early.
@@ -50,6 +55,7 @@ class SearchLimits:
     metric: str
     trials: int
     seconds: float | None = None
+    blend: int = 0
     lookahead: int = 1
     prune: bool = False
 
@@ -75,7 +81,7 @@ class Loop:
         self._rule = MedianRule(limits.metric) if limits.prune else None
         self._ended: dict[int, Trial] = {}
         self._asked = self._reported = 0
-        self._deadline = None if limits.seconds is None else monotonic() + limits.seconds
+        self._deadline = self._end = None if limits.seconds is None else monotonic() + limits.seconds
 
     def run(self) -> SearchResult:
         """Run the search; Ctrl-C ends it with the trials so far.
@@ -101,6 +107,7 @@ class Loop:
                 return "out_of_time"
             self._ended[trial.number] = trial
             self._record(trial)
+            self._reserve_time()
 
     def _ask(self) -> bool:
         """Ask for trials up to the lookahead; return True if more will follow."""
@@ -140,6 +147,12 @@ class Loop:
         if np.isfinite(loss):
             self._rule.observe(trial.fold_losses(self._limits.metric))
         return loss
+
+    def _reserve_time(self) -> None:
+        """Set the deadline of the trials, so that a blend of the best can follow within the time limit."""
+        if self._end is not None and self._limits.seconds is not None:
+            needed = blend_seconds(self._ended.values(), self._limits.metric, self._limits.blend)
+            self._deadline = self._end - min(needed, RESERVED_SHARE * self._limits.seconds)
 
     def _out_of_time(self) -> bool:
         return self._deadline is not None and monotonic() >= self._deadline

@@ -11,7 +11,7 @@ from training.search.engines.proposer import Proposer
 from training.search.executors.attempt_file import AttemptFile
 from training.search.executors.factory import executor
 from training.search.executors.search_folder import SearchFolder
-from training.search.loop import Loop, ResumeRefused, SearchLimits
+from training.search.loop import RESERVED_SHARE, Loop, ResumeRefused, SearchLimits
 from training.search.result import OnTrial, SearchResult
 from training.search.trial import Trial, TrialSpec
 from training.use_case.search import SearchPlan
@@ -44,7 +44,8 @@ def run_plan(
     limits = SearchLimits(
         plan.metric,
         trials=plan.max_evals,
-        seconds=None if plan.max_minutes is None else plan.max_minutes * 60,
+        seconds=plan.max_seconds,
+        blend=plan.blend,
         lookahead=plan.lookahead,
         prune=plan.pruning_enabled,
     )
@@ -68,6 +69,11 @@ def _run_spark_trials(
 ) -> SearchResult:
     from training.search.engines.hyperopt import fmin_on_spark
 
+    seconds = plan.max_seconds
+    if seconds is not None and plan.blend:
+        seconds *= 1 - RESERVED_SHARE  # fmin has a fixed limit
+
     spark = nullcontext(workspace_session()) if settings.in_workspace else classic_session(settings.master)
     with spark as session, SearchFolder() as folder:
-        return fmin_on_spark(plan, AttemptFile.write(attempt, Path(folder) / "attempt"), session, record)
+        file = AttemptFile.write(attempt, Path(folder) / "attempt")
+        return fmin_on_spark(plan, file, session, record, seconds)

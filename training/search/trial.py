@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from training.evaluation.metrics import METRICS, evaluate, evaluate_baseline
+from training.frame.drawing import numbered
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
 from training.models import FAMILIES
@@ -93,10 +94,10 @@ class Attempt:
         return Trial(spec.number, spec.candidate, means, per_fold, duration, error, stopped)
 
     def __getstate__(self) -> dict[str, object]:
-        # Keys are often texts, which processes cannot share, and no fit needs them.
+        # Keys are often texts, which processes cannot share. A fit needs no more than which rows are of one entity.
         return {
             **self.__dict__,
-            "folds": [Fold(_without_keys(fold.fit), _without_keys(fold.validate)) for fold in self.folds],
+            "folds": [Fold(_with_plain_keys(fold.fit), _with_plain_keys(fold.validate)) for fold in self.folds],
         }
 
     def _score_folds(self, spec: TrialSpec, per_fold: list[MetricValues]) -> tuple[str | None, EarlyStop | None]:
@@ -129,8 +130,9 @@ def best(trials: Sequence[Trial], metric: str) -> Trial:
     return min(searched, key=lambda trial: (trial.loss(metric), trial.number))
 
 
-def _without_keys(frame: TrainingFrame) -> TrainingFrame:
-    return replace(frame, keys=np.zeros(len(frame), dtype=np.int8))
+def _with_plain_keys(frame: TrainingFrame) -> TrainingFrame:
+    keys = np.zeros(len(frame), dtype=np.int8) if frame.in_time else numbered(frame.keys)
+    return replace(frame, keys=keys, fold_values=None)
 
 
 def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> MetricValues:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import nan
+from time import monotonic
 from typing import Any, get_args
 
 import click
@@ -20,7 +21,9 @@ from training.frame.raw_inputs import constant_inputs, groups
 from training.frame.splits import Split, folds
 from training.models import FAMILIES
 from training.search.blend_candidate import blend_members
-from training.search.blending import blend
+from training.search.blending import BlendRefused, blend
+from training.search.first_model import first_model, in_place_of_trials
+from training.search.fitting import SAMPLE_ROWS
 from training.search.memory import require_memory
 from training.search.progress import SearchProgress
 from training.search.result import SearchResult
@@ -37,6 +40,7 @@ from training.tracking.searches import (
     trial_log,
 )
 from training.tracking.trials import TrialLog
+from training.use_case.narrowing import RECENCY
 from training.use_case.search import Engine, ExecutorName, Method, SearchPlan
 from training.use_case.use_case import UseCase, with_search
 
@@ -56,6 +60,7 @@ OPTIONS = (
         "--seed", type=click.IntRange(0), help="Random seed; the same seed and parallelism reproduce the trials."
     ),
 )
+LEAST_MINUTES = 1e-6  # engines refuse a limit of zero
 LOGGED = {"method", "engine", "families", "metric", "seed", "parallelism"}
 
 
@@ -86,6 +91,9 @@ def resolve_inputs(use_case: UseCase, frame: TrainingFrame) -> UseCase:
         EngineMissing: the engine is an extra that is not installed.
     """
     plan = use_case.search.with_inputs(list(groups(frame.encoder)), constant_inputs(frame.encoder))
+    if plan.recency_weights and frame.first == frame.last:
+        plan = plan.without_recency()
+        console.detail(f"all rows have one time, {frame.first:%Y-%m-%d %H:%M}: {RECENCY} is not searched")
     proposer_of(plan)  # an invalid plan fails here, before it leaves a run that --resume would take for interrupted
     return use_case.model_copy(update={"search": plan})
 
@@ -153,18 +161,19 @@ def run_search(
         RowsTooLarge: the dense rows of a family do not fit into memory.
     """
     plan = use_case.search
-    parts = list(folds(frame, use_case.split, plan.seed))
+    start, parts = monotonic(), list(folds(frame, use_case.split, plan.seed))
     attempt = Attempt(parts, plan.seed, use_case.response_format.threshold)
     on_folds = number_of("fold", len(parts))
     console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_format_plan(plan)} on {on_folds}")
     if memory := require_memory(plan, frame):
         console.detail(memory)
     mlflow.log_params({"use_case": use_case.name, **plan.model_dump(include=LOGGED), "prune": plan.pruning_enabled})
-    resumed = {number: trial for number, trial in finished.items() if FAMILIES[trial.candidate.family].searched}
+    resumed = {number: trial for number, trial in finished.items() if _is_searched(trial)}
     if resumed:
         console.detail(f"resumed with {number_of('trial', len(resumed))} of run {log.run_id}")
     baseline = _baseline(attempt, log, finished)
     console.detail(f"baseline (dummy) {plan.metric} {baseline.metrics.get(plan.metric, nan):.4f}")
+    first = None if plan.max_seconds is None else first_model(plan, attempt)
     with SearchProgress(plan.metric, _trial_count(plan), resumed.values()) as progress:
 
         def record(trial: Trial) -> None:
@@ -173,11 +182,29 @@ def run_search(
             if warning := log.warning():
                 progress.print(warning)
 
-        result = run_plan(plan, attempt, record, settings, resumed)
+        result = run_plan(_shortened(plan, start), attempt, record, settings, resumed)
     console.detail(f"{number_of('trial', len(result.trials))}: {progress.summary()}")
     if result.stop_reason == "out_of_time":
-        console.detail(f"search stopped after {plan.max_minutes:g} minutes")
-    return replace(result, trials=(baseline, *result.trials, *_blend(result, attempt, plan, log, finished)))
+        console.detail(f"search stopped by its limit of {plan.max_minutes:g} minutes")
+    last = _blend(result, attempt, _shortened(plan, start)) or in_place_of_trials(result, first)
+    if last is None:
+        return replace(result, trials=(baseline, *result.trials))
+    earlier = finished.get(last.number)
+    if earlier is None or earlier.candidate != last.candidate:
+        log.add(last)
+    return replace(result, trials=(baseline, *result.trials, last))
+
+
+def _is_searched(trial: Trial) -> bool:
+    """True unless the trial is the baseline, the blend or the first model, which every search runs by itself."""
+    return FAMILIES[trial.candidate.family].searched and SAMPLE_ROWS not in trial.candidate.params
+
+
+def _shortened(plan: SearchPlan, start: float) -> SearchPlan:
+    """The plan with the time that is left of its limit."""
+    if plan.max_minutes is None:
+        return plan
+    return plan.model_copy(update={"max_minutes": max(plan.max_minutes - (monotonic() - start) / 60, LEAST_MINUTES)})
 
 
 def _baseline(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) -> Trial:
@@ -188,21 +215,18 @@ def _baseline(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) ->
     return trial
 
 
-def _blend(
-    result: SearchResult, attempt: Attempt, plan: SearchPlan, log: TrialLog, finished: Mapping[int, Trial]
-) -> tuple[Trial, ...]:
-    """The blend of a complete search, if it has one."""
-    if result.stop_reason != "complete" or not plan.blend:
-        return ()
-    trial = blend(result.trials, attempt, plan.metric, plan.blend)
-    if trial is None:
-        return ()
-    earlier = finished.get(trial.number)
-    if earlier is None or earlier.candidate != trial.candidate:
-        log.add(trial)
+def _blend(result: SearchResult, attempt: Attempt, plan: SearchPlan) -> Trial | None:
+    """The blend of the search; None, with the reason on the console, if it has none."""
+    if not plan.blend or result.stop_reason == "interrupted":
+        return None
+    try:
+        trial = blend(result.trials, attempt, plan.metric, plan.blend, plan.max_seconds)
+    except BlendRefused as err:
+        console.detail(f"no blend: {err.failed}")
+        return None
     families = " and ".join(sorted({member.family for _, member in blend_members(trial.candidate)}))
     console.detail(f"trial {trial.number}, blend of {families}: {plan.metric} {trial.metrics[plan.metric]:.4f}")
-    return (trial,)
+    return trial
 
 
 def _trial_count(plan: SearchPlan) -> int:

@@ -1,6 +1,6 @@
 """The search space of a use case: the spaces of its families, narrowed by `search.space`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lakehouse.declaration import Declaration
@@ -20,6 +20,7 @@ class Range(Declaration):
     points: int | None = None
 
 
+RECENCY = "recency_half_life_days"
 CLASSIFICATION_ONLY = frozenset({"class_weight"})
 Narrowed = Mapping[str, Range | tuple[Value, ...]]
 
@@ -28,22 +29,20 @@ def joint_space(
     families: Sequence[str],
     narrowed: Mapping[str, Narrowed],
     leave_out: Sequence[tuple[str, ...]] = (),
-    *,
-    classification: bool = True,
+    absent: Collection[str] = frozenset(),
 ) -> JointSpace:
     """Join the spaces of the families, with the ranges and values of `narrowed` in place of the declared ones.
 
-    Every family with a space may also leave out each group of inputs in `leave_out`. Without classes there are no
-    class weights. The initial points are the defaults of the families, cheapest family first.
+    Every family with a space may also leave out each group of inputs in `leave_out`. No family has the dimensions in
+    `absent`. The initial points are the defaults of the families, cheapest family first.
 
     Raises:
         SpaceRefused: `narrowed` names an unknown family or dimension, or invalid values.
     """
     if unknown := sorted(set(narrowed) - set(families)):
         raise SpaceRefused(f"space names {unknown[0]}, which is not searched. {nearest(unknown[0], list(families))}")
-    excluded = frozenset() if classification else CLASSIFICATION_ONLY
     declared = {
-        name: {key: dimension for key, dimension in FAMILIES[name].space.items() if key not in excluded}
+        name: {key: dimension for key, dimension in FAMILIES[name].space.items() if key not in absent}
         for name in families
     }
     spaces = {name: _space(name, space, narrowed.get(name, {})) for name, space in declared.items()}

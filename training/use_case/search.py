@@ -10,7 +10,7 @@ from training.evaluation.metrics import METRICS
 from training.models import SEARCHED
 from training.space.joint_space import JointSpace
 from training.space.left_out_inputs import require_known
-from training.use_case.narrowing import Range, joint_space
+from training.use_case.narrowing import CLASSIFICATION_ONLY, RECENCY, Range, joint_space
 
 Method = Literal["grid", "random", "tpe"]
 Engine = Literal["hyperopt", "optuna"]
@@ -23,7 +23,7 @@ class SearchPlan(Declaration):
     Attributes:
         max_evals: number of trials; for a grid, the largest number of points.
         max_minutes: time limit, after which no trial starts and running trials are abandoned; `in_process` finishes
-            the running trial.
+            the running trial. Up to a quarter of it is reserved for the blend.
         prune: stop a trial that is worse than the median of earlier trials over the same folds. The default is true,
             except for a grid and for `spark_trials`.
         parallelism: number of trials that run at once.
@@ -33,6 +33,8 @@ class SearchPlan(Declaration):
         trial_memory_mb: memory limit of a trial in MiB, in addition to the shared data.
         blend: largest number of the best trials to blend after the search; 0 for no blend.
         space: ranges or values to search, by family and dimension, in place of the declared ones.
+        recency_weights: false leaves `recency_half_life_days` out of the space, so that old and new rows weigh the
+            same. It is always left out where all rows have one time.
         leave_out: raw inputs that a trial may leave out, each an input or a list of inputs left out together; `auto`
             for every input of the tables.
     """
@@ -51,6 +53,7 @@ class SearchPlan(Declaration):
     trial_timeout_s: float | None = Field(default=None, gt=0)
     trial_memory_mb: int | None = Field(default=None, ge=64)
     space: dict[str, dict[str, Range | tuple[int | float | str | bool | None, ...]]] = Field(default_factory=dict)
+    recency_weights: bool = True
     leave_out: Literal["auto"] | tuple[str | tuple[str, ...], ...] = ()
 
     @field_validator("metric")
@@ -95,7 +98,10 @@ class SearchPlan(Declaration):
             SpaceRefused: `space` names an unknown family or dimension, or invalid values.
         """
         classification = any(task.predicts_classes for task in METRICS[self.metric].tasks)
-        return joint_space(self.families, self.space, self._groups(), classification=classification)
+        absent = frozenset() if classification else CLASSIFICATION_ONLY
+        if not self.recency_weights:
+            absent |= {RECENCY}
+        return joint_space(self.families, self.space, self._groups(), absent)
 
     def with_inputs(self, inputs: Sequence[str], constant: Collection[str] = ()) -> "SearchPlan":
         """The plan for tables with these raw inputs: replaces `leave_out: auto` by their names.
@@ -135,6 +141,11 @@ class SearchPlan(Declaration):
             return self.executor
         sequential = self.parallelism == 1 and self.trial_timeout_s is None and self.trial_memory_mb is None
         return "in_process" if sequential else "processes"
+
+    @property
+    def max_seconds(self) -> float | None:
+        """The time limit in seconds, or None."""
+        return None if self.max_minutes is None else self.max_minutes * 60
 
     @property
     def pruning_enabled(self) -> bool:

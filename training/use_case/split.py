@@ -2,6 +2,7 @@
 
 With `time` and `window` the holdout is the end of the rows. With `group` and `stratified` it is the entities whose
 hash falls into its share. An entity stays on its side while the tables grow, so that no later version trains on it.
+With `column` the label table says the fold of each row.
 """
 
 from abc import ABC, abstractmethod
@@ -15,10 +16,11 @@ from pydantic import Field, model_validator
 from lakehouse.arrays import Times
 from lakehouse.declaration import Declaration
 
-SplitBy = Literal["time", "window", "group", "stratified"]
+SplitBy = Literal["time", "window", "group", "stratified", "column"]
 Mask = npt.NDArray[np.bool_]
 FoldIndices = Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]  # training and validation rows of each fold
 
+HOLDOUT = "holdout"  # default value of the holdout's rows in a fold column
 _HASH_KEY = "holdout entities"  # 16 characters; the hash depends on them
 
 
@@ -28,13 +30,18 @@ class SplitPlan(Declaration):
     Attributes:
         by: `time`: the last rows are the holdout, and each fold validates on rows later than its training rows;
             `window`: one fold, as long as the holdout and just before it; `group`: all rows of an entity are on one
-            side, whatever their time; `stratified`: the same, and all folds have the classes in equal shares.
+            side, whatever their time; `stratified`: the same, and all folds have the classes in equal shares;
+            `column`: a column of the label table has the fold of each row, or the value of the holdout.
         holdout: share of the rows; with `group` and `stratified`, of the entities.
+        column: with `column`, the column of the label table. Its values are integers or texts, each a fold.
+        holdout_value: with `column`, the value of the holdout's rows.
         gap: days between training rows and the rows that validate them, and before the holdout. The training rows in
             between are dropped: their labels may look into the time of the later rows.
     """
 
     by: SplitBy = "time"
+    column: str | None = Field(default=None, min_length=1)
+    holdout_value: int | str | bool = HOLDOUT
     holdout: float = Field(default=0.15, gt=0, lt=0.5)
     folds: int = Field(default=4, ge=1, le=20)
     gap: float | None = Field(default=None, gt=0)
@@ -52,6 +59,25 @@ class SplitPlan(Declaration):
             raise ValueError(f"split by {self.by} is not by time, so it has no gap: remove `gap`, or use by: time")
         return self
 
+    @model_validator(mode="after")
+    def _column_fits_the_kind(self) -> Self:
+        if self.by != "column":
+            if self.column is not None or self.holdout_value != HOLDOUT:
+                raise ValueError(
+                    f"split by {self.by} reads no column: use by: column, or remove `column` and its value"
+                )
+        elif self.column is None:
+            raise ValueError("split by column needs `column`: the column of the label table with the folds")
+        elif unused := sorted({"holdout", "folds"} & self.model_fields_set):
+            raise ValueError(f"split by column reads folds and holdout from {self.column}: remove `{unused[0]}`")
+        return self
+
+    @property
+    def holdout_text(self) -> str:
+        """The value of the holdout's rows as text, as the fold column is read."""
+        value = self.holdout_value
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
     @property
     def kind(self) -> "SplitKind":
         """The kind of split that `by` names."""
@@ -64,7 +90,7 @@ class SplitPlan(Declaration):
 
 
 class SplitRows(Protocol):
-    """Rows in order of time; every array is (rows,)."""
+    """Rows in order of time; every array is (rows,). `fold_values` exists where the plan has a column."""
 
     @property
     def times(self) -> Times: ...
@@ -74,6 +100,9 @@ class SplitRows(Protocol):
 
     @property
     def y(self) -> npt.NDArray[Any]: ...
+
+    @property
+    def fold_values(self) -> npt.NDArray[Any] | None: ...
 
     def __len__(self) -> int: ...
 
@@ -86,6 +115,7 @@ class SplitKind(ABC):
         needs_classes: True if folds are drawn by class, which a regression lacks.
         min_folds: smallest number of folds.
         is_one_fold: True if the number of folds cannot be chosen.
+        draws_entities: True if the holdout is the entities whose hash falls into its share.
         order: description of the folds, as in "4 folds in order of time".
         training_rows: description of the training rows of a fold.
     """
@@ -94,11 +124,12 @@ class SplitKind(ABC):
     needs_classes: ClassVar[bool] = False
     min_folds: ClassVar[int] = 1
     is_one_fold: ClassVar[bool] = False
+    draws_entities: ClassVar[bool] = False
     order: ClassVar[str]
     training_rows: ClassVar[str]
 
     @abstractmethod
-    def holdout(self, rows: SplitRows, share: float) -> Mask:
+    def holdout(self, rows: SplitRows, plan: SplitPlan) -> Mask:
         """(rows,) True for rows of the holdout."""
 
     @abstractmethod
@@ -117,8 +148,8 @@ class ByTime(SplitKind):
     order = "in order of time"
     training_rows = "earlier rows"
 
-    def holdout(self, rows: SplitRows, share: float) -> Mask:
-        return after(rows, share)
+    def holdout(self, rows: SplitRows, plan: SplitPlan) -> Mask:
+        return after(rows, plan.holdout)
 
     def folds(self, rows: SplitRows, plan: SplitPlan, seed: int) -> FoldIndices:
         count = plan.folds
@@ -145,12 +176,13 @@ class ByGroup(SplitKind):
     """All rows of an entity are in one fold."""
 
     in_time = False
+    draws_entities = True
     min_folds = 2
     order = "that share no entity"
     training_rows = "the other folds"
 
-    def holdout(self, rows: SplitRows, share: float) -> Mask:
-        return hashed_below(rows.keys, share)
+    def holdout(self, rows: SplitRows, plan: SplitPlan) -> Mask:
+        return hashed_below(rows.keys, plan.holdout)
 
     def folds(self, rows: SplitRows, plan: SplitPlan, seed: int) -> FoldIndices:
         import pandas as pd
@@ -175,11 +207,33 @@ class Stratified(ByGroup):
         return _sorted(StratifiedKFold(plan.folds, shuffle=True, random_state=seed).split(rows.keys, rows.y))
 
 
+class ByColumn(SplitKind):
+    """The label table says the fold of each row."""
+
+    in_time = False
+    order = "of the fold column"
+    training_rows = "the other folds"
+
+    def holdout(self, rows: SplitRows, plan: SplitPlan) -> Mask:
+        return np.asarray(rows.fold_values == plan.holdout_text)
+
+    def folds(self, rows: SplitRows, plan: SplitPlan, seed: int) -> FoldIndices:
+        # Fold 2 comes before fold 10.
+        values = np.asarray(rows.fold_values)
+        for value in sorted(np.unique(values).tolist(), key=lambda text: (len(text), text)):
+            in_fold = values == value
+            yield ~in_fold, in_fold
+
+    def holdout_rows(self, count: int) -> str:
+        return f"the {count:,} rows that the fold column names"
+
+
 SPLIT_KINDS: Mapping[SplitBy, SplitKind] = {
     "time": ByTime(),
     "window": ByWindow(),
     "group": ByGroup(),
     "stratified": Stratified(),
+    "column": ByColumn(),
 }
 
 

@@ -146,6 +146,8 @@ class UseCase(Declaration):
             raise ValueError(
                 f"split by {self.split.by} draws folds by class, and a {self.task} has none: use by: group"
             )
+        if self.split.column == self.labels.column:
+            raise ValueError(f"split.column and labels.column are both {self.split.column}: use a column of folds")
         return self
 
     @model_validator(mode="after")

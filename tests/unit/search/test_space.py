@@ -250,6 +250,18 @@ def test_without_classes_there_are_no_class_weights() -> None:
         SearchPlan.model_validate(narrowed)
 
 
+def test_recency_weights_are_left_out_on_request_or_for_rows_of_one_time() -> None:
+    declared = {"families": ["logistic_regression", "lightgbm", "knn"], "metric": "log_loss"}
+    narrowed = {"space": {"lightgbm": {"recency_half_life_days": [30], "num_leaves": [7]}}}
+    plan = SearchPlan.model_validate({**declared, **narrowed})
+    assert "recency_half_life_days" in plan.joint_space().families["logistic_regression"]
+    for without in (plan.without_recency(), SearchPlan.model_validate({**declared, "recency_weights": False})):
+        space = without.joint_space()
+        assert all("recency_half_life_days" not in dimensions for dimensions in space.families.values())
+        assert all("recency_half_life_days" not in candidate.params for candidate in space.initial)
+    assert plan.without_recency().joint_space().families["lightgbm"]["num_leaves"] == Choice((7,))
+
+
 def test_dimensions_whose_condition_cannot_hold_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = replace(FAMILIES["random_forest"], name="tree", space=SPACE.families["tree"])
     monkeypatch.setattr("training.use_case.narrowing.FAMILIES", {"tree": tree})

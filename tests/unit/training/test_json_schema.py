@@ -72,6 +72,6 @@ def test_keys_have_descriptions_for_editors() -> None:
     shown = SCHEMA["$defs"]["SearchPlan"]["properties"]
     assert shown["max_minutes"]["description"] == (
         "time limit, after which no trial starts and running trials are abandoned; `in_process` finishes the running "
-        "trial."
+        "trial. Up to a quarter of it is reserved for the blend."
     )
     assert "Attributes" not in PUBLISHED.read_text(encoding="utf-8")

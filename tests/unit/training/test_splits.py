@@ -120,3 +120,16 @@ def test_holdout_rows_of_entities_with_training_rows_are_counted() -> None:
     texts = replace(rows, keys=rows.keys.astype(str).astype(object))
     assert split(texts, Plan(holdout=0.2)).seen_rows == 10
     assert split(of_entities(50, 4), Plan(by="group")).seen_rows == 0
+
+
+def test_folds_and_holdout_follow_the_fold_column() -> None:
+    rows = replace(alternating(60), fold_values=np.repeat(["10", "2", "holdout"], 20))
+    plan = Plan(by="column", column="fold")
+    parts = halves(rows, plan)
+    assert parts.holdout.keys.tolist() == list(range(40, 60))
+    found = list(folds(parts.training, plan, seed=0))
+    assert [(fold.fit.keys[0], fold.validate.keys[0], len(fold.validate)) for fold in found] == [
+        (0, 20, 20),
+        (20, 0, 20),
+    ]
+    assert not any(fold.fit.in_time for fold in found)

@@ -1,0 +1,143 @@
+"""A search with a time limit: time is reserved for the blend, and a first model is always there."""
+
+from datetime import timedelta
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from lakehouse.settings import Settings
+from tests.unit.points import POINTS, rows_of
+from tests.unit.search.test_blending import MemoryLog, plan
+from training.frame.drawing import sample
+from training.search.blend_candidate import CANDIDATES, blend_members
+from training.search.fitting import SAMPLE_ROWS, fit
+from training.search.result import SearchFailed, SearchResult
+from training.search.trial import Attempt, Trial, TrialSpec
+from training.space.joint_space import Candidate
+from training.stages.search import run_search
+from training.tracking.trials import TrialLog
+
+SETTINGS = Settings.from_environment({})
+
+
+class Clock:
+    """A clock that stands still unless a trial is scored."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    monkeypatch.setattr("training.stages.search.mlflow.log_params", lambda _params: None)
+    found = Clock()
+    for module in ("stages.search", "search.loop", "search.trial", "search.blending"):
+        monkeypatch.setattr(f"training.{module}.monotonic", found)
+    return found
+
+
+def trials_take(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: float, error: str | None = None) -> None:
+    """Every searched trial takes so long; the baseline and the first model take no time."""
+    original = Attempt._score_folds
+
+    def scored(attempt: Attempt, spec: TrialSpec, per_fold: Any) -> Any:
+        if spec.number == 0:
+            return original(attempt, spec, per_fold)
+        clock.now += seconds
+        return (error, None) if error else original(attempt, spec, per_fold)
+
+    monkeypatch.setattr(Attempt, "_score_folds", scored)
+
+
+def search(
+    seconds: float, finished: dict[int, Trial] | None = None, **changes: Any
+) -> tuple[MemoryLog, SearchResult]:
+    log, case = MemoryLog(), plan(max_minutes=seconds / 60, max_evals=50, **changes)
+    return log, run_search(case, rows_of("binary"), cast(TrialLog, log), SETTINGS, finished or {})
+
+
+def test_a_search_that_runs_out_of_time_ends_with_a_blend_of_the_trials_that_fit(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials_take(monkeypatch, clock, 10)
+    log, result = search(100)
+    assert result.stop_reason == "out_of_time"
+    assert [trial.candidate.family for trial in result.trials].count("blend") == 1
+    last = result.trials[-1]
+    assert (last.number, last.candidate.params[CANDIDATES]) == (9, 2)  # 8 trials of 10 s: 25 s were reserved
+    assert len(blend_members(last.candidate)) == 2
+    assert log.trials == list(result.trials)
+    assert "search stopped by its limit of 1.66667 minutes" in capsys.readouterr().out
+
+
+def test_a_search_without_a_blend_uses_all_of_its_time(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    trials_take(monkeypatch, clock, 10)
+    assert len(search(100, blend=0)[1].searched) == 10
+
+
+def test_a_blend_that_does_not_fit_into_the_time_left_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials_take(monkeypatch, clock, 60)
+    _, result = search(100)
+    assert [trial.number for trial in result.trials] == [0, 1, 2]
+    assert "no blend: the two best trials take 120.0 s to fit again, and 0.0 s are left" in capsys.readouterr().out
+
+
+def test_the_first_model_is_the_result_if_no_trial_succeeds_in_time(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("training.search.first_model.ROWS", 40)
+    trials_take(monkeypatch, clock, 100, error="ValueError: no")
+    log, result = search(50)
+    last = result.best("log_loss")
+    assert (last.number, last.status, last.candidate.family) == (2, "ok", "logistic_regression")
+    assert last.candidate.params[SAMPLE_ROWS] == 40
+    assert log.trials == list(result.trials)
+    shown = capsys.readouterr().out
+    assert (
+        "first model: logistic_regression on a sample of 40 rows, in case no trial ends in time: log_loss 0." in shown
+    )
+    assert "no blend: 0 distinct trials succeeded, and a blend takes two" in shown
+    assert "no trial succeeded in time: the first model becomes trial 2" in shown
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_resumed_search_ignores_the_first_model_of_the_interrupted_one() -> None:
+    first = Trial(3, Candidate("knn", {SAMPLE_ROWS: 5000}), {"log_loss": 0.1}, (), timedelta(0))
+    log, result = search(100, {3: first}, method="grid", families=["knn"], space=SMALL_GRID)
+    assert [trial.number for trial in log.trials] == [0, 1, 2, 3, 4, 5]
+    assert all(SAMPLE_ROWS not in trial.candidate.params for trial in result.trials)
+
+
+SMALL_GRID = {"knn": {"n_neighbors": [3, 5], "distance": ["cosine"], "numeric_shape": ["as_is"]}}
+
+
+def test_a_search_whose_every_trial_fails_before_its_limit_still_fails(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    trials_take(monkeypatch, clock, 1, error="ValueError: no")
+    _, result = search(1000, method="grid", families=["knn"], space=SMALL_GRID)
+    assert result.stop_reason == "complete"
+    with pytest.raises(SearchFailed, match="none of 4 trials succeeded"):
+        result.best("log_loss")
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_search_without_a_limit_fits_no_first_model(capsys: pytest.CaptureFixture[str]) -> None:
+    log = MemoryLog()
+    run_search(plan(max_evals=2), rows_of("binary"), cast(TrialLog, log), SETTINGS, {})
+    assert "first model" not in capsys.readouterr().out
+
+
+def test_a_candidate_of_a_sample_is_fitted_on_it_alone() -> None:
+    rows, params = rows_of("binary"), dict(POINTS)["logistic_regression"]
+    sampled = fit(Candidate.of("logistic_regression", {**params, SAMPLE_ROWS: 50}), rows, 3)
+    alone = fit(Candidate.of("logistic_regression", params), rows.rows(sample(rows, 50, 3)), 3)
+    assert np.array_equal(sampled.predict_proba(rows.x), alone.predict_proba(rows.x))
+    complete = fit(Candidate.of("logistic_regression", params), rows, 3)
+    assert not np.array_equal(sampled.predict_proba(rows.x), complete.predict_proba(rows.x))
