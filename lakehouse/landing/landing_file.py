@@ -11,7 +11,7 @@ import pyarrow.csv as pacsv
 
 from lakehouse.landing.errors import IN_THE_YML, LandingFileRefused
 from lakehouse.landing.options import ROW_NUMBER, LandingOptions
-from lakehouse.landing.records import Chunk, Quoting, Record
+from lakehouse.landing.records import Chunk, LandedRecord, Quoting
 from lakehouse.landing.source import line_ends, text_blocks
 from lakehouse.landing.values import ValueProblem, converted, undeclared
 
@@ -155,7 +155,7 @@ class _Reader:
 
     def _line_in(self, chunk: Chunk, row: int) -> int:
         records = (record for record in self.quoting.records(chunk) if not record.is_blank)
-        record: Record = next(islice(records, row, None))
+        record: LandedRecord = next(islice(records, row, None))
         return record.line
 
     def _refused(self, problem: ValueProblem, line: int) -> LandingFileRefused:

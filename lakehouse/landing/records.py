@@ -30,7 +30,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Record:
+class LandedRecord:
     """A record with its quotes resolved.
 
     Attributes:
@@ -92,7 +92,7 @@ class Quoting:
         if pending:
             yield Chunk(self._without_escapes(pending), line)
 
-    def records(self, chunk: Chunk) -> Iterator[Record]:
+    def records(self, chunk: Chunk) -> Iterator[LandedRecord]:
         """Records of a chunk one by one, which is slow."""
         text, position, line = chunk.text, 0, chunk.line
         while position < len(text):
@@ -102,7 +102,7 @@ class Quoting:
                 values.append(field[0][1:-1].replace(b'""', b'"') if is_quoted else field[0])
             is_blank = position == start
             position += 2 if text.startswith(b"\r\n", position) else 1
-            yield Record(line, [value.decode() for value in values], is_blank, min(position, len(text)))
+            yield LandedRecord(line, [value.decode() for value in values], is_blank, min(position, len(text)))
             line += line_ends(text[start:position])
 
     def _fields(self, text: bytes, position: int) -> Iterator[re.Match[bytes]]:
@@ -171,6 +171,10 @@ class Quoting:
 
     def _behind_a_quote(self, text: bytes, start: int, position: int, line: int) -> LandingFileRefused:
         opened, closed = line + line_ends(text[:start]), line + line_ends(text[:position])
+        header = text.splitlines()[0]
+        if closed == 1 and self.delimiter not in header:
+            found = [header.decode(errors="ignore")]
+            return LandingFileRefused.header(self.path, found, self.options.file_header, self.options.delimiter)
         rest = text[position : position + 40].decode(errors="ignore").splitlines()[0]
         where = "" if closed == opened else f" in line {closed}"
         hint = "Close the quote in that line, or double each quote within a value."

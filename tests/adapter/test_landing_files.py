@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from lakehouse.landing import frame
 from lakehouse.settings import PROJECT
 from tests.adapter.project import Project
 
@@ -65,7 +66,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     )
     for name, content in FILES.items():
         (project.root / f"{name}.csv").write_bytes(content)
-    return project, project.dbt("run", exits=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frame, "LARGEST_MESSAGE", 4_000_000)  # so that one file is too large for a message
+        return project, project.dbt("run", exits=1)
 
 
 def test_declared_formats_are_built(built: tuple[Project, str]) -> None:
@@ -79,7 +82,7 @@ def test_declared_formats_are_built(built: tuple[Project, str]) -> None:
     assert project.rows("gold.raw_renamed") == [{"line": "7", "name": "a", "name_2": "b", "row_number": 1}]
 
 
-def test_a_long_field_is_built(built: tuple[Project, str]) -> None:
+def test_a_file_too_large_for_a_message_is_built(built: tuple[Project, str]) -> None:
     assert [len(str(row["name"])) for row in built[0].rows("gold.raw_long")] == [5_000_000]
 
 

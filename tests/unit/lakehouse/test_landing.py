@@ -59,6 +59,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ("text", "message"),
     [
         pytest.param("age,job\n30,x\n", "does not split at ';'", id="delimiter"),
+        pytest.param('"age","job"\n"30","x"\n', "does not split at ';'", id="delimiter behind quotes"),
         pytest.param("age\n30\n", "missing \\['job'\\]|does not split", id="missing column"),
         pytest.param("age;job;x\n30;a;b\n", "not declared \\['x'\\]", id="extra column"),
         pytest.param("job;age\na;30\n", "found \\['job', 'age'\\]", id="order of columns"),

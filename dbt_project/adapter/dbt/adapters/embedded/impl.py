@@ -26,6 +26,7 @@ from deltalake.schema import Field, PrimitiveType
 from pyspark.errors import PySparkException
 
 from lakehouse.errors import LakehouseError
+from lakehouse.landing.frame import landed_frame
 from lakehouse.landing.landing_file import read_delimited
 from lakehouse.landing.options import LandingOptions
 from lakehouse.tables.warehouse import TableName
@@ -110,7 +111,7 @@ class EmbeddedAdapter(SailAdapter):
         with _as_dbt_errors():
             options = LandingOptions.of(model, landing_file)
             rows = read_delimited(Path(self._credentials.project_root) / options.path, options)
-            self._session().createDataFrame(rows).createOrReplaceTempView(name)
+            landed_frame(self._session(), rows).createOrReplaceTempView(name)
         return name
 
     @available.parse_list

@@ -1,0 +1,26 @@
+"""Rows of a landing file as a frame of the engine."""
+
+import atexit
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+
+LARGEST_MESSAGE = 64 * 2**20  # bytes; Spark Connect's client sends at most 128 MiB, rows and plan together
+
+
+def landed_frame(session: SparkSession, rows: pa.Table) -> DataFrame:
+    """Rows as a frame. Rows that are too many for a message reach the engine as a temporary Parquet file.
+
+    The file stays until this process ends, because the engine reads it when a table is made from the frame.
+    """
+    if rows.nbytes <= LARGEST_MESSAGE:
+        return session.createDataFrame(rows)
+    folder = mkdtemp(prefix="landing-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = Path(folder) / "rows.parquet"
+    pq.write_table(rows, file, use_dictionary=False)
+    return session.read.parquet(str(file))
