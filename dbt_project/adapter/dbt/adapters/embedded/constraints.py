@@ -74,7 +74,8 @@ def _nulls(parquet: pq.ParquetFile, column: str) -> int:
     groups = [parquet.metadata.row_group(number) for number in range(parquet.metadata.num_row_groups)]
     place = {parquet.metadata.schema.column(at).path: at for at in range(parquet.metadata.num_columns)}.get(column)
     statistics = [None if place is None else group.column(place).statistics for group in groups]
-    if all(each is not None and each.has_null_count for each in statistics):
-        return sum(each.null_count for each in statistics)
+    counts = [each.null_count for each in statistics if each is not None and each.has_null_count]
+    if len(counts) == len(groups):
+        return sum(counts)
     nulls: int = parquet.read(columns=[column])[column].null_count
     return nulls

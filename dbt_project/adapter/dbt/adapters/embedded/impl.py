@@ -124,7 +124,8 @@ class EmbeddedAdapter(SailAdapter):
         """Copy of a table that an incremental strategy writes to."""
         with _as_dbt_errors():
             identifier = self._writer().start_change(_name(relation))
-        return relation.incorporate(path={"identifier": identifier})
+        changed: BaseRelation = relation.incorporate(path={"identifier": identifier})
+        return changed
 
     @available.parse_none
     def finish_change(self, relation: BaseRelation, model: Mapping[str, Any], replaces_partitions: bool) -> None:
