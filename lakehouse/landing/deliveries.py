@@ -2,11 +2,15 @@
 
 A delivery is one file, or several files of a folder whose names differ only in a final dash and five digits.
 `20250101-20250201-00007.parquet` belongs to `20250101-20250201`; `shop-2025-01-31.parquet` is a delivery of one file.
+
+Folders whose rows refer to each other are loaded one after the other, the referenced one first. So no run loads the
+orders of a delivery without its customers. A new customer must be known after all orders that are already loaded:
+each of them was checked, once, against the customers of that time.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 from lakehouse.landing.errors import LandingFileMissing, LandingFileRefused
 from lakehouse.settings import PROJECT
 
-DELIVERY, KNOWN_AT = "delivery", "known_at"
+DELIVERY, KNOWN_AT, EPOCH = "delivery", "known_at", datetime(1970, 1, 1, tzinfo=UTC)
 _PART = re.compile(r"-\d{5}$")
 _SQL_TYPES = {
     pa.int64(): "bigint",
@@ -34,36 +38,40 @@ _SQL_TYPES = {
 }
 
 
-def new_rows(dbt: Any, session: SparkSession, landing: Mapping[str, Any]) -> DataFrame:
+def new_rows(dbt: Any, session: SparkSession, landing: Mapping[str, Any], **loaded_first: DataFrame) -> DataFrame:
     """Rows of the deliveries that landed since the last run of this dbt Python model, with their delivery.
+
+    A delivery that lands during the run waits for the next one, if the run has not loaded its rows of `loaded_first`.
 
     Args:
         dbt: dbt's first argument of the model.
         session: dbt's second argument of the model.
-        landing: the model's `meta.landing_files`: `path` of the folder, SQL type of each of the `columns`, and
-            `together`, the sibling folders that must have each delivery too.
+        landing: the model's `meta.landing_files`: `path` of the folder, SQL type of each of the `columns`,
+            `together`, the sibling folders that must have each delivery too, and `before`, the tables of this schema
+            that later models of the same run load, and whose loaded rows must be older than each new row.
+        loaded_first: tables that the run has loaded before this one, by sibling folder.
 
     Raises:
         LandingFileMissing: the folder has no Parquet file.
         LandingFileRefused: a new file differs from the declared columns, is out of order, lacks its delivery in a
             sibling folder, is from the future, or cannot be read; or a loaded delivery has changed.
     """
-    folder = PROJECT / landing["path"]
-    landed, until = deliveries(folder), None
+    folder, columns = PROJECT / landing["path"], landing["columns"]
+    landed, known_until = deliveries(folder), dict[str, datetime]()
     if dbt.is_incremental:
-        table = session.table(str(dbt.this))
-        loaded = table.groupBy(DELIVERY).agg(F.count(F.lit(1)), F.max(KNOWN_AT)).collect()
-        until = max((row[2] for row in loaded), default=None)
-        for name, rows, _ in loaded:
+        for name, rows in session.table(str(dbt.this)).groupBy(DELIVERY).count().collect():
             require_unchanged(name, landed.pop(name, []), rows)
-        if not landed:
-            return table.limit(0)
+        known_until = _known_until(session, str(dbt.this), landing.get("before", ()))
     for file in (file for files in landed.values() for file in files):
-        require_columns(file, landing["columns"])
-        require_order(file, until, datetime.now(UTC))
+        require_columns(file, columns)
+        require_order(file, known_until, datetime.now(UTC))
     for sibling in landing.get("together", ()):
         require_in_sibling(folder.parent / sibling, landed)
-    return reduce(DataFrame.unionAll, [_rows(session, landing["columns"], *each) for each in landed.items()])
+    for sibling, table in loaded_first.items():
+        landed = _loaded_in_sibling(folder.parent / sibling, table, landed)
+    nothing = session.createDataFrame([], ", ".join(f"{name} {kind}" for name, kind in columns.items()))
+    frames = [_rows(session, columns, *each) for each in landed.items()]
+    return reduce(DataFrame.unionAll, frames or [nothing.withColumn(DELIVERY, F.lit(""))])
 
 
 def deliveries(folder: Path) -> dict[str, list[Path]]:
@@ -95,11 +103,16 @@ def require_columns(file: Path, declared: Mapping[str, str]) -> None:
         raise LandingFileRefused.columns(file, columns, declared)
 
 
-def require_order(file: Path, loaded_until: datetime | None, now: datetime) -> None:
+def require_order(file: Path, known_until: Mapping[str, datetime], now: datetime) -> None:
     """Check that every row of a file became known after all loaded rows, and not in the future.
 
+    Args:
+        file: the file.
+        known_until: time of the last loaded row of each table.
+        now: the present.
+
     Raises:
-        LandingFileRefused: a row became known no later than the last loaded one, later than now, or has no time.
+        LandingFileRefused: a row became known no later than a loaded one, later than now, or has no time.
     """
     times, nulls = _known_times(file)
     if nulls:
@@ -107,9 +120,9 @@ def require_order(file: Path, loaded_until: datetime | None, now: datetime) -> N
     if not times:
         return
     first, last = min(times), max(times)
-    until = loaded_until and loaded_until.replace(tzinfo=UTC)
-    if until is not None and first <= until:
-        raise LandingFileRefused.out_of_order(file, first, until)
+    for table, until in known_until.items():
+        if first <= until:
+            raise LandingFileRefused.out_of_order(file, first, table, until)
     if last > now:
         raise LandingFileRefused.from_the_future(file, last, now)
 
@@ -120,15 +133,13 @@ def require_unchanged(delivery: str, files: Sequence[Path], loaded: int) -> None
     Raises:
         LandingFileRefused: the number of rows differs.
     """
-    rows = sum(pq.read_metadata(file).num_rows for file in files)
+    rows = _row_count(files)
     if files and rows != loaded:
         raise LandingFileRefused.changed(files[-1], delivery, rows, loaded)
 
 
 def require_in_sibling(folder: Path, landed: Mapping[str, Sequence[Path]]) -> None:
     """Check that a sibling folder has each delivery too.
-
-    An order that is loaded before its customer is rejected permanently.
 
     Raises:
         LandingFileMissing: the sibling folder has no delivery.
@@ -152,6 +163,27 @@ def _known_times(file: Path) -> tuple[list[datetime], int]:
     # Some writers omit statistics, and a column of NULL has none.
     known = pq.read_table(file, columns=[KNOWN_AT])[KNOWN_AT]
     return [time for time in pc.min_max(known).as_py().values() if time is not None], known.null_count
+
+
+def _known_until(session: SparkSession, own: str, others: Sequence[str]) -> dict[str, datetime]:
+    """Time of the last loaded row of a table, and of other tables in its schema if they exist."""
+    schema, dot, _ = own.rpartition(".")
+    names = [own, *(f"{schema}{dot}{name}" for name in others)]
+    # The engine counts in UTC. A collected timestamp has the time zone of this process.
+    last = F.unix_micros(F.max(KNOWN_AT))
+    tables = {name: session.table(name) for name in names if name == own or session.catalog.tableExists(name)}
+    micros = {name.replace("`", ""): table.agg(last).collect()[0][0] for name, table in tables.items()}
+    return {name: EPOCH + timedelta(microseconds=time) for name, time in micros.items() if time is not None}
+
+
+def _loaded_in_sibling(folder: Path, table: DataFrame, landed: Mapping[str, list[Path]]) -> dict[str, list[Path]]:
+    """Deliveries that have no rows in a sibling folder, or whose rows the run has loaded into its table."""
+    loaded, files = {row[0] for row in table.select(DELIVERY).distinct().collect()}, deliveries(folder)
+    return {name: each for name, each in landed.items() if name in loaded or not _row_count(files[name])}
+
+
+def _row_count(files: Sequence[Path]) -> int:
+    return sum(pq.read_metadata(file).num_rows for file in files)
 
 
 def _rows(session: SparkSession, columns: Mapping[str, str], delivery: str, files: list[Path]) -> DataFrame:

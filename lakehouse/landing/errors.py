@@ -83,10 +83,10 @@ class LandingFileRefused(LakehouseError):
         )
 
     @classmethod
-    def out_of_order(cls, path: Path, first: datetime, until: datetime) -> "LandingFileRefused":
+    def out_of_order(cls, path: Path, first: datetime, table: str, until: datetime) -> "LandingFileRefused":
         return cls(
-            f"the landing file {path} has rows known at {first:%Y-%m-%d %H:%M:%S}, but all rows known until "
-            f"{until:%Y-%m-%d %H:%M:%S} are already loaded",
+            f"the landing file {path} has rows known at {first:%Y-%m-%d %H:%M:%S}, but all rows of {table} known "
+            f"until {until:%Y-%m-%d %H:%M:%S} are already loaded",
             hint="Deliver them with a later `known_at`, or load everything again: dbt build --full-refresh",
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
 
 from lakehouse.landing.deliveries import deliveries, new_rows, require_columns, require_order
 from lakehouse.landing.errors import LandingFileMissing, LandingFileRefused
@@ -72,17 +73,18 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
 class Run:
     """A model over a landing folder; each call is one run, which appends its rows."""
 
-    def __init__(self, folder: Path, **landing: Any) -> None:
-        self.session = new_session()
+    def __init__(self, folder: Path, beside: "Run | None" = None, **landing: Any) -> None:
+        self.session: SparkSession = beside.session if beside else new_session()
+        self.name = folder.name
         self.landing = {"path": str(folder), "columns": COLUMNS, **landing}
         self.appended: list[Any] = []
 
-    def __call__(self) -> list[int]:
-        dbt = SimpleNamespace(is_incremental=bool(self.appended), this="loaded")
-        if self.appended:
-            self.session.createDataFrame(pa.concat_tables(self.appended)).createOrReplaceTempView("loaded")
-        rows = new_rows(dbt, self.session, self.landing).toArrow()
+    def __call__(self, **loaded_first: "Run") -> list[int]:
+        dbt = SimpleNamespace(is_incremental=bool(self.appended), this=self.name)
+        tables = {sibling: self.session.table(run.name) for sibling, run in loaded_first.items()}
+        rows = new_rows(dbt, self.session, self.landing, **tables).toArrow()
         self.appended.append(rows)
+        self.session.createDataFrame(pa.concat_tables(self.appended)).createOrReplaceTempView(self.name)
         return sorted(rows["id"].to_pylist())
 
 
@@ -123,6 +125,49 @@ def test_a_delivery_that_a_sibling_folder_lacks_is_refused(tmp_path: Path) -> No
     assert run() == [2]
 
 
+def test_a_delivery_that_lands_during_a_run_waits_for_the_next_one(tmp_path: Path) -> None:
+    customers = Run(tmp_path / "customers")
+    orders = Run(tmp_path / "orders", customers, together=["customers"])
+    delivered(tmp_path / "customers", "a-00001.parquet", 1)
+    delivered(tmp_path / "orders", "a-00001.parquet", 1)
+    assert customers() == [1]
+    for folder in ("customers", "orders"):
+        delivered(tmp_path / folder, "b-00001.parquet", 2)
+    assert orders(customers=customers) == [1]
+    assert customers() == [2]
+    assert orders(customers=customers) == [2]
+
+
+def test_a_delivery_waits_for_no_rows_that_the_sibling_lacks(tmp_path: Path) -> None:
+    customers = Run(tmp_path / "customers")
+    delivered(tmp_path / "customers", "a-00001.parquet", 1)
+    delivered(tmp_path / "customers", "b-00001.parquet")
+    delivered(tmp_path / "orders", "a-00001.parquet", 1)
+    delivered(tmp_path / "orders", "b-00001.parquet", 2)
+    assert customers() == [1]
+    assert Run(tmp_path / "orders", customers, together=["customers"])(customers=customers) == [1, 2]
+
+
+def test_rows_that_a_later_table_has_overtaken_are_refused(tmp_path: Path) -> None:
+    """Orders of the 5th were checked against the customers known then, so a customer of the 5th is too late."""
+    customers = Run(tmp_path / "customers", before=["orders", "contacts"])
+    orders = Run(tmp_path / "orders", customers)
+    delivered(tmp_path / "customers", "a-00001.parquet", 1)
+    delivered(tmp_path / "orders", "a-00001.parquet", 5)
+    assert customers() == [1]
+    assert orders() == [5]
+    late = delivered(tmp_path / "customers", "b-00001.parquet", 5, 7)
+    with pytest.raises(
+        LandingFileRefused, match=r"known at 2024-05-05 .*, but all rows of orders known until 2024-05-05"
+    ):
+        customers()
+    late.unlink()
+    delivered(tmp_path / "customers", "c-00001.parquet", 6)
+    delivered(tmp_path / "orders", "c-00001.parquet", 6)
+    assert customers() == [6]
+    assert orders() == [6]
+
+
 def test_rows_older_than_the_loaded_ones_are_refused(tmp_path: Path) -> None:
     run = Run(tmp_path)
     delivered(tmp_path, "b-00001.parquet", 5)
@@ -134,11 +179,11 @@ def test_rows_older_than_the_loaded_ones_are_refused(tmp_path: Path) -> None:
 
 def test_rows_known_in_the_future_are_refused(tmp_path: Path) -> None:
     file = delivered(tmp_path, "a-00001.parquet", 4, 6)
-    require_order(file, None, datetime(2024, 5, 6, tzinfo=UTC))
+    require_order(file, {}, datetime(2024, 5, 6, tzinfo=UTC))
     with pytest.raises(
         LandingFileRefused, match=r"known at 2024-05-06 00:00:00 UTC, which is after now \(2024-05-05 23:59:59\)"
     ):
-        require_order(file, None, datetime(2024, 5, 5, 23, 59, 59, tzinfo=UTC))
+        require_order(file, {}, datetime(2024, 5, 5, 23, 59, 59, tzinfo=UTC))
 
 
 def test_a_row_without_known_at_is_refused(tmp_path: Path) -> None:
@@ -147,15 +192,15 @@ def test_a_row_without_known_at_is_refused(tmp_path: Path) -> None:
         file = tmp_path / f"b-{len([time for time in known if time])}.parquet"
         pq.write_table(whole.set_column(2, SCHEMA.field(2), pa.array(known, SCHEMA.field(2).type)), file)
         with pytest.raises(LandingFileRefused, match=rf"^{known.count(None)} row\(s\) .* have no `known_at`"):
-            require_order(file, None, datetime(2024, 6, 1, tzinfo=UTC))
+            require_order(file, {}, datetime(2024, 6, 1, tzinfo=UTC))
 
 
 def test_the_order_is_checked_without_parquet_statistics(tmp_path: Path) -> None:
     whole = pq.read_table(delivered(tmp_path, "a-00001.parquet", 4, 6))
     pq.write_table(whole, tmp_path / "b-00001.parquet", write_statistics=False)
     may_5, june = datetime(2024, 5, 5, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
-    require_order(tmp_path / "b-00001.parquet", datetime(2024, 5, 3, tzinfo=UTC), june)
+    require_order(tmp_path / "b-00001.parquet", {"loaded": datetime(2024, 5, 3, tzinfo=UTC)}, june)
     with pytest.raises(LandingFileRefused, match="are already loaded"):
-        require_order(tmp_path / "b-00001.parquet", may_5, june)
+        require_order(tmp_path / "b-00001.parquet", {"loaded": may_5}, june)
     with pytest.raises(LandingFileRefused, match="which is after now"):
-        require_order(tmp_path / "b-00001.parquet", None, may_5)
+        require_order(tmp_path / "b-00001.parquet", {}, may_5)

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 from lakehouse.tables.trailing_windows import Changes, Events, changes
 
 LONGEST, EPOCH = 90, date(1970, 1, 1).toordinal()
+BEFORE_THE_FIRST = -1  # the day before the first
 WINDOWS = {"orders": (7, 30, LONGEST), "revenue": (7, 30, LONGEST), "complaints": (LONGEST,)}
 FEATURES = (
     "customer_id bigint, as_of timestamp, recency_days int, orders_7d int, orders_30d int, orders_90d int, "
@@ -28,13 +29,14 @@ def model(dbt: Any, session: SparkSession) -> DataFrame:
         complaints(dbt.ref("stg_contacts")),
     ]
     # The last day of a delivery may not be over.
-    end = day_number(dbt.ref("stg_orders").agg(F.max("known_at")).first()[0])
-    begin = day_number(None)
+    end = last_day(dbt.ref("stg_orders"), "known_at")
+    begin = BEFORE_THE_FIRST
     if dbt.is_incremental:
-        begin = day_number(session.table(str(dbt.this)).agg(F.max("as_of")).first()[0])
-        # Events that had left every window by then cannot change a later row.
+        begin = last_day(session.table(str(dbt.this)), "as_of")
+        # Events that had left every window by then cannot change a later row. An event enters on the day after the
+        # later of its two times.
         since = F.lit(date.fromordinal(begin + EPOCH - LONGEST))
-        sources = [events.where(F.col("known_at") >= since) for events in sources]
+        sources = [events.where(F.greatest("at", "known_at") >= since) for events in sources]
 
     def change(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for events in portions(batches):
@@ -75,9 +77,9 @@ def measures(**added: Any) -> list[Any]:
 
 def in_day_numbers(events: DataFrame) -> DataFrame:
     """Events with days since 1970 instead of timestamps."""
-    epoch = F.lit(date.fromordinal(EPOCH))
-    days = (F.date_diff(F.to_date(at), epoch).alias(name) for at, name in (("at", "day"), ("known_at", "known")))
-    return events.select("customer_id", *days, *WINDOWS)
+    return events.select(
+        "customer_id", day_number("at").alias("day"), day_number("known_at").alias("known"), *WINDOWS
+    )
 
 
 def portions(batches: Iterator[pa.RecordBatch]) -> Iterator[Events]:
@@ -117,6 +119,13 @@ def features(activity: Changes) -> pa.Table:
     return pa.Table.from_arrays(columns, names=[column.split()[0] for column in FEATURES.split(", ")])
 
 
-def day_number(time: Any) -> int:
-    """Days since 1970; -1 without a time, the day before the first."""
-    return -1 if time is None else time.date().toordinal() - EPOCH
+def day_number(time: Any) -> Any:
+    """Days since 1970, of a column with a timestamp."""
+    return F.date_diff(F.to_date(time), F.lit(date.fromordinal(EPOCH)))
+
+
+def last_day(rows: DataFrame, column: str) -> int:
+    """Largest day number of a timestamp column; the day before the first if there is none."""
+    # The engine counts the days, in UTC. A collected timestamp has the time zone of this process.
+    day: int | None = rows.agg(day_number(F.max(column))).collect()[0][0]
+    return BEFORE_THE_FIRST if day is None else day

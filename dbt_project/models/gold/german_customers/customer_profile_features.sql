@@ -92,7 +92,10 @@ changes as (
 
   select customer_id, as_of, birth_date, state, kommune, channel
   from birthdays
-  where as_of > greatest(known_at, written_until) and as_of < coalesce(next_known_at, known_until)
+  -- Earlier runs have written up to `written_until` inclusive, so this run writes up to `known_until` inclusive.
+  where as_of > greatest(known_at, written_until)
+    and as_of <= known_until
+    and (next_known_at is null or as_of < next_known_at)
 
 ),
 

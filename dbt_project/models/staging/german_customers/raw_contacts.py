@@ -8,4 +8,4 @@ from lakehouse.landing.deliveries import new_rows
 
 
 def model(dbt: Any, session: SparkSession) -> DataFrame:
-    return new_rows(dbt, session, dbt.config.meta_get("landing_files"))
+    return new_rows(dbt, session, dbt.config.meta_get("landing_files"), customers=dbt.ref("raw_customers"))

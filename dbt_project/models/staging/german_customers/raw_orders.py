@@ -8,4 +8,5 @@ from lakehouse.landing.deliveries import new_rows
 
 
 def model(dbt: Any, session: SparkSession) -> DataFrame:
-    return new_rows(dbt, session, dbt.config.meta_get("landing_files"))
+    loaded = {"customers": dbt.ref("raw_customers"), "contacts": dbt.ref("raw_contacts")}
+    return new_rows(dbt, session, dbt.config.meta_get("landing_files"), **loaded)
