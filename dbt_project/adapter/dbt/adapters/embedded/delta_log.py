@@ -79,6 +79,8 @@ class DeltaLog:
             lines = map(json.loads, commit.read_text(encoding="utf-8").splitlines())
             actions = [next((new[kind] for kind in new if kind in line), line) for line in lines]
             commit.write_text(_lines(actions), encoding="utf-8")
+            for checksum in (f".{commit.name}.crc", f"{commit.stem}.crc"):  # of Hadoop and of Delta on JVM Spark
+                (self.folder / checksum).unlink(missing_ok=True)
 
     def configure(self, configuration: Mapping[str, str]) -> None:
         """Commit other properties and CHECKs of the table."""
