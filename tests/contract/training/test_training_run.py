@@ -34,11 +34,12 @@ ONE_BY_ONE = {"knn": {"n_neighbors": [5, 9], "weights": ["uniform"], "distance":
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     folder = tmp_path_factory.mktemp("training")
     write_tables(folder)
     uri = new_database(folder)
-    return Settings(folder, folder, None, uri, uri, "")
+    with mlflow_restored():  # a training sets them for its process
+        yield Settings(folder, folder, None, uri, uri, "")
 
 
 @pytest.fixture
