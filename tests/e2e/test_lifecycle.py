@@ -131,7 +131,7 @@ def test_the_endpoint_and_the_registered_model_predict_the_same(
     records = [golden | {"age": age, "job": job} for age in (18, 49, 50, 95) for job in ("student", None)]
     code, response = post(server, {"dataframe_records": records})
     assert code == 200
-    assert response["predictions"] == model.answer(records)
+    assert response["predictions"] == model.respond(records)
 
 
 @pytest.mark.parametrize(

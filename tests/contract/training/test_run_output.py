@@ -89,7 +89,7 @@ class Trained:
 def trained(settings: Settings) -> Iterator[Trained]:
     output = StringIO()
     with mlflow_restored(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(console.OUT, "file", output)
+        patch.setattr(console.OUT, "_file", output)  # `file` would keep the stdout of this moment
         patch.setattr("training.report.sections.explanation.blocks", lambda _: ())  # takes seconds
         version = train(CASE, settings)
         metrics = MlflowClient().get_run(str(version.run_id)).data.metrics
