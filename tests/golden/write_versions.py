@@ -44,7 +44,7 @@ HOLDOUT_RECORDS = 40
 
 @dataclass(frozen=True)
 class GoldenVersion:
-    """How a golden version is trained.
+    """Training of a golden version.
 
     Attributes:
         serving: keys of the use case's `serving` section.
