@@ -18,6 +18,7 @@ from deployment.model_server.data_plane.traffic import Traffic
 from deployment.model_server.endpoints.endpoint import choose
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.request_body import decode, read
+from deployment.model_server.http.request_facts import RequestFacts
 from deployment.model_server.http.responses import send_json, serialise
 from deployment.model_server.http.scoring_request import ScoringRequest, parse
 from deployment.model_server.models.loader import ContractModel, LoadedModel
@@ -80,6 +81,8 @@ class Invocations:
             exchange.client_request_id = content["client_request_id"]
         request = parse(content, self._settings.max_rows)
         served = self._choose_entity(name, traffic, request, scope["path_params"].get("entity"))
+        facts = RequestFacts.of(scope)
+        facts.served, facts.version = served, traffic.versions[served]
         if exchange is not None:
             exchange.served = served
         return served, traffic.models[served], request

@@ -13,13 +13,13 @@ from deployment.model_server.data_plane.databricks_metrics import DatabricksColl
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.endpoints.endpoint import Endpoint
 from deployment.model_server.http.errors import ApiError
+from deployment.model_server.http.request_facts import RequestFacts
 from deployment.model_server.models.version_schema import VersionSchema
 from deployment.model_server.request_log.request_log import RequestLog
 
 OPENMETRICS = CONTENT_TYPE_LATEST
 FindSchema = Callable[[str, str], VersionSchema | None]
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_NAME = b"served-model-name"
 
 
 class ServerMetrics:
@@ -80,6 +80,7 @@ class MetricsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, response = scope["path_params"].get("name", ""), _ObservedSend(send)
+        facts = RequestFacts.of(scope)
         known = name if name in self._endpoints else ""  # otherwise callers could create any number of series
         in_flight = self._in_flight.labels(known)
         started = time.perf_counter()
@@ -88,34 +89,27 @@ class MetricsMiddleware:
             await self._app(scope, receive, response)
         except ApiError as err:
             response.status = response.status or err.status
-            response.served = err.headers.get("served-model-name", "")
             raise
         except Exception:
             response.status = response.status or 500
             raise
         finally:
             in_flight.dec()
-            labels = (known, response.served, self._version(known, response.served), response.status)
+            # The version of the choice, not of the moment: the endpoint may have changed since.
+            labels = (known, facts.served, facts.version, response.status)
             self._seconds.labels(*labels).observe(time.perf_counter() - started)
-
-    def _version(self, endpoint: str, served: str) -> str:
-        active = self._endpoints.get(endpoint).active if served and endpoint in self._endpoints else None
-        entity = active.entity(served) if active else None
-        return entity.entity_version if entity else ""
 
 
 class _ObservedSend:
-    """Passes a response on and remembers its status and served entity."""
+    """Passes a response on and remembers its status."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
-        self.served = ""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.served = next((value.decode() for name, value in message["headers"] if name == _NAME), "")
         await self._send(message)
 
 

@@ -13,15 +13,17 @@ LoadedModels = Mapping[str, LoadedModel]
 
 @dataclass(frozen=True)
 class Traffic:
-    """Loaded models by the name of their served entity, and the routes between them."""
+    """Loaded models and their versions by the name of the served entity, and the routes between them."""
 
     models: LoadedModels
     routes: tuple[Route, ...]
+    versions: Mapping[str, str]
 
     @classmethod
     def of(cls, config: EndpointConfig, models: LoadedModels) -> "Traffic":
         """Traffic of a config. Entities that are not loaded receive no requests."""
-        return cls(models, tuple(route for route in config.routes if route.served_entity_name in models))
+        routes = tuple(route for route in config.routes if route.served_entity_name in models)
+        return cls(models, routes, {entity.name: entity.entity_version for entity in config.entities})
 
     @cached_property
     def log_rule(self) -> LogRule:
