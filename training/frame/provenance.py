@@ -56,17 +56,17 @@ class Provenance:
 
     def tags(self) -> dict[str, str]:
         return {
-            "data.sources": json.dumps(dict(sorted(self.sources.items()))),
-            "data.rows": str(self.rows),
-            "data.first": self.first.isoformat(),
-            "data.last": self.last.isoformat(),
-            "data.new_rows": "" if self.new_rows is None else str(self.new_rows),
-            "data.new_from": "" if self.new_from is None else self.new_from.isoformat(),
-            "holdout.from": self.holdout_from.isoformat(),
-            "holdout.rows": str(self.holdout_rows),
-            "holdout.fingerprint": self.holdout_fingerprint,
-            "holdout.entities": "" if self.holdout_entities is None else repr(self.holdout_entities),
-            "holdout.column": self.holdout_column or "",
+            "data_sources": json.dumps(dict(sorted(self.sources.items()))),
+            "data_rows": str(self.rows),
+            "data_first": self.first.isoformat(),
+            "data_last": self.last.isoformat(),
+            "data_new_rows": "" if self.new_rows is None else str(self.new_rows),
+            "data_new_from": "" if self.new_from is None else self.new_from.isoformat(),
+            "holdout_from": self.holdout_from.isoformat(),
+            "holdout_rows": str(self.holdout_rows),
+            "holdout_fingerprint": self.holdout_fingerprint,
+            "holdout_entities": "" if self.holdout_entities is None else repr(self.holdout_entities),
+            "holdout_column": self.holdout_column or "",
         }
 
     @classmethod
@@ -76,20 +76,20 @@ class Provenance:
         Raises:
             NoProvenance: a tag is missing; the version was registered by another tool.
         """
-        if missing := sorted({"data.sources", "data.last", "holdout.from", "holdout.fingerprint"} - set(tags)):
+        if missing := sorted({"data_sources", "data_last", "holdout_from", "holdout_fingerprint"} - set(tags)):
             raise NoProvenance(f"it lacks the tags {', '.join(missing)}")
         return cls(
-            sources=json.loads(tags["data.sources"]),
-            rows=int(tags["data.rows"]),
-            first=datetime.fromisoformat(tags["data.first"]),
-            last=datetime.fromisoformat(tags["data.last"]),
-            holdout_from=datetime.fromisoformat(tags["holdout.from"]),
-            holdout_rows=int(tags["holdout.rows"]),
-            holdout_fingerprint=tags["holdout.fingerprint"],
-            new_rows=int(tags["data.new_rows"]) if tags["data.new_rows"] else None,
-            new_from=datetime.fromisoformat(tags["data.new_from"]) if tags.get("data.new_from") else None,
-            holdout_entities=float(tags["holdout.entities"]) if tags.get("holdout.entities") else None,
-            holdout_column=tags.get("holdout.column") or None,
+            sources=json.loads(tags["data_sources"]),
+            rows=int(tags["data_rows"]),
+            first=datetime.fromisoformat(tags["data_first"]),
+            last=datetime.fromisoformat(tags["data_last"]),
+            holdout_from=datetime.fromisoformat(tags["holdout_from"]),
+            holdout_rows=int(tags["holdout_rows"]),
+            holdout_fingerprint=tags["holdout_fingerprint"],
+            new_rows=int(tags["data_new_rows"]) if tags["data_new_rows"] else None,
+            new_from=datetime.fromisoformat(tags["data_new_from"]) if tags.get("data_new_from") else None,
+            holdout_entities=float(tags["holdout_entities"]) if tags.get("holdout_entities") else None,
+            holdout_column=tags.get("holdout_column") or None,
         )
 
 
@@ -97,7 +97,7 @@ def provenance(data: Split, plan: SplitPlan, before: ModelVersion | None) -> Pro
     """Describe the parts of a frame, and count the rows that the previous version did not have."""
     training, holdout = data.training, data.holdout
     new_rows, new_from = None, None
-    if before is not None and "data.last" in before.tags:
+    if before is not None and "data_last" in before.tags:
         last = Provenance.from_tags(before.tags).last.replace(tzinfo=None)
         new = training.times[training.times > np.datetime64(last, "us")]
         new_rows = len(new)

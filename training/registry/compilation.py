@@ -51,7 +51,7 @@ class Compilation:
     def tags(self) -> dict[str, str]:
         """Tags of the registered version."""
         if self.compiled is None:
-            return {"compiled": "none", "compiled.reason": self.reason[:250]}
+            return {"compiled": "none", "compiled_reason": self.reason[:250]}
         measured = {"max_difference": f"{self.difference:.3g}", "limit": f"{LIMIT:g}", "rows": str(self.rows)}
         return {"compiled": self.compiled.kind} | {f"compiled.{name}": value for name, value in measured.items()}
 

@@ -82,7 +82,7 @@ def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
             "family": winner.candidate.family,
             DIGEST: _digest(logged.model_uri),
             "left_out": ", ".join(left_out_inputs(winner.candidate.params)),
-            **{f"holdout.{name}": str(interval) for name, interval in holdout.items()},
+            **{f"holdout_{name}": str(interval) for name, interval in holdout.items()},
             **data.tags(),
             **tags,
         },

@@ -100,9 +100,9 @@ def test_rows_added_after_training_do_not_change_the_verdict(gate: Gate, environ
 def train_champion_into_holdout(gate: Gate, days: int) -> None:
     """Make version 1 the champion, trained on the first `days` days of the holdout."""
     set_challenger(gate, 1).promote()
-    start = datetime.fromisoformat(gate.client.get_model_version(NAME, "1").tags["holdout.from"])
+    start = datetime.fromisoformat(gate.client.get_model_version(NAME, "1").tags["holdout_from"])
     until = start.replace(tzinfo=UTC).timestamp() + (days - 1) * 86_400
-    gate.client.set_model_version_tag(NAME, "1", "data.last", datetime.fromtimestamp(until, UTC).isoformat())
+    gate.client.set_model_version_tag(NAME, "1", "data_last", datetime.fromtimestamp(until, UTC).isoformat())
     set_challenger(gate, 2)
 
 

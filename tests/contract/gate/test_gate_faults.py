@@ -110,7 +110,7 @@ def change_rows_of_the_holdout(gate: Gate, environment: Environment) -> None:
 
 
 def change_the_pinned_hash(gate: Gate, environment: Environment) -> None:
-    gate.client.set_model_version_tag(NAME, "4", "holdout.fingerprint", "0" * 64)
+    gate.client.set_model_version_tag(NAME, "4", "holdout_fingerprint", "0" * 64)
 
 
 def delete_files_of_a_table(gate: Gate, environment: Environment) -> None:
@@ -119,16 +119,16 @@ def delete_files_of_a_table(gate: Gate, environment: Environment) -> None:
 
 
 def delete_provenance_of_the_challenger(gate: Gate, environment: Environment) -> None:
-    gate.client.delete_model_version_tag(NAME, "4", "data.last")
+    gate.client.delete_model_version_tag(NAME, "4", "data_last")
 
 
 def delete_provenance_of_the_champion(gate: Gate, environment: Environment) -> None:
-    gate.client.delete_model_version_tag(NAME, "2", "data.last")
+    gate.client.delete_model_version_tag(NAME, "2", "data_last")
 
 
 def train_the_challenger_on_its_holdout(gate: Gate, environment: Environment) -> None:
     tags = gate.client.get_model_version(NAME, "4").tags
-    gate.client.set_model_version_tag(NAME, "4", "data.last", tags["holdout.from"])
+    gate.client.set_model_version_tag(NAME, "4", "data_last", tags["holdout_from"])
 
 
 @pytest.mark.parametrize(

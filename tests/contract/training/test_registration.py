@@ -87,7 +87,7 @@ def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None
 def test_a_version_has_a_description_tags_and_the_alias(client: MlflowClient, version: ModelVersion) -> None:
     assert "Holdout: roc_auc 0.7000 (95% interval 0.6000 to 0.8000), 20 rows" in str(version.description)
     assert "Data: gold.t v3" in str(version.description)
-    assert version.tags["holdout.roc_auc"] == "0.7000 (0.6000 to 0.8000)"
+    assert version.tags["holdout_roc_auc"] == "0.7000 (0.6000 to 0.8000)"
     assert version.tags["stage"] == "Development"
     challenger = version_of(client, "people", "challenger")
     assert challenger is not None

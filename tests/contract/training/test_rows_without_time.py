@@ -87,7 +87,7 @@ def test_a_version_of_a_fold_column_is_promoted_on_the_rows_that_the_column_name
     version = train(declared, settings)
     fold = DeltaTable(settings.warehouse / "gold/labels").to_pyarrow_table()["fold"].to_pylist()
     assert "mean of 3 folds of the fold column" in str(version.description)
-    assert version.tags["holdout.column"] == "fold=holdout"
+    assert version.tags["holdout_column"] == "fold=holdout"
     rebuilt = holdout.rebuild(declared, client.get_model_version(version.name, version.version), open_store(settings))
     assert [fold[person] for person in rebuilt.rows.keys] == ["holdout"] * fold.count("holdout")
 

@@ -81,7 +81,7 @@ def test_an_interrupted_training_registers_nothing_and_resumes_to_the_same_versi
     fresh = train(CASE, settings)
     assert resumed.version != fresh.version
     assert params_and_holdout(client, resumed) == params_and_holdout(client, fresh)
-    assert resumed.tags["data.rows"] == fresh.tags["data.rows"]
+    assert resumed.tags["data_rows"] == fresh.tags["data_rows"]
 
 
 def test_ctrl_c_registers_the_best_so_far_if_requested(
