@@ -19,6 +19,7 @@ from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.data_plane.server_metrics import FindSchema, ServerMetrics
 from deployment.model_server.endpoints.store import EndpointStore
 from deployment.model_server.http.auth import Tokens, check_allowed
+from deployment.model_server.http.connections import UNKNOWN_CALLER_SECONDS
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.request_body import REQUEST_TIMEOUT, TrackedReceive
 from deployment.model_server.http.responses import send_json, serialise
@@ -109,6 +110,7 @@ class RequestGuard:
         self._app = app
         self._tokens = tokens
         self._body_seconds = body_seconds
+        self._unknown_caller_seconds = min(body_seconds, UNKNOWN_CALLER_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -116,7 +118,7 @@ class RequestGuard:
             return
         path = scope["path"].rstrip("/") or "/"
         tracked_receive = TrackedReceive(receive)
-        started = False
+        started, level = False, None
 
         async def tracked_send(message: Message) -> None:
             nonlocal started
@@ -124,7 +126,6 @@ class RequestGuard:
             await send(message)
 
         try:
-            level = None
             if not is_open(path):
                 level = self._tokens.permission_level(scope["headers"])
                 check_allowed(level, scope["method"], path)
@@ -134,7 +135,7 @@ class RequestGuard:
             error = to_api_error(err, scope["method"], path)
             if not started:
                 if error.status != REQUEST_TIMEOUT:
-                    await tracked_receive.discard(self._body_seconds)
+                    await tracked_receive.discard(self._body_seconds if level else self._unknown_caller_seconds)
                 await send_json(send, error.status, serialise(error.body()), error.headers)
             # The traceback refers to this frame, and the frame to the error: the cycle keeps the connection open.
             del error

@@ -12,6 +12,7 @@ from granian.server.embed import Server
 
 from deployment.model_server.app import create_app
 from deployment.model_server.http.auth import token_sources
+from deployment.model_server.http.connections import connection_limit
 from deployment.model_server.settings import ServerSettings
 
 LOG = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ async def _listen(settings: ServerSettings) -> None:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=HEADER_BYTES),
         backlog=BACKLOG,
+        backpressure=connection_limit(),
         websockets=False,
         log_enabled=False,
         ssl_cert=settings.serving.certificate,

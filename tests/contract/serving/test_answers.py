@@ -6,7 +6,6 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from deployment.endpoints import endpoint_client
 from deployment.model_server.clock import SYSTEM
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.settings import ServerSettings
