@@ -5,12 +5,16 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from deployment.model_server.endpoints.consistency import inconsistency
 from deployment.model_server.endpoints.endpoint import Endpoint
+from deployment.model_server.http.errors import ApiError
+from deployment.model_server.http.request_body import decode
 from lakehouse.errors import LakehouseError
 
-_ENDPOINTS = TypeAdapter(dict[str, Endpoint])
+# Strict: a value of another type is not converted, and a field of a later release is not dropped.
+_ENDPOINTS = TypeAdapter(dict[str, Endpoint], config=ConfigDict(strict=True, extra="forbid"))
 
 
 class StateUnreadable(LakehouseError):
@@ -20,7 +24,8 @@ class StateUnreadable(LakehouseError):
     def at(cls, path: Path, reason: str = "") -> "StateUnreadable":
         return cls(
             f"the endpoints in {path} cannot be read{reason and f': {reason}'}",
-            hint="Correct the file, or delete it and create the endpoints again.",
+            hint="Correct the file, or delete it, start the server and create the endpoints again: "
+            "python -m deployment.run serve --use-case USE_CASE",
         )
 
 
@@ -34,32 +39,28 @@ class EndpointStore:
         """All stored endpoints; empty before the first write.
 
         Raises:
-            StateUnreadable: the file is not valid, or a route names an unknown entity.
+            StateUnreadable: the file is not valid, or contradicts itself.
         """
         try:
-            endpoints = _ENDPOINTS.validate_json(self._path.read_bytes())
+            text = self._path.read_bytes()
+            decode(text)  # refuses duplicate keys
+            endpoints = _ENDPOINTS.validate_json(text)
         except FileNotFoundError:
             return {}
+        except ApiError as err:
+            raise StateUnreadable.at(self._path, err.failed) from err
         except ValidationError as err:
-            raise StateUnreadable.at(self._path) from err
-        for endpoint in endpoints.values():
-            if reason := _inconsistency(endpoint):
-                raise StateUnreadable.at(self._path, reason)
+            first = err.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise StateUnreadable.at(self._path, f"{place}: {first['msg']}, got {str(first['input'])[:100]}") from err
+        if reason := inconsistency(endpoints):
+            raise StateUnreadable.at(self._path, reason)
         return endpoints
 
     def write(self, endpoints: dict[str, Endpoint]) -> None:
         """Replace all stored endpoints, atomically and durably."""
         text = json.dumps({name: asdict(endpoint) for name, endpoint in endpoints.items()}, indent=1)
         replace_file(self._path, text)
-
-
-def _inconsistency(endpoint: Endpoint) -> str:
-    """A message if a route leads to an entity that is not served; the types cannot express this."""
-    for config in filter(None, (endpoint.active, endpoint.pending)):
-        known = [entity.name for entity in config.entities]
-        if unknown := [r.served_entity_name for r in config.routes if r.served_entity_name not in known]:
-            return f"'{endpoint.name}' has a route to {', '.join(unknown)}, but serves {', '.join(known)}"
-    return ""
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -136,6 +136,11 @@ def read_token(path: Path, credentials: Path | None = None) -> str:
             f"the token in {path} is shorter than {MIN_TOKEN_LENGTH} characters",
             hint=f"Delete {path} and start the server again.",
         )
+    if not token.isascii() or any(character.isspace() for character in token):
+        raise TokenUnusable(
+            f"{path} holds more than one token of ASCII characters",
+            hint=f"Keep one token in it, or delete {path} and start the server again.",
+        )
     return token
 
 
@@ -168,7 +173,7 @@ def _credential(header: bytes) -> bytes:
 
 
 def _checked(variable: str, token: str | None) -> str | None:
-    if token is not None and (len(token) < MIN_TOKEN_LENGTH or not token.isascii() or token != token.strip()):
+    if token is not None and (len(token) < MIN_TOKEN_LENGTH or not token.isascii() or token.split() != [token]):
         raise TokenUnusable(
             f"{variable} must have at least {MIN_TOKEN_LENGTH} ASCII characters and no blanks around them",
             hint=f"Create one: {variable}=$(python -c 'import secrets; print(secrets.token_urlsafe(32))')",

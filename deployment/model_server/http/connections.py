@@ -29,7 +29,7 @@ def connection_limit() -> int:
     limit = MAX_CONNECTIONS if soft < 0 else connections_within(soft)
     if limit < MAX_CONNECTIONS:
         LOG.warning(
-            "the server accepts %s connections instead of %s: only %s open files are allowed (ulimit -n, LimitNOFILE)",
+            "the server accepts %s connections instead of %s: the limit on open files is %s (ulimit -n, LimitNOFILE)",
             limit, MAX_CONNECTIONS, soft,
         )  # fmt: skip
     return limit

@@ -12,11 +12,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deployment.model_server.models import local_registry
 from lakehouse.settings import PROJECT
@@ -63,13 +64,19 @@ class VersionCache:
         """The files that an earlier server fetched; None if they are missing or incomplete."""
         files = self._folder_of(name, version)
         try:
-            return files if digest(files) == self._note(files)["digest"] else None
-        except (FileNotFoundError, ValueError, KeyError):
+            return files if digest(files) == self._note(files).digest else None
+        except FileNotFoundError:
+            return None
+        except ValidationError as err:
+            LOG.warning(
+                "%s is not the note of a version, whose files are fetched again: %s",
+                _note_path(files), err.errors(include_url=False)[0]["msg"],
+            )  # fmt: skip
             return None
 
     def registered_at(self, files: Path) -> float:
         """Registration time of the version with these files, in seconds since 1970."""
-        return float(self._note(files)["registered"])
+        return self._note(files).registered
 
     def keep_only(self, versions: Iterable[tuple[str, str]]) -> None:
         """Delete all other versions from the cache."""
@@ -77,9 +84,8 @@ class VersionCache:
         for path in set(self.folder.glob("*")) - {*folders, *map(_note_path, folders)}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def _note(self, files: Path) -> Mapping[str, Any]:
-        note: Mapping[str, Any] = json.loads(_note_path(files).read_text(encoding="utf-8"))
-        return note
+    def _note(self, files: Path) -> "_Note":
+        return _Note.model_validate_json(_note_path(files).read_bytes())
 
     def _folder_of(self, name: str, version: str) -> Path:
         return self.folder / f"{quote(name, safe='')}@{quote(version, safe='')}"
@@ -113,6 +119,15 @@ class VersionCache:
                 (done.stderr.strip().splitlines() or [f"fetching ended with exit code {done.returncode}"])[-1]
             )
         return folder / FILES
+
+
+class _Note(BaseModel):
+    """Registration time in seconds since 1970, and digest of the files of a version."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    registered: float
+    digest: str
 
 
 def _note_path(files: Path) -> Path:

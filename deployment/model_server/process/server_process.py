@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from deployment.model_server.clock import SYSTEM, Clock
 from deployment.model_server.endpoints.store import replace_file
 from deployment.model_server.http import tls
 from deployment.model_server.process.json_log import format_for_console, log_as_json
-from deployment.model_server.process.ports import check_free, started_at
+from deployment.model_server.process.ports import check_free, holder_of, started_at
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 
@@ -29,6 +31,7 @@ MAX_LOG_BYTES = 10 * 1024 * 1024
 SECRET_VARIABLES = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
 RECORDED_FIELDS = ("url", "pid", "started", "token_file", "log_file")
 RunServer = Callable[[Callable[[], int]], int]
+_RECORD = TypeAdapter(dict[str, str])
 _children: list[subprocess.Popen[bytes]] = []  # so that children that ended can be reaped
 
 
@@ -216,11 +219,19 @@ def _this_process(settings: ServerSettings) -> ServerInfo:
 
 def _recorded(settings: ServerSettings) -> ServerInfo | None:
     try:
-        values = json.loads(settings.process_file.read_text("utf-8"))
+        values = _RECORD.validate_json(settings.process_file.read_bytes())
         paths = {name: Path(values[name]) for name in ("token_file", "log_file")}
-        return ServerInfo(**values | paths | {"pid": int(values["pid"])})
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ServerInfo(values["url"], int(values["pid"]), values["started"], **paths)
+    except FileNotFoundError:
         return None
+    except (ValueError, KeyError) as err:
+        reason = err.errors(include_url=False)[0]["msg"] if isinstance(err, ValidationError) else repr(err)
+        holder = holder_of(settings.port)
+        raise LakehouseError(
+            f"{settings.process_file}, the record of the running server, cannot be read: {reason}",
+            hint=f"Port {settings.port} is {f'used by process {holder}' if holder else 'free'}. End the server if it "
+            "still runs, delete the file, and start again: python -m deployment.run serve --detach",
+        ) from err
 
 
 def healthy(server: ServerInfo) -> bool:

@@ -80,3 +80,19 @@ def test_files_are_found_by_path_and_by_file_uri(tmp_path: Path) -> None:
 )
 def test_a_deleted_or_remote_version_is_not_found(tmp_path: Path, location: str, stage: str) -> None:
     assert local_registry.find(registry_of(tmp_path, location, stage), "m", "1") is None
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["[]", "", '{"registered": "1", "digest": "x"}', '{"registered": 1}', '{"registered": NaN, "digest": "x"}'],
+)
+def test_a_damaged_note_of_a_version_is_named_and_its_files_are_fetched_again(
+    tracking_uri: str, tmp_path: Path, note: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = version_cache(tracking_uri, tmp_path)
+    files = cache.fetch("term_deposit", "1")
+    path = files.with_name(f"{files.name}.json")
+    path.write_text(note)
+    assert cache.cached("term_deposit", "1") is None
+    assert str(path) in caplog.text
+    assert cache.registered_at(cache.fetch("term_deposit", "1")) > 0

@@ -134,7 +134,37 @@ def test_a_stored_route_to_an_unknown_entity_is_refused_by_name(tmp_path: Path, 
     assert "Correct the file" in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"e": {"name": "e"}}', "[]"])
+SERVING = created().updated().updating(config("2", "3"), now=9)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ('{\n "e": {', '{\n "f": {', "'f' holds an endpoint with the name 'e'"),
+        ('"traffic_percentage": 100', '"traffic_percentage": 90', "'e' has traffic percentages 90 .* 90, not 100"),
+        ('"traffic_percentage": 100', '"traffic_percentage": "100"', "valid integer, got 100"),
+        ('"traffic_percentage": 100', '"traffic_percentage": 100, "weight": 1', "Unexpected keyword argument"),
+        ('"creation_timestamp": 5', '"creation_timestamp": 5.5', "valid integer, got 5.5"),
+        ('"entity_version": "1"', '"entity_version": "champion"', "a version is a number from 1"),
+        ('"entity_name": "m"', '"entity_name": "runs:/1"', "registered model name"),
+        ('"update": "IN_PROGRESS"', '"update": "NOT_UPDATING"', "is NOT_UPDATING with a pending config"),
+        ('"update": "IN_PROGRESS"', '"update": "IN_PROGRESS", "update": "UPDATE_FAILED"', "duplicate key 'update'"),
+        ('"name": "m-3"', '"name": "m-2"', "serves two entities with the name m-2"),
+    ],
+)
+def test_a_contradiction_in_the_endpoints_file_is_refused_by_name(
+    tmp_path: Path, before: str, after: str, says: str
+) -> None:
+    path = tmp_path / "endpoints.json"
+    EndpointStore(path).write({"e": SERVING})
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(StateUnreadable, match=rf"endpoints\.json cannot be read: .*{says}") as refused:
+        EndpointStore(path).read()
+    assert "python -m deployment.run serve --use-case" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"e": {"name": "e"}}', "[]", "null", '{"e": []}', "{}{}", "\0"])
 def test_a_damaged_endpoints_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "endpoints.json"
     path.write_text(text)

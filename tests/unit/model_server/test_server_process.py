@@ -61,7 +61,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 def record(settings: ServerSettings, pid: int, started: str) -> None:
     settings.state.mkdir(exist_ok=True)
-    values = {"url": "http://x", "pid": pid, "started": started, "token_file": "t", "log_file": "l"}
+    values = {"url": "http://x", "pid": str(pid), "started": started, "token_file": "t", "log_file": "l"}
     settings.process_file.write_text(json.dumps(values))
 
 
@@ -117,13 +117,25 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"pid": 1}'])
-def test_without_a_readable_process_file_no_server_runs(settings: ServerSettings, text: str | None) -> None:
-    settings.state.mkdir()
-    if text is not None:
-        settings.process_file.write_text(text)
+def test_without_a_process_file_no_server_runs(settings: ServerSettings) -> None:
     assert server_process.running(settings) is None
     assert server_process.stop(settings) is False
+
+
+RECORD = '{"url": "http://x", "pid": PID, "started": "1", "token_file": "t", "log_file": "l"}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"pid": "1"}', RECORD.replace("PID", '"one"'), RECORD.replace("PID", "1")]
+)
+def test_a_damaged_process_file_is_refused_by_name(settings: ServerSettings, text: str) -> None:
+    settings.state.mkdir()
+    settings.process_file.write_text(text)
+    for read in (server_process.running, server_process.stop):
+        with pytest.raises(LakehouseError, match=r"server\.json.* cannot be read") as refused:
+            read(settings)
+        assert "Port 1 is free. End the server if it still runs, delete the file" in str(refused.value)
+    assert settings.process_file.exists(), "the record of a running server is kept"
 
 
 def test_stop_leaves_a_process_with_a_reused_number_alone(
