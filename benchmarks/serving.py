@@ -86,7 +86,7 @@ def _registered(bench: Settings, models: Sequence[tuple[str, ...]]) -> list[Vers
                 winner = Trial(1, _middle(family), {use_case.search.metric: 0.0}, (), timedelta(0))
                 refitted = refit(use_case, winner, data.training)
                 with mlflow.start_run():
-                    version = register(use_case, refitted, SearchResult((winner,), "complete"), data)
+                    version = register(use_case, refitted, SearchResult((winner,), "complete"), data, client)
                 versions.append(Version(use_case, family, str(version.version), version.tags["compiled"]))
     return versions
 

@@ -32,6 +32,15 @@ DATABRICKS = Home("databricks", runs_model_server=True, experiment_folder="/Shar
 HOMES: Mapping[str, Home] = MappingProxyType({home.name: home for home in (LOCAL, DATABRICKS)})
 
 
+def keeps_names_in_catalogs(registry_uri: str) -> bool:
+    """Return True if the registry is Unity Catalog, where a model's name is catalog.schema.name.
+
+    >>> keeps_names_in_catalogs("databricks-uc"), keeps_names_in_catalogs("http://mlflow:5000")
+    (True, False)
+    """
+    return registry_uri.startswith(str(DATABRICKS.registry_uri))
+
+
 def tracking_home(tracking_uri: str) -> Home:
     """The home of the MLflow server; a process outside the workspace may log to a workspace too.
 

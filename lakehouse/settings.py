@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakehouse.errors import LakehouseError, nearest
-from lakehouse.home import HOMES, LOCAL, Home, tracking_home
+from lakehouse.home import HOMES, LOCAL, Home, keeps_names_in_catalogs, tracking_home
 
 PROJECT = Path(__file__).resolve().parent.parent
 UNVERIFIED = ("refuse", "allow")
@@ -52,7 +52,12 @@ class ServerAccess:
 
 @dataclass(frozen=True)
 class Settings:
-    """Paths and addresses of one checkout; one environment variable changes each."""
+    """Paths and addresses of one checkout; one environment variable changes each.
+
+    Attributes:
+        name_prefix: precedes the names of schemas, models, experiments and endpoints in a workspace, so that several
+            deployments share a catalog; such as `dev_anna_`.
+    """
 
     project: Path
     warehouse: Path
@@ -62,6 +67,7 @@ class Settings:
     server: str
     home: Home = LOCAL
     catalog: str = "main"
+    name_prefix: str = ""
     online_store: str = "lakehouse"
     in_workspace: bool = False
     master: str = "local[*]"
@@ -80,6 +86,35 @@ class Settings:
     def journals(self) -> Path:
         """Folder of the trials that MLflow does not have yet."""
         return self.project / ".trials"
+
+    def registered_model(self, use_case: str) -> str:
+        """Name of the use case's model in the registry.
+
+        >>> uc = Settings(Path(), Path(), None, "databricks", "databricks-uc", "", catalog="prod")
+        >>> uc.registered_model("churn")
+        'prod.models.churn'
+        """
+        if not keeps_names_in_catalogs(self.registry_uri):
+            return use_case
+        return f"{self.catalog}.{self.name_prefix}models.{self.name_prefix}{use_case}"
+
+    def use_case_of(self, model: str) -> str | None:
+        """Use case of a model in the registry; None if the model belongs to another deployment.
+
+        >>> uc = Settings(Path(), Path(), None, "databricks", "databricks-uc", "", catalog="prod")
+        >>> uc.use_case_of("prod.models.churn"), uc.use_case_of("dev.models.churn")
+        ('churn', None)
+        """
+        use_case = model.rpartition(".")[2].removeprefix(self.name_prefix)
+        return use_case if self.registered_model(use_case) == model else None
+
+    def workspace_endpoint(self, endpoint: str) -> str:
+        """Name of an endpoint in a workspace, whose endpoints belong to all deployments.
+
+        >>> Settings(Path(), Path(), None, "", "", "", name_prefix="dev_anna_").workspace_endpoint("term-deposit")
+        'dev-anna-term-deposit'
+        """
+        return self.name_prefix.replace("_", "-") + endpoint
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -102,6 +137,7 @@ class Settings:
             server=environment.get("MODEL_SERVER", "http://127.0.0.1:8080"),
             home=HOMES[_known("FEATURE_STORE", environment.get("FEATURE_STORE", LOCAL.name), list(HOMES))],
             catalog=environment.get("DATABRICKS_CATALOG", "main"),
+            name_prefix=environment.get("NAME_PREFIX", ""),
             online_store=environment.get("ONLINE_STORE", "lakehouse"),
             master=environment.get("SPARK_MASTER", "local[*]"),
             # Set by every Databricks runtime and by nothing else.

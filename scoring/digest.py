@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-DIGEST = "artifacts.sha256"
+DIGEST = "artifacts_sha256"
 """Tag of a registered version: the digest of its files."""
 
 _WRITTEN_BY_READERS = frozenset({"registered_model_meta"})  # MLflow writes it into a folder that it reads

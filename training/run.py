@@ -38,7 +38,7 @@ def train(
                 use_case, data, run, interrupted, client, settings, register_on_interrupt=register_on_interrupt
             )
             refitted = refit(use_case, result.best(use_case.search.metric), data.training)
-            version = register(use_case, refitted, result, data)
+            version = register(use_case, refitted, result, data, client)
         # The run has ended: an error in the report does not affect the version.
         trained = TrainedRun(use_case, result.trials, refitted.scorer, data, version, refitted.fold_pipelines)
         write_report(trained, client, settings)

@@ -1,4 +1,4 @@
-"""Options of the commands, each defined once. Only click is imported, so that `--help` is fast."""
+"""Options of the commands, each defined once. Nothing heavy is imported, so that `--help` is fast."""
 
 import functools
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any
 
 import click
+
+from lakehouse.settings import Settings
 
 Command = Callable[..., None]
 
@@ -81,16 +83,22 @@ def use_case_or_model(command: Command) -> Command:
     with_model = click.option(
         "--model",
         metavar="CATALOG.SCHEMA.NAME",
-        help="Registered model; its last name part is the use case. Alternative to --use-case.",
+        help="Registered model of a use case. Alternative to --use-case.",
     )
     return _NAME(help=_HELP)(with_model(resolved))
 
 
 def _resolve_use_case(name: str | None, model: str | None) -> str:
     """Return the use case; a deployment job passes both options, and either may be empty."""
-    model_name = (model or "").rpartition(".")[2]
-    if not (name or model_name):
-        raise click.UsageError("pass --use-case or --model")
-    if name and model_name and name != model_name:
+    if not model:
+        if not name:
+            raise click.UsageError("pass --use-case or --model")
+        return name
+    settings = Settings.from_environment()
+    use_case = settings.use_case_of(model)
+    if use_case is None:
+        models = settings.registered_model(name or "USE_CASE")
+        raise click.UsageError(f"--model is {model}, but models of this deployment are named {models}")
+    if name and name != use_case:
         raise click.UsageError(f"--use-case is {name}, but --model is {model}")
-    return name or model_name
+    return use_case

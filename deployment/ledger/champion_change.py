@@ -127,7 +127,7 @@ class ChampionChange:
         """
         if (current := self.champion()) != entry.from_version:
             raise ChampionChanged.of(self.name, entry.from_version, current)
-        self.client.set_registered_model_tag(self.name, PENDING, entry.to_json())
+        self.client.set_registered_model_tag(self.name, PENDING, entry.to_tag())
         self.client.set_registered_model_alias(self.name, CHAMPION, str(entry.to_version))
         try:
             self._record_or_yield(entry)

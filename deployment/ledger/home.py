@@ -22,7 +22,7 @@ def _open_databricks(settings: Settings) -> Ledger:
     from deployment.ledger.catalog import CatalogLedger
     from lakehouse.session import workspace_session
 
-    return Ledger(CatalogLedger(workspace_session(), f"{settings.catalog}.deployment.ledger"))
+    return Ledger(CatalogLedger(workspace_session(), f"{settings.catalog}.{settings.name_prefix}deployment.ledger"))
 
 
 OPEN_LEDGER: Mapping[Home, Callable[[Settings], Ledger]] = {LOCAL: _open_local, DATABRICKS: _open_databricks}

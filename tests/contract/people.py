@@ -104,7 +104,7 @@ def train(client: MlflowClient, store: FeatureStore, wrong_labels: float) -> Non
     metrics = evaluate(BINARY, split.holdout.y, scorer.predict(split.holdout.features), answering.threshold)
     data = provenance(split, by_time(), newest_version(client, NAME))
     trial = Trial(1, candidate, metrics, (metrics,), timedelta(0))
-    register_version(USE_CASE, scorer, SearchResult((trial,), "complete"), data, {})
+    register_version(client, USE_CASE, scorer, SearchResult((trial,), "complete"), data, {})
 
 
 @dataclass(frozen=True)

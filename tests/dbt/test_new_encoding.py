@@ -11,6 +11,7 @@ from typing import Any, Literal
 import mlflow
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 from pydantic import Field
 
 from deployment.model_server.app import create_app
@@ -135,7 +136,14 @@ def register(frame: TrainingFrame, settings: Settings) -> Scorer:
     scorer = Scorer(fit(candidate, split.training, 0), frame.encoder, ResponseFormat(("probability",), 0.5))
     trial = Trial(1, candidate, {"roc_auc": 0.9}, ({"roc_auc": 0.9},), timedelta(0))
     with tracking(settings) as client, mlflow.start_run(experiment_id=experiment_id(client, settings, "rooted")):
-        register_version(USE_CASE, scorer, SearchResult((trial,), "complete"), provenance(split, by_time(), None), {})
+        register_version(
+            MlflowClient(),
+            USE_CASE,
+            scorer,
+            SearchResult((trial,), "complete"),
+            provenance(split, by_time(), None),
+            {},
+        )
     return scorer
 
 

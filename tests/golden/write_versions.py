@@ -16,6 +16,7 @@ from typing import Any
 import click
 import mlflow
 import yaml
+from mlflow.tracking import MlflowClient
 
 from lakehouse import console
 from lakehouse.settings import Settings
@@ -106,7 +107,9 @@ def write(name: str, folder: Path) -> None:
         settings = Settings(Path(place), Path(place), None, uri, uri, "")
         with tracking(settings) as client, mlflow.start_run(experiment_id=experiment_id(client, settings, name)):
             source = provenance(data, use_case.split, None)
-            version = register_version(use_case, scorer, SearchResult((winner,), "complete"), source, {})
+            version = register_version(
+                MlflowClient(), use_case, scorer, SearchResult((winner,), "complete"), source, {}
+            )
         downloads = Path(place) / "downloads"
         downloads.mkdir()
         uri = f"models:/{version.name}/{version.version}"

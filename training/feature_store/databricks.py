@@ -100,7 +100,9 @@ def connect(settings: Settings) -> "DatabricksFeatureStore":
     except ImportError as err:
         raise NotInWorkspace.without_the_client() from err
     client = FeatureEngineeringClient()
-    return DatabricksFeatureStore(UnityCatalog(workspace_session(), settings.catalog), client, settings.online_store)
+    return DatabricksFeatureStore(
+        UnityCatalog(workspace_session(), settings.catalog, settings.name_prefix), client, settings.online_store
+    )
 
 
 @dataclass(frozen=True)

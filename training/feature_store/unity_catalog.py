@@ -13,10 +13,15 @@ from training.feature_store.tables import Snapshot
 
 @dataclass(frozen=True)
 class UnityCatalog:
-    """One catalogue, whose tables are named `schema.table`."""
+    """One catalogue, whose tables are named `schema.table`.
+
+    Attributes:
+        prefix: precedes every schema in the catalogue, and no name here.
+    """
 
     session: SparkSession
     catalog: str
+    prefix: str = ""
 
     def version(self, name: str, pinned: int | None = None) -> int:
         """The pinned version, or else the newest one.
@@ -95,19 +100,20 @@ class UnityCatalog:
 
     def full(self, name: str) -> str:
         """`catalog.schema.table`, for the vendor's clients."""
-        return f"{self.catalog}.{TableName.parse(name)}"
+        return f"{self.catalog}.{self.prefix}{TableName.parse(name)}"
 
     def quoted(self, name: str) -> str:
         """`catalog.schema.table` with every part quoted, for SQL."""
         parsed = TableName.parse(name)
-        return ".".join(map(_quote, (self.catalog, parsed.schema, parsed.table)))
+        return ".".join(map(_quote, (self.catalog, self.prefix + parsed.schema, parsed.table)))
 
     def _query_names(self, view: str, condition: str) -> list[str]:
         rows = self.session.sql(
             f"SELECT table_schema, table_name FROM {_quote(self.catalog)}.information_schema.{view} "  # noqa: S608
             f"WHERE {condition} ORDER BY table_schema, table_name"
         ).collect()
-        return [f"{row['table_schema']}.{row['table_name']}" for row in rows]
+        names = [f"{row['table_schema']}.{row['table_name']}" for row in rows]
+        return [name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)]
 
 
 def _quote(identifier: str) -> str:

@@ -44,6 +44,7 @@ class VersionDamaged(LakehouseError):
 
 
 def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
+    client: MlflowClient,
     use_case: UseCase,
     scorer: Scorer,
     result: SearchResult,
@@ -67,7 +68,7 @@ def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
     Raises:
         VersionDamaged: the written files do not reproduce the scorer's predictions of the golden rows.
     """
-    client, winner = MlflowClient(), result.best(use_case.search.metric)
+    winner = result.best(use_case.search.metric)
     logged = _write(use_case, scorer)
     if model_of(client, use_case.name) is None:
         client.create_registered_model(use_case.name)

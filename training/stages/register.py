@@ -24,11 +24,13 @@ from training.stages.refit import Refitted
 from training.use_case.use_case import UseCase
 
 
-def register(use_case: UseCase, refitted: Refitted, result: SearchResult, data: Split) -> ModelVersion:
+def register(
+    use_case: UseCase, refitted: Refitted, result: SearchResult, data: Split, client: MlflowClient
+) -> ModelVersion:
     """Compile the refitted winner, score it on the holdout, and register it as the challenger."""
     console.stage(f"Registering {use_case.name}")
     winner = result.best(use_case.search.metric)
-    previous = newest_version(MlflowClient(), use_case.name)
+    previous = newest_version(client, use_case.name)
     compilation = compile_scorer(refitted.scorer, data.holdout.features)
     console.detail(compilation.summary())
     refitted = replace(refitted, scorer=compilation.applied_to(refitted.scorer))
@@ -45,7 +47,7 @@ def register(use_case: UseCase, refitted: Refitted, result: SearchResult, data: 
     source = provenance(data, use_case.split, previous)
     notes = (*refitted.notes, *data_notes(data, use_case.split))
     version = registration.register_version(
-        use_case, scorer, result, source, measured, notes, baseline, **compilation.tags()
+        client, use_case, scorer, result, source, measured, notes, baseline, **compilation.tags()
     )
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     for line in str(version.description).splitlines():

@@ -16,8 +16,9 @@ from mlflow.tracking import MlflowClient
 from requests import RequestException
 
 from lakehouse.errors import LakehouseError
-from lakehouse.home import tracking_home
+from lakehouse.home import keeps_names_in_catalogs, tracking_home
 from lakehouse.settings import Settings
+from training.tracking.unity_catalog import UnityCatalogClient
 
 RETRIES = 2
 
@@ -56,9 +57,14 @@ def tracking(settings: Settings) -> Iterator[MlflowClient]:
         mlflow.set_tracking_uri(settings.tracking_uri)
         # Without it MLflow asks the Spark session on each call, and after Ctrl-C waits for it in vain.
         mlflow.set_registry_uri(settings.registry_uri)
-        yield MlflowClient()
+        yield registry_client(settings)
     except (MlflowException, RequestException) as err:
         raise TrackingFailed.at(settings.tracking_uri, err) from err
+
+
+def registry_client(settings: Settings) -> MlflowClient:
+    """Client that finds the model of a use case by the use case's name, in every registry."""
+    return UnityCatalogClient(settings) if keeps_names_in_catalogs(settings.registry_uri) else MlflowClient()
 
 
 def _quiet() -> None:
@@ -74,7 +80,7 @@ def _quiet() -> None:
 
 def experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:
     """Id of the experiment of that name; the experiment is created if it is missing."""
-    name = tracking_home(settings.tracking_uri).experiment_folder + name
+    name = tracking_home(settings.tracking_uri).experiment_folder + settings.name_prefix + name
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         return str(experiment.experiment_id)

@@ -74,7 +74,7 @@ class Trainer:
         trial = Trial(1, candidate, {case.search.metric: 0.0}, ({},), timedelta(0))
         data = provenance(split, case.split, newest_version(self.client, NAME))
         with mlflow.start_run(experiment_id=experiment_id(self.client, self.place.settings, NAME)):
-            register_version(case, made(learned), SearchResult((trial,), "complete"), data, {})
+            register_version(MlflowClient(), case, made(learned), SearchResult((trial,), "complete"), data, {})
         return self.gate(case).promote()
 
 

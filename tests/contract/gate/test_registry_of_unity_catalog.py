@@ -1,66 +1,90 @@
-"""The gate on a registry like Unity Catalog: no search by model name, and search results without tags."""
+"""Registration, promotion and rollback through MLflow's own client for the registry of Unity Catalog."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import replace
 
+import mlflow
 import pytest
-from mlflow.entities.model_registry import RegisteredModel
-from mlflow.entities.model_registry.model_version_search import ModelVersionSearch
-from mlflow.store._unity_catalog.registry.rest_store import UcModelRegistryStore
-from mlflow.tracking import MlflowClient
 
 from deployment.gate.audit import audit
 from deployment.gate.gate import Gate
 from deployment.ledger.history import History
-from tests.contract.gate.commands import promoting
-from tests.contract.people import NAME, Environment, actions, champion, opened_gate
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+from tests.contract.people import (
+    NAME,
+    Environment,
+    actions,
+    champion,
+    mlflow_restored,
+    set_challenger,
+    train,
+    write_tables,
+)
+from tests.stand_ins.unity_catalog_registry import UnityCatalogRegistry, serving
 from training.registry.versions import model_of, newest_version, versions_of
+from training.tracking import experiment_id, tracking
 
-FULL_NAME = f"main.models.{NAME}"
+FULL_NAME = f"risk.dev_anna_models.dev_anna_{NAME}"
+GOOD, BETTER = 0.3, 0.0  # share of wrong training labels
 
 
-@dataclass(frozen=True)
-class UnityCatalog:
-    """MLflow registry with the differences of Unity Catalog."""
+@pytest.fixture(scope="module")
+def registry() -> Iterator[UnityCatalogRegistry]:
+    with serving("risk.dev_anna_models") as registry:
+        yield registry
 
-    inner: MlflowClient
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
+@contextmanager
+def connected(registry: UnityCatalogRegistry) -> Iterator[pytest.MonkeyPatch]:
+    """The environment variables of a workspace with this registry."""
+    with mlflow_restored(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABRICKS_HOST", registry.url)
+        patch.setenv("DATABRICKS_TOKEN", "a-token")
+        patch.setenv("MLFLOW_REGISTRY_URI", "databricks-uc")
+        patch.setenv("DATABRICKS_CATALOG", "risk")
+        patch.setenv("NAME_PREFIX", "dev_anna_")
+        yield patch
 
-    def get_registered_model(self, name: str) -> RegisteredModel:
-        model = self.inner.get_registered_model(name)
-        model._name = FULL_NAME
-        return model
 
-    def search_registered_models(self, filter_string: str | None = None) -> Any:
-        store = UcModelRegistryStore("databricks-uc", "databricks")  # type: ignore[no-untyped-call]
-        return store.search_registered_models(filter_string)  # type: ignore[no-untyped-call]
+def settings_of(environment: Environment) -> Settings:
+    return replace(environment.settings, registry_uri="databricks-uc", catalog="risk", name_prefix="dev_anna_")
 
-    def search_model_versions(self, filter_string: str) -> list[ModelVersionSearch]:
-        name = filter_string.removeprefix("name = '").removesuffix("'")
-        versions = self.inner.search_model_versions(f"name = '{NAME}'") if name == FULL_NAME else []
-        return [
-            ModelVersionSearch(each.name, each.version, each.creation_timestamp, run_id=each.run_id)  # type: ignore[no-untyped-call]
-            for each in versions
-        ]
+
+@pytest.fixture(scope="module")
+def environment(registry: UnityCatalogRegistry, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Two registered versions; the second is better, and the challenger."""
+    root = tmp_path_factory.mktemp("unity_catalog")
+    environment = Environment(root / "warehouse", root / "mlflow.db")
+    write_tables(environment.warehouse)
+    settings = settings_of(environment)
+    with connected(registry), tracking(settings) as client:
+        experiment = experiment_id(client, settings, NAME)
+        for wrong_labels in (GOOD, BETTER):
+            with mlflow.start_run(experiment_id=experiment):
+                train(client, environment.store(), wrong_labels)
+    return environment
 
 
 @pytest.fixture
-def gate(template: Environment, tmp_path: Path) -> Iterator[Gate]:
-    with opened_gate(template.copied(tmp_path)) as inner:
-        client: Any = UnityCatalog(inner.client)
-        yield Gate(inner.use_case, client, inner.store, inner.ledger)
+def gate(environment: Environment, registry: UnityCatalogRegistry) -> Iterator[Gate]:
+    with connected(registry), tracking(settings_of(environment)) as client:
+        yield environment.gate(client)
 
 
-def test_versions_are_found_with_their_tags(gate: Gate) -> None:
-    assert sorted(int(each.version) for each in versions_of(gate.client, NAME)) == [1, 2, 3, 4]
-    assert {each.tags["stage"] for each in versions_of(gate.client, NAME)} == {"Development"}
+def test_versions_are_registered_with_their_tags_under_the_full_name(gate: Gate) -> None:
+    model = model_of(gate.client, NAME)
+    assert model is not None
+    assert model.name == FULL_NAME
+    versions = versions_of(gate.client, NAME)
+    assert sorted(int(each.version) for each in versions) == [1, 2]
+    assert {each.tags["stage"] for each in versions} == {"Development"}
+    assert all(json.loads(each.tags["data_sources"]) == {"gold.bodies": 1, "gold.labels": 0} for each in versions)
     newest = newest_version(gate.client, NAME)
     assert newest is not None
-    assert int(newest.version) == 4
+    assert int(newest.version) == 2
 
 
 def test_a_missing_model_has_no_versions(gate: Gate) -> None:
@@ -68,13 +92,31 @@ def test_a_missing_model_has_no_versions(gate: Gate) -> None:
     assert versions_of(gate.client, "never_trained") == []
 
 
-def test_a_champion_is_promoted_and_rolled_back(gate: Gate) -> None:
-    for version, before in ((1, None), (2, 1)):
-        with gate.locked():
-            gate.apply(promoting(version, before))
-    assert gate.rollback(None, "complaints") == 1
+def test_a_name_of_another_schema_is_refused(gate: Gate) -> None:
+    with (
+        pytest.raises(LakehouseError, match=r"the schema risk.models does not exist"),
+        tracking(
+            replace(Settings.from_environment(), registry_uri="databricks-uc", catalog="risk", name_prefix="")
+        ) as client,
+    ):
+        client.create_registered_model(NAME)
+
+
+def test_the_gate_promotes_and_rolls_back(
+    gate: Gate, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_challenger(gate, 1)
+    with gate.locked():
+        gate.apply(gate.evaluate())
+    assert champion(gate) == 1
+    set_challenger(gate, 2)
+    with gate.locked():
+        decision = gate.evaluate()
+        assert decision.promote, decision.reasons
+        gate.apply(decision)
+    assert gate.rollback(None, "Beschwerden über " + "ü" * 280) == 1
     assert champion(gate) == 1
     assert actions(gate) == [("promoted", None, 1), ("promoted", 1, 2), ("rolled_back", 2, 1)]
     stages = {int(each.version): each.tags["stage"] for each in versions_of(gate.client, NAME)}
-    assert stages == {1: "Production", 2: "Archived", 3: "Development", 4: "Development"}
+    assert stages == {1: "Production", 2: "Archived"}
     assert audit(gate.client, NAME, History(gate.ledger.entries(NAME))) == []

@@ -209,7 +209,7 @@ def test_a_version_without_a_registered_digest_is_not_loaded(
     registry: mlflow.MlflowClient, tracking_uri: str, tmp_path: Path
 ) -> None:
     version = copied(registry, "unverified")
-    with pytest.raises(ModelNotLoaded, match=r"no tag 'artifacts.sha256'.*MODEL_SERVER_UNVOUCHED=allow"):
+    with pytest.raises(ModelNotLoaded, match=r"no tag 'artifacts_sha256'.*MODEL_SERVER_UNVOUCHED=allow"):
         RegistryLoader(tracking_uri, tmp_path / "cache")("unverified", str(version.version))
     assert (fetch(version, tmp_path, allow_unverified=True) / "MLmodel").is_file()
 

@@ -81,7 +81,7 @@ def version(client: MlflowClient) -> ModelVersion:
 def registered(client: MlflowClient, case: UseCase, scorer: Scorer | None = None) -> ModelVersion:
     data = provenance(SPLIT, by_time(), newest_version(client, case.name))
     with mlflow.start_run():
-        return register_version(case, scorer or scorer_of(case), RESULT, data, INTERVALS)
+        return register_version(MlflowClient(), case, scorer or scorer_of(case), RESULT, data, INTERVALS)
 
 
 def test_a_version_has_a_description_tags_and_the_alias(client: MlflowClient, version: ModelVersion) -> None:
@@ -143,7 +143,7 @@ def test_every_family_predicts_the_same_after_registration(client: MlflowClient,
     ours = compile_scorer(scorer, data.holdout.features).applied_to(scorer)
     with mlflow.start_run():
         source = provenance(data, case.split, None)
-        version = register_version(case, ours, SearchResult((winner,), "complete"), source, {})
+        version = register_version(MlflowClient(), case, ours, SearchResult((winner,), "complete"), source, {})
     read = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}").unwrap_python_model()
     assert version.tags["family"] == family
     records = [*RECORDS, *in_records(data.holdout)]

@@ -78,7 +78,9 @@ def registered(
     scorer = Scorer(fit(WINNER, data.training, 0), ENCODER, ResponseFormat(("label", "probability"), 0.2))
     with mlflow.start_run(experiment_id=experiment_id(client, settings, use_case.name)):
         about = provenance(data, by_time(), None)
-        version = registration.register_version(use_case, scorer, SearchResult((trial,), "complete"), about, {})
+        version = registration.register_version(
+            MlflowClient(), use_case, scorer, SearchResult((trial,), "complete"), about, {}
+        )
     return report.TrainedRun(use_case, [trial], scorer, data, version)
 
 

@@ -61,6 +61,14 @@ def test_each_task_runs_a_command_of_this_project() -> None:
     assert (promotion, values["dry_run"], values["version"]) == (main.commands["promote"], False, 7)
 
 
+@pytest.fixture
+def in_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that the tasks set, for the catalog `main`."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    monkeypatch.setenv("DATABRICKS_CATALOG", "main")
+
+
+@pytest.mark.usefixtures("in_workspace")
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
     ("use_case", "model", "evaluated"),
@@ -81,10 +89,22 @@ def test_the_model_or_the_use_case_selects_what_is_evaluated(
     assert (result.exit_code, names) == (0, [evaluated]), result.output
 
 
-@pytest.mark.parametrize(("use_case", "model"), [("churn", "main.models.term_deposit"), ("", "")])
-def test_contradicting_or_missing_use_cases_are_refused(use_case: str, model: str) -> None:
+@pytest.mark.usefixtures("in_workspace")
+@pytest.mark.parametrize(
+    ("use_case", "model", "reason"),
+    [
+        ("churn", "main.models.term_deposit", "--use-case is churn, but --model is main.models.term_deposit"),
+        ("", "", "pass --use-case or --model"),
+        ("", "dev.models.churn", "models of this deployment are named main.models.USE_CASE"),
+        ("churn", "main.other.churn", "models of this deployment are named main.models.churn"),
+        ("", "churn", "models of this deployment are named main.models.USE_CASE"),
+    ],
+)
+def test_contradicting_missing_and_foreign_models_are_refused(use_case: str, model: str, reason: str) -> None:
     for task in TASKS:
-        assert CliRunner().invoke(main, arguments_of(task, use_case, model)).exit_code == 2
+        result = CliRunner().invoke(main, arguments_of(task, use_case, model))
+        assert result.exit_code == 2
+        assert reason in result.output
 
 
 def arguments_of(task: str, use_case: str, model: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Servers that speak the protocol of a vendor's service, and refuse what it refuses."""
