@@ -109,7 +109,7 @@ def history(name: str, at: datetime | None, as_json: bool) -> None:
 @options.USE_CASE
 @options.REPAIR
 def verify(name: str, repair: bool) -> None:
-    """Check the ledger, and that the registry matches it."""
+    """Check the ledger, that the registry matches it, and that the endpoint serves the champion."""
     from deployment.commands import verify as command
 
     command.verify(name, Settings.from_environment(), repair=repair)

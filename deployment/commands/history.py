@@ -4,12 +4,12 @@ import json
 from datetime import datetime
 
 from deployment.commands.open_registry import registry
+from deployment.commands.use_cases import require_known
 from deployment.ledger.champion_change import ChampionChange
 from deployment.ledger.entries import Entry
 from deployment.ledger.home import open_ledger
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.use_case.use_case import load
 
 
 def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool) -> None:
@@ -23,7 +23,7 @@ def history(name: str, settings: Settings, at: datetime | None, *, as_json: bool
         recorded = ChampionChange(name, client, open_ledger(settings)).history()
     entries = list(recorded.entries)
     if not entries:
-        load(name)  # a deleted use case keeps its history; an unknown name is an error
+        require_known(name)  # a deleted use case keeps its history; an unknown name is an error
     if at is not None:
         change = recorded.change_at(at)
         entries = [] if change is None else [change]

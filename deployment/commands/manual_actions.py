@@ -1,14 +1,15 @@
 """`rollback`, `freeze`, `unfreeze`, `approve`, `reset-ledger`: manual decisions."""
 
-from deployment.commands.open_gate import gate_of, update_endpoint
+from deployment.commands.open_gate import changing_gate, gate_of, update_endpoint
+from deployment.commands.use_cases import load_for_emergency
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.registry.versions import CHAMPION, version_of
 
 
 def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None:
-    """Restore an earlier champion and update its endpoint."""
-    with gate_of(name, settings) as gate:
+    """Restore an earlier champion and update its endpoint. The file of the use case need not be valid."""
+    with gate_of(name, settings, load_for_emergency) as gate:
         before = version_of(gate.client, name, CHAMPION)
         version = gate.rollback(to, reason)
     unchanged = before is not None and int(before.version) == version
@@ -20,14 +21,14 @@ def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None
 
 def reset_ledger(name: str, settings: Settings, reason: str) -> None:
     """Start a new chain in the ledger for the current registered model."""
-    with gate_of(name, settings) as gate:
+    with gate_of(name, settings, load_for_emergency) as gate:
         gate.reset_ledger(reason)
     console.detail(f"The ledger of {name} now follows the current registered model")
 
 
 def freeze(name: str, settings: Settings, reason: str) -> None:
     """Block promotions."""
-    with gate_of(name, settings) as gate:
+    with changing_gate(name, settings, load_for_emergency) as gate:
         gate.freeze(reason)
     console.detail(
         f"Promotions of {name} are blocked. Allow them: python -m deployment.run unfreeze --use-case {name}"
@@ -36,14 +37,14 @@ def freeze(name: str, settings: Settings, reason: str) -> None:
 
 def unfreeze(name: str, settings: Settings, reason: str) -> None:
     """Allow promotions again."""
-    with gate_of(name, settings) as gate:
+    with changing_gate(name, settings, load_for_emergency) as gate:
         gate.unfreeze(reason)
     console.detail(f"Promotions of {name} are allowed")
 
 
 def approve(name: str, settings: Settings, version: int | None, reason: str | None) -> None:
     """Record the approval of the challenger, with a reason or by the tag of the version."""
-    with gate_of(name, settings) as gate:
+    with changing_gate(name, settings) as gate:
         if reason is None and gate.use_case.promotion.approval == "none":
             console.detail(f"{name} needs no approval")
             return

@@ -66,7 +66,9 @@ HISTORY_JSON = click.option(
 STATUS_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print host, token_file, pid and endpoints as JSON."
 )
-REPAIR = click.option("--repair", is_flag=True, help="Complete an interrupted command before checking.")
+REPAIR = click.option(
+    "--repair", is_flag=True, help="Complete an interrupted command before checking, and update the endpoint."
+)
 DETACH = click.option("--detach", is_flag=True, help="Run in the background; return once the server is ready.")
 PORT = click.option(
     "--port", type=click.IntRange(1, 65535), help="Port to listen on. Default: the port of MODEL_SERVER."

@@ -1,6 +1,6 @@
 """`promote`: evaluate the challenger; serve a new champion."""
 
-from deployment.commands.open_gate import gate_of, update_endpoint
+from deployment.commands.open_gate import changing_gate, gate_of, update_endpoint
 from deployment.gate import verdict
 from deployment.gate.decision import Decision
 from deployment.ledger.history import History
@@ -28,7 +28,7 @@ def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool
     Raises:
         LakehouseError: The challenger could not be evaluated; nothing was changed.
     """
-    with gate_of(name, settings) as gate:
+    with (gate_of if dry_run else changing_gate)(name, settings) as gate:
         console.stage(f"Evaluating the challenger of {name} on its pinned holdout")
         decision = gate.evaluate(version) if dry_run else gate.promote(version)
     _show(decision)

@@ -25,9 +25,11 @@ from databricks.sdk.service.serving import (
 from deployment.endpoints.state import (
     SIZE,
     EndpointState,
+    Served,
     is_ready,
     is_updating,
     reasons,
+    served,
     served_models,
     size,
     state,
@@ -64,10 +66,11 @@ class EndpointServesOtherModel(LakehouseError):
     """An endpoint serves a model of another use case."""
 
     @classmethod
-    def of(cls, endpoint: str, served: list[str], model: str) -> "EndpointServesOtherModel":
+    def of(cls, endpoint: str, models: list[str], model: str) -> "EndpointServesOtherModel":
         return cls(
-            f"the endpoint '{endpoint}' serves {', '.join(served)}, not only {model}",
-            hint="Give the use case a separate endpoint: serving.endpoint in its file.",
+            f"the endpoint '{endpoint}' serves {', '.join(models)}, not only {model}",
+            hint="The endpoint is left alone. Give the use case a separate one: serving.endpoint in its file. If"
+            f" nobody needs {', '.join(models)} any more, delete it: DELETE /api/2.0/serving-endpoints/{endpoint}",
         )
 
 
@@ -133,6 +136,7 @@ def deploy(
     """Give one version all traffic of an endpoint, create the endpoint if needed, and wait until it is ready.
 
     Raises:
+        EndpointServesOtherModel: The endpoint serves another model and stays unchanged.
         DeploymentFailed: The version could not be loaded, or not in time; the message has the server's reason.
         ServingRefused: The API rejected the request, for example because another update is in progress.
     """
@@ -147,7 +151,9 @@ def shift(
         current = _wait_until_idle(client, endpoint, limit)
         if current is None:
             client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic, SIZE))
-        elif not is_ready(current) or state(current).traffic != dict(traffic) or served_models(current) != [model]:
+        elif (models := served_models(current)) not in ([model], []):
+            raise EndpointServesOtherModel.of(endpoint, models, model)
+        elif not is_ready(current) or state(current).traffic != dict(traffic):
             config = _config(endpoint, model, traffic, size(current))
             client.serving_endpoints.update_config(
                 endpoint, served_entities=config.served_entities, traffic_config=config.traffic_config
@@ -165,12 +171,20 @@ def follow(
         DeploymentFailed, ServingRefused: See `deploy`.
     """
     with _translated(client, endpoint):
-        current = _find(client, endpoint)
-    if current is None:
-        return None
-    if (served := served_models(current)) not in ([model], []):
-        raise EndpointServesOtherModel.of(endpoint, served, model)
+        if _find(client, endpoint) is None:
+            return None
     return deploy(client, endpoint, model, version, limit)
+
+
+def served_by(client: WorkspaceClient, endpoint: str) -> Served | None:
+    """Models behind an endpoint, with its traffic; None without an endpoint.
+
+    Raises:
+        ServingRefused, ServingUnreachable: The API rejects the request, or does not respond.
+    """
+    with _translated(client, endpoint):
+        current = _find(client, endpoint)
+    return None if current is None else served(current)
 
 
 def served_versions(client: WorkspaceClient, endpoint: str) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """State of an endpoint, read from a response of the serving API. No I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,44 @@ class EndpointState:
         >>> str(EndpointState("churn", 3, {2: 100}))
         'Endpoint churn serves version 2 (100 %)'
         """
-        served = ", ".join(f"version {version} ({share} %)" for version, share in self.traffic.items())
-        return f"Endpoint {self.name} serves {served}"
+        return f"Endpoint {self.name} serves {format_traffic(self.traffic)}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """Models behind an endpoint, and the per cent of traffic by version."""
+
+    endpoint: str
+    models: tuple[str, ...]
+    traffic: dict[int, int]
+
+    def difference(self, model: str, champion: int | None) -> str:
+        """Difference from the champion of a model; empty if it gets traffic, or there is none, or no model yet.
+
+        >>> Served("churn", ("churn",), {2: 100}).difference("churn", 4)
+        "the endpoint 'churn' serves version 2 (100 %), but the champion is version 4"
+        >>> Served("churn", ("churn",), {2: 90, 4: 10}).difference("churn", 4)
+        ''
+        >>> Served("churn", ("wine",), {4: 100}).difference("churn", 4)
+        "the endpoint 'churn' serves the model wine, not churn"
+        """
+        if self.models not in {(model,), ()}:
+            return f"the endpoint '{self.endpoint}' serves the model {', '.join(self.models)}, not {model}"
+        if champion is None or not self.traffic or self.traffic.get(champion):
+            return ""
+        return (
+            f"the endpoint '{self.endpoint}' serves {format_traffic(self.traffic)},"
+            f" but the champion is version {champion}"
+        )
+
+
+def format_traffic(traffic: Mapping[int, int]) -> str:
+    """Format versions with their per cent of traffic.
+
+    >>> format_traffic({2: 90, 4: 10})
+    'version 2 (90 %), version 4 (10 %)'
+    """
+    return ", ".join(f"version {version} ({share} %)" for version, share in traffic.items())
 
 
 def is_updating(endpoint: ServingEndpointDetailed) -> bool:
@@ -66,6 +103,11 @@ def state(endpoint: ServingEndpointDetailed) -> EndpointState:
     return EndpointState(endpoint.name or "", (config and config.config_version) or 0, traffic)
 
 
+def served(endpoint: ServingEndpointDetailed) -> Served:
+    """Extract models and traffic."""
+    return Served(endpoint.name or "", tuple(served_models(endpoint)), state(endpoint).traffic)
+
+
 def size(endpoint: ServingEndpointDetailed) -> dict[str, Any]:
     """Compute settings of the first served entity; `SIZE` if it has none."""
     entities = (endpoint.config and endpoint.config.served_entities) or []
@@ -75,8 +117,8 @@ def size(endpoint: ServingEndpointDetailed) -> dict[str, Any]:
 
 def served_models(endpoint: ServingEndpointDetailed) -> list[str]:
     """Models behind an endpoint, or pending on a new one; an entity without a name is an external model."""
-    config = endpoint.config or endpoint.pending_config
-    entities = (config and config.served_entities) or []
+    configs = (endpoint.config, endpoint.pending_config)
+    entities = next((config.served_entities for config in configs if config and config.served_entities), [])
     return sorted({entity.entity_name or "an external model" for entity in entities})
 
 

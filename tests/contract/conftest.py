@@ -92,7 +92,10 @@ def awaited(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory, awaited: Path) -> str:
-    """A registry with `term_deposit` 1 to 3 (3 fails to load) and version 1 of every other model."""
+    """A registry with `term_deposit` 1 to 3 (3 fails to load), and with other models.
+
+    Version 2 of `refusing` refuses its golden request, and version 2 of `drifted` predicts something else.
+    """
     folder = tmp_path_factory.mktemp("registry")
     uri = new_database(folder)
     with warnings.catch_warnings(record=True):  # these tests do not cover registration
@@ -121,7 +124,9 @@ def _register(uri: str, folder: Path, awaited: Path) -> None:
         ("term_deposit", STRICT.replace("VERSION", "1"), golden[0], None),
         ("term_deposit", STRICT.replace("VERSION", "2"), golden[1], None),
         ("term_deposit", BROKEN.replace("VERSION", "3"), None, None),
-        ("refusing", STRICT.replace("VERSION", "1"), refusing, None),
+        ("refusing", STRICT.replace("VERSION", "1"), golden[0], None),
+        ("refusing", STRICT.replace("VERSION", "2"), refusing, None),
+        ("drifted", STRICT.replace("VERSION", "1"), golden[0], None),
         ("drifted", STRICT.replace("VERSION", "2"), golden[0], None),
         ("slow", SLOW.replace("VERSION", "1").replace("GATE", repr(str(awaited))), None, None),
         ("plain", PLAIN, None, signature),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from deployment.commands.serving.detached import running
 from deployment.commands.serving.endpoints import client_of
+from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
 from deployment.model_server.process.server_process import ServerInfo
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.use_case.use_case import load
 
 
 def ask(name: str, settings: Settings) -> None:
@@ -19,8 +19,11 @@ def ask(name: str, settings: Settings) -> None:
     Raises:
         LakehouseError: No server is running, or the endpoint rejects the request.
     """
-    use_case, server = load(name), running(settings)
+    use_case, server = load_to_serve(name), running(settings)
     client, endpoint = client_of(server), use_case.serving.endpoint
+    served = endpoint_client.served_by(client, endpoint)
+    if served is not None and served.models not in {(name,), ()}:
+        raise endpoint_client.EndpointServesOtherModel.of(endpoint, list(served.models), name)
     url = f"{server.url}/serving-endpoints/{endpoint}/invocations"
     body = json.dumps({"dataframe_records": [use_case.golden_request]})
     predictions = endpoint_client.predict(client, endpoint, [use_case.golden_request])

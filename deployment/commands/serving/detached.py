@@ -1,13 +1,14 @@
 """`serve --detach`: a model server in the background, and an endpoint that serves the champion."""
 
 from deployment.commands.serving.endpoints import client_of
+from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from training.use_case.use_case import UseCase, load
+from training.use_case.use_case import UseCase
 
 
 def serve_detached(name: str | None, settings: Settings, port: int | None) -> None:
@@ -18,7 +19,7 @@ def serve_detached(name: str | None, settings: Settings, port: int | None) -> No
         AlreadyServing: A server is running at another port than requested.
         LakehouseError: The server or the endpoint did not become ready.
     """
-    use_case = load(name) if name else None
+    use_case = load_to_serve(name) if name else None
     version = _champion_of(use_case, settings) if use_case else 0
     server_settings = ServerSettings.of(settings, port)
     server = server_process.running(server_settings) or server_process.serve_detached(server_settings)
@@ -35,7 +36,7 @@ def deploy_champion(name: str, settings: Settings) -> None:
     Raises:
         LakehouseError: There is no champion or no server, or the endpoint did not become ready.
     """
-    use_case = load(name)
+    use_case = load_to_serve(name)
     deploy(running(settings), use_case, _champion_of(use_case, settings))
 
 

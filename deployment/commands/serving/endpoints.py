@@ -1,22 +1,44 @@
 """Status of the endpoints of a server. A separate module, since the SDK takes a second to import."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from databricks.sdk import WorkspaceClient
 
 from deployment.endpoints import endpoint_client
+from deployment.endpoints.state import Served
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.process.server_process import ServerInfo
 
 
 @dataclass(frozen=True)
 class EndpointStatus:
-    """One endpoint: readiness, state of the last update, and per cent of traffic by version."""
+    """One endpoint.
+
+    Attributes:
+        ready, update: readiness, and state of the last update.
+        versions: per cent of traffic by version.
+        model: model that it serves; empty before the first one.
+        champion: champion of the model; None without one, or if it was not compared.
+        difference: difference between served versions and champion; empty if the champion gets traffic.
+    """
 
     name: str
     ready: str
     update: str
     versions: dict[int, int]
+    model: str = ""
+    champion: int | None = None
+    difference: str = ""
+
+    @property
+    def behind(self) -> bool:
+        """True if the champion gets no traffic."""
+        return self.champion is not None and bool(self.difference)
+
+    def beside(self, champion: int | None) -> "EndpointStatus":
+        """The status with the champion of its model."""
+        served = Served(self.name, (self.model,) if self.model else (), self.versions)
+        return replace(self, champion=champion, difference=served.difference(self.model, champion))
 
 
 def client_of(server: ServerInfo) -> WorkspaceClient:
@@ -36,5 +58,6 @@ def endpoints_of(client: WorkspaceClient) -> list[EndpointStatus]:
         name, state = endpoint.name or "", endpoint.state
         ready = state.ready.value if state and state.ready else "UNKNOWN"
         update = state.config_update.value if state and state.config_update else "UNKNOWN"
-        statuses.append(EndpointStatus(name, ready, update, endpoint_client.served_versions(client, name)))
+        served = endpoint_client.served_by(client, name) or Served(name, (), {})
+        statuses.append(EndpointStatus(name, ready, update, served.traffic, ", ".join(served.models)))
     return sorted(statuses, key=lambda endpoint: endpoint.name)

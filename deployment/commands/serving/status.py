@@ -1,7 +1,7 @@
 """`status`: the server and the versions that it serves, as a table or as JSON."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployment.model_server.process import server_process
@@ -41,9 +41,9 @@ class ServerStatus:
 
 
 def show(settings: Settings, *, as_json: bool) -> None:
-    """Print the status, as a table or as JSON."""
+    """Print the status, as a table or as JSON; below the table, each endpoint that does not serve its champion."""
     server = server_process.running(ServerSettings.of(settings))
-    current = ServerStatus.of(server, _endpoints_of(server) if server else [])
+    current = ServerStatus.of(server, _endpoints_of(server, settings) if server else [])
     if as_json:
         console.verbatim(current.to_json())
     elif server is None:
@@ -51,14 +51,32 @@ def show(settings: Settings, *, as_json: bool) -> None:
     else:
         token = current.token_file or "MODEL_SERVER_TOKEN"
         console.detail(f"{server.url}  process {server.pid}  token in {token}")
-        rows = [[e.name, e.ready, e.update, _traffic(e.versions)] for e in current.endpoints]
-        console.table(["endpoint", "ready", "update", "versions"], rows)
+        rows = [[e.name, e.ready, e.update, _traffic(e.versions), _champion(e)] for e in current.endpoints]
+        console.table(["endpoint", "ready", "update", "versions", "champion"], rows)
+        for endpoint in current.endpoints:
+            if endpoint.difference:
+                console.detail(endpoint.difference)
+        if any(endpoint.behind for endpoint in current.endpoints):
+            console.detail("Update an endpoint: python -m deployment.run verify --use-case NAME --repair")
 
 
-def _endpoints_of(server: ServerInfo) -> "list[EndpointStatus]":
-    from deployment.commands.serving import endpoints  # without a server, the SDK need not be loaded
+def _endpoints_of(server: ServerInfo, settings: Settings) -> "list[EndpointStatus]":
+    from deployment.commands.serving import endpoints  # without a server, SDK and MLflow need not be loaded
+    from deployment.commands.serving.champion_endpoint import champion_number
+    from training.tracking import TrackingFailed, tracking
 
-    return endpoints.endpoints_of(endpoints.client_of(server))
+    statuses = endpoints.endpoints_of(endpoints.client_of(server))
+    try:
+        with tracking(settings) as registry:
+            return [each.beside(champion_number(registry, each.model)) if each.model else each for each in statuses]
+    except TrackingFailed as err:
+        return [replace(each, difference=f"the champion is unknown: {err.failed}") for each in statuses]
+
+
+def _champion(endpoint: "EndpointStatus") -> str:
+    if endpoint.champion is None:
+        return "none"
+    return f"{endpoint.champion}{' (behind)' if endpoint.behind else ''}"
 
 
 def _traffic(versions: dict[int, int]) -> str:

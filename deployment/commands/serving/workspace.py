@@ -1,14 +1,13 @@
 """Endpoint of a use case in a Databricks workspace, where Databricks runs the server."""
 
-from mlflow.tracking import MlflowClient
-
+from deployment.commands.serving.champion_endpoint import full_name
+from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
 from deployment.ledger import aliases
 from lakehouse import console
 from lakehouse.settings import Settings
-from training.registry.versions import model_of
 from training.tracking import tracking
-from training.use_case.use_case import UseCase, load
+from training.use_case.use_case import UseCase
 
 
 def serve(name: str, settings: Settings) -> None:
@@ -18,12 +17,11 @@ def serve(name: str, settings: Settings) -> None:
         NoChampion: The use case has no champion.
         LakehouseError: The endpoint did not become ready, or serves another model.
     """
-    endpoint = load(name).serving.endpoint
+    endpoint = load_to_serve(name).serving.endpoint
     with tracking(settings) as client:
-        version, model = int(aliases.champion(client, name).version), _model(client, name)
+        version, model = int(aliases.champion(client, name).version), full_name(client, name)
     serving = endpoint_client.workspace()
-    followed = endpoint_client.follow(serving, endpoint, model, version)
-    console.detail(str(followed or endpoint_client.deploy(serving, endpoint, model, version)))
+    console.detail(str(endpoint_client.deploy(serving, endpoint, model, version)))
 
 
 def update_endpoint(use_case: UseCase, version: int, settings: Settings) -> None:
@@ -34,22 +32,10 @@ def update_endpoint(use_case: UseCase, version: int, settings: Settings) -> None
     """
     endpoint = use_case.serving.endpoint
     with tracking(settings) as client:
-        model = _model(client, use_case.name)
+        model = full_name(client, use_case.name)
     state = endpoint_client.follow(endpoint_client.workspace(), endpoint, model, version)
     if state is None:
         console.detail(f"The workspace has no endpoint '{endpoint}' to update")
         console.detail(f"Create it: python -m deployment.run serve --use-case {use_case.name}")
     else:
         console.detail(str(state))
-
-
-def _model(client: MlflowClient, name: str) -> str:
-    """Full name of the registered model; in Unity Catalog with catalog and schema.
-
-    Raises:
-        NoModel: The model was deleted.
-    """
-    model = model_of(client, name)
-    if model is None:
-        raise aliases.NoModel.of(name)
-    return str(model.name)

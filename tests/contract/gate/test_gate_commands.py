@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deployment.commands import history, open_gate
+from deployment.commands import use_cases
 from deployment.gate.audit import audit
 from deployment.gate.errors import ReasonRefused, RollbackRefused
 from deployment.gate.gate import Gate
@@ -36,8 +36,7 @@ def run(environment: Environment) -> Iterator[Run]:
     with mlflow_restored(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", environment.settings.tracking_uri)
         patch.setenv("LAKEHOUSE_WAREHOUSE", str(environment.warehouse))
-        patch.setattr(open_gate, "load", lambda _name: USE_CASE)
-        patch.setattr(history, "load", lambda name: USE_CASE if name == NAME else load(name))
+        patch.setattr(use_cases, "load", lambda name, folder: USE_CASE if name == NAME else load(name, folder))
         patch.setattr(server_process, "running", lambda _settings: None)
         yield command
 

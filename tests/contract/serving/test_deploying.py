@@ -58,20 +58,27 @@ def test_no_request_fails_while_an_endpoint_changes(client: WorkspaceClient, ser
     ("model", "version", "message"),
     [
         ("term_deposit", 3, "no weights"),
-        ("refusing", 1, "the model refuses its own golden"),
-        ("drifted", 1, "but .*'version': 1} when registered"),
+        ("refusing", 2, "the model refuses its own golden"),
+        ("drifted", 2, "but .*'version': 1} when registered"),
     ],
 )
 def test_a_version_that_cannot_be_served_leaves_the_earlier_one(
     client: WorkspaceClient, model: str, version: int, message: str
 ) -> None:
     endpoint = f"broken-{model}"
-    endpoint_client.deploy(client, endpoint, "term_deposit", 1)
+    endpoint_client.deploy(client, endpoint, model, 1)
     with pytest.raises(endpoint_client.DeploymentFailed, match=f"{model}-{version}: .*{message}"):
         endpoint_client.deploy(client, endpoint, model, version)
     assert endpoint_client.predict(client, endpoint, ROWS) == [{"version": 1, "probability": 0.5}]
     assert endpoint_client.served_versions(client, endpoint) == {1: 100}
-    assert endpoint_client.deploy(client, endpoint, "term_deposit", 2).traffic == {2: 100}
+    assert endpoint_client.deploy(client, endpoint, model, 1).traffic == {1: 100}
+
+
+def test_an_endpoint_of_another_model_is_left_alone(client: WorkspaceClient) -> None:
+    endpoint_client.deploy(client, "owned", "term_deposit", 1)
+    with pytest.raises(endpoint_client.EndpointServesOtherModel, match="'owned' serves term_deposit, not only"):
+        endpoint_client.deploy(client, "owned", "drifted", 1)
+    assert endpoint_client.predict(client, "owned", ROWS) == [{"version": 1, "probability": 0.5}]
 
 
 def test_a_missing_first_version_is_reported(client: WorkspaceClient) -> None:

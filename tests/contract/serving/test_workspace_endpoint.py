@@ -12,9 +12,8 @@ from databricks.sdk.errors import NotFound, ResourceConflict
 from databricks.sdk.mixins.open_ai_client import ServingEndpointsExt
 from databricks.sdk.service.serving import ServedEntityInput, ServingEndpointDetailed
 
-from deployment.commands import open_gate
+from deployment.commands import open_gate, use_cases
 from deployment.commands.open_gate import EndpointNotUpdated
-from deployment.commands.serving import workspace
 from deployment.endpoints import endpoint_client
 from deployment.gate.gate import Gate
 from deployment.ledger.entries import Ledger
@@ -82,8 +81,7 @@ def run(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(
         open_gate, "open_ledger", lambda _settings: Ledger(FolderLedger(Warehouse(environment.warehouse)))
     )
-    monkeypatch.setattr(open_gate, "load", lambda _name: USE_CASE)
-    monkeypatch.setattr(workspace, "load", lambda _name: USE_CASE)
+    monkeypatch.setattr(use_cases, "load", lambda _name, _folder: USE_CASE)
     return command
 
 
@@ -129,6 +127,8 @@ def test_an_endpoint_of_another_model_stays_unchanged(gate: Gate, fake_workspace
     gate.client.set_registered_model_alias(NAME, CHAMPION, "1")
     with pytest.raises(EndpointNotUpdated, match=f"'{NAME}' serves main.models.weather, not only {NAME}"):
         open_gate.update_endpoint(USE_CASE, 1, Settings.from_environment())
+    assert f"'{NAME}' serves main.models.weather, not only {NAME}" in run("serve", exits=1)
+    assert f"'{NAME}' serves the model main.models.weather, not {NAME}" in run("verify", exits=1)
     fake_workspace.endpoints.update_config.assert_not_called()
 
 

@@ -1,0 +1,78 @@
+"""The endpoint of a use case beside its champion: how they differ, and how the endpoint catches up."""
+
+from databricks.sdk import WorkspaceClient
+from mlflow.tracking import MlflowClient
+
+from deployment.commands.serving.endpoints import client_of
+from deployment.endpoints import endpoint_client
+from deployment.endpoints.state import Served
+from deployment.ledger import aliases
+from deployment.model_server.process import server_process
+from deployment.model_server.settings import ServerSettings
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+from training.registry.versions import CHAMPION, model_of, version_of
+from training.use_case.use_case import UseCase
+
+
+def serving_client(settings: Settings) -> WorkspaceClient | None:
+    """Client of the workspace, or of the running model server; None without a server.
+
+    Raises:
+        LakehouseError: The workspace or the server does not respond.
+    """
+    if settings.home.runs_model_server:
+        return endpoint_client.workspace()
+    server = server_process.running(ServerSettings.of(settings))
+    return None if server is None else client_of(server)
+
+
+def full_name(client: MlflowClient, name: str) -> str:
+    """Full name of the registered model; in Unity Catalog with catalog and schema.
+
+    Raises:
+        NoModel: The model was deleted.
+    """
+    model = model_of(client, name)
+    if model is None:
+        raise aliases.NoModel.of(name)
+    return str(model.name)
+
+
+def champion_number(client: MlflowClient, model: str) -> int | None:
+    """Version with the alias champion."""
+    champion = version_of(client, model, CHAMPION)
+    return None if champion is None else int(champion.version)
+
+
+def served_by(use_case: UseCase, settings: Settings) -> Served | None:
+    """State of the use case's endpoint; None without a server or an endpoint.
+
+    Raises:
+        LakehouseError: The workspace or the server does not respond, or rejects the token.
+    """
+    client = serving_client(settings)
+    return None if client is None else endpoint_client.served_by(client, use_case.serving.endpoint)
+
+
+def difference(use_case: UseCase, registry: MlflowClient, settings: Settings) -> str:
+    """Difference between the endpoint and the champion in one line; empty without one."""
+    try:
+        served = served_by(use_case, settings)
+    except LakehouseError as err:
+        return f"the endpoint '{use_case.serving.endpoint}' cannot be compared with the champion: {err.failed}"
+    if served is None:
+        return ""
+    return served.difference(full_name(registry, use_case.name), champion_number(registry, use_case.name))
+
+
+def is_behind(use_case: UseCase, registry: MlflowClient, settings: Settings) -> bool:
+    """True if the endpoint serves the model, but gives its champion no traffic.
+
+    Raises:
+        LakehouseError: The workspace or the server does not respond, or rejects the token.
+    """
+    served, champion = served_by(use_case, settings), champion_number(registry, use_case.name)
+    if served is None or champion is None or served.models != (full_name(registry, use_case.name),):
+        return False
+    return bool(served.difference(served.models[0], champion))
