@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from deployment.model_server.data_plane.threads import in_daemon_thread
 from deployment.model_server.endpoints.endpoint import ServedEntity
+from deployment.model_server.http.foreign_text import without_paths
 from deployment.model_server.models.loader import LoadedModel, LoadVersion, ModelNotLoaded
 
 
@@ -29,7 +30,7 @@ class VersionLoading:
             try:
                 models[entity.name] = already_loaded(entity) or await self._load_one(entity)
             except ModelNotLoaded as err:
-                reasons[entity.name] = str(err)
+                reasons[entity.name] = without_paths(str(err))  # callers read it
         return models, reasons
 
     async def _load_one(self, entity: ServedEntity) -> LoadedModel:

@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from deployment.model_server.http.foreign_text import without_paths
 from deployment.model_server.models.loader import LoadedModel, LoadVersion
 
 LINES = 200
@@ -30,7 +31,7 @@ class LoadLog:
             model = self._load(name, version)
         except Exception as err:
             for line in "".join(traceback.format_exception(err)).splitlines():
-                self.add(name, version, line)
+                self.add(name, version, without_paths(line))
             raise
         self.add(name, version, "loaded; passed its golden request or input example, if it has one")
         return model

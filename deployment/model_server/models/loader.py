@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from deployment.model_server.http.errors import ApiError
+from deployment.model_server.http.foreign_text import without_paths
 from deployment.model_server.http.responses import serialise
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models import golden_check, version_schema
@@ -199,7 +200,7 @@ class RegistryLoader:
         try:
             return self._online_store.row(table, key)
         except LakehouseError as err:
-            raise ApiError.unavailable(f"The lookup of a feature failed: {err.failed}") from err
+            raise ApiError.unavailable(f"The lookup of a feature failed: {without_paths(err.failed)}") from err
 
     def _read_by_mlflow(self, folder: Path, registered: float, example: Any) -> tuple[LoadedModel, VersionSchema]:
         import mlflow.pyfunc

@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.proto_json_utils import NumpyEncoder, dataframe_from_parsed_json, parse_tf_serving_input
 
 from deployment.model_server.http.errors import ApiError
+from deployment.model_server.http.foreign_text import without_paths
 from deployment.model_server.http.responses import serialise
 from deployment.model_server.http.scoring_request import RequestRecord, ScoringRequest
 
@@ -31,7 +32,7 @@ class PyfuncModel:
             predicted = self.loaded.predict(self._input(request), params=self._params(request))
         except MlflowException as err:
             raise ApiError.bad_request(
-                f"The request does not fit the model's signature: {err.message}"[:2000]
+                f"The request does not fit the model's signature: {without_paths(err.message)}"[:2000]
             ) from err
         except ApiError:
             raise

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from typing import Any
 
@@ -23,6 +24,7 @@ BACKLOG = 1024
 
 def listen(settings: ServerSettings) -> None:
     """Serve until SIGINT or SIGTERM, then finish the requests in flight."""
+    os.umask(0o077)  # payload tables, state and logs are the owner's alone
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_listen(settings))
 

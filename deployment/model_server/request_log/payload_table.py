@@ -88,7 +88,10 @@ class Exchange:
 
 
 def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append rows to the table in a folder, in one commit. The first rows create the table."""
+    """Append rows to the table in a folder, in one commit. The first rows create the table.
+
+    Only the owner may enter the folder, as with the log: requests hold personal data.
+    """
     import pyarrow as pa  # with the Delta writer about 60 MiB, which a server without a request log saves
     from deltalake import write_deltalake
 
@@ -109,7 +112,16 @@ def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             ("requester", text),
         ]
     )
+    make_private(folder)
     write_deltalake(str(folder), pa.Table.from_pylist(list(rows), schema), mode="append")
+
+
+def make_private(folder: Path) -> None:
+    """Create a folder that only its owner may enter, or take the rights of all others to an existing one."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def _text(body: bytes, name: str, redacted: Callable[[], str], rule: LogRule) -> tuple[str | None, list[str]]:
