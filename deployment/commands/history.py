@@ -62,5 +62,5 @@ def _row(entry: Entry) -> list[str]:
         "" if entry.version is None else str(entry.version),
         f"{before} -> {after}" if entry.changes_champion else after,
         entry.reason,
-        entry.commit[:7],
+        f"{entry.commit[:7]}-dirty" if entry.dirty else entry.commit[:7],
     ]

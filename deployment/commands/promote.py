@@ -60,6 +60,8 @@ def explain(name: str, version: int, settings: Settings) -> None:
 
 def _show(decision: Decision) -> None:
     console.table(["criterion", "required", "actual", "interval", "met"], verdict.rows(decision))
+    for change in decision.criteria_changes:
+        console.detail(f"Criteria changed since the last verdict: {change}")
     champion = f"version {decision.champion} stays the champion" if decision.champion else "no champion yet"
     if decision.promote:
         console.detail(f"Version {decision.challenger} meets every criterion")

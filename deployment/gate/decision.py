@@ -14,6 +14,8 @@ from scoring.tasks import Task
 from training.evaluation.bootstrap import Interval
 from training.evaluation.weighted_metrics import ScoredRows
 
+ADDED_LATER = ("criteria", "criteria_changes")  # fields of a verdict that earlier releases did not have
+
 
 @dataclass(frozen=True)
 class HoldoutRows:
@@ -126,6 +128,8 @@ class Decision:
         holdout: SHA-256 of the rows that both were compared on.
         promote: True if every criterion is met.
         reasons: one for each criterion, in the order of their evaluation.
+        criteria: promotion criteria of the use case; empty in verdicts of earlier releases.
+        criteria_changes: criteria that differ from those of the verdict before, one line each.
     """
 
     challenger: int
@@ -133,6 +137,8 @@ class Decision:
     holdout: str
     promote: bool
     reasons: tuple[CriterionResult, ...]
+    criteria: Mapping[str, Any] = field(default_factory=dict)
+    criteria_changes: tuple[str, ...] = ()
 
     @property
     def lacks_only_approval(self) -> bool:
@@ -140,8 +146,19 @@ class Decision:
         failed = [reason.criterion for reason in self.reasons if not reason.passed]
         return failed == [approval_of(self.challenger)]
 
+    @property
+    def criteria_digest(self) -> str:
+        """SHA-256 of the criteria, as recorded in the ledger; empty without them."""
+        text = json.dumps(_finite(self.criteria), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest() if self.criteria else ""
+
     def to_json(self) -> str:
-        return json.dumps(_finite(asdict(self)), sort_keys=True, allow_nan=False)
+        """JSON without fields that earlier releases lacked and that are empty: their verdicts keep their hash."""
+        fields = _finite(asdict(self))
+        empty = [name for name in ADDED_LATER if not fields[name]]
+        return json.dumps(
+            {name: value for name, value in fields.items() if name not in empty}, sort_keys=True, allow_nan=False
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Decision":
@@ -150,7 +167,8 @@ class Decision:
         reasons = tuple(
             CriterionResult(**reason | {"interval": _interval(reason["interval"])}) for reason in fields["reasons"]
         )
-        return cls(**fields | {"reasons": reasons})
+        changes = tuple(fields.get("criteria_changes", ()))
+        return cls(**fields | {"reasons": reasons, "criteria_changes": changes})
 
     def digest(self) -> str:
         """SHA-256 of the verdict, as recorded in the ledger."""

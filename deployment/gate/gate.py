@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mlflow.entities.model_registry import ModelVersion
@@ -10,6 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from deployment.gate import holdout, verdict
 from deployment.gate.criteria import decide
+from deployment.gate.criteria_changes import changes_since_last_verdict
 from deployment.gate.decision import Decision, GateState
 from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
 from deployment.gate.loaded_version import LoadedVersion
@@ -18,7 +19,7 @@ from deployment.ledger.champion_change import ChampionChange
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
 from deployment.ledger.history import History
 from deployment.ledger.origin import actor
-from lakehouse.git import git_commit
+from lakehouse.git import git_commit, has_uncommitted_changes
 from training.feature_store.store import FeatureReader
 from training.registry.versions import CHAMPION, version_of
 from training.use_case.use_case import UseCase
@@ -81,7 +82,10 @@ class Gate:
         number = int(versions.challenger.version)
         champion_number = int(versions.champion.version) if versions.champion else None
         state = GateState(number, champion_number, history.approval(number), history.frozen)
-        return decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, state)
+        decision = decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, state)
+        decision = replace(decision, criteria=self.use_case.promotion.model_dump(mode="json"))
+        changes = changes_since_last_verdict(self.client, self.use_case.name, history, decision)
+        return replace(decision, criteria_changes=changes)
 
     def apply(self, decision: Decision) -> None:
         """Save the verdict with the challenger and record it; move the champion if the decision promotes.
@@ -95,7 +99,14 @@ class Gate:
         after = decision.challenger if decision.promote else decision.champion
         action: Action = "promoted" if decision.promote else "refused"
         champions = decision.champion, after
-        entry = self._entry(action, decision.challenger, champions, _shortened(decision.summary()), decision.digest())
+        entry = self._entry(
+            action,
+            decision.challenger,
+            champions,
+            _shortened(decision.summary()),
+            verdict=decision.digest(),
+            criteria=decision.criteria_digest,
+        )
         if decision.promote:
             self._champion_change.move(entry)
         else:
@@ -220,7 +231,7 @@ class Gate:
         return self._entry("repaired", champion, (history.champion, champion), reason)
 
     def _entry(
-        self, action: Action, version: int | None, champions: ChampionBeforeAfter, reason: str, digest: str = ""
+        self, action: Action, version: int | None, champions: ChampionBeforeAfter, reason: str, **digests: str
     ) -> Entry:
         if not 0 < len(reason.strip()) <= len(reason) <= MAX_REASON_LENGTH:
             raise ReasonRefused.of_length(len(reason.strip()))
@@ -233,10 +244,12 @@ class Gate:
             version=version,
             from_version=champions[0],
             to_version=champions[1],
-            verdict=digest,
+            verdict=digests.get("verdict", ""),
             reason=reason,
             commit=git_commit(),
             previous="",
+            criteria=digests.get("criteria", ""),
+            dirty=has_uncommitted_changes(),
         )
         return chained(self.ledger.entries(self.use_case.name), entry)
 

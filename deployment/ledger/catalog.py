@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from deployment.ledger.entries import LedgerStorage, PromotionBusy
 from lakehouse.errors import LakehouseError
 
 SCHEMA = (
     "number bigint, at timestamp, actor string, action string, use_case string, version bigint, from_version bigint,"
-    " to_version bigint, verdict string, reason string, commit string, previous string, digest string"
+    " to_version bigint, verdict string, reason string, commit string, previous string, digest string,"
+    " criteria string, dirty boolean, resumes bigint"
 )
+_COLUMNS = {column.split()[0]: column for column in SCHEMA.split(", ")}
 _CONFLICTS = ("DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentWrite")
 
 
@@ -41,6 +43,9 @@ class CatalogLedger:
             self.session.sql(f"CREATE SCHEMA IF NOT EXISTS {self.table.rpartition('.')[0]}").collect()
             properties = "TBLPROPERTIES ('delta.appendOnly' = 'true')"
             self.session.sql(f"CREATE TABLE IF NOT EXISTS {self.table} ({SCHEMA}) USING delta {properties}").collect()
+            # A table of an earlier release lacks columns.
+            if missing := [_COLUMNS[name] for name in _COLUMNS if name not in self._written.columns]:
+                self.session.sql(f"ALTER TABLE {self.table} ADD COLUMNS ({', '.join(missing)})").collect()
         except PySparkException as err:
             raise CatalogRefused.at(self.table, err) from err
 
@@ -52,14 +57,14 @@ class CatalogLedger:
     def rows(self, use_case: str) -> list[dict[str, Any]]:
         if not self.session.catalog.tableExists(self.table):
             return []
-        written = self.session.table(self.table)
+        written = self._written
         entries = written.where(written.use_case == use_case).orderBy("number").toArrow()
-        rows: list[dict[str, Any]] = entries.to_pylist()
-        return rows
+        return [{name: row.get(name) for name in _COLUMNS} for row in entries.to_pylist()]
 
     def add(self, row: Mapping[str, Any]) -> None:
         # A merge reads the target, so Delta detects two writers of the same number; two appends would both succeed.
-        self.session.createDataFrame([tuple(row.values())], SCHEMA).createOrReplaceTempView("ledger_entry")
+        values = [tuple(row[name] for name in _COLUMNS)]
+        self.session.createDataFrame(values, SCHEMA).createOrReplaceTempView("ledger_entry")
         merge = f"""
             MERGE INTO {self.table} AS ledger USING ledger_entry AS entry
             ON ledger.use_case = entry.use_case AND ledger.number = entry.number
@@ -72,6 +77,10 @@ class CatalogLedger:
             raise CatalogRefused.at(self.table, err) from err
         if row["digest"] not in {written["digest"] for written in self.rows(row["use_case"])}:
             raise PromotionBusy.by("it wrote the same ledger entry")
+
+    @property
+    def _written(self) -> DataFrame:
+        return self.session.table(self.table)
 
 
 def _conforms(storage: CatalogLedger) -> LedgerStorage:

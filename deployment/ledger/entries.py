@@ -32,6 +32,8 @@ REQUIRED_COLUMNS = (
     "previous",
     "digest",
 )
+# Fields that earlier releases did not have. An entry without them has the hash that those releases gave it.
+ADDED_LATER = ("criteria", "dirty", "resumes")
 MAX_REASON_LENGTH = 300  # characters; the registry tag that holds a pending entry has no room for more
 
 
@@ -69,6 +71,9 @@ class Entry:
         reason: reason, in a sentence.
         commit: git commit of the project; empty outside a git checkout.
         previous: hash of the previous entry; empty for the first.
+        criteria: SHA-256 of the promotion criteria that a verdict applied; empty without a verdict.
+        dirty: True if code or use cases differed from the commit.
+        resumes: last entry that still holds after the registry was restored from an older copy.
     """
 
     number: int
@@ -83,10 +88,13 @@ class Entry:
     reason: str
     commit: str
     previous: str
+    criteria: str = ""
+    dirty: bool = False
+    resumes: int | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every field."""
+        """SHA-256 over every field that is set."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @property
@@ -95,7 +103,9 @@ class Entry:
         return self.action in CHAMPION_ACTIONS and self.from_version != self.to_version
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self) | {"at": self.at.astimezone(UTC).isoformat()}, sort_keys=True)
+        fields = asdict(self) | {"at": self.at.astimezone(UTC).isoformat()}
+        unset = [name for name in ADDED_LATER if fields[name] == getattr(Entry, name)]
+        return json.dumps({name: value for name, value in fields.items() if name not in unset}, sort_keys=True)
 
     def to_tag(self) -> str:
         """JSON in the fewest characters: a tag in Unity Catalog holds 1000."""
@@ -178,7 +188,8 @@ class Ledger:
             if missing := [name for name in REQUIRED_COLUMNS if row[name] is None]:
                 raise LedgerBroken.at(use_case, f"entry {row['number']} has no {', '.join(missing)}")
             recorded_digest = row.pop("digest")
-            entry = Entry(**row | {"at": row["at"].astimezone(UTC)})
+            known = {name: value for name, value in row.items() if name not in ADDED_LATER or value is not None}
+            entry = Entry(**known | {"at": row["at"].astimezone(UTC)})
             _require_linked(entry, entries, recorded_digest)
             if entry.action not in get_args(Action):
                 raise LedgerBroken.at(use_case, f"entry {entry.number} has the unknown action '{entry.action}'")

@@ -31,6 +31,9 @@ SCHEMA = pa.schema(
         ("commit", pa.string()),
         ("previous", pa.string()),
         ("digest", pa.string()),
+        ("criteria", pa.string()),
+        ("dirty", pa.bool_()),
+        ("resumes", pa.int64()),
     ]
 )
 _ONLY_ADDED = {"delta.appendOnly": "true"}  # makes every Delta writer refuse updates and deletes
@@ -66,9 +69,9 @@ class FolderLedger:
             written = DeltaTable(self.warehouse.location(TABLE)).to_pyarrow_table()
         except (DeltaError, pa.ArrowInvalid, OSError) as err:
             raise LedgerBroken.unreadable(use_case, err) from err
-        entries: pa.Table = written.filter(pc.equal(written["use_case"], use_case)).select(SCHEMA.names)
-        rows: list[dict[str, Any]] = entries.sort_by("number").to_pylist()
-        return rows
+        entries: pa.Table = written.filter(pc.equal(written["use_case"], use_case)).sort_by("number")
+        # A table of an earlier release lacks columns until its next entry.
+        return [{name: row.get(name) for name in SCHEMA.names} for row in entries.to_pylist()]
 
     def add(self, row: Mapping[str, Any]) -> None:
         table = pa.Table.from_pylist([dict(row)], SCHEMA)
@@ -81,7 +84,9 @@ class FolderLedger:
             raise EntryNotWritten.of(str(row["use_case"]), err) from err
 
     def _append(self, table: pa.Table) -> None:
-        write_deltalake(self.warehouse.location(TABLE), table, mode="append", configuration=_ONLY_ADDED)
+        write_deltalake(
+            self.warehouse.location(TABLE), table, mode="append", schema_mode="merge", configuration=_ONLY_ADDED
+        )
 
 
 def _conforms(storage: FolderLedger) -> LedgerStorage:

@@ -100,10 +100,10 @@ class History:
         """Entry that made the champion of that time; None before the first champion."""
         return next((entry for entry in reversed(self.entries) if entry.changes_champion and entry.at <= time), None)
 
-    def last_verdict(self, version: int) -> Entry | None:
-        """Last entry with a verdict on the version."""
-        verdicts = (each for each in reversed(self.since_reset) if each.version == version and each.verdict)
-        return next(verdicts, None)
+    def last_verdict(self, version: int | None = None) -> Entry | None:
+        """Last entry with a verdict on the version; on any version for None."""
+        verdicts = (each for each in reversed(self.since_reset) if each.verdict)
+        return next((each for each in verdicts if version in {None, each.version}), None)
 
 
 def _format_entry(entry: Entry) -> str:

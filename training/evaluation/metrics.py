@@ -4,6 +4,7 @@ A metric is one line of `METRICS`. Commands that measure nothing read the names 
 scikit-learn and SciPy, which takes more than a second.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from scoring.tasks import BINARY, MULTICLASS, REGRESSION, Task
 Targets = npt.NDArray[Any]
 MetricFunction = Callable[[Targets, Floats, float], float]
 
+_LOSS = (0.0, math.inf)
 _BINARY, _CLASSES, _NUMBERS = frozenset({BINARY}), frozenset({BINARY, MULTICLASS}), frozenset({REGRESSION})
 
 
@@ -28,12 +30,14 @@ class Metric:
     Attributes:
         tasks: tasks that it measures.
         decides: True if it measures decisions and depends on the threshold.
+        bounds: lowest and highest possible value.
     """
 
     function: MetricFunction
     greater_is_better: bool
     tasks: frozenset[Task]
     decides: bool = False
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     def loss(self, value: float) -> float:
         """The value for a search to minimise: negated where greater is better."""
@@ -107,11 +111,11 @@ METRICS: Mapping[str, Metric] = {
     ),
     "roc_auc": Metric(_roc_auc, greater_is_better=True, tasks=_CLASSES),
     "average_precision": Metric(_of_predictions("average_precision_score"), greater_is_better=True, tasks=_BINARY),
-    "log_loss": Metric(_log_loss, greater_is_better=False, tasks=_CLASSES),
-    "mse": Metric(_of_predictions("mean_squared_error"), greater_is_better=False, tasks=_NUMBERS),
-    "rmse": Metric(_of_predictions("root_mean_squared_error"), greater_is_better=False, tasks=_NUMBERS),
-    "mae": Metric(_of_predictions("mean_absolute_error"), greater_is_better=False, tasks=_NUMBERS),
-    "r2": Metric(_of_predictions("r2_score"), greater_is_better=True, tasks=_NUMBERS),
+    "log_loss": Metric(_log_loss, greater_is_better=False, tasks=_CLASSES, bounds=_LOSS),
+    "mse": Metric(_of_predictions("mean_squared_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
+    "rmse": Metric(_of_predictions("root_mean_squared_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
+    "mae": Metric(_of_predictions("mean_absolute_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
+    "r2": Metric(_of_predictions("r2_score"), greater_is_better=True, tasks=_NUMBERS, bounds=(-math.inf, 1.0)),
 }
 
 

@@ -16,6 +16,7 @@ from scoring.tasks import TASKS, Classes, Task
 from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.threshold import ThresholdRule
 from training.models import FAMILIES, SEARCHED
+from training.use_case.limits import limits_without_effect
 from training.use_case.narrowing import Range
 from training.use_case.promotion import PromotionCriteria
 from training.use_case.search import SearchPlan
@@ -132,6 +133,8 @@ class UseCase(Declaration):
             known_word(f"family for {self.task}", family, able)
         for field in self.serving.fields or ():
             known_word(f"field of a {self.task} response", field, list(self.task.fields))
+        if idle := next(limits_without_effect(self.promotion), ""):
+            raise ValueError(f"promotion.{idle}")
         if unfit := self.promotion.guards.inapplicable_limit(self.task):
             raise ValueError(f"promotion.guards: {unfit} cannot be measured for a {self.task} task")
         tuned = isinstance(self.serving.threshold, ThresholdRule)

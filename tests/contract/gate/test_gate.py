@@ -27,7 +27,7 @@ from training.use_case.use_case import UseCase
 
 
 def test_each_version_is_evaluated_with_its_own_decision_threshold(environment: Environment) -> None:
-    with opened_gate(environment, metric="accuracy", guards={"max_changed_decisions": 1}) as gate:
+    with opened_gate(environment, metric="accuracy", guards={"max_changed_decisions": 0.99}) as gate:
         set_challenger(gate, 1)
         gate.apply(gate.evaluate())
         set_challenger(gate, 2)
@@ -67,8 +67,8 @@ def test_a_verdict_is_stored_as_json_and_html_without_temporary_files(
 
 def test_guards_measure_the_version(environment: Environment) -> None:
     guards = {
-        "max_p99_ms": 10_000, "max_size_mb": 50, "max_calibration_error": 0.9, "max_changed_decisions": 1,
-        "slices": ["height"], "min_slice_rows": 1, "max_slice_drop": 1,
+        "max_p99_ms": 10_000, "max_size_mb": 50, "max_calibration_error": 0.9, "max_changed_decisions": 0.99,
+        "slices": ["height"], "min_slice_rows": 1, "max_slice_drop": 0.99,
     }  # fmt: skip
     with opened_gate(environment, guards=guards) as gate:
         set_challenger(gate, 1).promote()

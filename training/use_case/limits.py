@@ -1,0 +1,39 @@
+"""Limits of promotion that no value can violate, or that none can meet: they would guard nothing, or block all."""
+
+from collections.abc import Iterator
+
+from training.evaluation.metrics import METRICS
+from training.use_case.promotion import PromotionCriteria
+
+
+def limits_without_effect(criteria: PromotionCriteria) -> Iterator[str]:
+    """Describe each limit that every version meets, or that none can.
+
+    >>> list(limits_without_effect(PromotionCriteria(minimum=0.6, margin=1.0)))
+    ['margin is 1: a gain in roc_auc is at least -1, so every version meets it']
+    >>> list(limits_without_effect(PromotionCriteria(metric="rmse", minimum=-1)))
+    ['minimum is -1: rmse is at least 0, so no version meets it']
+    """
+    name, metric = criteria.metric, METRICS[criteria.metric]
+    (lowest, highest), minimum = metric.bounds, criteria.minimum
+    width = highest - lowest
+    worst, best = (lowest, highest) if metric.greater_is_better else (highest, lowest)
+    bound = {lowest: f"{name} is at least {lowest:g}", highest: f"{name} is at most {highest:g}"}
+    if metric.gain(worst, over=minimum) >= 0:
+        yield f"minimum is {minimum:g}: {bound[worst]}, so every version meets it"
+    if metric.gain(best, over=minimum) < 0:
+        yield f"minimum is {minimum:g}: {bound[best]}, so no version meets it"
+    if criteria.margin >= width:
+        if criteria.test == "superiority":
+            yield f"margin is {criteria.margin:g}: a gain in {name} is at most {width:g}, so no version meets it"
+        else:
+            yield f"margin is {criteria.margin:g}: a gain in {name} is at least {-width:g}, so every version meets it"
+    guards = criteria.guards
+    if guards.slices and guards.max_slice_drop >= width:
+        yield (
+            f"guards.max_slice_drop is {guards.max_slice_drop:g}: {name} drops by at most {width:g},"
+            " so every version meets it"
+        )
+    for limit in ("max_calibration_error", "max_changed_decisions"):
+        if getattr(guards, limit) == 1:
+            yield f"guards.{limit} is 1: it is at most 1, so every version meets it; use a lower limit, or none"
