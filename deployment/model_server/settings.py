@@ -20,7 +20,7 @@ class ServerSettings:
     """Address, registry, state folder and request limits of a model server.
 
     Attributes:
-        max_body_bytes: largest request body (1 MiB).
+        max_body_bytes: largest request body (8 MiB), after decompression.
         max_rows: most rows of a request (10,000).
         body_seconds: time for the body to arrive (30 s).
         model_seconds: time for the model to predict (30 s).
@@ -32,7 +32,7 @@ class ServerSettings:
     tracking_uri: str
     host: str = "127.0.0.1"
     port: int = 8080
-    max_body_bytes: int = MIB
+    max_body_bytes: int = 8 * MIB
     max_rows: int = 10_000
     body_seconds: float = 30.0
     model_seconds: float = 30.0

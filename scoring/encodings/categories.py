@@ -58,7 +58,8 @@ class Categorical(Encoding):
             return text
         categories = self.listed(context)
         if len(categories) > MOST_IN_SCHEMA:
-            return text | {"description": self.expected(context)}
+            longest = max(map(len, categories))
+            return text | {"maxLength": longest, "description": self.expected(context)}
         return text | {"enum": [*categories, None]}
 
     def examples(self, golden: Any, context: EncodingContext) -> Sequence[Any]:

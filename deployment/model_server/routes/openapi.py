@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployment.model_server.endpoints.endpoint import Endpoint, ServedEntity
-from deployment.model_server.models.version_schema import ANYTHING, VersionSchema, closed
+from deployment.model_server.models.version_schema import VersionSchema
+from deployment.model_server.routes.request_schema import body_limit, distinct, request_schema
 from deployment.model_server.settings import ServerSettings
 from scoring.encodings import JsonSchema
 
@@ -78,77 +79,27 @@ def _operation(
         }
         for status, description in _ERRORS.items()
     }
-    content: dict[str, Any] = {"schema": _request(schemas, settings.max_rows)}
+    content: dict[str, Any] = {"schema": request_schema(schemas, settings.max_rows, settings.max_body_bytes)}
     if example := next((schema.example for schema in schemas.values() if schema.example), None):
         content["example"] = _body(example)
+    body = {
+        "required": True,
+        "description": body_limit(settings.max_body_bytes),
+        "content": {"application/json": content},
+    }
     return {
         "post": {
             "operationId": name,
             "summary": summary,
-            "requestBody": {"required": True, "content": {"application/json": content}},
+            "requestBody": body,
             "responses": {"200": success} | errors,
         }
     }
 
 
-def _request(schemas: Mapping[str, VersionSchema], max_rows: int) -> JsonSchema:
-    row = _all_of([schema.row for schema in schemas.values()])
-    rows: JsonSchema = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
-    formats: dict[str, JsonSchema] = {"instances": rows}
-    if all(schema.named_fields for schema in schemas.values()):
-        formats = {"dataframe_records": rows, "dataframe_split": _split(row, max_rows), "instances": rows}
-        formats["inputs"] = {"anyOf": [rows, _columns(row)]}
-    extra_fields: dict[str, JsonSchema] = {
-        "client_request_id": {"type": ["string", "null"]},
-        "usage_context": {"type": ["object", "null"]},
-        "params": closed(_params(schemas), required=()) | {"type": ["object", "null"]},
-    }
-    return {"oneOf": [closed({name: schema} | extra_fields, required=(name,)) for name, schema in formats.items()]}
-
-
-def _split(row: JsonSchema, max_rows: int) -> JsonSchema:
-    """Columns in the order of the contract. JSON Schema cannot express other orders."""
-    properties = row.get("properties", {})
-    names, size = list(properties), len(properties)
-    columns: JsonSchema = {"const": names} if properties else {"type": "array", "items": {"type": "string"}}
-    cells: JsonSchema = {"type": "array"}
-    if properties:
-        cells |= {"prefixItems": list(properties.values()), "minItems": size, "maxItems": size}
-    values: JsonSchema = {"type": "array", "items": cells, "minItems": 1, "maxItems": max_rows}
-    frame = closed({"columns": columns, "data": values, "index": {"type": "array"}}, required=("columns", "data"))
-    return frame | {"description": "`columns` may have any order; the values of each row in `data` follow it."}
-
-
-def _columns(row: JsonSchema) -> JsonSchema:
-    """One row as columns. JSON Schema cannot express that longer lists must have equal length."""
-    properties = row.get("properties", {})
-    lists = {
-        name: {"type": "array", "items": schema, "minItems": 1, "maxItems": 1} for name, schema in properties.items()
-    }
-    description = "One list per column. This schema shows one value; longer lists of equal length work as well."
-    return (closed(lists, row["required"]) if lists else {"type": "object"}) | {"description": description}
-
-
 def _predictions(schemas: Mapping[str, VersionSchema]) -> JsonSchema:
-    distinct = _distinct([schema.prediction for schema in schemas.values()])
-    return {"type": "array", "items": distinct[0] if len(distinct) == 1 else {"anyOf": distinct} if distinct else {}}
-
-
-def _params(schemas: Mapping[str, VersionSchema]) -> dict[str, JsonSchema]:
-    """Params that every version accepts."""
-    names = [set(schema.params) for schema in schemas.values()]
-    common = set.intersection(*names) if names else set()
-    first = next(iter(schemas.values()), VersionSchema())
-    return {name: schema for name, schema in first.params.items() if name in common}
-
-
-def _all_of(rows: list[JsonSchema]) -> JsonSchema:
-    distinct = _distinct(rows)
-    return distinct[0] if len(distinct) == 1 else {"allOf": distinct} if distinct else ANYTHING
-
-
-def _distinct(schemas: list[JsonSchema]) -> list[JsonSchema]:
-    return [schema for number, schema in enumerate(schemas) if schema not in schemas[:number]]
+    each = distinct([schema.prediction for schema in schemas.values()])
+    return {"type": "array", "items": each[0] if len(each) == 1 else {"anyOf": each} if each else {}}
 
 
 def _body(example: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from jsonschema import Draft202012Validator
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, Schema
 
@@ -175,3 +176,34 @@ def test_a_payload_table_is_as_private_as_the_log(tracking_uri: str, tmp_path: P
     written = [settings.log_file, table, *table.rglob("*")]
     open_to_others = [path for path in written if path.stat().st_mode & 0o077]
     assert len(written) > 4 and not open_to_others, open_to_others
+
+
+WORST_TEXT, WORST_NUMBER = "\U0001f600" * 255, -1.2345678901234567e-308
+
+
+def test_the_largest_body_that_the_document_admits_is_answered(server: ServerSettings) -> None:
+    call(server, "POST", ROOT, {"name": "large", "config": serving("plain", 1)})
+    settled(server, "large")
+    path = "/serving-endpoints/large/invocations"
+    posted = json.loads(call(server, "GET", "/serving-endpoints/large/openapi")[1])["paths"][path]["post"]
+    schema = posted["requestBody"]["content"]["application/json"]["schema"]
+    records = next(each for each in schema["oneOf"] if "dataframe_records" in each["required"])
+    rows = records["properties"]["dataframe_records"]
+    state, number = rows["items"]["properties"]["state"], rows["maxItems"]
+    assert (state["maxLength"], 2_000 < number < 10_000) == (len(WORST_TEXT), True)
+    row = {"amount": WORST_NUMBER, "state": WORST_TEXT}
+    extra = {
+        "client_request_id": "\U0001f600" * 1000,
+        "usage_context": {f"{index:02}{WORST_TEXT[2:]}": WORST_TEXT for index in range(20)},
+    }
+    for make in (
+        lambda count: {"dataframe_records": [row] * count},
+        lambda count: {
+            "dataframe_split": {"columns": list(row), "data": [[*row.values()]] * count, "index": [7] * count}
+        },
+    ):
+        Draft202012Validator(schema).validate(make(2) | extra)
+        status, text = call(server, "POST", path, make(number) | extra)
+        assert status == 200, text[:300]
+    status, text = call(server, "POST", path, {"dataframe_records": [row] * (number + number // 2)})
+    assert (status, "MAX_REQUEST_SIZE_EXCEEDED" in text) == (413, True)
