@@ -1,24 +1,27 @@
-"""Batch scoring of a Spark frame: the version travels to the workers, which score each batch like a request."""
+"""Batch scoring of a Spark frame: the version travels to the workers, which score each batch like a request.
+
+Values stay in Arrow's types from the input table to the output table. In pandas a missing value would turn integers
+into floats, and a float would change keys beyond 2^53.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from math import isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
-from pyspark.sql import DataFrame
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 from pyspark.sql.types import (
     BooleanType,
     DataType,
     DateType,
-    DecimalType,
     DoubleType,
-    FloatType,
-    IntegralType,
     LongType,
     StringType,
     StructField,
@@ -28,22 +31,22 @@ from pyspark.sql.types import (
 )
 
 from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
+from lakehouse.tables.column_names import column_names
 from scoring.hooks import Record, Response
 from scoring.hooks.fields import Fields, Kind
-from scoring.pyfunc import records_of
 from scoring.scorer import RejectedRecord, Scorer
 
 REASON_COLUMN = "refused_because"
-Frames = Iterator[pd.DataFrame]
+_RECORD = "_record_"  # prefix of the fields of a record: a feature may have the same name
+Batches = Iterator[pa.RecordBatch]
 Outcomes = Sequence[Response | RejectedRecord]
 
-_TYPES: Mapping[Kind, DataType] = {
-    "boolean": BooleanType(),
-    "integer": LongType(),
-    "number": DoubleType(),
-    "text": StringType(),
+_TYPES: Mapping[Kind, tuple[DataType, pa.DataType]] = {
+    "boolean": (BooleanType(), pa.bool_()),
+    "integer": (LongType(), pa.int64()),
+    "number": (DoubleType(), pa.float64()),
+    "text": (StringType(), pa.string()),
 }
-_REASON = StructField(REASON_COLUMN, StringType())
 
 
 @dataclass(frozen=True)
@@ -80,18 +83,24 @@ class PackedScorer:
 
 
 @dataclass(frozen=True)
-class KeptColumns:
-    """Input columns that the scored table keeps next to the predictions."""
+class Inputs:
+    """Columns of the table that is scored.
 
-    names: tuple[str, ...]
+    Attributes:
+        kept: columns that the scored table keeps, in their types.
+        record: fields of each row's record, converted to the types of JSON; a kept column may be one of them.
+        features: feature columns.
+    """
 
-    @property
-    def hidden(self) -> tuple[str, ...]:
-        """Temporary names without a conflict: a key may also be a field of a request."""
-        return tuple(f"_kept_{index}" for index in range(len(self.names)))
+    kept: Sequence[str]
+    record: Sequence[str]
+    features: Sequence[str] = ()
 
-    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return frame[list(self.hidden)].set_axis(list(self.names), axis=1)
+    def of(self, rows: DataFrame) -> DataFrame:
+        """The columns in this order, with names for each use."""
+        kept = [_column(name).alias(f"_kept_{index}") for index, name in enumerate(self.kept)]
+        record = [_as_json_type(rows, name).alias(_RECORD + name) for name in self.record]
+        return rows.select(*kept, *record, *map(_column, self.features))
 
 
 def score_records(rows: DataFrame, kept: Sequence[str], sent: Sequence[str], packed: PackedScorer) -> DataFrame:
@@ -103,14 +112,11 @@ def score_records(rows: DataFrame, kept: Sequence[str], sent: Sequence[str], pac
         sent: the fields of a request.
         packed: the version.
     """
-    integers = [name for name in sent if isinstance(rows.schema[name].dataType, IntegralType)]
 
-    def outcomes(frame: pd.DataFrame) -> Outcomes:
-        # Some engines turn an integer column with missing values into floats.
-        return packed.scorer().outcomes(records_of(frame[list(sent)].astype(dict.fromkeys(integers, "Int64"))))
+    def outcomes(batch: pa.RecordBatch) -> Outcomes:
+        return packed.scorer().outcomes(_records(batch, sent))
 
-    fields = [_as_json_type(rows, name) for name in sent]
-    return _mapped(rows, KeptColumns(tuple(kept)), fields, packed, outcomes)
+    return _mapped(rows, Inputs(kept, sent), packed, outcomes)
 
 
 def score_features(
@@ -120,47 +126,51 @@ def score_features(
 
     Args:
         rows: keys, times and features.
-        kept: the columns to keep next to the predictions; a hook gets them as the record.
+        kept: the columns to keep next to the predictions; a hook gets them as the record, in the types of JSON.
         tables: the features of each table.
         packed: the version.
     """
-    columns, names = KeptColumns(tuple(kept)), [name for features in tables.values() for name in features]
+    names = [name for features in tables.values() for name in features]
 
-    def outcomes(frame: pd.DataFrame) -> Outcomes:
-        features = {name: frame[name].astype("float64").to_numpy() for name in names}
-        reasons = _missing_features(features, tables, len(frame))
+    def outcomes(batch: pa.RecordBatch) -> Outcomes:
+        features = {name: _floats(batch.column(name)) for name in names}
+        reasons = _missing_features(features, tables, batch.num_rows)
         complete = np.asarray([reason is None for reason in reasons], dtype=np.bool_)
-        records = records_of(columns.of(frame[complete]))
+        records = _records(batch.filter(pa.array(complete)), kept)
         found = _outcomes(packed.scorer(), {name: values[complete] for name, values in features.items()}, records)
         return [next(found) if reason is None else RejectedRecord(reason) for reason in reasons]
 
-    return _mapped(rows, columns, names, packed, outcomes)
+    return _mapped(rows, Inputs(kept, kept, names), packed, outcomes)
 
 
 def _mapped(
-    rows: DataFrame,
-    kept: KeptColumns,
-    inputs: Sequence[Any],
-    packed: PackedScorer,
-    outcomes: Callable[[pd.DataFrame], Outcomes],
+    rows: DataFrame, inputs: Inputs, packed: PackedScorer, outcomes: Callable[[pa.RecordBatch], Outcomes]
 ) -> DataFrame:
-    """Map batches of the kept columns and the inputs to the kept columns, the response fields and the reason."""
+    """Map batches of the inputs to the kept columns, the response fields and the reason."""
     fields = packed.scorer().fields()
-    kept_fields = [rows.schema[name] for name in kept.names]
-    schema = StructType([*kept_fields, *(StructField(name, _TYPES[kind]) for name, kind in fields.items()), _REASON])
-    columns = (*fields, REASON_COLUMN)
+    names = column_names(fields)
+    added = [(names[name], *_TYPES[kind]) for name, kind in fields.items()] + [(REASON_COLUMN, *_TYPES["text"])]
+    kept = [rows.schema[name] for name in inputs.kept]
+    columns = [*kept, *(StructField(name, data_type) for name, data_type, _ in added)]
+    schema = StructType([StructField(f"_{at}", each.dataType) for at, each in enumerate(columns)])
 
-    def on_worker(frames: Frames) -> Frames:
-        for frame in frames:
-            cells = [_cells(outcome, fields) for outcome in outcomes(frame)]
-            series = {
-                name: pd.Series([row[index] for row in cells], frame.index, dtype=object)
-                for index, name in enumerate(columns)
-            }
-            yield kept.of(frame).assign(**series)
+    def on_worker(batches: Batches) -> Batches:
+        for batch in batches:
+            cells = [_cells(outcome, fields) for outcome in outcomes(batch)]
+            arrays = batch.columns[: len(kept)]  # as they came
+            arrays += [pa.array([row[at] for row in cells], arrow) for at, (*_, arrow) in enumerate(added)]
+            yield pa.RecordBatch.from_arrays(arrays, names=schema.names)
 
-    hidden = [rows[name].alias(alias) for name, alias in zip(kept.names, kept.hidden, strict=True)]
-    return rows.select(*hidden, *inputs).mapInPandas(on_worker, schema)
+    written = [_plain_text(F.col(f"_{at}"), each.dataType).alias(each.name) for at, each in enumerate(columns)]
+    return inputs.of(rows).mapInArrow(on_worker, schema).select(*written)
+
+
+def _plain_text(column: Column, data_type: DataType) -> Column:
+    """The column; texts without the collation that the JVM engine gives to texts from workers.
+
+    Other readers of Delta refuse a collation.
+    """
+    return column.cast("string") if isinstance(data_type, StringType) else column
 
 
 def _cells(outcome: Response | RejectedRecord, fields: Fields) -> tuple[Any, ...]:
@@ -169,13 +179,36 @@ def _cells(outcome: Response | RejectedRecord, fields: Fields) -> tuple[Any, ...
     return (*(outcome[name] for name in fields), None)
 
 
-def _as_json_type(rows: DataFrame, name: str) -> Any:
-    data_type = rows.schema[name].dataType
-    if isinstance(data_type, DecimalType | FloatType):
-        return rows[name].cast("double").alias(name)
-    if isinstance(data_type, DateType | TimestampType | TimestampNTZType):
-        return rows[name].cast("string").alias(name)
-    return rows[name]
+def _column(name: str) -> Column:
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def _as_json_type(rows: DataFrame, name: str) -> Column:
+    is_time = isinstance(rows.schema[name].dataType, DateType | TimestampType | TimestampNTZType)
+    return _column(name).cast("string") if is_time else _column(name)
+
+
+def _records(batch: pa.RecordBatch, names: Sequence[str]) -> list[Record]:
+    """The rows of a batch as records; NaN is a missing value, as in a frame of pandas."""
+    if not names:
+        return [{} for _ in range(batch.num_rows)]
+    columns = [_values(batch.column(_RECORD + name)) for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    if pa.types.is_decimal(column.type):
+        # Python rounds a decimal to the nearest float, as a reader of JSON does; whole numbers stay exact.
+        to_number: Callable[[Any], int | float] = float if column.type.scale > 0 else int
+        return [None if value is None else to_number(value) for value in column.to_pylist()]
+    if pa.types.is_floating(column.type):
+        return [None if value is None or isnan(value) else value for value in column.to_pylist()]
+    return list(column.to_pylist())
+
+
+def _floats(column: pa.Array) -> np.ndarray[Any, Any]:
+    """A feature as doubles, like in a training frame; NULL becomes NaN."""
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def _missing_features(

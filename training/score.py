@@ -20,6 +20,7 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 from lakehouse import console
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.settings import Settings
+from lakehouse.tables.column_names import column_names
 from scoring.batch import REASON_COLUMN, PackedScorer, score_features, score_records
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import Scorer
@@ -126,6 +127,9 @@ def score(use_case: UseCase, version: ScoringVersion, store: FeatureStore, sourc
         packed = PackedScorer.pack(Path(folder), version.scorer)
         rows = predictions(use_case, version.scorer, store, source, packed)
         _require_columns(target, [*rows.columns, VERSION, SCORED_AT])
+        for name, column in column_names(version.scorer.fields()).items():
+            if name != column:
+                console.detail(f"the field '{name}' of a response is the column {column}")
         stamped = rows.withColumn(VERSION, F.lit(version.number))
         store.create(target, stamped.withColumn(SCORED_AT, F.lit(datetime.now(UTC)).cast("timestamp")))
 
@@ -203,7 +207,8 @@ def _lookups(use_case: UseCase, scorer: Scorer, store: FeatureStore) -> list[Fea
 
 
 def _require_columns(table: str, names: Sequence[str]) -> None:
-    duplicates = sorted({name for name in names if names.count(name) > 1})
+    lower = [name.lower() for name in names]  # Delta compares names without regard to case
+    duplicates = sorted({name for name in names if lower.count(name.lower()) > 1})
     invalid = [name for name in names if re.search(r"[ ,;{}()\n\t=]", name)]  # characters that Delta refuses
     if duplicates or invalid:
         raise ScoreRefused.names(table, duplicates, invalid)

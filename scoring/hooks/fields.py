@@ -31,4 +31,6 @@ def _kind(name: str, value: object) -> Kind:
     if kind is None or (isinstance(value, float) and not isfinite(value)):
         known = ", ".join(each.__name__ for each in KINDS)
         raise ValueError(f"'{name}' is {value!r:.60} ({type(value).__name__}), not one of finite {known}")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"'{name}' is {value!r:.60}, an integer of more than 64 bits")
     return kind

@@ -26,6 +26,7 @@ from lakehouse.session import workspace_session
 from lakehouse.settings import Settings
 from lakehouse.tables.online_store import PublishedTable
 from training.feature_store.errors import NotAFeatureTable
+from training.feature_store.key_types import compared_types
 from training.feature_store.point_in_time import Side, point_in_time_join, require_joinable, require_unique
 from training.feature_store.reading import Properties, categories, newest_time
 from training.feature_store.store import FeatureStore
@@ -147,7 +148,8 @@ class DatabricksFeatureStore:
         """The spine with features, joined by the client where it supports the tables and versions.
 
         Raises:
-            TableNotFound, NotAFeatureTable, FeatureNotFound, DuplicateColumn, DuplicateKey: as every home.
+            TableNotFound, NotAFeatureTable, FeatureNotFound, DuplicateColumn, KeyTypesDiffer, DuplicateKey: as every
+                home.
             LookupRefused: the client refuses to join the tables.
         """
         requested = versions or {}
@@ -160,8 +162,10 @@ class DatabricksFeatureStore:
             return point_in_time_join(
                 rows, spine, [self._side(*pair) for pair in zip(tables, lookups, strict=True)]
             ), pinned
-        for table in tables:
-            require_unique(table, self.catalog.columns(table.name, table.version, [*table.keys, *table.times]))
+        keyed = [(each, self.catalog.columns(each.name, each.version, [*each.keys, *each.times])) for each in tables]
+        compared_types(spine, rows.schema, [(table, keys.schema) for table, keys in keyed])
+        for table, keys in keyed:
+            require_unique(table, keys)
         # The client reads an empty list of features as all features.
         joins = [
             self._lookup(table, spine, each) for table, each in zip(tables, lookups, strict=True) if each.features

@@ -46,6 +46,18 @@ class DuplicateKey(LakehouseError):
         )
 
 
+class KeyTypesDiffer(LakehouseError):
+    """A spine and a feature table have a key in types that cannot be compared without changing values."""
+
+    @classmethod
+    def of(cls, key: str, table: tuple[str, str], spine: tuple[str, str]) -> "KeyTypesDiffer":
+        return cls(
+            f"the key '{key}' is of type {table[1]} in {table[0]}, and of type {spine[1]} in the spine {spine[0]}",
+            hint="Cast it in one of the models and run: dbt build. Only integers of different width, and decimals of "
+            "one scale, are compared as they are.",
+        )
+
+
 class StaleTable(LakehouseError):
     """The newest row of a feature table is older than its model allows."""
 

@@ -1,13 +1,14 @@
 """The point-in-time join: each row of a spine with the newest features known at its time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from training.feature_store.errors import DuplicateColumn, DuplicateKey, FeatureNotFound
+from training.feature_store.key_types import cast_keys, compared_types
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine
 
 _DAY = 86_400_000_000  # microseconds
@@ -31,16 +32,21 @@ def point_in_time_join(frame: DataFrame, spine: Spine, sides: Sequence[Side]) ->
     Raises:
         FeatureNotFound: the spine lacks a key of a table.
         DuplicateColumn: two columns would have the same name.
+        KeyTypesDiffer: the spine and a table have a key in different types.
         DuplicateKey: a table has several rows of one key and time.
     """
     names = require_joinable(spine, [(side.table, side.lookup) for side in sides])
+    types = compared_types(spine, frame.schema, [(side.table, side.rows.schema) for side in sides])
+    given = {key: frame.schema[key].dataType for key in types}
+    sides = [replace(side, rows=cast_keys(side.rows, types)) for side in sides]
+    frame = cast_keys(frame, types)
     for side in sides:
         require_unique(side.table, side.rows)
     for number, side in enumerate(sides):
         frame = _with_newest(frame, spine, side, f"_newest_{number}")
     for number, side in enumerate(sides):
         frame = _with_features(frame, spine, side, f"_newest_{number}")
-    return frame.select(*names).orderBy(*spine.order)
+    return cast_keys(frame, given).select(*names).orderBy(*spine.order)
 
 
 def newest_rows(table: FeatureTable, rows: DataFrame) -> DataFrame:

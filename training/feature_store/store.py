@@ -44,6 +44,7 @@ class FeatureReader(Protocol):
             NotAFeatureTable: a looked-up table declares no key.
             FeatureNotFound: a table lacks a requested column.
             DuplicateColumn: a feature has the name of a column of the spine, or of another feature.
+            KeyTypesDiffer: the spine and a table have a key in different types.
             DuplicateKey: a table has several rows of one key and time.
         """
         ...

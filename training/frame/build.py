@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Ve
 from training.frame import labels
 from training.frame.fold_column import fold_values
 from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.keys import entity_keys
 from training.use_case.use_case import LookupDeclaration, UseCase
 
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
@@ -56,7 +56,7 @@ def load_frame(
     y = labels.label_array(
         rows, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}"
     )
-    keys, assigned = _keys(rows, declared.keys), fold_values(rows, use_case.split, declared.table)
+    keys, assigned = entity_keys(rows, declared.keys), fold_values(rows, use_case.split, declared.table)
     times = rows[spine.timestamp].to_numpy().astype("datetime64[us]")
     del rows  # frees memory before the matrix is built: both together would be the peak
     matrix = encoder.matrix(features)
@@ -112,13 +112,6 @@ def _leave_out(
 def _no_match(rows: pa.Table, lookup: FeatureLookup) -> npt.NDArray[np.bool_]:
     """(rows,) True where no feature of the table has a value."""
     return np.asarray(np.all([rows[name].is_null().to_numpy() for name in lookup.features], axis=0))
-
-
-def _keys(rows: pa.Table, names: Sequence[str]) -> npt.NDArray[Any]:
-    if len(names) == 1:
-        return np.asarray(rows[names[0]].to_numpy())
-    columns = (rows[name].to_pylist() for name in names)
-    return np.asarray(["|".join(map(str, key)) for key in zip(*columns, strict=True)])
 
 
 def _columns(rows: pa.Table, names: tuple[str, ...], lookups: Sequence[FeatureLookup]) -> dict[str, Values]:

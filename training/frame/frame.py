@@ -137,7 +137,7 @@ class TrainingFrame:
         features: (rows,) values of each feature column, before category indices became blocks of `x`.
         y: (rows,) indices of classes, or numbers.
         times: (rows,) UTC, ascending.
-        keys: (rows,) the entity; several key columns are joined by a bar.
+        keys: (rows,) the entity, see `entity_keys`.
         encoder: encodes features as `x`, and requests as its rows.
         sources: Delta version of every table read.
         classes: labels in the order of their indices; empty for numbers.

@@ -2,7 +2,8 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from training.feature_store.errors import (
     DuplicateColumn,
     DuplicateKey,
     FeatureNotFound,
+    KeyTypesDiffer,
     NotAFeatureTable,
     TableExists,
 )
@@ -48,6 +50,14 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         return PlainHome()
     session = open_session() if request.param == "sail" else request.getfixturevalue("jvm")
     return LocalHome(session, tmp_path)
+
+
+@pytest.fixture(params=["sail", "databricks"])
+def typed_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """The homes with typed joins: plain Python compares any two values."""
+    if request.param == "databricks":
+        return DatabricksHome(Workspace(vendor_client(monkeypatch)))
+    return LocalHome(open_session(), tmp_path)
 
 
 def day(number: float) -> datetime:
@@ -155,6 +165,59 @@ def test_duplicate_keys_are_refused(home: Home) -> None:
         r".*dbt test --select features",
     ):
         frame(home)
+
+
+LARGE = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    ("spine_key", "table_key", "types"),
+    [
+        (pa.array([float(LARGE)]), pa.array([LARGE]), ("double", "bigint")),
+        (pa.array([LARGE]), pa.array([float(LARGE)]), ("bigint", "double")),
+        (pa.array([LARGE]), pa.array([str(LARGE)]), ("bigint", "string")),
+        (pa.array(["1"]), pa.array([1], pa.int32()), ("string", "int")),
+        (pa.array([1]), pa.array([Decimal(1)], pa.decimal128(20, 0)), ("bigint", r"decimal\(20,0\)")),
+        (pa.array([date(2020, 1, 1)]), pa.array([day(1)], TIME), ("date", "timestamp")),
+    ],
+)
+def test_keys_of_different_types_are_refused_by_name(
+    typed_home: Home, spine_key: pa.Array, table_key: pa.Array, types: tuple[str, str]
+) -> None:
+    write_keys(typed_home, spine_key, table_key)
+    told = rf"'client' is of type {types[1]} in gold\.features, and of type {types[0]} in the spine gold\.labels\n"
+    with pytest.raises(KeyTypesDiffer, match=told):
+        frame(typed_home)
+
+
+@pytest.mark.parametrize(
+    ("spine_type", "table_type"),
+    [
+        (pa.int32(), pa.int64()),
+        (pa.int64(), pa.int16()),
+        (pa.decimal128(9, 0), pa.decimal128(20, 0)),
+    ],
+)
+def test_integers_of_different_width_are_joined_in_the_type_of_the_spine(
+    typed_home: Home, spine_type: pa.DataType, table_type: pa.DataType
+) -> None:
+    clients = [Decimal(1), Decimal(2)]
+    larger = pa.types.is_int64(table_type) or pa.types.is_decimal(table_type)
+    beyond = [*clients, Decimal(2**32 + 1)] if larger else clients  # in 32 bits it would be 1
+    spine_key = pa.array(clients, pa.decimal128(20, 0)).cast(spine_type)
+    write_keys(typed_home, spine_key, pa.array(beyond, pa.decimal128(20, 0)).cast(table_type))
+    rows, _ = typed_home.store.training_frame(SPINE, [VALUE])
+    found = rows.toArrow()
+    assert found["client"].type == spine_type
+    assert sorted(zip(found["client"].to_pylist(), found["value"].to_pylist(), strict=True)) == [(1, 0), (2, 1)]
+
+
+def write_keys(home: Home, spine_key: pa.Array, table_key: pa.Array) -> None:
+    times, labels = pa.array([day(2)] * len(spine_key), TIME), pa.array([0] * len(spine_key), pa.int32())
+    home.write("gold.labels", pa.table({"client": spine_key, "at": times, "label": labels}))
+    known = pa.array([day(1)] * len(table_key), TIME)
+    values = pa.table({"client": table_key, "known_at": known, "value": range(len(table_key))})
+    home.write("gold.features", values, BY_CLIENT)
 
 
 def test_a_frame_is_rebuilt_from_its_versions(home: Home) -> None:

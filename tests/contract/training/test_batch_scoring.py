@@ -1,33 +1,38 @@
 """Batch scoring: a table of the endpoint's responses, to the bit, written completely or not at all."""
 
 import json
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.tracking import MlflowClient
 
+from benchmarks.harness.jvm_spark import available
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.loader import ContractModel
 from lakehouse.payload_limit import PayloadTooLarge
-from lakehouse.session import open_session
+from lakehouse.session import new_session, open_session
 from lakehouse.tables.warehouse import TableNotFound
 from scoring.batch import PackedScorer
+from scoring.encoder import Encoder
 from scoring.hooks import Hooks
 from scoring.scorer import RejectedRecord, ResponseFormat, Scorer
 from scoring.tasks import MULTICLASS
 from tests.contract.feature_store.homes import Declared, LocalHome
 from tests.unit.frames import ENCODER, alternating
 from tests.unit.in_memory_reader import use_case
-from tests.unit.scoring.test_scorer import PIPELINE
-from training.feature_store.errors import TableExists
+from tests.unit.scoring.test_scorer import PARAMS, PIPELINE
+from training.feature_store.errors import KeyTypesDiffer, TableExists
+from training.frame.raw_inputs import without_features
 from training.score import ScoreRefused, ScoringVersion, counts, find_version, score
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
@@ -40,17 +45,29 @@ NEIGHBOURS = Candidate(
     "knn", {"n_neighbors": 5, "weights": "distance", "distance": "cosine", "numeric_shape": "as_is"}
 )
 CASE = use_case("gold.people")
+NUMBERS = without_features(alternating(80), ["place_index"])
 PLACES = ("Aachen", "Bonn", "Celle", "Bonn", None)
 RECORDS: list[dict[str, Any]] = [
     {"amount": row / 7 - 3, "place": PLACES[row % 5], "known": None if row % 3 == 0 else row % 9} for row in range(60)
 ]
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
+NO_JAVA = pytest.mark.skipif(not available(), reason="no java on the PATH")
 TIME = pa.timestamp("us", "UTC")
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> LocalHome:
     return LocalHome(open_session(), tmp_path)
+
+
+@pytest.fixture(params=["sail", pytest.param("jvm", marks=[NO_JAVA, pytest.mark.jvm])])
+def any_home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalHome]:
+    if request.param == "sail":
+        yield LocalHome(open_session(), tmp_path)
+    else:
+        session = new_session(request.getfixturevalue("jvm_spark"))
+        yield LocalHome(session, tmp_path)
+        session.stop()
 
 
 def table(records: Sequence[dict[str, Any]]) -> pa.Table:
@@ -121,6 +138,79 @@ def test_types_that_json_lacks_are_converted(home: LocalHome) -> None:
     assert rows.select(["label", "probability"]).to_pylist() == responses
 
 
+LARGE = 2**53 + 1
+
+
+@pytest.mark.parametrize("text_column", [True, False])
+def test_every_key_comes_back_once_beyond_the_integers_of_a_double_and_beside_null(
+    home: LocalHome, text_column: bool
+) -> None:
+    keys = [*range(LARGE, LARGE + 2_000), None]
+    numbers = Encoder(ENCODER.encodings[::2], {}, ("amount", "known", "known_is_missing"))
+    scorer = (
+        PLAIN if text_column else Scorer(fit(Candidate("logistic_regression", PARAMS), NUMBERS, 0), numbers, BOTH)
+    )
+    records = [RECORDS[row % 60] for row in range(len(keys))]
+    records = records if text_column else [{name: r[name] for name in ("amount", "known")} for r in records]
+    home.write("gold.new", pa.Table.from_pylist([{"entity": k, **r} for k, r in zip(keys, records, strict=True)]))
+    rows = scored(home, scorer)
+    assert rows["entity"].to_pylist() == keys
+    assert rows.select(["label", "probability"]).to_pylist() == served(scorer, records)
+
+
+KEPT: dict[str, pa.Array] = {
+    "whole": pa.array([LARGE, None, -LARGE]),
+    "narrow": pa.array([1, None, -1], pa.int16()),
+    "text": pa.array(["00123", None, "a|b\\"]),
+    "decimal": pa.array([Decimal("12345678901234567890123456.01"), None, Decimal("0.10")], pa.decimal128(38, 2)),
+    "moment": pa.array(
+        [datetime.min.replace(tzinfo=UTC), None, datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC)],
+        TIME,
+    ),
+    "wall": pa.array([253_402_300_799_999_999, None, 1], pa.timestamp("us")),
+    "day": pa.array([date.min, None, date.max]),
+    "flag": pa.array([True, None, False]),
+    "code": pa.array([b"\x00\xff", None, b""]),
+    "double": pa.array([0.1, None, 5e-324]),
+    "nested": pa.array([{"id": LARGE, "of": [LARGE, None]}, None, {"id": None, "of": []}]),
+}
+
+
+def test_kept_columns_of_every_type_come_back_as_they_were(any_home: LocalHome) -> None:
+    case = CASE.model_dump()
+    case["labels"] |= {"entity": list(KEPT), "timestamp": "moment"}
+    any_home.write("gold.new", pa.table({**KEPT, **pa.Table.from_pylist(RECORDS[:3]).to_pydict()}))
+    score(type(CASE).model_validate(case), ScoringVersion(7, PLAIN), any_home.store, "gold.new", "gold.responses")
+    rows = any_home.store.rows("gold.responses")
+    assert rows.select(*KEPT).schema == any_home.store.rows("gold.new").select(*KEPT).schema
+    given = pa.table(KEPT).to_pylist()
+    assert sorted(map(str, rows.select(*KEPT).toArrow().to_pylist())) == sorted(map(str, given))
+
+
+def test_a_key_that_is_also_a_field_reaches_the_hook_exactly(home: LocalHome, tmp_path: Path) -> None:
+    """Integers, and decimals without a fraction, are integers of a request."""
+    (tmp_path / "hook.py").write_text(KEY_HOOK)
+    before = "hook:without_key"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        hooks = Hooks.find(before, "hook:with_key", {"entity": LARGE, **GOLDEN, "known": 3}, BOTH.samples())
+    scorer = Scorer(PIPELINE, ENCODER, BOTH, hooks)
+    for kind in (pa.int64(), pa.decimal128(20, 0)):
+        keys = pa.array([Decimal(LARGE), Decimal(LARGE + 2), Decimal(LARGE + 4)], pa.decimal128(20, 0)).cast(kind)
+        home.write("gold.new", table(RECORDS[:3]).set_column(0, "entity", keys))
+        rows = scored(home, scorer, target=f"gold.{kind.id}")
+        assert rows["key_of_record"].to_pylist() == [str(LARGE), str(LARGE + 2), str(LARGE + 4)]
+
+
+KEY_HOOK = """
+def without_key(record):
+    return {name: value for name, value in record.items() if name != "entity"}
+
+def with_key(response, record):
+    return response | {"key_of_record": str(record["entity"])}
+"""
+
+
 def test_a_spine_is_scored_with_its_features_as_of_its_times(home: LocalHome) -> None:
     features = ENCODER.features_of(RECORDS[:4])
     at = [DAY + timedelta(days=row) for row in range(4)]
@@ -140,6 +230,35 @@ def test_a_spine_is_scored_with_its_features_as_of_its_times(home: LocalHome) ->
     assert rows[2]["refused_because"] == "no row in gold.people as of its time"
     assert [row["at"] for row in rows] == asked
     assert rows[2]["probability"] is None
+
+
+def test_rows_of_the_first_and_the_last_year_are_scored_or_rejected_alone(home: LocalHome) -> None:
+    features = ENCODER.features_of(RECORDS[:3])
+    columns = {"entity": [LARGE, LARGE + 2, LARGE + 4], "known_at": pa.array([DAY] * 3, TIME), **features}
+    home.write("gold.people", pa.table(columns), Declared(("entity",)))
+    home.write("gold.place_index", pa.table({"place": ["Bonn"], "place_index": [2]}))
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    asked = [(LARGE, first), (LARGE + 2, last), (LARGE + 4, DAY), (LARGE + 6, DAY), (None, DAY), (LARGE, None)]
+    home.write(
+        "gold.new", pa.table(list(zip(*asked, strict=True)), pa.schema([("entity", pa.int64()), ("at", TIME)]))
+    )
+    rows = {(row["entity"], row["at"]): row for row in scored(home, HOOKED).to_pylist()}
+    assert rows.keys() == set(asked)
+    expected = served(HOOKED, RECORDS[:3])
+    assert rows[asked[1]]["probability"] == expected[1]["probability"]
+    assert rows[asked[2]]["probability"] == expected[2]["probability"]
+    others = (0, 3, 4, 5)
+    assert {rows[asked[at]]["refused_because"] for at in others} == {"no row in gold.people as of its time"}
+
+
+def test_a_spine_whose_key_has_another_type_is_refused_with_both_types(home: LocalHome) -> None:
+    features = ENCODER.features_of(RECORDS[:1])
+    columns = {"entity": [LARGE + 3], "known_at": pa.array([DAY], TIME), **features}
+    home.write("gold.people", pa.table(columns), Declared(("entity",)))
+    home.write("gold.new", pa.table({"entity": [float(LARGE + 3)], "at": pa.array([DAY], TIME)}))
+    told = r"the key 'entity' is of type bigint in gold\.people, and of type double in the spine gold\.new"
+    with pytest.raises(KeyTypesDiffer, match=told):
+        scored(home, PLAIN)
 
 
 def test_a_version_with_features_that_no_table_has_is_refused(home: LocalHome) -> None:
@@ -184,15 +303,28 @@ def test_an_empty_table_has_no_predictions(home: LocalHome) -> None:
     assert scored(home, HOOKED).num_rows == 0
 
 
+CLASSES = ("an oak", "an_oak", "Elm", "elm", 'it\'s "a" tree', "f.i.g", "Ölbaum=1;{2}", "桜")
+
+
+def test_classes_of_any_text_are_columns(home: LocalHome) -> None:
+    """Delta refuses some characters, and names that differ only in case."""
+    home.write("gold.new", table(RECORDS[:9]))
+    rows = alternating(80)
+    frame = replace(rows, task=MULTICLASS, classes=CLASSES, y=np.arange(80) % len(CLASSES))
+    linear = fit(Candidate("logistic_regression", PARAMS), frame, 0)
+    scorer = Scorer(linear, ENCODER, ResponseFormat(("probabilities", "label"), 0.5, MULTICLASS, CLASSES))
+    scored_rows = scored(home, scorer)
+    columns = ["an_oak_2", "an_oak", "Elm", "elm_2", 'it\'s_"a"_tree', "f.i.g", "Ölbaum_1_2_", "桜"]
+    assert scored_rows.column_names[1:9] == [f"probability_{column}" for column in columns]
+    responses = served(scorer, RECORDS[:9])
+    assert [list(row.values())[1:10] for row in scored_rows.to_pylist()] == [list(row.values()) for row in responses]
+
+
 def test_responses_that_cannot_be_columns_are_refused_before_scoring(home: LocalHome) -> None:
-    home.write("gold.new", table(RECORDS[:2]))
-    spoken = ResponseFormat(("probabilities", "label"), 0.5, MULTICLASS, ("an oak", "elm", "ash"))
-    with pytest.raises(ScoreRefused, match="'probability_an oak' is not a valid column name"):
-        scored(home, Scorer(PIPELINE, ENCODER, spoken))
-    case = use_case("gold.people").model_dump()
-    case["labels"]["entity"] = "label"
-    home.write("gold.new", pa.Table.from_pylist([{"label": 1, **RECORDS[1]}]))
-    with pytest.raises(ScoreRefused, match="two columns would be named label"):
+    case = CASE.model_dump()
+    case["labels"]["entity"] = "Label"
+    home.write("gold.new", pa.Table.from_pylist([{"Label": 1, **RECORDS[1]}]))
+    with pytest.raises(ScoreRefused, match="two columns would be named Label; two columns would be named label"):
         score(type(CASE).model_validate(case), ScoringVersion(7, PLAIN), home.store, "gold.new", "gold.responses")
 
 

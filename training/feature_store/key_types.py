@@ -1,0 +1,73 @@
+"""Types of keys: a spine and a feature table match only if comparing their keys changes no value."""
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import (
+    ByteType,
+    CharType,
+    DataType,
+    DecimalType,
+    IntegerType,
+    IntegralType,
+    LongType,
+    ShortType,
+    StringType,
+    StructType,
+    VarcharType,
+)
+
+from training.feature_store.errors import KeyTypesDiffer
+from training.feature_store.tables import FeatureTable, Spine
+
+_BY_WIDTH = (ByteType, ShortType, IntegerType, LongType)
+
+
+def compared_types(
+    spine: Spine, rows: StructType, sides: Sequence[tuple[FeatureTable, StructType]]
+) -> Mapping[str, DataType]:
+    """The type in which each key of the tables is compared.
+
+    Integers of different width are compared as the wider type, decimals of one scale with the greater precision, and
+    texts whatever their declared length: every value of both sides is exact there.
+
+    Args:
+        spine: keys of the spine.
+        rows: schema of the spine.
+        sides: each feature table with the schema of its rows.
+
+    Raises:
+        KeyTypesDiffer: a table has a key of any other type than the spine.
+    """
+    types: dict[str, DataType] = {}
+    for table, schema in sides:
+        for key in table.keys:
+            common = _common(types.get(key, rows[key].dataType), schema[key].dataType)
+            if common is None:
+                of_spine, of_table = (each[key].dataType.simpleString() for each in (rows, schema))
+                raise KeyTypesDiffer.of(key, (table.name, of_table), (spine.table, of_spine))
+            types[key] = common
+    return types
+
+
+def cast_keys(rows: DataFrame, types: Mapping[str, DataType]) -> DataFrame:
+    """The rows with the keys among their columns in these types."""
+    different = {
+        name: rows[name].cast(data_type)
+        for name, data_type in types.items()
+        if name in rows.columns and rows.schema[name].dataType != data_type
+    }
+    return rows.withColumns(different) if different else rows
+
+
+def _common(one: DataType, other: DataType) -> DataType | None:
+    """The type that has every value of both exactly; None if there is none."""
+    if isinstance(one, StringType | VarcharType | CharType) and isinstance(other, VarcharType | CharType):
+        return one
+    if isinstance(one, VarcharType | CharType) and isinstance(other, StringType):
+        return other
+    if isinstance(one, IntegralType) and isinstance(other, IntegralType):
+        return max(one, other, key=lambda each: _BY_WIDTH.index(type(each)))  # type: ignore[arg-type]
+    if isinstance(one, DecimalType) and isinstance(other, DecimalType) and one.scale == other.scale:
+        return max(one, other, key=lambda each: each.precision)
+    return one if one.simpleString() == other.simpleString() else None
