@@ -67,7 +67,7 @@ def _common(one: DataType, other: DataType) -> DataType | None:
     if isinstance(one, VarcharType | CharType) and isinstance(other, StringType):
         return other
     if isinstance(one, IntegralType) and isinstance(other, IntegralType):
-        return max(one, other, key=lambda each: _BY_WIDTH.index(type(each)))  # type: ignore[arg-type]
+        return max(one, other, key=lambda each: _BY_WIDTH.index(type(each)))
     if isinstance(one, DecimalType) and isinstance(other, DecimalType) and one.scale == other.scale:
         return max(one, other, key=lambda each: each.precision)
     return one if one.simpleString() == other.simpleString() else None
