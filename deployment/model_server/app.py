@@ -1,9 +1,7 @@
 """The ASGI application: authentication, then routes; every failure becomes a JSON error."""
 
-import logging
 import random
 import re
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,7 +29,6 @@ from deployment.model_server.routes.probes import is_open, probe_routes
 from deployment.model_server.routes.serving_endpoints import control_routes
 from deployment.model_server.settings import ServerSettings
 
-LOG = logging.getLogger(__name__)
 SCORING = tuple(f"/serving-endpoints/{{name}}{entity}/invocations" for entity in ("", "/served-models/{entity}"))
 _SCORING = re.compile(r"/serving-endpoints/(?P<name>[^/]+)(?:/served-models/(?P<entity>[^/]+))?/invocations")
 
@@ -151,7 +148,4 @@ def to_api_error(err: Exception, method: str, path: str) -> ApiError:
         case HTTPException(status_code=405):
             message = f"'{path[:200]}' does not allow {method}"
             return ApiError(405, "METHOD_NOT_ALLOWED", message, headers=dict(err.headers or {}))
-    incident = uuid.uuid4().hex[:12]
-    LOG.error("incident %s: %s %s", incident, method, path, exc_info=err)
-    message = f"The server failed on this request. Its log holds the cause under the incident id {incident}."
-    return ApiError(500, "INTERNAL_ERROR", message)
+    return ApiError.internal(err, f"{method} {path}")

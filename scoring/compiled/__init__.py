@@ -78,6 +78,11 @@ def difference(found: Floats, expected: Floats) -> float:
     return float(np.max(np.abs(found - expected) / scale, initial=0.0))
 
 
+def is_compiled(artifacts: Mapping[str, str]) -> bool:
+    """True if a version's files include a compiled model."""
+    return not artifacts.keys().isdisjoint(_KINDS)
+
+
 def load_compiled(artifacts: Mapping[str, str]) -> Compiled | None:
     """The compiled model among a version's files, or None."""
     for name, (module, kind) in _KINDS.items():

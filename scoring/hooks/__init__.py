@@ -17,7 +17,7 @@ from scoring.hooks.source import packages
 
 _FILES = ("preprocess.py", "postprocess.py")
 
-__all__ = ["NO_HOOKS", "Fields", "Hook", "HookFailed", "HookRefused", "Hooks", "Record", "Response"]
+__all__ = ["NO_HOOKS", "Fields", "Hook", "HookFailed", "HookRefused", "Hooks", "Record", "Response", "has_hooks"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ class Hooks:
 
 
 NO_HOOKS = Hooks()
+
+
+def has_hooks(description: Mapping[str, Any]) -> bool:
+    """True if the description of a version's hooks names at least one."""
+    return any(description.get(file) for file in _FILES)
 
 
 def _request_fields(hook: Hook | None, golden: Record) -> Fields:

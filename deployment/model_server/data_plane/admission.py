@@ -1,6 +1,7 @@
 """Admission control: a limit on concurrent scoring requests, and a deadline for each."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,8 +21,9 @@ class InFlight:
 class AdmissionControl:
     """Middleware that admits requests to the data plane.
 
-    A model cannot be interrupted. The caller gets a 504 at the deadline, but the request counts as in flight until
-    the model returns. Models that hang therefore use up the limit, not the memory.
+    The caller gets a 504 at the deadline. A model in a process of its own is killed then. A model in this process
+    cannot be interrupted, so its request counts as in flight until the model returns. Models that hang therefore use
+    up the limit, not the memory.
     """
 
     def __init__(self, app: ASGIApp, in_flight: InFlight, limit: int, seconds: float) -> None:
@@ -51,12 +53,16 @@ class AdmissionControl:
         try:
             await self._app(scope, receive_and_start_timer, deadline.send)
         finally:
-            deadline.cancel()
             self._in_flight.count -= 1
+            await deadline.end()
 
 
 class Deadline:
-    """Sends either the response or, if the time runs out first, a 504; never both."""
+    """Sends either the response or, if the time runs out first, a 504; never both.
+
+    Attributes:
+        at: time of the event loop at which the time runs out.
+    """
 
     def __init__(self, send: Send, seconds: float) -> None:
         self._send = send
@@ -64,14 +70,20 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
         self._timeout_response: asyncio.Task[None] | None = None
+        self.at = math.inf
 
     def start(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+            loop = asyncio.get_running_loop()
+            self.at = loop.time() + self._seconds
+            self._timer = loop.call_at(self.at, self._expire)
 
-    def cancel(self) -> None:
+    async def end(self) -> None:
+        """Stop the timer, and finish the 504 if the time ran out in this moment."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._timeout_response is not None:
+            await self._timeout_response
 
     async def send(self, message: Message) -> None:
         if self._timeout_response is None:

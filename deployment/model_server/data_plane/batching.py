@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from prometheus_client import Histogram
 
 from deployment.model_server.http.scoring_request import ScoringRequest
-from deployment.model_server.models.loader import ContractModel
+from deployment.model_server.models.contract_model import ContractModel, LoadedModel
 
 MAX_BATCH_ROWS = 128  # so that a batch does not block the event loop for long
 _BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -72,17 +72,39 @@ class RequestBatcher:
                 future.set_exception(outcome)
 
 
+class ModelRaised(Exception):
+    """A model raised an exception that would stop more than its request, such as KeyboardInterrupt."""
+
+
+def predict(model: LoadedModel, request: ScoringRequest) -> bytes:
+    """The response body for a request.
+
+    Raises:
+        Exception: from the model. A future and a task can carry it, which is not true of every exception.
+    """
+    try:
+        return model.predictions(request)
+    except StopIteration as err:
+        raise ModelRaised(repr(err)) from err
+    except Exception:
+        raise
+    except BaseException as err:
+        raise ModelRaised(repr(err)) from err
+
+
 def _outcomes(model: ContractModel, requests: Sequence[ScoringRequest]) -> list[bytes | Exception]:
     """The response body or the exception of each request."""
     if len(requests) > 1:
         # If the batch fails, run each request separately: only then is it clear which one failed, and why.
-        with suppress(Exception):
-            return [*model.batch_predictions(requests)]
+        with suppress(BaseException):
+            bodies: list[bytes | Exception] = [*model.batch_predictions(requests)]
+            if len(bodies) == len(requests):
+                return bodies
     return [_outcome(model, request) for request in requests]
 
 
 def _outcome(model: ContractModel, request: ScoringRequest) -> bytes | Exception:
     try:
-        return model.predictions(request)
+        return predict(model, request)
     except Exception as err:  # noqa: BLE001  (raised again where the future is awaited)
         return err

@@ -12,7 +12,7 @@ from prometheus_client import Histogram
 from starlette.types import Receive, Scope, Send
 
 from deployment.model_server.data_plane.admission import InFlight
-from deployment.model_server.data_plane.batching import RequestBatcher
+from deployment.model_server.data_plane.batching import RequestBatcher, predict
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.data_plane.traffic import Traffic
 from deployment.model_server.endpoints.endpoint import choose
@@ -21,12 +21,13 @@ from deployment.model_server.http.request_body import decode, read
 from deployment.model_server.http.request_facts import RequestFacts
 from deployment.model_server.http.responses import send_json, serialise
 from deployment.model_server.http.scoring_request import ScoringRequest, parse
-from deployment.model_server.models.loader import ContractModel, LoadedModel
+from deployment.model_server.models.contract_model import ContractModel, LoadedModel
+from deployment.model_server.models.isolated_model import IsolatedModel
 from deployment.model_server.request_log.payload_table import Exchange
 from deployment.model_server.request_log.request_log import RequestLog
 from deployment.model_server.settings import ServerSettings
 
-THREADS = 4  # concurrent requests of the workload size Small on Databricks
+THREADS = 4  # concurrent requests with more rows than a model predicts on the event loop
 
 
 class Invocations:
@@ -54,7 +55,7 @@ class Invocations:
         exchange = None if table is None else Exchange(str(uuid.uuid4()), time.time(), scope.get("permission_level"))
         try:
             served, model, request = await self._read(scope, receive, exchange)
-            body = await self._respond(name, served, model, request, exchange)
+            body = await self._respond(scope, served, model, request, exchange)
             await send_json(send, 200, body, {"served-model-name": served})
         except ApiError as err:
             if exchange is not None:
@@ -88,14 +89,16 @@ class Invocations:
         return served, traffic.models[served], request
 
     async def _respond(
-        self, name: str, served: str, model: LoadedModel, request: ScoringRequest, exchange: Exchange | None
+        self, scope: Scope, served: str, model: LoadedModel, request: ScoringRequest, exchange: Exchange | None
     ) -> bytes:
         started = time.perf_counter()
         try:
-            body = await self._predictions(name, model, request)
+            body = await self._predictions(scope, model, request)
         except ApiError as err:
             err.headers["served-model-name"] = served
             raise
+        except Exception as err:
+            raise ApiError.internal(err, f"POST {scope['path']}", served) from err
         finally:
             if exchange is not None:
                 exchange.milliseconds = (time.perf_counter() - started) * 1000
@@ -103,14 +106,20 @@ class Invocations:
             exchange.status, exchange.response = 200, body
         return body
 
-    async def _predictions(self, name: str, model: LoadedModel, request: ScoringRequest) -> bytes:
+    async def _predictions(self, scope: Scope, model: LoadedModel, request: ScoringRequest) -> bytes:
+        name = scope["path_params"]["name"]
         inline = isinstance(model, ContractModel) and request.size <= model.inline_rows
         if isinstance(model, ContractModel) and inline and self._in_flight.count > 1:
             return await self._batcher.submit(name, model, request)
         self.batch_sizes.labels(name).observe(1)
         if inline:
-            return model.predictions(request)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, model.predictions, request)
+            return predict(model, request)
+        if isinstance(model, IsolatedModel):
+            try:
+                return await model.respond(request, scope["deadline"].at)
+            except TimeoutError as err:
+                raise ApiError.deadline_exceeded(self._settings.model_seconds) from err
+        return await asyncio.get_running_loop().run_in_executor(self._threads, predict, model, request)
 
     @property
     def batch_sizes(self) -> Histogram:

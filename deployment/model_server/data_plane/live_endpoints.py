@@ -23,7 +23,8 @@ from deployment.model_server.endpoints.endpoint import (
 )
 from deployment.model_server.endpoints.store import EndpointStore
 from deployment.model_server.http.errors import ApiError
-from deployment.model_server.models.loader import LoadedModel, LoadVersion
+from deployment.model_server.models.contract_model import LoadedModel
+from deployment.model_server.models.loader import LoadVersion
 
 LOG = logging.getLogger(__name__)
 RETRY_PAUSE, MAX_RETRY_PAUSE = 10.0, 300.0  # seconds until a version that failed to load again is retried
@@ -97,6 +98,12 @@ class LiveEndpoints:
         if endpoint.failed:
             raise ApiError.not_recovered(name, endpoint.reason())
         raise ApiError.not_loaded(name, endpoint.reason())
+
+    def loaded(self) -> list[tuple[str, str, LoadedModel]]:
+        """Every loaded model with the names of its endpoint and its served entity."""
+        return [
+            (name, served, model) for name, each in self._traffic.items() for served, model in each.models.items()
+        ]
 
     def entity_not_served(self, name: str, entity: str) -> ApiError:
         """The error for a served entity that is unknown or not loaded."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployment.model_server.data_plane.databricks_metrics import DatabricksCollector
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
+from deployment.model_server.data_plane.process_metrics import ModelProcessCollector
 from deployment.model_server.endpoints.endpoint import Endpoint
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.request_facts import RequestFacts
@@ -51,6 +52,7 @@ class ServerMetrics:
         self._registry.register(batch_sizes)
         self._registry.register(_EndpointCollector(endpoints, find_schema, now))
         self._registry.register(RequestLogCollector(log))
+        self._registry.register(ModelProcessCollector(endpoints))
 
     def exposition(self) -> bytes:
         """All metrics in the OpenMetrics text format."""
@@ -90,7 +92,7 @@ class MetricsMiddleware:
         except ApiError as err:
             response.status = response.status or err.status
             raise
-        except Exception:
+        except BaseException:  # also a task that is cancelled
             response.status = response.status or 500
             raise
         finally:

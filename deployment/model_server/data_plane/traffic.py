@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from deployment.model_server.endpoints.endpoint import EndpointConfig, Route
-from deployment.model_server.models.loader import LoadedModel
+from deployment.model_server.models.contract_model import LoadedModel
 from deployment.model_server.request_log.payload_table import NO_RULE, LogRule
 
 LoadedModels = Mapping[str, LoadedModel]

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from deployment.model_server.data_plane.threads import in_daemon_thread
 from deployment.model_server.endpoints.endpoint import ServedEntity
 from deployment.model_server.http.foreign_text import without_paths
-from deployment.model_server.models.loader import LoadedModel, LoadVersion, ModelNotLoaded
+from deployment.model_server.isolation.threads import in_daemon_thread
+from deployment.model_server.models.contract_model import LoadedModel
+from deployment.model_server.models.loader import LoadVersion, ModelNotLoaded
 
 
 class VersionLoading:

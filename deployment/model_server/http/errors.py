@@ -1,10 +1,14 @@
 """Error responses in the format of Databricks: a status, an `error_code` and a message."""
 
+import logging
+import math
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from lakehouse.errors import LakehouseError, nearest
 
+LOG = logging.getLogger(__name__)
 MAX_ECHO_LENGTH = 200  # characters of a caller's input that a message repeats
 
 
@@ -90,6 +94,26 @@ class ApiError(LakehouseError):
     def overloaded(cls, limit: int) -> "ApiError":
         message = f"The server already has {limit} requests in flight. Send this one again in a moment."
         return cls(429, "RESOURCE_EXHAUSTED", message, headers={"retry-after": "1"})
+
+    @classmethod
+    def overloaded_version(cls) -> "ApiError":
+        message = "Too many requests wait for this version. Send this one again in a moment."
+        return cls(429, "RESOURCE_EXHAUSTED", message, headers={"retry-after": "1"})
+
+    @classmethod
+    def no_process(cls, seconds: float) -> "ApiError":
+        """The processes of a version ended several times in a row, and the next one starts later."""
+        message = "The processes of this version have ended several times. The server starts another one soon."
+        headers = {"retry-after": str(math.ceil(seconds))}
+        return cls(503, "TEMPORARILY_UNAVAILABLE", message, headers=headers)
+
+    @classmethod
+    def internal(cls, err: BaseException, request: str, served: str | None = None) -> "ApiError":
+        """An unexpected error. It is logged under an id, and the caller receives only the id."""
+        incident = uuid.uuid4().hex[:12]
+        LOG.error("incident %s: %s", incident, request, exc_info=err)
+        message = f"The server failed on this request. Its log holds the cause under the incident id {incident}."
+        return cls(500, "INTERNAL_ERROR", message, headers={} if served is None else {"served-model-name": served})
 
     @classmethod
     def deadline_exceeded(cls, seconds: float) -> "ApiError":

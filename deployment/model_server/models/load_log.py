@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from deployment.model_server.http.foreign_text import without_paths
-from deployment.model_server.models.loader import LoadedModel, LoadVersion
+from deployment.model_server.models.contract_model import LoadedModel
+from deployment.model_server.models.loader import LoadVersion
 
 LINES = 200
 

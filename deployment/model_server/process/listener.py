@@ -4,12 +4,14 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployment.model_server.app import create_app
 from deployment.model_server.http.auth import token_sources
@@ -22,16 +24,16 @@ HEADER_BYTES = 64 * 1024
 BACKLOG = 1024
 
 
-def listen(settings: ServerSettings) -> None:
-    """Serve until SIGINT or SIGTERM, then finish the requests in flight."""
+def listen(settings: ServerSettings, started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then finish the requests in flight. Call `started` once the port is open."""
     os.umask(0o077)  # payload tables, state and logs are the owner's alone
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_listen(settings))
+        runner.run(_listen(settings, started))
 
 
-async def _listen(settings: ServerSettings) -> None:
+async def _listen(settings: ServerSettings, started: Callable[[], None]) -> None:
     server: Any = Server(
-        create_app(settings),
+        _announcing(create_app(settings), started),
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
@@ -51,3 +53,17 @@ async def _listen(settings: ServerSettings) -> None:
     LOG.info("model server at %s, tokens in %s and %s", settings.url, *token_sources(settings))
     await server.serve()
     LOG.info("model server ended")
+
+
+def _announcing(app: ASGIApp, started: Callable[[], None]) -> ASGIApp:
+    """The application, which calls `started` after its startup: granian opens the port before."""
+
+    async def announcing(scope: Scope, receive: Receive, send: Send) -> None:
+        async def observed(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                started()
+            await send(message)
+
+        await app(scope, receive, observed if scope["type"] == "lifespan" else send)
+
+    return announcing

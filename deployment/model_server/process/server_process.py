@@ -30,7 +30,8 @@ POLL_SECONDS = 0.05
 MAX_LOG_BYTES = 10 * 1024 * 1024
 SECRET_VARIABLES = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
 RECORDED_FIELDS = ("url", "pid", "started", "token_file", "log_file")
-RunServer = Callable[[Callable[[], int]], int]
+Listen = Callable[[Callable[[], None]], int]  # serves, calls its argument once it listens, returns the exit code
+RunServer = Callable[[Listen], int]
 _RECORD = TypeAdapter(dict[str, str])
 _children: list[subprocess.Popen[bytes]] = []  # so that children that ended can be reaped
 
@@ -71,7 +72,9 @@ class ServerInfo:
     credentials: Path | None = None
 
 
-def serve(settings: ServerSettings, *, to_file: bool = False, run: RunServer = lambda listening: listening()) -> int:
+def serve(
+    settings: ServerSettings, *, to_file: bool = False, run: RunServer = lambda listen: listen(lambda: None)
+) -> int:
     """Serve in this process until SIGINT or SIGTERM. The log goes to standard error or to the log file.
 
     Args:
@@ -89,15 +92,15 @@ def serve(settings: ServerSettings, *, to_file: bool = False, run: RunServer = l
         log_as_json(settings, settings.log_file if to_file else None)
         replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED_FIELDS}))
         try:
-            return run(lambda: _listen(settings))
+            return run(lambda started: _listen(settings, started))
         finally:
             settings.process_file.unlink(missing_ok=True)
 
 
-def _listen(settings: ServerSettings) -> int:
+def _listen(settings: ServerSettings, started: Callable[[], None]) -> int:
     from deployment.model_server.process.listener import listen
 
-    listen(settings)
+    listen(settings, started)
     return 0
 
 

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message
 from deployment.model_server.app import create_app
 from deployment.model_server.http.responses import serialise
 from deployment.model_server.http.scoring_request import ScoringRequest
-from deployment.model_server.models.loader import ContractModel, LoadedModel, ModelNotLoaded
+from deployment.model_server.models.contract_model import ContractModel, LoadedModel
+from deployment.model_server.models.loader import ModelNotLoaded
 from deployment.model_server.models.version_schema import VersionSchema
 from deployment.model_server.settings import ServerSettings
 from scoring.contract import ContractViolation, Problem

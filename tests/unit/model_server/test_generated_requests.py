@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deployment.model_server.app import create_app
 from deployment.model_server.models import version_schema
-from deployment.model_server.models.loader import ContractModel, LoadedModel
+from deployment.model_server.models.contract_model import ContractModel, LoadedModel
 from deployment.model_server.models.version_schema import VersionSchema
 from deployment.model_server.settings import ServerSettings
 from scoring.encoder import Encoder

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from deployment.model_server.http.responses import serialise
+from deployment.model_server.models.contract_model import ContractModel
 from deployment.model_server.models.golden_check import GoldenMismatch, check
-from deployment.model_server.models.loader import ContractModel
 from scoring.contract import ContractViolation, Problem
 
 MODEL = ContractModel(lambda records: [{"p": record["a"] / 3, "label": 1} for record in records])

@@ -10,7 +10,7 @@ import pytest
 
 from deployment.model_server.http.responses import serialise
 from deployment.model_server.http.scoring_request import ScoringRequest
-from deployment.model_server.models.loader import LoadedModel
+from deployment.model_server.models.contract_model import LoadedModel
 from tests.unit.model_server import in_process
 from tests.unit.model_server.in_process import ONE, ROOT, SCORE, Caller, FakeRegistry, creating
 

@@ -12,7 +12,8 @@ from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.endpoints.control_requests import ConfigInput, CreateInput, parse
 from deployment.model_server.endpoints.endpoint import Endpoint
 from deployment.model_server.endpoints.store import EndpointStore
-from deployment.model_server.models.loader import LoadedModel, ModelNotLoaded
+from deployment.model_server.models.contract_model import LoadedModel
+from deployment.model_server.models.loader import ModelNotLoaded
 from tests.unit.model_server.in_process import (
     ONE,
     ROOT,

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from deployment.model_server.data_plane.server_metrics import RequestLogCollector
 from deployment.model_server.endpoints.ai_gateway import InferenceTable
-from deployment.model_server.models.loader import ContractModel
+from deployment.model_server.models.contract_model import ContractModel
 from deployment.model_server.request_log.payload_table import MAX_LOGGED_BYTES, NO_RULE, Exchange, LogRule
 from deployment.model_server.request_log.request_log import MAX_QUEUED_ROWS, RequestLog
 from tests.unit.model_server.in_process import ONE, ROOT, SCORE, Caller, creating, registry, run_scenario

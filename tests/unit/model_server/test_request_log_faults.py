@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from deployment.model_server.endpoints.ai_gateway import InferenceTable
-from deployment.model_server.models.loader import ContractModel, LoadedModel
+from deployment.model_server.models.contract_model import ContractModel, LoadedModel
 from deployment.model_server.request_log.payload_table import NO_RULE, Exchange, LogRule
 from deployment.model_server.request_log.request_log import MAX_QUEUED_ROWS, RequestLog
 from tests.unit.model_server.in_process import ONE, ROOT, SCORE, Caller, FakeRegistry, config, creating, run_scenario

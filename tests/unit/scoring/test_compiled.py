@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from deployment.model_server.http.scoring_request import ScoringRequest
-from deployment.model_server.models.loader import ContractModel
+from deployment.model_server.models.contract_model import ContractModel
 from scoring.compiled import LIMIT, difference
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.calibration_curve import CurveKind

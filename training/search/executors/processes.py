@@ -14,9 +14,10 @@ from pathlib import Path
 from time import monotonic
 
 from lakehouse.errors import LakehouseError
+from lakehouse.process_memory import MEASURED
 from training.search.executors import Executor, mapped_pickle
 from training.search.executors.search_folder import SearchFolder
-from training.search.executors.worker import STATM, Defect, Ready, WorkerMessage
+from training.search.executors.worker import Defect, Ready, WorkerMessage
 from training.search.trial import EarlyStop, Trial, TrialSpec
 
 MAX_STDERR = 2000  # characters of a worker's last output
@@ -108,7 +109,7 @@ class Processes:
         timeout: float | None = None,
         memory: int | None = None,
     ) -> None:
-        if memory is not None and not STATM.exists():
+        if memory is not None and not MEASURED:
             raise WorkerFailed.unlimited()
         self._parallelism, self._timeout, self._memory = parallelism, timeout, memory
         self._folder = SearchFolder()

@@ -2,7 +2,6 @@
 
 import os
 import queue
-import resource
 import signal
 import threading
 import traceback
@@ -10,11 +9,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from lakehouse.process_memory import limit_private_memory
 from training.search.executors import mapped_pickle
 from training.search.trial import Trial, TrialSpec
-
-STATM = Path("/proc/self/statm")
-DATA = 5  # field with the number of pages of data and stack
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def main(descriptor: int, path: Path, memory: int | None) -> None:
     specs: queue.SimpleQueue[TrialSpec] = queue.SimpleQueue()
     attempt = mapped_pickle.read(path)
     if memory is not None:
-        _limit(memory)
+        limit_private_memory(memory * 2**20)  # the mapped data is shared by all workers
     connection.send(Ready())
     threading.Thread(target=_receive, args=(connection, specs), daemon=True).start()
     while True:
@@ -64,10 +61,3 @@ def _receive(connection: Connection, specs: "queue.SimpleQueue[TrialSpec]") -> N
             specs.put(connection.recv())
         except (EOFError, OSError):
             os._exit(0)
-
-
-def _limit(memory: int) -> None:
-    # Private memory only: the mapped data is shared by all workers.
-    used = int(STATM.read_text().split()[DATA]) * resource.getpagesize()
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (used + memory * 2**20, hard))
