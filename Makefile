@@ -33,11 +33,12 @@ features: $(READY)  ## dbt docs and the feature catalogue, as pages
 	@$(BIN)/dbt-features build --manifest target/feature_catalogue/manifest.json --output target/feature_catalogue/site
 	@echo "open target/feature_catalogue/site/index.html and target/static_index.html"
 
-check: $(READY)  ## lint, format, types, import layers, dead links, feature metadata and promises
+check: $(READY)  ## lint, format, types, import layers, Databricks bundle, dead links, feature metadata and promises
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m resources.bundle
 	@$(BIN)/md-dead-link-check
 	@$(BIN)/dbt --quiet parse --target-path target/check
 	@$(BIN)/dbt-features lint --strict --manifest target/check/manifest.json
@@ -53,9 +54,10 @@ format: $(READY)  ## rewrite the code in the project's format
 schema: $(READY)  ## write the JSON schema of use-case files again
 	@$(BIN)/python -m training.use_case.json_schema
 
-lock: $(READY)  ## resolve pyproject.toml into requirements.lock again
+lock: $(READY)  ## write requirements.lock and the jobs' requirements from pyproject.toml again
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file requirements.lock
+	@$(BIN)/python -m resources.requirements
 
 clean:  ## delete all generated files except the virtual environment
 	@test ! -x $(BIN)/python || $(BIN)/python -m deployment.run stop

@@ -57,6 +57,7 @@ class Settings:
     Attributes:
         name_prefix: precedes the names of schemas, models, experiments and endpoints in a workspace, so that several
             deployments share a catalog; such as `dev_anna_`.
+        experiment: name of the MLflow experiment; None for one that is named as the use case.
     """
 
     project: Path
@@ -68,6 +69,7 @@ class Settings:
     home: Home = LOCAL
     catalog: str = "main"
     name_prefix: str = ""
+    experiment: str | None = None
     online_store: str = "lakehouse"
     in_workspace: bool = False
     master: str = "local[*]"
@@ -138,6 +140,7 @@ class Settings:
             home=HOMES[_known("FEATURE_STORE", environment.get("FEATURE_STORE", LOCAL.name), list(HOMES))],
             catalog=environment.get("DATABRICKS_CATALOG", "main"),
             name_prefix=environment.get("NAME_PREFIX", ""),
+            experiment=environment.get("MLFLOW_EXPERIMENT_NAME"),
             online_store=environment.get("ONLINE_STORE", "lakehouse"),
             master=environment.get("SPARK_MASTER", "local[*]"),
             # Set by every Databricks runtime and by nothing else.

@@ -1,12 +1,15 @@
 """Runs a command of this project as a Databricks task: `command.py NAME=value ... training.run --use-case churn`.
 
-A serverless task cannot set environment variables, so they precede the module, as with `env`.
+A serverless task cannot set environment variables, so they precede the module, as with `env`. Feature store, tracking
+server and registry are those of the workspace.
 """
 
 import os
 import runpy
 import sys
 from pathlib import Path
+
+IN_WORKSPACE = {"FEATURE_STORE": "databricks", "MLFLOW_TRACKING_URI": "databricks"}
 
 
 def run(arguments: list[str]) -> None:
@@ -27,6 +30,7 @@ def run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    os.environ.update(IN_WORKSPACE)
     # Same layout as in the repository: the packages are next to this folder.
     here = Path(sys.argv[0]).resolve().parent
     sys.path.insert(0, str(here.parent))

@@ -78,9 +78,10 @@ def _quiet() -> None:
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)  # type: ignore[no-untyped-call]
 
 
-def experiment_id(client: MlflowClient, settings: Settings, name: str) -> str:
-    """Id of the experiment of that name; the experiment is created if it is missing."""
-    name = tracking_home(settings.tracking_uri).experiment_folder + settings.name_prefix + name
+def experiment_id(client: MlflowClient, settings: Settings, use_case: str) -> str:
+    """Id of the use case's experiment; it is created if it is missing."""
+    folder = tracking_home(settings.tracking_uri).experiment_folder
+    name = settings.experiment or folder + settings.name_prefix + use_case
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         return str(experiment.experiment_id)

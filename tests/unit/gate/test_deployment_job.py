@@ -4,20 +4,17 @@ from typing import Any
 
 import click
 import pytest
-import yaml
 from click.testing import CliRunner
-from databricks.sdk.service.jobs import JobSettings
 
 from deployment.commands import manual_actions, promote
 from deployment.run import main
-from lakehouse.settings import PROJECT
+from resources.bundle import resolve
 
-TEXT = (PROJECT / "resources" / "deployment.job.yml").read_text(encoding="utf-8")
-JOB: dict[str, Any] = yaml.safe_load(TEXT)["resources"]["jobs"]["deployment"]
+JOB: dict[str, Any] = resolve("prod").resources["jobs"]["deployment"]
 TASKS: dict[str, dict[str, Any]] = {task["task_key"]: task for task in JOB["tasks"]}
 PARAMETERS = {
     "{{job.parameters.use_case}}": "",
-    "{{job.parameters.model_name}}": "main.models.churn",
+    "{{job.parameters.model_name}}": "prod.models.churn",
     "{{job.parameters.model_version}}": "7",
 }
 
@@ -30,10 +27,6 @@ def command(task: str) -> tuple[click.Command, dict[str, Any]]:
     name, *arguments = words[module + 1 :]
     parsed = main.commands[name]
     return parsed, parsed.make_context(name, arguments).params
-
-
-def test_the_job_has_only_fields_of_the_jobs_api() -> None:
-    assert JobSettings.from_dict(JOB).as_dict() == JOB
 
 
 def test_the_job_has_the_parameters_that_mlflow_passes() -> None:
@@ -63,16 +56,16 @@ def test_each_task_runs_a_command_of_this_project() -> None:
 
 @pytest.fixture
 def in_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables that the tasks set, for the catalog `main`."""
+    """The variables that the tasks set, for the catalog `prod`."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
-    monkeypatch.setenv("DATABRICKS_CATALOG", "main")
+    monkeypatch.setenv("DATABRICKS_CATALOG", "prod")
 
 
 @pytest.mark.usefixtures("in_workspace")
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
     ("use_case", "model", "evaluated"),
-    [("", "main.models.churn", "churn"), ("churn", "", "churn"), ("churn", "main.models.churn", "churn")],
+    [("", "prod.models.churn", "churn"), ("churn", "", "churn"), ("churn", "prod.models.churn", "churn")],
 )
 def test_the_model_or_the_use_case_selects_what_is_evaluated(
     monkeypatch: pytest.MonkeyPatch, task: str, use_case: str, model: str, evaluated: str
@@ -93,11 +86,11 @@ def test_the_model_or_the_use_case_selects_what_is_evaluated(
 @pytest.mark.parametrize(
     ("use_case", "model", "reason"),
     [
-        ("churn", "main.models.term_deposit", "--use-case is churn, but --model is main.models.term_deposit"),
+        ("churn", "prod.models.term_deposit", "--use-case is churn, but --model is prod.models.term_deposit"),
         ("", "", "pass --use-case or --model"),
-        ("", "dev.models.churn", "models of this deployment are named main.models.USE_CASE"),
-        ("churn", "main.other.churn", "models of this deployment are named main.models.churn"),
-        ("", "churn", "models of this deployment are named main.models.USE_CASE"),
+        ("", "dev.models.churn", "models of this deployment are named prod.models.USE_CASE"),
+        ("churn", "prod.other.churn", "models of this deployment are named prod.models.churn"),
+        ("", "churn", "models of this deployment are named prod.models.USE_CASE"),
     ],
 )
 def test_contradicting_missing_and_foreign_models_are_refused(use_case: str, model: str, reason: str) -> None:
@@ -112,10 +105,3 @@ def arguments_of(task: str, use_case: str, model: str) -> list[str]:
     values = PARAMETERS | {"{{job.parameters.use_case}}": use_case, "{{job.parameters.model_name}}": model}
     words = TASKS[task]["spark_python_task"]["parameters"]
     return [values.get(word, word) for word in words[words.index("deployment.run") + 1 :]]
-
-
-def test_the_tasks_run_in_the_environment_that_the_job_declares() -> None:
-    declared = {each["environment_key"] for each in JOB["environments"]}
-    for task in TASKS.values():
-        assert task["environment_key"] in declared
-        assert "FEATURE_STORE=databricks" in task["spark_python_task"]["parameters"]
