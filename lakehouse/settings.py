@@ -110,13 +110,14 @@ class Settings:
         use_case = model.rpartition(".")[2].removeprefix(self.name_prefix)
         return use_case if self.registered_model(use_case) == model else None
 
-    def workspace_endpoint(self, endpoint: str) -> str:
-        """Name of an endpoint in a workspace, whose endpoints belong to all deployments.
+    def endpoint(self, declared: str) -> str:
+        """Name of an endpoint; the endpoints of a workspace belong to several deployments.
 
-        >>> Settings(Path(), Path(), None, "", "", "", name_prefix="dev_anna_").workspace_endpoint("term-deposit")
+        >>> dev = Settings(Path(), Path(), None, "", "", "", home=HOMES["databricks"], name_prefix="dev_anna_")
+        >>> dev.endpoint("term-deposit")
         'dev-anna-term-deposit'
         """
-        return self.name_prefix.replace("_", "-") + endpoint
+        return self.name_prefix.replace("_", "-") + declared if self.home.runs_model_server else declared
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

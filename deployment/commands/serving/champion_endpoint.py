@@ -52,7 +52,7 @@ def served_by(use_case: UseCase, settings: Settings) -> Served | None:
         LakehouseError: The workspace or the server does not respond, or rejects the token.
     """
     client = serving_client(settings)
-    return None if client is None else endpoint_client.served_by(client, use_case.serving.endpoint)
+    return None if client is None else endpoint_client.served_by(client, settings.endpoint(use_case.serving.endpoint))
 
 
 def difference(use_case: UseCase, registry: MlflowClient, settings: Settings) -> str:
@@ -60,7 +60,8 @@ def difference(use_case: UseCase, registry: MlflowClient, settings: Settings) ->
     try:
         served = served_by(use_case, settings)
     except LakehouseError as err:
-        return f"the endpoint '{use_case.serving.endpoint}' cannot be compared with the champion: {err.failed}"
+        endpoint = settings.endpoint(use_case.serving.endpoint)
+        return f"the endpoint '{endpoint}' cannot be compared with the champion: {err.failed}"
     if served is None:
         return ""
     return served.difference(full_name(registry, use_case.name), champion_number(registry, use_case.name))

@@ -17,7 +17,7 @@ def serve(name: str, settings: Settings) -> None:
         NoChampion: The use case has no champion.
         LakehouseError: The endpoint did not become ready, or serves another model.
     """
-    endpoint = load_to_serve(name).serving.endpoint
+    endpoint = settings.endpoint(load_to_serve(name).serving.endpoint)
     with tracking(settings) as client:
         version, model = int(aliases.champion(client, name).version), full_name(client, name)
     serving = endpoint_client.workspace()
@@ -30,7 +30,7 @@ def update_endpoint(use_case: UseCase, version: int, settings: Settings) -> None
     Raises:
         LakehouseError: The endpoint did not change; it still serves the earlier version.
     """
-    endpoint = use_case.serving.endpoint
+    endpoint = settings.endpoint(use_case.serving.endpoint)
     with tracking(settings) as client:
         model = full_name(client, use_case.name)
     state = endpoint_client.follow(endpoint_client.workspace(), endpoint, model, version)

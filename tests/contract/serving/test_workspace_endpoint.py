@@ -108,6 +108,17 @@ def test_promotion_and_rollback_update_the_endpoint_and_only_serve_creates_it(
     assert all(each.environment_vars == {"REGION": "eu"} for each in fake_workspace.updates)
 
 
+def test_the_name_prefix_of_a_deployment_precedes_its_endpoint(
+    gate: Gate, fake_workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAME_PREFIX", "dev_anna_")
+    set_challenger(gate, 1)
+    assert f"The workspace has no endpoint 'dev-anna-{NAME}' to update" in run("promote")
+    run("serve")
+    assert fake_workspace.endpoints.create.call_args.args[0] == f"dev-anna-{NAME}"
+    assert {call.args[0] for call in fake_workspace.endpoints.get.call_args_list} == {f"dev-anna-{NAME}"}
+
+
 def test_a_rejected_update_keeps_the_champion_and_names_the_command_to_repeat(
     gate: Gate, fake_workspace: Workspace, run: Run
 ) -> None:

@@ -83,7 +83,7 @@ def names(target: Target) -> Iterator[object]:
     """Everything that the jobs of a target write to or replace."""
     settings = settings_of(target)
     yield from (settings.registered_model(use_case) for use_case in USE_CASES)
-    yield from (settings.workspace_endpoint(use_case.replace("_", "-")) for use_case in USE_CASES)
+    yield from (settings.endpoint(use_case.replace("_", "-")) for use_case in USE_CASES)
     yield from (job["name"] for job in target.resources["jobs"].values())
     yield from (experiment["name"] for experiment in target.resources["experiments"].values())
     for schema in target.resources["schemas"].values():
