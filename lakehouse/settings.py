@@ -8,7 +8,9 @@ from pathlib import Path
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.home import HOMES, LOCAL, Home, keeps_names_in_catalogs, tracking_home
 
-PROJECT = Path(__file__).resolve().parent.parent
+PACKAGES = Path(__file__).resolve().parent.parent  # the checkout, or the site-packages of an installed wheel
+# An installed wheel works on the project in whose folder its commands are started.
+PROJECT = PACKAGES if (PACKAGES / "dbt_project.yml").is_file() else Path.cwd()
 UNVERIFIED = ("refuse", "allow")
 
 

@@ -15,7 +15,7 @@ from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import PROJECT
+from lakehouse.settings import PACKAGES
 from scoring.digest import DIGEST, digest
 from scoring.key_lookup import KeyedRows, KeyLookup
 from scoring.scorer import Scorer
@@ -29,7 +29,7 @@ from training.search.result import SearchResult
 from training.space.left_out_inputs import left_out_inputs
 from training.use_case.use_case import UseCase
 
-CODE = [str(PROJECT / package) for package in ("lakehouse", "scoring")]  # copied into every version
+CODE = [str(PACKAGES / package) for package in ("lakehouse", "scoring")]  # copied into every version
 
 
 class VersionDamaged(LakehouseError):
@@ -105,7 +105,7 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
         # Without explicit requirements MLflow would run the model for seconds to infer them.
         logged: ModelInfo = mlflow.pyfunc.log_model(
             name=use_case.name,
-            python_model=str(PROJECT / "scoring" / "served_model.py"),
+            python_model=str(PACKAGES / "scoring" / "served_model.py"),
             artifacts=scorer.save(Path(folder)),
             code_paths=CODE,
             signature=passes,

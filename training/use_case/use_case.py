@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 
 from lakehouse.declaration import Declaration, known_word
 from lakehouse.errors import LakehouseError, nearest
+from lakehouse.settings import PROJECT
 from scoring.hooks import HookRefused, Hooks
 from scoring.scorer import ResponseFormat
 from scoring.tasks import TASKS, Classes, Task
@@ -24,7 +25,7 @@ from training.use_case.serving import ServingPlan
 from training.use_case.split import SplitPlan
 from training.use_case.yaml_file import AmbiguousYaml, read_yaml
 
-FOLDER = Path(__file__).parent.parent / "use_cases"
+FOLDER = PROJECT / "training" / "use_cases"
 
 
 class UseCaseRefused(LakehouseError):

@@ -1,3 +1,5 @@
 """The adapter's version, where dbt looks for it."""
 
-version = "0.1.0"
+from importlib.metadata import version as installed
+
+version = installed("lakehouse-ml")

@@ -1,0 +1,1 @@
+"""The wheel: its content, and its commands in a folder that is no checkout."""

@@ -1,0 +1,107 @@
+"""The wheel holds the packages and dbt's adapter, and works in a folder that is no checkout."""
+
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lakehouse.settings import PROJECT
+
+DBT_PROJECT = {
+    "dbt_project.yml": "name: starter\nprofile: starter\n",
+    "profiles.yml": "starter: {target: dev, outputs: {dev: {type: embedded, schema: gold, warehouse: warehouse}}}\n",
+    "models/numbers.sql": "{{ config(materialized='table') }} select 1 as number\n",
+}
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A fresh environment with the wheel, and an empty folder in which its commands run."""
+
+    wheel: Path
+    binaries: Path
+    folder: Path
+
+    def run(self, *command: str) -> str:
+        program = self.binaries / command[0]
+        result = subprocess.run(
+            [program, *command[1:]], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+
+def version_of_project() -> str:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    root = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(root / "dist")]
+    subprocess.run(build, cwd=PROJECT, check=True, capture_output=True, timeout=120)
+    (wheel,) = (root / "dist").glob("*.whl")
+    venv.create(root / "venv", with_pip=False, symlinks=True)
+    (site,) = (root / "venv" / "lib").glob("python*/site-packages")
+    # The dependencies of this environment, without the checkout that it has installed in place.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    dbt = root / "venv" / "bin" / "dbt"
+    dbt.write_text(f"#!{root / 'venv' / 'bin' / 'python'}\nfrom dbt.cli.main import cli\ncli()\n", encoding="utf-8")
+    dbt.chmod(0o755)
+    folder = root / "empty"
+    folder.mkdir()
+    return Installed(wheel, root / "venv" / "bin", folder)
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(installed: Installed) -> None:
+    with zipfile.ZipFile(installed.wheel) as archive:
+        names = archive.namelist()
+    version = version_of_project()
+    top = {name.partition("/")[0] for name in names}
+    assert top == {"lakehouse", "scoring", "training", "deployment", "dbt", f"lakehouse_ml-{version}.dist-info"}
+    assert {name.split("/")[2] for name in names if name.startswith("dbt/")} == {"embedded"}
+    tracked = subprocess.run(
+        ["git", "ls-files", "lakehouse", "scoring", "training", "deployment", "dbt_project/adapter"],
+        cwd=PROJECT, check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+    expected = {
+        name.removeprefix("dbt_project/adapter/") for name in tracked if not name.startswith("training/use_cases/")
+    }
+    assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+def test_the_version_stands_in_one_place() -> None:
+    version = version_of_project()
+    tracked = subprocess.run(
+        ["git", "grep", "-lF", f'"{version}"', "--", "*.py", "*.toml", "*.yml"],
+        cwd=PROJECT, check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    assert tracked == ["pyproject.toml"]
+
+
+@pytest.mark.parametrize("module", ["training.run", "training.features", "training.score", "deployment.run"])
+def test_a_command_shows_its_help_in_an_empty_folder(installed: Installed, module: str) -> None:
+    assert "Usage:" in installed.run("python", "-m", module, "--help")
+    assert not list(installed.folder.iterdir())
+
+
+def test_dbt_finds_the_adapter_and_builds_in_a_folder_that_is_no_checkout(
+    installed: Installed, tmp_path: Path
+) -> None:
+    for name, text in DBT_PROJECT.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    here = Installed(installed.wheel, installed.binaries, tmp_path)
+    output = here.run("dbt", "build", "--no-send-anonymous-usage-stats", "--no-version-check")
+    assert f"Registered adapter: embedded={version_of_project()}" in output
+    assert "PASS=1" in output
+    assert (tmp_path / "warehouse" / "gold" / "numbers" / "_delta_log").is_dir()
