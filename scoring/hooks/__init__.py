@@ -13,11 +13,21 @@ from typing import Any
 
 from scoring.hooks.fields import FIELDS, Fields, fields_of
 from scoring.hooks.hook import Hook, HookFailed, HookRefused, Record, Response
-from scoring.hooks.source import packages
+from scoring.hooks.source import packages, source_of
 
 _FILES = ("preprocess.py", "postprocess.py")
 
-__all__ = ["NO_HOOKS", "Fields", "Hook", "HookFailed", "HookRefused", "Hooks", "Record", "Response", "has_hooks"]
+__all__ = [
+    "NO_HOOKS",
+    "Fields",
+    "Hook",
+    "HookFailed",
+    "HookRefused",
+    "Hooks",
+    "Record",
+    "Response",
+    "has_foreign_hooks",
+]
 
 
 @dataclass(frozen=True)
@@ -111,9 +121,24 @@ class Hooks:
 NO_HOOKS = Hooks()
 
 
-def has_hooks(description: Mapping[str, Any]) -> bool:
-    """True if the description of a version's hooks names at least one."""
-    return any(description.get(file) for file in _FILES)
+def has_foreign_hooks(description: Mapping[str, Any], artifacts: Mapping[str, str]) -> bool:
+    """True if a version has a hook that this package does not ship, in exactly the version's words.
+
+    Args:
+        description: names of the hooks, see `Hooks.description`.
+        artifacts: path of each file of the version by name.
+    """
+    return any(description.get(file) and not _is_shipped(description[file], Path(artifacts[file])) for file in _FILES)
+
+
+def _is_shipped(name: str, file: Path) -> bool:
+    module = name.partition(":")[0]
+    if not module.startswith(f"{__name__}."):
+        return False
+    try:
+        return file.read_text(encoding="utf-8") == source_of(module)
+    except ImportError:
+        return False
 
 
 def _request_fields(hook: Hook | None, golden: Record) -> Fields:

@@ -17,7 +17,7 @@ from deployment.model_server.request_log.payload_table import LogRule
 from lakehouse.errors import LakehouseError
 from scoring.compiled import is_compiled
 from scoring.golden import REQUEST, as_rows
-from scoring.hooks import has_hooks
+from scoring.hooks import has_foreign_hooks
 from scoring.key_lookup import KeyedRows, KeyLookup
 from scoring.scorer import PIPELINE, SCORER, Scorer
 
@@ -56,11 +56,11 @@ class VersionFiles:
 
     @property
     def trusted(self) -> bool:
-        """True if only code of this project answers requests: a compiled model without hooks."""
+        """True if only code of this server answers requests: a compiled model, and hooks that the server ships."""
         if not self.from_this_project or not is_compiled(self.artifacts):
             return False
         description = json.loads(Path(self.artifacts[SCORER]).read_text(encoding="utf-8"))
-        return not has_hooks(description["hooks"])
+        return not has_foreign_hooks(description["hooks"], self.artifacts)
 
     @property
     def log_rule(self) -> LogRule:

@@ -223,8 +223,8 @@ def _this_process(settings: ServerSettings) -> ServerInfo:
 def _recorded(settings: ServerSettings) -> ServerInfo | None:
     try:
         values = _RECORD.validate_json(settings.process_file.read_bytes())
-        paths = {name: Path(values[name]) for name in ("token_file", "log_file")}
-        return ServerInfo(values["url"], int(values["pid"]), values["started"], **paths)
+        files = Path(values["token_file"]), Path(values["log_file"])
+        return ServerInfo(values["url"], int(values["pid"]), values["started"], *files)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError) as err:

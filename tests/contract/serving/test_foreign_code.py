@@ -89,13 +89,17 @@ class Calls:
         began = time.monotonic()
         return self._send("GET", "/live")[0], time.monotonic() - began
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric over its series."""
+    def metrics(self) -> str:
+        """The text of `/metrics`."""
         connection = HTTPConnection(self.settings.host, self.settings.port, timeout=60)
         connection.request("GET", "/metrics", headers=self._headers)
         text = connection.getresponse().read().decode()
         connection.close()
-        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
+        return text
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its series."""
+        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self.metrics(), re.MULTILINE)
         assert values, name
         return sum(map(float, values))
 
@@ -135,6 +139,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
     with mlflow_restored():
         register(folder, uri, "foreign", HOOK)
         register(folder, uri, "shipped", None)
+        register(folder, uri, "other", HOOK)
         register(folder, uri, "ends", "import os\nos._exit(5)\n")
     return uri
 
@@ -243,12 +248,20 @@ def test_the_processes_of_a_version_end_with_its_endpoint(client: WorkspaceClien
     running = server_process.running(server)
     assert running is not None
     before = processes_below(running.pid)
+    endpoint_client.deploy(client, "other", "other", 1)
+    assert Calls(server, "other").score(1.5)[1]["predictions"][0]["band"] == "low"
+    (new,) = processes_below(running.pid) - before
+    client.serving_endpoints.delete("other")
+    assert becomes_true(lambda: new not in processes_below(running.pid), 10)
+
+
+def test_a_hook_that_the_server_ships_is_not_foreign(client: WorkspaceClient, server: ServerSettings) -> None:
+    """Its text in the version is that of the server's own module, so it needs no process."""
     endpoint_client.deploy(client, "shipped", "shipped", 1)
     calls = Calls(server, "shipped")
     assert calls.score(1.5)[1]["predictions"][0]["band"] == "high"
-    (new,) = processes_below(running.pid) - before
-    client.serving_endpoints.delete("shipped")
-    assert becomes_true(lambda: new not in processes_below(running.pid), 10)
+    assert 'model_processes{endpoint="foreign"' in calls.metrics()
+    assert 'model_processes{endpoint="shipped"' not in calls.metrics()
 
 
 def test_a_model_process_ends_with_the_server(calls: Calls, server: ServerSettings) -> None:
