@@ -9,7 +9,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from deployment.gate.comparison import format_gain, gain
-from deployment.gate.decision import CriterionResult, Decision, GateState, HoldoutRows, Scores, approval_of
+from deployment.gate.decision import (
+    CriterionResult,
+    Decision,
+    GateState,
+    HoldoutRows,
+    Scores,
+    approval_of,
+    comparison_with,
+)
 from deployment.gate.guards import guards
 from scoring.predictions import decisions
 from training.evaluation.metrics import METRICS
@@ -45,11 +53,19 @@ def _comparable(
     rows: HoldoutRows, challenger: Scores, champion: Scores | None, state: GateState
 ) -> Iterator[CriterionResult]:
     yield _valid(rows, challenger, state.challenger)
-    if champion is not None or state.champion is not None:
+    if state.incomparable:
+        yield _approved_without_comparison(state)
+    elif champion is not None or state.champion is not None:
         yield _valid(rows, champion, state.champion)
     hashes = [scores.holdout for scores in (challenger, champion) if scores is not None]
     fingerprints = ", ".join(sorted({each[:12] for each in hashes}))
     yield CriterionResult("same holdout", rows.fingerprint[:12], fingerprints, set(hashes) == {rows.fingerprint})
+
+
+def _approved_without_comparison(state: GateState) -> CriterionResult:
+    found = f"{state.incomparable}; {f'approved {state.approved}' if state.approved else 'no approval'}"
+    required = "the champion's own features and labels on these rows, or an approval"
+    return CriterionResult(comparison_with(state.champion), required, found, bool(state.approved))
 
 
 def _valid(rows: HoldoutRows, scores: Scores | None, version: int | None) -> CriterionResult:
@@ -78,6 +94,7 @@ def _good_enough(
 def _enough_rows(rows: HoldoutRows, policy: PromotionCriteria) -> CriterionResult:
     count = len(rows.labels)
     excluded = f", {rows.excluded} excluded as the champion's training rows" if rows.excluded else ""
+    excluded += f", {rows.unanswered} without the champion's features" if rows.unanswered else ""
     return CriterionResult(
         "holdout rows",
         f"at least {policy.min_rows}",

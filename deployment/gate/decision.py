@@ -27,6 +27,7 @@ class HoldoutRows:
         labels: (rows,) indices of classes, or numbers.
         slices: (rows,) values of each column that defines slices.
         excluded: count of rows of the pinned holdout that are left out because the champion was trained on them.
+        unanswered: count of rows that are left out because the tables lack the champion's features for them.
     """
 
     task: Task
@@ -34,6 +35,7 @@ class HoldoutRows:
     labels: npt.NDArray[Any]
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     excluded: int = 0
+    unanswered: int = 0
 
     def outcomes(self, scores: "Scores") -> ScoredRows:
         return ScoredRows(self.labels, scores.predicted, scores.threshold)
@@ -89,12 +91,14 @@ class GateState:
         challenger, champion: versions with these aliases.
         approved: who approved the challenger after the champion's last change, and why; empty without approval.
         frozen: who froze promotion, and why; empty if it is not frozen.
+        incomparable: why the champion cannot be compared on the holdout; empty if it can.
     """
 
     challenger: int
     champion: int | None
     approved: str = ""
     frozen: str = ""
+    incomparable: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,9 +146,9 @@ class Decision:
 
     @property
     def lacks_only_approval(self) -> bool:
-        """True if approval is the only criterion that is not met."""
-        failed = [reason.criterion for reason in self.reasons if not reason.passed]
-        return failed == [approval_of(self.challenger)]
+        """True if a person's approval would meet every criterion that is not met."""
+        failed = {reason.criterion for reason in self.reasons if not reason.passed}
+        return bool(failed) and failed <= {approval_of(self.challenger), comparison_with(self.champion)}
 
     @property
     def criteria_digest(self) -> str:
@@ -186,6 +190,11 @@ class Decision:
 def approval_of(version: int) -> str:
     """The name of the criterion for the approval of a version."""
     return f"approval of version {version}"
+
+
+def comparison_with(version: int | None) -> str:
+    """The name of the criterion for a champion that cannot be compared."""
+    return f"comparison with version {version}"
 
 
 def _finite(value: Any) -> Any:

@@ -14,6 +14,7 @@ from deployment.gate.criteria_changes import changes_since_last_verdict
 from deployment.gate.decision import Decision, GateState
 from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
 from deployment.gate.loaded_version import LoadedVersion
+from deployment.gate.own_inputs import NotComparable, own_inputs
 from deployment.ledger import aliases
 from deployment.ledger.champion_change import ChampionChange
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
@@ -21,6 +22,7 @@ from deployment.ledger.history import History
 from deployment.ledger.origin import actor
 from lakehouse.git import git_commit, has_uncommitted_changes
 from training.feature_store.store import FeatureReader
+from training.registry.frame_declaration import with_frame_of
 from training.registry.versions import CHAMPION, version_of
 from training.use_case.use_case import UseCase
 
@@ -69,19 +71,25 @@ class Gate:
         """
         versions = aliases.aliased_versions(self.client, self.use_case.name, version)
         history = self._champion_change.history()
-        pinned = holdout.rebuild(self.use_case, versions.challenger, self.store())
+        loaded, store = LoadedVersion.load(versions.challenger), self.store()
+        # The use case may have changed since the challenger was trained.
+        trained = with_frame_of(self.use_case, loaded.metadata)
+        pinned, champion, incomparable = holdout.rebuild(trained, versions.challenger, store), None, ""
         if versions.champion is not None:
-            pinned = holdout.exclude_seen(
-                pinned, versions.champion, versions.challenger, self.use_case.promotion.overlap
-            )
-        limits = self.use_case.promotion.guards
-        loaded = LoadedVersion.load(versions.challenger)
-        challenger = loaded.scores(pinned, limits)
+            overlap = self.use_case.promotion.overlap
+            pinned = holdout.exclude_seen(pinned, versions.champion, versions.challenger, overlap)
+            deployed = LoadedVersion.load(versions.champion)
+            try:
+                inputs = own_inputs(deployed, trained, pinned, store)
+                pinned = pinned.complete(inputs.complete)
+                champion = deployed.scores(pinned, features=inputs.complete_rows())
+            except NotComparable as err:
+                incomparable = err.failed
+        challenger = loaded.scores(pinned, self.use_case.promotion.guards)
         loaded.replay()  # an endpoint would refuse a version that fails this
-        champion = LoadedVersion.load(versions.champion).scores(pinned) if versions.champion else None
         number = int(versions.challenger.version)
         champion_number = int(versions.champion.version) if versions.champion else None
-        state = GateState(number, champion_number, history.approval(number), history.frozen)
+        state = GateState(number, champion_number, history.approval(number), history.frozen, incomparable)
         decision = decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, state)
         decision = replace(decision, criteria=self.use_case.promotion.model_dump(mode="json"))
         changes = changes_since_last_verdict(self.client, self.use_case.name, history, decision)

@@ -54,11 +54,26 @@ class HoldoutRefused(LakehouseError):
 
 @dataclass(frozen=True)
 class Holdout:
-    """Rows for the comparison, their hash, and the number of pinned rows that the champion was trained on."""
+    """Rows for the comparison.
+
+    Attributes:
+        rows: the rows, with the features of the challenger.
+        fingerprint: their SHA-256.
+        excluded: number of pinned rows that the champion was trained on.
+        unanswered: number of further rows for which the champion has no features.
+    """
 
     rows: TrainingFrame
     fingerprint: str
     excluded: int = 0
+    unanswered: int = 0
+
+    def complete(self, complete: npt.NDArray[np.bool_]) -> "Holdout":
+        """Keep the rows for which the champion has all features."""
+        if complete.all():
+            return self
+        rows = self.rows.rows(complete)
+        return replace(self, rows=rows, fingerprint=rows.fingerprint(), unanswered=int((~complete).sum()))
 
     def as_rows(self, use_case: UseCase) -> HoldoutRows:
         """Rows in the form that the decision needs.
@@ -71,7 +86,7 @@ class Holdout:
             if column not in features:
                 raise HoldoutRefused.no_slice(column, list(features))
         slices = {column: features[column] for column in columns}
-        return HoldoutRows(use_case.task, self.fingerprint, self.rows.y, slices, self.excluded)
+        return HoldoutRows(use_case.task, self.fingerprint, self.rows.y, slices, self.excluded, self.unanswered)
 
 
 def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureReader) -> Holdout:
@@ -80,7 +95,7 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureReader) -
     Raises:
         HoldoutRefused: The rows are missing or have changed, or the challenger was trained on them.
     """
-    pinned = _provenance(challenger)
+    pinned = provenance_of(challenger)
     if pinned.overlaps_holdout(pinned):
         raise HoldoutRefused.seen(str(challenger.version), str(pinned.last), str(pinned.holdout_from))
     try:
@@ -102,7 +117,7 @@ def exclude_seen(
     Raises:
         HoldoutRefused: The champion was trained on holdout rows, and `overlap` is `refuse` or no rows are left.
     """
-    trained, pinned = _provenance(champion), _provenance(challenger)
+    trained, pinned = provenance_of(champion), provenance_of(challenger)
     unseen = _unseen_mask(holdout.rows, trained, pinned)
     if unseen.all():
         return holdout
@@ -121,7 +136,12 @@ def _unseen_mask(rows: TrainingFrame, trained: Provenance, pinned: Provenance) -
     return np.asarray(rows.times > np.datetime64(trained.last.replace(tzinfo=None), "us"))
 
 
-def _provenance(version: ModelVersion) -> Provenance:
+def provenance_of(version: ModelVersion) -> Provenance:
+    """Read the provenance of a version.
+
+    Raises:
+        HoldoutRefused: The version was registered by another tool.
+    """
     try:
         return Provenance.from_tags(version.tags)
     except NoProvenance as err:

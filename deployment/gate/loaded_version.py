@@ -16,6 +16,7 @@ from deployment.gate.decision import Measurements, ModelInput, Scores
 from deployment.gate.holdout import Holdout
 from lakehouse.arrays import Floats
 from lakehouse.errors import LakehouseError
+from scoring.encodings import FeatureColumns
 from scoring.golden import REQUEST, RESPONSE, as_rows, nearly_equal
 from scoring.pyfunc import ScoringModel
 from scoring.registered_files import fetch
@@ -76,13 +77,18 @@ class LoadedVersion:
             raise VersionBroken.of(version, f"it is a {type(model).__name__}, not a scoring model of this project")
         return cls(version, model.scorer, size, _inputs(loaded.metadata), loaded.metadata.metadata or {})
 
-    def scores(self, holdout: Holdout, limits: GuardLimits | None = None) -> Scores:
+    def scores(
+        self, holdout: Holdout, limits: GuardLimits | None = None, features: FeatureColumns | None = None
+    ) -> Scores:
         """Its predictions of the rows, with measurements for the guards. Only a limit requires the response time.
+
+        Args:
+            features: its own features of the rows; None for those of the holdout.
 
         Raises:
             VersionBroken: it does not predict.
         """
-        predicted = self._predicted(holdout)
+        predicted = self._predicted(holdout, holdout.rows.features if features is None else features)
         p99 = self.p99_ms() if limits and limits.max_p99_ms is not None else None
         measured = Measurements(p99, self.size / 1e6, self.inputs)
         threshold = self.scorer.response_format.threshold
@@ -125,14 +131,14 @@ class LoadedVersion:
                 problem = f"it responds to its golden request with {response}; registered was {expected}"
                 raise VersionBroken.of(self.version, problem)
 
-    def _predicted(self, holdout: Holdout) -> Floats:
-        if missing := sorted(set(self.scorer.encoder.features) - set(holdout.rows.features)):
+    def _predicted(self, holdout: Holdout, features: FeatureColumns) -> Floats:
+        if missing := sorted(set(self.scorer.encoder.features) - set(features)):
             raise VersionBroken.of(self.version, f"it needs features that the tables lack: {', '.join(missing)}")
         model, rows = self.scorer.response_format, holdout.rows
         if model.task != rows.task:
             raise VersionBroken.of(self.version, f"its task is {model.task}, but the use case's is {rows.task}")
         try:
-            predicted = self.scorer.predict(rows.features)
+            predicted = self.scorer.predict(features)
         except (ValueError, TypeError, IndexError) as err:
             raise VersionBroken.of(self.version, f"it cannot predict the holdout: {err}") from err
         return align_classes(predicted, model.classes, rows.classes)

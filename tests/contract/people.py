@@ -92,19 +92,29 @@ def threshold_of(wrong_labels: float) -> float:
     return 0.5 - wrong_labels / 10
 
 
-def train(client: MlflowClient, store: FeatureStore, wrong_labels: float) -> None:
-    """Register a new challenger; a share above 1 inverts every label."""
-    split = splits.split(load_frame(USE_CASE, store), by_time(holdout=USE_CASE.split.holdout))
+def train(
+    client: MlflowClient,
+    store: FeatureStore,
+    wrong_labels: float,
+    use_case: UseCase = USE_CASE,
+    signal: str = "noise",
+) -> None:
+    """Register a new challenger; a share above 1 inverts every label.
+
+    Args:
+        signal: feature that wrong labels follow.
+    """
+    split = splits.split(load_frame(use_case, store), by_time(holdout=use_case.split.holdout))
     candidate = Candidate("logistic_regression", PARAMS)
     wrong = np.random.default_rng(1).random(len(split.training)) < wrong_labels
-    y = np.where(wrong, split.training.features["noise"] > 0, split.training.y).astype(np.int64)
+    y = np.where(wrong, split.training.features[signal] > 0, split.training.y).astype(np.int64)
     learned = replace(split.training, y=1 - y if wrong_labels > 1 else y)
     answering = ResponseFormat(("probability",), threshold_of(wrong_labels))
     scorer = Scorer(fit(candidate, learned, 0), split.training.encoder, answering)
     metrics = evaluate(BINARY, split.holdout.y, scorer.predict(split.holdout.features), answering.threshold)
     data = provenance(split, by_time(), newest_version(client, NAME))
     trial = Trial(1, candidate, metrics, (metrics,), timedelta(0))
-    register_version(client, USE_CASE, scorer, SearchResult((trial,), "complete"), data, {})
+    register_version(client, use_case, scorer, SearchResult((trial,), "complete"), data, {})
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """Builds the training frame from gold tables: a spine with features as of its times."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lakehouse.arrays import Times
 from scoring.encoder import Encoder
-from scoring.encodings import Encoding, Number, Values, index_tables
+from scoring.encodings import Encoding, FeatureColumns, Number, Values, index_tables
 from training.feature_store.store import FeatureReader
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Versions
 from training.frame import labels
@@ -76,6 +79,33 @@ def load_frame(
     )
 
 
+@dataclass(frozen=True)
+class LookedUp:
+    """Features of a spine's rows, before any check: NaN where there are none."""
+
+    keys: npt.NDArray[Any]
+    times: Times
+    features: FeatureColumns
+
+
+def look_up(spine: Spine, lookups: Sequence[FeatureLookup], store: FeatureReader, versions: Versions) -> LookedUp:
+    """Look features up for every row of a spine, at versions of the tables.
+
+    Raises:
+        TableNotFound, NotAFeatureTable, FeatureNotFound: as `load_frame`.
+        FrameRefused: a feature is no number.
+    """
+    spark_frame, _ = store.training_frame(spine, lookups, versions)
+    rows = spark_frame.toArrow()
+    names = [feature for lookup in lookups for feature in lookup.features]
+    _require_numbers(rows, names)
+    return LookedUp(
+        entity_keys(rows, spine.keys),
+        rows[spine.timestamp].to_numpy().astype("datetime64[us]"),
+        {name: _numbers(rows[name]) for name in names},
+    )
+
+
 def _encoder(
     store: FeatureReader, tables: list[FeatureTable], lookups: list[FeatureLookup], versions: Versions | None
 ) -> tuple[Encoder, Versions]:
@@ -86,12 +116,13 @@ def _encoder(
     features = tuple(feature for lookup in lookups for feature in lookup.features)
     needed = [e for e in declared if any(name in features for name in e.features)]
     encoded = {name for encoding in needed for name in encoding.features}
-    plain: list[Encoding] = [
-        Number.model_validate({"column": name, "as": "number", "type": "double"})
-        for name in features
-        if name not in encoded
-    ]
+    plain = [plain_number(name) for name in features if name not in encoded]
     return Encoder((*needed, *plain), vocabularies, features), indices
+
+
+def plain_number(feature: str) -> Encoding:
+    """Encoding of a feature for which its table declares none: the raw column itself, a number."""
+    return Number.model_validate({"column": feature, "as": "number", "type": "double"})
 
 
 def _leave_out(
@@ -115,15 +146,19 @@ def _no_match(rows: pa.Table, lookup: FeatureLookup) -> npt.NDArray[np.bool_]:
 
 
 def _columns(rows: pa.Table, names: tuple[str, ...], lookups: Sequence[FeatureLookup]) -> dict[str, Values]:
-    for name in names:
-        data_type = rows.schema.field(name).type
-        if not any(is_number(data_type) for is_number in _NUMBERS):
-            raise FrameRefused.no_number(name, str(data_type))
+    _require_numbers(rows, names)
     columns = {name: _numbers(rows[name]) for name in names}
     missing = {name: int((~np.isfinite(values)).sum()) for name, values in columns.items()}
     if any(missing.values()):
         raise _missing(missing, rows, lookups)
     return columns
+
+
+def _require_numbers(rows: pa.Table, names: Sequence[str]) -> None:
+    for name in names:
+        data_type = rows.schema.field(name).type
+        if not any(is_number(data_type) for is_number in _NUMBERS):
+            raise FrameRefused.no_number(name, str(data_type))
 
 
 def _missing(counts: dict[str, int], rows: pa.Table, lookups: Sequence[FeatureLookup]) -> FrameRefused:

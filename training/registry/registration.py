@@ -22,6 +22,7 @@ from scoring.scorer import Scorer
 from training.evaluation.bootstrap import Interval
 from training.frame.provenance import Provenance
 from training.registry.description import describe
+from training.registry.frame_declaration import FRAME, frame_declaration
 from training.registry.golden_rows import golden_rows
 from training.registry.signature import input_example, requirements, signature
 from training.registry.versions import CHALLENGER, model_of
@@ -111,7 +112,12 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
             signature=passes,
             input_example=input_example(use_case.golden_request, passes.inputs),
             pip_requirements=requirements(scorer),
-            metadata={"golden_request": golden, "golden_response": responses, **_serving(use_case, scorer)},
+            metadata={
+                "golden_request": golden,
+                "golden_response": responses,
+                FRAME: frame_declaration(use_case),
+                **_serving(use_case, scorer),
+            },
         )
     try:
         reloaded = mlflow.pyfunc.load_model(logged.model_uri).unwrap_python_model().respond(golden)
