@@ -155,5 +155,26 @@ def stop() -> None:
     command.stop(Settings.from_environment())
 
 
+@main.command()
+@options.CALLER
+@options.RATE
+@options.BURST
+@options.ENDPOINTS
+def add_caller(name: str, rate: float | None, burst: int | None, endpoints: tuple[str, ...]) -> None:
+    """Give a caller of the model server a token of its own, and print the token."""
+    from deployment.commands.serving import callers as command
+
+    command.add(name, rate, burst, endpoints, Settings.from_environment())
+
+
+@main.command()
+@options.CALLER
+def remove_caller(name: str) -> None:
+    """Take the token of a caller of the model server away."""
+    from deployment.commands.serving import callers as command
+
+    command.remove(name, Settings.from_environment())
+
+
 if __name__ == "__main__":
     console.run_command(main)

@@ -12,6 +12,7 @@ PACKAGES = Path(__file__).resolve().parent.parent  # the checkout, or the site-p
 # An installed wheel works on the project in whose folder its commands are started.
 PROJECT = PACKAGES if (PACKAGES / "dbt_project.yml").is_file() else Path.cwd()
 UNVERIFIED = ("refuse", "allow")
+SWITCHES = ("off", "on")
 
 
 class SettingRefused(LakehouseError):
@@ -36,6 +37,9 @@ class ServerAccess:
         credentials: folder in which systemd passes credentials to this service alone.
         certificate, key: PEM files; with them the server uses TLS.
         authority: PEM file of the authority that signed the certificate, unless it is self-signed.
+        callers_file: callers with tokens of their own, in place of the file in the server's state folder.
+        access_log: True to write one line for each request.
+        trace_exporter: exporter of traces, as OpenTelemetry names it; None: no traces.
         default_endpoint: endpoint behind `/invocations`, for clients of `mlflow models serve`.
         allow_unverified: True to load versions for whose files the registry has no digest.
     """
@@ -48,6 +52,9 @@ class ServerAccess:
     certificate: Path | None = None
     key: Path | None = None
     authority: Path | None = None
+    callers_file: Path | None = None
+    access_log: bool = False
+    trace_exporter: str | None = None
     default_endpoint: str | None = None
     allow_unverified: bool = False
 
@@ -128,7 +135,7 @@ class Settings:
         Relative paths start at the project, in every working directory.
 
         Raises:
-            SettingRefused: FEATURE_STORE or MODEL_SERVER_UNVOUCHED has an unknown value.
+            SettingRefused: FEATURE_STORE, MODEL_SERVER_UNVOUCHED or MODEL_SERVER_ACCESS_LOG has an unknown value.
         """
         tracking_uri = environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{PROJECT / 'mlflow.db'}")
         return cls(
@@ -162,6 +169,9 @@ def _serving(environment: Mapping[str, str]) -> ServerAccess:
         certificate=_below(environment.get("MODEL_SERVER_CERTIFICATE")),
         key=_below(environment.get("MODEL_SERVER_KEY")),
         authority=_below(environment.get("MODEL_SERVER_AUTHORITY")),
+        callers_file=_below(environment.get("MODEL_SERVER_CALLERS_FILE")),
+        access_log=_is_on("MODEL_SERVER_ACCESS_LOG", environment.get("MODEL_SERVER_ACCESS_LOG", "off")),
+        trace_exporter=_trace_exporter(environment),
         default_endpoint=environment.get("MODEL_SERVER_DEFAULT_ENDPOINT"),
         allow_unverified=_known(
             "MODEL_SERVER_UNVOUCHED", environment.get("MODEL_SERVER_UNVOUCHED", "refuse"), UNVERIFIED
@@ -170,8 +180,20 @@ def _serving(environment: Mapping[str, str]) -> ServerAccess:
     )
 
 
+def _trace_exporter(environment: Mapping[str, str]) -> str | None:
+    """The exporter of traces. As everywhere with OpenTelemetry, an address alone turns them on."""
+    address = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    chosen = environment.get("OTEL_TRACES_EXPORTER") or ("otlp" if address else "none")
+    disabled = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    return None if chosen == "none" or disabled else chosen
+
+
 def _below(path: str | None) -> Path | None:
     return PROJECT / path if path else None
+
+
+def _is_on(variable: str, value: str) -> bool:
+    return _known(variable, value, SWITCHES) == "on"
 
 
 def _known(variable: str, value: str, known: Sequence[str]) -> str:

@@ -74,6 +74,15 @@ PORT = click.option(
     "--port", type=click.IntRange(1, 65535), help="Port to listen on. Default: the port of MODEL_SERVER."
 )
 
+CALLER = click.argument("name")
+RATE = click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), help="Scoring requests a second. Default: any."
+)
+BURST = click.option("--burst", type=click.IntRange(1), help="Scoring requests at once. Default: the rate.")
+ENDPOINTS = click.option(
+    "--endpoint", "endpoints", multiple=True, help="An endpoint that the caller may use; repeatable. Default: all."
+)
+
 
 def use_case_or_model(command: Command) -> Command:
     """Add --use-case and --model; the command receives the use case that they name as `name`."""

@@ -1,5 +1,6 @@
 """The ASGI application: authentication, then routes; every failure becomes a JSON error."""
 
+import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Callable
@@ -16,10 +17,13 @@ from deployment.model_server.data_plane.invocations import Invocations
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.data_plane.server_metrics import FindSchema, ServerMetrics
 from deployment.model_server.endpoints.store import EndpointStore
-from deployment.model_server.http.auth import Tokens, check_allowed
+from deployment.model_server.http.auth import PermissionLevel, Tokens, check_allowed, credential_of
+from deployment.model_server.http.callers import CONTROL, DATA, Caller, CallerLimits
+from deployment.model_server.http.callers_file import CallersFile
 from deployment.model_server.http.connections import UNKNOWN_CALLER_SECONDS
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.request_body import REQUEST_TIMEOUT, TrackedReceive
+from deployment.model_server.http.request_facts import RequestFacts
 from deployment.model_server.http.responses import send_json, serialise
 from deployment.model_server.models.load_log import LoadLog
 from deployment.model_server.models.loader import LoadVersion, RegistryLoader
@@ -28,7 +32,10 @@ from deployment.model_server.routes.mlflow_protocol import DefaultEndpoint, mlfl
 from deployment.model_server.routes.probes import is_open, probe_routes
 from deployment.model_server.routes.serving_endpoints import control_routes
 from deployment.model_server.settings import ServerSettings
+from deployment.model_server.telemetry.access_log import AccessLog, AccessLogMiddleware
+from deployment.model_server.telemetry.tracing import TracingMiddleware, provider_of
 
+CALLERS_SECONDS = 1.0  # until a change of the file of the callers is in force
 SCORING = tuple(f"/serving-endpoints/{{name}}{entity}/invocations" for entity in ("", "/served-models/{entity}"))
 _SCORING = re.compile(r"/serving-endpoints/(?P<name>[^/]+)(?:/served-models/(?P<entity>[^/]+))?/invocations")
 
@@ -46,7 +53,9 @@ def create_app(
     Raises:
         LakehouseError: the token file or the stored endpoints are unusable.
     """
-    tokens = Tokens.of(settings)
+    tokens, callers = Tokens.of(settings), CallersFile(settings.callers_file)
+    access_log = AccessLog(settings.access_log) if settings.access_log else None
+    traces = provider_of(settings.serving.trace_exporter) if settings.serving.trace_exporter else None
     store = EndpointStore(settings.endpoints_file)
     stored = store.read()
     if load is None:
@@ -65,14 +74,22 @@ def create_app(
     invocations = Invocations(endpoints, settings, in_flight, draw)
     metrics = ServerMetrics(endpoints, invocations.log, invocations.batch_sizes, find_schema, now)
     admission = AdmissionControl(invocations, in_flight, settings.max_in_flight, settings.model_seconds)
-    data_plane = metrics.middleware(admission)
+    data_plane = metrics.middleware(CallerLimits(admission))
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         endpoints.restore(stored)
+        if access_log:
+            access_log.open()
+        watching = asyncio.create_task(_watch(callers), name="callers")
         yield
+        watching.cancel()
         await endpoints.close()
         invocations.close()
+        if access_log:
+            access_log.close()
+        if traces:
+            traces.shutdown()
 
     routes = [
         *(Route(path, data_plane, methods=["POST"]) for path in SCORING),
@@ -82,7 +99,16 @@ def create_app(
         *inspection_routes(endpoints, load_log, metrics, find_schema, settings),
     ]
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    return RequestGuard(ScoringFastPath(data_plane, router), tokens, settings.body_seconds)
+    app: ASGIApp = RequestGuard(ScoringFastPath(data_plane, router), tokens, callers, settings.body_seconds)
+    app = TracingMiddleware(app, traces) if traces else app
+    return AccessLogMiddleware(app, access_log) if access_log else app
+
+
+async def _watch(callers: CallersFile) -> None:
+    """Read the file of the callers again, soon after it has changed."""
+    while True:
+        await asyncio.sleep(CALLERS_SECONDS)
+        callers.refresh_or_keep()
 
 
 class ScoringFastPath:
@@ -103,8 +129,9 @@ class ScoringFastPath:
 class RequestGuard:
     """Middleware that checks the token before routing and turns exceptions into JSON responses."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, body_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, callers: CallersFile, body_seconds: float) -> None:
         self._app = app
+        self._callers = callers
         self._tokens = tokens
         self._body_seconds = body_seconds
         self._unknown_caller_seconds = min(body_seconds, UNKNOWN_CALLER_SECONDS)
@@ -115,7 +142,7 @@ class RequestGuard:
             return
         path = scope["path"].rstrip("/") or "/"
         tracked_receive = TrackedReceive(receive)
-        started, level = False, None
+        started, caller, facts = False, None, RequestFacts.of(scope)
 
         async def tracked_send(message: Message) -> None:
             nonlocal started
@@ -124,18 +151,35 @@ class RequestGuard:
 
         try:
             if not is_open(path):
-                level = self._tokens.permission_level(scope["headers"])
-                check_allowed(level, scope["method"], path)
-            scope = {**scope, "path": path, "app": self, "permission_level": level}
+                caller = self._caller(scope)
+                facts.caller = caller.name
+                check_allowed(caller.level, scope["method"], path)
+                caller.check_path(path)
+            level = caller.level if caller else None
+            scope = {**scope, "path": path, "app": self, "permission_level": level, "caller": caller}
             await self._app(scope, tracked_receive, tracked_send)
         except Exception as err:  # noqa: BLE001 - last resort: the caller gets an incident id, the log the cause
             error = to_api_error(err, scope["method"], path)
             if not started:
                 if error.status != REQUEST_TIMEOUT:
-                    await tracked_receive.discard(self._body_seconds if level else self._unknown_caller_seconds)
+                    await tracked_receive.discard(self._body_seconds if caller else self._unknown_caller_seconds)
                 await send_json(send, error.status, serialise(error.body()), error.headers)
             # The traceback refers to this frame, and the frame to the error: the cycle keeps the connection open.
             del error
+
+    def _caller(self, scope: Scope) -> Caller:
+        """The caller of a request.
+
+        Raises:
+            ApiError: no token (401), or a wrong one (403).
+        """
+        credential = credential_of(scope["headers"])
+        level = self._tokens.permission_level(credential)
+        if level is not None:
+            return CONTROL if level is PermissionLevel.MANAGE else DATA
+        if caller := self._callers.find(credential):
+            return caller
+        raise ApiError(403, "PERMISSION_DENIED", "Invalid access token.")
 
 
 def to_api_error(err: Exception, method: str, path: str) -> ApiError:

@@ -107,6 +107,16 @@ class ServerSettings:
         return self.serving.data_token_file or self.state / "data-token"
 
     @property
+    def callers_file(self) -> Path:
+        """Names, hashes of tokens and limits of the callers with a token of their own."""
+        return self.serving.callers_file or self.state / "callers.json"
+
+    @property
+    def access_log(self) -> Path | None:
+        """The file with one line for each request, if it is on."""
+        return self.state / "access.log" if self.serving.access_log else None
+
+    @property
     def log_file(self) -> Path:
         return self.state / "server.log"
 

@@ -16,6 +16,7 @@ from deployment.model_server.data_plane.batching import RequestBatcher, predict
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.data_plane.traffic import Traffic
 from deployment.model_server.endpoints.endpoint import choose
+from deployment.model_server.http.content_encoding import LARGE_RESPONSE, compressed
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.request_body import decode, read
 from deployment.model_server.http.request_facts import RequestFacts
@@ -52,11 +53,16 @@ class Invocations:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"]["name"]
         table = self._endpoints.inference_table(name)
-        exchange = None if table is None else Exchange(str(uuid.uuid4()), time.time(), scope.get("permission_level"))
+        facts = RequestFacts.of(scope)
+        exchange = None if table is None else Exchange(facts.id or str(uuid.uuid4()), time.time(), facts.caller)
         try:
             served, model, request = await self._read(scope, receive, exchange)
             body = await self._respond(scope, served, model, request, exchange)
-            await send_json(send, 200, body, {"served-model-name": served})
+            facts.scored = time.time_ns()
+            headers = {"served-model-name": served}
+            if len(body) >= LARGE_RESPONSE:
+                body = await compressed(scope, body, headers)
+            await send_json(send, 200, body, headers)
         except ApiError as err:
             if exchange is not None:
                 exchange.status, exchange.response = err.status, serialise(err.body())
@@ -70,7 +76,8 @@ class Invocations:
         self, scope: Scope, receive: Receive, exchange: Exchange | None
     ) -> tuple[str, LoadedModel, ScoringRequest]:
         """The served entity, its model, and the parsed request."""
-        name = scope["path_params"]["name"]
+        name, facts = scope["path_params"]["name"], RequestFacts.of(scope)
+        facts.read_from = time.time_ns()
         traffic = self._endpoints.traffic(name)
         if exchange is not None:  # the rule of this moment holds, even if the endpoint changes before the response
             exchange.rule = traffic.log_rule
@@ -82,8 +89,8 @@ class Invocations:
             exchange.client_request_id = content["client_request_id"]
         request = parse(content, self._settings.max_rows)
         served = self._choose_entity(name, traffic, request, scope["path_params"].get("entity"))
-        facts = RequestFacts.of(scope)
-        facts.served, facts.version = served, traffic.versions[served]
+        facts.served, facts.version, facts.rows = served, traffic.versions[served], request.size
+        facts.parsed = time.time_ns()
         if exchange is not None:
             exchange.served = served
         return served, traffic.models[served], request

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -49,6 +49,12 @@ class ServerMetrics:
             ["endpoint"],
             registry=self._registry,
         )
+        self._by_caller = Counter(
+            "model_server_caller_requests",
+            "Scoring requests of the callers with a token of their own.",
+            ["caller", "endpoint", "status"],
+            registry=self._registry,
+        )
         self._registry.register(batch_sizes)
         self._registry.register(_EndpointCollector(endpoints, find_schema, now))
         self._registry.register(RequestLogCollector(log))
@@ -68,14 +74,17 @@ class ServerMetrics:
 
     def middleware(self, app: ASGIApp) -> "MetricsMiddleware":
         """Wrap the data plane, to measure its requests."""
-        return MetricsMiddleware(app, self._endpoints, self._seconds, self._in_flight)
+        return MetricsMiddleware(app, self._endpoints, self._seconds, self._in_flight, self._by_caller)
 
 
 class MetricsMiddleware:
     """Passes requests on and records duration, status and served entity of each."""
 
-    def __init__(self, app: ASGIApp, endpoints: LiveEndpoints, seconds: Histogram, in_flight: Gauge) -> None:
+    def __init__(
+        self, app: ASGIApp, endpoints: LiveEndpoints, seconds: Histogram, in_flight: Gauge, by_caller: Counter
+    ) -> None:
         self._app = app
+        self._by_caller = by_caller
         self._endpoints = endpoints
         self._seconds = seconds
         self._in_flight = in_flight
@@ -83,7 +92,8 @@ class MetricsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, response = scope["path_params"].get("name", ""), _ObservedSend(send)
         facts = RequestFacts.of(scope)
-        known = name if name in self._endpoints else ""  # otherwise callers could create any number of series
+        # Otherwise callers could create any number of series.
+        known = facts.endpoint = name if name in self._endpoints else ""
         in_flight = self._in_flight.labels(known)
         started = time.perf_counter()
         in_flight.inc()
@@ -100,6 +110,8 @@ class MetricsMiddleware:
             # The version of the choice, not of the moment: the endpoint may have changed since.
             labels = (known, facts.served, facts.version, response.status)
             self._seconds.labels(*labels).observe(time.perf_counter() - started)
+            if scope["caller"].listed:
+                self._by_caller.labels(facts.caller, known, response.status).inc()
 
 
 class _ObservedSend:

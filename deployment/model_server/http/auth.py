@@ -60,18 +60,11 @@ class Tokens:
             )
         return cls(control.encode(), data.encode())
 
-    def permission_level(self, headers: Iterable[tuple[bytes, bytes]]) -> PermissionLevel:
-        """Permission level of a request. Both tokens are always compared, in constant time.
-
-        Raises:
-            ApiError: no credential (401), or a wrong one (403).
-        """
-        credential = _credential(next((value for name, value in headers if name == b"authorization"), b""))
+    def permission_level(self, credential: bytes) -> PermissionLevel | None:
+        """Permission level of one of the tokens. Both are always compared, in constant time."""
         control = hmac.compare_digest(credential, self.control)
         data = hmac.compare_digest(credential, self.data)
-        if not (control or data):
-            raise ApiError(403, "PERMISSION_DENIED", "Invalid access token.")
-        return PermissionLevel.MANAGE if control else PermissionLevel.QUERY
+        return PermissionLevel.MANAGE if control else PermissionLevel.QUERY if data else None
 
 
 def token_sources(settings: ServerSettings) -> tuple[str, str]:
@@ -153,8 +146,13 @@ _DATA_TOKEN_ROUTES = (
 """Routes open to the data token. Any other route is refused, including routes added later."""
 
 
-def _credential(header: bytes) -> bytes:
-    """The token in a header: a bearer token, or as on Databricks the basic-auth password of the user `token`."""
+def credential_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The token of a request: a bearer token, or as on Databricks the basic-auth password of the user `token`.
+
+    Raises:
+        ApiError: no token (401).
+    """
+    header = next((value for name, value in headers if name == b"authorization"), b"")
     scheme, _, credential = header.partition(b" ")
     if scheme.lower() == b"basic":
         try:

@@ -83,7 +83,7 @@ def _object(schema: JsonSchema) -> int:
     size = 2 + sum(_written(name) + 4 + largest(each) for name, each in schema.get("properties", {}).items())
     if isinstance(other := schema.get("additionalProperties"), Mapping):
         name = _text(schema.get("propertyNames", {}))
-        size += int(schema.get("maxProperties", LIST_LENGTH)) * (name + 4 + largest(other))
+        size += int(schema.get("maxProperties", LIST_LENGTH)) * (name + 4 + largest(dict(other)))
     return size
 
 

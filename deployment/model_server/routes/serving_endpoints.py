@@ -25,7 +25,7 @@ ROOT = "/api/2.0/serving-endpoints"
 NOT_IMPLEMENTED = {
     ROOT + "/pt": "it has no provisioned throughput; create an endpoint for a registered model",
     ROOT + "/pt/{name}/config": "it has no provisioned throughput; update the config of the endpoint",
-    ROOT + "/{name}/rate-limits": "it cannot distinguish callers; beyond its limits it refuses requests with 429",
+    ROOT + "/{name}/rate-limits": "a caller has its own limit: deployment.run add-caller NAME --rate RATE",
     ROOT + "/{name}/notifications": "it sends no mail; scrape /metrics",
     "/api/2.0/external-function": "it calls no external services",
 }
@@ -44,7 +44,8 @@ def control_routes(endpoints: LiveEndpoints, settings: ServerSettings) -> list[R
         if request.method == "POST":
             created = await endpoints.create(parse(CreateInput, await body(request)))
             return JSONResponse(detailed(created, request.scope["permission_level"]))
-        return JSONResponse({"endpoints": [summary(endpoints.get(name)) for name in endpoints.names()]})
+        names = filter(request.scope["caller"].may_use, endpoints.names())
+        return JSONResponse({"endpoints": [summary(endpoints.get(name)) for name in names]})
 
     async def get_or_delete(request: Request) -> Response:
         if request.method == "DELETE":

@@ -41,7 +41,7 @@ run_scenario, registry = in_process.run_scenario, in_process.registry
         ("POST", ROOT, {"content_type": "text/plain"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", ROOT, {"content_type": ""}, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", ROOT, {"content_type": "application/json; charset=latin-1"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
-        ("POST", ROOT, {"content_encoding": "gzip"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        ("POST", ROOT, {"content_encoding": "br"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", ROOT, {}, 400, "BAD_REQUEST"),
     ],
 )

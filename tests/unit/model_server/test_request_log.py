@@ -62,7 +62,7 @@ def test_requests_and_responses_are_written_to_a_delta_table(run_scenario: Any, 
     assert json.loads(answered["request"])["dataframe_records"] == ONE["dataframe_records"]
     assert json.loads(answered["response"]) == {"predictions": ["1"]}
     assert (answered["client_request_id"], answered["served_entity_id"]) == ("mine", "m-1")
-    assert (answered["requester"], answered["sampling_fraction"]) == ("CAN_MANAGE", 1.0)
+    assert (answered["requester"], answered["sampling_fraction"]) == ("control-token", 1.0)
     assert (refused["status_code"], json.loads(refused["response"])["error_code"]) == (400, "BAD_REQUEST")
     assert answered["databricks_request_id"] != refused["databricks_request_id"]
     assert answered["request_date"] == answered["request_time"].date()

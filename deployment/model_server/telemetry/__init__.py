@@ -1,0 +1,1 @@
+"""Access log and traces, one entry a request."""
