@@ -7,10 +7,10 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format schema lock clean
+.PHONY: help demo test test-spark features check bench format schema lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 # Each command as a person would type it with the environment active.
 show = @printf '\n\033[1m$$ %s\033[0m\n' '$(1)'; PATH="$(abspath $(BIN)):$$PATH" $(1)
@@ -27,18 +27,22 @@ demo: $(READY)  ## run the whole pipeline, from raw data to a served endpoint (a
 test: $(READY)  ## every test this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # files with few tests are the slow ones
 
+test-spark: $(READY)  ## the tests that need JVM Spark (Java 17); they also run with `make test` where Java is
+	@$(BIN)/python -m pytest -m jvm
+
 features: $(READY)  ## dbt docs and the feature catalogue, as pages
 	@$(BIN)/dbt --quiet docs generate --static
 	@$(BIN)/python -m training.catalogue.manifest target/manifest.json target/feature_catalogue/manifest.json
 	@$(BIN)/dbt-features build --manifest target/feature_catalogue/manifest.json --output target/feature_catalogue/site
 	@echo "open target/feature_catalogue/site/index.html and target/static_index.html"
 
-check: $(READY)  ## lint, format, types, import layers, Databricks bundle, dead links, feature metadata and promises
+check: $(READY)  ## lint, format, types, import layers, Databricks bundle, workflows, dead links, feature metadata and promises
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m resources.bundle
+	@$(BIN)/zizmor --quiet --offline .github/workflows
 	@$(BIN)/md-dead-link-check
 	@$(BIN)/dbt --quiet parse --target-path target/check
 	@$(BIN)/dbt-features lint --strict --manifest target/check/manifest.json
@@ -57,11 +61,13 @@ schema: $(READY)  ## write the JSON schema of use-case files again
 lock: $(READY)  ## write requirements.lock and the jobs' requirements from pyproject.toml again
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --extra otel --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file requirements.lock
+	@$(BIN)/uv pip compile --group pyproject.toml:release --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --quiet --output-file resources/release.lock
 	@$(BIN)/python -m resources.requirements
 
 clean:  ## delete all generated files except the virtual environment
 	@test ! -x $(BIN)/python || $(BIN)/python -m deployment.run stop
-	rm -rf warehouse mlflow.db mlartifacts target logs reports .serving .trials
+	rm -rf warehouse mlflow.db mlartifacts target logs reports .serving .trials build dist
 
 # uv installs the environment in seconds, and it is itself pinned in the lock: pip checks its hashes first.
 $(READY): requirements.lock pyproject.toml
@@ -75,3 +81,5 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+include .github/release.mk
