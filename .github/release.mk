@@ -43,8 +43,9 @@ integration:  ## run the jobs of TARGET once: features, then training, which sta
 	databricks bundle run --target $(TARGET) features
 	databricks bundle run --target $(TARGET) training
 
-smoke:  ## send the golden request of term_deposit to its endpoint in the workspace
-	databricks serving-endpoints query $(or $(ENDPOINT),term-deposit) --json @resources/smoke.json
+smoke: $(READY)  ## send the golden request of term_deposit to the endpoint of TARGET in the workspace
+	@FEATURE_STORE=databricks MLFLOW_TRACKING_URI=databricks NAME_PREFIX=$(if $(filter staging,$(TARGET)),staging_) \
+		$(BIN)/python -m deployment.run ask --use-case term_deposit
 
 release-rehearsal: sbom  ## build, test the wheel, list its components, then deploy, ask and roll back against stand-ins
-	@$(BUILD)/venv/bin/python -P tests/package/rehearsal.py
+	@$(BUILD)/venv/bin/python tests/package/rehearsal.py

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from databricks.sdk import WorkspaceClient
+
 from deployment.commands.serving.detached import running
 from deployment.commands.serving.endpoints import client_of
 from deployment.commands.use_cases import load_to_serve
@@ -11,6 +13,7 @@ from deployment.endpoints import endpoint_client
 from deployment.model_server.process.server_process import ServerInfo
 from lakehouse import console
 from lakehouse.settings import Settings
+from training.use_case.use_case import UseCase
 
 
 def ask(name: str, settings: Settings) -> None:
@@ -19,18 +22,16 @@ def ask(name: str, settings: Settings) -> None:
     Raises:
         LakehouseError: No server is running, or the endpoint rejects the request.
     """
+    if settings.home.runs_model_server:
+        _ask_workspace(load_to_serve(name), settings)
+        return
     use_case, server = load_to_serve(name), running(settings)
     client, endpoint = client_of(server), use_case.serving.endpoint
     served = endpoint_client.served_by(client, endpoint)
     if served is not None and served.models not in {(name,), ()}:
         raise endpoint_client.EndpointServesOtherModel.of(endpoint, list(served.models), name)
     url = f"{server.url}/serving-endpoints/{endpoint}/invocations"
-    body = json.dumps({"dataframe_records": [use_case.golden_request]})
-    predictions = endpoint_client.predict(client, endpoint, [use_case.golden_request])
-    console.stage(f"POST {url}")
-    console.data(body)
-    console.stage("Response")
-    console.data(json.dumps({"predictions": predictions}))
+    body = _send_golden_request(use_case, client, endpoint, url)
     version = max(endpoint_client.served_versions(client, endpoint))
     report = settings.reports / use_case.name / f"version-{version}.html"
     store = settings.tracking_uri.replace(f"sqlite:///{settings.project}/", "sqlite:///")
@@ -43,6 +44,22 @@ def ask(name: str, settings: Settings) -> None:
         "  show the server:     .venv/bin/python -m deployment.run status",
         "  stop the server:     .venv/bin/python -m deployment.run stop",
     )
+
+
+def _ask_workspace(use_case: UseCase, settings: Settings) -> None:
+    client, endpoint = endpoint_client.workspace(), settings.endpoint(use_case.serving.endpoint)
+    _send_golden_request(use_case, client, endpoint, f"{client.config.host}/serving-endpoints/{endpoint}/invocations")
+
+
+def _send_golden_request(use_case: UseCase, client: WorkspaceClient, endpoint: str, url: str) -> str:
+    """Send the request and print both sides; return the body that was sent."""
+    body = json.dumps({"dataframe_records": [use_case.golden_request]})
+    predictions = endpoint_client.predict(client, endpoint, [use_case.golden_request])
+    console.stage(f"POST {url}")
+    console.data(body)
+    console.stage("Response")
+    console.data(json.dumps({"predictions": predictions}))
+    return body
 
 
 def curl(server: ServerInfo, url: str, body: str, project: Path) -> Sequence[str]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound, ResourceConflict
 from databricks.sdk.mixins.open_ai_client import ServingEndpointsExt
-from databricks.sdk.service.serving import ServedEntityInput, ServingEndpointDetailed
+from databricks.sdk.service.serving import QueryEndpointResponse, ServedEntityInput, ServingEndpointDetailed
 
 from deployment.commands import open_gate, use_cases
 from deployment.commands.open_gate import EndpointNotUpdated
@@ -117,6 +117,19 @@ def test_the_name_prefix_of_a_deployment_precedes_its_endpoint(
     run("serve")
     assert fake_workspace.endpoints.create.call_args.args[0] == f"dev-anna-{NAME}"
     assert {call.args[0] for call in fake_workspace.endpoints.get.call_args_list} == {f"dev-anna-{NAME}"}
+
+
+def test_ask_sends_the_golden_request_to_the_endpoint_of_the_workspace(
+    gate: Gate, fake_workspace: Workspace, run: Run
+) -> None:
+    answer = QueryEndpointResponse(predictions=[{"probability": 0.25}])
+    fake_workspace.endpoints.query.return_value = answer
+    fake_workspace.client.config.host = "https://a-workspace"
+    output = run("ask")
+    assert f"POST https://a-workspace/serving-endpoints/{NAME}/invocations" in output
+    assert '"probability": 0.25' in output
+    sent = fake_workspace.endpoints.query.call_args.kwargs["dataframe_records"]
+    assert sent == [USE_CASE.golden_request]
 
 
 def test_a_rejected_update_keeps_the_champion_and_names_the_command_to_repeat(
