@@ -53,7 +53,7 @@ class Compilation:
         if self.compiled is None:
             return {"compiled": "none", "compiled_reason": self.reason[:250]}
         measured = {"max_difference": f"{self.difference:.3g}", "limit": f"{LIMIT:g}", "rows": str(self.rows)}
-        return {"compiled": self.compiled.kind} | {f"compiled.{name}": value for name, value in measured.items()}
+        return {"compiled": self.compiled.kind} | {f"compiled_{name}": value for name, value in measured.items()}
 
     def summary(self) -> str:
         """One line for the console."""

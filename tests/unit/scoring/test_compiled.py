@@ -100,7 +100,8 @@ def test_every_family_is_served_and_its_compiled_model_predicts_as_the_pipeline(
     if family == "gradient_boosting":
         assert "does not support categories" in tags["compiled_reason"]
     elif compilation.compiled is not None:
-        assert float(tags["compiled.max_difference"]) <= float(tags["compiled.limit"]) == LIMIT
+        assert float(tags["compiled_max_difference"]) <= float(tags["compiled_limit"]) == LIMIT
+        assert all(key.isidentifier() for key in tags)  # the keys that Unity Catalog takes
 
 
 def test_every_family_is_tested_here() -> None:
