@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import COLSPEC_TYPES, AnyType
 
 from scoring.encodings import Encoding
 from scoring.estimators.early_stopping import EarlyStoppingBooster
@@ -25,8 +25,8 @@ _RESPONSE_TYPES: Mapping[Kind, DataType] = {
     "number": DataType.double,
     "text": DataType.string,
 }
-# Integers of a request are doubles: pandas has no other column of numbers with missing values.
-_REQUEST_TYPES: Mapping[Kind, DataType] = {**_RESPONSE_TYPES, "integer": DataType.double}
+# MLflow refuses integers for a double, and missing values for an integer; the input contract checks every number.
+_REQUEST_TYPES: Mapping[Kind, COLSPEC_TYPES] = {**_RESPONSE_TYPES, "integer": AnyType(), "number": AnyType()}
 
 
 def signature(scorer: Scorer) -> ModelSignature:
@@ -41,10 +41,9 @@ def signature(scorer: Scorer) -> ModelSignature:
 
 
 def input_example(golden: Mapping[str, Any], inputs: Schema) -> pd.DataFrame:
-    """The golden request as a frame for `pyfunc.predict`; a missing number is NaN."""
-    names = {str(column.name): column.type is DataType.double for column in inputs.inputs}
-    row = {name: np.nan if number and golden[name] is None else golden[name] for name, number in names.items()}
-    return pd.DataFrame([row]).astype({name: np.float64 for name, number in names.items() if number})
+    """The golden request as a frame for `pyfunc.predict`, its numbers as they are."""
+    row = {str(column.name): golden[str(column.name)] for column in inputs.inputs}
+    return pd.DataFrame([row])
 
 
 def requirements(scorer: Scorer) -> list[str]:

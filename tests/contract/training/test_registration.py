@@ -1,6 +1,7 @@
 """A registered version: its description, never damaged, and loadable with only its requirements installed."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from lakehouse.settings import Settings
+from lakehouse.settings import PROJECT, Settings
 from scoring.golden import nearly_equal
 from scoring.scorer import Scorer
 from scoring.tasks import TASKS
@@ -108,6 +110,32 @@ def test_a_version_has_a_signature_an_example_and_the_code_of_its_hooks(version:
     assert json.loads((files / "serving_input_example.json").read_text(encoding="utf-8")).keys() == {
         "dataframe_split"
     }
+
+
+WHOLE = {"amount": 2, "place": "Bonn", "known": 7}
+RECORDS_OF_INTEGERS = [WHOLE, WHOLE | {"known": None}, WHOLE | {"amount": 2.5, "place": None}]
+
+
+def test_pyfunc_takes_what_the_documentation_says(client: MlflowClient, version: ModelVersion) -> None:
+    page = (PROJECT / "docs" / "training.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(model = mlflow\.pyfunc.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {"mlflow": mlflow, "pd": pd}
+    exec(lines.replace("models:/term_deposit@", "models:/people@"), names)  # noqa: S102  (lines of our documentation)
+    model, calls = names["model"], re.findall(r"^model\.predict\(.*\)$", lines, re.MULTILINE)
+    assert len(calls) == 3
+    for record in (names["record"], *RECORDS_OF_INTEGERS):
+        expected = model.unwrap_python_model().respond([record])
+        for call in calls[:2]:
+            assert eval(call, names | {"record": record}).to_dict("records") == expected, call  # noqa: S307
+    expected = model.unwrap_python_model().respond(RECORDS_OF_INTEGERS)
+    for given in (
+        RECORDS_OF_INTEGERS,
+        pd.DataFrame(RECORDS_OF_INTEGERS),
+        pd.DataFrame(RECORDS_OF_INTEGERS, dtype=object),
+    ):
+        assert model.predict(given).to_dict("records") == expected
+    nullable = pd.DataFrame(RECORDS_OF_INTEGERS).astype({"known": "Int64"})
+    assert model.predict(nullable).to_dict("records") == expected
 
 
 # One task of each family; together they cover all tasks.

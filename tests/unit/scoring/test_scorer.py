@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from scoring.contract import ContractViolation
 from scoring.pipeline_file import ArtifactRefused
-from scoring.pyfunc import ScoringModel
+from scoring.pyfunc import ScoringModel, records_of, with_integers
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import MULTICLASS, REGRESSION
 from tests.unit.frames import ENCODER, alternating
@@ -107,6 +107,19 @@ def test_every_missing_value_of_pandas_is_null(known: Any) -> None:
     ours = model("label", "probability")
     responses = ours.predict(CONTEXT, pd.DataFrame(RECORDS).assign(known=known))
     assert responses.to_dict("records") == ours.respond(RECORDS)
+
+
+def test_integers_that_pandas_made_floats_reach_a_hook_as_integers_or_are_refused() -> None:
+    """A hook sees what it would see in a request; from 2^53 on a float may be another integer."""
+    records = [{"id": 7}, {"id": None}, {"id": 2**53 - 1}]
+    made = records_of(pd.DataFrame(records))
+    assert [type(record["id"]) for record in made] == [float, type(None), float]
+    assert repr(with_integers(made, ["id", "absent"])) == repr(records)
+    exact = [{"id": 2**53 + 1}, {"id": None}]
+    nullable = pd.DataFrame({"id": pd.array([2**53 + 1, None], dtype="Int64")})
+    assert with_integers(records_of(nullable), ["id"]) == exact
+    with pytest.raises(ContractViolation, match="row 0, field 'id': expected an integer: as a float it loses digits"):
+        with_integers(records_of(pd.DataFrame(exact)), ["id"])
 
 
 def test_frames_are_checked_against_the_contract() -> None:
