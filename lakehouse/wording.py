@@ -1,5 +1,9 @@
 """Wording that several messages share."""
 
+from numbers import Integral
+
+EXACT_INTEGERS = 2**53  # below it, every integer is a double
+
 
 def number_of(noun: str, count: int) -> str:
     """A count with its noun.
@@ -17,3 +21,17 @@ def format_version(version: int | None) -> str:
     ('version 3', 'none')
     """
     return "none" if version is None else f"version {version}"
+
+
+def format_number(value: float) -> str:
+    """A number with all of its digits, and no more: read back, it is the same number.
+
+    >>> format_number(19000101.0), format_number(0.1), format_number(-0.0), format_number(1e300)
+    ('19000101', '0.1', '0', '1e+300')
+    >>> format_number(9007199254740993)
+    '9007199254740993'
+    """
+    if isinstance(value, Integral):
+        return str(int(value))
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) < EXACT_INTEGERS else repr(number)

@@ -19,6 +19,7 @@ from deployment.gate.decision import (
     comparison_with,
 )
 from deployment.gate.guards import guards
+from lakehouse.wording import format_number
 from scoring.predictions import decisions
 from training.evaluation.metrics import METRICS
 from training.use_case.promotion import PromotionCriteria
@@ -75,7 +76,7 @@ def _valid(rows: HoldoutRows, scores: Scores | None, version: int | None) -> Cri
         return CriterionResult(name, required, found, passed=False)
     if rows.task.has_threshold and not 0 <= scores.threshold <= 1:
         return CriterionResult(
-            name, f"{required}, threshold in [0, 1]", f"threshold {scores.threshold:g}", passed=False
+            name, f"{required}, threshold in [0, 1]", f"threshold {format_number(scores.threshold)}", passed=False
         )
     valid, predictions = rows.task.count_valid(scores.predicted, rows.labels), len(scores.predicted)
     return CriterionResult(name, required, f"{valid} of {predictions}", valid == len(rows.labels) == predictions > 0)
@@ -110,7 +111,7 @@ def _minimum(rows: HoldoutRows, challenger: Scores, policy: PromotionCriteria) -
     sign = ">=" if metric.greater_is_better else "<="
     return CriterionResult(
         f"minimum {policy.metric}",
-        f"{sign} {policy.minimum:g}",
+        f"{sign} {format_number(policy.minimum)}",
         f"{value:.4f}",
         metric.gain(value, over=policy.minimum) >= 0,
         {f"version {challenger.version}": value},
@@ -141,7 +142,7 @@ def _gain(rows: HoldoutRows, challenger: Scores, champion: Scores, policy: Promo
     }
     return CriterionResult(
         f"gain in {policy.metric} over version {champion.version}",
-        f"lower bound at {policy.confidence:.0%} above {limit:g}",
+        f"lower bound at {policy.confidence:.0%} above {format_number(limit)}",
         format_gain(found),
         found.low > limit,
         values,

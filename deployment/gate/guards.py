@@ -6,6 +6,7 @@ import numpy as np
 
 from deployment.gate.comparison import format_gain, gain
 from deployment.gate.decision import CriterionResult, HoldoutRows, ModelInput, Scores
+from lakehouse.wording import format_number
 from scoring.predictions import decisions
 from scoring.tasks import Task
 from training.evaluation.curves import calibration_error
@@ -39,7 +40,7 @@ def _at_most(criterion: str, value: float | None, limit: float, challenger: Scor
     found = "not measured" if value is None else f"{value:.4g}"
     passed = value is not None and 0 <= value <= limit
     return CriterionResult(
-        criterion, f"at most {limit:g}", found, passed, {f"version {challenger.version}": value}, limit
+        criterion, f"at most {format_number(limit)}", found, passed, {f"version {challenger.version}": value}, limit
     )
 
 
@@ -74,7 +75,7 @@ def _slices(
         yield CriterionResult(f"slices of {column}", required, f"{sizes.max()} rows in the largest", passed=False)
     for value in large:
         parts = [(scores.version, rows.outcomes(scores).take(values == value)) for scores in (challenger, champion)]
-        yield _slice(f"{policy.metric} where {column} = {value:g}", dict(parts), rows.task, policy)
+        yield _slice(f"{policy.metric} where {column} = {format_number(value)}", dict(parts), rows.task, policy)
 
 
 def _slice(name: str, parts: Mapping[int, ScoredRows], task: Task, policy: PromotionCriteria) -> CriterionResult:
@@ -86,7 +87,9 @@ def _slice(name: str, parts: Mapping[int, ScoredRows], task: Task, policy: Promo
     found = gain(policy.metric, new, old, policy.confidence)
     values = {f"version {version}": part.metric(policy.metric) for version, part in parts.items()}
     finding = f"{format_gain(found)}, {len(new)} rows"
-    return CriterionResult(name, f"worse by at most {limit:g}", finding, found.value >= -limit, values, -limit, found)
+    return CriterionResult(
+        name, f"worse by at most {format_number(limit)}", finding, found.value >= -limit, values, -limit, found
+    )
 
 
 def _input_schema(challenger: Scores, champion: Scores) -> CriterionResult:

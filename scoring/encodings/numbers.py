@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self, TypeGuard
 import numpy as np
 from pydantic import Field, model_validator
 
+from lakehouse.wording import format_number
 from scoring.encodings.encoding import (
     Encoding,
     EncodingContext,
@@ -37,7 +38,7 @@ class Number(Encoding):
     @model_validator(mode="after")
     def _require_range(self) -> Self:
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+            raise ValueError(f"minimum {format_number(self.minimum)} is above maximum {format_number(self.maximum)}")
         return self
 
     @property
@@ -85,7 +86,7 @@ class Number(Encoding):
 
     def expected(self, context: EncodingContext) -> str:
         bounds = [
-            f"at {word} {bound:g}"
+            f"at {word} {format_number(bound)}"
             for word, bound in (("least", self.minimum), ("most", self.maximum))
             if bound is not None
         ]
@@ -196,8 +197,11 @@ class Cohort(Encoding):
 
     def row_categories(self, features: FeatureColumns, vocabularies: Vocabularies) -> RowCategories:
         low, high = self.bounds[0], self.bounds[-1]
-        inner = [f"{a:g} to below {b:g}" if b - a != 1 else f"{a:g}" for a, b in pairwise(self.bounds)]
-        names = (UNKNOWN, f"below {low:g}", *inner, f"{high:g} and above")
+        inner = [
+            format_number(a) if b - a == 1 else f"{format_number(a)} to below {format_number(b)}"
+            for a, b in pairwise(self.bounds)
+        ]
+        names = (UNKNOWN, f"below {format_number(low)}", *inner, f"{format_number(high)} and above")
         return RowCategories(f"{self.column} cohort", names, features[self.feature].astype(np.int64))
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lakehouse.arrays import Floats
 from lakehouse.declaration import Declaration, known_word
+from lakehouse.wording import format_number
 from training.evaluation.metrics import Targets
 
 UNTUNED_THRESHOLD = 0.5  # of trials, if the threshold is tuned after the search
@@ -101,7 +102,8 @@ class TunedThreshold:
             objective = "minimising cost"
             values = (
                 f"{-self.gain:.4f} per row; "
-                f"false positive {cost.false_positive:g}, false negative {cost.false_negative:g}"
+                f"false positive {format_number(cost.false_positive)}, "
+                f"false negative {format_number(cost.false_negative)}"
             )
         return f"Decision threshold: {self.threshold:.4g}, {objective} on {self.rows:,} validation rows ({values})"
 

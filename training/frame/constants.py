@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lakehouse.wording import format_number
 from training.frame.frame import FrameRefused, TrainingFrame
 from training.frame.raw_inputs import without_features
 
@@ -34,7 +35,7 @@ def format_constants(constant: Mapping[str, float]) -> str:
     >>> format_constants({"channel": 7.0, "rate": 0.25})
     'channel (7), rate (0.25)'
     """
-    shown = [f"{name} ({value:g})" for name, value in list(constant.items())[:SHOWN]]
+    shown = [f"{name} ({format_number(value)})" for name, value in list(constant.items())[:SHOWN]]
     more = f" and {len(constant) - SHOWN} more" if len(constant) > SHOWN else ""
     return f"{', '.join(shown)}{more}"
 

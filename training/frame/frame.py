@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lakehouse.arrays import Times
 from lakehouse.errors import LakehouseError
-from lakehouse.wording import number_of
+from lakehouse.wording import format_number, number_of
 from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import FeatureColumns
 from scoring.tasks import Classes, Task
@@ -89,7 +89,7 @@ class FrameRefused(LakehouseError):
     @classmethod
     def no_part(cls, what: str, rows: int, share: float) -> "FrameRefused":
         return cls(
-            f"{what} has no rows: {rows} rows are cut at a share of {share:g}",
+            f"{what} has no rows: {rows} rows are cut at a share of {format_number(share)}",
             hint="Correct `split` in the use case, or collect more rows.",
         )
 
@@ -103,7 +103,7 @@ class FrameRefused(LakehouseError):
     @classmethod
     def all_in_gap(cls, where: str, rows: int, days: float) -> "FrameRefused":
         return cls(
-            f"{where} has no rows: `gap: {days:g}` drops all {rows:,} before the next rows",
+            f"{where} has no rows: `gap: {format_number(days)}` drops all {rows:,} before the next rows",
             hint="Set a shorter `gap` or fewer `folds` in the `split` of the use case, or collect more labels.",
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from lakehouse.wording import format_number
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import METRICS
 from training.frame.constants import format_constants
@@ -57,7 +58,7 @@ def data_notes(data: Split, plan: SplitPlan) -> Iterator[str]:
     yield f"Entities: {seen:,} of {rows:,} holdout rows ({seen / rows:.1%}) are of entities with training rows"
     if plan.gap is not None:
         dropped = f"{data.gap_rows:,} rows dropped before the holdout"
-        yield f"Gap: {plan.gap:g} days before the holdout and each fold; {dropped}"
+        yield f"Gap: {format_number(plan.gap)} days before the holdout and each fold; {dropped}"
 
 
 def split_lines(description: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lakehouse.arrays import Floats
+from lakehouse.wording import format_number
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding, FeatureColumns, RowCategories
 from training.frame.raw_inputs import groups
@@ -33,7 +34,7 @@ def reading(column: str, encoder: Encoder, features: FeatureColumns) -> Reading:
     categories = next((each for each in every if each), None)
     if categories is None or categories.label != column:
         values = features[groups(encoder)[column][0]].astype(np.float64)
-        return Reading([f"{value:g}" for value in values], values)
+        return Reading(list(map(format_number, values)), values)
     ordered = all(encoding.ordered for encoding in encodings)
     texts = [categories.names[index] for index in categories.indices]
     return Reading(texts, categories.indices.astype(np.float64) if ordered else None)

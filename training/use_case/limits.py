@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from lakehouse.wording import format_number
 from training.evaluation.metrics import METRICS
 from training.use_case.promotion import PromotionCriteria
 
@@ -17,21 +18,25 @@ def limits_without_effect(criteria: PromotionCriteria) -> Iterator[str]:
     name, metric = criteria.metric, METRICS[criteria.metric]
     (lowest, highest), minimum = metric.bounds, criteria.minimum
     width = highest - lowest
+    widest, margin = format_number(width), format_number(criteria.margin)
     worst, best = (lowest, highest) if metric.greater_is_better else (highest, lowest)
-    bound = {lowest: f"{name} is at least {lowest:g}", highest: f"{name} is at most {highest:g}"}
+    bound = {
+        lowest: f"{name} is at least {format_number(lowest)}",
+        highest: f"{name} is at most {format_number(highest)}",
+    }
     if metric.gain(worst, over=minimum) >= 0:
-        yield f"minimum is {minimum:g}: {bound[worst]}, so every version meets it"
+        yield f"minimum is {format_number(minimum)}: {bound[worst]}, so every version meets it"
     if metric.gain(best, over=minimum) < 0:
-        yield f"minimum is {minimum:g}: {bound[best]}, so no version meets it"
+        yield f"minimum is {format_number(minimum)}: {bound[best]}, so no version meets it"
     if criteria.margin >= width:
         if criteria.test == "superiority":
-            yield f"margin is {criteria.margin:g}: a gain in {name} is at most {width:g}, so no version meets it"
+            yield f"margin is {margin}: a gain in {name} is at most {widest}, so no version meets it"
         else:
-            yield f"margin is {criteria.margin:g}: a gain in {name} is at least {-width:g}, so every version meets it"
+            yield f"margin is {margin}: a gain in {name} is at least -{widest}, so every version meets it"
     guards = criteria.guards
     if guards.slices and guards.max_slice_drop >= width:
         yield (
-            f"guards.max_slice_drop is {guards.max_slice_drop:g}: {name} drops by at most {width:g},"
+            f"guards.max_slice_drop is {format_number(guards.max_slice_drop)}: {name} drops by at most {widest},"
             " so every version meets it"
         )
     for limit in ("max_calibration_error", "max_changed_decisions"):
