@@ -95,7 +95,8 @@ def require_unique(table: FeatureTable, rows: DataFrame) -> None:
     suspects = hashes.groupBy("_hash").count().where("count > 1").select("_hash")
     if suspects.limit(1).count():
         doubled = hashes.join(suspects, "_hash", "left_semi").groupBy(*key).count().where("count > 1")
-        for row in doubled.orderBy(*key).limit(1).collect():
+        texts = [F.col(name).cast("string").alias(name) for name in key]  # a client shows times in its time zone
+        for row in doubled.orderBy(*key).limit(1).select(*texts, "count").collect():
             raise DuplicateKey.at(table.name, {name: row[name] for name in key}, row["count"])
 
 

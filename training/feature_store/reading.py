@@ -9,6 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from scoring.encodings import ENCODINGS, Encoding
+from training.feature_store.point_in_time import to_micros
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class Properties:
 
 def newest_time(rows: DataFrame, timestamp: str) -> datetime | None:
     """Time of the newest row in UTC; None if the table is empty."""
-    (row,) = rows.agg(F.max(F.col(timestamp).cast("timestamp"))).collect()
-    newest: datetime | None = row[0] and row[0].replace(tzinfo=UTC)
-    return newest
+    # As a datetime, a client of Spark would read the time in the time zone of its process.
+    (row,) = rows.agg(F.max(to_micros(timestamp))).collect()
+    return None if row[0] is None else EPOCH + timedelta(microseconds=row[0])
 
 
 def categories(index: DataFrame) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Point-in-time joins over several tables, keys and types, on real Delta tables and the embedded engine."""
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.tables.warehouse import TableNotFound, Warehouse
-from training.feature_store.errors import FeatureNotFound, StaleTable
+from training.feature_store.errors import DuplicateKey, FeatureNotFound, StaleTable
 from training.feature_store.local import LocalFeatureStore
 from training.feature_store.tables import FeatureLookup, Spine
 
@@ -199,6 +200,27 @@ def test_a_table_without_a_row_is_stale(store: LocalFeatureStore) -> None:
     DeltaTable(store.warehouse.root / "gold" / "orders").delete()
     with pytest.raises(StaleTable, match="has no rows"):
         store.table("gold.orders").require_fresh(day(1))
+
+
+@pytest.fixture(params=["America/New_York", "Pacific/Kiritimati"])
+def far_from_utc(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process in another time zone."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+def test_times_are_in_utc_whatever_the_time_zone_of_the_process(store: LocalFeatureStore) -> None:
+    newest, two_days = datetime(2020, 1, 5, 0, 0, 0, 1, tzinfo=UTC), '{"error_after": {"count": 2, "period": "day"}}'
+    write(store, "orders", "client known_at sum", [(1, newest, 1)], keys=["client"], freshness=two_days)
+    assert store.table("gold.orders").newest == newest
+    write(store, "doubled", "client known_at sum", [(1, day(5), 1), (1, day(5), 2)], keys=["client"])
+    write(store, "labels", "client at label", [(1, day(5), 1)])
+    with pytest.raises(DuplicateKey, match=r"client 1, known_at 2020-01-05 00:00:00\)"):
+        joined(store, FeatureLookup("gold.doubled", ("sum",)))
 
 
 def test_a_spine_whose_first_write_was_interrupted_is_missing(store: LocalFeatureStore) -> None:
