@@ -1,6 +1,7 @@
 """Wording that several messages share."""
 
 from numbers import Integral
+from typing import SupportsFloat
 
 EXACT_INTEGERS = 2**53  # below it, every integer is a double
 
@@ -23,7 +24,7 @@ def format_version(version: int | None) -> str:
     return "none" if version is None else f"version {version}"
 
 
-def format_number(value: float) -> str:
+def format_number(value: SupportsFloat) -> str:
     """A number with all of its digits, and no more: read back, it is the same number.
 
     >>> format_number(19000101.0), format_number(0.1), format_number(-0.0), format_number(1e300)

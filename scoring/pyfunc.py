@@ -53,7 +53,7 @@ def with_integers(records: Sequence[Record], names: Sequence[str]) -> list[Recor
     ]
     if problems:
         raise ContractViolation(problems)
-    return [record | {name: _as_integer(record[name]) for name in names if name in record} for record in records]
+    return [{**record, **{name: _as_integer(record[name]) for name in names if name in record}} for record in records]
 
 
 def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -9,12 +9,12 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
 from struct import Struct
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import lmdb
 import numpy as np
@@ -27,6 +27,7 @@ _MAP_BYTES = 2**38  # of address space, not of disk: the file grows as it is fil
 _AS_OF = Struct("<q")
 
 EntityKey = tuple[Any, ...]
+KeyKind = Literal["integer", "text"]  # the type of a key in a request; a time is text
 StoredRow = npt.NDArray[np.float64]
 
 
@@ -41,6 +42,36 @@ class OnlineTableRefused(LakehouseError):
     def long_key(cls, name: str, key: EntityKey, limit: int) -> "OnlineTableRefused":
         return cls(f"the key {key} of {name} takes more than {limit} bytes", hint="Use a shorter entity key.")
 
+    @classmethod
+    def key_type(cls, name: str, key: str, data_type: str) -> "OnlineTableRefused":
+        return cls(
+            f"{name} has the key '{key}' of type {data_type}, by which no request can name an entity",
+            hint="Cast it to an integer or to text in the model, and run: dbt build",
+        )
+
+
+class EntityRefused(LakehouseError):
+    """A value cannot be a key of an online table.
+
+    Attributes:
+        field: the key.
+        expected: description of its values.
+        got: the value.
+    """
+
+    def __init__(self, name: str, field: str, kind: KeyKind, got: object) -> None:
+        self.field, self.got = field, got
+        self.expected = f"{'an integer' if kind == 'integer' else 'text'}, as the key of {name}"
+        super().__init__(f"{field}: expected {self.expected}, got {got!r}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A feature table that is published: its id, and the kind of each key in the order of the entities."""
+
+    table_id: str
+    keys: Mapping[str, KeyKind]
+
 
 @dataclass(frozen=True)
 class PublishedTable:
@@ -52,6 +83,7 @@ class PublishedTable:
         rows: number of keys in the table; None if the platform does not report it.
         published_at: ISO 8601, UTC.
         table_id: id of the feature table; a table that was deleted and built again has another, and new versions.
+        keys: kind of each key of the feature table, in storage order; empty if an earlier release published it.
     """
 
     version: int
@@ -59,6 +91,7 @@ class PublishedTable:
     rows: int | None
     published_at: str
     table_id: str = ""
+    keys: Mapping[str, KeyKind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,21 +129,38 @@ class OnlineStore:
             return _published(transaction, name)
 
     def row(self, name: str, key: EntityKey) -> OnlineRow | None:
-        """The newest row of a key; None if the table lacks the key.
+        """The newest row of a key in storage order; None if the table lacks the key.
 
         Raises:
             OnlineTableRefused: the table was never published.
         """
         with self._environment.begin() as transaction:
-            table = _published(transaction, name)
-            if table is None:
-                raise OnlineTableRefused.not_published(name)
-            stored = transaction.get(_storage_key(name, key))
-            return _unpacked(stored, table.features) if stored else None
+            return _row(transaction, name, _required(transaction, name), key)
+
+    def row_of(self, name: str, entity: Mapping[str, Any]) -> OnlineRow | None:
+        """The newest row of an entity, whose keys may be more than those of the table, in any order.
+
+        Raises:
+            OnlineTableRefused: the table was never published.
+            EntityRefused: a key has another type than in the table; it would match no row.
+        """
+        with self._environment.begin() as transaction:
+            table = _required(transaction, name)
+            for field_name, kind in table.keys.items():
+                if not isinstance(entity[field_name], int if kind == "integer" else str):
+                    raise EntityRefused(name, field_name, kind, entity[field_name])
+            key = tuple(map(entity.__getitem__, table.keys or entity))
+            return _row(transaction, name, table, key)
 
     @contextmanager
     def publication(
-        self, name: str, features: Sequence[str], version: int, *, rebuild: bool, table_id: str = ""
+        self,
+        name: str,
+        features: Sequence[str],
+        version: int,
+        *,
+        rebuild: bool,
+        source: "Source | None" = None,
     ) -> Iterator["Publication"]:
         """Open a transaction that updates a table to a version; on failure nothing changes.
 
@@ -119,7 +169,7 @@ class OnlineStore:
             features: features in the order of the row values.
             version: Delta version of the feature table.
             rebuild: True if the rows are the entire table; False if they were added since the last publication.
-            table_id: id of the feature table.
+            source: id and keys of the feature table.
         """
         with self._environment.begin(write=True) as transaction:
             before = _published(transaction, name)
@@ -129,7 +179,8 @@ class OnlineStore:
             yield publication
             rows = publication.added + ((before.rows or 0) if before and not rebuild else 0)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            table = PublishedTable(version, tuple(features), rows, now, table_id)
+            table_id, keys = (source.table_id, dict(source.keys)) if source else ("", {})
+            table = PublishedTable(version, tuple(features), rows, now, table_id, keys)
             transaction.put(_PUBLISHED + name.encode(), json.dumps(asdict(table)).encode())
 
 
@@ -161,6 +212,18 @@ class Publication:
             if stored is None or _AS_OF.unpack_from(stored)[0] <= as_of:
                 self.transaction.put(storage_key, _AS_OF.pack(as_of) + features.tobytes())
                 self.added += stored is None
+
+
+def _required(transaction: Any, name: str) -> PublishedTable:
+    table = _published(transaction, name)
+    if table is None:
+        raise OnlineTableRefused.not_published(name)
+    return table
+
+
+def _row(transaction: Any, name: str, table: PublishedTable, key: EntityKey) -> OnlineRow | None:
+    stored = transaction.get(_storage_key(name, key))
+    return _unpacked(stored, table.features) if stored else None
 
 
 def _unpacked(stored: bytes, names: Sequence[str]) -> OnlineRow:

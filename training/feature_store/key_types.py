@@ -7,6 +7,7 @@ from pyspark.sql.types import (
     ByteType,
     CharType,
     DataType,
+    DateType,
     DecimalType,
     IntegerType,
     IntegralType,
@@ -14,9 +15,12 @@ from pyspark.sql.types import (
     ShortType,
     StringType,
     StructType,
+    TimestampNTZType,
+    TimestampType,
     VarcharType,
 )
 
+from lakehouse.tables.online_store import KeyKind
 from training.feature_store.errors import KeyTypesDiffer
 from training.feature_store.tables import FeatureTable, Spine
 
@@ -71,3 +75,11 @@ def _common(one: DataType, other: DataType) -> DataType | None:
     if isinstance(one, DecimalType) and isinstance(other, DecimalType) and one.scale == other.scale:
         return max(one, other, key=lambda each: each.precision)
     return one if one.simpleString() == other.simpleString() else None
+
+
+def key_kind(data_type: DataType) -> KeyKind | None:
+    """The type of a key in a request; None if a request has no exact value of the type."""
+    if isinstance(data_type, IntegralType) or (isinstance(data_type, DecimalType) and data_type.scale == 0):
+        return "integer"
+    times = (DateType, TimestampType, TimestampNTZType)
+    return "text" if isinstance(data_type, (StringType, VarcharType, CharType, DecimalType, *times)) else None

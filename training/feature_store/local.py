@@ -10,10 +10,19 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.tables.online_store import EntityKey, OnlineStore, PublishedTable, StoredRow
+from lakehouse.tables.online_store import (
+    EntityKey,
+    KeyKind,
+    OnlineStore,
+    OnlineTableRefused,
+    PublishedTable,
+    Source,
+    StoredRow,
+)
 from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse
 from lakehouse.tables.writer_lock import WriterLock
 from training.feature_store.errors import FeatureNotFound, NotAFeatureTable, TableExists
+from training.feature_store.key_types import key_kind
 from training.feature_store.point_in_time import Side, newest_rows, point_in_time_join, to_micros
 from training.feature_store.reading import Properties, categories, newest_time
 from training.feature_store.store import FeatureStore
@@ -106,10 +115,12 @@ class LocalFeatureStore:
     def publish(self, name: str) -> PublishedTable:
         table = self.table(name)
         names = tuple(feature.name for feature in table.features)
+        kinds = _key_kinds(table, self._columns(name, {name: table.version}, table.keys))
         table_id = str(self.warehouse.open(TableName.parse(name), table.version).metadata().id)
         with OnlineStore(self.warehouse.root / ONLINE) as online:
             current = online.published(name)
-            if current and (current.table_id, current.features) != (table_id, names):
+            published_as = current and (current.table_id, current.features, *current.keys.items())
+            if published_as != (table_id, names, *kinds.items()):
                 current = None  # published from another table
             if current and current.version == table.version:
                 return current
@@ -119,7 +130,7 @@ class LocalFeatureStore:
             rows = self._read(name, table.version) if appended is None else appended
             newest = newest_rows(table, rows).select(*table.keys, to_micros(table.timestamp), *names)
             with online.publication(
-                name, names, table.version, rebuild=appended is None, table_id=table_id
+                name, names, table.version, rebuild=appended is None, source=Source(table_id, kinds)
             ) as publication:
                 publication.put(_online_rows(newest, len(table.keys)))
             published = online.published(name)
@@ -160,16 +171,33 @@ class LocalFeatureStore:
         return properties
 
 
+def _key_kinds(table: FeatureTable, rows: DataFrame) -> dict[str, KeyKind]:
+    kinds: dict[str, KeyKind] = {}
+    for column in rows.schema:
+        kind = key_kind(column.dataType)
+        if kind is None:
+            raise OnlineTableRefused.key_type(table.name, column.name, column.dataType.simpleString())
+        kinds[column.name] = kind
+    return kinds
+
+
 def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[EntityKey, int, StoredRow]]:
     """The rows in the layout of the online store, converted to Python in batches to bound memory."""
     for rows in newest.toArrow().to_batches(max_chunksize=_BATCH):
         columns = rows.columns
-        # NULL becomes NaN.
+        # NULL becomes NaN, and an integer beyond 2^53 the nearest double, as in a training frame.
         features = np.column_stack(
-            [column.cast(pa.float64()).to_numpy(zero_copy_only=False) for column in columns[keys + 1 :]]
+            [column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for column in columns[keys + 1 :]]
         )
-        entities = zip(*(column.to_pylist() for column in columns[:keys]), strict=True)
+        entities = zip(*(_key_values(column) for column in columns[:keys]), strict=True)
         yield from zip(entities, columns[keys].to_pylist(), features, strict=True)
+
+
+def _key_values(column: pa.Array) -> list[Any]:
+    """Keys as a request names them: a decimal without a fraction is an integer."""
+    values: list[Any] = column.to_pylist()
+    whole = pa.types.is_decimal(column.type) and column.type.scale == 0
+    return [None if value is None else int(value) for value in values] if whole else values
 
 
 def _conforms(store: LocalFeatureStore) -> FeatureStore:

@@ -1,8 +1,9 @@
 """Reading of a version from its files, in this process: model, golden request, schema."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +17,7 @@ from deployment.model_server.models.version_schema import VersionSchema
 from deployment.model_server.request_log.payload_table import LogRule
 from lakehouse.errors import LakehouseError
 from scoring.compiled import is_compiled
+from scoring.contract import ContractViolation, Problem, format_value
 from scoring.golden import REQUEST, as_rows
 from scoring.hooks import has_foreign_hooks
 from scoring.key_lookup import KeyedRows, KeyLookup
@@ -96,20 +98,24 @@ class VersionReader:
         predict_rows: PredictRows = scorer.respond
         if lookup_fields := files.metadata.get("lookup"):
             lookup = KeyLookup.of(lookup_fields)
-            predict_rows = KeyedScorer(scorer, KeyedRows(lookup, scorer.encoder, self._online_row)).predict_rows
+            online = partial(self._online_row, lookup.keys)
+            predict_rows = KeyedScorer(scorer, KeyedRows(lookup, scorer.encoder, online)).predict_rows
             schema = version_schema.with_keys(schema, lookup.keys)
         return ContractModel(predict_rows, inline_rows, files.log_rule), schema
 
-    def _online_row(self, table: str, key: tuple[Any, ...]) -> Any:
+    def _online_row(self, keys: Sequence[str], table: str, values: tuple[Any, ...]) -> Any:
         """The row of an online table. The first lookup opens the store."""
+        from lakehouse.tables.online_store import EntityRefused, OnlineStore
+
         if self._online_folder is None:
             raise ApiError.unavailable("This server has no online tables to look up features.")
         if self._online_store is None:
-            from lakehouse.tables.online_store import OnlineStore
-
             self._online_store = OnlineStore(self._online_folder)
         try:
-            return self._online_store.row(table, key)
+            return self._online_store.row_of(table, dict(zip(keys, values, strict=True)))
+        except EntityRefused as err:
+            problem = Problem(0, err.field, err.expected, format_value(err.got))
+            raise ContractViolation([problem]) from err
         except LakehouseError as err:
             raise ApiError.unavailable(f"The lookup of a feature failed: {without_paths(err.failed)}") from err
 

@@ -5,7 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.session import open_session
-from lakehouse.tables.online_store import OnlineStore, OnlineTableRefused
+from lakehouse.tables.online_store import EntityRefused, OnlineStore, OnlineTableRefused
 from lakehouse.tables.warehouse import Warehouse
 from tests.contract.feature_store.test_point_in_time import TIME, day, write
 from training.feature_store.errors import DuplicateKey, NotAFeatureTable
@@ -136,6 +137,90 @@ def test_tables_with_a_common_name_prefix_are_separate(store: LocalFeatureStore)
     with OnlineStore(store.warehouse.root / ONLINE) as tables:
         row = tables.row("gold.orders_by_web", (1,))
     assert row and dict(row.features) == {"sum": 5}
+
+
+LARGE = 2**53 + 1
+
+
+def publish_keys(store: LocalFeatureStore, **keys: pa.Array) -> None:
+    """Publish a table with these keys, whose feature is the number of the row."""
+    rows = len(next(iter(keys.values())))
+    columns = {**keys, "known_at": pa.array([day(1)] * rows, TIME), "sum": pa.array(range(rows), pa.int64())}
+    write(store, "keyed", "client known_at sum", [(1, day(1), 0)], keys=list(keys))
+    location = store.warehouse.root / "gold" / "keyed"
+    properties = DeltaTable(location).metadata().configuration
+    write_deltalake(location, pa.table(columns), mode="overwrite", schema_mode="overwrite")
+    DeltaTable(location).alter.set_table_properties(properties, raise_if_not_exists=False)
+    store.publish("gold.keyed")
+
+
+def found(store: LocalFeatureStore, **entity: Any) -> float | None:
+    with OnlineStore(store.warehouse.root / ONLINE) as tables:
+        row = tables.row_of("gold.keyed", entity)
+    return row.features["sum"] if row else None
+
+
+@pytest.mark.parametrize(
+    ("column", "requested"),
+    [
+        (pa.array([LARGE, LARGE + 1, LARGE + 2]), [LARGE, LARGE + 1, LARGE + 2]),
+        (pa.array([LARGE, LARGE + 1], pa.decimal128(20, 0)), [LARGE, LARGE + 1]),
+        (pa.array(["7", "07"]), ["7", "07"]),
+        (pa.array([date(1, 1, 1), date(9999, 12, 31)]), ["0001-01-01", "9999-12-31"]),
+        (pa.array([Decimal("7.10"), Decimal("7.11")], pa.decimal128(5, 2)), ["7.10", "7.11"]),
+    ],
+)
+def test_a_key_of_any_type_finds_its_own_row(
+    store: LocalFeatureStore, column: pa.Array, requested: list[Any]
+) -> None:
+    publish_keys(store, client=column)
+    assert [found(store, client=key) for key in requested] == list(range(len(requested)))
+
+
+def test_a_request_names_keys_in_any_order_and_may_name_more(store: LocalFeatureStore) -> None:
+    publish_keys(store, country=pa.array(["DE", "AT"]), client=pa.array([1, 1]))
+    assert (found(store, client=1, country="AT"), found(store, country="DE", client=1, shop=9)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("column", "requested", "expected"),
+    [
+        (pa.array([7]), "7", "an integer, as the key of gold.keyed"),
+        (pa.array(["7"]), 7, "text, as the key of gold.keyed"),
+    ],
+)
+def test_a_key_of_another_type_is_refused_instead_of_unknown(
+    store: LocalFeatureStore, column: pa.Array, requested: Any, expected: str
+) -> None:
+    """As an unknown entity it would be predicted from the defaults."""
+    publish_keys(store, client=column)
+    with pytest.raises(EntityRefused, match="client: expected") as refused:
+        found(store, client=requested)
+    assert (refused.value.field, refused.value.expected) == ("client", expected)
+
+
+@pytest.mark.parametrize("column", [pa.array([7.0]), pa.array([True]), pa.array([b"7"]), pa.array([{"id": 7}])])
+def test_a_key_that_no_request_can_name_is_not_published(store: LocalFeatureStore, column: pa.Array) -> None:
+    with pytest.raises(OnlineTableRefused, match=r"gold\.keyed has the key 'client' of type \w.*no request can name"):
+        publish_keys(store, client=column)
+
+
+def test_a_feature_beyond_the_integers_of_a_double_is_published(store: LocalFeatureStore) -> None:
+    append(store, [(9, day(1), LARGE, None)])
+    store.publish(NAME)
+    assert online(store, 9) == [(day(1), {"sum": float(LARGE), "count": None})]
+
+
+def test_a_table_of_an_earlier_release_is_published_again(store: LocalFeatureStore) -> None:
+    """It was published without the types of its keys."""
+    store.publish(NAME)
+    with OnlineStore(store.warehouse.root / ONLINE) as tables:
+        about = tables.published(NAME)
+        assert about and about.keys == {"client": "integer"}
+        with tables.publication(NAME, about.features, about.version, rebuild=False):
+            pass
+        assert tables.row_of(NAME, {"client": 1}) == tables.row(NAME, (1,))
+    assert store.publish(NAME).keys == {"client": "integer"}
 
 
 def test_an_unpublished_table_is_refused(store: LocalFeatureStore) -> None:
