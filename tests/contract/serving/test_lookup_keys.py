@@ -83,13 +83,13 @@ def test_a_key_that_is_not_in_the_table_is_refused_with_its_digits(
 ) -> None:
     with pytest.raises(ApiError) as refused:
         answers(reader, f'{{"dataframe_records": [{{"entity": {key}}}]}}')
-    assert message in str(refused.value.message)
+    assert message in str(refused.value)
 
 
 def test_a_key_of_another_type_is_refused_where_unknown_entities_have_defaults(reader: VersionReader) -> None:
     defaults = {"unknown": "defaults", "defaults": RECORDS[0]}
     assert answers(reader, '{"dataframe_records": [{"entity": 8}]}', **defaults) == answers(
-        home, json.dumps({"dataframe_records": [RECORDS[0]]})
+        reader, json.dumps({"dataframe_records": [RECORDS[0]]})
     )
     with pytest.raises(ApiError, match="expected an integer"):
         answers(reader, f'{{"dataframe_records": [{{"entity": "{LARGE}"}}]}}', **defaults)
