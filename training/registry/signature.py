@@ -26,8 +26,8 @@ _RESPONSE_TYPES: Mapping[Kind, DataType] = {
     "text": DataType.string,
 }
 # MLflow refuses integers for a double, and missing values for an integer; the input contract checks every number.
-_ANY = AnyType()  # type: ignore[no-untyped-call]
-_REQUEST_TYPES: Mapping[Kind, COLSPEC_TYPES] = {**_RESPONSE_TYPES, "integer": _ANY, "number": _ANY}
+ANY_NUMBER = AnyType()  # type: ignore[no-untyped-call]
+_REQUEST_TYPES: Mapping[Kind, COLSPEC_TYPES] = {**_RESPONSE_TYPES, "integer": ANY_NUMBER, "number": ANY_NUMBER}
 
 
 def signature(scorer: Scorer) -> ModelSignature:

@@ -142,3 +142,12 @@ def test_a_refusal_names_the_index_table_instead_of_many_categories() -> None:
     many = replace(LISTED, vocabularies={"gold.job_index": ("", *map(str, range(31)))})
     with pytest.raises(ContractViolation, match=r"expected a category of gold\.job_index or null, got 'x'"):
         RowReader(many).rows([KNOWN])
+
+
+def test_bounds_are_shown_with_all_of_their_digits() -> None:
+    declared = {"column": "day", "as": "number", "minimum": 19000101, "maximum": 20991231.5}
+    encoder = Encoder(ENCODINGS.validate_python([declared]), {}, ("day",))
+    with pytest.raises(ContractViolation, match=r"expected integer at least 19000101 at most 20991231\.5, got 1$"):
+        check([{"day": 1}], encoder)
+    with pytest.raises(ValueError, match="minimum 20991232 is above maximum 20991231"):
+        ENCODINGS.validate_python([declared | {"minimum": 20991232, "maximum": 20991231}])

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.types import DataType
-from mlflow.types.schema import AnyType
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
@@ -25,7 +24,7 @@ from training.evaluation.bootstrap import Interval
 from training.frame import splits
 from training.frame.provenance import Provenance, provenance
 from training.registry.description import data_notes, describe
-from training.registry.signature import input_example, requirements, signature
+from training.registry.signature import ANY_NUMBER, input_example, requirements, signature
 from training.search.blend_candidate import blend_candidate
 from training.search.result import SearchResult
 from training.search.trial import Trial
@@ -187,8 +186,8 @@ def test_signature_lists_raw_columns_and_response_fields() -> None:
     made = signature(Scorer(None, Encoder(encodings, {}, ()), ResponseFormat(("probability", "label"), 0.5)))
     columns: list[Any] = [(column.name, column.type, column.required) for column in made.inputs]
     assert columns == [
-        ("age", AnyType(), True),
-        ("days", AnyType(), False),
+        ("age", ANY_NUMBER, True),
+        ("days", ANY_NUMBER, False),
         ("loan", DataType.boolean, True),
         ("colour", DataType.string, False),
         ("level", DataType.string, False),
@@ -209,9 +208,9 @@ def test_signature_follows_the_hooks() -> None:
         Scorer(None, ENCODER, ResponseFormat(("label", "probability"), 0.5), Hooks.find(*hooks, golden, samples))
     )
     assert [(column.name, column.type, column.required) for column in made.inputs] == [
-        ("customerAge", AnyType(), False),
+        ("customerAge", ANY_NUMBER, False),
         ("isNew", DataType.boolean, False),
-        ("share", AnyType(), False),
+        ("share", ANY_NUMBER, False),
         ("salesChannel", DataType.string, False),
     ]
     assert [(column.name, column.type) for column in made.outputs] == [
