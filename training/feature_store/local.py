@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.tables.commits import commits
 from lakehouse.tables.online_store import (
     EntityKey,
     KeyKind,
@@ -19,7 +20,7 @@ from lakehouse.tables.online_store import (
     Source,
     StoredRow,
 )
-from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse
+from lakehouse.tables.warehouse import TableName, Warehouse
 from lakehouse.tables.writer_lock import WriterLock
 from training.feature_store.errors import FeatureNotFound, NotAFeatureTable, TableExists
 from training.feature_store.key_types import key_kind
@@ -138,18 +139,19 @@ class LocalFeatureStore:
         return published
 
     def _appended(self, name: str, before: int, now: int) -> DataFrame | None:
-        """Rows appended between two versions; None if rows were also removed."""
-        try:
-            logs = [self.warehouse.open(TableName.parse(name), version) for version in (before, now)]
-        except TableNotFound:
-            return None
-        if logs[-1].metadata().partition_columns:
+        """Rows appended between two versions; None if rows were also removed, or if their files are gone."""
+        parsed = TableName.parse(name)
+        location, since = self.warehouse.location(parsed), list(commits(self.warehouse.location(parsed), before + 1))
+        since = [commit for commit in since if commit.version <= now]
+        if before > now or [commit.version for commit in since] != list(range(before + 1, now + 1)):
+            return None  # the log was cleaned up, or the table was restored
+        if self.warehouse.open(parsed, now).metadata().partition_columns:
             return None  # partition values are only in the names of the files
-        old, new = (set(log.file_uris()) for log in logs)
-        added = sorted(new - old)
-        if not old <= new:
+        # A compaction writes rows into new files, and the files that first held them stay for a time.
+        new = sorted(location / path for commit in since for path in commit.new)
+        if any(commit.removes_rows for commit in since) or not all(file.exists() for file in new):
             return None
-        return self.session.read.parquet(*added) if added else self._read(name, now).limit(0)
+        return self.session.read.parquet(*map(str, new)) if new else self._read(name, now).limit(0)
 
     def _side(self, lookup: FeatureLookup, pinned: Versions) -> Side:
         table = self.table(lookup.table, pinned[lookup.table])

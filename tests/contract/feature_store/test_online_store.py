@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.session import open_session
 from lakehouse.tables.online_store import EntityRefused, OnlineStore, OnlineTableRefused
+from lakehouse.tables.vacuum import plan_vacuum
 from lakehouse.tables.warehouse import Warehouse
 from tests.contract.feature_store.test_point_in_time import TIME, day, write
 from training.feature_store.errors import DuplicateKey, NotAFeatureTable
@@ -65,6 +66,31 @@ def test_appended_rows_are_added_and_older_ones_ignored(
 ) -> None:
     store.publish(NAME)
     append(store, [(1, day(2), 99, 9), (2, day(5), 50, 5), (3, day(1), 1, 1)])
+    read = counted_reads(monkeypatch)
+    assert store.publish(NAME).rows == 3
+    assert read == [3]  # of six
+    assert [row and row[0] for row in online(store, 1, 2, 3)] == [day(3), day(5), day(1)]
+
+
+@pytest.mark.parametrize(("retain", "rows_read"), [(timedelta(days=7), 3), (timedelta(0), 6)])
+def test_a_compaction_publishes_no_row_again_unless_the_appended_file_is_gone(
+    store: LocalFeatureStore, monkeypatch: pytest.MonkeyPatch, retain: timedelta, rows_read: int
+) -> None:
+    store.publish(NAME)
+    append(store, [(1, day(2), 99, 9), (2, day(5), 50, 5), (3, day(1), 1, 1)])
+    table = store.warehouse.root / "gold" / "orders"
+    DeltaTable(table).optimize.compact()
+    plan_vacuum(table, {}, retain, datetime.now(UTC)).execute()
+    read = counted_reads(monkeypatch)
+    assert store.publish(NAME).rows == 3
+    assert [row and row[0] for row in online(store, 1, 2, 3)] == [day(3), day(5), day(1)]
+    DeltaTable(table).optimize.compact(target_size=1)
+    store.publish(NAME)
+    assert read == [rows_read]
+
+
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Number of rows that each further publication reads."""
     read: list[int] = []
     newest_rows = LocalFeatureStore.publish.__globals__["newest_rows"]
 
@@ -73,9 +99,7 @@ def test_appended_rows_are_added_and_older_ones_ignored(
         return newest_rows(table, rows)
 
     monkeypatch.setitem(LocalFeatureStore.publish.__globals__, "newest_rows", counted)
-    assert store.publish(NAME).rows == 3
-    assert read == [3]  # of six
-    assert [row and row[0] for row in online(store, 1, 2, 3)] == [day(3), day(5), day(1)]
+    return read
 
 
 def test_a_replaced_table_is_published_again(store: LocalFeatureStore) -> None:

@@ -5,7 +5,9 @@ A commit is one new file in the log, so it is visible completely or not at all. 
 
 import json
 import os
+import re
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 Action = Mapping[str, Any]
 FILE_ACTIONS = frozenset({"add", "remove", "cdc"})
 CONSTRAINT = "delta.constraints."
+_CHECKPOINT = re.compile(r"\b(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet\b")
 CHECK_WRITER, FEATURE_WRITER = 3, 7  # protocol versions: CHECKs, and features listed by name
 
 
@@ -106,8 +109,10 @@ class DeltaLog:
             draft.unlink()
 
     def _last_checkpoint(self) -> int:
-        pointer = self.folder / "_last_checkpoint"
-        return int(json.loads(pointer.read_text(encoding="utf-8"))["version"]) if pointer.exists() else -1
+        """Version of the newest complete checkpoint, by its files; the hint `_last_checkpoint` is optional."""
+        parts = Counter(_CHECKPOINT.findall(" ".join(file.name for file in self.folder.glob("*.parquet"))))
+        complete = (int(version) for (version, count), found in parts.items() if found == int(count or 1))
+        return max(complete, default=-1)
 
     def _checkpoint_adds(self, version: int) -> Iterator[dict[str, Any]]:
         for add in self._checkpoint(version, "add"):
