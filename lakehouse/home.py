@@ -1,7 +1,8 @@
 """Homes of the lifecycle: a checkout with its own engine, or a Databricks workspace.
 
-Everything that depends on the home is a fact here, or a table keyed by the home: `OPEN_STORE` for feature stores and
-`OPEN_LEDGER` for ledgers. A Spark Connect server changes the engine (`SPARK_REMOTE`) and not the home.
+Everything that depends on the home is a fact here, or a table keyed by the home: `OPEN_STORE` for feature stores,
+`OPEN_MAINTENANCE` for their maintenance, and `OPEN_LEDGER` for ledgers. A Spark Connect server changes the engine
+(`SPARK_REMOTE`) and not the home.
 """
 
 from collections.abc import Mapping

@@ -9,6 +9,7 @@ import pytest
 import deployment.run
 import simulation.run
 import training.features
+import training.maintenance
 import training.publish
 import training.run
 import training.score
@@ -20,7 +21,14 @@ MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 
 
 def commands() -> list[tuple[str, click.Command]]:
-    modules = [training.run, training.features, training.publish, training.score, simulation.run]
+    modules = [
+        training.run,
+        training.features,
+        training.publish,
+        training.maintenance,
+        training.score,
+        simulation.run,
+    ]
     single = [(module.__name__, module.main) for module in modules]
     return [*single, *((f"deployment.run {name}", command) for name, command in deployment.run.main.commands.items())]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.tables.warehouse import TableName, TableNotFound
+from lakehouse.tables.warehouse import TableName, TableNotFound, sql_text
 from training.feature_store.errors import FeatureNotFound, TableExists
 from training.feature_store.tables import Snapshot
 
@@ -93,6 +93,11 @@ class UnityCatalog:
     def tables(self) -> list[str]:
         """Every table, sorted by name."""
         return self._query_names("tables", "true")
+
+    def delta_tables(self, schemas: Sequence[str]) -> list[str]:
+        """Every Delta table of these schemas, sorted by name; views and foreign tables are not."""
+        among = ", ".join(sql_text(self.prefix + schema) for schema in schemas)
+        return self._query_names("tables", f"table_schema IN ({among}) AND data_source_format = 'DELTA'")
 
     def keyed_tables(self) -> list[str]:
         """Every table with a primary key, sorted by name."""

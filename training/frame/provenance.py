@@ -12,6 +12,8 @@ from lakehouse.errors import LakehouseError
 from training.frame.splits import Split
 from training.use_case.split import SplitPlan
 
+SOURCES = ("data_sources", "data.sources")  # tag of the tables that a version was trained on, now and before
+
 
 class NoProvenance(LakehouseError):
     """A version lacks the tags of its provenance."""
@@ -91,6 +93,21 @@ class Provenance:
             holdout_entities=float(tags["holdout_entities"]) if tags.get("holdout_entities") else None,
             holdout_column=tags.get("holdout_column") or None,
         )
+
+
+def recorded_sources(tags: Mapping[str, str]) -> dict[str, int]:
+    """Delta version of every table that a version was trained on, from its tags or those of an earlier release.
+
+    Raises:
+        NoProvenance: no tag records it, or its text is not a JSON object of version numbers.
+    """
+    for key in SOURCES:
+        if key in tags:
+            try:
+                return {str(table): int(version) for table, version in json.loads(tags[key]).items()}
+            except (ValueError, TypeError, AttributeError) as err:
+                raise NoProvenance(f"its tag {key} is {tags[key]!r}, not Delta versions by table") from err
+    raise NoProvenance("it lacks the tag data_sources")
 
 
 def provenance(data: Split, plan: SplitPlan, before: ModelVersion | None) -> Provenance:
