@@ -90,15 +90,19 @@ class Scorer:
             ContractViolation: a record breaks the input contract.
             HookFailed: a hook of the use case failed at a record.
         """
-        read = [self.hooks.before(row, record) for row, record in enumerate(records)]
-        return self.respond_to_rows(self._reader.rows(read), records)
+        read = records
+        if self.hooks.preprocess is not None:
+            read = [self.hooks.before(row, record) for row, record in enumerate(records)]
+        return self.respond_to_rows(self._reader.matrix(read), records)
 
-    def respond_to_rows(self, rows: Sequence[EncodedRow], records: Sequence[Record]) -> list[Response]:
+    def respond_to_rows(self, rows: Sequence[EncodedRow] | Floats, records: Sequence[Record]) -> list[Response]:
         """A response for each row of features; `records` are the caller's.
 
         Raises:
             HookFailed: the hook after the model failed at a record.
         """
+        if self.hooks.postprocess is None:
+            return self._responses(rows)
         responses = zip(self._responses(rows), records, strict=True)
         return [self.hooks.after(row, response, record) for row, (response, record) in enumerate(responses)]
 
@@ -130,8 +134,8 @@ class Scorer:
     def _reader(self) -> RowReader:
         return RowReader(self.encoder)
 
-    def _responses(self, rows: Sequence[EncodedRow]) -> list[Response]:
-        if not rows:  # a pipeline refuses an empty matrix
+    def _responses(self, rows: Sequence[EncodedRow] | Floats) -> list[Response]:
+        if len(rows) == 0:  # a pipeline refuses an empty matrix
             return []
         if self.compiled is not None and len(rows) == 1:
             return self.response_format.responses(np.asarray([self.compiled.predict_one(rows[0])]))

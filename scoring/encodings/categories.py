@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from scoring.encodings.column_writers import ColumnWriter, choice_writer
 from scoring.encodings.encoding import (
     Encoding,
     EncodingContext,
@@ -41,6 +42,12 @@ class Categorical(Encoding):
 
     def row_writer(self, context: EncodingContext) -> RowWriter:
         return self.choice_writer([None, *self.listed(context)], context)
+
+    def column_writer(self, context: EncodingContext) -> ColumnWriter:
+        values = [None, *self.listed(context)]
+        known = dict(zip(values, self.row_cells(values, context), strict=True))
+        unknown = known[None] if context.unknown_categories == "missing" else None
+        return choice_writer(known, unknown, len(context.features))
 
     def accepts(self, value: object, context: EncodingContext) -> bool:
         if value is None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from scoring.encodings.column_writers import ColumnWriter
 from scoring.encodings.row_writers import EncodedRow, RowCells, RowWriter, choice_writer, row_cells, write_cells
 from scoring.hooks.fields import Kind
 
@@ -130,6 +131,10 @@ class Encoding(BaseModel, ABC):
         """The writer of an encoding that accepts few values; an unlisted category is refused or missing."""
         known = dict(zip(values, self.row_cells(values, context), strict=True))
         return choice_writer(known, known.get(None) if context.unknown_categories == "missing" else None)
+
+    def column_writer(self, context: EncodingContext) -> ColumnWriter | None:
+        """Prepare the function that checks the values of many rows at once and writes their features, or None."""
+        return None
 
     def row_cells(self, values: Sequence[Any], context: EncodingContext) -> list[RowCells]:
         """The nonzero cells that each value fills in a row."""

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Literal, Self, TypeGuard
 import numpy as np
 from pydantic import Field, model_validator
 
+from lakehouse.arrays import Floats
 from lakehouse.wording import format_number
+from scoring.encodings.column_writers import ColumnWriter, cells_block, choice_writer, number_writer, plain_numbers
 from scoring.encodings.encoding import (
     Encoding,
     EncodingContext,
@@ -54,11 +56,20 @@ class Number(Encoding):
             return [values]
         return [[self.impute if value is None else value for value in values], [value is None for value in values]]
 
-    def row_writer(self, context: EncodingContext) -> RowWriter:
-        index = next((at for at, name in enumerate(context.features) if name == self.column), None)
-        missing = self.row_cells([None], context)[0] if self.nullable else None
+    def _bounds(self) -> tuple[float, float]:
         low = -LARGEST if self.minimum is None else max(-LARGEST, self.minimum)
-        high = LARGEST if self.maximum is None else min(LARGEST, self.maximum)
+        return low, LARGEST if self.maximum is None else min(LARGEST, self.maximum)
+
+    def _index(self, context: EncodingContext) -> int | None:
+        return next((at for at, name in enumerate(context.features) if name == self.column), None)
+
+    def column_writer(self, context: EncodingContext) -> ColumnWriter:
+        return number_writer(self._index(context), *self._bounds(), whole=self.type == "integer")
+
+    def row_writer(self, context: EncodingContext) -> RowWriter:
+        index = self._index(context)
+        missing = self.row_cells([None], context)[0] if self.nullable else None
+        low, high = self._bounds()
         is_integer = self.type == "integer"
 
         def write(value: Any, row: EncodedRow) -> bool:
@@ -124,6 +135,10 @@ class Flag(Encoding):
     def row_writer(self, context: EncodingContext) -> RowWriter:
         return self.choice_writer((True, False), context)
 
+    def column_writer(self, context: EncodingContext) -> ColumnWriter:
+        known = dict(zip((True, False), self.row_cells((True, False), context), strict=True))
+        return choice_writer(known, None, len(context.features))
+
     def accepts(self, value: object, context: EncodingContext) -> bool:
         return isinstance(value, bool)
 
@@ -165,6 +180,20 @@ class Cohort(Encoding):
 
     def encode_columns(self, values: Sequence[Any], vocabularies: Vocabularies) -> Sequence[Sequence[float]]:
         return [[0 if value is None else 1 + bisect_right(self.bounds, value) for value in values]]
+
+    def column_writer(self, context: EncodingContext) -> ColumnWriter:
+        bounds = np.asarray(self.bounds)
+        cohorts = self.row_cells([self.bounds[0] - 1, *self.bounds], context)
+        columns, block = cells_block(cohorts, len(context.features))
+
+        def write(values: Sequence[Any], matrix: Floats) -> bool:
+            numbers = plain_numbers(values)
+            if numbers is None or not (np.abs(numbers) <= LARGEST).all():
+                return False
+            matrix[:, columns] = block[np.searchsorted(bounds, numbers, side="right")]
+            return True
+
+        return write
 
     def row_writer(self, context: EncodingContext) -> RowWriter:
         bounds = self.bounds

@@ -8,6 +8,7 @@ from typing import Any
 from lakehouse.errors import LakehouseError
 from scoring.hooks.source import packages, run, source_of
 
+_NAMES = frozenset({str})
 Record = Mapping[str, Any]
 Response = dict[str, Any]
 
@@ -87,9 +88,11 @@ class Hook:
             HookFailed: it raised, or returned a value that is not a record with named fields.
         """
         try:
-            result = self.function(*(dict(argument) for argument in arguments))
+            result = self.function(*map(dict, arguments))
         except Exception as err:
             raise HookFailed(self.name, row, f"raised {type(err).__name__}: {err}") from err
+        if type(result) is dict and _NAMES.issuperset(map(type, result)):
+            return result.copy()
         if not isinstance(result, Mapping) or not all(isinstance(name, str) for name in result):
             raise HookFailed(self.name, row, f"returned {result!r:.80}, which is not a record with named fields")
         return dict(result)

@@ -76,11 +76,25 @@ def decode(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
         # Each key has one colon. More colons than keys mean a duplicate key, or a colon within a text.
-        if body.count(b":") == _keys(value):
+        colons = body.count(b":")
+        if colons == _keys_of_flat_records(value, body) or colons == _keys(value):
             return value
     except (orjson.JSONDecodeError, RecursionError):
         pass  # the slow decoder finds the reason
     return _decode_slowly(body)
+
+
+def _keys_of_flat_records(value: Any, body: bytes) -> int:
+    """Number of keys in an object with lists of flat records; -1 for anything else.
+
+    Each object has one brace. If no brace is left over, no object lies deeper.
+    """
+    if type(value) is not dict:
+        return -1
+    records = [record for each in value.values() if type(each) is list for record in each]
+    if set(map(type, records)) != {dict} or body.count(b"{") != 1 + len(records):
+        return -1
+    return len(value) + sum(map(len, records))
 
 
 def _keys(value: Any) -> int:

@@ -1,5 +1,6 @@
 """Bodies of scoring and control requests: valid ones, and the error for each invalid one."""
 
+import json
 from typing import Any
 
 import pytest
@@ -46,6 +47,38 @@ def test_bodies_that_are_not_strict_json_are_refused(body: bytes, says: str) -> 
     with pytest.raises(ApiError, match=says) as refused:
         decode(body)
     assert refused.value.status == 400
+
+
+KEYS = st.sampled_from(['"a"', '"b"', '"{"', '"c:"'])
+
+
+def objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """JSON objects as text, with keys that may repeat."""
+    pairs = st.lists(st.tuples(KEYS, inner).map(":".join), max_size=4)
+    return pairs.map(lambda each: f"{{{','.join(each)}}}")
+
+
+VALUES = st.recursive(
+    st.sampled_from(["1", "null", '"x"', '":"', '"{"', "{}", "[]"]),
+    lambda inner: st.lists(inner, max_size=3).map(lambda each: f"[{','.join(each)}]") | objects(inner),
+    max_leaves=12,
+)
+
+
+@given(objects(VALUES))
+def test_a_key_that_repeats_is_found_at_any_depth(text: str) -> None:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise KeyError
+        return dict(pairs)
+
+    try:
+        expected = json.loads(text, object_pairs_hook=unique)
+    except KeyError:
+        with pytest.raises(ApiError, match="duplicate key"):
+            decode(text.encode())
+    else:
+        assert decode(text.encode()) == expected
 
 
 def test_a_surrogate_pair_is_valid_text() -> None:

@@ -1,0 +1,71 @@
+"""Writers of whole columns: the fast path of a request with many rows.
+
+They accept a part of what the row writers accept, and write the same numbers: both take them from the same cells.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lakehouse.arrays import Floats
+from scoring.encodings.row_writers import RowCells
+
+ColumnWriter = Callable[[Sequence[Any], Floats], bool]  # False: the row writers decide about each value
+_PLAIN_NUMBERS = frozenset({int, float})
+
+
+def number_writer(index: int | None, low: float, high: float, *, whole: bool) -> ColumnWriter:
+    """Writer of numbers within bounds to one feature; None if the model ignores it."""
+
+    def write(values: Sequence[Any], matrix: Floats) -> bool:
+        numbers = plain_numbers(values)
+        if numbers is None or not ((numbers >= low) & (numbers <= high)).all():
+            return False
+        if whole and float in set(map(type, values)) and (numbers != np.trunc(numbers)).any():
+            return False
+        if index is not None:
+            matrix[:, index] = numbers
+        return True
+
+    return write
+
+
+def choice_writer(known: Mapping[Any, RowCells], unknown: RowCells | None, features: int) -> ColumnWriter:
+    """Writer for a few known values; any other of the same types is `unknown`, or refused if that is None."""
+    types = {type(value) for value in known}
+    places = {value: place for place, value in enumerate(known)}
+    columns, block = cells_block([*known.values(), unknown or ()], features)
+    last = len(known)
+
+    def write(values: Sequence[Any], matrix: Floats) -> bool:
+        if not types.issuperset(map(type, values)):
+            return False
+        found = [places.get(value, last) for value in values]
+        if unknown is None and last in found:
+            return False
+        matrix[:, columns] = block[found]
+        return True
+
+    return write
+
+
+def cells_block(cells: Sequence[RowCells], features: int) -> tuple[npt.NDArray[np.intp], Floats]:
+    """The features that any of the cells fill, and (cells, those features) their numbers."""
+    block = np.zeros((len(cells), features))
+    for row, each in enumerate(cells):
+        for index, number in each:
+            block[row, index] = number
+    columns = np.flatnonzero(block.any(axis=0))
+    return columns, np.ascontiguousarray(block[:, columns])
+
+
+def plain_numbers(values: Sequence[Any]) -> Floats | None:
+    """The values as an array, if all of them are plain integers and floats that a double can hold."""
+    if not _PLAIN_NUMBERS.issuperset(map(type, values)):
+        return None
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None
