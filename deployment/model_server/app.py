@@ -29,6 +29,7 @@ from deployment.model_server.models.load_log import LoadLog
 from deployment.model_server.models.loader import LoadVersion, RegistryLoader
 from deployment.model_server.routes.inspection import inspection_routes
 from deployment.model_server.routes.mlflow_protocol import DefaultEndpoint, mlflow_routes
+from deployment.model_server.routes.open_inference import open_inference_routes
 from deployment.model_server.routes.probes import is_open, probe_routes
 from deployment.model_server.routes.serving_endpoints import control_routes
 from deployment.model_server.settings import ServerSettings
@@ -96,6 +97,7 @@ def create_app(
         *mlflow_routes(endpoints, DefaultEndpoint(endpoints, settings.serving.default_endpoint, data_plane)),
         *probe_routes(endpoints),
         *control_routes(endpoints, settings),
+        *open_inference_routes(endpoints, find_schema, settings, data_plane),
         *inspection_routes(endpoints, load_log, metrics, find_schema, settings),
     ]
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
@@ -163,7 +165,7 @@ class RequestGuard:
             if not started:
                 if error.status != REQUEST_TIMEOUT:
                     await tracked_receive.discard(self._body_seconds if caller else self._unknown_caller_seconds)
-                await send_json(send, error.status, serialise(error.body()), error.headers)
+                await send_json(send, error.status, serialise(error.body_for(path)), error.headers)
             # The traceback refers to this frame, and the frame to the error: the cycle keeps the connection open.
             del error
 

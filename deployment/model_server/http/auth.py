@@ -142,6 +142,8 @@ _DATA_TOKEN_ROUTES = (
     (("GET",), re.compile(r"/serving-endpoints/[^/]+/(ping|health|version|openapi)")),
     (("GET",), re.compile(r"/api/2\.0/serving-endpoints(/[^/]+(/(openapi|metrics))?)?")),
     (("GET",), re.compile(r"/metrics")),
+    (("GET",), re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?(/ready)?")),
+    (("POST",), re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")),
 )
 """Routes open to the data token. Any other route is refused, including routes added later."""
 

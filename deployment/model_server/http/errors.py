@@ -27,6 +27,10 @@ class ApiError(LakehouseError):
     def body(self) -> dict[str, Any]:
         return {"error_code": self.code, "message": self.failed, **self.details}
 
+    def body_for(self, path: str) -> dict[str, Any]:
+        """The body of the response on a path: the Open Inference Protocol has its own format."""
+        return {"error": self.failed} if path.startswith("/v2/") else self.body()
+
     @classmethod
     def invalid(cls, message: str) -> "ApiError":
         """An invalid value in a control request."""

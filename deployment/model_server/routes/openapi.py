@@ -5,6 +5,7 @@ from typing import Any
 
 from deployment.model_server.endpoints.endpoint import Endpoint, ServedEntity
 from deployment.model_server.models.version_schema import VersionSchema
+from deployment.model_server.routes.open_inference_schema import infer_operation
 from deployment.model_server.routes.request_schema import body_limit, distinct, request_schema
 from deployment.model_server.settings import ServerSettings
 from scoring.encodings import JsonSchema
@@ -37,7 +38,13 @@ def document(endpoint: Endpoint, schemas: Mapping[str, VersionSchema], settings:
     with_traffic = {name: schema for name, schema in served.items() if name in routed}
     summary = f"{endpoint.name} (split by traffic)" if len(routed) > 1 else endpoint.name
     paths = {f"{root}/invocations": _operation("query", summary, with_traffic, settings)}
+    limits = settings.max_rows, settings.max_body_bytes
+    paths[f"/v2/models/{endpoint.name}/infer"] = infer_operation("infer", summary, with_traffic, limits, _ERRORS)
     for entity in entities:
+        infer = infer_operation(
+            f"infer-{entity.name}", _title(entity), {entity.name: served[entity.name]}, limits, _ERRORS
+        )
+        paths[f"/v2/models/{endpoint.name}/versions/{entity.entity_version}/infer"] = infer
         operation = _operation(f"query-{entity.name}", _title(entity), {entity.name: served[entity.name]}, settings)
         paths[f"{root}/served-models/{entity.name}/invocations"] = operation
     return {

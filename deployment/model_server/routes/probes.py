@@ -9,7 +9,10 @@ from starlette.routing import Route
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.http.try_page import try_page
 
-_OPEN = re.compile(r"/(health|ping|version|live|ready|\.well-known/databricks-config|serving-endpoints/[^/]+/try)")
+_OPEN = re.compile(
+    r"/(health|ping|version|live|ready|\.well-known/databricks-config|serving-endpoints/[^/]+/try"
+    r"|v2(/health/(live|ready))?)"
+)
 
 
 def is_open(path: str) -> bool:

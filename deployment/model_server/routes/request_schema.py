@@ -21,7 +21,7 @@ def request_schema(schemas: Mapping[str, VersionSchema], max_rows: int, max_byte
 
     `maxItems` is the number of rows whose largest values fit `max_bytes` in every format, at most `max_rows`.
     """
-    row = bounded(_all_of([schema.row for schema in schemas.values()]))
+    row = row_schema(schemas)
     extra_fields: dict[str, JsonSchema] = {
         "client_request_id": _IDENTIFIER,
         "usage_context": _CONTEXT,
@@ -37,6 +37,11 @@ def request_schema(schemas: Mapping[str, VersionSchema], max_rows: int, max_byte
         formats = {"dataframe_records": rows, "dataframe_split": split, "instances": rows}
         formats["inputs"] = {"anyOf": [rows, *columns]}
     return {"oneOf": [closed({name: schema} | extra_fields, required=(name,)) for name, schema in formats.items()]}
+
+
+def row_schema(schemas: Mapping[str, VersionSchema]) -> JsonSchema:
+    """A row that every version accepts, with a limit on each text and list."""
+    return bounded(_all_of([schema.row for schema in schemas.values()]))
 
 
 def rows_within(max_rows: int, size: int, row: JsonSchema) -> int:
