@@ -1,5 +1,7 @@
 """Decisions from predictions: (n,) probabilities of label 1, or (n, classes) probabilities."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,3 +14,23 @@ def decisions(predicted: Floats, threshold: float) -> npt.NDArray[np.int64]:
     Among several classes the most probable one; among two, label 1 at the threshold or above.
     """
     return np.asarray(predicted.argmax(axis=1) if predicted.ndim > 1 else predicted >= threshold, dtype=np.int64)
+
+
+def normalised(probabilities: npt.NDArray[np.floating]) -> Floats:
+    """(rows, classes) probabilities whose rows sum to 1; the libraries compute in single precision.
+
+    The sum of a row depends on the layout in memory, so rows are contiguous: alone or beside others, one result.
+    """
+    rows = np.ascontiguousarray(probabilities, dtype=np.float64)
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def weighted_average(predicted: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    """The weighted average of the members' predictions, of (rows,) or (rows, classes).
+
+    It is a sum in the order of the members, number by number, so a row has one result, alone or beside others.
+    """
+    blended = np.zeros_like(predicted[0], dtype=np.float64)
+    for values, weight in zip(predicted, weights, strict=True):
+        blended += weight * np.asarray(values, dtype=np.float64)
+    return blended

@@ -81,7 +81,12 @@ class Scorer:
         """A prediction for each row of feature columns, as the gold table has them."""
         if self.compiled is not None:
             return self.compiled.predict_many(self.encoder.dense(features))
-        return self.response_format.task.predict(self.pipeline, self.encoder.inputs(self.matrix_format, features))
+        task, columns = self.response_format.task, features
+        if is_single := all(len(values) == 1 for values in features.values()):
+            # Of a single row, scikit-learn sums eight classes and more in another order than of several rows.
+            columns = {name: np.repeat(values, 2) for name, values in features.items()}
+        predicted = task.predict(self.pipeline, self.encoder.inputs(self.matrix_format, columns))
+        return predicted[:1] if is_single else predicted
 
     def respond(self, records: Sequence[Record]) -> list[Response]:
         """A response for each raw record.

@@ -10,6 +10,7 @@ import numpy as np
 
 from lakehouse.arrays import Floats
 from scoring.compiled import Compiled, Row, load_compiled
+from scoring.predictions import weighted_average
 
 FILE = "blend.json"
 
@@ -34,15 +35,12 @@ class CompiledBlend:
         return min(member.inline_rows for member in self.members)
 
     def predict_one(self, row: Row) -> float | list[float]:
-        predictions = [member.predict_one(row) for member in self.members]
-        if isinstance(predictions[0], list):
-            classes: list[float] = np.average(predictions, axis=0, weights=self.weights).tolist()
-            return classes
-        return float(np.dot(self.weights, np.asarray(predictions)))
+        predictions = [np.asarray(member.predict_one(row)) for member in self.members]
+        blended: float | list[float] = weighted_average(predictions, self.weights).tolist()
+        return blended
 
     def predict_many(self, rows: Floats) -> Floats:
-        predictions = [member.predict_many(rows) for member in self.members]
-        return np.asarray(np.average(predictions, axis=0, weights=self.weights))
+        return weighted_average([member.predict_many(rows) for member in self.members], self.weights)
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write the files of each member under unique names: MLflow keeps all of them in one folder."""

@@ -1,11 +1,12 @@
 """A linear model over numbers and one-hot blocks, evaluated as a sum over the features of a row.
 
-The sparse matrix of 11,900 columns is never built: an index looks up one weight. Scaling is part of the weights.
+The sparse matrix of 11,900 columns is never built: an index looks up one weight. Products and sums are those of the
+fitted pipeline in its order: the value, scaled, times the weight; the features one after another; the intercept last.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import asinh, exp
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,21 +15,30 @@ import numpy as np
 
 from lakehouse.arrays import Floats
 from scoring.compiled import Row
+from scoring.compiled.links import expit
 from scoring.encoder import Encoder, MatrixFormat
 
 FILE = "linear.json"
 Link = Literal["logistic", "softmax", "identity"]
 Weight = float | list[float]
+FEW = 12  # up to this many rows, a loop over Python's numbers is faster than one over numpy's columns
 
 
 @dataclass(frozen=True)
 class CompiledLinear:
-    """An intercept and one weight per feature for each output; an index has one weight per category."""
+    """An intercept and one weight per feature for each output.
+
+    Attributes:
+        weights: of each output and feature; for an index, the term of each category.
+        factors: scaling of each feature; the number of an index is ignored. None in versions whose weights contain
+            the scaling; their sum starts with the intercept.
+    """
 
     link: Link
     arcsinh: bool
     intercepts: list[float]
     weights: list[list[Weight]]
+    factors: list[float] | None = None
 
     @property
     def kind(self) -> str:
@@ -54,60 +64,101 @@ class CompiledLinear:
             raise ValueError(f"unsupported steps: {', '.join(unknown)}")
         model, arcsinh = steps["model"], steps.get("shape", "passthrough") != "passthrough"
         weights = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
-        if "scale" in steps:
-            weights = weights / steps["scale"].scale_
+        factors = 1 / steps["scale"].scale_ if "scale" in steps else np.ones(weights.shape[1])
         intercepts = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(weights)).tolist()
         classes = 2 if len(weights) == 1 else len(weights)
         link: Link = "identity" if not hasattr(model, "classes_") else "logistic" if classes == 2 else "softmax"
         sizes = encoder.categories() if matrix_format == "sparse" else {}
-        one = asinh(1.0) if arcsinh else 1.0
-        by_feature = [_by_feature(output, len(encoder.features), sizes, one) for output in weights]
-        return cls(link, arcsinh, intercepts, by_feature)
+        one = np.arcsinh(1.0) if arcsinh else 1.0  # the value of a 1 in a one-hot block
+        widths = [sizes.get(feature, 1) for feature in range(len(encoder.features))]
+        starts = np.cumsum([0, *widths[:-1]]).tolist()
+        by_feature: list[list[Weight]] = [
+            [
+                ((one * factors[start : start + width]) * output[start : start + width]).tolist()
+                if feature in sizes
+                else float(output[start])
+                for feature, (start, width) in enumerate(zip(starts, widths, strict=True))
+            ]
+            for output in weights
+        ]
+        return cls(link, arcsinh, intercepts, by_feature, [float(factors[start]) for start in starts])
 
     def predict_one(self, row: Row) -> float | list[float]:
-        outputs = zip(self.intercepts, self.weights, strict=True)
-        sums = [self._sum(intercept, weights, row) for intercept, weights in outputs]
-        if self.link == "logistic":
-            return _logistic(sums[0])
-        return _softmax(sums) if self.link == "softmax" else sums[0]
+        if self.factors is None:
+            return self._of_before(row)
+        shaped = np.arcsinh(row).tolist() if self.arcsinh else row
+        scaled = [value * factor for value, factor in zip(shaped, self.factors, strict=True)]
+        sums = [
+            _sum(weights, row, scaled) + intercept
+            for intercept, weights in zip(self.intercepts, self.weights, strict=True)
+        ]
+        if self.link == "softmax":
+            probabilities: list[float] = _softmax(np.asarray([sums]))[0].tolist()
+            return probabilities
+        return expit(sums[0]) if self.link == "logistic" else sums[0]
 
     def predict_many(self, rows: Floats) -> Floats:
-        return np.asarray([self.predict_one(row) for row in rows.tolist()])
+        if self.factors is None or len(rows) <= FEW:
+            return np.asarray([self.predict_one(row) for row in rows.tolist()])
+        shaped = np.arcsinh(rows) if self.arcsinh else rows
+        scaled = (shaped * np.asarray(self.factors)).T.copy()
+        sums = np.stack(
+            [
+                _sums(weights, rows, scaled) + intercept
+                for intercept, weights in zip(self.intercepts, self.weights, strict=True)
+            ],
+            axis=1,
+        )
+        if self.link == "softmax":
+            return _softmax(sums)
+        return np.asarray([expit(each) for each in sums[:, 0].tolist()]) if self.link == "logistic" else sums[:, 0]
 
     def save(self, folder: Path) -> dict[str, str]:
-        (folder / FILE).write_text(json.dumps(self.__dict__), encoding="utf-8")
+        (folder / FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
         return {FILE: str(folder / FILE)}
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
         return cls(**json.loads(Path(artifacts[FILE]).read_text(encoding="utf-8")))
 
-    def _sum(self, total: float, weights: Sequence[Weight], row: Row) -> float:
-        for weight, value in zip(weights, row, strict=True):
-            if type(weight) is list:
-                # A category newer than the vocabulary counts as unknown.
-                total += weight[int(value) if value < len(weight) else 0]
-            elif value:
-                total += weight * (asinh(value) if self.arcsinh else value)  # type: ignore[operator]
-        return total
+    def _of_before(self, row: Row) -> float | list[float]:
+        """The prediction of a version whose weights contain the scaling."""
+        shaped = [asinh(value) for value in row] if self.arcsinh else row
+        outputs = zip(self.intercepts, self.weights, strict=True)
+        sums = [_sum(weights, row, shaped, intercept) for intercept, weights in outputs]
+        if self.link == "softmax":
+            largest = max(sums)
+            powers = [exp(each - largest) for each in sums]
+            total = sum(powers)
+            return [power / total for power in powers]
+        if self.link == "identity":
+            return sums[0]
+        return 1.0 / (1.0 + exp(-sums[0])) if sums[0] >= 0 else (powered := exp(sums[0])) / (1.0 + powered)
 
 
-def _by_feature(weights: Floats, features: int, sizes: Mapping[int, int], one: float) -> list[Weight]:
-    """Group the weights of the matrix columns by feature; `one` is the value of a 1 in a one-hot block."""
-    grouped, start = list[Weight](), 0
-    for feature in range(features):
-        block = weights[start : start + sizes.get(feature, 1)]
-        grouped.append((block * one).tolist() if feature in sizes else float(block[0]))
-        start += len(block)
-    return grouped
+def _sum(weights: Sequence[Weight], row: Row, scaled: Row, total: float = 0.0) -> float:
+    for weight, value, number in zip(weights, row, scaled, strict=True):
+        if type(weight) is list:
+            # A category newer than the vocabulary counts as unknown.
+            total += weight[int(value) if value < len(weight) else 0]
+        elif value:
+            total += weight * number  # type: ignore[operator]
+    return total
 
 
-def _logistic(total: float) -> float:
-    return 1.0 / (1.0 + exp(-total)) if total >= 0 else (powered := exp(total)) / (1.0 + powered)
+def _sums(weights: Sequence[Weight], rows: Floats, scaled: Floats) -> Floats:
+    """`_sum` of each row: the same products, added in the same order. A product with 0 changes no sum."""
+    total = np.zeros(len(rows))
+    for feature, weight in enumerate(weights):
+        if isinstance(weight, list):
+            column = rows[:, feature]
+            total += np.asarray(weight)[np.where(column < len(weight), column, 0).astype(np.intp)]
+        elif weight:
+            total += weight * scaled[feature]
+    return total
 
 
-def _softmax(sums: list[float]) -> list[float]:
-    largest = max(sums)
-    powers = [exp(each - largest) for each in sums]
-    total = sum(powers)
-    return [power / total for power in powers]
+def _softmax(sums: Floats) -> Floats:
+    """(rows, classes) probabilities, as scikit-learn computes them."""
+    powers = np.exp(sums - sums.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

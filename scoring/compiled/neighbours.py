@@ -30,8 +30,9 @@ class CompiledNeighbours:
         labels: (rows,) class index, or the number of a regression.
         factors: (columns,) factors of the scaling.
         layout: (features, 2) first column of each feature, and its number of categories; 0 for a number.
-        options: number of neighbours, number of classes (0 for a regression), and three flags: arcsinh of numbers,
-            rows of length one, neighbours weighted by distance.
+        options: number of neighbours, number of classes (0 for a regression), and four flags: arcsinh of numbers,
+            rows of length one, neighbours weighted by distance, and length summed from the first column to the last
+            as in the fitted pipeline, which versions of before lack.
     """
 
     rows: npt.NDArray[np.float32]
@@ -81,15 +82,19 @@ class CompiledNeighbours:
         classes = len(model.classes_) if hasattr(model, "classes_") else 0
         if model.weights not in ("uniform", inverse_distance):
             raise ValueError(f"unsupported neighbour weights: {model.weights}")
-        flags = steps["shape"] != "passthrough", "normalizer" in steps, model.weights is inverse_distance
+        flags = steps["shape"] != "passthrough", "normalizer" in steps, model.weights is inverse_distance, True
         options = np.asarray([model.n_neighbors, classes, *flags], dtype=np.int64)
         labels = np.asarray(model._y, dtype=np.float64).reshape(-1)
         rows = np.ascontiguousarray(model._fit_X, dtype=np.float32)
         return cls(rows, labels, 1 / steps["scale"].scale_, layout, options)
 
     def predict_one(self, row: Row) -> float | list[float]:
-        neighbours, classes, _, _, weighted = self.options.tolist()
-        nearest, squares = self._index.nearest(self._scaled(row), neighbours)
+        return self.predict_scaled(self._scaled(row))
+
+    def predict_scaled(self, row: Floats) -> float | list[float]:
+        """Predict a row of (columns,) that is encoded, scaled and rounded to single precision."""
+        neighbours, classes, _, _, weighted, *_ = self.options.tolist()
+        nearest, squares = self._index.nearest(row, neighbours)
         weights = inverse_distance(np.sqrt(squares)) if weighted else np.ones(neighbours)
         labels = self.labels[nearest]
         if classes > 2:
@@ -104,7 +109,7 @@ class CompiledNeighbours:
 
     def _scaled(self, row: Row) -> Floats:
         """Encode and scale a row of features as the training rows were, rounded to single precision."""
-        _, _, arcsinh, unit_length, _ = self.options.tolist()
+        _, _, arcsinh, unit_length, _, *in_order = self.options.tolist()
         scaled = np.zeros(len(self.factors))
         for value, (column, size) in zip(row, self.layout.tolist(), strict=True):
             if size:
@@ -112,8 +117,10 @@ class CompiledNeighbours:
             else:
                 scaled[column] = value
         scaled = (np.arcsinh(scaled) if arcsinh else scaled) * self.factors
-        if unit_length and (length := np.sqrt((scaled * scaled).sum())) > 0:
-            scaled /= length
+        if unit_length:
+            squares = scaled * scaled
+            if (length := np.sqrt(np.add.accumulate(squares)[-1] if in_order else squares.sum())) > 0:
+                scaled /= length
         return scaled.clip(-LARGEST, LARGEST).astype(np.float32).astype(np.float64)
 
     def save(self, folder: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from lakehouse.arrays import Floats
 from scoring.encoder import MatrixFormat
+from scoring.predictions import weighted_average
 from scoring.tasks import TASKS
 
 
@@ -64,14 +65,6 @@ class Blend(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-
-def weighted_average(predicted: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    """The weighted average of the members' predictions, summed in their order so that it is reproducible."""
-    blended = np.zeros_like(predicted[0], dtype=np.float64)
-    for values, weight in zip(predicted, weights, strict=True):
-        blended += weight * values
-    return blended
 
 
 def one_hot(x: Floats, sizes: Mapping[int, int]) -> sparse.csr_matrix:

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.class_weight import compute_sample_weight
 
 from lakehouse.arrays import Floats
+from scoring.predictions import normalised
 from scoring.tasks import TASKS
 
 VALIDATION_SHARE = 0.15  # of the rows
@@ -93,9 +94,7 @@ class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         return np.asarray(self.model_.predict(self._prepared(x))).ravel()
 
     def predict_proba(self, x: Floats) -> Floats:
-        probabilities = np.asarray(self.model_.predict_proba(self._prepared(x)), dtype=np.float64)
-        # The libraries compute in single precision, so the sum of a row may differ from 1 in its last digits.
-        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True), dtype=np.float64)
+        return normalised(self.model_.predict_proba(self._prepared(x)))
 
 
 class WeightedRows:

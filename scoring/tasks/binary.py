@@ -16,7 +16,6 @@ class Binary(ClassTask):
     name = "binary"
     fields = ("label", "probability")
     has_threshold = True
-    onnx_column = 1
     target_type = "binary"
     explained_value = "the log-odds of label 1"
 

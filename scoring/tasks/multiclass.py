@@ -18,7 +18,6 @@ class Multiclass(ClassTask):
     name = "multiclass"
     fields = ("label", "probability", "probabilities")
     declares_classes = True
-    onnx_column = None
     target_type = "multiclass"
     has_mean_label = False
     explained_value = "the log-odds of each class"

@@ -16,7 +16,6 @@ class Regression(Task):
     fields = ("value",)
     predicts_classes = False
     valid_prediction = "numbers"
-    onnx_column = 0
     target_type = "continuous"
     explained_value = "the prediction"
 

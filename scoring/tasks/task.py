@@ -25,7 +25,6 @@ class Task(ABC):
         declares_classes: True if the use case lists the classes. Otherwise they are fixed, or labels are numbers.
         has_threshold: True if the use case may tune a decision threshold and calibrate probabilities.
         valid_prediction: a valid prediction in words, for the verdict of the gate.
-        onnx_column: column of an ONNX graph's output that holds the prediction; None for all columns.
         target_type: type of the labels in scikit-learn's terms.
         has_mean_label: True if the mean of the labels is meaningful.
         explained_value: the value that Shapley values add up to, as a chart labels its axis.
@@ -37,7 +36,6 @@ class Task(ABC):
     declares_classes: ClassVar[bool] = False
     has_threshold: ClassVar[bool] = False
     valid_prediction: ClassVar[str]
-    onnx_column: ClassVar[int | None]
     target_type: ClassVar[str]
     has_mean_label: ClassVar[bool] = True
     explained_value: ClassVar[str]

@@ -1,21 +1,24 @@
-"""Compiling a fitted pipeline: the fastest kind whose predictions match the pipeline on the whole holdout."""
+"""Compiling a fitted pipeline: the fastest kind that predicts what the pipeline predicts.
+
+Each kind repeats the arithmetic of its family, so that equality follows from how it is built (docs/training.md). The
+checks here guard that: on the holdout, on rows at every threshold and bound, and on rows predicted one by one.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from lakehouse.arrays import Floats
 from scoring.compiled import LIMIT, Compiled, difference
 from scoring.compiled.blend import CompiledBlend
 from scoring.compiled.calibrated import CompiledCalibrated
 from scoring.compiled.linear import CompiledLinear
 from scoring.compiled.neighbours import CompiledNeighbours
-from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import FeatureColumns
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
@@ -23,10 +26,13 @@ from scoring.estimators.catboost import CatBoost
 from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.xgboost import XgBoost
 from scoring.scorer import Scorer
-from training.frame.raw_inputs import ColumnIndices
+from training.registry.kept_features import kept_features
+from training.registry.probes import MOST_ROWS, probe_rows
+from training.registry.reference import reference
 
 MAX_REASON = 200  # characters of a converter's error; some print the whole graph
 SINGLE_ROWS = 200  # rows that are also predicted one by one: a prediction must not depend on the rest of its batch
+NEIGHBOURS_ROWS, NEIGHBOURS_PROBES = 2_000, 500  # rows of the checks of k-NN, which takes milliseconds a row
 Build = Callable[[], Compiled]
 # Kinds that import a library, by module and name.
 _NATIVE = {CatBoost: ("catboost", "CompiledCatBoost"), XgBoost: ("xgboost", "CompiledXgBoost")}
@@ -38,21 +44,24 @@ class Compilation:
 
     Attributes:
         compiled: the compiled model; None if the pipeline itself predicts.
-        difference: its largest difference from the pipeline on the holdout.
+        difference: its largest difference from the pipeline on all rows compared.
         rows: number of rows of the holdout.
+        probes: number of rows at thresholds and bounds.
         reason: why the pipeline is not compiled.
     """
 
     compiled: Compiled | None
     difference: float | None = None
     rows: int = 0
+    probes: int = 0
     reason: str = ""
 
     def tags(self) -> dict[str, str]:
         """Tags of the registered version."""
         if self.compiled is None:
             return {"compiled": "none", "compiled_reason": self.reason[:250]}
-        measured = {"max_difference": f"{self.difference:.3g}", "limit": f"{LIMIT:g}", "rows": str(self.rows)}
+        measured = {"max_difference": f"{self.difference:.3g}", "limit": f"{LIMIT:g}"}
+        measured |= {"rows": str(self.rows), "probes": str(self.probes)}
         return {"compiled": self.compiled.kind} | {f"compiled_{name}": value for name, value in measured.items()}
 
     def summary(self) -> str:
@@ -67,24 +76,38 @@ class Compilation:
 
 
 def compile_scorer(scorer: Scorer, holdout: FeatureColumns) -> Compilation:
-    """Compile the scorer's pipeline as the fastest kind that agrees with it on every row of the holdout."""
+    """Compile the scorer's pipeline as the fastest kind that agrees with it on every row compared."""
     reasons, builds = [], list(_builds(scorer))
+    if not builds:
+        return Compilation(None, reason="this family has no faster kind")
     rows = scorer.encoder.dense(holdout)
-    expected = scorer.predict(holdout) if builds else np.empty(0)
+    exact = replace(scorer, pipeline=reference(scorer.pipeline, scorer.encoder, scorer.matrix_format))
     for name, build in builds:
         try:
             model = build()
-            predicted = model.predict_many(rows)
-            singly = np.asarray([model.predict_one(row) for row in rows[:SINGLE_ROWS].tolist()])
-        except Exception as err:  # noqa: BLE001  (each converter raises its own errors)
-            first_line = str(err).partition("\n")[0]  # the rest is internals of the converter
+            most, probes = (NEIGHBOURS_ROWS, NEIGHBOURS_PROBES) if "neighbours" in model.kind else (None, MOST_ROWS)
+            tested = np.concatenate([rows[:most], probe_rows(rows, scorer.encoder, model, probes)])
+            max_difference = _max_difference(model, exact, tested)
+        except Exception as err:  # noqa: BLE001  (each library raises its own errors)
+            first_line = str(err).partition("\n")[0]  # the rest is internals of the library
             reasons.append(f"{name}: {type(err).__name__}: {first_line[:MAX_REASON]}")
             continue
-        max_difference = max(difference(predicted, expected), difference(singly, predicted[:SINGLE_ROWS]))
         if max_difference <= LIMIT:
-            return Compilation(model, max_difference, len(rows))
-        reasons.append(f"{name}: max difference {max_difference:.3g} on {len(rows)} rows exceeds {LIMIT:g}")
-    return Compilation(None, reason="; ".join(reasons) or "this family has no faster kind")
+            compared = len(rows[:most])
+            return Compilation(model, max_difference, compared, len(tested) - compared)
+        reasons.append(f"{name}: max difference {max_difference:.3g} on {len(tested)} rows exceeds {LIMIT:g}")
+    return Compilation(None, reason="; ".join(reasons))
+
+
+def _max_difference(model: Compiled, exact: Scorer, rows: Floats) -> float:
+    """The largest difference from the pipeline; rows predicted alone must be equal to those predicted together."""
+    expected = exact.predict(dict(zip(exact.encoder.features, rows.T, strict=True)))
+    predicted = model.predict_many(rows)
+    some = np.linspace(0, len(rows) - 1, min(len(rows), SINGLE_ROWS), dtype=np.intp)
+    alone = np.asarray([model.predict_one(row) for row in rows[some].tolist()])
+    if not np.array_equal(alone, predicted[some]):
+        return float("inf")
+    return difference(predicted, expected)
 
 
 def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
@@ -96,8 +119,7 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
         return
     first, model = pipeline.steps[0][1], pipeline.steps[-1][1]
     if isinstance(first, ColumnSubset):
-        indices = _features(scorer.encoder, scorer.matrix_format, first.columns)
-        encoder = replace(scorer.encoder, features=tuple(scorer.encoder.features[index] for index in indices))
+        indices, encoder = kept_features(scorer.encoder, scorer.matrix_format, first.columns)
         inner = replace(scorer, pipeline=Pipeline(pipeline.steps[1:]), encoder=encoder)
         yield from _wrapped(inner, indices=indices)
     elif isinstance(model, Blend):
@@ -109,7 +131,7 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
     elif scorer.matrix_format == "dense":
         from training.registry.onnx_export import onnx_of
 
-        yield "onnx", lambda: onnx_of(pipeline, scorer.encoder, scorer.response_format.task)
+        yield "onnx", lambda: onnx_of(pipeline, scorer.encoder)
         if native := _NATIVE.get(type(model)):
             yield native[0], lambda: _native(pipeline, *native)
 
@@ -129,14 +151,6 @@ def _wrap(build: Build, wrapper: Mapping[str, Any]) -> Compiled:
     return (
         replace(model, **wrapper) if isinstance(model, CompiledCalibrated) else CompiledCalibrated(model, **wrapper)
     )
-
-
-def _features(encoder: Encoder, matrix_format: MatrixFormat, columns: ColumnIndices) -> list[int]:
-    """Indices of the features behind these matrix columns; a one-hot block is kept or left out as a unit."""
-    sizes = encoder.categories() if matrix_format == "sparse" else {}
-    widths = [sizes.get(feature, 1) for feature in range(len(encoder.features))]
-    kept = set(columns.tolist())
-    return [feature for feature, end in enumerate(accumulate(widths)) if end - 1 in kept]
 
 
 def _blend(scorer: Scorer, blend: Blend) -> Compiled:

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from lakehouse.arrays import Floats
 from lakehouse.errors import LakehouseError
 from lakehouse.wording import number_of
-from scoring.estimators.blend import weighted_average
+from scoring.predictions import weighted_average
 from scoring.tasks import Task
 from training.evaluation.metrics import METRICS, Targets, evaluate
 from training.frame.splits import Fold

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from lakehouse.settings import Settings
 from scoring.encodings import FeatureColumns
-from scoring.estimators.blend import one_hot, weighted_average
+from scoring.estimators.blend import one_hot
+from scoring.predictions import weighted_average
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import BINARY, TASKS
 from tests.unit.frames import ENCODER, by_time

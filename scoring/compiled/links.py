@@ -1,0 +1,113 @@
+"""Links: from the summed leaves of a tree ensemble to predictions, as the library of the trees computes them.
+
+Exponentials are those of the C library, one number at a time. numpy's vectorised ones differ from them in the last
+bit, and the libraries call the C library; scikit-learn's softmax is the exception and calls numpy. Sums go from the
+first class to the last, whatever the number of rows. So a row has one prediction, alone or beside others.
+"""
+
+import ctypes
+from collections.abc import Callable, Mapping
+from math import exp, inf
+
+import numpy as np
+import numpy.typing as npt
+
+from lakehouse.arrays import Floats
+from scoring.predictions import normalised
+
+Link = Callable[[Floats], Floats]  # (rows, outputs) sums -> (rows,) or (rows, classes) predictions
+
+
+def exponential(value: float) -> float:
+    """The exponential of the C library; infinity where a double overflows."""
+    try:
+        return exp(value)
+    except OverflowError:
+        return inf
+
+
+def expit(value: float) -> float:
+    """1 / (1 + exp(-value)), by the formula of SciPy, LightGBM and CatBoost."""
+    return 1.0 / (1.0 + exponential(-value))
+
+
+def _single_exponential() -> Callable[[float], float]:
+    """`expf` of the C library. Without one, the rounded double: one unit in the last place apart in 1 of 1,000."""
+    try:
+        function = ctypes.CDLL(None).expf
+    except (AttributeError, OSError, TypeError):
+        return exponential
+    function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+    single: Callable[[float], float] = function
+    return single
+
+
+_expf = _single_exponential()
+
+
+def _each(function: Callable[[float], float], values: npt.NDArray[np.floating]) -> Floats:
+    return np.fromiter(map(function, values.ravel().tolist()), np.float64, values.size).reshape(values.shape)
+
+
+def _sequential_sum(columns: npt.NDArray[np.floating]) -> Floats:
+    """(rows, 1) sums in double precision, from the first column to the last."""
+    total = np.zeros(len(columns))
+    for column in columns.T:
+        total += column
+    return total[:, None]
+
+
+def _identity(sums: Floats) -> Floats:
+    return np.asarray(sums[:, 0], dtype=np.float64)
+
+
+def _shares(sums: Floats) -> Floats:
+    return np.asarray(sums[:, 0] if sums.shape[1] == 1 else sums, dtype=np.float64)
+
+
+def _logistic(sums: Floats) -> Floats:
+    return _each(expit, sums[:, 0])
+
+
+def _softmax(sums: Floats) -> Floats:
+    """LightGBM: exponentials of the C library; then the sum of each row is made 1, as the fitted estimator does."""
+    powers = _each(exponential, sums - sums.max(axis=1, keepdims=True))
+    return normalised(powers / _sequential_sum(powers))
+
+
+def _numpy_softmax(sums: Floats) -> Floats:
+    """scikit-learn: exponentials of numpy."""
+    powers = np.exp(sums - sums.max(axis=1, keepdims=True))
+    return np.asarray(powers / _sequential_sum(powers))
+
+
+def _single_logistic(sums: Floats) -> Floats:
+    """XGBoost: 1 / (exp(-x) + 1 + 1e-16) in single precision; then both classes are made to sum to 1 in double."""
+    one = np.float32(1)
+    powers = _each(_expf, -sums[:, 0]).astype(np.float32)
+    positive = one / (powers + one + np.float32(1e-16))
+    return both_normalised(positive)
+
+
+def _single_softmax(sums: Floats) -> Floats:
+    """XGBoost: exponentials and quotients in single precision, their sum in double."""
+    powers = _each(_expf, sums - sums.max(axis=1, keepdims=True)).astype(np.float32)
+    shares: npt.NDArray[np.float32] = np.divide(powers, _sequential_sum(powers).astype(np.float32))
+    return normalised(shares)
+
+
+def both_normalised(positive: npt.NDArray[np.float32]) -> Floats:
+    """(rows,) probabilities of label 1 in single precision, divided by the sum with those of label 0."""
+    negative = (np.float32(1) - positive).astype(np.float64)
+    return np.asarray(positive / (negative + positive), dtype=np.float64)
+
+
+LINKS: Mapping[str, Link] = {
+    "identity": _identity,
+    "shares": _shares,
+    "logistic": _logistic,
+    "softmax": _softmax,
+    "numpy_softmax": _numpy_softmax,
+    "single_logistic": _single_logistic,
+    "single_softmax": _single_softmax,
+}

@@ -1,0 +1,90 @@
+"""Rows that test a compiled model where it could differ: at thresholds and bounds, and at missing values."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from lakehouse.arrays import Floats
+from scoring.compiled import Compiled
+from scoring.compiled.blend import CompiledBlend
+from scoring.compiled.calibrated import CompiledCalibrated
+from scoring.compiled.trees import CompiledTrees
+from scoring.encoder import Encoder
+from scoring.encodings import LARGEST, Number
+from training.registry.tree_graph import thresholds_of
+
+MOST_ROWS = 20_000
+Values = dict[int, set[float]]  # by feature
+
+
+def probe_rows(rows: Floats, encoder: Encoder, compiled: Compiled, most: int = MOST_ROWS) -> Floats:
+    """Rows of (rows, features) whose numbers are replaced by values at which a compiled model could differ.
+
+    Each row tests a value of every feature at once. Values are in random order, so each meets many others.
+
+    Args:
+        rows: the rows that the probes vary, such as the holdout.
+        most: largest number of probes; beyond it, values are drawn.
+    """
+    if not len(rows):
+        return rows
+    draw = np.random.default_rng(0)
+    values = {feature: sorted(some) for feature, some in _values(encoder, compiled).items()}
+    count = min(most, max(map(len, values.values()), default=0))
+    probes = rows[draw.integers(len(rows), size=count)].copy()
+    for feature, some in values.items():
+        chosen = draw.permutation(np.resize(draw.permutation(some), count))
+        keep = draw.random(count) < 1 / 2 if len(some) < count / 2 else np.zeros(count, dtype=np.bool_)
+        probes[:, feature] = np.where(keep, probes[:, feature], chosen)
+    return probes
+
+
+def neighbours_of(threshold: float) -> Iterator[float]:
+    """The doubles beside a threshold, its neighbours in single precision, and the doubles at which those round."""
+    single = np.float32(threshold)
+    singles = [np.nextafter(single, np.float32(-np.inf)), single, np.nextafter(single, np.float32(np.inf))]
+    middles = [(float(low) + float(high)) / 2 for low, high in pairwise(singles)]
+    for value in (float(threshold), *map(float, singles), *middles):
+        yield from (float(np.nextafter(value, -np.inf)), value, float(np.nextafter(value, np.inf)))
+
+
+def _values(encoder: Encoder, compiled: Compiled) -> Mapping[int, set[float]]:
+    values: Values = {index: set(map(float, range(size))) for index, size in encoder.categories().items()}
+    for encoding in encoder.encodings:
+        for index in encoder.feature_indices(encoding):
+            if index not in values:
+                values[index] = _bounds(encoding, encoder.features[index]) if isinstance(encoding, Number) else set()
+    for feature, thresholds in _thresholds(compiled).items():
+        if feature not in encoder.categories() and feature in values:
+            values[feature] |= {each for threshold in thresholds for each in neighbours_of(threshold)}
+    return {feature: {each for each in some if abs(each) <= LARGEST} for feature, some in values.items() if some}
+
+
+def _bounds(encoding: Number, feature: str) -> set[float]:
+    """The smallest and largest numbers that the contract admits, with neighbours, and the imputed one."""
+    if feature != encoding.column:
+        return {0.0, 1.0}  # the mark of a missing number
+    low = -LARGEST if encoding.minimum is None else encoding.minimum
+    high = LARGEST if encoding.maximum is None else encoding.maximum
+    inside = {low, low + 1, float(np.nextafter(low, np.inf)), float(np.nextafter(high, -np.inf)), high - 1, high, 0.0}
+    return inside | ({encoding.impute} if encoding.impute is not None else set())
+
+
+def _thresholds(compiled: Compiled) -> Values:
+    """The thresholds of each feature in the graphs of a compiled model."""
+    found: Values = {}
+    for feature, threshold in _splits(compiled):
+        found.setdefault(feature, set()).add(threshold)
+    return found
+
+
+def _splits(compiled: Compiled) -> Iterator[tuple[int, float]]:
+    if isinstance(compiled, CompiledCalibrated):
+        for feature, threshold in _splits(compiled.inner):
+            yield (feature if compiled.indices is None else compiled.indices[feature]), threshold
+    elif isinstance(compiled, CompiledBlend):
+        for member in compiled.members:
+            yield from _splits(member)
+    elif isinstance(compiled, CompiledTrees):
+        yield from thresholds_of(compiled)

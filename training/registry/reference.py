@@ -1,0 +1,62 @@
+"""The pipeline that a compiled model must reproduce: the fitted one, with k-NN measured exactly.
+
+scikit-learn computes a squared distance as x² + y² - 2xy by matrix products. Its rounding depends on how many rows
+are predicted together, so its answer is no function of the record. The reference has the same steps up to the scaled
+row, and the distances of the compiled model: differences, squared and summed in double precision.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from lakehouse.arrays import Floats
+from scoring.compiled.neighbours import CompiledNeighbours
+from scoring.encoder import Encoder, MatrixFormat
+from scoring.estimators.blend import Blend
+from scoring.estimators.calibrated import Calibrated
+from scoring.estimators.column_subset import ColumnSubset
+from training.registry.kept_features import kept_features
+
+
+class ExactNeighbours(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """k-NN over scaled rows, each predicted alone."""
+
+    def __init__(self, compiled: CompiledNeighbours) -> None:
+        self.compiled = compiled
+
+    def fit(self, _x: Floats, _y: object = None) -> Self:
+        """Return the estimator unchanged: it is fitted."""
+        return self
+
+    def predict(self, x: Floats) -> Floats:
+        """(rows,) numbers."""
+        return np.asarray([self.compiled.predict_scaled(row) for row in x.astype(np.float64)])
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """(rows, classes) probabilities."""
+        predicted = self.predict(x)
+        return np.stack([1 - predicted, predicted], axis=1) if predicted.ndim == 1 else predicted
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def reference(pipeline: Any, encoder: Encoder, matrix_format: MatrixFormat) -> Any:
+    """The pipeline with `ExactNeighbours` in place of k-NN on dense rows, and itself without any k-NN."""
+    if isinstance(pipeline, Calibrated):
+        return Calibrated(reference(pipeline.model, encoder, matrix_format), pipeline.curve, pipeline.numbers)
+    (name, first), (last_name, model) = pipeline.steps[0], pipeline.steps[-1]
+    if isinstance(first, ColumnSubset):
+        kept = kept_features(encoder, matrix_format, first.columns)[1]
+        return Pipeline([(name, first), *reference(Pipeline(pipeline.steps[1:]), kept, matrix_format).steps])
+    if isinstance(model, Blend):
+        pairs = zip(model.members, model.matrix_formats, strict=True)
+        members = [reference(member, encoder, each) for member, each in pairs]
+        blend = Blend(model.task, members, model.matrix_formats, model.weights, model.sizes)
+        return Pipeline([*pipeline.steps[:-1], (last_name, blend)])
+    if not hasattr(model, "n_neighbors") or not dict(pipeline.steps)["denseifsmall"].dense_:
+        return pipeline
+    exact = ExactNeighbours(CompiledNeighbours.of(pipeline, encoder))
+    return Pipeline([*pipeline.steps[:-1], (last_name, exact)])
