@@ -65,9 +65,9 @@ def rollback(name: str, to: int | None, reason: str) -> None:
 @options.USE_CASE
 @options.REASON
 def reset_ledger(name: str, reason: str) -> None:
-    """Start a new ledger chain after the registered model or the ledger table was deleted.
+    """Continue the ledger after the model or the ledger was deleted, or the registry was restored.
 
-    Earlier entries stay, but no longer count.
+    Earlier entries stay. Only those that a restored registry still knows count.
     """
     from deployment.commands import manual_actions
 

@@ -12,10 +12,13 @@ def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None
     with gate_of(name, settings, load_for_emergency) as gate:
         before = version_of(gate.client, name, CHAMPION)
         version = gate.rollback(to, reason)
+        unrecorded = gate.missing_ledger()
     unchanged = before is not None and int(before.version) == version
     console.detail(
         f"Version {version} is {'already ' if unchanged else ''}the champion{': no change' if unchanged else ''}"
     )
+    if unrecorded:
+        console.detail(f"The next command beside the ledger records it: {unrecorded}")
     update_endpoint(gate.use_case, version, settings)
 
 

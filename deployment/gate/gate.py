@@ -14,11 +14,13 @@ from deployment.gate.criteria_changes import changes_since_last_verdict
 from deployment.gate.decision import Decision, GateState
 from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
 from deployment.gate.loaded_version import LoadedVersion
+from deployment.gate.marked_target import marked_target
 from deployment.gate.own_inputs import NotComparable, own_inputs
 from deployment.ledger import aliases
 from deployment.ledger.champion_change import ChampionChange
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
 from deployment.ledger.history import History
+from deployment.ledger.mismatch import LedgerMismatch, RegistryRestored
 from deployment.ledger.origin import actor
 from lakehouse.git import git_commit, has_uncommitted_changes
 from training.feature_store.store import FeatureReader
@@ -128,6 +130,18 @@ class Gate:
             VersionBroken: The version does not load, or its golden predictions have changed.
             PromotionBusy: Another command is changing the champion.
         """
+        try:
+            self._champion_change.history()
+        except RegistryRestored:
+            self.reset_ledger(reason)
+        except LedgerMismatch:
+            champion = self._champion_change.champion()
+            target = marked_target(self.client, self.use_case.name, to)
+            if target != champion:
+                LoadedVersion.load(self._version(target)).replay()
+                entry = self._entry("rolled_back", target, (champion, target), reason)
+                self._champion_change.move_without_ledger(entry)
+            return target
         with self.locked(rollback_to=to):
             history, current = self._champion_change.history(), self._champion_change.champion()
             target = self._target(history, to)
@@ -137,7 +151,7 @@ class Gate:
             return target
 
     def reset_ledger(self, reason: str) -> None:
-        """Record that the registered model was deleted and trained again, or that the ledger was lost.
+        """Record that the model was deleted and trained again, the ledger lost, or the registry restored.
 
         Raises:
             ResetRefused: Model and ledger belong together.
@@ -145,8 +159,12 @@ class Gate:
         self.ledger.storage.require_writable()
         aliases.require_model(self.client, self.use_case.name)
         with self.ledger.storage.lock(self.use_case.name):
-            history = self._champion_change.require_mismatch()
-            self._champion_change.record(self._entry("ledger_reset", None, (history.champion, None), reason))
+            change = self._champion_change
+            history = change.require_mismatch()
+            known = change.known_entries(history)
+            champions = history.champion, None if known is None else change.champion()
+            entry = self._entry("ledger_reset" if known is None else "registry_restored", None, champions, reason)
+            change.record(replace(entry, resumes=known))
             self.repair()
 
     def approve(self, version: int | None, reason: str) -> int:
@@ -211,6 +229,14 @@ class Gate:
     def repair(self) -> None:
         """Complete an interrupted command, and record an alias that moved without a command."""
         self._champion_change.repair(self._repaired)
+
+    def missing_ledger(self) -> str:
+        """Reason why this machine cannot read the ledger of the registered model; empty if it can."""
+        try:
+            self._champion_change.history()
+        except LedgerMismatch as err:
+            return err.failed
+        return ""
 
     @property
     def _champion_change(self) -> ChampionChange:

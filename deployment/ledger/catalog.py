@@ -38,6 +38,10 @@ class CatalogLedger:
     session: SparkSession
     table: str
 
+    @property
+    def location(self) -> str:
+        return f"the table {self.table}"
+
     def require_writable(self) -> None:
         try:
             self.session.sql(f"CREATE SCHEMA IF NOT EXISTS {self.table.rpartition('.')[0]}").collect()

@@ -6,20 +6,22 @@ the other tags and aliases follow. `repair` continues from every state that an i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests import RequestException
 
 from deployment.ledger import aliases
-from deployment.ledger.entries import Entry, Ledger, LedgerBroken, PromotionBusy
+from deployment.ledger.entries import Entry, Ledger, LedgerBroken, PromotionBusy, chained
 from deployment.ledger.history import History
+from deployment.ledger.mismatch import HEAD, LedgerElsewhere, LedgerMismatch, RegistryRestored, ResetRefused
 from lakehouse.errors import LakehouseError
 from lakehouse.wording import format_version
 from training.registry.versions import CHAMPION, model_of, version_of
 
-PENDING, HEAD = "ledger_pending", "ledger_head"
+PENDING, LOCATION = "ledger_pending", "ledger_location"
+__all__ = ["HEAD", "LOCATION", "PENDING", "ChampionChange"]
 
 
 class ChampionChanged(LakehouseError):
@@ -42,38 +44,6 @@ class ChampionDeleted(LakehouseError):
             f"version {deleted} of {name} is the champion in the ledger, but was deleted from the registry",
             hint=f"Restore an earlier champion: python -m deployment.run rollback --use-case {name} --to {earlier}"
             ' --reason "..."',
-        )
-
-
-class LedgerMismatch(LedgerBroken):
-    """The registered model and the ledger do not belong together."""
-
-    @classmethod
-    def of_model(cls, name: str, head: str) -> "LedgerMismatch":
-        return cls(
-            f"the ledger of {name} ends with {head[:12]}, but the registered model has no tag {HEAD}",
-            hint="No command changes anything until this is resolved. If the model was deleted and trained again,"
-            f" reset the ledger; its earlier entries no longer apply:\n  {_reset_command(name)}\n"
-            "  Otherwise the tag was deleted: restore it with the hash of the last ledger entry.",
-        )
-
-    @classmethod
-    def of_ledger(cls, name: str, head: str) -> "LedgerMismatch":
-        return cls(
-            f"the ledger of {name} is lost: it has no entries, but the tag {HEAD} records {head[:12]}",
-            hint="No command changes anything until this is resolved. Restore the table deployment.ledger from a"
-            f" backup. Without a backup, start a new ledger:\n  {_reset_command(name)}",
-        )
-
-
-class ResetRefused(LakehouseError):
-    """The ledger matches the registered model, so there is nothing to reset."""
-
-    @classmethod
-    def of(cls, name: str) -> "ResetRefused":
-        return cls(
-            f"the ledger of {name} matches its registered model, or both are empty: nothing to reset",
-            hint=f"Check for other differences: python -m deployment.run verify --use-case {name}",
         )
 
 
@@ -115,7 +85,7 @@ class ChampionChange:
     def record(self, entry: Entry) -> None:
         """Write an entry and its hash; the champion stays."""
         self.ledger.append(entry)
-        self.client.set_registered_model_tag(self.name, HEAD, entry.digest)
+        self._set_head(entry.digest)
 
     def move(self, entry: Entry) -> None:
         """Move the alias champion as the entry says, record the entry and update the other aliases and tags.
@@ -153,7 +123,7 @@ class ChampionChange:
             self._finish(self._pending(tags[PENDING]), history)
             history = History(self.ledger.entries(self.name))
         if history.head != tags.get(HEAD, "") and history.head != self._tags().get(HEAD, ""):
-            self.client.set_registered_model_tag(self.name, HEAD, history.head)
+            self._set_head(history.head)
         if PENDING in tags:
             self.client.delete_registered_model_tag(self.name, PENDING)
         if history.champion is not None and self.champion() is None:
@@ -180,6 +150,17 @@ class ChampionChange:
             raise
         raise ResetRefused.of(self.name)
 
+    def known_entries(self, history: History) -> int | None:
+        """Number of the last entry that a restored registry knows; None if it knows all, or none."""
+        known = history.number_of(self._tags().get(HEAD, ""))
+        return None if known == len(history.entries) else known
+
+    def move_without_ledger(self, entry: Entry) -> None:
+        """Move the alias champion where the ledger cannot be read; the next command beside the ledger records it."""
+        pending = replace(entry, number=0, previous=self._tags().get(HEAD, ""))
+        self.client.set_registered_model_tag(self.name, PENDING, pending.to_tag())
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(entry.to_version))
+
     def synchronize(self, history: History) -> None:
         """Set tags and the other aliases to match the champion."""
         earlier = [each for each in history.rollback_stack[:-1] if aliases.exists(self.client, self.name, each)]
@@ -202,7 +183,7 @@ class ChampionChange:
         if history.conflicts_with(pending) and history.champion is not None:
             self.client.set_registered_model_alias(self.name, CHAMPION, str(history.champion))
         elif pending.previous == history.head:
-            self.ledger.append(pending)
+            self.ledger.append(chained(history.entries, pending))
 
     def _restore_deleted(
         self, deleted: int, history: History, entry: Callable[[History, int | None, str], Entry]
@@ -215,6 +196,12 @@ class ChampionChange:
             raise ChampionDeleted.of(self.name, deleted, existing[0])
         self.record(entry(history, None, f"version {deleted} and every earlier champion were deleted"))
 
+    def _set_head(self, digest: str) -> None:
+        self.client.set_registered_model_tag(self.name, HEAD, digest)
+        location = f"{self.ledger.storage.location} ({_begin(self.ledger.entries(self.name)[0])})"
+        if self._tags().get(LOCATION) != location:
+            self.client.set_registered_model_tag(self.name, LOCATION, location)
+
     def _require_matching_head(self, history: History) -> None:
         tags = self._tags()
         recorded, last = tags.get(HEAD, ""), history.entries[-1] if history.entries else None
@@ -224,6 +211,15 @@ class ChampionChange:
         if recorded not in {history.head, last.previous if last is not None and interrupted else history.head}:
             if not recorded:
                 raise LedgerMismatch.of_model(self.name, history.head)
+            if (known := history.number_of(recorded)) is not None:
+                raise RegistryRestored.of(self.name, known, len(history.entries))
+            elsewhere, location = tags.get(LOCATION, ""), self.ledger.storage.location
+            # A chain with the same first entry is the recorded one, perhaps moved, and has lost its end.
+            other = (
+                not elsewhere.startswith(location) if last is None else _begin(history.entries[0]) not in elsewhere
+            )
+            if other and (elsewhere or last is None):
+                raise LedgerElsewhere.of(self.name, elsewhere, location, history, recorded)
             if last is None:
                 raise LedgerMismatch.of_ledger(self.name, recorded)
             problem = (
@@ -244,5 +240,5 @@ class ChampionChange:
         return {} if model is None else dict(model.tags)
 
 
-def _reset_command(name: str) -> str:
-    return f'python -m deployment.run reset-ledger --use-case {name} --reason "..."'
+def _begin(first: Entry) -> str:
+    return f"begins with {first.digest[:12]}"

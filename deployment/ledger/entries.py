@@ -17,9 +17,21 @@ import click
 
 from lakehouse.errors import LakehouseError
 
-Action = Literal["promoted", "refused", "rolled_back", "approved", "frozen", "unfrozen", "repaired", "ledger_reset"]
+Action = Literal[
+    "promoted",
+    "refused",
+    "rolled_back",
+    "approved",
+    "frozen",
+    "unfrozen",
+    "repaired",
+    "ledger_reset",
+    "registry_restored",
+]
 # Actions that may change the champion.
-CHAMPION_ACTIONS: frozenset[str] = frozenset({"promoted", "rolled_back", "repaired", "ledger_reset"})
+CHAMPION_ACTIONS: frozenset[str] = frozenset(
+    {"promoted", "rolled_back", "repaired", "ledger_reset", "registry_restored"}
+)
 REQUIRED_COLUMNS = (
     "number",
     "at",
@@ -62,7 +74,7 @@ class Entry:
         at: time in UTC; never earlier than the previous entry, even if the clock went back.
         actor: user who ran the command.
         action: `repaired` if the alias moved without a command of this project; `ledger_reset` if the registered
-            model is not the one of the earlier entries.
+            model is not the one of the earlier entries; `registry_restored` if the registry came from an older copy.
         use_case: use case, also the name of its model.
         version: version that the entry concerns; None if it concerns none.
         from_version: champion before the entry; None if there was none.
@@ -119,6 +131,11 @@ class Entry:
 
 class LedgerStorage(Protocol):
     """Storage of the entries; each home implements it in one file."""
+
+    @property
+    def location(self) -> str:
+        """Place of the ledger in words, as the registry records it for other machines."""
+        ...
 
     def require_writable(self) -> None:
         """Check before a decision that an entry can be written.

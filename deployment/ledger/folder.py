@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from socket import gethostname
 from typing import Any
 
 import pyarrow as pa
@@ -44,6 +45,10 @@ class FolderLedger:
     """Ledger of one warehouse folder."""
 
     warehouse: Warehouse
+
+    @property
+    def location(self) -> str:
+        return f"the folder {self.warehouse.location(TABLE)} on {gethostname()}"
 
     def require_writable(self) -> None:
         self.warehouse.require_writable()

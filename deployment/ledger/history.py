@@ -52,9 +52,24 @@ class History:
 
     @property
     def since_reset(self) -> Sequence[Entry]:
-        """Entries about the current registered model; those before the last reset concern a deleted one."""
-        resets = [entry.number for entry in self.entries if entry.action == "ledger_reset"]
-        return self.entries[resets[-1] :] if resets else self.entries
+        """Entries about the current registered model.
+
+        Those before the last reset concern a deleted one. Those that a restored registry lost concern versions that
+        no longer exist, whose numbers later versions get again.
+        """
+        current: list[Entry] = []
+        for entry in self.entries:
+            if entry.action == "ledger_reset":
+                current = []
+            elif entry.resumes is not None:
+                current = [*(each for each in current if each.number <= entry.resumes), entry]
+            else:
+                current.append(entry)
+        return current
+
+    def number_of(self, digest: str) -> int | None:
+        """Number of the entry with this hash."""
+        return next((entry.number for entry in self.entries if entry.digest == digest), None)
 
     @property
     def all_champions(self) -> list[int]:

@@ -17,4 +17,5 @@ def require_consistent(gate: Gate, *champions: int) -> None:
         pass
     assert champion(gate) == before
     assert audit(gate.client, NAME, History(gate.ledger.entries(NAME))) == []
-    assert gate.client.get_registered_model(NAME).tags.keys() == {champion_change.HEAD}
+    tags = gate.client.get_registered_model(NAME).tags
+    assert tags.keys() == {champion_change.HEAD, champion_change.LOCATION}

@@ -20,6 +20,7 @@ from deployment.ledger.champion_change import ChampionChanged, ChampionDeleted
 from deployment.ledger.entries import LedgerBroken
 from deployment.ledger.folder import TABLE
 from deployment.ledger.history import History
+from deployment.ledger.mismatch import ResetRefused
 from lakehouse.errors import LakehouseError
 from tests.contract.gate import fault_injection
 from tests.contract.gate.commands import promote, promoting
@@ -83,7 +84,7 @@ def test_reset_ledger_starts_a_new_chain_for_another_model_of_the_same_name(mism
         mismatched.rollback(2, "champion of the deleted model")
     assert mismatched.promote().champion is None
     require_consistent(mismatched, 4)
-    with pytest.raises(champion_change.ResetRefused, match="matches its registered model"):
+    with pytest.raises(ResetRefused, match="matches its registered model"):
         mismatched.reset_ledger("again")
 
 
@@ -169,6 +170,7 @@ def test_a_truncated_ledger_stops_every_command(gate: Gate, environment: Environ
 
 
 def test_a_missing_ledger_stops_every_command(gate: Gate, environment: Environment) -> None:
+    gate.freeze("holidays")  # records that the ledger lies here
     (environment.warehouse / "deployment" / TABLE.table).rename(environment.warehouse / "away")
     with pytest.raises(LedgerBroken, match="it has no entries"):
         promote(gate)

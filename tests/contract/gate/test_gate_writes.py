@@ -25,7 +25,7 @@ from tests.contract.gate.commands import AFTER, COMMANDS, promote, promoting, re
 from tests.contract.gate.consistency import BEFORE, require_consistent
 from tests.contract.people import NAME, Environment, actions, champion, opened_gate
 
-WRITES = {"promote": 13, "rollback": 8}
+WRITES = {"promote": 14, "rollback": 9}
 FAULTS = [(command, write) for command, count in WRITES.items() for write in range(count)]
 
 
