@@ -88,7 +88,7 @@ def update_endpoint(use_case: UseCase, version: int, settings: Settings) -> None
         elif (server := server_process.running(ServerSettings.of(settings))) is not None:
             from deployment.commands.serving.detached import deploy
 
-            deploy(server, use_case, version)
+            deploy(server, use_case, version, settings)
     except LakehouseError as err:
         from deployment.endpoints.endpoint_client import EndpointServesOtherModel
 

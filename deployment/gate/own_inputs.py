@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 from pyspark.errors import PySparkException
 
 from deployment.gate.holdout import Holdout, provenance_of
 from deployment.gate.loaded_version import LoadedVersion
+from lakehouse.arrays import Mask
 from lakehouse.errors import LakehouseError
 from scoring.encoder import Encoder
 from scoring.encodings import FeatureColumns
@@ -25,8 +25,6 @@ from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Ve
 from training.frame.build import look_up, plain_number
 from training.registry.frame_declaration import FRAME, with_frame_of
 from training.use_case.use_case import LookupDeclaration, UseCase
-
-Mask = npt.NDArray[np.bool_]
 
 
 class NotComparable(LakehouseError):

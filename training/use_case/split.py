@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from lakehouse.arrays import Times
+from lakehouse.arrays import Mask, Times
 from lakehouse.declaration import Declaration
 
 SplitBy = Literal["time", "window", "group", "stratified", "column"]
-Mask = npt.NDArray[np.bool_]
 FoldIndices = Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]  # training and validation rows of each fold
 
 HOLDOUT = "holdout"  # default value of the holdout's rows in a fold column

@@ -28,7 +28,7 @@ def ask(name: str, settings: Settings) -> None:
     use_case, server = load_to_serve(name), running(settings)
     client, endpoint = client_of(server), use_case.serving.endpoint
     served = endpoint_client.served_by(client, endpoint)
-    if served is not None and served.models not in {(name,), ()}:
+    if served is not None and served.models not in {(settings.registered_model(name),), ()}:
         raise endpoint_client.EndpointServesOtherModel.of(endpoint, list(served.models), name)
     url = f"{server.url}/serving-endpoints/{endpoint}/invocations"
     body = _send_golden_request(use_case, client, endpoint, url)

@@ -27,7 +27,7 @@ def serve_detached(name: str | None, settings: Settings, port: int | None) -> No
         raise server_process.AlreadyServing.at(server)
     console.stage(f"Model server ready at {server.url} (process {server.pid})")
     if use_case:
-        deploy(server, use_case, version)
+        deploy(server, use_case, version, settings)
 
 
 def deploy_champion(name: str, settings: Settings) -> None:
@@ -37,12 +37,13 @@ def deploy_champion(name: str, settings: Settings) -> None:
         LakehouseError: There is no champion or no server, or the endpoint did not become ready.
     """
     use_case = load_to_serve(name)
-    deploy(running(settings), use_case, _champion_of(use_case, settings))
+    deploy(running(settings), use_case, _champion_of(use_case, settings), settings)
 
 
-def deploy(server: server_process.ServerInfo, use_case: UseCase, version: int) -> None:
+def deploy(server: server_process.ServerInfo, use_case: UseCase, version: int, settings: Settings) -> None:
     """Serve the version on the use case's endpoint."""
-    console.detail(str(endpoint_client.deploy(client_of(server), use_case.serving.endpoint, use_case.name, version)))
+    model = settings.registered_model(use_case.name)
+    console.detail(str(endpoint_client.deploy(client_of(server), use_case.serving.endpoint, model, version)))
 
 
 def running(settings: Settings) -> server_process.ServerInfo:

@@ -15,9 +15,7 @@ def test_a_caller_may_send_its_burst_at_once_and_then_its_rate() -> None:
     now[0] += 0.5
     assert [bucket.take(), bucket.take()] == [0, pytest.approx(0.5)]
     now[0] += 3600
-    assert [bucket.take() for _ in range(4)] == [0, 0, 0, pytest.approx(0.5)], (
-        "an hour adds no more than the burst"
-    )
+    assert [bucket.take() for _ in range(4)] == [0, 0, 0, pytest.approx(0.5)], "an hour adds no more than the burst"
 
 
 @pytest.mark.parametrize(
