@@ -12,8 +12,7 @@ from benchmarks.search import FLAML, flaml
 from lakehouse import console
 from lakehouse.arrays import Floats
 from lakehouse.settings import Settings
-from training.evaluation.bootstrap import RowIndices, intervals
-from training.evaluation.metrics import METRICS
+from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
 from training.feature_store.home import open_store
 from training.frame.build import load_frame
 from training.frame.splits import Split, folds, training_split
@@ -67,10 +66,8 @@ def _default(data: Split) -> Floats:
 
 
 def _cells(data: Split, predicted: Floats) -> list[str]:
-    def metrics(rows: RowIndices) -> dict[str, float]:
-        return {name: METRICS[name].function(data.holdout.y[rows], predicted[rows], 0.5) for name in REPORTED}
-
-    return [str(interval) for interval in intervals(metrics, len(data.holdout)).values()]
+    rows = ScoredRows(data.holdout.y, predicted, 0.5, data.holdout.dependence)
+    return [str(interval) for interval in metric_intervals(REPORTED, [rows]).values()]
 
 
 if __name__ == "__main__":

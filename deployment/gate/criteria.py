@@ -5,13 +5,16 @@ fails every criterion.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from deployment.gate.comparison import format_gain, gain
+from deployment.gate.comparison import draws_of, format_gain, format_share, gain, spent
 from deployment.gate.decision import (
+    Attempt,
     CriterionResult,
     Decision,
+    FormerChampion,
     GateState,
     HoldoutRows,
     Scores,
@@ -19,10 +22,14 @@ from deployment.gate.decision import (
     comparison_with,
 )
 from deployment.gate.guards import guards
-from lakehouse.wording import format_number
+from lakehouse.wording import format_number, number_of
 from scoring.predictions import decisions
 from training.evaluation.metrics import METRICS
+from training.evaluation.resampling import format_draws
 from training.use_case.promotion import PromotionCriteria
+
+ATTEMPT = "error rate of this attempt"
+BEST_FORMER_CHAMPION = ", the best former champion"  # ends the criterion's name
 
 
 def decide(
@@ -31,8 +38,9 @@ def decide(
     """Compare challenger and champion on the rows of one holdout.
 
     The challenger must be valid and reach the minimum. Against a champion it must not be worse by more than the
-    margin, or must be better by more than it: see `deployment.gate.comparison`. If both predict exactly the same, the
-    champion stays. Guards, approval and freeze follow.
+    margin, or must be better by more than it: see `deployment.gate.comparison`. Neither may it be worse by more than
+    the margin than the best former champion, or small losses would add up. If challenger and champion predict exactly
+    the same, the champion stays. Guards, approval and freeze follow.
 
     Args:
         rows: rows of the holdout.
@@ -43,7 +51,7 @@ def decide(
     """
     reasons = list(_comparable(rows, challenger, champion, state))
     if all(reason.passed for reason in reasons):
-        reasons += _good_enough(rows, challenger, champion, policy)
+        reasons += _good_enough(rows, challenger, champion, policy, state)
         reasons += guards(rows, challenger, champion, policy)
     reasons += _allowed(policy, state)
     promote = bool(reasons) and all(reason.passed for reason in reasons)
@@ -83,13 +91,18 @@ def _valid(rows: HoldoutRows, scores: Scores | None, version: int | None) -> Cri
 
 
 def _good_enough(
-    rows: HoldoutRows, challenger: Scores, champion: Scores | None, policy: PromotionCriteria
+    rows: HoldoutRows, challenger: Scores, champion: Scores | None, policy: PromotionCriteria, state: GateState
 ) -> Iterator[CriterionResult]:
     yield _enough_rows(rows, policy)
     yield _minimum(rows, challenger, policy)
+    yield _varied(challenger)
     if champion is not None:
         yield _different(rows, challenger, champion)
-        yield _gain(rows, challenger, champion, policy)
+        yield _attempt(state.attempt, policy)
+        confidence = spent(policy.confidence, state.attempt.number)
+        limit = policy.margin if policy.test == "superiority" else -policy.margin
+        yield _gain(rows, (challenger, champion), policy.metric, confidence, limit)
+        yield from _former(rows, challenger, state.former, policy, confidence)
 
 
 def _enough_rows(rows: HoldoutRows, policy: PromotionCriteria) -> CriterionResult:
@@ -133,22 +146,63 @@ def _different(rows: HoldoutRows, challenger: Scores, champion: Scores) -> Crite
     return CriterionResult(name, "at least 1 row", f"{changed} rows", changed > 0, {"rows": changed}, 1)
 
 
-def _gain(rows: HoldoutRows, challenger: Scores, champion: Scores, policy: PromotionCriteria) -> CriterionResult:
-    new, old = rows.outcomes(challenger), rows.outcomes(champion)
-    limit = policy.margin if policy.test == "superiority" else -policy.margin
-    found = gain(policy.metric, new, old, policy.confidence)
-    values = {
-        f"version {scores.version}": rows.outcomes(scores).metric(policy.metric) for scores in (challenger, champion)
-    }
+def _varied(challenger: Scores) -> CriterionResult:
+    """Require predictions that differ between rows: a constant answer knows nothing of its input."""
+    distinct = len(np.unique(challenger.predicted, axis=0))
     return CriterionResult(
-        f"gain in {policy.metric} over version {champion.version}",
-        f"lower bound at {policy.confidence:.0%} above {format_number(limit)}",
-        format_gain(found),
+        "predictions differ between rows",
+        "at least 2 distinct",
+        f"{distinct:,}",
+        distinct > 1,
+        {f"version {challenger.version}": distinct},
+        2,
+    )
+
+
+def _attempt(attempt: Attempt, policy: PromotionCriteria) -> CriterionResult:
+    """State the error rate of this attempt. It decides nothing by itself: the bounds of the gains follow from it."""
+    error = 1 - spent(policy.confidence, attempt.number)
+    after = f", after {number_of('comparison', len(attempt.earlier))} on these rows" if attempt.earlier else ""
+    return CriterionResult(
+        ATTEMPT,
+        f"{format_share(1 - policy.confidence)} for all attempts on a row together",
+        f"{format_share(error)} for attempt {attempt.number}{after}",
+        passed=True,
+        values={"attempt": attempt.number, "error rate": error},
+    )
+
+
+def _gain(
+    rows: HoldoutRows, versions: tuple[Scores, Scores], metric: str, confidence: float, limit: float
+) -> CriterionResult:
+    """Require a lower bound of the first version's gain over the second that is above the limit."""
+    new, old = (rows.outcomes(scores) for scores in versions)
+    found = gain(metric, new, old, confidence)
+    return CriterionResult(
+        f"gain in {metric} over version {versions[1].version}",
+        f"lower bound above {format_number(limit)} at an error rate of {format_share(1 - confidence)}",
+        f"{format_gain(found)}; drawn: {format_draws(draws_of(new, old))}",
         found.low > limit,
-        values,
+        {f"version {scores.version}": rows.outcomes(scores).metric(metric) for scores in versions},
         limit,
         found,
     )
+
+
+def _former(
+    rows: HoldoutRows, challenger: Scores, former: FormerChampion, policy: PromotionCriteria, confidence: float
+) -> Iterator[CriterionResult]:
+    """Require non-inferiority to the best former champion that predicts these rows; name the others."""
+    unusable = list(former.unusable)
+    if former.scores is not None:
+        valid = _valid(rows, former.scores, former.scores.version)
+        if valid.passed:
+            found = _gain(rows, (challenger, former.scores), policy.metric, confidence, -policy.margin)
+            yield replace(found, criterion=found.criterion + BEST_FORMER_CHAMPION)
+        else:
+            unusable.append(f"version {former.scores.version}: {valid.found} valid predictions")
+    if unusable:
+        yield CriterionResult("former champions that are not compared", "left out", "; ".join(unusable), passed=True)
 
 
 def _allowed(policy: PromotionCriteria, state: GateState) -> Iterator[CriterionResult]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lakehouse.arrays import Floats
 from scoring.tasks import Task
 from training.evaluation.bootstrap import Interval
+from training.evaluation.resampling import INDEPENDENT, Dependence
 from training.evaluation.weighted_metrics import ScoredRows
 
 ADDED_LATER = ("criteria", "criteria_changes")  # fields of a verdict that earlier releases did not have
@@ -28,6 +29,7 @@ class HoldoutRows:
         slices: (rows,) values of each column that defines slices.
         excluded: count of rows of the pinned holdout that are left out because the champion was trained on them.
         unanswered: count of rows that are left out because the tables lack the champion's features for them.
+        dependence: entity and time of each row.
     """
 
     task: Task
@@ -36,9 +38,10 @@ class HoldoutRows:
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     excluded: int = 0
     unanswered: int = 0
+    dependence: Dependence = INDEPENDENT
 
     def outcomes(self, scores: "Scores") -> ScoredRows:
-        return ScoredRows(self.labels, scores.predicted, scores.threshold)
+        return ScoredRows(self.labels, scores.predicted, scores.threshold, self.dependence)
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,39 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """The place of this comparison among those that share holdout rows with it.
+
+    Attributes:
+        number: 1 for the first comparison on these rows.
+        earlier: versions that were compared before, on some of these rows.
+    """
+
+    number: int = 1
+    earlier: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class FormerChampion:
+    """The best former champion, on the same rows.
+
+    Attributes:
+        scores: its predictions; None if no former champion can be compared.
+        unusable: former champions that cannot be compared, each with the reason.
+    """
+
+    scores: Scores | None = None
+    unusable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class GateState:
     """The versions in the gate, and the overrides in force.
 
     Attributes:
         challenger, champion: versions with these aliases.
+        attempt: place among the comparisons on the same rows.
+        former: the best former champion, unless it is the champion itself.
         approved: who approved the challenger after the champion's last change, and why; empty without approval.
         frozen: who froze promotion, and why; empty if it is not frozen.
         incomparable: why the champion cannot be compared on the holdout; empty if it can.
@@ -99,6 +130,8 @@ class GateState:
     approved: str = ""
     frozen: str = ""
     incomparable: str = ""
+    attempt: Attempt = Attempt()
+    former: FormerChampion = FormerChampion()
 
 
 @dataclass(frozen=True)

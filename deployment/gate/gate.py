@@ -9,10 +9,12 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from deployment.gate import holdout, verdict
+from deployment.gate.attempts import attempt_of
 from deployment.gate.criteria import decide
 from deployment.gate.criteria_changes import changes_since_last_verdict
 from deployment.gate.decision import Decision, GateState
 from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
+from deployment.gate.former_champion import FormerChampions
 from deployment.gate.loaded_version import LoadedVersion
 from deployment.gate.marked_target import marked_target
 from deployment.gate.own_inputs import NotComparable, own_inputs
@@ -92,6 +94,10 @@ class Gate:
         number = int(versions.challenger.version)
         champion_number = int(versions.champion.version) if versions.champion else None
         state = GateState(number, champion_number, history.approval(number), history.frozen, incomparable)
+        if champion is not None:
+            attempt = attempt_of(self.client, self.use_case.name, history, versions)
+            former = FormerChampions(self.client, trained, history).score(versions, pinned, store)
+            state = replace(state, attempt=attempt, former=former)
         decision = decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, state)
         decision = replace(decision, criteria=self.use_case.promotion.model_dump(mode="json"))
         changes = changes_since_last_verdict(self.client, self.use_case.name, history, decision)

@@ -1,17 +1,24 @@
 """Guards: limits besides the metric, as pure functions that give reasons."""
 
+import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from deployment.gate.comparison import format_gain, gain
+from deployment.gate.comparison import format_share, gain
 from deployment.gate.decision import CriterionResult, HoldoutRows, ModelInput, Scores
 from lakehouse.wording import format_number
 from scoring.predictions import decisions
-from scoring.tasks import Task
+from training.evaluation.bootstrap import Interval
 from training.evaluation.curves import calibration_error
-from training.evaluation.weighted_metrics import ScoredRows
+from training.evaluation.weighted_metrics import ScoredRows, weighted_metric
 from training.use_case.promotion import PromotionCriteria
+
+Mask = npt.NDArray[np.bool_]
+
+POWER = 0.8  # share of cases in which the stated drop is shown
 
 
 def guards(
@@ -30,8 +37,7 @@ def guards(
         if limits.max_changed_decisions is not None:
             changed = _changed(rows, challenger, champion)
             yield _at_most("share of changed decisions", changed, limits.max_changed_decisions, challenger)
-        for column in limits.slices:
-            yield from _slices(column, rows, challenger, champion, policy)
+        yield from _slices(rows, challenger, champion, policy)
         if limits.input_schema == "compatible":
             yield _input_schema(challenger, champion)
 
@@ -60,36 +66,83 @@ def _changed(rows: HoldoutRows, challenger: Scores, champion: Scores) -> float |
 
 
 def _slices(
-    column: str, rows: HoldoutRows, challenger: Scores, champion: Scores, policy: PromotionCriteria
+    rows: HoldoutRows, challenger: Scores, champion: Scores, policy: PromotionCriteria
 ) -> Iterator[CriterionResult]:
-    """A reason for each value with enough rows. A column without such a value fails, as it would guard nothing."""
+    """A reason for each slice: each value of a column with enough rows. A column without a comparison fails."""
     limits = policy.guards
-    values = rows.slices.get(column)
+    large = {column: list(_large(rows.slices.get(column), rows, limits.min_slice_rows)) for column in limits.slices}
+    confidence = 1 - (1 - policy.confidence) / max(sum(map(len, large.values())), 1)
+    for column, values in large.items():
+        compared = False
+        for value, inside in values:
+            parts = {scores.version: rows.outcomes(scores).take(inside) for scores in (challenger, champion)}
+            found = compare_slice(
+                f"{policy.metric} where {column} = {format_number(value)}", parts, policy, confidence
+            )
+            compared |= found.interval is not None
+            yield found
+        if not compared:
+            yield _unguarded(column, rows, limits.min_slice_rows, len(values))
+
+
+def _large(values: npt.NDArray[Any] | None, rows: HoldoutRows, least: int) -> Iterator[tuple[Any, Mask]]:
+    """The values with at least `least` rows, each with its rows."""
     if values is None or len(values) != len(rows.labels):
-        yield CriterionResult(f"slices of {column}", "a column of the holdout", "none", passed=False)
         return
     distinct, sizes = np.unique(values, return_counts=True)
-    large = distinct[sizes >= limits.min_slice_rows]
-    if not len(large):
-        required = f"one of at least {limits.min_slice_rows} rows"
-        yield CriterionResult(f"slices of {column}", required, f"{sizes.max()} rows in the largest", passed=False)
-    for value in large:
-        parts = [(scores.version, rows.outcomes(scores).take(values == value)) for scores in (challenger, champion)]
-        yield _slice(f"{policy.metric} where {column} = {format_number(value)}", dict(parts), rows.task, policy)
+    for value in distinct[sizes >= least]:
+        yield value, values == value
 
 
-def _slice(name: str, parts: Mapping[int, ScoredRows], task: Task, policy: PromotionCriteria) -> CriterionResult:
-    """The comparison on one slice; `parts` holds challenger and champion in that order."""
-    new, old = parts.values()
-    limit = policy.guards.max_slice_drop
-    if task.predicts_classes and len(np.unique(new.labels)) < 2:
-        return CriterionResult(name, "at least 2 classes", f"1 class in {len(new)} rows", passed=False)
-    found = gain(policy.metric, new, old, policy.confidence)
+def _unguarded(column: str, rows: HoldoutRows, least: int, large: int) -> CriterionResult:
+    """The failure of a column without a slice to compare, as it would guard nothing."""
+    name, values = f"slices of {column}", rows.slices.get(column)
+    if values is None or len(values) != len(rows.labels):
+        return CriterionResult(name, "a column of the holdout", "none", passed=False)
+    if large:
+        return CriterionResult(name, "one with a defined metric", f"none of {large}", passed=False)
+    most = np.unique(values, return_counts=True)[1].max()
+    return CriterionResult(name, f"one of at least {least} rows", f"{most} rows in the largest", passed=False)
+
+
+def compare_slice(
+    name: str, parts: Mapping[int, ScoredRows], policy: PromotionCriteria, confidence: float
+) -> CriterionResult:
+    """The comparison on one slice; `parts` holds challenger and champion in that order.
+
+    A slice fails if its drop is larger than the limit, and is no chance result: the upper bound of the gain is below
+    0 at the given confidence. A slice without a defined metric is left out.
+    """
+    (new, old), limit = parts.values(), policy.guards.max_slice_drop
+    error = format_share(1 - confidence)
+    required = f"no drop of more than {format_number(limit)} shown at an error rate of {error}"
+    every_row = np.ones(len(new), dtype=np.int64)
+    defined = all(np.isfinite(weighted_metric(policy.metric, part)(every_row)) for part in (new, old))
+    found = gain(policy.metric, new, old, confidence) if defined else None
+    if found is None or not math.isfinite(found.high):
+        where = "the slice" if found is None else "a resample"
+        finding = f"left out: {policy.metric} is undefined on {where} of {len(new)} rows"
+        return CriterionResult(name, required, finding, passed=True)
     values = {f"version {version}": part.metric(policy.metric) for version, part in parts.items()}
-    finding = f"{format_gain(found)}, {len(new)} rows"
-    return CriterionResult(
-        name, f"worse by at most {format_number(limit)}", finding, found.value >= -limit, values, -limit, found
+    smallest = smallest_shown(found, limit, confidence)
+    finding = (
+        f"{found.value:+.4f}, at most {found.high:+.4f}; {len(new)} rows, which show a drop of {smallest:.4f}"
+        f" in {POWER:.0%} of cases"
     )
+    passed = found.value >= -limit or found.high >= 0
+    return CriterionResult(name, required, finding, passed, values | {"smallest drop shown": smallest}, -limit, found)
+
+
+def smallest_shown(found: Interval, limit: float, confidence: float) -> float:
+    """The smallest true drop that a slice with this interval shows in 80 % of cases.
+
+    >>> round(smallest_shown(Interval(0.0, -0.0329, 0.0329), 0.03, 0.95), 4)
+    0.0497
+    """
+    from scipy.stats import norm
+
+    reach = found.high - found.value
+    return float(max(reach, limit) + norm.ppf(POWER) * reach / norm.ppf(confidence))
 
 
 def _input_schema(challenger: Scores, champion: Scores) -> CriterionResult:

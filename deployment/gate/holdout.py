@@ -86,7 +86,8 @@ class Holdout:
             if column not in features:
                 raise HoldoutRefused.no_slice(column, list(features))
         slices = {column: features[column] for column in columns}
-        return HoldoutRows(use_case.task, self.fingerprint, self.rows.y, slices, self.excluded, self.unanswered)
+        left_out = self.excluded, self.unanswered
+        return HoldoutRows(use_case.task, self.fingerprint, self.rows.y, slices, *left_out, self.rows.dependence)
 
 
 def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureReader) -> Holdout:
@@ -126,6 +127,15 @@ def exclude_seen(
         raise HoldoutRefused.seen(str(champion.version), trained.last.isoformat(), start)
     rows = holdout.rows.rows(unseen)
     return replace(holdout, rows=rows, fingerprint=rows.fingerprint(), excluded=int((~unseen).sum()))
+
+
+def seen_rows(holdout: Holdout, version: ModelVersion, challenger: ModelVersion) -> int:
+    """Number of the rows that a version was trained on.
+
+    Raises:
+        HoldoutRefused: The version was not registered by this project.
+    """
+    return int((~_unseen_mask(holdout.rows, provenance_of(version), provenance_of(challenger))).sum())
 
 
 def _unseen_mask(rows: TrainingFrame, trained: Provenance, pinned: Provenance) -> npt.NDArray[np.bool_]:

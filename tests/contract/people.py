@@ -53,7 +53,7 @@ USE_CASE = UseCase.model_validate(
         "features": [{"table": "gold.bodies"}],
         "split": {"holdout": 0.3},
         "search": {"families": ["logistic_regression"]},
-        "promotion": {"minimum": 0.6, "margin": 0.03},
+        "promotion": {"minimum": 0.6, "margin": 0.05},
         "serving": {"endpoint": NAME},
         "golden_request": {"height": 1.0, "noise": 0.0},
     }

@@ -1,22 +1,23 @@
 """Percentile intervals of metrics from the bootstrap, for one model or for the difference of two.
 
-Each resample draws as many rows as there are, with replacement, and recomputes the metrics (Efron & Tibshirani, An
-Introduction to the Bootstrap, 1993). The draws depend only on the seed and the number of rows: two models that are
-scored on the same rows get the same draws.
+Each resample draws as many units as there are, with replacement, and recomputes the metrics (Efron & Tibshirani, An
+Introduction to the Bootstrap, 1993). The units are those of `training.evaluation.resampling`. The draws depend only
+on the seed and the units: two models that are scored on the same rows get the same draws.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-
-RowIndices = npt.NDArray[np.intp]
+from training.evaluation.resampling import DrawCounts, Resampling
 
 RESAMPLES = 500
 CONFIDENCE = 0.95
+
+Quantiles = Callable[[Floats, float], tuple[float, float]]  # of (draws,) values, at a one-sided confidence
 
 
 @dataclass(frozen=True)
@@ -41,28 +42,59 @@ class Interval:
         return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
-def resamples(rows: int, draws: int = RESAMPLES, seed: int = 0) -> Iterator[RowIndices]:
-    """Yield `draws` times the indices of `rows` rows, drawn with replacement."""
-    random = np.random.default_rng(seed)
-    for _ in range(draws):
-        yield random.integers(0, rows, rows)
+def quantiles(drawn: Floats, confidence: float) -> tuple[float, float]:
+    """One-sided lower and upper quantiles of the drawn values."""
+    low, high = np.quantile(drawn, [1 - confidence, confidence])
+    return float(low), float(high)
 
 
-def resampled_statistics(
-    statistic: Callable[[RowIndices], float], rows: int, draws: int = RESAMPLES, seed: int = 0
-) -> Floats:
-    """(draws,) the statistic of each resample, computed from the indices of the drawn rows.
+def combined(
+    value: float,
+    drawn: Sequence[tuple[Resampling, Floats]],
+    confidence: float = (1 + CONFIDENCE) / 2,
+    of: Quantiles = quantiles,
+) -> Interval:
+    """The interval of a value from the draws of one resampling, or of several whose variances are combined.
 
-    >>> values = np.array([0.0, 0.0, 1.0, 1.0])
-    >>> float(resampled_statistics(lambda rows: values[rows].mean(), rows=4).mean().round(1))
-    0.5
+    Args:
+        value: the value on all rows.
+        drawn: each resampling with its (draws,) values.
+        confidence: level of each bound; the interval covers `2 * confidence - 1`.
+        of: the quantiles of drawn values.
     """
-    return np.asarray([statistic(indices) for indices in resamples(rows, draws, seed)], dtype=np.float64)
+    covered = 2 * confidence - 1
+    found = [(way, *of(values, confidence)) for way, values in drawn]
+    if not all(math.isfinite(low) and math.isfinite(high) for _, low, high in found):
+        return Interval(value, math.nan, math.nan, covered)
+    if len(found) == 1 and found[0][0].unit == "row":
+        return Interval(value, *found[0][1:], covered)
+    if any(way.independent < 2 for way, *_ in found):
+        return Interval(value, math.nan, math.nan, covered)
+    below = _half_width([(way, value - low) for way, low, _ in found], confidence)
+    above = _half_width([(way, high - value) for way, _, high in found], confidence)
+    return Interval(value, value - below, value + above, covered)
+
+
+def _half_width(widths: Sequence[tuple[Resampling, float]], confidence: float) -> float:
+    """The root of the summed squares, at least the largest of the added ones.
+
+    Few clusters vary more than many: each width is multiplied by the ratio of Student's t to the normal quantile
+    (Cameron & Miller, J. Human Resources 50, 2015).
+    """
+    from scipy.stats import norm, t
+
+    squares = []
+    for way, width in widths:
+        count = way.independent
+        few = 1.0 if way.unit == "row" else float(t.ppf(confidence, count - 1) / norm.ppf(confidence))
+        squares.append((way.sign, (few * max(width, 0.0)) ** 2))
+    total = sum(sign * square for sign, square in squares)
+    return math.sqrt(max(total, *(square for sign, square in squares if sign > 0)))
 
 
 def intervals(
-    metrics: Callable[[RowIndices], Mapping[str, float]],
-    rows: int,
+    metrics: Callable[[DrawCounts], Mapping[str, float]],
+    ways: Sequence[Resampling],
     confidence: float = CONFIDENCE,
     draws: int = RESAMPLES,
     seed: int = 0,
@@ -70,17 +102,17 @@ def intervals(
     """Compute the interval of each metric, all on the same draws.
 
     Args:
-        metrics: computes the metrics of the rows at the given indices, by name.
-        rows: number of rows.
+        metrics: computes the metrics by name from the (n,) number of draws of each row.
+        ways: the ways to draw the rows, from `resamplings`.
         confidence: the share of the draws between the bounds.
         draws: number of resamples.
         seed: of the draws.
     """
-    values = metrics(np.arange(rows))
-    resampled = [metrics(indices) for indices in resamples(rows, draws, seed)]
-    tail = (1 - confidence) / 2
-    bounds = {name: np.quantile([each[name] for each in resampled], [tail, 1 - tail]) for name in values}
+    values = metrics(np.ones(ways[0].rows, dtype=np.int64))
+    drawn = [(way, [metrics(counts) for counts in way.counts(draws, seed)]) for way in ways]
     return {
-        name: Interval(value, float(bounds[name][0]), float(bounds[name][1]), confidence)
+        name: combined(
+            value, [(way, np.asarray([each[name] for each in found])) for way, found in drawn], (1 + confidence) / 2
+        )
         for name, value in values.items()
     }

@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from lakehouse.arrays import Floats
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.calibration_curve import EDGE, CalibrationChoice, CurveKind, calibrated_by
-from training.evaluation.bootstrap import Interval, RowIndices, intervals
+from training.evaluation.bootstrap import Interval, intervals
 from training.evaluation.metrics import Targets
+from training.evaluation.resampling import INDEPENDENT, Dependence, DrawCounts, resamplings
 
 CURVES: tuple[CurveKind, ...] = get_args(CurveKind)
 MIN_SLOPE = 0.01  # a sigmoid of negative slope would reverse the order of rows
@@ -21,10 +22,11 @@ MIN_SLOPE = 0.01  # a sigmoid of negative slope would reverse the order of rows
 
 @dataclass(frozen=True)
 class FoldPredictions:
-    """Labels and predictions of the validation rows of one fold."""
+    """Labels and predictions of the validation rows of one fold, with their entities and times."""
 
     labels: Targets
     predicted: Floats
+    dependence: Dependence = INDEPENDENT
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def calibrate(plan: CalibrationChoice, folds: Sequence[FoldPredictions], *, in_t
 def pooled(folds: Sequence[FoldPredictions]) -> FoldPredictions:
     """Concatenate the rows of all folds."""
     return FoldPredictions(
-        np.concatenate([fold.labels for fold in folds]), np.concatenate([fold.predicted for fold in folds])
+        np.concatenate([fold.labels for fold in folds]),
+        np.concatenate([fold.predicted for fold in folds]),
+        Dependence.joined([fold.dependence for fold in folds]),
     )
 
 
@@ -116,17 +120,20 @@ def fit_curve(curve: CurveKind, rows: FoldPredictions) -> Floats:
 
 
 def _gain(curve: CurveKind, folds: Sequence[FoldPredictions], *, in_time: bool) -> Gain:
+    splits = list(_curve_splits(folds, in_time=in_time))
     reductions = [
         _log_losses(rows.labels, rows.predicted)
         - _log_losses(rows.labels, calibrated_by(curve, fit_curve(curve, fit_rows), rows.predicted))
-        for fit_rows, rows in _curve_splits(folds, in_time=in_time)
+        for fit_rows, rows in splits
     ]
     pooled_rows = np.concatenate(reductions)
+    dependence = Dependence.joined([rows.dependence for _, rows in splits])
 
-    def mean(indices: RowIndices) -> dict[str, float]:
-        return {"gain": float(pooled_rows[indices].mean())}
+    def mean(counts: DrawCounts) -> dict[str, float]:
+        return {"gain": float(np.average(pooled_rows, weights=counts))}
 
-    return Gain(intervals(mean, len(pooled_rows))["gain"], tuple(float(fold.mean()) for fold in reductions))
+    found = intervals(mean, resamplings(len(pooled_rows), dependence, pooled_rows))["gain"]
+    return Gain(found, tuple(float(fold.mean()) for fold in reductions))
 
 
 def _curve_splits(

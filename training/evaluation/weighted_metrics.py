@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from lakehouse.arrays import Floats
 from scoring.predictions import decisions
-from training.evaluation.bootstrap import RESAMPLES, Interval, RowIndices, intervals
+from training.evaluation.bootstrap import RESAMPLES, Interval, intervals
 from training.evaluation.metrics import METRICS
+from training.evaluation.resampling import INDEPENDENT, Dependence, DrawCounts, Resampling, resamplings
 
-DrawCounts = npt.NDArray[np.int64]  # (n,) draws of each row, or (draws, n) of several resamples at once
 WeightedMetric = Callable[[DrawCounts], Any]  # a number, or (draws,) of them
 
 MIN_DRAWS, MAX_DRAWN_ROWS = 50, 20_000_000
@@ -31,17 +31,31 @@ class ScoredRows:
         labels: (n,) labels.
         predicted: (n,) probabilities of label 1, or (n, classes) of each class, or (n,) numbers.
         threshold: a probability at or above it is decided 1.
+        dependence: entity and time of the rows, for intervals.
     """
 
     labels: npt.NDArray[Any]
     predicted: Floats
     threshold: float
+    dependence: Dependence = INDEPENDENT
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "ScoredRows":
-        return ScoredRows(self.labels[chosen], self.predicted[chosen], self.threshold)
+        dependence = self.dependence.take(chosen)
+        return ScoredRows(self.labels[chosen], self.predicted[chosen], self.threshold, dependence)
+
+    def squared_errors(self) -> Floats:
+        """(n,) squared distance of each prediction from its label; summed over the classes."""
+        if self.predicted.ndim == 1:
+            return np.asarray((self.predicted - self.labels) ** 2, dtype=np.float64)
+        true = np.arange(self.predicted.shape[1]) == self.labels[:, None]
+        return np.asarray(((self.predicted - true) ** 2).sum(axis=1), dtype=np.float64)
+
+    def resamplings(self) -> tuple[Resampling, ...]:
+        """The ways to draw the rows for intervals of one model."""
+        return resamplings(len(self), self.dependence, self.squared_errors())
 
     def metric(self, name: str) -> float:
         return METRICS[name].function(self.labels, self.predicted, self.threshold)
@@ -56,28 +70,30 @@ def metric_intervals(names: Sequence[str], folds: Sequence[ScoredRows]) -> dict[
     sizes = [len(rows) for rows in folds]
     edges = np.cumsum(sizes)[:-1]
 
-    def means(indices: RowIndices) -> dict[str, float]:
-        counts = np.split(np.bincount(indices, minlength=sum(sizes)), edges)
+    def means(counts: DrawCounts) -> dict[str, float]:
+        of_folds = np.split(counts, edges)
         return {
-            name: float(np.mean([metric(count) for metric, count in zip(per_fold, counts, strict=True)]))
+            name: float(np.mean([metric(count) for metric, count in zip(per_fold, of_folds, strict=True)]))
             for name, per_fold in measured.items()
         }
 
-    return intervals(means, sum(sizes), draws=resample_count(sum(sizes)))
+    dependence = Dependence.joined([rows.dependence for rows in folds])
+    losses = np.concatenate([rows.squared_errors() for rows in folds])
+    return intervals(means, resamplings(sum(sizes), dependence, losses), draws=resample_count(sum(sizes)))
 
 
 def gain_intervals(names: Sequence[str], new: ScoredRows, old: ScoredRows) -> dict[str, Interval]:
     """Gain of `new` over `old` on the same rows, from paired resamples; positive if `new` is better."""
     measured = {name: (weighted_metric(name, new), weighted_metric(name, old)) for name in names}
 
-    def gains(indices: RowIndices) -> dict[str, float]:
-        counts = np.bincount(indices, minlength=len(new))
+    def gains(counts: DrawCounts) -> dict[str, float]:
         return {
             name: METRICS[name].gain(of_new(counts), over=of_old(counts))
             for name, (of_new, of_old) in measured.items()
         }
 
-    return intervals(gains, len(new), draws=resample_count(len(new)))
+    losses = new.squared_errors() - old.squared_errors()
+    return intervals(gains, resamplings(len(new), new.dependence, losses), draws=resample_count(len(new)))
 
 
 def resample_count(rows: int) -> int:

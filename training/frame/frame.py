@@ -15,6 +15,7 @@ from lakehouse.wording import format_number, number_of
 from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import FeatureColumns
 from scoring.tasks import Classes, Task
+from training.evaluation.resampling import Dependence
 from training.feature_store.tables import Versions
 
 if TYPE_CHECKING:
@@ -195,6 +196,11 @@ class TrainingFrame:
         ):
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
+
+    @property
+    def dependence(self) -> Dependence:
+        """Entity and time of the rows; without time if the split is not by time."""
+        return Dependence(self.keys, self.times if self.in_time else None)
 
     @property
     def outcome(self) -> str:

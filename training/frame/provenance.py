@@ -34,6 +34,7 @@ class Provenance:
         new_from: time of the first of the new rows.
         holdout_entities: share of the entities that is held out, by hash; None with another holdout.
         holdout_column: fold column and value of the holdout, as `fold=holdout`; None without a fold column.
+        holdout_until: time of the last row of the holdout; None in versions of before it was recorded.
     """
 
     sources: Mapping[str, int]
@@ -47,6 +48,7 @@ class Provenance:
     new_from: datetime | None = None
     holdout_entities: float | None = None
     holdout_column: str | None = None
+    holdout_until: datetime | None = None
 
     def overlaps_holdout(self, other: "Provenance") -> bool:
         """Return True if training rows of this version may be in the other's holdout."""
@@ -69,6 +71,7 @@ class Provenance:
             "holdout_fingerprint": self.holdout_fingerprint,
             "holdout_entities": "" if self.holdout_entities is None else repr(self.holdout_entities),
             "holdout_column": self.holdout_column or "",
+            "holdout_until": "" if self.holdout_until is None else self.holdout_until.isoformat(),
         }
 
     @classmethod
@@ -92,6 +95,7 @@ class Provenance:
             new_from=datetime.fromisoformat(tags["data_new_from"]) if tags.get("data_new_from") else None,
             holdout_entities=float(tags["holdout_entities"]) if tags.get("holdout_entities") else None,
             holdout_column=tags.get("holdout_column") or None,
+            holdout_until=datetime.fromisoformat(tags["holdout_until"]) if tags.get("holdout_until") else None,
         )
 
 
@@ -131,4 +135,5 @@ def provenance(data: Split, plan: SplitPlan, before: ModelVersion | None) -> Pro
         new_from=new_from,
         holdout_entities=plan.holdout if plan.kind.draws_entities else None,
         holdout_column=None if plan.column is None else f"{plan.column}={plan.holdout_text}",
+        holdout_until=holdout.last,
     )

@@ -12,6 +12,7 @@ from scoring.scorer import Scorer
 from scoring.tasks import Task
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import METRICS, metrics_of
+from training.evaluation.resampling import Dependence
 from training.evaluation.weighted_metrics import ScoredRows, gain_intervals, metric_intervals
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import Provenance
@@ -86,7 +87,8 @@ class Evidence:
         return METRICS[self.metric].loss(value)
 
     def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> ScoredRows:
-        return ScoredRows(frame.y, scorer.predict(frame.features), scorer.response_format.threshold)
+        predicted, threshold = scorer.predict(frame.features), scorer.response_format.threshold
+        return ScoredRows(frame.y, predicted, threshold, frame.dependence)
 
     @property
     def is_blend(self) -> bool:
@@ -120,6 +122,7 @@ class Evidence:
             np.concatenate([rows.labels for rows in outcomes]),
             np.concatenate([rows.predicted for rows in outcomes]),
             outcomes[0].threshold,
+            Dependence.joined([rows.dependence for rows in outcomes]),
         )
 
     @cached_property

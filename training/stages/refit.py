@@ -74,7 +74,11 @@ def out_of_fold_predictions(
 ) -> list[FoldPredictions]:
     """Predict the validation rows of each fold with the pipeline that was fitted on the fold."""
     return [
-        FoldPredictions(fold.validate.y, fold.validate.task.predict(pipeline, fold.validate.inputs(matrix_format)))
+        FoldPredictions(
+            fold.validate.y,
+            fold.validate.task.predict(pipeline, fold.validate.inputs(matrix_format)),
+            fold.validate.dependence,
+        )
         for pipeline, fold in zip(fold_pipelines, parts, strict=True)
     ]
 

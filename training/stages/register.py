@@ -8,10 +8,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from lakehouse import console
-from lakehouse.arrays import Floats
-from training.evaluation.bootstrap import Interval, RowIndices, intervals
-from training.evaluation.metrics import METRICS, evaluate
-from training.frame.frame import TrainingFrame
+from training.evaluation.metrics import evaluate
+from training.evaluation.resampling import format_draws
+from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
 from training.frame.provenance import provenance
 from training.frame.splits import Split
 from training.registry import registration
@@ -43,9 +42,11 @@ def register(
     of_baseline |= {f"holdout_baseline_{name}": value for name, value in baseline.items()}
     mlflow.log_metrics({**winner.metrics, **on_holdout, **refitted.metrics, **of_baseline})
     mlflow.log_params({"family": winner.candidate.family, **winner.candidate.params})
-    measured = holdout_intervals(use_case, data.holdout, predicted, threshold)
+    rows = ScoredRows(data.holdout.y, predicted, threshold, data.holdout.dependence)
+    measured = metric_intervals(list(dict.fromkeys((use_case.search.metric, use_case.promotion.metric))), [rows])
     source = provenance(data, use_case.split, previous)
-    notes = (*refitted.notes, *data_notes(data, use_case.split))
+    intervals = f"Intervals: by resampling {format_draws(rows.resamplings())}"
+    notes = (*refitted.notes, *data_notes(data, use_case.split), intervals)
     version = registration.register_version(
         client, use_case, scorer, result, source, measured, notes, baseline, **compilation.tags()
     )
@@ -61,15 +62,3 @@ def _print_metrics(*columns: Mapping[str, float]) -> None:
     header = ["metric", "folds", "baseline", "holdout", "baseline"]
     rows = [[name, *(f"{each[name]:.4f}" if name in each else "-" for each in columns)] for name in columns[2]]
     console.table(header, rows)
-
-
-def holdout_intervals(
-    use_case: UseCase, holdout: TrainingFrame, predicted: Floats, threshold: float
-) -> dict[str, Interval]:
-    """Confidence intervals of the metrics that the search and the promotion use."""
-    names = dict.fromkeys((use_case.search.metric, use_case.promotion.metric))
-
-    def metrics(rows: RowIndices) -> dict[str, float]:
-        return {name: METRICS[name].function(holdout.y[rows], predicted[rows], threshold) for name in names}
-
-    return intervals(metrics, len(holdout))

@@ -17,7 +17,8 @@ class GuardLimits(Declaration):
         max_changed_decisions: largest share of rows on which the decisions of the two versions differ.
         slices: feature columns with few values; each value is a slice of the holdout.
         min_slice_rows: smallest size of a slice; smaller slices are ignored.
-        max_slice_drop: largest loss of the metric on a slice, from champion to challenger.
+        max_slice_drop: largest loss of the metric on a slice, from champion to challenger. A larger loss refuses if
+            it is no chance result: over all slices, an equal model is refused with at most `1 - confidence`.
         max_p99_ms: largest 99th percentile of the time of one prediction in the gate's process, in milliseconds.
         max_size_mb: largest size of the version's files, in 10^6 bytes.
         input_schema: `compatible` if callers of the champion must be able to call the challenger; else `any`.
@@ -60,7 +61,7 @@ class PromotionCriteria(Declaration):
         test: `non_inferiority`: worse than the champion by less than `margin`; `superiority`: better by more than
             `margin`.
         margin: margin of the test, in units of the metric.
-        confidence: level of the one-sided interval that must lie beyond the margin; at most 0.995 with 500 draws.
+        confidence: 1 minus the error rate of all comparisons on the same rows; each one spends a part of it.
         min_rows: smallest holdout that allows a decision.
         overlap: treatment of holdout rows that are training rows of the champion.
         approval: `manual` if a person must approve the version, after the champion's last change.

@@ -54,7 +54,7 @@ def test_criteria_that_were_loosened_in_an_uncommitted_file_show_in_verdict_and_
     write(declare, minimum=0.1, margin=0.9)
     promoted = command("promote")
     assert "Criteria changed since the last verdict: minimum is 0.1, was 0.6" in promoted
-    assert "Criteria changed since the last verdict: margin is 0.9, was 0.03" in promoted
+    assert "Criteria changed since the last verdict: margin is 0.9, was 0.05" in promoted
     assert "minimum is 0.1, was 0.6" in command("promote", "--explain", "3")
     entries = json.loads(command("history", "--json"))
     assert [entry.get("dirty", False) for entry in entries] == [False, False, False, True]

@@ -50,7 +50,9 @@ def test_the_history_lists_every_promotion_refusal_and_rollback(gate: Gate, run:
     assert "Version 3 is not promoted; version 2 stays the champion\n" in run("promote", exits=3)
     set_challenger(gate, 4)
     before = datetime.now(UTC)
-    assert "Version 4 is the champion\n" in run("promote")
+    promoted = run("promote")
+    assert "Version 4 is the champion\n" in promoted
+    assert "0.338% for attempt 3, after 2 comparisons" in promoted
     assert "Version 2 is the champion\n" in run("rollback", "--reason", "it offers nothing to the young")
     entries = json.loads(run("history", "--json"))
     assert [(e["action"], e["version"], e["from_version"], e["to_version"]) for e in entries] == [

@@ -113,6 +113,10 @@ def test_holdout_rows_of_entities_with_training_rows_are_counted_everywhere(trai
     assert everywhere(trained, "Entities: 180 of 180 holdout rows (100.0%) are of entities with training rows")
 
 
+def test_the_units_that_intervals_resample_are_named_everywhere(trained: Trained) -> None:
+    assert everywhere(trained, "Intervals: by resampling 180 times in blocks of ")
+
+
 def test_the_gap_and_its_rows_are_named_everywhere(trained: Trained) -> None:
     assert everywhere(trained, "Gap: 7 days before the holdout and each fold; 18 rows dropped before the holdout")
 

@@ -56,13 +56,14 @@ def judged(
     *,
     task: str = "binary",
     slices: Mapping[str, npt.NDArray[Any]] | None = None,
-    **overrides: str,
+    approved: str = "",
+    frozen: str = "",
 ) -> Decision:
     """The decision about version 2 against version 1."""
     challenger = new if isinstance(new, Scores) else scores(2, new)
     champion = old if isinstance(old, Scores) or old is None else scores(1, old)
     rows = HoldoutRows(TASKS[task], HASH, y, slices or {})
-    return decide(rows, challenger, champion, rule, GateState(2, None if old is None else 1, **overrides))
+    return decide(rows, challenger, champion, rule, GateState(2, None if old is None else 1, approved, frozen))
 
 
 def failed(decision: Decision) -> list[str]:

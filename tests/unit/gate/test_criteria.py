@@ -35,6 +35,8 @@ with (Path(__file__).parents[2] / "golden" / "verdicts.csv").open(encoding="utf-
     CASES = list(csv.DictReader(_file))
 OVERCONFIDENT = 0.7 + 0.3 * GOOD  # same order, with much too high probabilities
 COHORT = np.arange(400) % 2
+# 120 rows of label 1, and the rest with both labels.
+ONE_CLASS = (LABELS == 1) & (np.cumsum(LABELS) <= 120)
 CHANGING = policy("f1", guards={"max_changed_decisions": 1})
 # Good except in one cohort, where predictions are random.
 UNEVEN = np.where(COHORT == 1, simulated(LABELS, 0.0, 3), simulated(LABELS, 5.0, 4))
@@ -43,6 +45,7 @@ PREDICTIONS = {
     "weak": WEAK,
     "sure": OVERCONFIDENT,
     "uneven": UNEVEN,
+    "constant": np.full(len(LABELS), 0.4),
     "elsewhere": WEAK,
     "nan": np.where(np.arange(len(LABELS)) == 7, np.nan, GOOD),
     "above": np.where(np.arange(len(LABELS)) == 7, 1.01, GOOD),
@@ -88,7 +91,7 @@ def test_verdicts(case: dict[str, str]) -> None:
     also = yaml.safe_load(case["also"] or "{}")
     rule = policy(case["metric"], float(case["minimum"]), **({"margin": float(case["margin"])} | also))
     overrides = yaml.safe_load(case["overrides"] or "{}")
-    slices = {"cohort": COHORT, "row": np.arange(400)}
+    slices = {"cohort": COHORT, "row": np.arange(400), "one class": ONE_CLASS.astype(np.int64)}
     decision = judged(LABELS, of(2, case["challenger"], case["measured"]), champion, rule, slices=slices, **overrides)
     assert decision.promote == (case["promote"] == "yes")
     assert failed(decision) == [name for name in case["fails"].split("; ") if name]

@@ -122,7 +122,7 @@ def test_promotion_requires_every_criterion(
     old = simulated(y, signals[1], seed + 1)
     decision = judged(y, new, old, policy(metric, minimum))
     assert decision.promote == all(reason.passed for reason in decision.reasons)
-    assert (decision.challenger, decision.champion, len(decision.reasons)) == (2, 1, 8)
+    assert (decision.challenger, decision.champion, len(decision.reasons)) == (2, 1, 10)
 
 
 def test_every_version_reaches_the_lowest_minimum() -> None:

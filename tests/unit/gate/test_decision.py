@@ -7,6 +7,7 @@ from math import isnan
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from deployment.gate.comparison import spent
 from deployment.gate.decision import CriterionResult, Decision
 from tests.unit.gate.contests import GOOD, LABELS, WEAK, judged, policy
 from training.evaluation.bootstrap import Interval
@@ -22,7 +23,7 @@ def test_equal_decisions_have_equal_digests() -> None:
 def test_summary_lists_failed_criteria() -> None:
     refused = judged(LABELS, GOOD, None, policy(minimum=0.999))
     assert refused.summary().startswith("minimum roc_auc: required >= 0.999, found 0.9")
-    assert judged(LABELS, GOOD, None, policy()).summary() == "version 2 meets all 4 criteria"
+    assert judged(LABELS, GOOD, None, policy()).summary() == "version 2 meets all 5 criteria"
 
 
 def test_reasons_hold_values_limit_and_interval() -> None:
@@ -34,7 +35,7 @@ def test_reasons_hold_values_limit_and_interval() -> None:
     assert gain.interval is not None
     assert gain.interval.low < better < gain.interval.high
     assert gain.interval.value == pytest.approx(better)
-    assert gain.interval.confidence == pytest.approx(0.9)
+    assert gain.interval.confidence == pytest.approx(2 * spent(0.95, 1) - 1)
 
 
 PINNED = Decision(

@@ -283,3 +283,12 @@ def test_a_version_that_another_tool_registered_is_refused() -> None:
     challenger = version("8", pinned())
     with pytest.raises(HoldoutRefused, match="version 7"):
         exclude_seen(holdout_of(challenger), strange, challenger, "exclude")
+
+
+def test_rows_of_a_decision_carry_entities_and_times_where_time_orders_them() -> None:
+    frame = replace(alternating(20), keys=np.repeat(np.arange(10), 2))
+    for in_time in (True, False):
+        rows = Holdout(replace(frame, in_time=in_time), "hash").as_rows(USE_CASE)
+        assert rows.dependence.keys is not None
+        assert rows.dependence.keys.tolist() == frame.keys.tolist()
+        assert (rows.dependence.times is None) is not in_time

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from training.evaluation.resampling import format_draws
 from training.evaluation.weighted_metrics import ScoredRows, resample_count
 from training.report.champion_outcomes import ChampionOutcomes
 from training.report.charts.sparklines import Scale, whisker
@@ -42,8 +43,8 @@ def _explanation(evidence: Evidence, champion: ChampionOutcomes) -> Paragraph:
     return Paragraph(
         f"Version {evidence.version} and the champion, version {champion.version}, on the same "
         f"{len(evidence.holdout):,} rows of the {HOLDOUT}. A positive gain means that the new version is better. Its "
-        f"interval is from {resample_count(len(evidence.holdout))} paired bootstrap resamples. The gate decides on "
-        "promotion."
+        f"interval is from {resample_count(len(evidence.holdout))} paired bootstrap resamples of "
+        f"{format_draws(evidence.holdout.resamplings())}. The gate decides on promotion."
     )
 
 
