@@ -13,6 +13,8 @@ from lakehouse import console
 BENCHMARKS = (
     "dbt_build",
     "scale",
+    "wide_tables",
+    "nightly",
     "point_in_time",
     "online_store",
     "search",

@@ -1,7 +1,5 @@
 """Time, memory and size of each step of the feature layer for a growing number of customers."""
 
-import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -10,15 +8,12 @@ from pathlib import Path
 import click
 
 from benchmarks.harness.measure import Usage, measure, mebibytes, tool
+from benchmarks.harness.project import LANDING, copied_project
 from benchmarks.harness.targets import BUILD, FRAME, GENERATE, INCREMENT, PUBLISH, StepResult, check_targets
 from lakehouse import console
-from lakehouse.settings import PROJECT
-from simulation.run import SAMPLE, TABLES
 
 # With the second size, the training frame has a million rows.
 SIZES = (100_000, 325_000, 1_000_000, 5_000_000)
-COPIED = ("dbt_project", "dbt_project.yml", "profiles.yml", "lakehouse", "scoring", "training", "simulation")
-LANDING = Path("dbt_project/landing/german_customers")
 # Orders run until the end of 2024; 1 % of them become known in its last week.
 BEGIN, CUT, END = "2021-01-01", "2024-12-25", "2025-01-01"
 # As in the schedule: unit tests only matter when a model changes.
@@ -55,16 +50,7 @@ def main(customers: tuple[int, ...]) -> None:
 
 def _steps(project: Path, customers: int) -> Iterator[tuple[StepResult, str]]:
     """Run every step at one size; yield its measurement and the formatted size of its result."""
-    project.mkdir()
-    for name in COPIED:
-        (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, project / name)
-    for table in TABLES:
-        shutil.rmtree(project / LANDING / table)
-    (project / LANDING / SAMPLE).unlink()
-    environment = {
-        **{name: value for name, value in os.environ.items() if name not in {"SPARK_REMOTE", "LAKEHOUSE_WAREHOUSE"}},
-        "PYTHONPATH": os.pathsep.join([str(project), str(project / "dbt_project" / "adapter")]),
-    }
+    environment = copied_project(project)
 
     def run(*command: str) -> Usage:
         return measure(command, project, environment)
