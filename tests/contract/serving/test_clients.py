@@ -186,6 +186,6 @@ def test_an_error_reaches_a_client_that_is_still_sending(
     }
     connection = HTTPConnection(server.host, server.port, timeout=20)
     with closing(connection):
-        connection.request("POST", f"/serving-endpoints/{path}/invocations", b" " * 5_000_000, headers)
+        connection.request("POST", f"/serving-endpoints/{path}/invocations", b" " * 10_000_000, headers)
         response = connection.getresponse()
         assert (response.status, "message" in json.loads(response.read())) == (status, True)
