@@ -5,7 +5,7 @@ Sail keeps its catalogue only in memory. After opening a session, register the t
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,14 +125,29 @@ class Warehouse:
         except OSError as err:
             raise WarehouseUnwritable.at(self.root, err) from err
 
-    def register(self, session: SparkSession) -> None:
-        """Register every table in the session's catalogue; existing entries of these tables stay."""
+    def register(
+        self, session: SparkSession, unreadable: Callable[[TableName, LakehouseError], None] | None = None
+    ) -> None:
+        """Register every table in the session's catalogue; existing entries of these tables stay.
+
+        Args:
+            unreadable: is told of a table whose log cannot be read, which stays unregistered; None raises the error.
+
+        Raises:
+            TableNotFound: the log of a table cannot be read.
+        """
         for schema in sorted({name.schema for name in self.tables()}):
             session.sql(f"CREATE DATABASE IF NOT EXISTS `{schema}`").collect()
             known = _locations(session, schema)
             for name in self.tables(schema):
-                if known.get(name.table.lower()) != self.location(name):
+                if known.get(name.table.lower()) == self.location(name):
+                    continue
+                try:
                     self.register_table(session, name)
+                except TableNotFound as err:
+                    if unreadable is None:
+                        raise
+                    unreadable(name, err)
 
     def register_table(self, session: SparkSession, name: TableName) -> None:
         """Point the catalogue's entry to the table of this warehouse, and replace any other entry."""

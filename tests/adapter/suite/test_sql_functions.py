@@ -186,7 +186,6 @@ class TestLength(BaseLength):
     pass
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="dbt-spark's listagg takes no order_by_clause")
 class TestListagg(BaseListagg):
     pass
 

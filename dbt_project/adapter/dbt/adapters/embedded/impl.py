@@ -13,14 +13,18 @@ from dbt.adapters.base.relation import BaseRelation
 from dbt.adapters.embedded import views
 from dbt.adapters.embedded.appended import appended_beyond
 from dbt.adapters.embedded.connections import EmbeddedConnectionManager, EmbeddedCredentials
+from dbt.adapters.embedded.dialect import translated
+from dbt.adapters.embedded.dialect.schema import executed_schema
 from dbt.adapters.embedded.publication import table_spec
 from dbt.adapters.embedded.python_models import SessionPythonJob
 from dbt.adapters.embedded.relation import EmbeddedRelation, relations
 from dbt.adapters.embedded.seeds import seed_frame
 from dbt.adapters.embedded.tables import TableWriter
+from dbt.adapters.events.types import CatalogGenerationError
 from dbt.adapters.sail.impl import SailAdapter
 from dbt.adapters.spark.column import SparkColumn
 from dbt_common.contracts.constraints import ConstraintType
+from dbt_common.events.functions import warn_or_error
 from dbt_common.exceptions import DbtRuntimeError
 from deltalake.schema import Field, PrimitiveType
 from pyspark.errors import PySparkException
@@ -29,7 +33,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.landing.frame import landed_frame
 from lakehouse.landing.landing_file import read_delimited
 from lakehouse.landing.options import LandingOptions
-from lakehouse.tables.warehouse import TableName
+from lakehouse.tables.warehouse import TableName, Warehouse
 
 Helpers = dict[str, type[PythonJobHelper]]
 
@@ -72,7 +76,9 @@ class EmbeddedAdapter(SailAdapter):
     @available.parse_none
     def write_table(self, relation: BaseRelation, sql: str, model: Mapping[str, Any]) -> None:
         """Replace the relation with the rows of a query and enforce the model's constraints."""
-        self._write(relation, self._session().sql(sql), model)
+        with _as_dbt_errors():
+            rows = self._session().sql(translated(self._session(), sql))
+        self._write(relation, rows, model)
 
     @available.parse_none
     def write_seed(
@@ -97,7 +103,7 @@ class EmbeddedAdapter(SailAdapter):
     @available.parse_none
     def store_view(self, relation: BaseRelation, create_sql: str) -> None:
         """Store the view, so that it outlives this process."""
-        views.store(self._credentials.lakehouse, _name(relation), create_sql)
+        views.store(self._credentials.lakehouse, _name(relation), translated(self._session(), create_sql))
 
     @available.parse_none
     def drop_temporary_view(self, relation: BaseRelation) -> None:
@@ -173,10 +179,24 @@ class EmbeddedAdapter(SailAdapter):
     def list_relations_without_caching(self, schema_relation: BaseRelation) -> list[BaseRelation]:
         return list(relations(self._credentials.lakehouse, str(schema_relation.schema)))
 
+    @available.parse_list
+    def all_relations(self) -> list[BaseRelation]:
+        """Tables and views of all schemas."""
+        warehouse = self._credentials.lakehouse
+        return [found for schema in _schemas(warehouse) for found in relations(warehouse, schema)]
+
+    def _get_columns_for_catalog(self, relation: BaseRelation) -> Iterable[dict[str, Any]]:
+        try:
+            return list(super()._get_columns_for_catalog(relation))
+        except DbtRuntimeError as err:
+            # One unreadable relation leaves a gap in the documentation of a schema, not of all its relations.
+            warn_or_error(CatalogGenerationError(exc=f"{relation} is missing in the catalogue: {err}"))
+            return []
+
     def get_columns_in_relation(self, relation: BaseRelation) -> list[SparkColumn]:
         # Sail's DESCRIBE shows no columns for a table that was registered by its location.
         try:
-            fields = self._session().table(relation.render()).schema.fields
+            fields = executed_schema(self._session().table(relation.render())).fields
         except PySparkException as err:
             # dbt also asks for relations that do not exist, and expects no columns.
             if self._exists(relation):
@@ -193,6 +213,11 @@ class EmbeddedAdapter(SailAdapter):
             )
             for position, field in enumerate(fields, start=1)
         ]
+
+    def get_column_schema_from_query(self, sql: str) -> list[SparkColumn]:
+        with _as_dbt_errors():
+            rows = executed_schema(self._session().sql(translated(self._session(), sql)))
+        return [SparkColumn(column=field.name, dtype=field.dataType.simpleString()) for field in rows.fields]
 
     def _exists(self, relation: BaseRelation) -> bool:
         existing = relations(self._credentials.lakehouse, str(relation.schema))
@@ -218,6 +243,11 @@ def _as_dbt_errors() -> Iterator[None]:
         yield
     except (LakehouseError, PySparkException) as err:
         raise DbtRuntimeError(str(err)) from err
+
+
+def _schemas(warehouse: Warehouse) -> list[str]:
+    folders = warehouse.root.iterdir() if warehouse.root.is_dir() else []
+    return sorted(folder.name for folder in folders if folder.is_dir() and not folder.name.startswith("."))
 
 
 def _name(relation: BaseRelation) -> TableName:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dbt.adapters.embedded.constraints import require_checks, require_not_null
 from dbt.adapters.embedded.delta_log import CONSTRAINT, Declaration, DeltaLog
+from dbt.adapters.embedded.dialect.schema import executed_schema
 from dbt.adapters.embedded.drafts import Draft
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -18,6 +19,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.tables.warehouse import TableName, Warehouse, sql_text
 
 KEY = "feature_table.primary_keys"
+Columns = Sequence[StructField]
 _TYPE_SYNONYMS = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint", "real": "float"}
 
 
@@ -113,30 +115,30 @@ class TableWriter:
             ConstraintViolated: a row violates a constraint.
             PySparkException: the rows cannot be computed.
         """
-        self.require_publishable(rows, name, spec)
+        columns = self.require_publishable(rows, name, spec)
         existing = self._existing(self.warehouse.location(name))
         draft, entry, staged = Draft.of(self.warehouse, name), _draft_entry(name), f"rows_{_digest(name)}"
         rows.createOrReplaceTempView(staged)
         with draft.emptied():
             try:
-                self._create(entry, draft.location, rows, spec)
+                self._create(entry, draft.location, columns, spec)
                 self.session.sql(f"INSERT INTO {entry} SELECT * FROM {staged}").collect()  # noqa: S608
                 require_not_null(name, draft.location, draft.added(), spec.not_null)
                 require_checks(name, self.session.table(entry), spec.checks)
             finally:
                 self.session.catalog.dropTempView(staged)
                 self.session.sql(f"DROP TABLE IF EXISTS {entry}").collect()
-            self._publish_draft(draft, existing, rows, name, spec)
+            self._publish_draft(draft, existing, columns, name, spec)
         self.warehouse.register_table(self.session, name)
         self.publish(name, spec)
 
     def _publish_draft(
-        self, draft: Draft, existing: DeltaTable | None, rows: DataFrame, name: TableName, spec: TableSpec
+        self, draft: Draft, existing: DeltaTable | None, columns: Columns, name: TableName, spec: TableSpec
     ) -> None:
         target, declaration = self.warehouse.location(name), Declaration(spec.not_null, spec.checks, spec.properties)
         if existing is None:
             draft.create(target, declaration)
-        elif self._matches(existing, rows, spec):
+        elif self._matches(existing, columns, spec):
             draft.replace_rows(target)
         else:
             draft.replace(target, declaration)
@@ -172,15 +174,20 @@ class TableWriter:
             draft.delete()
         self.warehouse.register_table(self.session, name)
 
-    def require_publishable(self, rows: DataFrame, name: TableName, spec: TableSpec) -> None:
+    def require_publishable(self, rows: DataFrame, name: TableName, spec: TableSpec) -> Columns:
         """Check, before any write, that a feature table keeps its key and matches its declaration.
+
+        Returns:
+            the columns of the rows.
 
         Raises:
             KeyChanged: the key differs from that of the existing table.
             ColumnsDiffer: the columns differ from their declaration.
         """
         self._require_same_key(name, spec)
-        spec.require_declared(name, rows.schema.fields)
+        columns = executed_schema(rows).fields
+        spec.require_declared(name, columns)
+        return columns
 
     def drop(self, name: TableName) -> None:
         """Remove the table from the catalogue and its files from the folder."""
@@ -214,10 +221,10 @@ class TableWriter:
             raise TableBlocked.at(location)
         return None
 
-    def _matches(self, table: DeltaTable, rows: DataFrame, spec: TableSpec) -> bool:
+    def _matches(self, table: DeltaTable, columns: Columns, spec: TableSpec) -> bool:
         location = table.table_uri.removeprefix("file://")
         existing = self.session.read.format("delta").load(location).schema.fields
-        expected = [(f.name, f.dataType, f.name in spec.not_null) for f in rows.schema.fields]
+        expected = [(f.name, f.dataType, f.name in spec.not_null) for f in columns]
         nullable = {f.name: f.nullable for f in table.schema().fields}
         return (
             expected == [(f.name, f.dataType, not nullable[f.name]) for f in existing]
@@ -225,12 +232,12 @@ class TableWriter:
             and _checks(table) == _normalised(spec.checks)
         )
 
-    def _create(self, entry: str, location: Path, rows: DataFrame, spec: TableSpec) -> None:
-        columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in rows.schema.fields)
+    def _create(self, entry: str, location: Path, columns: Columns, spec: TableSpec) -> None:
+        declared = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in columns)
         properties = ", ".join(f"{sql_text(key)} = {sql_text(value)}" for key, value in spec.properties.items())
         partitions = ", ".join(f"`{column}`" for column in spec.partition_by)
         self.session.sql(
-            f"CREATE OR REPLACE TABLE {entry} ({columns}) USING delta"
+            f"CREATE OR REPLACE TABLE {entry} ({declared}) USING delta"
             + (f" PARTITIONED BY ({partitions})" if partitions else "")
             + f" LOCATION {sql_text(str(location))}"
             + (f" TBLPROPERTIES ({properties})" if properties else "")
