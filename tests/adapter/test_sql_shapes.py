@@ -91,6 +91,8 @@ MODELS: Mapping[str, str] = {
     "mixed_union": "select 1 as n union all select 2.5D union all select cast(3 as bigint)",
     "mixed_view": """{{ config(materialized='view') }}
         select id, case when id = 1 then 1 when id = 2 then 2.5 end as half from {{ ref('orders') }}""",
+    "mixed_times_kept": """select case when id > 1 then timestamp'2024-01-01 10:00:00' else day end as t
+        from {{ ref('orders') }} where id < 3""",
     "mixed_contract": "select n from {{ ref('mixed_union') }} where n > 2",
     "last_weeks": """select id, sum(amount) over (
           partition by kind order by day range between interval 30 days preceding and current row) as recent
@@ -139,6 +141,7 @@ ROWS: Mapping[str, list[Any]] = {
         {"id": 2, "half": Decimal("2.5"), "other": 2.5},
         {"id": 3, "half": None, "other": 1.0},
     ],
+    "mixed_times_kept": [{"t": datetime(2024, 1, 1, tzinfo=UTC)}, {"t": datetime(2024, 1, 1, 10, tzinfo=UTC)}],
     "mixed_union": [{"n": 1.0}, {"n": 2.5}, {"n": 3.0}],
     "mixed_contract": [{"n": 2.5}, {"n": 3.0}],
     "last_weeks": [
@@ -178,6 +181,10 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "range_of_dates": (
         "select sum(amount) over (order by day range 35 preceding) as s from {{ ref('orders') }}",
         "it ignores the bounds",
+    ),
+    "mixed_times": (
+        "select case when id = 1 then day else timestamp'2024-01-01 10:00:00' end as t from {{ ref('orders') }}",
+        "would cut the times off",
     ),
     "capitals": ("select initcap(kind) as k from {{ ref('orders') }}", "behind an apostrophe"),
     "bankers": ("select bround(2.5) as k", "rounds halves"),

@@ -14,7 +14,7 @@ from dbt.adapters.embedded import views
 from dbt.adapters.embedded.appended import appended_beyond
 from dbt.adapters.embedded.connections import EmbeddedConnectionManager, EmbeddedCredentials
 from dbt.adapters.embedded.dialect import translated
-from dbt.adapters.embedded.dialect.schema import executed_schema
+from dbt.adapters.embedded.dialect.schema import readable_schema
 from dbt.adapters.embedded.publication import table_spec
 from dbt.adapters.embedded.python_models import SessionPythonJob
 from dbt.adapters.embedded.relation import EmbeddedRelation, relations
@@ -196,7 +196,7 @@ class EmbeddedAdapter(SailAdapter):
     def get_columns_in_relation(self, relation: BaseRelation) -> list[SparkColumn]:
         # Sail's DESCRIBE shows no columns for a table that was registered by its location.
         try:
-            fields = executed_schema(self._session().table(relation.render())).fields
+            fields = readable_schema(self._session().table(relation.render())).fields
         except PySparkException as err:
             # dbt also asks for relations that do not exist, and expects no columns.
             if self._exists(relation):
@@ -216,7 +216,7 @@ class EmbeddedAdapter(SailAdapter):
 
     def get_column_schema_from_query(self, sql: str) -> list[SparkColumn]:
         with _as_dbt_errors():
-            rows = executed_schema(self._session().sql(translated(self._session(), sql)))
+            rows = readable_schema(self._session().sql(translated(self._session(), sql)))
         return [SparkColumn(column=field.name, dtype=field.dataType.simpleString()) for field in rows.fields]
 
     def _exists(self, relation: BaseRelation) -> bool:
