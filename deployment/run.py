@@ -119,14 +119,15 @@ def verify(name: str, repair: bool) -> None:
 @options.USE_CASE_TO_SERVE
 @options.DETACH
 @options.PORT
-def serve(name: str | None, detach: bool, port: int | None) -> None:
+@options.WORKERS
+def serve(name: str | None, detach: bool, port: int | None, workers: int) -> None:
     """Start the model server; with --use-case, serve the champion.
 
     On Databricks, create or update the endpoint; no server is started.
     """
     from deployment.commands.serving import serve as command
 
-    command.serve(name, Settings.from_environment(), port, detach=detach)
+    command.serve(name, Settings.from_environment(), port, workers, detach=detach)
 
 
 @main.command()

@@ -84,6 +84,14 @@ ENDPOINTS = click.option(
 )
 
 
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=0,
+    help="Processes of each compiled model that predict requests of 16 rows or more. Default: 0, the server itself.",
+)
+
+
 def use_case_or_model(command: Command) -> Command:
     """Add --use-case and --model; the command receives the use case that they name as `name`."""
 

@@ -67,6 +67,7 @@ def create_app(
             allow_unverified=settings.serving.allow_unverified,
             online_tables=settings.tables / ".online",
         )
+        registry_loader.workers = settings.workers
         registry_loader.restore(entity.model for endpoint in stored.values() for entity in endpoint.entities)
         find_schema = registry_loader.schema_of
     load_log = LoadLog(load, now)

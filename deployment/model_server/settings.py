@@ -25,6 +25,7 @@ class ServerSettings:
         body_seconds: time for the body to arrive (30 s).
         model_seconds: time for the model to predict (30 s).
         max_in_flight: most concurrent scoring requests (256); the server refuses more.
+        workers: processes of each compiled model that predict requests of many rows.
     """
 
     project: Path
@@ -37,12 +38,13 @@ class ServerSettings:
     body_seconds: float = 30.0
     model_seconds: float = 30.0
     max_in_flight: int = 256
+    workers: int = 0
     registry_uri: str | None = None
     warehouse: Path | None = None
     serving: ServerAccess = field(default_factory=ServerAccess)
 
     @classmethod
-    def of(cls, settings: Settings, port: int | None = None) -> "ServerSettings":
+    def of(cls, settings: Settings, port: int | None = None, workers: int = 0) -> "ServerSettings":
         """The server of a checkout: it listens at `MODEL_SERVER` and keeps its state in `.serving`.
 
         Raises:
@@ -75,6 +77,7 @@ class ServerSettings:
             registry_uri=settings.registry_uri,
             warehouse=settings.warehouse,
             serving=serving,
+            workers=workers,
         )
 
     @property

@@ -11,7 +11,7 @@ from lakehouse.settings import Settings
 from training.use_case.use_case import UseCase
 
 
-def serve_detached(name: str | None, settings: Settings, port: int | None) -> None:
+def serve_detached(name: str | None, settings: Settings, port: int | None, workers: int = 0) -> None:
     """Start a server if none is running, and serve the champion of the use case.
 
     Raises:
@@ -21,7 +21,7 @@ def serve_detached(name: str | None, settings: Settings, port: int | None) -> No
     """
     use_case = load_to_serve(name) if name else None
     version = _champion_of(use_case, settings) if use_case else 0
-    server_settings = ServerSettings.of(settings, port)
+    server_settings = ServerSettings.of(settings, port, workers)
     server = server_process.running(server_settings) or server_process.serve_detached(server_settings)
     if port is not None and server.url != server_settings.url:
         raise server_process.AlreadyServing.at(server)

@@ -9,12 +9,13 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import Settings
 
 
-def serve(name: str | None, settings: Settings, port: int | None, *, detach: bool) -> None:
+def serve(name: str | None, settings: Settings, port: int | None, workers: int = 0, *, detach: bool) -> None:
     """Start the model server, or update the endpoint of a workspace.
 
     Args:
         name: use case whose champion is served; None starts the server only.
         port: replaces the port of MODEL_SERVER.
+        workers: processes of each compiled model that predict requests of many rows.
 
     Raises:
         LakehouseError: The server cannot start, or the champion cannot be served.
@@ -29,8 +30,8 @@ def serve(name: str | None, settings: Settings, port: int | None, *, detach: boo
     elif detach:
         from deployment.commands.serving import detached
 
-        detached.serve_detached(name, settings, port)
+        detached.serve_detached(name, settings, port, workers)
     else:
         from deployment.commands.serving import foreground
 
-        foreground.serve(ServerSettings.of(settings, port), name)
+        foreground.serve(ServerSettings.of(settings, port, workers), name)

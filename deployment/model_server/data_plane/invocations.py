@@ -22,7 +22,7 @@ from deployment.model_server.http.request_body import decode, read
 from deployment.model_server.http.request_facts import RequestFacts
 from deployment.model_server.http.responses import send_json, serialise
 from deployment.model_server.http.scoring_request import ScoringRequest, parse
-from deployment.model_server.models.contract_model import ContractModel, LoadedModel
+from deployment.model_server.models.contract_model import WORKER_ROWS, ContractModel, LoadedModel
 from deployment.model_server.models.isolated_model import IsolatedModel
 from deployment.model_server.request_log.payload_table import Exchange
 from deployment.model_server.request_log.request_log import RequestLog
@@ -115,6 +115,8 @@ class Invocations:
 
     async def _predictions(self, scope: Scope, model: LoadedModel, request: ScoringRequest) -> bytes:
         name = scope["path_params"]["name"]
+        if isinstance(model, ContractModel) and model.workers is not None and request.size >= WORKER_ROWS:
+            model = model.workers
         inline = isinstance(model, ContractModel) and request.size <= model.inline_rows
         if isinstance(model, ContractModel) and inline and self._in_flight.count > 1:
             return await self._batcher.submit(name, model, request)

@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
+from deployment.model_server.models.contract_model import ContractModel
 from deployment.model_server.models.isolated_model import IsolatedModel
 
 _LABELS = ["endpoint", "served_entity"]
@@ -30,8 +31,9 @@ class ModelProcessCollector(Collector):
             labels=[*_LABELS, "reason"],
         )
         for endpoint, served, model in self._endpoints.loaded():
-            if isinstance(model, IsolatedModel):
-                found = model.statistics
+            processes_of = model.workers if isinstance(model, ContractModel) else model
+            if isinstance(processes_of, IsolatedModel):
+                found = processes_of.statistics
                 processes.add_metric([endpoint, served], found.processes)
                 memory.add_metric([endpoint, served], found.memory)
                 for reason, count in found.ended.items():

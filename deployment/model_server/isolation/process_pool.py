@@ -54,9 +54,12 @@ class PoolStatistics:
 class ProcessPool:
     """Starts, uses and ends the processes of a version. All methods but `start` and `close` run on the event loop."""
 
-    def __init__(self, spec: ProcessSpec, first: ModelProcess) -> None:
-        """`first` is a process that has loaded the version."""
+    def __init__(
+        self, spec: ProcessSpec, first: ModelProcess, minimum: int = 1, maximum: int = MAX_PROCESSES
+    ) -> None:
+        """`first` is a process that has loaded the version; the others start with the first request."""
         self._spec = spec
+        self._minimum, self._maximum = minimum, maximum
         self._idle: list[tuple[ModelProcess, float]] = [(first, time.monotonic())]
         self._processes = {first}
         self._waiting: deque[tuple[asyncio.Future[ModelProcess], float]] = deque()
@@ -83,6 +86,8 @@ class ProcessPool:
             ProcessEnded: the process ended without a reply.
         """
         process = await self._acquire()
+        if len(self._processes) < self._minimum:
+            self._grow()
         try:
             reply = await process.ask(request)
         except ProcessEnded:
@@ -139,7 +144,7 @@ class ProcessPool:
                 future.set_result(process)
                 return
         self._idle.append((process, time.monotonic()))
-        if len(self._idle) > 1 and self._shrinking is None:
+        if len(self._processes) > self._minimum and self._shrinking is None:
             self._shrinking = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._shrink)
 
     def _lost(self, process: ModelProcess, reason: str) -> None:
@@ -154,14 +159,14 @@ class ProcessPool:
         self._run(in_daemon_thread(process.kill))
 
     def _grow(self) -> None:
-        """Start a process if none runs, or if the oldest request has waited long enough; else look again later."""
+        """Start a process if too few run, or if the oldest request has waited long enough; else look again later."""
         while self._waiting and self._waiting[0][0].done():
             self._waiting.popleft()
         if self._closed or self._starting:
             return
-        if not self._processes:
+        if len(self._processes) < self._minimum:
             self._begin_start()
-        elif self._waiting and len(self._processes) < MAX_PROCESSES:
+        elif self._waiting and len(self._processes) < self._maximum:
             remaining = self._waiting[0][1] + GROW_AFTER - time.monotonic()
             if remaining <= 0:
                 self._begin_start()
@@ -196,12 +201,12 @@ class ProcessPool:
         self._grow()
 
     def _shrink(self) -> None:
-        """End the processes that no request has needed for a while, except one."""
+        """End the processes beyond the minimum that no request has needed for a while."""
         self._shrinking = None
         before = time.monotonic() - IDLE_SECONDS
-        while len(self._idle) > 1 and self._idle[0][1] < before:
+        while len(self._processes) > self._minimum and self._idle and self._idle[0][1] < before:
             self._end(self._idle.pop(0)[0])
-        if len(self._idle) > 1:
+        if len(self._processes) > self._minimum:
             self._shrinking = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._shrink)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:

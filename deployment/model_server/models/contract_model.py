@@ -8,11 +8,13 @@ from typing import Any, Protocol
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.responses import serialise
 from deployment.model_server.http.scoring_request import ScoringRequest
+from deployment.model_server.models.isolated_model import IsolatedModel
 from deployment.model_server.request_log.payload_table import NO_RULE, LogRule
 from scoring.contract import ContractViolation
 from scoring.key_lookup import KeyedRows
 from scoring.scorer import Scorer
 
+WORKER_ROWS = 16  # from here on, prediction takes longer than passing the request to another process
 PredictRows = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
@@ -46,11 +48,13 @@ class ContractModel:
     Attributes:
         inline_rows: up to this many rows are predicted in the calling thread, which is faster than starting another.
         log_rule: rule of the request log for this version.
+        workers: predict requests of `WORKER_ROWS` rows or more, if the server has workers.
     """
 
     predict_rows: PredictRows
     inline_rows: int = 0
     log_rule: LogRule = NO_RULE
+    workers: IsolatedModel | None = None
 
     def predictions(self, request: ScoringRequest) -> bytes:
         if request.rows is None:

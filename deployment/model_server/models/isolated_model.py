@@ -28,8 +28,8 @@ class IsolatedModel:
         log_rule: rule of the request log for this version.
     """
 
-    def __init__(self, spec: ProcessSpec, log_rule: LogRule) -> None:
-        """Start the first process, which takes seconds.
+    def __init__(self, spec: ProcessSpec, log_rule: LogRule, processes: int | None = None) -> None:
+        """Start the first process, which takes seconds. `processes` is a fixed number of them.
 
         Raises:
             LoadFailedInProcess: the version cannot be loaded.
@@ -39,7 +39,7 @@ class IsolatedModel:
         self._title = spec.title
         self._first = ModelProcess.start(spec)
         self.schema = VersionSchema(**self._first.description)
-        self._pool = ProcessPool(spec, self._first)
+        self._pool = ProcessPool(spec, self._first, *([] if processes is None else [processes, processes]))
         weakref.finalize(self, self._pool.close)
 
     @property

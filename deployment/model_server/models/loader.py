@@ -3,12 +3,13 @@
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from deployment.model_server.isolation.model_process import LoadFailedInProcess, ProcessEnded, ProcessSpec
 from deployment.model_server.models import golden_check
-from deployment.model_server.models.contract_model import LoadedModel
+from deployment.model_server.models.contract_model import ContractModel, LoadedModel
 from deployment.model_server.models.fetching import FetchFailed, VersionCache
 from deployment.model_server.models.isolated_model import IsolatedModel
 from deployment.model_server.models.version_files import Read, VersionFiles, VersionReader
@@ -39,7 +40,11 @@ class LoadVersion(Protocol):
 
 
 class RegistryLoader:
-    """Loads model versions from one MLflow registry, and from no other source."""
+    """Loads model versions from one MLflow registry, and from no other source.
+
+    Attributes:
+        workers: number of processes of each trusted version that predict requests of many rows.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class RegistryLoader:
         self._to_restore: set[tuple[str, str]] = set()
         self._online_folder = online_tables
         self._reader = VersionReader(*self._uris, online_tables)
+        self.workers = 0
 
     def restore(self, versions: Iterable[tuple[str, str]]) -> None:
         """Load these versions from the cache at first use: an earlier server of the folder served them."""
@@ -87,14 +93,21 @@ class RegistryLoader:
         folder = self._folder(name, version)
         files = VersionFiles.of(folder, self._cache.registered_at(folder))
         if files.trusted:
-            return self._reader.read(files)
+            model, schema = self._reader.read(files)
+            if self.workers and isinstance(model, ContractModel):
+                model = replace(model, workers=self._isolated(name, version, files, self.workers))
+            return model, schema
+        isolated = self._isolated(name, version, files)
+        return isolated, isolated.schema
+
+    def _isolated(self, name: str, version: str, files: VersionFiles, processes: int | None = None) -> IsolatedModel:
         described = {
-            "folder": str(folder), "registered": files.registered,
+            "folder": str(files.folder), "registered": files.registered,
             "tracking_uri": self._uris[0], "registry_uri": self._uris[1],
             "online_tables": None if self._online_folder is None else str(self._online_folder),
         }  # fmt: skip
-        isolated = IsolatedModel(ProcessSpec(f"{name} version {version}", described, PROCESS_MEMORY), files.log_rule)
-        return isolated, isolated.schema
+        spec = ProcessSpec(f"{name} version {version}", described, PROCESS_MEMORY)
+        return IsolatedModel(spec, files.log_rule, processes)
 
     def _folder(self, name: str, version: str) -> Path:
         cached = self._cache.cached(name, version) if (name, version) in self._to_restore else None

@@ -172,6 +172,24 @@ def test_requests_are_refused_at_once_while_no_process_will_start_soon(
     asyncio.run(scenario())
 
 
+def test_a_fixed_number_of_processes_starts_with_the_first_request(start: FakeStart) -> None:
+    async def scenario() -> None:
+        first: Any = start(SPEC)
+        pool = ProcessPool(SPEC, first, 3, 3)
+        assert await ask(pool, "ok") == "ok"
+        await settled(pool)
+        assert pool.statistics.processes == 3
+        assert await ask(pool, "crash") == "crash"
+        await settled(pool)
+        assert pool.statistics.processes == 3
+        hanging = [asyncio.create_task(ask(pool, "hang")) for _ in range(5)]
+        assert await asyncio.gather(*hanging) == ["hang"] * 5
+        await settled(pool)
+        assert pool.statistics.processes == 3
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
 def test_unneeded_processes_end_after_a_while(start: FakeStart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_pool, "IDLE_SECONDS", 0.01)
 
