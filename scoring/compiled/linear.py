@@ -19,7 +19,7 @@ from scoring.compiled.links import expit
 from scoring.encoder import Encoder, MatrixFormat
 
 FILE = "linear.json"
-Link = Literal["logistic", "softmax", "identity"]
+LinearLink = Literal["logistic", "softmax", "identity"]
 Weight = float | list[float]
 FEW = 12  # up to this many rows, a loop over Python's numbers is faster than one over numpy's columns
 
@@ -34,7 +34,7 @@ class CompiledLinear:
             the scaling; their sum starts with the intercept.
     """
 
-    link: Link
+    link: LinearLink
     arcsinh: bool
     intercepts: list[float]
     weights: list[list[Weight]]
@@ -67,7 +67,7 @@ class CompiledLinear:
         factors = 1 / steps["scale"].scale_ if "scale" in steps else np.ones(weights.shape[1])
         intercepts = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64), len(weights)).tolist()
         classes = 2 if len(weights) == 1 else len(weights)
-        link: Link = "identity" if not hasattr(model, "classes_") else "logistic" if classes == 2 else "softmax"
+        link: LinearLink = "identity" if not hasattr(model, "classes_") else "logistic" if classes == 2 else "softmax"
         sizes = encoder.categories() if matrix_format == "sparse" else {}
         one = np.arcsinh(1.0) if arcsinh else 1.0  # the value of a 1 in a one-hot block
         widths = [sizes.get(feature, 1) for feature in range(len(encoder.features))]

@@ -152,6 +152,10 @@ class Encoding(BaseModel, ABC):
     def json_schema(self, context: EncodingContext) -> JsonSchema:
         """JSON schema of accepted values, for the endpoint's OpenAPI document."""
 
+    def boundary_values(self, feature: str) -> frozenset[float]:
+        """Numbers at the bounds that a feature may have, for tests of compiled models; empty for other features."""
+        return frozenset()
+
     def examples(self, golden: Any, context: EncodingContext) -> Sequence[Any]:
         """Values from which golden rows are drawn, besides that of the golden request; refused ones are dropped."""
         return [None]

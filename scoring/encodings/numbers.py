@@ -56,6 +56,22 @@ class Number(Encoding):
             return [values]
         return [[self.impute if value is None else value for value in values], [value is None for value in values]]
 
+    def boundary_values(self, feature: str) -> frozenset[float]:
+        """The smallest and largest numbers with their neighbours, and the imputed one."""
+        if feature != self.column:
+            return frozenset({0.0, 1.0})  # the mark of a missing number
+        low, high = self._bounds()
+        inside = {
+            low,
+            low + 1,
+            float(np.nextafter(low, np.inf)),
+            float(np.nextafter(high, -np.inf)),
+            high - 1,
+            high,
+            0.0,
+        }
+        return frozenset(inside if self.impute is None else inside | {self.impute})
+
     def _bounds(self) -> tuple[float, float]:
         low = -LARGEST if self.minimum is None else max(-LARGEST, self.minimum)
         return low, LARGEST if self.maximum is None else min(LARGEST, self.maximum)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse.arrays import Mask
 from training.frame.frame import TrainingFrame
-from training.use_case.split import Mask
 
 Codes = npt.NDArray[np.intp]
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lakehouse.arrays import Mask
 from training.frame.constants import without_constants
 from training.frame.frame import FrameRefused, TrainingFrame
 from training.frame.labels import require_learnable, require_measurable
-from training.use_case.split import Mask, SplitPlan
+from training.use_case.split import SplitPlan
 
 DAY = 86_400_000_000  # microseconds
 

@@ -11,17 +11,17 @@ from scoring.compiled.blend import CompiledBlend
 from scoring.compiled.calibrated import CompiledCalibrated
 from scoring.compiled.trees import CompiledTrees
 from scoring.encoder import Encoder
-from scoring.encodings import LARGEST, Number
+from scoring.encodings import LARGEST
 from training.registry.tree_graph import thresholds_of
 
 MOST_ROWS = 20_000
-Values = dict[int, set[float]]  # by feature
+FeatureValues = dict[int, set[float]]  # by feature
 
 
 def probe_rows(rows: Floats, encoder: Encoder, compiled: Compiled, most: int = MOST_ROWS) -> Floats:
     """Rows of (rows, features) whose numbers are replaced by values at which a compiled model could differ.
 
-    Each row tests a value of every feature at once. Values are in random order, so each meets many others.
+    Each row tests a value of every feature at once. FeatureValues are in random order, so each meets many others.
 
     Args:
         rows: the rows that the probes vary, such as the holdout.
@@ -50,30 +50,20 @@ def neighbours_of(threshold: float) -> Iterator[float]:
 
 
 def _values(encoder: Encoder, compiled: Compiled) -> Mapping[int, set[float]]:
-    values: Values = {index: set(map(float, range(size))) for index, size in encoder.categories().items()}
+    values: FeatureValues = {index: set(map(float, range(size))) for index, size in encoder.categories().items()}
     for encoding in encoder.encodings:
         for index in encoder.feature_indices(encoding):
             if index not in values:
-                values[index] = _bounds(encoding, encoder.features[index]) if isinstance(encoding, Number) else set()
+                values[index] = set(encoding.boundary_values(encoder.features[index]))
     for feature, thresholds in _thresholds(compiled).items():
         if feature not in encoder.categories() and feature in values:
             values[feature] |= {each for threshold in thresholds for each in neighbours_of(threshold)}
     return {feature: {each for each in some if abs(each) <= LARGEST} for feature, some in values.items() if some}
 
 
-def _bounds(encoding: Number, feature: str) -> set[float]:
-    """The smallest and largest numbers that the contract admits, with neighbours, and the imputed one."""
-    if feature != encoding.column:
-        return {0.0, 1.0}  # the mark of a missing number
-    low = -LARGEST if encoding.minimum is None else encoding.minimum
-    high = LARGEST if encoding.maximum is None else encoding.maximum
-    inside = {low, low + 1, float(np.nextafter(low, np.inf)), float(np.nextafter(high, -np.inf)), high - 1, high, 0.0}
-    return inside | ({encoding.impute} if encoding.impute is not None else set())
-
-
-def _thresholds(compiled: Compiled) -> Values:
+def _thresholds(compiled: Compiled) -> FeatureValues:
     """The thresholds of each feature in the graphs of a compiled model."""
-    found: Values = {}
+    found: FeatureValues = {}
     for feature, threshold in _splits(compiled):
         found.setdefault(feature, set()).add(threshold)
     return found

@@ -20,12 +20,12 @@ import numpy as np
 from scoring.compiled.trees import TreesMetadata
 from training.registry.tree_graph import LT, Child, TreeGraph, last_left
 
-Read = tuple[TreeGraph, TreesMetadata]
+ReadTrees = tuple[TreeGraph, TreesMetadata]
 # LightGBM replaces values up to this distance from 0 by 0.
 TINY = float(np.float32(1e-35))
 
 
-def read_trees(model: Any, columns: int) -> Read:
+def read_trees(model: Any, columns: int) -> ReadTrees:
     """The trees of a fitted model that takes so many columns.
 
     Raises:
@@ -40,7 +40,7 @@ def read_trees(model: Any, columns: int) -> Read:
     return _READERS[library](fitted, columns)
 
 
-def _forest(model: Any, columns: int) -> Read:
+def _forest(model: Any, columns: int) -> ReadTrees:
     trees = [each.tree_ for each in model.estimators_]
     classes = len(model.classes_) if hasattr(model, "classes_") else 1
     graph = TreeGraph(columns, classes if classes > 2 else 1)
@@ -61,7 +61,7 @@ def _forest(model: Any, columns: int) -> Read:
     return graph, TreesMetadata("shares", divisor=float(len(trees)))
 
 
-def _histogram(model: Any, columns: int) -> Read:
+def _histogram(model: Any, columns: int) -> ReadTrees:
     outputs = int(model.n_trees_per_iteration_)
     graph = TreeGraph(columns, outputs)
     is_categorical = np.zeros(columns, bool) if model.is_categorical_ is None else model.is_categorical_
@@ -101,7 +101,7 @@ def _has(bitset: Any, code: int) -> bool:
     return bool((int(bitset[code // 32]) >> (code % 32)) & 1)
 
 
-def _lightgbm(model: Any, columns: int) -> Read:
+def _lightgbm(model: Any, columns: int) -> ReadTrees:
     dumped = model.booster_.dump_model()
     outputs = int(dumped["num_tree_per_iteration"])
     graph = TreeGraph(columns, outputs)
@@ -134,7 +134,7 @@ def _without_tiny(threshold: float) -> float:
     return float(np.nextafter(-TINY, -np.inf)) if -TINY <= threshold < 0 else threshold
 
 
-def _xgboost(model: Any, columns: int) -> Read:
+def _xgboost(model: Any, columns: int) -> ReadTrees:
     learner = json.loads(bytes(model.get_booster().save_raw("json")))["learner"]
     objective, parameters = learner["objective"]["name"], learner["learner_model_param"]
     outputs = max(1, int(parameters["num_class"]))
@@ -172,7 +172,7 @@ def _xgboost_node(graph: TreeGraph, tree: Mapping[str, Any], node: int, output: 
     return graph.membership(column, tree["categories"][start : start + size], right, left)
 
 
-def _catboost(model: Any, columns: int) -> Read:
+def _catboost(model: Any, columns: int) -> ReadTrees:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
         model.save_model(str(path), format="json")
@@ -203,7 +203,7 @@ def _oblivious(graph: TreeGraph, splits: Sequence[tuple[int, float]], leaves: Se
     return graph.split(column, last_left(float(np.float32(border))), left, right)
 
 
-_READERS: Mapping[str, Callable[[Any, int], Read]] = {
+_READERS: Mapping[str, Callable[[Any, int], ReadTrees]] = {
     "lightgbm": _lightgbm,
     "xgboost": _xgboost,
     "catboost": _catboost,
