@@ -35,30 +35,35 @@ def number_writer(index: int | None, low: float, high: float, *, whole: bool) ->
 def choice_writer(known: Mapping[Any, RowCells], unknown: RowCells | None, features: int) -> ColumnWriter:
     """Writer for a few known values; any other of the same types is `unknown`, or refused if that is None."""
     types = {type(value) for value in known}
-    places = {value: place for place, value in enumerate(known)}
+    place_of = {value: place for place, value in enumerate(known)}.get
     columns, block = cells_block([*known.values(), unknown or ()], features)
     last = len(known)
 
     def write(values: Sequence[Any], matrix: Floats) -> bool:
         if not types.issuperset(map(type, values)):
             return False
-        found = [places.get(value, last) for value in values]
-        if unknown is None and last in found:
-            return False
+        found: list[Any] = list(map(place_of, values))
+        if None in found:
+            if unknown is None:
+                return False
+            found = [last if place is None else place for place in found]
         matrix[:, columns] = block[found]
         return True
 
     return write
 
 
-def cells_block(cells: Sequence[RowCells], features: int) -> tuple[npt.NDArray[np.intp], Floats]:
-    """The features that any of the cells fill, and (cells, those features) their numbers."""
+def cells_block(cells: Sequence[RowCells], features: int) -> tuple[npt.NDArray[np.intp] | slice, Floats]:
+    """The features that any of the cells fill, as a slice if they adjoin, and (cells, features) their numbers."""
     block = np.zeros((len(cells), features))
     for row, each in enumerate(cells):
         for index, number in each:
             block[row, index] = number
-    columns = np.flatnonzero(block.any(axis=0))
-    return columns, np.ascontiguousarray(block[:, columns])
+    filled = np.flatnonzero(block.any(axis=0))
+    columns: npt.NDArray[np.intp] | slice = filled
+    if len(filled) and filled[-1] - filled[0] == len(filled) - 1:
+        columns = slice(int(filled[0]), int(filled[-1]) + 1)
+    return columns, np.ascontiguousarray(block[:, filled])
 
 
 def plain_numbers(values: Sequence[Any]) -> Floats | None:
