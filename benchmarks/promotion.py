@@ -28,7 +28,7 @@ from benchmarks.harness.simulated_models import (
     weekly_retrainings,
     worse_slice_refused,
 )
-from deployment.gate.comparison import gain
+from deployment.gate.criteria.comparison import gain
 from lakehouse import console
 from training.evaluation.bootstrap import Interval
 from training.evaluation.weighted_metrics import ScoredRows

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from deployment.gate.comparison import DRAWS, bounds, gain, spent
-from deployment.gate.decision import HoldoutRows, Scores
-from deployment.gate.guards import compare_slice, guards
+from deployment.gate.criteria.comparison import DRAWS, bounds, gain, spent
+from deployment.gate.criteria.decision import HoldoutRows, Scores
+from deployment.gate.criteria.guards import compare_slice, guards
 from lakehouse.arrays import Floats
 from scoring.tasks import BINARY
 from training.evaluation.resampling import INDEPENDENT, Dependence

@@ -2,7 +2,7 @@
 
 from deployment.commands.open_gate import changing_gate, gate_of, update_endpoint
 from deployment.gate import verdict
-from deployment.gate.decision import Decision
+from deployment.gate.criteria.decision import Decision
 from deployment.ledger.history import History
 from lakehouse import console
 from lakehouse.errors import LakehouseError

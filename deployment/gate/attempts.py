@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from deployment.gate.decision import Attempt
+from deployment.gate.criteria.decision import HoldoutAttempt
 from deployment.ledger.aliases import AliasedVersions
 from deployment.ledger.history import History
 from training.frame.provenance import NoProvenance, Provenance
 from training.registry.versions import versions_of
 
 
-def attempt_of(client: MlflowClient, name: str, history: History, versions: AliasedVersions) -> Attempt:
+def attempt_of(client: MlflowClient, name: str, history: History, versions: AliasedVersions) -> HoldoutAttempt:
     """Count the recorded comparisons on rows of the challenger's holdout, before the first of the same two versions.
 
     The holdout of a deleted version is unknown, so its attempts count.
@@ -40,7 +40,7 @@ def attempt_of(client: MlflowClient, name: str, history: History, versions: Alia
             break
         if pair not in earlier and _touch(span, _span(registered.get(entry.version))):
             earlier.append(pair)
-    return Attempt(len(earlier) + 1, tuple(version for version, _ in earlier))
+    return HoldoutAttempt(len(earlier) + 1, tuple(version for version, _ in earlier))
 
 
 def _span(version: ModelVersion | None) -> tuple[datetime, datetime]:

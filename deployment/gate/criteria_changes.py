@@ -6,7 +6,7 @@ from typing import Any
 from mlflow.tracking import MlflowClient
 
 from deployment.gate import verdict
-from deployment.gate.decision import Decision
+from deployment.gate.criteria.decision import Decision
 from deployment.ledger.history import History
 
 

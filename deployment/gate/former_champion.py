@@ -14,8 +14,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from deployment.gate import holdout, verdict
-from deployment.gate.criteria import ATTEMPT, BEST_FORMER_CHAMPION
-from deployment.gate.decision import Decision, FormerChampion, Scores
+from deployment.gate.criteria.decide import ATTEMPT, BEST_FORMER_CHAMPION
+from deployment.gate.criteria.decision import Decision, FormerChampion, Scores
 from deployment.gate.holdout import Holdout
 from deployment.gate.loaded_version import LoadedVersion
 from deployment.gate.own_inputs import NotComparable, own_inputs

@@ -10,9 +10,9 @@ from mlflow.tracking import MlflowClient
 
 from deployment.gate import holdout, verdict
 from deployment.gate.attempts import attempt_of
-from deployment.gate.criteria import decide
+from deployment.gate.criteria.decide import decide
+from deployment.gate.criteria.decision import Decision, GateState
 from deployment.gate.criteria_changes import changes_since_last_verdict
-from deployment.gate.decision import Decision, GateState
 from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
 from deployment.gate.former_champion import FormerChampions
 from deployment.gate.loaded_version import LoadedVersion

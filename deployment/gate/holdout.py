@@ -8,7 +8,7 @@ import numpy.typing as npt
 from mlflow.entities.model_registry import ModelVersion
 from pyspark.errors import PySparkException
 
-from deployment.gate.decision import HoldoutRows
+from deployment.gate.criteria.decision import HoldoutRows
 from lakehouse.errors import LakehouseError, nearest
 from training.feature_store.store import FeatureReader
 from training.frame.build import load_frame

@@ -12,7 +12,7 @@ import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.types import ColSpec
 
-from deployment.gate.decision import Measurements, ModelInput, Scores
+from deployment.gate.criteria.decision import Measurements, ModelInput, Scores
 from deployment.gate.holdout import Holdout
 from lakehouse.arrays import Floats
 from lakehouse.errors import LakehouseError

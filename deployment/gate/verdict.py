@@ -8,7 +8,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from deployment.gate.decision import CriterionResult, Decision
+from deployment.gate.criteria.decision import CriterionResult, Decision
 from lakehouse.errors import LakehouseError
 
 FOLDER = "promotion"  # artifact folder in the run that trained the version

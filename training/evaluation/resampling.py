@@ -21,10 +21,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.arrays import Floats, Times
+from lakehouse.arrays import Floats, Indices, Times
 
 DrawCounts = npt.NDArray[np.int64]  # (n,) draws of each row, or (draws, n) of several resamples at once
-Codes = npt.NDArray[np.intp]
 Unit = Literal["row", "entity", "time"]
 
 MIN_TIMES = 10  # fewer distinct times form no blocks
@@ -72,7 +71,7 @@ class Resampling:
 
     unit: Unit
     count: int
-    of_row: Codes | None = None
+    of_row: Indices | None = None
     block: int = 1
     sign: int = 1
 

@@ -5,10 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.arrays import Mask
+from lakehouse.arrays import Indices, Mask
 from training.frame.frame import TrainingFrame
-
-Codes = npt.NDArray[np.intp]
 
 
 def draw_rows(frame: TrainingFrame, share: float, seed: int) -> Mask:
@@ -44,7 +42,7 @@ def sample(frame: TrainingFrame, count: int, seed: int) -> Mask:
     return drawn
 
 
-def numbered(keys: npt.NDArray[Any]) -> Codes:
+def numbered(keys: npt.NDArray[Any]) -> Indices:
     """(rows,) the number of each row's entity, in order of appearance.
 
     >>> numbered(np.asarray(["b", "a", "b"], dtype=object)).tolist()
@@ -55,7 +53,7 @@ def numbered(keys: npt.NDArray[Any]) -> Codes:
     return np.asarray(pd.factorize(keys)[0], dtype=np.intp)
 
 
-def _strata(frame: TrainingFrame, entities: Codes, count: int) -> Codes:
+def _strata(frame: TrainingFrame, entities: Indices, count: int) -> Indices:
     """(entities,) the rarest class of each entity's rows, so that rare classes are spread too; 0 for numbers."""
     if not frame.task.predicts_classes:
         return np.zeros(count, dtype=np.intp)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from deployment.gate.decision import CriterionResult, Decision
+from deployment.gate.criteria.decision import CriterionResult, Decision
 from deployment.gate.gate import Gate
 from tests.contract.gate.fault_injection import Writes, kill_process, with_fault
 from tests.contract.people import Environment, opened_gate

@@ -1,7 +1,7 @@
 """Attempts, best former champion and draws: the gate over a real registry and ledger."""
 
-from deployment.gate.criteria import ATTEMPT
-from deployment.gate.decision import Decision
+from deployment.gate.criteria.decide import ATTEMPT
+from deployment.gate.criteria.decision import Decision
 from deployment.gate.gate import Gate
 from deployment.ledger.history import History
 from tests.contract.people import NAME, Environment, opened_gate, set_challenger

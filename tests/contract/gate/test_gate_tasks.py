@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from mlflow.tracking import MlflowClient
 from sklearn.metrics import log_loss
 
-from deployment.gate.decision import Decision
+from deployment.gate.criteria.decision import Decision
 from deployment.gate.gate import Gate
 from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger

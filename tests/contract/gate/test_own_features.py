@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from deployment.gate.decision import Decision
+from deployment.gate.criteria.decision import Decision
 from deployment.gate.gate import Gate
 from deployment.gate.loaded_version import LoadedVersion
 from scoring.tasks import MULTICLASS

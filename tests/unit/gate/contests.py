@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deployment.gate import comparison
-from deployment.gate.criteria import decide
-from deployment.gate.decision import Decision, GateState, HoldoutRows, Measurements, ModelInput, Scores
+from deployment.gate.criteria import comparison
+from deployment.gate.criteria.decide import decide
+from deployment.gate.criteria.decision import Decision, GateState, HoldoutRows, Measurements, ModelInput, Scores
 from lakehouse.arrays import Floats
 from scoring.tasks import TASKS
 from training.evaluation.metrics import METRICS, Targets

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from deployment.gate.decision import Scores
+from deployment.gate.criteria.decision import Scores
 from scoring.tasks import BINARY
 from tests.unit.gate import contests
 from tests.unit.gate.contests import (
@@ -129,8 +129,8 @@ def test_scores_of_other_versions_prevent_promotion(others: tuple[int, int]) -> 
 
 
 def test_missing_or_unexpected_champion_prevents_promotion() -> None:
-    from deployment.gate.criteria import decide
-    from deployment.gate.decision import GateState, HoldoutRows
+    from deployment.gate.criteria.decide import decide
+    from deployment.gate.criteria.decision import GateState, HoldoutRows
 
     rows = HoldoutRows(BINARY, HASH, LABELS)
     missing = decide(rows, scores(2, GOOD), None, policy(), GateState(2, 1))

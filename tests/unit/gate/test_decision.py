@@ -7,8 +7,8 @@ from math import isnan
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from deployment.gate.comparison import spent
-from deployment.gate.decision import CriterionResult, Decision
+from deployment.gate.criteria.comparison import spent
+from deployment.gate.criteria.decision import CriterionResult, Decision
 from tests.unit.gate.contests import GOOD, LABELS, WEAK, judged, policy
 from training.evaluation.bootstrap import Interval
 

@@ -9,18 +9,18 @@ import pytest
 
 from benchmarks.harness import simulated_models
 from benchmarks.harness.simulated_models import STRUCTURES, Challengers, dependent_pair, weekly_retrainings
-from deployment.gate.comparison import bounds, gain, spent
-from deployment.gate.criteria import ATTEMPT, decide
-from deployment.gate.decision import (
-    Attempt,
+from deployment.gate.criteria.comparison import bounds, gain, spent
+from deployment.gate.criteria.decide import ATTEMPT, decide
+from deployment.gate.criteria.decision import (
     CriterionResult,
     Decision,
     FormerChampion,
     GateState,
+    HoldoutAttempt,
     HoldoutRows,
 )
+from deployment.gate.criteria.guards import compare_slice, smallest_shown
 from deployment.gate.former_champion import best_former
-from deployment.gate.guards import compare_slice, smallest_shown
 from lakehouse.arrays import Floats
 from scoring.tasks import BINARY
 from tests.unit.gate.contests import GOOD, HASH, LABELS, WEAK, failed, policy, scores, simulated
@@ -90,7 +90,7 @@ def test_a_late_attempt_needs_a_larger_gain_and_the_verdict_says_so() -> None:
     new = simulated(LABELS, 1.3, 3)
     first, late = (
         decided(new, WEAK, state=GateState(2, 1, attempt=attempt), test="superiority", margin=0)
-        for attempt in (Attempt(), Attempt(40, tuple(range(3, 42))))
+        for attempt in (HoldoutAttempt(), HoldoutAttempt(40, tuple(range(3, 42))))
     )
     assert first["gain in roc_auc over version 1"].passed
     assert not late["gain in roc_auc over version 1"].passed

@@ -9,19 +9,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from deployment.gate.comparison import draws_of, format_gain, format_share, gain, spent
-from deployment.gate.decision import (
-    Attempt,
+from deployment.gate.criteria.comparison import draws_of, format_gain, format_share, gain, spent
+from deployment.gate.criteria.decision import (
     CriterionResult,
     Decision,
     FormerChampion,
     GateState,
+    HoldoutAttempt,
     HoldoutRows,
     Scores,
     approval_of,
     comparison_with,
 )
-from deployment.gate.guards import guards
+from deployment.gate.criteria.guards import guards
 from lakehouse.wording import format_number, number_of
 from scoring.predictions import decisions
 from training.evaluation.metrics import METRICS
@@ -38,9 +38,9 @@ def decide(
     """Compare challenger and champion on the rows of one holdout.
 
     The challenger must be valid and reach the minimum. Against a champion it must not be worse by more than the
-    margin, or must be better by more than it: see `deployment.gate.comparison`. Neither may it be worse by more than
-    the margin than the best former champion, or small losses would add up. If challenger and champion predict exactly
-    the same, the champion stays. Guards, approval and freeze follow.
+    margin, or must be better by more than it: see `deployment.gate.criteria.comparison`. It must also not be worse by
+    more than the margin than the best former champion, or small losses would add up. If challenger and champion
+    predict exactly the same, the champion stays. Guards, approval and freeze follow.
 
     Args:
         rows: rows of the holdout.
@@ -159,7 +159,7 @@ def _varied(challenger: Scores) -> CriterionResult:
     )
 
 
-def _attempt(attempt: Attempt, policy: PromotionCriteria) -> CriterionResult:
+def _attempt(attempt: HoldoutAttempt, policy: PromotionCriteria) -> CriterionResult:
     """State the error rate of this attempt. It decides nothing by itself: the bounds of the gains follow from it."""
     error = 1 - spent(policy.confidence, attempt.number)
     after = f", after {number_of('comparison', len(attempt.earlier))} on these rows" if attempt.earlier else ""

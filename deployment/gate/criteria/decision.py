@@ -87,7 +87,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class HoldoutAttempt:
     """The place of this comparison among those that share holdout rows with it.
 
     Attributes:
@@ -130,7 +130,7 @@ class GateState:
     approved: str = ""
     frozen: str = ""
     incomparable: str = ""
-    attempt: Attempt = Attempt()
+    attempt: HoldoutAttempt = HoldoutAttempt()
     former: FormerChampion = FormerChampion()
 
 

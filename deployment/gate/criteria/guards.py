@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deployment.gate.comparison import format_share, gain
-from deployment.gate.decision import CriterionResult, HoldoutRows, ModelInput, Scores
+from deployment.gate.criteria.comparison import format_share, gain
+from deployment.gate.criteria.decision import CriterionResult, HoldoutRows, ModelInput, Scores
+from lakehouse.arrays import Mask
 from lakehouse.wording import format_number
 from scoring.predictions import decisions
 from training.evaluation.bootstrap import Interval
 from training.evaluation.curves import calibration_error
 from training.evaluation.weighted_metrics import ScoredRows, weighted_metric
 from training.use_case.promotion import PromotionCriteria
-
-Mask = npt.NDArray[np.bool_]
 
 POWER = 0.8  # share of cases in which the stated drop is shown
 

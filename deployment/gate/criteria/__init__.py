@@ -1,0 +1,1 @@
+"""The criteria of a promotion: a pure decision, with its statistics, guards and reasons."""
