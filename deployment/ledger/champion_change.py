@@ -85,14 +85,14 @@ class ChampionChange:
     def record(self, entry: Entry) -> None:
         """Write an entry and its hash; the champion stays."""
         self.ledger.append(entry)
-        self._set_head(entry.digest)
+        self._set_head()
 
     def move(self, entry: Entry) -> None:
         """Move the alias champion as the entry says, record the entry and update the other aliases and tags.
 
         Raises:
             ChampionChanged: The champion is no longer the entry's `from_version`; nothing was changed.
-            PromotionBusy: Another command wrote to the ledger first; the alias follows that command.
+            PromotionBusy: Another command writes to the ledger; the alias follows that command, or is moved back.
             ChangeIncomplete: The alias moved; `repair` has to do the rest.
         """
         if (current := self.champion()) != entry.from_version:
@@ -102,7 +102,10 @@ class ChampionChange:
         try:
             self._record_or_yield(entry)
             self.client.delete_registered_model_tag(self.name, PENDING)
-            self.synchronize(History(self.ledger.entries(self.name)))
+            history = History(self.ledger.entries(self.name))
+            if history.head == entry.digest and self.champion() != entry.to_version:
+                self._set_champion(entry.to_version)  # another machine moved it, and did not get into the ledger
+            self.synchronize(history)
         except PromotionBusy:
             raise
         except (MlflowException, RequestException, LakehouseError, OSError) as err:
@@ -123,7 +126,7 @@ class ChampionChange:
             self._finish(self._pending(tags[PENDING]), history)
             history = History(self.ledger.entries(self.name))
         if history.head != tags.get(HEAD, "") and history.head != self._tags().get(HEAD, ""):
-            self._set_head(history.head)
+            self._set_head()
         if PENDING in tags:
             self.client.delete_registered_model_tag(self.name, PENDING)
         if history.champion is not None and self.champion() is None:
@@ -171,10 +174,25 @@ class ChampionChange:
             self.record(entry)
         except (LedgerBroken, PromotionBusy) as err:
             history = History(self.ledger.entries(self.name))
-            if not history.conflicts_with(entry):
-                raise
-            self._finish(entry, history)
-            raise PromotionBusy.by("it wrote the same ledger entry") from err
+            if history.conflicts_with(entry):
+                self._finish(entry, history)
+                raise PromotionBusy.by("it wrote the same ledger entry") from err
+            if isinstance(err, PromotionBusy):
+                self._undo(entry)
+            raise
+
+    def _undo(self, entry: Entry) -> None:
+        """Move the alias back after another command kept this entry out of the ledger."""
+        if self.champion() == entry.to_version:
+            self._set_champion(entry.from_version)
+        if self._tags().get(PENDING) == entry.to_tag():
+            self.client.delete_registered_model_tag(self.name, PENDING)
+
+    def _set_champion(self, version: int | None) -> None:
+        if version is None:
+            self.client.delete_registered_model_alias(self.name, CHAMPION)
+        else:
+            self.client.set_registered_model_alias(self.name, CHAMPION, str(version))
 
     def _finish(self, pending: Entry, history: History) -> None:
         """Record a change whose alias has moved. If another command recorded first, set the alias to its champion."""
@@ -196,9 +214,11 @@ class ChampionChange:
             raise ChampionDeleted.of(self.name, deleted, existing[0])
         self.record(entry(history, None, f"version {deleted} and every earlier champion were deleted"))
 
-    def _set_head(self, digest: str) -> None:
-        self.client.set_registered_model_tag(self.name, HEAD, digest)
-        location = f"{self.ledger.storage.location} ({_begin(self.ledger.entries(self.name)[0])})"
+    def _set_head(self) -> None:
+        """Record the end of the chain as it is now: another machine may have continued it meanwhile."""
+        entries = self.ledger.entries(self.name)
+        self.client.set_registered_model_tag(self.name, HEAD, entries[-1].digest)
+        location = f"{self.ledger.storage.location} ({_begin(entries[0])})"
         if self._tags().get(LOCATION) != location:
             self.client.set_registered_model_tag(self.name, LOCATION, location)
 

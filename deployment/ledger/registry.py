@@ -3,7 +3,8 @@
 MLflow has no write that fails if another came first. So a writer proposes its entry as a running run, and looks for
 other proposals of the same number. If it sees none it finishes the run, which makes it an entry; otherwise it deletes
 its own. Of two writers at least one sees the other, so at most one finishes. A proposal of a killed command is
-deleted after a minute; a deleted run cannot be finished.
+deleted after a minute, and one with the same content at once: the client repeats a request that the server answered
+with an error. A deleted run cannot be finished.
 """
 
 import json
@@ -18,13 +19,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from deployment.ledger.entries import EntryNotWritten, LedgerBroken, LedgerStorage, PromotionBusy
-from deployment.ledger.folder import FolderLedger
+from deployment.ledger.folder import SCHEMA, FolderLedger
 from lakehouse.errors import LakehouseError
 
 EXPERIMENT = "deployment.ledger"
 USE_CASE, NUMBER, ENTRY = "ledger.use_case", "ledger.number", "ledger.entry"  # tags of a run
 ABANDONED = timedelta(minutes=1)
-_FINISHED, _RUNNING = (RunStatus.to_string(status) for status in (RunStatus.FINISHED, RunStatus.RUNNING))
+_FINISHED = RunStatus.to_string(RunStatus.FINISHED)
 _PAGE = 1000
 
 
@@ -90,21 +91,22 @@ class RegistryLedger:
         tags = {USE_CASE: use_case, NUMBER: number, ENTRY: text}
         try:
             run = self.client.create_run(experiment, tags=tags, run_name=f"{use_case} {number}: {row['action']}")
-            if self._rivals(experiment, use_case, number, run):
+            if self._rivals(experiment, run.info.run_id, tags):
                 self.client.delete_run(run.info.run_id)
                 raise PromotionBusy.by("it wrote the same ledger entry")
             self.client.set_terminated(run.info.run_id)
         except MlflowException as err:
             raise EntryNotWritten.of(use_case, err) from err
 
-    def _rivals(self, experiment: str, use_case: str, number: str, own: Run) -> list[Run]:
-        """Other runs of the same number; proposals that were abandoned are deleted first."""
+    def _rivals(self, experiment: str, own: str, tags: Mapping[str, str]) -> list[Run]:
+        """Runs of other writers with the same number; useless proposals are deleted first."""
         oldest = (datetime.now(UTC) - ABANDONED).timestamp() * 1000
-        for run in self._runs(experiment, use_case, ViewType.ACTIVE_ONLY, number):
-            if run.info.status == _RUNNING and run.info.start_time < oldest and run.info.run_id != own.info.run_id:
+        for run in self._runs(experiment, tags[USE_CASE], ViewType.ACTIVE_ONLY, tags[NUMBER]):
+            useless = run.info.start_time < oldest or run.data.tags.get(ENTRY) == tags[ENTRY]
+            if run.info.run_id != own and run.info.status != _FINISHED and useless:
                 self.client.delete_run(run.info.run_id)
-        runs = self._runs(experiment, use_case, ViewType.ALL, number)
-        others = [run for run in runs if run.info.run_id != own.info.run_id]
+        runs = self._runs(experiment, tags[USE_CASE], ViewType.ALL, tags[NUMBER])
+        others = [run for run in runs if run.info.run_id != own]
         # A deleted proposal counts no more; an entry counts even if somebody deleted its run.
         return [run for run in others if run.info.status == _FINISHED or run.info.lifecycle_stage == "active"]
 
@@ -114,7 +116,9 @@ class RegistryLedger:
             return []
         entries = [run for run in self._runs(experiment, use_case, ViewType.ALL) if run.info.status == _FINISHED]
         try:
-            rows = [json.loads(run.data.tags[ENTRY]) for run in entries]
+            recorded = [json.loads(run.data.tags[ENTRY]) for run in entries]
+            # Another release may have other fields; the hash of the entry then differs.
+            rows = [{name: row.get(name) for name in SCHEMA.names} for row in recorded]
             parsed = [row | {"at": datetime.fromisoformat(row["at"])} for row in rows]
         except (KeyError, ValueError, TypeError) as err:
             raise LedgerBroken.unreadable(use_case, err) from err
