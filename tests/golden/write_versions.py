@@ -22,6 +22,7 @@ from lakehouse import console
 from lakehouse.settings import Settings
 from scoring.scorer import Scorer
 from tests.contract.training.test_registration import in_records, suiting
+from tests.golden.every_encoding import records, rows_of_every_encoding
 from tests.unit.points import POINTS, rows_of
 from tests.unit.scoring.test_scorer import RECORDS
 from training.frame import splits
@@ -50,12 +51,14 @@ class GoldenVersion:
     Attributes:
         serving: keys of the use case's `serving` section.
         compiled: False keeps the fitted pipeline.
+        every_encoding: True for rows with every kind of encoding.
     """
 
     task: str
     candidate: Callable[[], Candidate]
     serving: Mapping[str, Any]
     compiled: bool = True
+    every_encoding: bool = False
 
 
 def _point(family: str, **more: Any) -> Candidate:
@@ -84,6 +87,10 @@ VERSIONS: Mapping[str, GoldenVersion] = {
         "regression", lambda: blend_candidate([(0.5, _point("knn")), (0.5, _point("catboost"))]), {}
     ),
     "fitted_blend": GoldenVersion("binary", _every_estimator, {}, compiled=False),
+    "every_encoding_with_lookup": GoldenVersion(
+        "binary", lambda: _point("xgboost"), {"lookup": {"unknown": "refuse"}}, every_encoding=True
+    ),
+    "forest_in_doubles": GoldenVersion("binary", lambda: _point("random_forest"), {}),
 }
 
 
@@ -91,13 +98,16 @@ def use_case_of(name: str) -> UseCase:
     """The use case of a golden version."""
     golden = VERSIONS[name]
     plain = suiting(golden.task, name).model_dump()
+    if golden.every_encoding:
+        plain["golden_request"] = records(2)[1] | {"age": 30}
     return UseCase.model_validate(plain | {"serving": {"endpoint": name.replace("_", "-"), **golden.serving}})
 
 
 def write(name: str, folder: Path) -> None:
     """Train and register the version in a registry of its own; store its files and responses in the folder."""
     use_case, golden = use_case_of(name), VERSIONS[name]
-    data = splits.split(rows_of(golden.task), use_case.split)
+    rows = (rows_of_every_encoding if golden.every_encoding else rows_of)(golden.task)
+    data = splits.split(rows, use_case.split)
     winner = Trial(1, golden.candidate(), {use_case.search.metric: 0.0}, ({},), timedelta(0))
     scorer = refit(use_case, winner, data.training).scorer
     if golden.compiled:
@@ -116,7 +126,10 @@ def write(name: str, folder: Path) -> None:
         files = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(downloads)))
         shutil.copytree(files, folder, ignore=lambda _folder, _names: LEFT_OUT)
     _without_paths(folder / "MLmodel")
-    _store_responses(scorer, [*RECORDS, *in_records(data.holdout)[:HOLDOUT_RECORDS]], folder / RESPONSES)
+    sent = (
+        records(HOLDOUT_RECORDS) if golden.every_encoding else [*RECORDS, *in_records(data.holdout)[:HOLDOUT_RECORDS]]
+    )
+    _store_responses(scorer, sent, folder / RESPONSES)
 
 
 def _without_paths(file: Path) -> None:
