@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark features check bench format schema lock clean
+.PHONY: help demo test test-spark spark features check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,6 +29,9 @@ test: $(READY)  ## every test this machine can run
 
 test-spark: $(READY)  ## the tests that need JVM Spark (Java 17); they also run with `make test` where Java is
 	@$(BIN)/python -m pytest -m jvm
+
+spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
+	@$(BIN)/python -m benchmarks.harness.jvm_spark
 
 features: $(READY)  ## dbt docs and the feature catalogue, as pages
 	@$(BIN)/dbt --quiet docs generate --static

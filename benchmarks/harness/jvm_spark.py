@@ -1,4 +1,4 @@
-"""Peer engine: Spark on the JVM with Delta Lake, as a Spark Connect server on the loopback address."""
+"""Spark on the JVM with Delta Lake, as a Spark Connect server on the loopback address: `make spark` runs one."""
 
 import os
 import shutil
@@ -9,12 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import pyspark
 
+from lakehouse import console
 from lakehouse.errors import LakehouseError
 
 SCALA = "2.13"
@@ -42,6 +44,10 @@ class JvmSparkFailed(LakehouseError):
             f"JVM Spark {reason}:\n{log.read_text(encoding='utf-8')[-2000:]}", hint="It needs Java 17 or newer."
         )
 
+    @classmethod
+    def without_java(cls) -> "JvmSparkFailed":
+        return cls("there is no java on the PATH", hint="Install Java 17 or newer; Sail needs none: dbt build.")
+
 
 @contextmanager
 def jvm_spark_connect() -> Iterator[str]:
@@ -58,6 +64,26 @@ def jvm_spark_connect() -> Iterator[str]:
             yield f"sc://127.0.0.1:{port}"
         finally:
             _end(server)
+
+
+@click.command()
+def main() -> None:
+    """Run a server in the foreground until Ctrl-C.
+
+    Raises:
+        JvmSparkFailed: Java is missing, or the server did not start.
+    """
+    if not available():
+        raise JvmSparkFailed.without_java()
+    console.stage("Starting Spark; the first start downloads Delta")
+    with jvm_spark_connect() as remote:
+        console.stage(f"Spark Connect server ready at {remote}; Ctrl-C stops it")
+        console.verbatim(
+            "  build the tables:  SPARK_REMOTE=" + remote + " dbt build --target spark",
+            "  train on them:     SPARK_REMOTE=" + remote + " python -m training.run --use-case term_deposit",
+        )
+        with suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 def available() -> bool:
@@ -118,3 +144,7 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+if __name__ == "__main__":
+    console.run_command(main)
