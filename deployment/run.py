@@ -165,6 +165,8 @@ def add_caller(name: str, rate: float | None, burst: int | None, endpoints: tupl
     """Give a caller of the model server a token of its own, and print the token."""
     from deployment.commands.serving import callers as command
 
+    if burst is not None and rate is None:
+        raise click.UsageError("--burst needs --rate: without a rate nothing is limited")
     command.add(name, rate, burst, endpoints, Settings.from_environment())
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from scoring.scorer import Scorer
 from training.feature_store.home import open_store
 from training.feature_store.store import FeatureStore
 from training.feature_store.tables import FeatureLookup, Spine
+from training.registry.frame_declaration import with_frame_of
 from training.registry.versions import CHAMPION, version_of, versions_of
 from training.tracking import tracking
 from training.use_case.use_case import UseCase, load
@@ -96,10 +97,15 @@ class ScoreRefused(LakehouseError):
 
 @dataclass(frozen=True)
 class ScoringVersion:
-    """A loaded version."""
+    """A loaded version.
+
+    Attributes:
+        metadata: metadata registered with it, such as its labels and feature tables.
+    """
 
     number: int
     scorer: Scorer
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, registered: ModelVersion) -> Self:
@@ -109,14 +115,17 @@ class ScoringVersion:
             ScoreRefused: the version is not a scoring model of this project.
         """
         name, number = registered.name, registered.version
-        model = mlflow.pyfunc.load_model(f"models:/{name}/{number}").unwrap_python_model()
+        loaded = mlflow.pyfunc.load_model(f"models:/{name}/{number}")
+        model = loaded.unwrap_python_model()
         if not isinstance(model, ScoringModel):
             raise ScoreRefused.no_scorer(str(number), model)
-        return cls(int(number), model.scorer)
+        return cls(int(number), model.scorer, loaded.metadata.metadata or {})
 
 
 def score(use_case: UseCase, version: ScoringVersion, store: FeatureStore, source: str, target: str) -> None:
     """Write the predictions of the version for each row of `source` to the new table `target`.
+
+    Features are looked up as the version was trained: the use case may have changed since.
 
     Raises:
         TableNotFound: `source` does not exist.
@@ -125,6 +134,7 @@ def score(use_case: UseCase, version: ScoringVersion, store: FeatureStore, sourc
     """
     with TemporaryDirectory(prefix="score-") as folder, _translated(target):
         packed = PackedScorer.pack(Path(folder), version.scorer)
+        use_case = with_frame_of(use_case, version.metadata)
         rows = predictions(use_case, version.scorer, store, source, packed)
         _require_columns(target, [*rows.columns, VERSION, SCORED_AT])
         for name, column in column_names(version.scorer.fields()).items():

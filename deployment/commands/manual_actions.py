@@ -1,6 +1,6 @@
 """`rollback`, `freeze`, `unfreeze`, `approve`, `reset-ledger`: manual decisions."""
 
-from deployment.commands.open_gate import changing_gate, gate_of, update_endpoint
+from deployment.commands.open_gate import changing_gate, gate_of, try_to_update, update_endpoint
 from deployment.commands.use_cases import load_for_emergency
 from lakehouse import console
 from lakehouse.settings import Settings
@@ -30,12 +30,13 @@ def reset_ledger(name: str, settings: Settings, reason: str) -> None:
 
 
 def freeze(name: str, settings: Settings, reason: str) -> None:
-    """Block promotions."""
-    with changing_gate(name, settings, load_for_emergency) as gate:
+    """Block promotions at once; an update of an endpoint that is behind can take minutes, and comes after."""
+    with gate_of(name, settings, load_for_emergency) as gate:
         gate.freeze(reason)
-    console.detail(
-        f"Promotions of {name} are blocked. Allow them: python -m deployment.run unfreeze --use-case {name}"
-    )
+        console.detail(
+            f"Promotions of {name} are blocked. Allow them: python -m deployment.run unfreeze --use-case {name}"
+        )
+        try_to_update(gate, settings)
 
 
 def unfreeze(name: str, settings: Settings, reason: str) -> None:

@@ -53,11 +53,16 @@ def changing_gate(name: str, settings: Settings, load: Callable[[str], UseCase] 
     with gate_of(name, settings, load) as gate:
         with gate.locked():
             pass
-        try:
-            update_if_behind(gate, settings)
-        except LakehouseError as err:  # must not block the promotion of a version that can be served
-            console.detail(err.failed)
+        try_to_update(gate, settings)
         yield gate
+
+
+def try_to_update(gate: Gate, settings: Settings) -> None:
+    """Update an endpoint that is behind; print why if that fails, since the record of a command matters more."""
+    try:
+        update_if_behind(gate, settings)
+    except LakehouseError as err:
+        console.detail(err.failed)
 
 
 def update_if_behind(gate: Gate, settings: Settings) -> None:

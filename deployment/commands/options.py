@@ -76,9 +76,11 @@ PORT = click.option(
 
 CALLER = click.argument("name")
 RATE = click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), help="Scoring requests a second. Default: any."
+    "--rate", type=click.FloatRange(0, 1e6, min_open=True), help="Scoring requests a second. Default: any."
 )
-BURST = click.option("--burst", type=click.IntRange(1), help="Scoring requests at once. Default: the rate.")
+BURST = click.option(
+    "--burst", type=click.IntRange(1, 10**6), help="Scoring requests at once; needs --rate. Default: the rate."
+)
 ENDPOINTS = click.option(
     "--endpoint", "endpoints", multiple=True, help="An endpoint that the caller may use; repeatable. Default: all."
 )

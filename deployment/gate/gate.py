@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from deployment.gate import holdout, verdict
 from deployment.gate.attempts import attempt_of
 from deployment.gate.criteria.decide import decide
-from deployment.gate.criteria.decision import Decision, GateState
+from deployment.gate.criteria.decision import Decision, GateState, comparison_with
 from deployment.gate.criteria_changes import changes_since_last_verdict
 from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
 from deployment.gate.former_champion import FormerChampions
@@ -93,7 +93,9 @@ class Gate:
         loaded.replay()  # an endpoint would refuse a version that fails this
         number = int(versions.challenger.version)
         champion_number = int(versions.champion.version) if versions.champion else None
-        state = GateState(number, champion_number, history.approval(number), history.frozen, incomparable)
+        # Whoever approved before a verdict named the missing comparison did not approve that.
+        approval = history.approval(number, comparison_with(champion_number) if incomparable else "")
+        state = GateState(number, champion_number, approval, history.frozen, incomparable)
         if champion is not None:
             attempt = attempt_of(self.client, self.use_case.name, history, versions)
             former = FormerChampions(self.client, trained, history).score(versions, pinned, store)

@@ -93,10 +93,19 @@ class History:
                 return f"frozen by {_format_entry(entry)}"
         return ""
 
-    def approval(self, version: int) -> str:
-        """Actor, time and reason of an approval since the last champion change; empty without one."""
+    def approval(self, version: int, after: str = "") -> str:
+        """Actor, time and reason of an approval since the last champion change; empty without one.
+
+        Args:
+            after: text in the reason of a refusal of the version; only an approval after such a refusal counts.
+        """
+        refusals = [
+            entry.number
+            for entry in self.since_reset
+            if entry.action == "refused" and entry.version == version and after in entry.reason
+        ]
         for entry in reversed(self.since_reset):
-            if entry.changes_champion:
+            if entry.changes_champion or (after and not any(number < entry.number for number in refusals)):
                 return ""
             if entry.action == "approved" and entry.version == version:
                 return f"by {_format_entry(entry)}"

@@ -12,9 +12,9 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from deployment.model_server.http.auth import PermissionLevel
 from deployment.model_server.http.callers import RESERVED, Caller, TokenBucket
@@ -47,6 +47,12 @@ class CallerEntry(BaseModel):
     rate: Annotated[float | None, Field(gt=0, le=1e6)] = None
     burst: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     endpoints: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _burst_has_a_rate(self) -> Self:
+        if self.burst is not None and self.rate is None:
+            raise ValueError("burst needs a rate: without one nothing is limited")
+        return self
 
 
 _ENTRIES = TypeAdapter(dict[Annotated[str, Field(pattern=f"^{_NAME}$")], CallerEntry])

@@ -55,13 +55,11 @@ async def compressed(scope: Scope, body: bytes, headers: dict[str, str]) -> byte
 
 
 def _accepts_gzip(header: str) -> bool:
-    """True if an Accept-Encoding header allows gzip.
+    """True if an Accept-Encoding header allows gzip: by its name, or else by `*`.
 
-    >>> _accepts_gzip("br, gzip;q=0.8"), _accepts_gzip("gzip;q=0"), _accepts_gzip("identity")
-    (True, False, False)
+    >>> _accepts_gzip("br, gzip;q=0.8"), _accepts_gzip("*;q=0, gzip"), _accepts_gzip("gzip;q=0, *")
+    (True, True, False)
     """
-    for each in header.split(","):
-        coding, _, quality = each.replace(" ", "").partition(";q=")
-        if coding in {"gzip", "*"}:
-            return quality.strip("0.") != "" or not quality
-    return False
+    codings = dict(each.replace(" ", "").partition(";q=")[::2] for each in header.split(","))
+    quality = codings.get("gzip", codings.get("*", "0"))
+    return quality.strip("0.") != "" or not quality

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployment.model_server.models.version_schema import VersionSchema, closed
-from deployment.model_server.routes.open_inference_tensors import DATATYPES, datatype_of
+from deployment.model_server.routes.open_inference_tensors import DATATYPES, MAX_DIMENSIONS, datatype_of
 from deployment.model_server.routes.request_schema import row_schema, rows_within
 from scoring.encodings import JsonSchema
 
@@ -12,7 +12,12 @@ _COMPATIBLE: Mapping[str, Sequence[str]] = {
     "INT64": [name for name in DATATYPES if "INT" in name],
     "FP64": [name for name in DATATYPES if "INT" in name or "FP" in name],
 }
-_SHAPE: JsonSchema = {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 8}
+_SHAPE: JsonSchema = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 1},
+    "minItems": 1,
+    "maxItems": MAX_DIMENSIONS,
+}
 _PARAMETERS: JsonSchema = {"type": ["object", "null"], "properties": {"content_type": {"type": "string"}}}
 _ERROR: JsonSchema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 

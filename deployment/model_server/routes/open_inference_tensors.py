@@ -27,6 +27,7 @@ DATATYPES: Mapping[str, Holds] = {
 }
 """Datatypes of tensors in JSON, with the values that each may hold. A null is a missing value of any of them."""
 
+MAX_DIMENSIONS = 8  # of a tensor: JSON readers and writers refuse lists that are nested too deeply
 _OF_JSON_TYPE = {"boolean": "BOOL", "integer": "INT64", "number": "FP64", "string": "BYTES"}
 _OF_TYPE: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FP64", str: "BYTES"}
 
@@ -106,8 +107,13 @@ def _tensor(number: int, value: dict[str, Any]) -> tuple[str, list[int], list[An
     name, shape, datatype = value["name"], value["shape"], value["datatype"]
     if not isinstance(name, str):
         raise ApiError.bad_request(f"{place}.name must be text, but is {json_type(name)}.")
-    if not isinstance(shape, list) or not shape or not all(type(size) is int and size > 0 for size in shape):
-        raise ApiError.bad_request(f"{place}.shape must be a list of positive whole numbers, but is {shape}"[:300])
+    if (
+        not isinstance(shape, list)
+        or not 1 <= len(shape) <= MAX_DIMENSIONS
+        or not all(type(size) is int and size > 0 for size in shape)
+    ):
+        message = f"{place}.shape must be a list of 1 to {MAX_DIMENSIONS} positive whole numbers, but is {shape}"
+        raise ApiError.bad_request(message[:300])
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise ApiError.bad_request(f"{place}.datatype must be one of {', '.join(DATATYPES)}, not {datatype}"[:300])
     data = _flat(place, value["data"], shape)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deployment.commands import use_cases
+from deployment.commands import open_gate, use_cases
 from deployment.gate.audit import audit
 from deployment.gate.errors import ReasonRefused, RollbackRefused
 from deployment.gate.gate import Gate
@@ -86,6 +86,15 @@ def test_a_dry_run_shows_the_verdict_and_changes_nothing(gate: Gate, run: Run, e
     set_challenger(gate, 3)
     assert "Dry run: nothing was changed" in run("promote", "--dry-run", exits=3)
     assert actions(gate) == [("promoted", None, 1)]
+
+
+def test_a_freeze_is_recorded_before_the_endpoint_is_updated(
+    gate: Gate, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[str] = []
+    monkeypatch.setattr(open_gate, "update_if_behind", lambda gate, _settings: frozen.append(actions(gate)[-1][0]))
+    run("freeze", "--reason", "it answers nonsense")
+    assert frozen == ["frozen"], "an endpoint that hangs would delay it by minutes"
 
 
 def test_explain_shows_a_recorded_verdict(gate: Gate, run: Run) -> None:

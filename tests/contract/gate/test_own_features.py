@@ -122,7 +122,7 @@ CHANGES = [
 
 
 def gain_over(decision: Decision, champion: int) -> Any:
-    (reason,) = [each for each in decision.reasons if each.criterion.startswith("gain in roc_auc over")]
+    (reason,) = [each for each in decision.reasons if each.criterion == f"gain in roc_auc over version {champion}"]
     return reason.values[f"version {champion}"]
 
 
@@ -181,10 +181,13 @@ def test_a_champion_whose_features_are_gone_is_replaced_only_with_an_approval(
         if str(file) not in keep:
             file.unlink()  # as VACUUM does
     gate = replace(gate, use_case=changed(**RENAMED))
-    decision = train_challenger(gate, environment, signal="height_cm").promote()
+    train_challenger(gate, environment, signal="height_cm").approve(5, "its report looks good")
+    decision = gate.promote()
     (lacking,) = [each for each in decision.reasons if not each.passed]
     assert lacking.criterion == "comparison with version 2"
     assert "version 2 cannot be compared: " in lacking.found
+    assert lacking.found.endswith("; no approval"), "an approval before a verdict named this does not count"
+    assert not gate.promote().promote
     assert (decision.champion, decision.lacks_only_approval) == (2, True)
     gate.approve(5, "the feature was renamed, and both were compared on old rows")
     assert gate.promote().promote

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from click.testing import CliRunner
 
 from deployment.endpoints import endpoint_client
 from deployment.model_server.clock import SYSTEM
@@ -19,6 +20,7 @@ from deployment.model_server.http import callers_file
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import MIB, ServerSettings
+from deployment.run import main
 from lakehouse.settings import PROJECT, ServerAccess
 from tests.ports import free_port
 
@@ -238,6 +240,7 @@ def test_nothing_of_this_is_there_by_default(server: ServerSettings) -> None:
         ('{"a": {"sha256": "HASH"}, "b": {"sha256": "HASH"}}', "shares its token with another"),
         ('{"a": {"sha256": "HASH"}, "a": {"sha256": "HASH"}}', "duplicate key 'a'"),
         ('{"a": {"sha256": "HASH", "rate": 0}}', "a.rate"),
+        ('{"a": {"sha256": "HASH", "burst": 9}}', "burst needs a rate"),
         ('{"a": {"sha256": "HASH", "limit": 1}}', "a.limit"),
     ],
 )
@@ -250,3 +253,8 @@ def test_a_server_does_not_start_with_a_damaged_file_of_callers(tmp_path: Path, 
     path.chmod(0o644)
     with pytest.raises(callers_file.CallersUnusable, match="other users can read"):
         callers_file.CallersFile(path)
+
+
+def test_the_command_refuses_a_burst_without_a_rate() -> None:
+    result = CliRunner().invoke(main, ["add-caller", "shop", "--burst", "9"])
+    assert (result.exit_code, "--burst needs --rate" in result.output) == (2, True)

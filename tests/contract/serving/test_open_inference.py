@@ -110,6 +110,7 @@ def test_columns_of_several_types_with_missing_values(server: ServerSettings, en
         (ages(shape=[2]), "has 3 values; the shape [2] has 2"),
         (ages(shape=[3, 2], data=[[1, 2], [3], [4, 5]]), "does not have the shape [3, 2]"),
         (ages(shape=[0], data=[]), "positive whole numbers"),
+        (ages(shape=[1, 3] + 2000 * [1]), "a list of 1 to 8 positive whole numbers"),
         (ages(datatype="INT65"), "datatype must be one of BOOL"),
         (ages(datatype="INT8", data=[1, 2, 128]), "row 2, field 'age': expected a value of INT8, got 128"),
         (ages(data=[1, 2, 2.5]), "row 2, field 'age': expected a value of INT64, got 2.5"),

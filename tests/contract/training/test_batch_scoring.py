@@ -33,9 +33,11 @@ from tests.unit.in_memory_reader import use_case
 from tests.unit.scoring.test_scorer import PARAMS, PIPELINE
 from training.feature_store.errors import KeyTypesDiffer, TableExists
 from training.frame.raw_inputs import without_features
+from training.registry.frame_declaration import FRAME, frame_declaration
 from training.score import ScoreRefused, ScoringVersion, counts, find_version, score
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
+from training.use_case.use_case import LookupDeclaration
 
 BOTH = ResponseFormat(("label", "probability"), 0.5)
 GOLDEN = {"amount": 1.5, "place": "Bonn", "known": None}
@@ -249,6 +251,18 @@ def test_rows_of_the_first_and_the_last_year_are_scored_or_rejected_alone(home: 
     assert rows[asked[2]]["probability"] == expected[2]["probability"]
     others = (0, 3, 4, 5)
     assert {rows[asked[at]]["refused_because"] for at in others} == {"no row in gold.people as of its time"}
+
+
+def test_a_version_looks_features_up_as_it_was_trained_although_the_use_case_changed(home: LocalHome) -> None:
+    columns = {"entity": range(3), "known_at": pa.array([DAY] * 3, TIME), **ENCODER.features_of(RECORDS[:3])}
+    home.write("gold.people", pa.table(columns), Declared(("entity",)))
+    home.write("gold.place_index", pa.table({"place": ["Bonn"], "place_index": [2]}))
+    home.write("gold.new", pa.table({"entity": range(3), "at": pa.array([DAY + timedelta(days=9)] * 3, TIME)}))
+    lookup = LookupDeclaration(table="gold.people", exclude=("amount",), lookback_days=1)
+    version = ScoringVersion(7, PLAIN, {FRAME: frame_declaration(CASE)})
+    score(CASE.model_copy(update={"features": (lookup,)}), version, home.store, "gold.new", "gold.responses")
+    rows = home.store.rows("gold.responses").toArrow().sort_by("entity").to_pylist()
+    assert [row["probability"] for row in rows] == [each["probability"] for each in served(PLAIN, RECORDS[:3])]
 
 
 def test_a_spine_whose_key_has_another_type_is_refused_with_both_types(home: LocalHome) -> None:
