@@ -179,5 +179,17 @@ def remove_caller(name: str) -> None:
     command.remove(name, Settings.from_environment())
 
 
+@main.command()
+@options.TARGET
+@options.ONLINE
+@options.DOCTOR_JSON
+def doctor(target: str, online: bool, as_json: bool) -> None:
+    """Check packages, profile, credentials, registry, tables and machine. Exits with 1 if a finding is an error."""
+    from deployment.commands.doctor import command
+
+    if not command.doctor(target, command.settings_of(target), online=online, as_json=as_json):
+        sys.exit(1)
+
+
 if __name__ == "__main__":
     console.run_command(main)

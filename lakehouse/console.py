@@ -29,6 +29,11 @@ def detail(text: str) -> None:
     OUT.print(f"  {text}", soft_wrap=True, markup=False)
 
 
+def labelled(label: str, style: str, text: str) -> None:
+    """Print an indented line with a coloured label before it."""
+    OUT.print(f"  [{style}]{escape(label):<10}[/] {escape(text)}", soft_wrap=True)
+
+
 def table(header: list[str], rows: list[list[str]]) -> None:
     """Print a table. The caller formats numbers; markup in cells is printed literally."""
     grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))

@@ -15,6 +15,15 @@ class LakehouseError(Exception):
         super().__init__(failed if hint is None else f"{failed}\n  {hint}")
 
 
+def first_line(reason: Exception) -> str:
+    """First line of an engine's error; a Spark Connect client has the server's backtrace below it.
+
+    >>> first_line(ValueError("[NO_SUCH_CATALOG] no catalog.\\n\\nJVM stacktrace: ..."))
+    '[NO_SUCH_CATALOG] no catalog'
+    """
+    return str(reason).strip().partition("\n")[0].rstrip(".")
+
+
 def nearest(unknown: str, known: list[str]) -> str:
     """Suggest the nearest known word, or list all known words.
 

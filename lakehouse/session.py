@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from urllib.parse import urlsplit
 
+import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -32,6 +33,25 @@ class EngineUnreachable(LakehouseError):
         )
 
 
+class EngineRefused(LakehouseError):
+    """The Spark Connect server cannot run the lifecycle."""
+
+    @classmethod
+    def other_version(cls, remote: str, server: str, client: str) -> "EngineRefused":
+        return cls(
+            f"the Spark Connect server at {remote} is Spark {server}, and the client is PySpark {client}",
+            hint=f"Start a server of Spark {'.'.join(client.split('.')[:2])}, or set SPARK_REMOTE to another one.",
+        )
+
+    @classmethod
+    def without_delta(cls, remote: str) -> "EngineRefused":
+        return cls(
+            f"the Spark Connect server at {remote} has no Delta Lake",
+            hint=f"Start it with --packages {_delta_package()} and the extension of Delta, or unset "
+            "SPARK_REMOTE to use the embedded engine.",
+        )
+
+
 class JavaNotFound(LakehouseError):
     """Classic Spark needs a JVM, and there is no Java."""
 
@@ -49,6 +69,7 @@ def open_session(remote: str | None = None) -> SparkSession:
 
     Raises:
         EngineUnreachable: no server responds at `remote`.
+        EngineRefused: the server has another version than the client, or no Delta.
     """
     # Training runs learners next to the engine, and they need the memory that it frees; by default its allocator
     # keeps it. dbt builds open their sessions with `new_session`, and are a fifth faster without this setting.
@@ -61,6 +82,7 @@ def new_session(remote: str | None = None) -> SparkSession:
 
     Raises:
         EngineUnreachable: no server responds at `remote`.
+        EngineRefused: the server has another version than the client, or no Delta.
     """
     return _in_utc(remote, lambda builder: builder.create())
 
@@ -111,7 +133,32 @@ def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSe
             session.conf.set("spark.sql.session.timeZone", "UTC")
         except PySparkException as err:
             raise EngineUnreachable.at(address) from err
+        if remote is not None and remote not in _supported:
+            _require_supported(session, remote)
+            _supported.add(remote)
         return session
+
+
+def _require_supported(session: SparkSession, remote: str) -> None:
+    """Check version and Delta of a server.
+
+    Raises:
+        EngineRefused: the server has another version than the client, or no Delta.
+    """
+    server, client = session.version, pyspark.__version__
+    if server.split(".")[:2] != client.split(".")[:2]:
+        raise EngineRefused.other_version(remote, server, client)
+    try:
+        session.read.format("delta").load("/no-such-table").columns  # noqa: B018  (analysed here, read never)
+    except PySparkException as err:
+        # With Delta, the error is about the missing table.
+        if "DATA_SOURCE_NOT_FOUND" in str(err) or "No data source found" in str(err):
+            raise EngineRefused.without_delta(remote) from err
+
+
+def _delta_package() -> str:
+    major, minor = pyspark.__version__.split(".")[:2]
+    return f"io.delta:delta-spark_{major}.{minor}_2.13:4.4.0"
 
 
 def _require_listener(remote: str) -> None:
@@ -152,3 +199,4 @@ def _memory() -> int:
 
 
 _keep_running: list[object] = []
+_supported: set[str] = set()  # addresses of servers that were checked

@@ -69,10 +69,16 @@
   {{ return(statements) }}
 {%- endmacro %}
 
-{# Metadata for the training frame that has no place of its own in Unity Catalog. #}
+{#
+  Metadata for the training frame that has no place of its own in Unity Catalog. Change data feed is what an online table
+  reads: `publish` in the mode TRIGGERED needs it.
+#}
 {% macro feature_properties(model) -%}
   {%- set meta, freshness = model.config.get('meta', {}), feature_catalog(model).get('freshness') -%}
-  {%- set properties = {'feature_table.encodings': tojson(meta.get('encodings', []))} -%}
+  {%- set properties = {
+      'delta.enableChangeDataFeed': 'true',
+      'feature_table.encodings': tojson(meta.get('encodings', [])),
+    } -%}
   {%- if meta.get('known_at_column') -%}
     {%- do properties.update({'feature_table.known_at_column': meta.known_at_column}) -%}
   {%- endif -%}

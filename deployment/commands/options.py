@@ -66,6 +66,16 @@ HISTORY_JSON = click.option(
 STATUS_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print host, token_file, pid and endpoints as JSON."
 )
+TARGET = click.option(
+    "--target",
+    type=click.Choice(["local", "spark", "databricks"]),
+    default="local",
+    envvar="DBT_TARGET",
+    show_default=True,
+    help="Target of dbt's profile, and with it the home to check.",
+)
+ONLINE = click.option("--online", is_flag=True, help="Also ask the workspace, Spark server and registry.")
+DOCTOR_JSON = click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 REPAIR = click.option(
     "--repair", is_flag=True, help="Complete an interrupted command before checking, and update the endpoint."
 )

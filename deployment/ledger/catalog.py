@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from deployment.ledger.entries import LedgerStorage, PromotionBusy
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, first_line
 
 SCHEMA = (
     "number bigint, at timestamp, actor string, action string, use_case string, version bigint, from_version bigint,"
@@ -26,8 +26,8 @@ class CatalogRefused(LakehouseError):
     @classmethod
     def at(cls, table: str, reason: Exception) -> "CatalogRefused":
         return cls(
-            f"the ledger {table} cannot be written to: {reason}",
-            hint="Ask for CREATE TABLE and MODIFY on its schema.",
+            f"the ledger {table} cannot be written to: {first_line(reason)}",
+            hint="Ask for CREATE TABLE and MODIFY on its schema, or set DATABRICKS_CATALOG to an existing catalog.",
         )
 
 
@@ -40,7 +40,7 @@ class CatalogLedger:
 
     @property
     def location(self) -> str:
-        return f"the table {self.table}"
+        return f"the table {self.table.replace('`', '')}"
 
     def require_writable(self) -> None:
         try:

@@ -9,7 +9,7 @@ from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger
 from lakehouse.home import DATABRICKS, LOCAL, Home, tracking_home
 from lakehouse.settings import Settings
-from lakehouse.tables.warehouse import Warehouse
+from lakehouse.tables.warehouse import Warehouse, quoted_name
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -53,7 +53,8 @@ def _open_databricks(settings: Settings) -> Ledger:
     from deployment.ledger.catalog import CatalogLedger
     from lakehouse.session import workspace_session
 
-    return Ledger(CatalogLedger(workspace_session(), f"{settings.catalog}.{settings.name_prefix}deployment.ledger"))
+    names = (settings.catalog, f"{settings.name_prefix}deployment", "ledger")
+    return Ledger(CatalogLedger(workspace_session(), quoted_name(*names)))
 
 
 OPEN_LEDGER: Mapping[Home, Callable[[Settings], Ledger]] = {LOCAL: _open_local, DATABRICKS: _open_databricks}

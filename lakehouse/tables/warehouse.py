@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse.errors import LakehouseError, nearest
+from lakehouse.errors import LakehouseError, first_line, nearest
 
 
 class TableNotFound(LakehouseError):
@@ -32,9 +32,24 @@ class TableNotFound(LakehouseError):
 
     @classmethod
     def at_version(cls, name: str, version: int | None, reason: Exception) -> "TableNotFound":
+        at = "" if version is None else f" at version {version}"
         return cls(
-            f"{name} cannot be read at version {version}: {reason}",
+            f"{name} cannot be read{at}: {first_line(reason)}",
             hint="Choose an existing version, or none for the newest.",
+        )
+
+
+class TableUnreadable(TableNotFound):
+    """The Delta log of a table has a type or feature that its reader does not know."""
+
+    @classmethod
+    def because(cls, name: str, reason: Exception) -> "TableUnreadable":
+        # Such as: Kernel error: Schema error: Unsupported Delta table type: '...' at line 1 column 75
+        cause = re.sub(r"^(?:\w+ error: )+| at line \d+ column \d+.*$", "", str(reason).partition("\n")[0])
+        return cls(
+            f"{name} cannot be read: delta-rs refuses its log ({cause})",
+            hint=f"Write it again: dbt build --full-refresh --select {name.rpartition('.')[2]}. If it is no model of "
+            "dbt, delete its folder and write it with the embedded engine.",
         )
 
 
@@ -170,6 +185,7 @@ class Warehouse:
 
         Raises:
             TableNotFound: the table was not built, or lacks the version.
+            TableUnreadable: its log cannot be read.
         """
         location = self.location(name)
         # An interrupted first write leaves a log without a commit.
@@ -178,6 +194,8 @@ class Warehouse:
         try:
             return DeltaTable(location, version=version)
         except DeltaError as err:
+            if version is None:
+                raise TableUnreadable.because(str(name), err) from err
             raise TableNotFound.at_version(str(name), version, err) from err
 
 
@@ -189,6 +207,16 @@ def sql_text(value: str) -> str:
     """
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{")
     return f"'{escaped}'"
+
+
+def quoted_name(*parts: str) -> str:
+    """A name of SQL with every part quoted, whatever characters it has.
+
+    >>> quoted_name("my-catalog", "gold", "churn")
+    '`my-catalog`.`gold`.`churn`'
+    """
+    escaped = (part.replace("`", "``") for part in parts)
+    return ".".join(f"`{part}`" for part in escaped)
 
 
 def _plain(name: str) -> str:

@@ -56,7 +56,7 @@ FIRST = [
     f"{ALTER} ALTER COLUMN `client_id` COMMENT 'Identifier of the client.'",
     f"{ALTER} ALTER COLUMN `contacted_at` COMMENT 'Time of the contact.'",
     f"{ALTER} ALTER COLUMN `age` COMMENT 'In years.'",
-    f"{ALTER} SET TBLPROPERTIES ('feature_table.encodings' = '"
+    f"{ALTER} SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true', 'feature_table.encodings' = '"
     r'[{"column": "job", "as": "one_hot", "categories": ["it\'s", "back\\\\slash", "\\u00df"]}]'
     f"', 'feature_table.freshness' = '{FRESHNESS}')",
 ]

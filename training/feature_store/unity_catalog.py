@@ -6,9 +6,21 @@ from dataclasses import dataclass
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.tables.warehouse import TableName, TableNotFound, sql_text
+from lakehouse.errors import LakehouseError, first_line
+from lakehouse.tables.warehouse import TableName, TableNotFound, quoted_name, sql_text
 from training.feature_store.errors import FeatureNotFound, TableExists
 from training.feature_store.tables import Snapshot
+
+
+class CatalogUnreadable(LakehouseError):
+    """The catalog does not exist, or its tables may not be listed."""
+
+    @classmethod
+    def named(cls, catalog: str, reason: Exception) -> "CatalogUnreadable":
+        return cls(
+            f"the tables of the catalog '{catalog}' cannot be listed: {first_line(reason)}",
+            hint="Set DATABRICKS_CATALOG to an existing catalog (databricks catalogs list), or ask for USE CATALOG.",
+        )
 
 
 @dataclass(frozen=True)
@@ -110,17 +122,16 @@ class UnityCatalog:
     def quoted(self, name: str) -> str:
         """`catalog.schema.table` with every part quoted, for SQL."""
         parsed = TableName.parse(name)
-        return ".".join(map(_quote, (self.catalog, self.prefix + parsed.schema, parsed.table)))
+        return quoted_name(self.catalog, self.prefix + parsed.schema, parsed.table)
 
     def _query_names(self, view: str, condition: str) -> list[str]:
-        rows = self.session.sql(
-            f"SELECT table_schema, table_name FROM {_quote(self.catalog)}.information_schema.{view} "  # noqa: S608
+        query = (
+            f"SELECT table_schema, table_name FROM {quoted_name(self.catalog)}.information_schema.{view} "  # noqa: S608
             f"WHERE {condition} ORDER BY table_schema, table_name"
-        ).collect()
+        )
+        try:
+            rows = self.session.sql(query).collect()
+        except PySparkException as err:
+            raise CatalogUnreadable.named(self.catalog, err) from err
         names = [f"{row['table_schema']}.{row['table_name']}" for row in rows]
         return [name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)]
-
-
-def _quote(identifier: str) -> str:
-    escaped = identifier.replace("`", "``")
-    return f"`{escaped}`"

@@ -15,6 +15,7 @@ from deployment.ledger.catalog import SCHEMA, CatalogLedger, CatalogRefused
 from deployment.ledger.entries import ADDED_LATER, Entry, Ledger, LedgerBroken, PromotionBusy, chained
 from deployment.ledger.folder import SCHEMA as FOLDER_SCHEMA
 from lakehouse.session import new_session
+from lakehouse.tables.warehouse import quoted_name
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FIRST = Entry(1, NOON, "me", "promoted", "term_deposit", 1, None, 1, "f" * 64, "it's better", "c" * 40, "")
@@ -49,7 +50,7 @@ def home(tmp_path: Path) -> CatalogLedger:
     session.sql("CREATE SCHEMA IF NOT EXISTS deployment").collect()
     location = f"USING delta LOCATION '{tmp_path / 'ledger'}'"
     session.sql(f"CREATE TABLE deployment.ledger ({SCHEMA}) {location}").collect()
-    return CatalogLedger(session, "deployment.ledger")
+    return CatalogLedger(session, quoted_name("deployment", "ledger"))
 
 
 def test_both_homes_have_the_same_columns() -> None:
