@@ -47,7 +47,7 @@ class EngineRefused(LakehouseError):
     def without_delta(cls, remote: str) -> "EngineRefused":
         return cls(
             f"the Spark Connect server at {remote} has no Delta Lake",
-            hint=f"Start it with --packages {_delta_package()} and the extension of Delta, or unset "
+            hint=f"Start it with --packages {_delta_package()} and the extension of Delta (make spark), or unset "
             "SPARK_REMOTE to use the embedded engine.",
         )
 
