@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,15 +9,13 @@ from urllib.parse import urlsplit
 import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
-from databricks.sdk.errors import NotFound, PermissionDenied, ResourceConflict, Unauthenticated
+from databricks.sdk.errors import PermissionDenied, ResourceConflict, Unauthenticated
 from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service.serving import (
     EndpointCoreConfigInput,
-    EndpointStateConfigUpdate,
     Route,
     ServedEntityInput,
     ServingEndpoint,
-    ServingEndpointDetailed,
     TrafficConfig,
 )
 
@@ -27,20 +24,15 @@ from deployment.endpoints.state import (
     EndpointState,
     Served,
     is_ready,
-    is_updating,
-    reasons,
     served,
     served_models,
     size,
     state,
-    update,
 )
-from deployment.model_server.clock import SYSTEM, Clock
+from deployment.endpoints.waiting import USUAL, WaitLimit, find, wait_until_idle, wait_until_ready
 from deployment.model_server.http import tls
 from lakehouse.errors import LakehouseError
 
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 1.0
 RETRY_SECONDS = 20  # our server is on this machine or near it: after longer failures it is down
 RequestJson = dict[str, Any]
 
@@ -72,10 +64,6 @@ class EndpointServesOtherModel(LakehouseError):
             hint="The endpoint is left alone. Give the use case a separate one: serving.endpoint in its file. If"
             f" nobody needs {', '.join(models)} any more, delete it: DELETE /api/2.0/serving-endpoints/{endpoint}",
         )
-
-
-class DeploymentFailed(LakehouseError):
-    """A version could not be deployed; the endpoint still serves the earlier one."""
 
 
 def connect(host: str, token: str | None = None, authority: Path | None = None) -> WorkspaceClient:
@@ -122,16 +110,8 @@ def workspace() -> WorkspaceClient:
         ) from err
 
 
-@dataclass(frozen=True)
-class WaitLimit:
-    """Longest wait for an endpoint, and the clock that measures it."""
-
-    seconds: float = 1200
-    clock: Clock = SYSTEM
-
-
 def deploy(
-    client: WorkspaceClient, endpoint: str, model: str, version: int, limit: WaitLimit = WaitLimit()
+    client: WorkspaceClient, endpoint: str, model: str, version: int, limit: WaitLimit = USUAL
 ) -> EndpointState:
     """Give one version all traffic of an endpoint, create the endpoint if needed, and wait until it is ready.
 
@@ -144,11 +124,11 @@ def deploy(
 
 
 def shift(
-    client: WorkspaceClient, endpoint: str, model: str, traffic: Mapping[int, int], limit: WaitLimit = WaitLimit()
+    client: WorkspaceClient, endpoint: str, model: str, traffic: Mapping[int, int], limit: WaitLimit = USUAL
 ) -> EndpointState:
     """Split an endpoint's traffic between versions (`{version: per cent}`, sum 100); see `deploy`."""
     with _translated(client, endpoint):
-        current = _wait_until_idle(client, endpoint, limit)
+        current = wait_until_idle(client, endpoint, limit)
         if current is None:
             client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic, SIZE))
         elif (models := served_models(current)) not in ([model], []):
@@ -158,11 +138,11 @@ def shift(
             client.serving_endpoints.update_config(
                 endpoint, served_entities=config.served_entities, traffic_config=config.traffic_config
             )
-        return _wait(client, endpoint, limit)
+        return wait_until_ready(client, endpoint, limit)
 
 
 def follow(
-    client: WorkspaceClient, endpoint: str, model: str, version: int, limit: WaitLimit = WaitLimit()
+    client: WorkspaceClient, endpoint: str, model: str, version: int, limit: WaitLimit = USUAL
 ) -> EndpointState | None:
     """Give one version all traffic of an existing endpoint of the model; return None without an endpoint.
 
@@ -171,7 +151,7 @@ def follow(
         DeploymentFailed, ServingRefused: See `deploy`.
     """
     with _translated(client, endpoint):
-        if _find(client, endpoint) is None:
+        if find(client, endpoint) is None:
             return None
     return deploy(client, endpoint, model, version, limit)
 
@@ -183,7 +163,7 @@ def served_by(client: WorkspaceClient, endpoint: str) -> Served | None:
         ServingRefused, ServingUnreachable: The API rejects the request, or does not respond.
     """
     with _translated(client, endpoint):
-        current = _find(client, endpoint)
+        current = find(client, endpoint)
     return None if current is None else served(current)
 
 
@@ -234,52 +214,6 @@ def _config(
     return EndpointCoreConfigInput(
         name=endpoint, served_entities=entities, traffic_config=TrafficConfig(routes=routes)
     )
-
-
-def _find(client: WorkspaceClient, endpoint: str) -> ServingEndpointDetailed | None:
-    try:
-        return client.serving_endpoints.get(endpoint)
-    except NotFound:
-        return None
-
-
-def _wait_until_idle(client: WorkspaceClient, endpoint: str, limit: WaitLimit) -> ServingEndpointDetailed | None:
-    """Wait until no update is running, for example after a server start; return None without an endpoint.
-
-    The result of an earlier update does not matter; the update that follows reports its own.
-    """
-    deadline = limit.clock.time() + limit.seconds
-    current = _find(client, endpoint)
-    while current is not None and is_updating(current):
-        if limit.clock.time() >= deadline:
-            raise DeploymentFailed(
-                f"the endpoint '{endpoint}' is still busy with an earlier update: {reasons(current)}",
-                hint="Show its state: python -m deployment.run status",
-            )
-        limit.clock.sleep(FIRST_PAUSE)
-        current = _find(client, endpoint)
-    return current
-
-
-def _wait(client: WorkspaceClient, endpoint: str, limit: WaitLimit) -> EndpointState:
-    clock, pause = limit.clock, FIRST_PAUSE
-    deadline = clock.time() + limit.seconds
-    while True:
-        current = client.serving_endpoints.get(endpoint)
-        if is_ready(current):
-            return state(current)
-        if update(current) in {EndpointStateConfigUpdate.UPDATE_FAILED, EndpointStateConfigUpdate.UPDATE_CANCELED}:
-            raise DeploymentFailed(
-                f"the endpoint '{endpoint}' could not be updated: {reasons(current)}",
-                hint="It still serves the earlier version. Fix the model and deploy again.",
-            )
-        if clock.time() >= deadline:
-            raise DeploymentFailed(
-                f"the endpoint '{endpoint}' was not ready in time: {update(current)}, {reasons(current)}",
-                hint="It may still become ready: python -m deployment.run status",
-            )
-        clock.sleep(pause)
-        pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
 def _is_model_server(host: str) -> bool:

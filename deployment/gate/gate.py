@@ -8,16 +8,12 @@ from datetime import UTC, datetime
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from deployment.gate import holdout, verdict
-from deployment.gate.attempts import attempt_of
-from deployment.gate.criteria.decide import decide
-from deployment.gate.criteria.decision import Decision, GateState, comparison_with
-from deployment.gate.criteria_changes import changes_since_last_verdict
+from deployment.gate import verdict
+from deployment.gate.criteria.decision import Decision
 from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
-from deployment.gate.former_champion import FormerChampions
+from deployment.gate.evaluation import Evaluation
 from deployment.gate.loaded_version import LoadedVersion
 from deployment.gate.marked_target import marked_target
-from deployment.gate.own_inputs import NotComparable, own_inputs
 from deployment.ledger import aliases
 from deployment.ledger.champion_change import ChampionChange
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
@@ -26,7 +22,6 @@ from deployment.ledger.mismatch import LedgerMismatch, RegistryRestored
 from deployment.ledger.origin import actor
 from lakehouse.git import git_commit, has_uncommitted_changes
 from training.feature_store.store import FeatureReader
-from training.registry.frame_declaration import with_frame_of
 from training.registry.versions import CHAMPION, version_of
 from training.use_case.use_case import UseCase
 
@@ -74,36 +69,8 @@ class Gate:
             LedgerBroken: The ledger is damaged, so freezes and approvals are unknown.
         """
         versions = aliases.aliased_versions(self.client, self.use_case.name, version)
-        history = self._champion_change.history()
-        loaded, store = LoadedVersion.load(versions.challenger), self.store()
-        # The use case may have changed since the challenger was trained.
-        trained = with_frame_of(self.use_case, loaded.metadata)
-        pinned, champion, incomparable = holdout.rebuild(trained, versions.challenger, store), None, ""
-        if versions.champion is not None:
-            overlap = self.use_case.promotion.overlap
-            pinned = holdout.exclude_seen(pinned, versions.champion, versions.challenger, overlap)
-            deployed = LoadedVersion.load(versions.champion)
-            try:
-                inputs = own_inputs(deployed, trained, pinned, store)
-                pinned = pinned.complete(inputs.complete)
-                champion = deployed.scores(pinned, features=inputs.complete_rows())
-            except NotComparable as err:
-                incomparable = err.failed
-        challenger = loaded.scores(pinned, self.use_case.promotion.guards)
-        loaded.replay()  # an endpoint would refuse a version that fails this
-        number = int(versions.challenger.version)
-        champion_number = int(versions.champion.version) if versions.champion else None
-        # Whoever approved before a verdict named the missing comparison did not approve that.
-        approval = history.approval(number, comparison_with(champion_number) if incomparable else "")
-        state = GateState(number, champion_number, approval, history.frozen, incomparable)
-        if champion is not None:
-            attempt = attempt_of(self.client, self.use_case.name, history, versions)
-            former = FormerChampions(self.client, trained, history).score(versions, pinned, store)
-            state = replace(state, attempt=attempt, former=former)
-        decision = decide(pinned.as_rows(self.use_case), challenger, champion, self.use_case.promotion, state)
-        decision = replace(decision, criteria=self.use_case.promotion.model_dump(mode="json"))
-        changes = changes_since_last_verdict(self.client, self.use_case.name, history, decision)
-        return replace(decision, criteria_changes=changes)
+        history = self._champion_change.history()  # a damaged ledger is found before an engine starts
+        return Evaluation(self.use_case, self.client, self.store(), history).decide(versions)
 
     def apply(self, decision: Decision) -> None:
         """Save the verdict with the challenger and record it; move the champion if the decision promotes.

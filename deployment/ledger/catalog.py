@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from deployment.ledger.entries import LedgerStorage, PromotionBusy
+from deployment.ledger.storage import LedgerStorage, PromotionBusy
 from lakehouse.errors import LakehouseError, first_line
 
 SCHEMA = (

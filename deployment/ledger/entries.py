@@ -7,14 +7,12 @@ write to both can forge a whole history; a copy of the hashes in a log or a mail
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, get_args
 
-import click
-
+from deployment.ledger.storage import LedgerStorage, one_line
 from lakehouse.errors import LakehouseError
 
 Action = Literal[
@@ -62,7 +60,7 @@ class LedgerBroken(LakehouseError):
 
     @classmethod
     def unreadable(cls, use_case: str, reason: Exception) -> "LedgerBroken":
-        return cls.at(use_case, f"its table cannot be read: {_one_line(reason)}")
+        return cls.at(use_case, f"its table cannot be read: {one_line(reason)}")
 
 
 @dataclass(frozen=True)
@@ -129,65 +127,6 @@ class Entry:
         return cls(**fields | {"at": datetime.fromisoformat(fields["at"])})
 
 
-class LedgerStorage(Protocol):
-    """Storage of the entries; each home implements it in one file."""
-
-    @property
-    def location(self) -> str:
-        """Place of the ledger in words, as the registry records it for other machines."""
-        ...
-
-    def require_writable(self) -> None:
-        """Check before a decision that an entry can be written.
-
-        Raises:
-            LakehouseError: The ledger cannot be written to.
-        """
-        ...
-
-    def lock(self, use_case: str) -> AbstractContextManager[None]:
-        """Lock for changing the champion of a use case; one process holds it at a time.
-
-        Raises:
-            PromotionBusy: Another process holds the lock.
-        """
-        ...
-
-    def rows(self, use_case: str) -> list[dict[str, Any]]:
-        """Rows of the use case, ordered by number; an empty list before the first entry."""
-        ...
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Add one row atomically.
-
-        Raises:
-            LakehouseError: The row was not added.
-        """
-        ...
-
-
-class EntryNotWritten(LakehouseError):
-    """An entry could not be written to the ledger."""
-
-    @classmethod
-    def of(cls, use_case: str, reason: Exception) -> "EntryNotWritten":
-        return cls(
-            f"could not write an entry to the ledger of {use_case}: {_one_line(reason)}",
-            hint="Free disk space or fix the permissions of the table deployment.ledger, then run the command again.",
-        )
-
-
-class PromotionBusy(LakehouseError):
-    """Another command is changing the champion."""
-
-    @classmethod
-    def by(cls, holder: str) -> "PromotionBusy":
-        return cls(
-            f"another command is changing this champion: {holder}",
-            hint="This command changed nothing. Wait for the other one to finish, then run this one again.",
-        )
-
-
 @dataclass(frozen=True)
 class Ledger:
     """Ledger of every use case, stored in one home."""
@@ -244,9 +183,3 @@ def _require_linked(entry: Entry, earlier: Sequence[Entry], recorded_digest: str
             f" but entry {expected[0] - 1} has hash {expected[1][:12] or 'none'}"
         )
         raise LedgerBroken.at(entry.use_case, problem)
-
-
-def _one_line(reason: Exception) -> str:
-    """Message of a Delta error in one line, without colours and stack trace."""
-    text = click.unstyle(str(reason)).partition("\n   0: ")[0]
-    return " ".join(text.split())

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from deployment.ledger.entries import EntryNotWritten, LedgerBroken, LedgerStorage, PromotionBusy
+from deployment.ledger.entries import LedgerBroken
+from deployment.ledger.storage import EntryNotWritten, LedgerStorage, PromotionBusy
 from lakehouse.tables.warehouse import TableName, Warehouse
 from lakehouse.tables.writer_lock import WarehouseBusy, WriterLock
 

@@ -18,8 +18,9 @@ from mlflow.entities import Run, RunStatus, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from deployment.ledger.entries import EntryNotWritten, LedgerBroken, LedgerStorage, PromotionBusy
+from deployment.ledger.entries import LedgerBroken
 from deployment.ledger.folder import SCHEMA, FolderLedger
+from deployment.ledger.storage import EntryNotWritten, LedgerStorage, PromotionBusy
 from lakehouse.errors import LakehouseError
 
 EXPERIMENT = "deployment.ledger"

@@ -100,11 +100,14 @@ class VacuumPlan:
             file.unlink()
 
 
+def is_append_only(location: Path) -> bool:
+    """True for a table such as the ledger: nothing of it is ever deleted, and it has one writer."""
+    return DeltaTable(location).metadata().configuration.get("delta.appendOnly") == "true"
+
+
 def compactable(location: Path) -> int:
     """Number of small files that `compact` would merge."""
     table = DeltaTable(location)
-    if table.metadata().configuration.get("delta.appendOnly") == "true":
-        return 0  # such as the ledger, whose writer adds one file at a time and tolerates no other writer
     added = pa.table(table.get_add_actions())
     sizes = zip(added["path"].to_pylist(), added["size_bytes"].to_pylist(), strict=True)
     small = Counter(PurePosixPath(path).parent for path, size in sizes if size < SMALL)

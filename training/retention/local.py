@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from lakehouse.tables.vacuum import FolderSize, compact, compactable, plan_vacuum
+from lakehouse.tables.vacuum import FolderSize, compact, compactable, is_append_only, plan_vacuum
 from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse
 from lakehouse.tables.writer_lock import WriterLock
 from training.retention.maintained import MaintainedTable, TableMaintenance
@@ -46,7 +46,10 @@ class LocalMaintenance:
         location = self.warehouse.location(table)
         if table not in self.warehouse.tables(table.schema):
             raise TableNotFound.named(name, self.tables())
-        before, small = FolderSize.below(location), compactable(location)
+        before = FolderSize.below(location)
+        if is_append_only(location):
+            return MaintainedTable(name, before, before, set(needed), (), "append-only, left as it is")
+        small = compactable(location)
         if not dry_run:
             compact(location)
         plan = plan_vacuum(location, needed, retain, datetime.now(UTC))

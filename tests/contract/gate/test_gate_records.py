@@ -16,7 +16,7 @@ from deployment.gate.audit import audit
 from deployment.gate.errors import RollbackRefused
 from deployment.gate.gate import Gate
 from deployment.ledger import champion_change
-from deployment.ledger.champion_change import ChampionChanged, ChampionDeleted
+from deployment.ledger.change_errors import ChampionChanged, ChampionDeleted
 from deployment.ledger.entries import LedgerBroken
 from deployment.ledger.folder import TABLE
 from deployment.ledger.history import History

@@ -16,9 +16,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from deployment.gate.gate import Gate
-from deployment.ledger.champion_change import ChampionChanged, ChangeIncomplete
-from deployment.ledger.entries import Entry, PromotionBusy
+from deployment.ledger.change_errors import ChampionChanged, ChangeIncomplete
+from deployment.ledger.entries import Entry
 from deployment.ledger.history import History
+from deployment.ledger.storage import PromotionBusy
 from lakehouse.errors import LakehouseError
 from tests.contract.gate import fault_injection
 from tests.contract.gate.commands import AFTER, COMMANDS, promote, promoting, refusing, run_until_killed

@@ -14,18 +14,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from deployment.ledger.entries import (
-    ADDED_LATER,
-    Action,
-    Entry,
-    EntryNotWritten,
-    Ledger,
-    LedgerBroken,
-    PromotionBusy,
-    chained,
-)
+from deployment.ledger.entries import ADDED_LATER, Action, Entry, Ledger, LedgerBroken, chained
 from deployment.ledger.folder import SCHEMA, TABLE, FolderLedger
 from deployment.ledger.history import History
+from deployment.ledger.storage import EntryNotWritten, PromotionBusy
 from lakehouse.errors import LakehouseError
 from lakehouse.session import open_session
 from lakehouse.tables.warehouse import Warehouse, WarehouseUnwritable

@@ -12,8 +12,9 @@ from deltalake.schema import PrimitiveType
 from pyspark.sql import SparkSession
 
 from deployment.ledger.catalog import SCHEMA, CatalogLedger, CatalogRefused
-from deployment.ledger.entries import ADDED_LATER, Entry, Ledger, LedgerBroken, PromotionBusy, chained
+from deployment.ledger.entries import ADDED_LATER, Entry, Ledger, LedgerBroken, chained
 from deployment.ledger.folder import SCHEMA as FOLDER_SCHEMA
+from deployment.ledger.storage import PromotionBusy
 from lakehouse.session import new_session
 from lakehouse.tables.warehouse import quoted_name
 

@@ -18,9 +18,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from deployment.commands import use_cases
-from deployment.ledger.entries import Ledger, PromotionBusy
+from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import TABLE, FolderLedger
 from deployment.ledger.registry import EXPERIMENT, RegistryLedger
+from deployment.ledger.storage import PromotionBusy
 from deployment.model_server.process import server_process
 from lakehouse.errors import LakehouseError
 from lakehouse.tables.warehouse import Warehouse

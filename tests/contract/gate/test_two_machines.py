@@ -9,9 +9,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from deployment.gate.gate import Gate
-from deployment.ledger.entries import Ledger, LedgerBroken, PromotionBusy
+from deployment.ledger.entries import Ledger, LedgerBroken
 from deployment.ledger.folder import FolderLedger
 from deployment.ledger.registry import RegistryLedger
+from deployment.ledger.storage import PromotionBusy
 from lakehouse.tables.warehouse import Warehouse
 from tests.contract.gate.commands import promoting
 from tests.contract.gate.consistency import BEFORE, require_consistent
@@ -30,7 +31,7 @@ class Meeting:
     """Storage of a ledger in which something happens on another machine at each write."""
 
     inner: Any
-    happens: Callable[[], None]
+    happens: Callable[[], object]
     before: bool
 
     def __getattr__(self, name: str) -> Any:
@@ -44,7 +45,7 @@ class Meeting:
             self.happens()
 
 
-def meeting(gate: Gate, happens: Callable[[], None], *, before: bool = False) -> Gate:
+def meeting(gate: Gate, happens: Callable[[], object], *, before: bool = False) -> Gate:
     return replace(gate, ledger=Ledger(Meeting(gate.ledger.storage, happens, before)))
 
 
@@ -67,7 +68,7 @@ def test_the_writer_of_an_entry_sets_the_alias_that_another_machine_moved_meanwh
 
 
 def test_the_registry_keeps_the_end_of_a_chain_that_another_machine_continued(gate: Gate) -> None:
-    meeting(gate, lambda: gate.rollback(None, "complaints") and None).apply(promoting(4, 2))
+    meeting(gate, lambda: gate.rollback(None, "complaints")).apply(promoting(4, 2))
     require_consistent(gate, 2)
     assert actions(gate) == [*BEFORE, ("promoted", 2, 4), ("rolled_back", 4, 2)]
 

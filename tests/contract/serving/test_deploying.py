@@ -15,7 +15,7 @@ from databricks.sdk.core import Config
 from benchmarks.harness.changes import changes, check_responses, while_changing
 from benchmarks.harness.load import count
 from deployment.commands.serving.detached import serve_detached
-from deployment.endpoints import endpoint_client
+from deployment.endpoints import endpoint_client, waiting
 from deployment.endpoints.state import EndpointState
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.process import server_process
@@ -67,7 +67,7 @@ def test_a_version_that_cannot_be_served_leaves_the_earlier_one(
 ) -> None:
     endpoint = f"broken-{model}"
     endpoint_client.deploy(client, endpoint, model, 1)
-    with pytest.raises(endpoint_client.DeploymentFailed, match=f"{model}-{version}: .*{message}"):
+    with pytest.raises(waiting.DeploymentFailed, match=f"{model}-{version}: .*{message}"):
         endpoint_client.deploy(client, endpoint, model, version)
     assert endpoint_client.predict(client, endpoint, ROWS) == [{"version": 1, "probability": 0.5}]
     assert endpoint_client.served_versions(client, endpoint) == {1: 100}
@@ -82,7 +82,7 @@ def test_an_endpoint_of_another_model_is_left_alone(client: WorkspaceClient) -> 
 
 
 def test_a_missing_first_version_is_reported(client: WorkspaceClient) -> None:
-    with pytest.raises(endpoint_client.DeploymentFailed, match=r"version=77\) not found"):
+    with pytest.raises(waiting.DeploymentFailed, match=r"version=77\) not found"):
         endpoint_client.deploy(client, "missing", "term_deposit", 77)
     with pytest.raises(endpoint_client.ServingRefused, match="not ready"):
         endpoint_client.predict(client, "missing", ROWS)

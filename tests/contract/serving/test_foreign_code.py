@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from databricks.sdk import WorkspaceClient
 
-from deployment.endpoints import endpoint_client
+from deployment.endpoints import endpoint_client, waiting
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
@@ -238,9 +238,7 @@ def test_every_outcome_is_counted_under_its_version(calls: Calls, server: Server
 
 
 def test_a_version_whose_code_ends_its_process_is_not_served(client: WorkspaceClient) -> None:
-    with pytest.raises(
-        endpoint_client.DeploymentFailed, match="its process ended while it loaded: it exited with code 5"
-    ):
+    with pytest.raises(waiting.DeploymentFailed, match="its process ended while it loaded: it exited with code 5"):
         endpoint_client.deploy(client, "ends", "ends", 1)
 
 

@@ -15,10 +15,12 @@ from mlflow.entities import RunStatus
 from mlflow.tracking import MlflowClient
 
 from deployment.gate import holdout
+from deployment.ledger.folder import FolderLedger
 from deployment.model_server.request_log import payload_table
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from lakehouse.tables.vacuum import FolderSize
+from lakehouse.tables.warehouse import Warehouse
 from lakehouse.tables.writer_lock import WarehouseBusy, WriterLock
 from tests.contract.databases import new_database
 from tests.contract.people import NAME, ROWS, USE_CASE, mlflow_restored, write_tables
@@ -143,6 +145,15 @@ def test_a_deleted_version_frees_its_delta_versions(
     assert [len(DeltaTable(settings.warehouse / f"gold/{name}").file_uris()) for name in ("labels", "bodies")] == [
         len(list((settings.warehouse / f"gold/{name}").glob("*.parquet"))) for name in ("labels", "bodies")
     ]
+
+
+def test_the_ledger_stays_as_it_is(settings: Settings) -> None:
+    ledger = FolderLedger(Warehouse(settings.warehouse))
+    for number in range(20):
+        ledger.add({"number": number, "use_case": NAME})
+    before = FolderSize.below(settings.warehouse / "deployment")
+    run(settings)
+    assert FolderSize.below(settings.warehouse / "deployment") == before
 
 
 @pytest.mark.parametrize("retain", [timedelta(days=7), timedelta(hours=1)])

@@ -11,7 +11,7 @@ from databricks.sdk.errors import NotFound, PermissionDenied, ResourceConflict, 
 from databricks.sdk.service.serving import ServingEndpointDetailed
 
 from deployment.commands.serving.endpoints import endpoints_of
-from deployment.endpoints import endpoint_client
+from deployment.endpoints import endpoint_client, waiting
 from deployment.endpoints.state import EndpointState
 from deployment.model_server.http.tls import CertificateUnusable
 
@@ -77,7 +77,7 @@ def deploy(clock: FakeClock) -> Callable[..., EndpointState]:
     def run(endpoints: Endpoints, version: int) -> EndpointState:
         config = SimpleNamespace(host="http://127.0.0.1:8080")
         client = cast(WorkspaceClient, SimpleNamespace(serving_endpoints=endpoints, config=config))
-        return endpoint_client.deploy(client, "e", "main.risk.m", version, endpoint_client.WaitLimit(60, clock))
+        return endpoint_client.deploy(client, "e", "main.risk.m", version, waiting.WaitLimit(60, clock))
 
     return run
 
@@ -111,14 +111,14 @@ def test_deploy_waits_until_the_endpoint_is_ready(deploy: Any) -> None:
 @pytest.mark.parametrize("update", ["UPDATE_FAILED", "UPDATE_CANCELED"])
 def test_a_failed_update_shows_the_reason_of_the_server(deploy: Any, update: str) -> None:
     failed = endpoint("READY", update, 1, pending="no weights")
-    with pytest.raises(endpoint_client.DeploymentFailed, match="m-9: no weights"):
+    with pytest.raises(waiting.DeploymentFailed, match="m-9: no weights"):
         deploy(Endpoints(READY, LOADING, failed), 2)
 
 
 def test_waiting_ends_after_the_limit(deploy: Any, clock: FakeClock) -> None:
-    with pytest.raises(endpoint_client.DeploymentFailed, match="not ready in time"):
+    with pytest.raises(waiting.DeploymentFailed, match="not ready in time"):
         deploy(Endpoints(READY, LOADING), 2)
-    assert 60 <= clock.now < 60 + endpoint_client.LONGEST_PAUSE
+    assert 60 <= clock.now < 60 + waiting.LONGEST_PAUSE
 
 
 def test_a_conflict_has_a_hint_to_wait(deploy: Any) -> None:

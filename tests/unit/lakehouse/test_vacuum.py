@@ -134,15 +134,6 @@ def test_a_file_without_a_commit_is_deleted_once_no_writer_can_be_open(table: Pa
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_a_table_that_only_grows_by_contract_is_not_compacted(tmp_path: Path) -> None:
-    for number in range(MANY + 1):
-        write_deltalake(
-            tmp_path / "t", pa.table({"n": [number]}), mode="append", configuration={"delta.appendOnly": "true"}
-        )
-    assert vacuum(tmp_path / "t").data == ()
-    assert len(DeltaTable(tmp_path / "t").file_uris()) == MANY + 1
-
-
 def test_a_newest_version_that_lacks_files_is_refused_before_anything_is_deleted(table: Path) -> None:
     Path(DeltaTable(table).file_uris()[0]).unlink()
     before = FolderSize.below(table)
