@@ -7,6 +7,7 @@ fitted pipeline in its order: the value, scaled, times the weight; the features 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import asinh, exp
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,13 +16,42 @@ import numpy as np
 
 from lakehouse.arrays import Floats
 from scoring.compiled import Row
-from scoring.compiled.links import expit
+from scoring.compiled.links import expit, expit_each
 from scoring.encoder import Encoder, MatrixFormat
 
 FILE = "linear.json"
 LinearLink = Literal["logistic", "softmax", "identity"]
 Weight = float | list[float]
 FEW = 12  # up to this many rows, a loop over Python's numbers is faster than one over numpy's columns
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The weights of one output as arrays.
+
+    Attributes:
+        numbers: (features, 1) weight of each feature; 0 for an index.
+        indices: the term of each category, by the feature that is an index.
+    """
+
+    numbers: Floats
+    indices: Mapping[int, Floats]
+
+    @classmethod
+    def of(cls, weights: Sequence[Weight]) -> Self:
+        numbers = [0.0 if isinstance(weight, list) else weight for weight in weights]
+        indices = {at: np.asarray(weight) for at, weight in enumerate(weights) if isinstance(weight, list)}
+        return cls(np.asarray(numbers)[:, None], indices)
+
+    def sums(self, rows: Floats, scaled: Floats) -> Floats:
+        """`_sum` of each row: the same products, added in the same order. A product with 0 changes no sum."""
+        terms = np.zeros((len(self.numbers) + 1, len(rows)))
+        np.multiply(self.numbers, scaled, out=terms[1:])
+        for feature, weights in self.indices.items():
+            column = rows[:, feature]
+            terms[feature + 1] = weights[np.where(column < len(weights), column, 0).astype(np.intp)]
+        # One after another, which `sum` does not promise.
+        return np.asarray(np.add.accumulate(terms, axis=0, out=terms)[-1])
 
 
 @dataclass(frozen=True)
@@ -104,14 +134,14 @@ class CompiledLinear:
         scaled = (shaped * np.asarray(self.factors)).T.copy()
         sums = np.stack(
             [
-                _sums(weights, rows, scaled) + intercept
-                for intercept, weights in zip(self.intercepts, self.weights, strict=True)
+                terms.sums(rows, scaled) + intercept
+                for intercept, terms in zip(self.intercepts, self._terms, strict=True)
             ],
             axis=1,
         )
         if self.link == "softmax":
             return _softmax(sums)
-        return np.asarray([expit(each) for each in sums[:, 0].tolist()]) if self.link == "logistic" else sums[:, 0]
+        return expit_each(sums[:, 0]) if self.link == "logistic" else sums[:, 0]
 
     def save(self, folder: Path) -> dict[str, str]:
         (folder / FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
@@ -120,6 +150,10 @@ class CompiledLinear:
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
         return cls(**json.loads(Path(artifacts[FILE]).read_text(encoding="utf-8")))
+
+    @cached_property
+    def _terms(self) -> list[_Terms]:
+        return [_Terms.of(weights) for weights in self.weights]
 
     def _of_before(self, row: Row) -> float | list[float]:
         """The prediction of a version whose weights contain the scaling."""
@@ -143,18 +177,6 @@ def _sum(weights: Sequence[Weight], row: Row, scaled: Row, total: float = 0.0) -
             total += weight[int(value) if value < len(weight) else 0]
         elif value:
             total += weight * number  # type: ignore[operator]
-    return total
-
-
-def _sums(weights: Sequence[Weight], rows: Floats, scaled: Floats) -> Floats:
-    """`_sum` of each row: the same products, added in the same order. A product with 0 changes no sum."""
-    total = np.zeros(len(rows))
-    for feature, weight in enumerate(weights):
-        if isinstance(weight, list):
-            column = rows[:, feature]
-            total += np.asarray(weight)[np.where(column < len(weight), column, 0).astype(np.intp)]
-        elif weight:
-            total += weight * scaled[feature]
     return total
 
 

@@ -31,6 +31,19 @@ def expit(value: float) -> float:
     return 1.0 / (1.0 + exponential(-value))
 
 
+def expit_each(values: npt.NDArray[np.floating]) -> Floats:
+    """`expit` of each value: the exponentials one by one, the rest as arrays, where each operation is exact alike."""
+    return np.asarray(1.0 / (1.0 + _exponentials(-values)))
+
+
+def _exponentials(values: npt.NDArray[np.floating]) -> Floats:
+    """`exponential` of each value."""
+    try:
+        return _each(exp, values)
+    except OverflowError:
+        return _each(exponential, values)
+
+
 def _single_exponential() -> Callable[[float], float]:
     """`expf` of the C library. Without one, the rounded double: one unit in the last place apart in 1 of 1,000."""
     try:
@@ -66,12 +79,12 @@ def _shares(sums: Floats) -> Floats:
 
 
 def _logistic(sums: Floats) -> Floats:
-    return _each(expit, sums[:, 0])
+    return expit_each(sums[:, 0])
 
 
 def _softmax(sums: Floats) -> Floats:
     """LightGBM: exponentials of the C library; then the sum of each row is made 1, as the fitted estimator does."""
-    powers = _each(exponential, sums - sums.max(axis=1, keepdims=True))
+    powers = _exponentials(sums - sums.max(axis=1, keepdims=True))
     return normalised(powers / _sequential_sum(powers))
 
 
