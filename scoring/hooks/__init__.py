@@ -18,6 +18,7 @@ from scoring.hooks.hook import Hook, HookFailed, HookRefused, Record, Response
 from scoring.hooks.source import packages, source_of
 
 _FILES = ("preprocess.py", "postprocess.py")
+MANY = 4  # responses from which a check of all together is faster
 
 __all__ = [
     "NO_HOOKS",
@@ -78,15 +79,36 @@ class Hooks:
         if self.postprocess is None:
             return response
         response = self.postprocess(row, response, record)
+        return response if self._is_as_expected(response) else self._checked(row, response, self.postprocess)
+
+    def after_each(self, responses: Sequence[Response], records: Sequence[Record]) -> list[Response]:
+        """`after` for each row; many responses are checked together, field by field.
+
+        Raises:
+            HookFailed: at the first row at which `after` raises.
+        """
+        if self.postprocess is None:
+            return list(responses)
+        if len(responses) < MANY:
+            return [self.after(row, *each) for row, each in enumerate(zip(responses, records, strict=True))]
+        results, failed = self.postprocess.of_each(responses, records)
+        if not self._are_as_expected(results):
+            results = [self._checked(row, each, self.postprocess) for row, each in enumerate(results)]
+        if failed is not None:
+            raise failed
+        return results
+
+    def _checked(self, row: int, response: Response, hook: Hook) -> Response:
+        response = hook.checked(row, response)
         if self._is_as_expected(response):
             return response
         try:
             fields = fields_of(response)
         except ValueError as err:
-            raise HookFailed(self.postprocess.name, row, f"returned a response in which {err}") from err
+            raise HookFailed(hook.name, row, f"returned a response in which {err}") from err
         if fields != self.response_fields:
             expected = format_fields(self.response_fields)
-            raise HookFailed(self.postprocess.name, row, f"returned {format_fields(fields)}; expected {expected}")
+            raise HookFailed(hook.name, row, f"returned {format_fields(fields)}; expected {expected}")
         return {name: response[name] for name in self.response_fields}
 
     def _is_as_expected(self, response: Response) -> bool:
@@ -96,6 +118,17 @@ class Hooks:
         if tuple(response) != names or tuple(map(type, values)) != types:
             return False
         return float not in types or all([isfinite(value) for value in values if type(value) is float])  # noqa: C419
+
+    def _are_as_expected(self, responses: Sequence[Response]) -> bool:
+        """True if `_is_as_expected` is true of every response."""
+        names, types = self._signature
+        if set(map(tuple, responses)) != {names}:
+            return False
+        columns = zip(*map(dict.values, responses), strict=True)
+        return all(
+            set(map(type, values)) == {kind} and (kind is not float or all(map(isfinite, values)))
+            for kind, values in zip(types, columns, strict=True)
+        )
 
     @cached_property
     def _signature(self) -> tuple[tuple[str, ...], tuple[type, ...]]:

@@ -1,7 +1,7 @@
 """One hook: a function with its source."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,46 @@ class Hook:
         try:
             result = self.function(*map(dict, arguments))
         except Exception as err:
-            raise HookFailed(self.name, row, f"raised {type(err).__name__}: {err}") from err
+            raise self._failure(row, err) from err
+        return self.checked(row, result)
+
+    def of_each(
+        self, responses: Sequence[Response], records: Sequence[Record]
+    ) -> tuple[list[Response], HookFailed | None]:
+        """Call a function after the model for each row, up to the first failure.
+
+        Args:
+            responses: the function may change them; of the records it gets copies.
+
+        Returns:
+            The responses before the failure, whose names are not checked, and the failure.
+        """
+        function, results = self.function, list[Response]()
+        for response, record in zip(responses, records, strict=True):
+            try:
+                result = function(response, dict(record))
+            except Exception as err:  # noqa: BLE001  (foreign code; the caller raises the failure)
+                failure = self._failure(len(results), err)
+                failure.__cause__ = err
+                return results, failure
+            if type(result) is dict:
+                results.append(result.copy())  # the function may keep its own, and change it at the next call
+                continue
+            try:
+                results.append(self.checked(len(results), result))
+            except HookFailed as failure:
+                return results, failure
+        return results, None
+
+    def _failure(self, row: int, err: Exception) -> HookFailed:
+        return HookFailed(self.name, row, f"raised {type(err).__name__}: {err}")
+
+    def checked(self, row: int, result: object) -> Response:
+        """A copy of a result.
+
+        Raises:
+            HookFailed: it is not a record with named fields.
+        """
         if type(result) is dict and _NAMES.issuperset(map(type, result)):
             return result.copy()
         if not isinstance(result, Mapping) or not all(isinstance(name, str) for name in result):

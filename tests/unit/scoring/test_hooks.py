@@ -164,6 +164,56 @@ def test_a_response_that_differs_from_the_signature_is_an_error(package: Path, r
     assert told in failed.value.reason
 
 
+AFTER_MANY = """
+KEPT = {}
+
+def worded(response, record):
+    known = record.pop("known")
+    if known == "raises":
+        raise ValueError("no")
+    if known == "text":
+        response["label"] = "1"
+    if known == "none":
+        return None
+    if known == "numbered":
+        return {1: 2}
+    if known == "reversed":
+        return dict(reversed(response.items()))
+    KEPT.update(response)
+    return KEPT
+"""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{}, {5: "raises"}, {5: "text"}, {5: "none"}, {5: "numbered"}, {5: "reversed"}, {7: "raises", 5: "text"},
+     {5: "raises", 7: "text"}, {7: "raises", 5: "numbered"}, {0: "raises"}],
+    ids=str,
+)  # fmt: skip
+def test_many_responses_are_checked_together_as_they_are_one_by_one(package: Path, odd: dict[int, str]) -> None:
+    (package / "hooks.py").write_text(AFTER_MANY)
+    hooks = found(None, "acme.hooks:worded")
+    responses = [{"label": row % 2, "probability": row / 10} for row in range(9)]
+    records = [GOLDEN | {"known": odd.get(row, row)} for row in range(9)]
+    sent = [dict(record) for record in records]
+
+    def one_by_one() -> list[Any]:
+        pairs = zip(responses, records, strict=True)
+        return [hooks.after(row, dict(response), record) for row, (response, record) in enumerate(pairs)]
+
+    try:
+        expected = one_by_one()
+    except HookFailed as failure:
+        with pytest.raises(HookFailed) as failed:
+            hooks.after_each([dict(each) for each in responses], records)
+        assert str(failed.value) == str(failure)
+        assert repr(failed.value.__cause__) == repr(failure.__cause__)
+    else:
+        after = hooks.after_each([dict(each) for each in responses], records)
+        assert [list(each.items()) for each in after] == [list(each.items()) for each in expected]
+    assert records == sent
+
+
 def test_a_hook_cannot_change_the_request(package: Path) -> None:
     (package / "hooks.py").write_text(
         'def eats(record):\n    return {"amount": record.pop("theAmount"), "place": None, "known": None}\n'
