@@ -1,6 +1,6 @@
 """Records as rows of numbers: one by one without an array in between, or many of them column by column."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -11,6 +11,7 @@ from scoring.contract import check
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding
 from scoring.encodings.row_writers import EncodedRow
+from scoring.record_table import RecordTable
 
 __all__ = ["EncodedRow", "RowReader"]
 
@@ -58,16 +59,29 @@ class RowReader:
         return matrix if self._read_columns(records, matrix) else self.rows(records)
 
     def _read_columns(self, records: Sequence[Mapping[str, Any]], matrix: Floats) -> bool:
-        if set(map(len, records)) != {self._fields}:
-            return False
         try:
-            columns = zip(*map(self._values, records), strict=True)  # type: ignore[arg-type]
+            columns = self._columns_of(records)
             for values, (write_column, write) in zip(columns, self._by_column, strict=True):
                 if (write_column is None or not write_column(values, matrix)) and not all(map(write, values, matrix)):
                     return False
-        except (KeyError, TypeError):  # a field is missing, or a value cannot be looked up
+        except (KeyError, TypeError, ValueError):  # a field is missing or unknown, or a value cannot be looked up
             return False
         return True
+
+    def _columns_of(self, records: Sequence[Mapping[str, Any]]) -> Iterable[Sequence[Any]]:
+        """The values of each encoding.
+
+        Raises:
+            KeyError: a field is missing.
+            ValueError: a record has other fields.
+        """
+        if isinstance(records, RecordTable):
+            if len(records.columns) != self._fields:
+                raise ValueError(f"{len(records.columns)} instead of {self._fields} fields")
+            return [records.columns[column] for column, _ in self._columns]
+        if set(map(len, records)) != {self._fields}:
+            raise ValueError(f"not all records have {self._fields} fields")
+        return zip(*map(self._values, records), strict=True)  # type: ignore[arg-type]
 
     def write(self, encoding: Encoding, value: Any, row: EncodedRow) -> None:
         """Write the features of a checked value into a row that is 0 there."""

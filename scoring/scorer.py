@@ -53,7 +53,8 @@ class ResponseFormat:
         columns: dict[str, list[Any]] = {}
         for field in self.fields:
             columns |= self.task.columns(field, predicted, self.classes, self.threshold)
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        names = tuple(columns)
+        return [dict(zip(names, row)) for row in zip(*columns.values(), strict=True)]  # noqa: B905  (faster so)
 
     def samples(self) -> list[Response]:
         """Responses of every kind that a model may give; they show the fields before a model exists."""
@@ -106,10 +107,7 @@ class Scorer:
         Raises:
             HookFailed: the hook after the model failed at a record.
         """
-        if self.hooks.postprocess is None:
-            return self._responses(rows)
-        responses = zip(self._responses(rows), records, strict=True)
-        return [self.hooks.after(row, response, record) for row, (response, record) in enumerate(responses)]
+        return self.hooks.after_each(self._responses(rows), records)
 
     def outcomes(self, records: Sequence[Record]) -> list[Response | RejectedRecord]:
         """For each raw record, as if it were sent alone, its response or the reason for its rejection."""

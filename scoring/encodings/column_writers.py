@@ -21,9 +21,9 @@ def number_writer(index: int | None, low: float, high: float, *, whole: bool) ->
 
     def write(values: Sequence[Any], matrix: Floats) -> bool:
         numbers = plain_numbers(values)
-        if numbers is None or not ((numbers >= low) & (numbers <= high)).all():
+        if numbers is None or not low <= numbers.min() <= numbers.max() <= high:  # a NaN is the smallest and largest
             return False
-        if whole and float in set(map(type, values)) and (numbers != np.trunc(numbers)).any():
+        if whole and float in map(type, values) and (numbers != np.trunc(numbers)).any():
             return False
         if index is not None:
             matrix[:, index] = numbers
@@ -35,19 +35,20 @@ def number_writer(index: int | None, low: float, high: float, *, whole: bool) ->
 def choice_writer(known: Mapping[Any, RowCells], unknown: RowCells | None, features: int) -> ColumnWriter:
     """Writer for a few known values; any other of the same types is `unknown`, or refused if that is None."""
     types = {type(value) for value in known}
+    only_text = types <= {str, type(None)}  # nothing else equals a text; but 1 equals True
     place_of = {value: place for place, value in enumerate(known)}.get
     columns, block = cells_block([*known.values(), unknown or ()], features)
     last = len(known)
 
     def write(values: Sequence[Any], matrix: Floats) -> bool:
-        if not types.issuperset(map(type, values)):
+        if not only_text and not types.issuperset(map(type, values)):
             return False
         found: list[Any] = list(map(place_of, values))
         if None in found:
-            if unknown is None:
+            if unknown is None or not types.issuperset(map(type, values)):
                 return False
             found = [last if place is None else place for place in found]
-        matrix[:, columns] = block[found]
+        matrix[:, columns] = block.take(found, axis=0)
         return True
 
     return write

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from deployment.model_server.endpoints.endpoint import EndpointConfig, Route
+from deployment.model_server.http.record_decoder import RecordDecoder
 from deployment.model_server.models.contract_model import LoadedModel
 from deployment.model_server.request_log.payload_table import NO_RULE, LogRule
 
@@ -29,6 +30,12 @@ class Traffic:
     def log_rule(self) -> LogRule:
         """The rule of the request log that satisfies every loaded version."""
         return LogRule.strictest(getattr(model, "log_rule", NO_RULE) for model in self.models.values())
+
+    @cached_property
+    def decoder(self) -> RecordDecoder | None:
+        """The decoder of large requests, if it is that of every loaded version."""
+        decoders = {getattr(model, "decoder", None) for model in self.models.values()}
+        return decoders.pop() if len(decoders) == 1 else None
 
     @property
     def share(self) -> int:

@@ -1,6 +1,6 @@
 """Scoring requests: the four formats of Databricks, converted to rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ EXTRA_FIELDS = frozenset({"client_request_id", "usage_context", "params"})
 class ScoringRequest:
     """Rows with named fields, or a tensor as nested lists, whose first dimension is the rows."""
 
-    rows: list[RequestRecord] | None
+    rows: Sequence[RequestRecord] | None
     tensor: list[Any] | None = None
     client_request_id: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)

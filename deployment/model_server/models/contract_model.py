@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from deployment.model_server.http.errors import ApiError
+from deployment.model_server.http.record_decoder import RecordDecoder
 from deployment.model_server.http.responses import serialise
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.isolated_model import IsolatedModel
@@ -15,7 +16,7 @@ from scoring.key_lookup import KeyedRows
 from scoring.scorer import Scorer
 
 WORKER_ROWS = 16  # from here on, prediction takes longer than passing the request to another process
-PredictRows = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+PredictRows = Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
 
 
 class LoadedModel(Protocol):
@@ -37,7 +38,7 @@ class KeyedScorer:
     scorer: Scorer
     rows: KeyedRows
 
-    def predict_rows(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def predict_rows(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return self.scorer.respond_to_rows(self.rows.rows(records), records)
 
 
@@ -48,12 +49,14 @@ class ContractModel:
     Attributes:
         inline_rows: up to this many rows are predicted in the calling thread, which is faster than starting another.
         log_rule: rule of the request log for this version.
+        decoder: decodes large requests; None if the fields of a record are not fixed.
         workers: predict requests of `WORKER_ROWS` rows or more, if the server has workers.
     """
 
     predict_rows: PredictRows
     inline_rows: int = 0
     log_rule: LogRule = NO_RULE
+    decoder: RecordDecoder | None = None
     workers: IsolatedModel | None = None
 
     def predictions(self, request: ScoringRequest) -> bytes:

@@ -96,4 +96,5 @@ class IsolatedModel:
 
 
 def _message(request: ScoringRequest) -> tuple[Any, ...]:
-    return request.rows, request.tensor, request.client_request_id, dict(request.params)
+    rows = None if request.rows is None else list(request.rows)
+    return rows, request.tensor, request.client_request_id, dict(request.params)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +69,10 @@ class PyfuncModel:
         if request.rows is None:
             return parse_tf_serving_input({"instances": request.tensor}, schema)  # type: ignore[no-untyped-call]
         check_fields(request.rows)
-        return dataframe_from_parsed_json(request.rows, "records", schema)  # type: ignore[no-untyped-call]
+        return dataframe_from_parsed_json(list(request.rows), "records", schema)  # type: ignore[no-untyped-call]
 
 
-def check_fields(rows: list[RequestRecord]) -> None:
+def check_fields(rows: Sequence[RequestRecord]) -> None:
     """Check that every row has the fields of the first one; pandas would fill missing fields.
 
     Raises:

@@ -11,6 +11,7 @@ import yaml
 
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.foreign_text import without_paths
+from deployment.model_server.http.record_decoder import RecordDecoder
 from deployment.model_server.models import golden_check, version_schema
 from deployment.model_server.models.contract_model import ContractModel, KeyedScorer, LoadedModel, PredictRows
 from deployment.model_server.models.version_schema import VersionSchema
@@ -101,7 +102,8 @@ class VersionReader:
             online = partial(self._online_row, lookup.keys)
             predict_rows = KeyedScorer(scorer, KeyedRows(lookup, scorer.encoder, online)).predict_rows
             schema = version_schema.with_keys(schema, lookup.keys)
-        return ContractModel(predict_rows, inline_rows, files.log_rule), schema
+        decoder = None if lookup_fields or scorer.hooks.preprocess else RecordDecoder.of(scorer.encoder)
+        return ContractModel(predict_rows, inline_rows, files.log_rule, decoder), schema
 
     def _online_row(self, keys: Sequence[str], table: str, values: tuple[Any, ...]) -> Any:
         """The row of an online table. The first lookup opens the store."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,11 +51,11 @@ class Echo:
         return serialise({"predictions": [self.version] * request.size})
 
 
-def _refuse(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _refuse(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     raise ContractViolation([Problem(0, "age", "a whole number", "'41'"), Problem(1, "age", "a value", "none")])
 
 
-def _defect(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _defect(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     raise KeyError("a secret of the model")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ class Doubling(FakeRegistry):
     runs: dict[str, list[int]] = field(default_factory=lambda: {"1": [], "2": []})
 
     def __call__(self, name: str, version: str) -> LoadedModel:
-        def predict(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        def predict(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             self.runs[version].append(len(records))
             wrong = [Problem(row, "age", "a number", "text") for row, each in enumerate(records) if each["age"] == ""]
             if wrong:

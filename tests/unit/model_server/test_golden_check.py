@@ -1,5 +1,6 @@
 """Replay of the golden request before a model is served."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def test_a_different_prediction_is_a_mismatch(prediction: Any) -> None:
 
 
 def test_a_refused_golden_request_is_a_mismatch() -> None:
-    def refuse(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def refuse(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         raise ContractViolation([Problem(0, "a", "text", "1")])
 
     with pytest.raises(GoldenMismatch, match="refuses its own golden request: 1 value"):

@@ -4,7 +4,7 @@ import asyncio
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,7 +62,7 @@ class Gate:
 GATE = Gate(threading.Event())
 
 
-def predict(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def predict(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The outcome that the first record with one asks for."""
     for record in records:
         if record["outcome"] == LATE:

@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ class Ruled(FakeRegistry):
     def __call__(self, name: str, version: str) -> LoadedModel:
         return ContractModel(self._answer, log_rule=HIDE if version == "1" else NO_RULE)
 
-    def _answer(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _answer(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         self.gate.wait(10)
         return [{"p": 1} for _ in records]
 
