@@ -162,7 +162,7 @@ def stop() -> None:
 @options.BURST
 @options.ENDPOINTS
 def add_caller(name: str, rate: float | None, burst: int | None, endpoints: tuple[str, ...]) -> None:
-    """Give a caller of the model server a token of its own, and print the token."""
+    """Create a token for one caller of the model server, with limits, and print it."""
     from deployment.commands.serving import callers as command
 
     if burst is not None and rate is None:
@@ -173,7 +173,7 @@ def add_caller(name: str, rate: float | None, burst: int | None, endpoints: tupl
 @main.command()
 @options.CALLER
 def remove_caller(name: str) -> None:
-    """Take the token of a caller of the model server away."""
+    """Revoke the token of a caller of the model server."""
     from deployment.commands.serving import callers as command
 
     command.remove(name, Settings.from_environment())

@@ -1,4 +1,4 @@
-"""`python -m training.maintenance [NAME]...`: compact tables, and delete data that nobody needs any more."""
+"""`python -m training.maintenance [NAME]...`: compact tables, and delete data that is no longer needed."""
 
 import re
 from collections import defaultdict

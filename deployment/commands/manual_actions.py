@@ -18,7 +18,7 @@ def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None
         f"Version {version} is {'already ' if unchanged else ''}the champion{': no change' if unchanged else ''}"
     )
     if unrecorded:
-        console.detail(f"The next command beside the ledger records it: {unrecorded}")
+        console.detail(f"The next command on the machine of the ledger records it: {unrecorded}")
     update_endpoint(gate.use_case, version, settings)
 
 

@@ -86,7 +86,7 @@ PORT = click.option(
 
 CALLER = click.argument("name")
 RATE = click.option(
-    "--rate", type=click.FloatRange(0, 1e6, min_open=True), help="Scoring requests a second. Default: any."
+    "--rate", type=click.FloatRange(0, 1e6, min_open=True), help="Scoring requests per second. Default: no limit."
 )
 BURST = click.option(
     "--burst", type=click.IntRange(1, 10**6), help="Scoring requests at once; needs --rate. Default: the rate."

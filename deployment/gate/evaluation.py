@@ -73,6 +73,6 @@ class Evaluation:
     def _state(self, versions: AliasedVersions, incomparable: str) -> GateState:
         challenger = int(versions.challenger.version)
         champion = int(versions.champion.version) if versions.champion else None
-        # Whoever approved before a verdict named the missing comparison did not approve that.
+        # An approval covers a missing comparison only if it was given after a verdict that named it.
         approval = self.history.approval(challenger, comparison_with(champion) if incomparable else "")
         return GateState(challenger, champion, approval, self.history.frozen, incomparable)

@@ -125,7 +125,7 @@ class ChampionChange:
         return None if known == len(history.entries) else known
 
     def move_without_ledger(self, entry: Entry) -> None:
-        """Move the alias champion where the ledger cannot be read; the next command beside the ledger records it."""
+        """Move the alias champion where the ledger cannot be read; the next command that can read it records it."""
         pending = replace(entry, number=0, previous=self._tags().get(HEAD, ""))
         self.client.set_registered_model_tag(self.name, PENDING, pending.to_tag())
         self.client.set_registered_model_alias(self.name, CHAMPION, str(entry.to_version))

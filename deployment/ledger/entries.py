@@ -54,13 +54,13 @@ class LedgerBroken(LakehouseError):
     def at(cls, use_case: str, problem: str) -> "LedgerBroken":
         return cls(
             f"the ledger of {use_case} is damaged: {problem}",
-            hint="No command changes anything until then. Restore the table deployment.ledger from a backup, then"
-            f" run: python -m deployment.run verify --use-case {use_case}",
+            hint="No command changes anything until then. Restore deployment.ledger (a table, or an experiment of a"
+            f" shared MLflow server) from a backup, then run: python -m deployment.run verify --use-case {use_case}",
         )
 
     @classmethod
     def unreadable(cls, use_case: str, reason: Exception) -> "LedgerBroken":
-        return cls.at(use_case, f"its table cannot be read: {one_line(reason)}")
+        return cls.at(use_case, f"it cannot be read: {one_line(reason)}")
 
 
 @dataclass(frozen=True)

@@ -24,24 +24,25 @@ class LedgerMismatch(LedgerBroken):
     def of_ledger(cls, name: str, head: str) -> "LedgerMismatch":
         return cls(
             f"the ledger of {name} is lost: it has no entries, but the tag {HEAD} records {head[:12]}",
-            hint="No command changes anything until this is resolved. Restore the table deployment.ledger from a"
-            f" backup. Without a backup, start a new ledger:\n  {_reset_command(name)}",
+            hint="No command changes anything until this is resolved. Restore deployment.ledger (a table, or an"
+            " experiment of a shared MLflow server) from a backup. Without a backup, start a new ledger:\n"
+            f"  {_reset_command(name)}",
         )
 
 
 class LedgerElsewhere(LedgerMismatch):
-    """The ledger of the registered model lies in another place than the one of this machine."""
+    """The ledger of the registered model is stored in another place than that of this machine."""
 
     @classmethod
     def of(cls, name: str, ledger: str, location: str, history: History, head: str) -> "LedgerElsewhere":
         """Refuse a ledger at `location`, where the registry records one at `ledger`."""
         found = f"ends with {history.head[:12]}, but the registry records {head[:12]}" if history.head else "is empty"
         return cls(
-            f"the ledger of {name} lies in {ledger or 'a place that was not recorded'}; that of this machine"
+            f"the ledger of {name} lies in {ledger or 'a place that was not recorded'}; the ledger of this machine"
             f" ({location}) {found}",
-            hint="Run the command where the ledger lies, or set LAKEHOUSE_WAREHOUSE to that warehouse. Machines that"
-            " share a registry share the ledger if MLFLOW_TRACKING_URI is a server. A rollback works here too: the"
-            " next command there records it. If that ledger is lost for good, continue with this one:\n"
+            hint="Run the command on the machine of that ledger, or set LAKEHOUSE_WAREHOUSE to its warehouse. If"
+            " MLFLOW_TRACKING_URI is a server, all machines share one ledger. A rollback works here too: the next"
+            " command on that machine records it. If that ledger is lost, continue with this one:\n"
             f"  {_reset_command(name)}",
         )
 

@@ -53,7 +53,8 @@ class EntryNotWritten(LakehouseError):
     def of(cls, use_case: str, reason: Exception) -> "EntryNotWritten":
         return cls(
             f"could not write an entry to the ledger of {use_case}: {one_line(reason)}",
-            hint="Free disk space or fix the permissions of the table deployment.ledger, then run the command again.",
+            hint="Free disk space, fix the permissions of deployment.ledger, or start its MLflow server. Then run the"
+            " command again.",
         )
 
 

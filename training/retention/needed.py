@@ -44,7 +44,7 @@ class RegistryUnread(LakehouseError):
     @classmethod
     def no_sources(cls, user: str, reason: Exception) -> "RegistryUnread":
         return cls(
-            f"{user} does not tell which tables it needs: {reason}. Nothing was deleted",
+            f"the tables that {user} needs are unknown: {reason}. Nothing was deleted",
             hint="Correct the tag, or delete that version.",
         )
 
@@ -57,7 +57,7 @@ def needed_versions(settings: Settings, retain: timedelta) -> NeededVersions:
         retain: time for which all versions stay; it covers every search that is shorter.
 
     Raises:
-        RegistryUnread: there is no registry, or a version does not tell its tables.
+        RegistryUnread: there is no registry, or the tables of a version are unknown.
         TrackingFailed: MLflow does not respond or refuses a request.
     """
     _require_database(settings.registry_uri)

@@ -42,7 +42,7 @@ class TokenBucket:
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever sends a request, by its token.
+    """The sender of a request, identified by its token.
 
     Attributes:
         listed: True for a caller of the file, False for the two tokens of the server.

@@ -92,11 +92,11 @@ class CallersFile:
         }
 
     def refresh_or_keep(self) -> None:
-        """Read the file if it has changed; log why if it is damaged, and keep the callers of before."""
+        """Read the file if it has changed; if it is damaged, log the error and keep the previous callers."""
         try:
             self.refresh()
         except LakehouseError:
-            LOG.exception("the callers of before stay in force")
+            LOG.exception("the previous callers stay valid")
 
     def _state(self) -> object:
         try:

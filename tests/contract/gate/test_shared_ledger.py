@@ -160,7 +160,7 @@ def test_a_second_machine_on_one_database_is_told_where_the_ledger_lies(
     # An emergency does not wait for the other machine, which records it later.
     rolled_back = on(second, registry, "rollback", "--reason", "complaints")
     assert "Version 1 is the champion" in rolled_back
-    assert "The next command beside the ledger records it" in rolled_back
+    assert "The next command on the machine of the ledger records it" in rolled_back
     assert "complaints" not in on(first, registry, "history")
     assert "the registry matches" in on(first, registry, "verify", "--repair")
     with opened_gate(environment) as gate:

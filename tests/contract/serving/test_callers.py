@@ -153,7 +153,7 @@ def test_a_damaged_file_of_callers_leaves_those_of_before_in_force(observed: Ser
         SYSTEM.sleep(0.05)
     written = observed.callers_file.read_text()
     observed.callers_file.write_text(written[:-5])
-    while "the callers of before stay in force" not in observed.log_file.read_text():
+    while "the previous callers stay valid" not in observed.log_file.read_text():
         SYSTEM.sleep(0.05)
     assert score(observed, "b", token).status == 200
     observed.callers_file.write_text(written)

@@ -232,7 +232,7 @@ def test_nothing_is_deleted_if_a_version_does_not_tell_its_tables(
     else:
         client.set_model_version_tag(NAME, "1", SOURCES[0], sources)
     before = files_of(settings)
-    with pytest.raises(RegistryUnread, match="version 1 of people does not tell which tables it needs"):
+    with pytest.raises(RegistryUnread, match="the tables that version 1 of people needs are unknown"):
         run(settings)
     assert files_of(settings) == before
 
