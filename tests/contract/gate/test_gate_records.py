@@ -203,7 +203,7 @@ def test_an_unreadable_ledger_stops_every_command(
 ) -> None:
     damage(environment.warehouse / "deployment" / TABLE.table)
     for command in (promote, lambda each: each.promote(), lambda each: each.rollback(None, "no")):
-        with pytest.raises(LedgerBroken, match=r"its table cannot be read: .*\n.*from a backup"):
+        with pytest.raises(LedgerBroken, match=r"it cannot be read: .*\n.*from a backup"):
             command(gate)
     assert champion(gate) == 2
 
