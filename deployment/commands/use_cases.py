@@ -9,7 +9,6 @@ from lakehouse import console
 from lakehouse.errors import LakehouseError
 from training.use_case.serving import ServingPlan
 from training.use_case.use_case import FOLDER, UseCase, UseCaseRefused, load
-from training.use_case.yaml_file import read_yaml
 
 
 class EndpointDeclaredTwice(LakehouseError):
@@ -67,7 +66,8 @@ def require_known(name: str) -> None:
 def declared_endpoint(file: Path) -> str | None:
     """Endpoint that a use-case file declares, valid or not; None if it cannot be read."""
     try:
-        declared: Any = read_yaml(file.read_text(encoding="utf-8"))
+        # Not `read_yaml`, which refuses a file for an ambiguous value anywhere in it.
+        declared: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
         endpoint = declared["serving"]["endpoint"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError):
         return None
