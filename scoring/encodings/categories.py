@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from scoring.encodings.column_writers import ColumnWriter, choice_writer
+from scoring.encodings.column_writers import ColumnWriter, category_writer
 from scoring.encodings.encoding import (
     Encoding,
     EncodingContext,
@@ -47,7 +47,7 @@ class Categorical(Encoding):
         values = [None, *self.listed(context)]
         known = dict(zip(values, self.row_cells(values, context), strict=True))
         unknown = known[None] if context.unknown_categories == "missing" else None
-        return choice_writer(known, unknown, len(context.features))
+        return category_writer(known, unknown, len(context.features))
 
     def accepts(self, value: object, context: EncodingContext) -> bool:
         if value is None:

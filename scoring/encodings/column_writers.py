@@ -13,17 +13,21 @@ from lakehouse.arrays import Floats
 from scoring.encodings.row_writers import RowCells
 
 ColumnWriter = Callable[[Sequence[Any], Floats], bool]  # False: the row writers decide about each value
-_PLAIN_NUMBERS = frozenset({int, float})
+_PLAIN_NUMBERS: frozenset[type] = frozenset({int, float})
+_BOOLEANS: frozenset[type] = frozenset({bool})
+_TEXT: frozenset[type] = frozenset({str, type(None)})
 
 
 def number_writer(index: int | None, low: float, high: float, *, whole: bool) -> ColumnWriter:
     """Writer of numbers within bounds to one feature; None if the model ignores it."""
 
     def write(values: Sequence[Any], matrix: Floats) -> bool:
-        numbers = plain_numbers(values)
-        if numbers is None or not low <= numbers.min() <= numbers.max() <= high:  # a NaN is the smallest and largest
+        kinds = set(map(type, values))
+        if not kinds <= _PLAIN_NUMBERS or not low <= min(values) <= max(values) <= high:
             return False
-        if whole and float in map(type, values) and (numbers != np.trunc(numbers)).any():
+        numbers = np.fromiter(values, np.float64, len(values))
+        # A NaN has no order: it may hide from the bounds, but it equals nothing.
+        if float in kinds and (numbers != (np.trunc(numbers) if whole else numbers)).any():
             return False
         if index is not None:
             matrix[:, index] = numbers
@@ -32,23 +36,33 @@ def number_writer(index: int | None, low: float, high: float, *, whole: bool) ->
     return write
 
 
-def choice_writer(known: Mapping[Any, RowCells], unknown: RowCells | None, features: int) -> ColumnWriter:
-    """Writer for a few known values; any other of the same types is `unknown`, or refused if that is None."""
-    types = {type(value) for value in known}
-    only_text = types <= {str, type(None)}  # nothing else equals a text; but 1 equals True
-    place_of = {value: place for place, value in enumerate(known)}.get
+def flag_writer(index: int | None) -> ColumnWriter:
+    """Writer of booleans to one feature; None if the model ignores it."""
+
+    def write(values: Sequence[Any], matrix: Floats) -> bool:
+        if set(map(type, values)) != _BOOLEANS:
+            return False
+        if index is not None:
+            matrix[:, index] = np.fromiter(values, np.bool_, len(values))
+        return True
+
+    return write
+
+
+def category_writer(known: Mapping[Any, RowCells], unknown: RowCells | None, features: int) -> ColumnWriter:
+    """Writer for known categories and null; any other text is `unknown`, or refused if that is None."""
+    place_of = {value: place for place, value in enumerate(known)}
     columns, block = cells_block([*known.values(), unknown or ()], features)
     last = len(known)
 
     def write(values: Sequence[Any], matrix: Floats) -> bool:
-        if not only_text and not types.issuperset(map(type, values)):
-            return False
-        found: list[Any] = list(map(place_of, values))
-        if None in found:
-            if unknown is None or not types.issuperset(map(type, values)):
+        try:
+            places = np.fromiter(map(place_of.__getitem__, values), np.intp, len(values))
+        except KeyError:
+            if unknown is None or not _TEXT.issuperset(map(type, values)):
                 return False
-            found = [last if place is None else place for place in found]
-        matrix[:, columns] = block.take(found, axis=0)
+            places = np.fromiter((place_of.get(value, last) for value in values), np.intp, len(values))
+        matrix[:, columns] = block.take(places, axis=0)
         return True
 
     return write

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from lakehouse.arrays import Floats
 from lakehouse.wording import format_number
-from scoring.encodings.column_writers import ColumnWriter, cells_block, choice_writer, number_writer, plain_numbers
+from scoring.encodings.column_writers import ColumnWriter, cells_block, flag_writer, number_writer, plain_numbers
 from scoring.encodings.encoding import (
     Encoding,
     EncodingContext,
@@ -76,14 +76,11 @@ class Number(Encoding):
         low = -LARGEST if self.minimum is None else max(-LARGEST, self.minimum)
         return low, LARGEST if self.maximum is None else min(LARGEST, self.maximum)
 
-    def _index(self, context: EncodingContext) -> int | None:
-        return next((at for at, name in enumerate(context.features) if name == self.column), None)
-
     def column_writer(self, context: EncodingContext) -> ColumnWriter:
-        return number_writer(self._index(context), *self._bounds(), whole=self.type == "integer")
+        return number_writer(index_of(self.column, context), *self._bounds(), whole=self.type == "integer")
 
     def row_writer(self, context: EncodingContext) -> RowWriter:
-        index = self._index(context)
+        index = index_of(self.column, context)
         missing = self.row_cells([None], context)[0] if self.nullable else None
         low, high = self._bounds()
         is_integer = self.type == "integer"
@@ -152,8 +149,7 @@ class Flag(Encoding):
         return self.choice_writer((True, False), context)
 
     def column_writer(self, context: EncodingContext) -> ColumnWriter:
-        known = dict(zip((True, False), self.row_cells((True, False), context), strict=True))
-        return choice_writer(known, None, len(context.features))
+        return flag_writer(index_of(self.column, context))
 
     def accepts(self, value: object, context: EncodingContext) -> bool:
         return isinstance(value, bool)
@@ -248,6 +244,11 @@ class Cohort(Encoding):
         ]
         names = (UNKNOWN, f"below {format_number(low)}", *inner, f"{format_number(high)} and above")
         return RowCategories(f"{self.column} cohort", names, features[self.feature].astype(np.int64))
+
+
+def index_of(feature: str, context: EncodingContext) -> int | None:
+    """Index of a feature in a row; None if the model ignores it."""
+    return context.features.index(feature) if feature in context.features else None
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -111,3 +111,15 @@ def test_many_ordinary_records_are_read_by_column() -> None:
     record = {"age": 41, "amount": 2.5, "known": 3, "job": "it's", "level": "high", "place": "Bonn", "active": True}
     assert isinstance(READERS[0].matrix([record] * MANY), np.ndarray)
     assert isinstance(READERS[0].matrix([record] * (MANY - 1)), list)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 10**400, 17, 17.5, 99.5, True, None, "18"], ids=repr)
+@pytest.mark.parametrize("row", [0, 1, MANY - 1])
+def test_one_odd_number_refuses_its_row_among_integers_and_floats(value: Any, row: int) -> None:
+    record = {"age": 41, "amount": 2.5, "known": 3, "job": None, "level": None, "place": None, "active": True}
+    for others in (record, record | {"age": 41.0}):
+        records = [record, *[others] * (MANY - 1)]
+        records[row] = record | {"age": value}
+        with pytest.raises(ContractViolation) as refused:
+            READERS[0].matrix(records)
+        assert [(each.row, each.field) for each in refused.value.problems] == [(row, "age")]
