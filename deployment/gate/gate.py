@@ -10,10 +10,10 @@ from mlflow.tracking import MlflowClient
 
 from deployment.gate import verdict
 from deployment.gate.criteria.decision import Decision
-from deployment.gate.errors import NotApproved, ReasonRefused, RollbackRefused
+from deployment.gate.errors import NotApproved, ReasonRefused
 from deployment.gate.evaluation import Evaluation
 from deployment.gate.loaded_version import LoadedVersion
-from deployment.gate.marked_target import marked_target
+from deployment.gate.rollback_target import marked_target, recorded_target
 from deployment.ledger import aliases
 from deployment.ledger.champion_change import ChampionChange
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
@@ -119,7 +119,7 @@ class Gate:
             return target
         with self.locked(rollback_to=to):
             history, current = self._champion_change.history(), self._champion_change.champion()
-            target = self._target(history, to)
+            target = recorded_target(self.use_case.name, history, to)
             if target != current:
                 LoadedVersion.load(self._version(target)).replay()
                 self._champion_change.move(self._entry("rolled_back", target, (current, target), reason))
@@ -216,17 +216,6 @@ class Gate:
     @property
     def _champion_change(self) -> ChampionChange:
         return ChampionChange(self.use_case.name, self.client, self.ledger)
-
-    def _target(self, history: History, to: int | None) -> int:
-        name = self.use_case.name
-        if to is None:
-            if history.previous is None:
-                candidates = [version for version in history.all_champions if version != history.champion]
-                raise RollbackRefused.no_previous(name, candidates)
-            return history.previous
-        if to not in history.all_champions:
-            raise RollbackRefused.never_champion(name, to, history.all_champions)
-        return to
 
     def _version(self, number: int) -> ModelVersion:
         return aliases.version(self.client, self.use_case.name, number)

@@ -1,10 +1,27 @@
-"""Target of a rollback where the ledger cannot be read: the marks of former champions in the registry."""
+"""Target of a rollback: by the ledger, or by the marks of former champions in the registry if it cannot be read."""
 
 from mlflow.tracking import MlflowClient
 
 from deployment.gate.errors import RollbackRefused
 from deployment.ledger import aliases
+from deployment.ledger.history import History
 from training.registry.versions import CHAMPION, version_of, versions_of
+
+
+def recorded_target(name: str, history: History, to: int | None) -> int:
+    """Return the champion before the current one, or `to` if it was champion once.
+
+    Raises:
+        RollbackRefused: No earlier champion exists, or `to` was never champion.
+    """
+    if to is None:
+        if history.previous is None:
+            candidates = [version for version in history.all_champions if version != history.champion]
+            raise RollbackRefused.no_previous(name, candidates)
+        return history.previous
+    if to not in history.all_champions:
+        raise RollbackRefused.never_champion(name, to, history.all_champions)
+    return to
 
 
 def marked_target(client: MlflowClient, name: str, to: int | None) -> int:
