@@ -161,6 +161,7 @@ def mlflow_restored() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
             patch.setenv(name, "")
+        mlflow.set_registry_uri(None)  # type: ignore[arg-type]  # None means unset
         yield
         mlflow.set_registry_uri(None)  # type: ignore[arg-type]  # None means unset
         mlflow.set_tracking_uri(before)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ from training.frame import splits
 from training.frame.build import load_frame
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import provenance
+from training.registry.compilation import compile_scorer
 from training.registry.registration import register_version
 from training.search.fitting import fit
 from training.search.result import SearchResult
@@ -133,7 +134,9 @@ def register(frame: TrainingFrame, settings: Settings) -> Scorer:
     """Fit on the frame and register version 1."""
     split = splits.split(frame, by_time())
     candidate = Candidate("logistic_regression", PARAMS)
-    scorer = Scorer(fit(candidate, split.training, 0), frame.encoder, ResponseFormat(("probability",), 0.5))
+    fitted = Scorer(fit(candidate, split.training, 0), frame.encoder, ResponseFormat(("probability",), 0.5))
+    scorer = compile_scorer(fitted, split.holdout.features).applied_to(fitted)
+    assert scorer.compiled is not None  # so that the server loads it in this process, which has the new class
     trial = Trial(1, candidate, {"roc_auc": 0.9}, ({"roc_auc": 0.9},), timedelta(0))
     with tracking(settings) as client, mlflow.start_run(experiment_id=experiment_id(client, settings, "rooted")):
         register_version(
