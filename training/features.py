@@ -3,8 +3,11 @@
 import click
 
 from lakehouse import console
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT, Settings
+from lakehouse.wording import number_of
 from training.catalogue import promises
+from training.feature_store.errors import TablesLeftOut
 from training.feature_store.home import open_store
 from training.feature_store.store import FeatureReader
 from training.use_case.use_case import load_all
@@ -20,7 +23,10 @@ PROMISES = PROJECT / "dbt_project" / "feature_tables.json"
 @click.option("--record", is_flag=True, help="Record the feature tables of the manifest as the new promises.")
 @click.option("--manifest", default="target/manifest.json", show_default=True, help="Output of `dbt parse`.")
 def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
-    """List the feature tables, or the features of the table NAME (schema.table)."""
+    """List the feature tables, or the features of the table NAME (schema.table).
+
+    Tables that cannot be read are named after the others; the exit code is then 1.
+    """
     if check and record:
         raise click.UsageError("--check and --record exclude each other: pass one of them.")
     if check or record:
@@ -54,11 +60,14 @@ def _features(store: FeatureReader, name: str) -> None:
 
 def _tables(store: FeatureReader) -> None:
     header = ["feature table", "version", "key", "timestamp", "features"]
+    unreadable = dict[str, LakehouseError]()
     rows = [
         [table.name, str(table.version), ", ".join(table.keys), table.timestamp, str(len(table.features))]
-        for table in store.tables()
+        for table in store.tables(unreadable.__setitem__)
     ]
     console.table(header, rows)
+    if unreadable:
+        raise TablesLeftOut.of(f"{number_of('table', len(unreadable))} of the warehouse cannot be read", unreadable)
 
 
 if __name__ == "__main__":

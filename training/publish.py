@@ -3,7 +3,10 @@
 import click
 
 from lakehouse import console
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
+from lakehouse.wording import number_of
+from training.feature_store.errors import TablesLeftOut
 from training.feature_store.home import open_store
 
 
@@ -13,15 +16,24 @@ from training.feature_store.home import open_store
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def main(names: tuple[str, ...], online: bool) -> None:
-    """Update the online tables of the feature tables NAME (schema.table), or of all feature tables."""
+    """Update the online tables of the feature tables NAME (schema.table), or of all feature tables.
+
+    A table that cannot be published does not stop the others; the exit code is then 1.
+    """
     del online  # online is the only target
     store = open_store(Settings.from_environment())
-    rows = []
-    for name in names or [table.name for table in store.tables()]:
-        published = store.publish(name)
+    rows, failures = list[list[str]](), dict[str, LakehouseError]()
+    for name in names or [table.name for table in store.tables(failures.__setitem__)]:
+        try:
+            published = store.publish(name)
+        except LakehouseError as err:
+            failures[name] = err
+            continue
         keys = "" if published.rows is None else f"{published.rows:,}"
         rows.append([name, str(published.version), keys, published.published_at])
     console.table(["online table", "version", "keys", "published at"], rows)
+    if failures:
+        raise TablesLeftOut.of(f"{number_of('table', len(failures))} could not be published", failures)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from scoring.encodings import ENCODINGS
-from training.feature_store.store import FeatureReader
+from training.feature_store.store import FeatureReader, Unreadable
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 from training.use_case.use_case import UseCase
 
@@ -34,7 +34,8 @@ class InMemoryFeatureReader:
     spines: list[str] = field(default_factory=list)  # spine table of each frame that was read
     max_age: timedelta | None = None  # of every table, whose newest row is of 2020
 
-    def tables(self) -> list[FeatureTable]:
+    def tables(self, unreadable: Unreadable | None = None) -> list[FeatureTable]:
+        del unreadable  # a dictionary can always be read
         return [self.table(name) for name in self.declared]
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:

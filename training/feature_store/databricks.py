@@ -25,11 +25,12 @@ from lakehouse.errors import LakehouseError
 from lakehouse.session import workspace_session
 from lakehouse.settings import Settings
 from lakehouse.tables.online_store import PublishedTable
+from lakehouse.tables.warehouse import TableNotFound
 from training.feature_store.errors import NotAFeatureTable
 from training.feature_store.key_types import compared_types
 from training.feature_store.point_in_time import Side, point_in_time_join, require_joinable, require_unique
 from training.feature_store.reading import Properties, categories, newest_time
-from training.feature_store.store import FeatureStore
+from training.feature_store.store import FeatureStore, Unreadable
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 from training.feature_store.unity_catalog import UnityCatalog
 
@@ -114,13 +115,18 @@ class DatabricksFeatureStore:
     client: "FeatureEngineeringClient"
     online_store: str = "lakehouse"
 
-    def tables(self) -> list[FeatureTable]:
-        described = ((name, self._described(name)) for name in self.catalog.keyed_tables())
-        return [
-            self._table(name, description, self.catalog.version(name))
-            for name, description in described
-            if description.timestamp_keys
-        ]
+    def tables(self, unreadable: Unreadable | None = None) -> list[FeatureTable]:
+        found = list[FeatureTable]()
+        for name in self.catalog.keyed_tables():
+            try:
+                description = self._described(name)
+                if description.timestamp_keys:
+                    found.append(self._table(name, description, self.catalog.version(name)))
+            except TableNotFound as err:
+                if unreadable is None:
+                    raise
+                unreadable(name, err)
+        return found
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:
         """One feature table, at a version or at the newest.

@@ -17,6 +17,16 @@ class FeatureNotFound(LakehouseError):
         )
 
 
+class TablesLeftOut(LakehouseError):
+    """Some tables could not be read or published; the others were."""
+
+    @classmethod
+    def of(cls, failed: str, errors: Mapping[str, LakehouseError]) -> "TablesLeftOut":
+        lines = "".join(f"\n  {err.failed}" for err in errors.values())
+        hints = dict.fromkeys(err.hint for err in errors.values() if err.hint)
+        return cls(f"{failed}:{lines}", hint="\n  ".join(hints))
+
+
 class NotAFeatureTable(LakehouseError):
     """The table exists and declares no key."""
 

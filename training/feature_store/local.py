@@ -20,13 +20,13 @@ from lakehouse.tables.online_store import (
     Source,
     StoredRow,
 )
-from lakehouse.tables.warehouse import TableName, Warehouse
+from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse
 from lakehouse.tables.writer_lock import WriterLock
 from training.feature_store.errors import FeatureNotFound, NotAFeatureTable, TableExists
 from training.feature_store.key_types import key_kind
 from training.feature_store.point_in_time import Side, newest_rows, point_in_time_join, to_micros
 from training.feature_store.reading import Properties, categories, newest_time
-from training.feature_store.store import FeatureStore
+from training.feature_store.store import FeatureStore, Unreadable
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
 _KEYS = "feature_table.primary_keys"
@@ -41,9 +41,17 @@ class LocalFeatureStore:
     session: SparkSession
     warehouse: Warehouse
 
-    def tables(self) -> list[FeatureTable]:
-        names = [str(name) for name in self.warehouse.tables()]
-        return [self.table(name) for name in names if _KEYS in self._properties(name)]
+    def tables(self, unreadable: Unreadable | None = None) -> list[FeatureTable]:
+        found = list[FeatureTable]()
+        for name in map(str, self.warehouse.tables()):
+            try:
+                if _KEYS in self._properties(name):
+                    found.append(self.table(name))
+            except TableNotFound as err:
+                if unreadable is None:
+                    raise
+                unreadable(name, err)
+        return found
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:
         log = self.warehouse.open(TableName.parse(name), version)

@@ -1,20 +1,30 @@
 """The boundary of the feature store, one Protocol per kind of use; each home implements all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from lakehouse.errors import LakehouseError
 from lakehouse.tables.online_store import PublishedTable
 from training.feature_store.tables import FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+Unreadable = Callable[[str, LakehouseError], None]
+
 
 class FeatureReader(Protocol):
     """Reads feature tables and frames."""
 
-    def tables(self) -> list[FeatureTable]:
-        """Every published feature table at its newest version, sorted by name."""
+    def tables(self, unreadable: Unreadable | None = None) -> list[FeatureTable]:
+        """Every published feature table at its newest version, sorted by name.
+
+        Args:
+            unreadable: is told of a table that cannot be read, which is left out; None raises the error.
+
+        Raises:
+            TableNotFound: a table cannot be read.
+        """
         ...
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:

@@ -23,7 +23,7 @@ from training.feature_store.errors import (
     TableExists,
 )
 from training.feature_store.local import LocalFeatureStore
-from training.feature_store.store import FeatureReader, FeatureStore, TableStore
+from training.feature_store.store import FeatureReader, FeatureStore, TableStore, Unreadable
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
 SQL_TYPES = {pa.int64(): "bigint", pa.string(): "string", pa.float64(): "double"}
@@ -120,7 +120,8 @@ class PlainHome:
     def write(self, name: str, rows: pa.Table, declared: Declared | None = None) -> None:
         self.written.setdefault(name, []).append((rows, declared))
 
-    def tables(self) -> list[FeatureTable]:
+    def tables(self, unreadable: Unreadable | None = None) -> list[FeatureTable]:
+        del unreadable  # a dictionary can always be read
         return [self.table(name) for name in sorted(self.written) if self.written[name][-1][1]]
 
     def table(self, name: str, version: int | None = None) -> FeatureTable:
