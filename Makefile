@@ -1,5 +1,6 @@
 # One vocabulary for people, hooks and CI. `make` alone lists the targets.
 PYTHON ?= python3.11
+JOB_PYTHONS ?= python3.11 python3.12  # Databricks runs jobs on 3.12
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -7,7 +8,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark spark features check bench format schema lock clean
+.PHONY: help demo test test-spark test-jobs spark features check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +33,9 @@ test-spark: $(READY)  ## the tests that need JVM Spark (Java 17); they also run 
 
 spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
 	@$(BIN)/python -m benchmarks.harness.jvm_spark
+
+test-jobs: $(READY)  ## each task of the bundle in a fresh environment, on each Python that is here (about three minutes each)
+	@$(BIN)/python -m tests.package.run_jobs $(foreach each,$(JOB_PYTHONS),$(if $(shell $(each) --version 2>/dev/null),$(each)))
 
 features: $(READY)  ## dbt docs and the feature catalogue, as pages
 	@$(BIN)/dbt --quiet docs generate --static

@@ -32,6 +32,8 @@ def run(arguments: list[str]) -> None:
 if __name__ == "__main__":
     os.environ.update(IN_WORKSPACE)
     # Same layout as in the repository: the packages are next to this folder.
-    here = Path(sys.argv[0]).resolve().parent
-    sys.path.insert(0, str(here.parent))
+    root = str(Path(sys.argv[0]).resolve().parent.parent)
+    sys.path.insert(0, root)
+    # Trials in processes of their own need the packages too.
+    os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     run(sys.argv[1:])

@@ -32,6 +32,7 @@ from pyspark.sql.types import (
 
 from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
 from lakehouse.tables.column_names import column_names
+from scoring.collation import plain_text
 from scoring.hooks import Record, Response
 from scoring.hooks.fields import Fields, Kind
 from scoring.scorer import RejectedRecord, Scorer
@@ -161,16 +162,8 @@ def _mapped(
             arrays += [pa.array([row[at] for row in cells], arrow) for at, (*_, arrow) in enumerate(added)]
             yield pa.RecordBatch.from_arrays(arrays, names=schema.names)
 
-    written = [_plain_text(F.col(f"_{at}"), each.dataType).alias(each.name) for at, each in enumerate(columns)]
+    written = [plain_text(F.col(f"_{at}"), each.dataType).alias(each.name) for at, each in enumerate(columns)]
     return inputs.of(rows).mapInArrow(on_worker, schema).select(*written)
-
-
-def _plain_text(column: Column, data_type: DataType) -> Column:
-    """The column; texts without the collation that the JVM engine gives to texts from workers.
-
-    Other readers of Delta refuse a collation.
-    """
-    return column.cast("string") if isinstance(data_type, StringType) else column
 
 
 def _cells(outcome: Response | RejectedRecord, fields: Fields) -> tuple[Any, ...]:

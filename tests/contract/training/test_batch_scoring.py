@@ -175,6 +175,7 @@ KEPT: dict[str, pa.Array] = {
     "code": pa.array([b"\x00\xff", None, b""]),
     "double": pa.array([0.1, None, 5e-324]),
     "nested": pa.array([{"id": LARGE, "of": [LARGE, None]}, None, {"id": None, "of": []}]),
+    "texts": pa.array([{"of": ["ä", None]}, None, {"of": []}]),
 }
 
 

@@ -1,0 +1,172 @@
+"""Runs the tasks of the bundle as a serverless job would: `make test-jobs`.
+
+Each Python that is named as an argument gets a fresh environment with resources/requirements.txt, and PySpark in
+place of the runtime's. The tasks run in a folder with the synced files alone, with the parameters of their YAML.
+
+Stand-ins: models go to a registry with the rules of Unity Catalog, through MLflow's own client. The runtime's Spark
+is a Spark Connect server of the embedded engine. Feature tables are those of a local warehouse, and runs go to
+SQLite. Databricks' feature client has a licence of its own and runs in a workspace only, so it is left out here.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pathspec
+import yaml
+
+from lakehouse.home import LOCAL
+from lakehouse.settings import PROJECT
+from resources.bundle import resolve
+from tests.checkout import Checkout, ended
+from tests.stand_ins.unity_catalog_registry import serving
+
+USE_CASE, TARGET, CATALOG = "term_deposit", "prod", "prod"
+LEFT_OUT = "databricks-feature-engineering"
+FEATURES = ("--select", "+client_features", "+term_deposit_labels", "--exclude-resource-type", "unit_test")
+SEARCH = ("--families", "lightgbm,catboost,xgboost,logistic_regression", "--max-evals", "6", "--method", "random")
+SERVER = (
+    "import sys; from pysail.spark import SparkConnectServer; server = SparkConnectServer('127.0.0.1', 0);"
+    "server.start(background=True); print(*server.listening_address, flush=True); sys.stdin.read()"
+)
+VALUES = {
+    "{{input.use_case}}": USE_CASE,
+    "{{input.experiment}}": USE_CASE,
+    "{{job.parameters.use_case}}": "",
+    "{{job.parameters.model_name}}": f"{CATALOG}.models.{USE_CASE}",
+    "{{job.parameters.model_version}}": "1",
+}
+
+
+def main() -> None:
+    pythons = sys.argv[1:] or [sys.executable]
+    uv = Path(sys.executable).with_name("uv")
+    with tempfile.TemporaryDirectory(prefix="jobs-") as folder:
+        root = Path(folder)
+        checkout = Checkout.below(root / "build")
+        checkout.run("dbt", "build", *FEATURES)
+        for number, python in enumerate(pythons):
+            environment = root / f"environment-{number}"
+            _create_environment(uv, python, environment)
+            _run_tasks(environment / "bin" / "python", root / f"job-{number}", checkout.root / "warehouse")
+            shutil.rmtree(environment)
+
+
+def _create_environment(uv: Path, python: str, environment: Path) -> None:
+    """Install what the task's environment declares; versions are those of the lock where it has them."""
+    packages = PROJECT / "resources" / "requirements.txt"
+    lines = [line for line in packages.read_text(encoding="utf-8").splitlines() if not line.startswith(LEFT_OUT)]
+    wanted = environment.with_suffix(".txt")
+    wanted.write_text("\n".join([*lines, "pyspark[connect]==4.2.0"]) + "\n", encoding="utf-8")
+    subprocess.run([uv, "venv", "--quiet", "--python", python, environment], check=True)
+    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", environment, "--requirement", wanted]
+    subprocess.run([*install, "--constraints", PROJECT / "requirements.lock"], check=True)
+    version = subprocess.run(
+        [environment / "bin" / "python", "--version"], check=True, capture_output=True, text=True
+    ).stdout
+    sys.stdout.write(f"{version.strip()}: resources/requirements.txt is installed\n")
+
+
+def _run_tasks(python: Path, folder: Path, warehouse: Path) -> None:
+    _copy_synced_files(folder)
+    _relax_criteria(folder)
+    jobs = resolve(TARGET).resources["jobs"]
+    with serving(f"{CATALOG}.models") as registry, _engine(folder) as remote:
+        stand_ins = {
+            "FEATURE_STORE": LOCAL.name,
+            "LAKEHOUSE_WAREHOUSE": str(warehouse),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+            "MLFLOW_REGISTRY_URI": "databricks-uc",
+            "SPARK_REMOTE": remote,
+        }
+        signed_in = {"DATABRICKS_HOST": registry.url, "DATABRICKS_TOKEN": "a-token", "NO_COLOR": "1"}
+
+        def run(job: str, task: str, *more: str, expect: str) -> None:
+            parameters = [VALUES.get(word, word) for word in _parameters(jobs[job], task)]
+            began = time.monotonic()
+            output = _run_task(python, folder, [*_with(parameters, stand_ins), *more], signed_in)
+            if expect not in output:
+                sys.exit(f"{job}.{task}: expected '{expect}' in:\n{output}")
+            sys.stdout.write(f"  {job}.{task}: {time.monotonic() - began:.0f} s\n")
+            sys.stdout.flush()
+
+        run("features", "publish", expect="client_features")
+        run("training", "train_one", *SEARCH, expect="version 1 is the challenger")
+        run("deployment", "evaluation", expect="Dry run")
+        run("deployment", "approval", expect="")
+        run("deployment", "deployment", expect="Version 1 is the champion")
+        model = registry.models[f"{CATALOG}.models.{USE_CASE}"]
+        if model.aliases.get("champion") != "1":
+            sys.exit(f"the registry has the aliases {model.aliases}")
+
+
+def _copy_synced_files(folder: Path) -> None:
+    """Copy what `databricks bundle deploy` uploads: files of git without those that `sync` excludes."""
+    bundle = yaml.safe_load((PROJECT / "databricks.yml").read_text(encoding="utf-8"))
+    excluded = pathspec.GitIgnoreSpec.from_lines(bundle["sync"]["exclude"])
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in tracked:
+        if not excluded.match_file(name) and (PROJECT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, folder / name)
+
+
+def _relax_criteria(folder: Path) -> None:
+    """Let a model of a few trials meet the criteria."""
+    file = folder / "training" / "use_cases" / f"{USE_CASE}.yml"
+    use_case = yaml.safe_load(file.read_text(encoding="utf-8"))
+    use_case["promotion"] = {"metric": "roc_auc", "minimum": 0.5}
+    file.write_text(yaml.safe_dump(use_case), encoding="utf-8")
+
+
+@contextmanager
+def _engine(folder: Path) -> Iterator[str]:
+    """Run a Spark Connect server of the embedded engine in a process of this environment."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER], cwd=folder, env={**os.environ, "RUST_LOG": "error"}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with ended(process):
+        assert process.stdout is not None
+        host, port = process.stdout.readline().split()
+        yield f"sc://{host}:{port}"
+
+
+def _parameters(job: Mapping[str, Any], key: str) -> Sequence[str]:
+    tasks = [task.get("for_each_task", {}).get("task", task) for task in job["tasks"]]
+    (found,) = [task["spark_python_task"]["parameters"] for task in tasks if task["task_key"] == key]
+    return list(found)
+
+
+def _with(parameters: Sequence[str], variables: Mapping[str, str]) -> list[str]:
+    """The parameters, with more variables before the module."""
+    module = next(index for index, word in enumerate(parameters) if re.match(r"\w+=", word) is None)
+    return [*parameters[:module], *(f"{name}={value}" for name, value in variables.items()), *parameters[module:]]
+
+
+def _run_task(python: Path, folder: Path, words: Sequence[str], variables: Mapping[str, str]) -> str:
+    """Output of a task that succeeded."""
+    # Nothing of this environment: no PYTHONPATH, and no variables but those of a sign-in.
+    environment = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder), **variables}
+    result = subprocess.run(
+        [python, "command.py", *words], cwd=folder / "resources", env=environment,
+        capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    if result.returncode:
+        sys.exit(f"exit code {result.returncode} of {' '.join(words)}:\n{result.stdout}\n{result.stderr}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    main()
