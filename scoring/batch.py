@@ -31,8 +31,8 @@ from pyspark.sql.types import (
 )
 
 from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
+from lakehouse.tables.collation import plain_text
 from lakehouse.tables.column_names import column_names
-from scoring.collation import plain_text
 from scoring.hooks import Record, Response
 from scoring.hooks.fields import Fields, Kind
 from scoring.scorer import RejectedRecord, Scorer
