@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -212,3 +214,14 @@ def test_a_command_gets_its_variables_and_fails_with_its_exit_code(
             run(arguments)
         assert exited.value.code == exit_code
     assert (tmp_path / "output").read_text(encoding="utf-8") == "a=b" == os.environ["SOME_HOME"]
+
+
+def test_processes_that_a_task_starts_find_the_packages(tmp_path: Path) -> None:
+    (tmp_path / "resources").mkdir()
+    script = shutil.copy(PROJECT / "resources" / "command.py", tmp_path / "resources")
+    (tmp_path / "packages_of_the_job.py").write_text(
+        "import subprocess, sys\n"
+        "if __name__ == '__main__':\n"
+        "    subprocess.run([sys.executable, '-c', 'import packages_of_the_job'], check=True)\n"
+    )
+    subprocess.run([sys.executable, script, "NAME=value", "packages_of_the_job"], cwd="/", check=True, timeout=60)
