@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -56,14 +56,32 @@ def jvm_spark_connect() -> Iterator[str]:
     Raises:
         JvmSparkFailed: the server ended or did not respond in time. The message contains the end of its log.
     """
+    port = _free_port()
+    with jvm_spark(SERVER, port, {"spark.connect.grpc.binding.port": str(port)}):
+        yield f"sc://127.0.0.1:{port}"
+
+
+@contextmanager
+def jvm_spark(server: str, port: int, settings: Mapping[str, str], *arguments: str) -> Iterator[None]:
+    """Run a server with Delta until the block ends, which starts once the server listens.
+
+    Args:
+        server: its class.
+        port: the port at which it will listen.
+        settings: settings of Spark, in addition to those for Delta and two cores.
+        arguments: the jar with the class, if it is not in the packages, and the arguments of the server.
+
+    Raises:
+        JvmSparkFailed: the server ended or did not respond in time. The message contains the end of its log.
+    """
     with tempfile.TemporaryDirectory(prefix="jvm-spark-") as folder:
-        log, port = Path(folder) / "server.log", _free_port()
-        server = _started(Path(folder), log, port)
+        log = Path(folder) / "server.log"
+        process = _started(Path(folder), log, server, settings, arguments)
         try:
-            _wait(server, log, port)
-            yield f"sc://127.0.0.1:{port}"
+            _wait(process, log, port)
+            yield
         finally:
-            _end(server)
+            _end(process)
 
 
 @click.command()
@@ -91,17 +109,16 @@ def available() -> bool:
     return shutil.which("java") is not None
 
 
-def _started(folder: Path, log: Path, port: int) -> subprocess.Popen[bytes]:
-    settings = SETTINGS | {
-        "spark.connect.grpc.binding.port": str(port),
-        "spark.sql.warehouse.dir": str(folder / "managed"),
-    }
+def _started(
+    folder: Path, log: Path, server: str, added: Mapping[str, str], arguments: tuple[str, ...]
+) -> subprocess.Popen[bytes]:
+    settings = {**SETTINGS, "spark.sql.warehouse.dir": str(folder / "managed"), **added}
     delta = f"io.delta:delta-spark_{'.'.join(pyspark.__version__.split('.')[:2])}_{SCALA}:{version('delta-spark')}"
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
     options = [option for name, value in settings.items() for option in ("--conf", f"{name}={value}")]
     with log.open("wb") as output:
         return subprocess.Popen(
-            [submit, "--master", "local[2]", "--packages", delta, *options, "--class", SERVER],
+            [submit, "--master", "local[2]", "--packages", delta, *options, "--class", server, *arguments],
             cwd=folder,
             env={**_environment(), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
             stdout=output,

@@ -5,8 +5,8 @@
 
   Each build reads the current state from Unity Catalog and changes only what differs, so a second build sends no
   statement for an unchanged table. A build replaces a model materialized as a table, and then restores what the
-  replacement dropped. A tag that the model no longer declares stays, because someone else may have set it. The
-  statements are tested offline; no workspace has run them yet.
+  replacement dropped. A tag that the model no longer declares stays, because someone else may have set it. No
+  workspace has run them yet; tests/dbt/test_sql_warehouse.py runs them on a stand-in.
 #}
 
 {# Before the build: refuses to replace a table that has another key. #}

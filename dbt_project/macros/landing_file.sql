@@ -36,7 +36,8 @@
       {{ sql_name(column) }}
     {%- endif %},
     {%- endfor %}
-    row_number() over (order by monotonically_increasing_id()) as row_number
+    -- Databricks counts in int, the embedded engine in bigint.
+    cast(row_number() over (order by monotonically_increasing_id()) as bigint) as row_number
   from read_files(
     {{ sql_text(file.path) }}, format => 'csv', header => true, sep => {{ sql_text(file.delimiter) }},
     mode => 'FAILFAST', multiLine => true, escape => {{ sql_text(file.escape or '"') }},

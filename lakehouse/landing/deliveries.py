@@ -38,17 +38,19 @@ _SQL_TYPES = {
 }
 
 
-def new_rows(dbt: Any, session: SparkSession, landing: Mapping[str, Any], **loaded_first: DataFrame) -> DataFrame:
-    """Rows of the deliveries that landed since the last run of this dbt Python model, with their delivery.
+def new_rows(
+    session: SparkSession, landing: Mapping[str, Any], loaded: str | None, **loaded_first: DataFrame
+) -> DataFrame:
+    """Rows of the deliveries that landed since the last run of a model, with their delivery.
 
     A delivery that lands during the run waits for the next one, if the run has not loaded its rows of `loaded_first`.
 
     Args:
-        dbt: dbt's first argument of the model.
-        session: dbt's second argument of the model.
+        session: the session of the run.
         landing: the model's `meta.landing_files`: `path` of the folder, SQL type of each of the `columns`,
             `together`, the sibling folders that must have each delivery too, and `before`, the tables of this schema
             that later models of the same run load, and whose loaded rows must be older than each new row.
+        loaded: table with the rows of earlier runs; none if this run loads every delivery.
         loaded_first: tables that the run has loaded before this one, by sibling folder.
 
     Raises:
@@ -58,10 +60,10 @@ def new_rows(dbt: Any, session: SparkSession, landing: Mapping[str, Any], **load
     """
     folder, columns = PROJECT / landing["path"], landing["columns"]
     landed, known_until = deliveries(folder), dict[str, datetime]()
-    if dbt.is_incremental:
-        for name, rows in session.table(str(dbt.this)).groupBy(DELIVERY).count().collect():
+    if loaded is not None:
+        for name, rows in session.table(loaded).groupBy(DELIVERY).count().collect():
             require_unchanged(name, landed.pop(name, []), rows)
-        known_until = _known_until(session, str(dbt.this), landing.get("before", ()))
+        known_until = _known_until(session, loaded, landing.get("before", ()))
     for file in (file for files in landed.values() for file in files):
         require_columns(file, columns)
         require_order(file, known_until, datetime.now(UTC))

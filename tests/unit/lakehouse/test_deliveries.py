@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -80,9 +79,8 @@ class Run:
         self.appended: list[Any] = []
 
     def __call__(self, **loaded_first: "Run") -> list[int]:
-        dbt = SimpleNamespace(is_incremental=bool(self.appended), this=self.name)
         tables = {sibling: self.session.table(run.name) for sibling, run in loaded_first.items()}
-        rows = new_rows(dbt, self.session, self.landing, **tables).toArrow()
+        rows = new_rows(self.session, self.landing, self.name if self.appended else None, **tables).toArrow()
         self.appended.append(rows)
         self.session.createDataFrame(pa.concat_tables(self.appended)).createOrReplaceTempView(self.name)
         return sorted(rows["id"].to_pylist())

@@ -1,6 +1,15 @@
-"""Activity of each customer over the last 7, 30 and 90 days, on every day on which it changes."""
+"""Activity of each customer over the last 7, 30 and 90 days, on every day on which it changes.
 
-from collections.abc import Iterator
+A sum over the last 30 days changes when an event enters or leaves the window. So a row at each such day is correct
+until the next one, for a lookup at any time. An event enters on the day after it became known, however late it is, so
+a written row never changes.
+
+The file imports nothing of this project: on Databricks it runs as a notebook on serverless compute, which does not
+have the project's packages.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from typing import Any
@@ -10,8 +19,6 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from lakehouse.tables.trailing_windows import Changes, Events, changes
-
 LONGEST, EPOCH = 90, date(1970, 1, 1).toordinal()
 BEFORE_THE_FIRST = -1  # the day before the first
 WINDOWS = {"orders": (7, 30, LONGEST), "revenue": (7, 30, LONGEST), "complaints": (LONGEST,)}
@@ -20,6 +27,38 @@ FEATURES = (
     "revenue_7d double, revenue_30d double, revenue_90d double, revenue_trend double, complaints_90d int"
 )
 PORTION = 50_000  # events processed at a time
+DAYS = 1 << 20  # larger than any day since 1970: combines entity and day into one number
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of entities; every array is (events,).
+
+    Attributes:
+        entity: entity of the event.
+        day: day of the event, in days since 1970.
+        known: day on which it became known, in days since 1970.
+        measures: contribution to each measure; integers, so that additions and subtractions cancel exactly.
+    """
+
+    entity: Any
+    day: Any
+    known: Any
+    measures: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Sums after each change; every array is (rows,), sorted by entity and day.
+
+    Attributes:
+        as_of: days since 1970; the sums include events that were known before that day started.
+        sums: sums by measure and window length in days.
+    """
+
+    entity: Any
+    as_of: Any
+    sums: Mapping[tuple[str, int], Any]
 
 
 def model(dbt: Any, session: SparkSession) -> DataFrame:
@@ -129,3 +168,48 @@ def last_day(rows: DataFrame, column: str) -> int:
     # The engine counts the days, in UTC. A collected timestamp has the time zone of this process.
     day: int | None = rows.agg(day_number(F.max(column))).collect()[0][0]
     return BEFORE_THE_FIRST if day is None else day
+
+
+def changes(events: Events, windows: Mapping[str, tuple[int, ...]], begin: int, end: int) -> Changes:
+    """Every change with begin < as_of <= end.
+
+    A window of w days as of day a includes the events of days a - w to a - 1 that were known before a.
+
+    Args:
+        events: at least all events that are later than `begin` or in the longest window at `begin`.
+        windows: window lengths in days for each measure.
+        begin: days since 1970.
+        end: days since 1970.
+    """
+    lengths = sorted({length for each in windows.values() for length in each})
+    enters = np.maximum(events.day, events.known) + 1
+    days = np.stack([enters, *(np.maximum(events.day + 1 + length, enters) for length in lengths)])
+    # Entities without a change in the period need no rows; in a short period that is most of them.
+    changing = events.entity[np.any((days > begin) & (days <= end), axis=0)]
+    relevant = np.isin(events.entity, changing)
+    measures = {name: values[relevant] for name, values in events.measures.items()}
+    rows, indices = np.unique(events.entity[relevant] * DAYS + days[:, relevant], return_inverse=True)
+    entering, *leaving = indices.reshape(1 + len(lengths), -1)
+    differences = {
+        (measure, length): difference(entering, leaving[lengths.index(length)], measures[measure], len(rows))
+        for measure, each in windows.items()
+        for length in each
+    }
+    entity, as_of = np.divmod(rows, DAYS)
+    # An event with only zero measures marks the existence of an entity, and gets a row without a change.
+    exists = np.isin(np.arange(len(rows)), entering[~np.any([*measures.values()], axis=0)])
+    changed = exists | np.any([*differences.values()], axis=0)
+    in_period = changed & (as_of > begin) & (as_of <= end)
+    sums = {name: running_sums(difference)[in_period] for name, difference in differences.items()}
+    return Changes(entity[in_period], as_of[in_period], sums)
+
+
+def difference(entering: Any, leaving: Any, values: Any, rows: int) -> Any:
+    # Doubles represent integers exactly up to 2**53.
+    added = np.bincount(entering, values, rows) - np.bincount(leaving, values, rows)
+    return np.asarray(added.astype(np.int64))
+
+
+def running_sums(difference: Any) -> Any:
+    # One cumulative sum for all entities: each event leaves its window, so the sum is zero where an entity starts.
+    return np.asarray(np.cumsum(difference), dtype=np.int64)

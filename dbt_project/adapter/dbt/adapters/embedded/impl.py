@@ -30,6 +30,7 @@ from deltalake.schema import Field, PrimitiveType
 from pyspark.errors import PySparkException
 
 from lakehouse.errors import LakehouseError
+from lakehouse.landing.deliveries import new_rows
 from lakehouse.landing.frame import landed_frame
 from lakehouse.landing.landing_file import read_delimited
 from lakehouse.landing.options import LandingOptions
@@ -118,6 +119,29 @@ class EmbeddedAdapter(SailAdapter):
             options = LandingOptions.of(model, landing_file)
             rows = read_delimited(Path(self._credentials.project_root) / options.path, options)
             landed_frame(self._session(), rows).createOrReplaceTempView(name)
+        return name
+
+    @available.parse_none
+    def deliveries_view(
+        self,
+        model: str,
+        landing_files: Mapping[str, Any],
+        loaded: BaseRelation | None,
+        first: Mapping[str, BaseRelation],
+    ) -> str:
+        """Create a temporary view of the deliveries that a model has not loaded yet, and return its name.
+
+        Args:
+            model: its name.
+            landing_files: its `meta.landing_files`.
+            loaded: table with what it has loaded; none if it loads everything.
+            first: tables that this run has loaded before, by folder.
+        """
+        name, session = f"deliveries_of_{model}", self._session()
+        tables = {folder: session.table(relation.render()) for folder, relation in first.items()}
+        with _as_dbt_errors():
+            rows = new_rows(session, landing_files, loaded.render() if loaded else None, **tables)
+            rows.createOrReplaceTempView(name)
         return name
 
     @available.parse_list

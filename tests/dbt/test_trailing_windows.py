@@ -1,11 +1,17 @@
-"""Trailing windows compared with a reference that sums day by day."""
+"""Trailing windows of the model `customer_activity_features`, compared with a reference that sums day by day."""
+
+import runpy
+from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.tables.trailing_windows import Changes, Events, changes
+from lakehouse.settings import PROJECT
 
+MODEL = PROJECT / "dbt_project/models/gold/german_customers/customer_activity_features.py"
+MODULE = runpy.run_path(str(MODEL), run_name="customer_activity_features")
+Events, changes = MODULE["Events"], MODULE["changes"]
 WINDOWS = {"orders": (2, 5), "revenue": (5,)}
 Event = tuple[int, int, int, int, int]  # entity, day, known, orders, revenue
 
@@ -15,7 +21,7 @@ events = st.lists(
 )
 
 
-def as_arrays(rows: list[Event]) -> Events:
+def as_arrays(rows: list[Event]) -> Any:
     columns = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
     return Events(columns[0], columns[1], columns[2], {"orders": columns[3], "revenue": columns[4]})
 
@@ -44,7 +50,7 @@ def naive(rows: list[Event], begin: int, end: int) -> dict[tuple[int, int], tupl
     return {key: sums for key, sums in found.items() if begin < key[1] <= end}
 
 
-def as_rows(found: Changes) -> dict[tuple[int, int], tuple[int, ...]]:
+def as_rows(found: Any) -> dict[tuple[int, int], tuple[int, ...]]:
     sums = zip(found.sums["orders", 2], found.sums["orders", 5], found.sums["revenue", 5], strict=True)
     keys = zip(found.entity.tolist(), found.as_of.tolist(), strict=True)
     return {key: tuple(map(int, each)) for key, each in zip(keys, sums, strict=True)}

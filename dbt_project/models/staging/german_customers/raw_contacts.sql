@@ -1,0 +1,1 @@
+{{ landing_files(customers=ref('raw_customers')) }}

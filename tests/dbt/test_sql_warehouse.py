@@ -1,0 +1,149 @@
+"""The project on a stand-in of a SQL warehouse, by the real dbt-databricks, compared with the embedded build.
+
+The stand-in is Spark with Delta behind the protocol and the rules of Databricks (tests/stand_ins/sql_warehouse). One
+server and one project serve all tests of this module, which run in their order.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from databricks import sql
+
+from benchmarks.harness.jvm_spark import available
+from lakehouse.tables.warehouse import TableName, Warehouse
+from simulation.run import Sample, deliver
+from tests.checkout import Checkout
+from tests.stand_ins.sql_warehouse.server import Served, serving
+from tests.stand_ins.sql_warehouse.tables import CATALOG
+
+pytestmark = [pytest.mark.jvm, pytest.mark.skipif(not available(), reason="no java on the PATH")]
+
+CUTS = [datetime(*day, tzinfo=UTC) for day in ((2021, 1, 1), (2024, 2, 10), (2024, 5, 20))]
+SAMPLE = Sample(150, 9)
+BUILD = ("dbt", "build", "--exclude-resource-type", "unit_test")
+# The bank delivers once; its labels are built again, from unchanged rows.
+SECOND = ("--select", "tag:german_customers", "term_deposit_labels")
+KEYED = [f"gold.{name}_features" for name in ("client", "customer_profile", "customer_activity")]
+
+
+@dataclass(frozen=True)
+class Home:
+    """Two copies of the project with the same landing files: one for the warehouse, one for the embedded engine."""
+
+    served: Served
+    warehouse: Checkout
+    embedded: Checkout
+    landing: Path
+
+    def deliver(self, number: int) -> None:
+        for landing in (self.landing, self.embedded.root / "dbt_project/landing"):
+            deliver(SAMPLE, landing / "german_customers", CUTS[number], CUTS[number + 1])
+
+    def build(self, *arguments: str, exits: int = 0) -> str:
+        landing = json.dumps({"landing": f"/Volumes/{CATALOG}/staging/landing"})
+        return self.warehouse.run(*BUILD, *arguments, "--target", "databricks", "--vars", landing, exits=exits)
+
+    def rows(self, name: TableName) -> list[list[Any]]:
+        table = self.served.session.table(f"{CATALOG}.{name.schema}.{name.table}")
+        return _in_order(table.toArrow().to_pylist())
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    folder = tmp_path_factory.mktemp("sql-warehouse")
+    embedded = Checkout.below(folder / "embedded")
+    landing = folder / "volumes" / CATALOG / "staging" / "landing"
+    shutil.rmtree(embedded.root / "dbt_project/landing/german_customers")
+    with serving(folder / "volumes") as served:
+        warehouse = Checkout.at(folder / "warehouse")
+        shutil.copytree(embedded.root, warehouse.root)
+        shutil.move(warehouse.root / "dbt_project/landing", landing)
+        _connect(warehouse.root / "profiles.yml", served)
+        home = Home(served, warehouse, embedded, landing)
+        home.deliver(0)
+        yield home
+
+
+def _connect(profiles: Path, served: Served) -> None:
+    profile = yaml.safe_load(profiles.read_text(encoding="utf-8"))
+    target = profile["lakehouse"]["outputs"]["databricks"]
+    for oauth in ("client_id", "client_secret"):
+        del target[oauth]
+    target.update(served.profile(), threads=2)
+    profiles.write_text(yaml.safe_dump(profile), encoding="utf-8")
+
+
+def _in_order(rows: list[dict[str, Any]]) -> list[list[Any]]:
+    # Sums of doubles may differ in the last digits with the order of the rows.
+    values = [[_rounded(row[name]) for name in sorted(row)] for row in rows]
+    return sorted(values, key=lambda row: [(value is None, str(value)) for value in row])
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.12g}") if isinstance(value, float) and math.isfinite(value) else value
+
+
+def test_two_deliveries_build_the_rows_of_the_embedded_engine(home: Home) -> None:
+    home.embedded.run(*BUILD)
+    home.build()
+    home.deliver(1)
+    home.embedded.run(*BUILD, *SECOND)
+    home.build(*SECOND)
+    warehouse = Warehouse(home.embedded.root / "warehouse")
+    tables = list(warehouse.tables())
+    assert len(tables) == len([*(home.embedded.root / "dbt_project/models").rglob("*.yml")])
+    for name in tables:
+        rows = home.rows(name)
+        assert rows, name
+        assert rows == _in_order(warehouse.open(name).to_pyarrow_table().to_pylist()), name
+
+
+def test_a_python_model_runs_as_a_job_on_serverless_compute(home: Home) -> None:
+    assert len(home.served.workspace.runs) == 2  # `customer_activity_features`, once for each delivery
+    assert all(run.finished.is_set() and not run.error for run in home.served.workspace.runs.values())
+
+
+def test_feature_tables_have_keys_tags_and_comments(home: Home) -> None:
+    for name in KEYED:
+        table = home.served.warehouse.catalog.table(f"{CATALOG}.{name}")
+        assert table.key is not None, name
+        assert table.key["timeseries"] in ("contacted_at", "as_of")
+        assert not any(table.is_nullable(column) for column in table.key["columns"])
+        assert all(column.comment for column in table.columns)
+        assert table.details["Comment"]
+        assert "feature_table.encodings" in table.properties
+    with _connected(home) as cursor:
+        cursor.execute(f"SELECT tag_name, tag_value FROM {CATALOG}.information_schema.table_tags "
+                       "WHERE schema_name = 'gold' AND table_name = 'client_features'")  # fmt: skip
+        assert ("lifecycle", "active") in [tuple(row) for row in cursor.fetchall()]
+
+
+def test_a_build_without_news_changes_no_incremental_feature_table(home: Home) -> None:
+    home.served.warehouse.statements.clear()
+    home.build("--select", "customer_profile_features")
+    changes = [each for each in home.served.warehouse.statements if each.upper().startswith(("ALTER", "COMMENT"))]
+    assert changes == []
+
+
+@contextmanager
+def _connected(home: Home) -> Iterator[Any]:
+    profile = home.served.profile()
+    connection = sql.connect(
+        server_hostname=home.served.url,
+        http_path=profile["http_path"],
+        access_token=profile["token"],
+        catalog=CATALOG,
+        schema="gold",
+        **profile["connection_parameters"],
+    )
+    with connection, connection.cursor() as cursor:
+        yield cursor
