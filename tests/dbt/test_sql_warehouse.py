@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from databricks import sql
+from databricks.sql.exc import Error
 
 from benchmarks.harness.jvm_spark import available
 from lakehouse.tables.warehouse import TableName, Warehouse
@@ -147,3 +148,68 @@ def _connected(home: Home) -> Iterator[Any]:
     )
     with connection, connection.cursor() as cursor:
         yield cursor
+
+
+@pytest.fixture(scope="module")
+def keyed(home: Home) -> None:
+    with _connected(home) as cursor:
+        for statement in (
+            "CREATE SCHEMA spark_catalog.refused",
+            "CREATE TABLE spark_catalog.refused.keyed AS SELECT 1L AS client_id, now() AS at",
+            "CREATE TABLE spark_catalog.refused.free AS SELECT 'a' AS feature",
+            "ALTER TABLE spark_catalog.refused.keyed ALTER COLUMN client_id SET NOT NULL",
+            "ALTER TABLE spark_catalog.refused.keyed ALTER COLUMN at SET NOT NULL",
+            "ALTER TABLE spark_catalog.refused.keyed ADD CONSTRAINT pk PRIMARY KEY (client_id, at TIMESERIES)",
+        ):
+            cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("PLEASE SELECT 1", "PARSE_SYNTAX_ERROR"),
+        ("CREATE BUCKET b", "PARSE_SYNTAX_ERROR"),
+        ("SELECT * FROM {t}_of_nobody", "TABLE_OR_VIEW_NOT_FOUND"),
+        ("CREATE TABLE spark_catalog.nowhere.t AS SELECT 1 AS a", "SCHEMA_NOT_FOUND"),
+        ("SELECT * FROM other_catalog.gold.client_features", "NAMESPACE"),
+        ("SELECT 'a' + 1", "CAST_INVALID_INPUT"),
+        ("SET spark.sql.ansi.enabled = false", "CONFIG_NOT_AVAILABLE"),
+        ("CREATE TABLE spark_catalog.refused.t USING parquet AS SELECT 1 AS a", "UNSUPPORTED_FORMAT"),
+        ("CREATE TABLE spark_catalog.refused.t (a INT) LOCATION '/tmp/t'", "external location"),
+        ("SELECT * FROM delta.`/tmp/t`", "external location"),
+        ("ALTER TABLE {t} SET TAGS ('a.b' = 'c')", "not a valid tag key"),
+        ("ALTER TABLE {t} SET TAGS ('a' 'b')", "PARSE_SYNTAX_ERROR"),
+        ("ALTER TABLE {t} SET TAGS ('a' = '{long}')", "1001 characters"),
+        ("ALTER TABLE {t} ADD CONSTRAINT again PRIMARY KEY (client_id)", "already has the primary key"),
+        ("ALTER TABLE {free} ADD CONSTRAINT k PRIMARY KEY (feature)", "is nullable"),
+        ("ALTER TABLE {free} ADD CONSTRAINT k PRIMARY KEY (nothing)", "has no column"),
+        ("ALTER TABLE {t} ALTER COLUMN client_id DROP NOT NULL", "is in the primary key"),
+        ("INSERT INTO {t} (client_id) VALUES (NULL)", "violated"),
+        ("SELECT * FROM spark_catalog.information_schema.nothing", "TABLE_OR_VIEW_NOT_FOUND"),
+        ("SELECT * FROM read_files('/tmp/a.csv', format => 'csv', schema => 'a string')", "/Volumes/"),
+        (
+            "SELECT * FROM read_files('/Volumes/spark_catalog/staging/landing/no.csv', schema => 'a string', format => 'csv')",
+            "not exist",
+        ),
+        (
+            "SELECT * FROM read_files('/Volumes/spark_catalog/staging/landing', colour => 'red')",
+            "no parameter colour",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("keyed")
+def test_the_warehouse_refuses_what_databricks_refuses(home: Home, statement: str, reason: str) -> None:
+    names = {"t": f"{CATALOG}.refused.keyed", "free": f"{CATALOG}.refused.free"}
+    with _connected(home) as cursor, pytest.raises(Error, match=reason):
+        cursor.execute(statement.format(**names, long="x" * 1001))
+
+
+def test_texts_and_dates_of_read_files_are_those_of_the_file(home: Home) -> None:
+    (home.landing / "odd.csv").write_text('a;b\n"x;\n""y""";\n;2\n', encoding="utf-8")
+    with _connected(home) as cursor:
+        cursor.execute(
+            "SELECT a, b, _metadata.file_name FROM read_files('/Volumes/spark_catalog/staging/landing/odd.csv', "
+            "format => 'csv', header => true, sep => ';', multiLine => true, escape => '\"', mode => 'FAILFAST', "
+            "schema => 'a string, b string')"
+        )
+        assert [tuple(row) for row in cursor.fetchall()] == [('x;\n"y"', None, "odd.csv"), (None, "2", "odd.csv")]

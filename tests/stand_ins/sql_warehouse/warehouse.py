@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.stand_ins.sql_warehouse.read_files import ReadFiles
-from tests.stand_ins.sql_warehouse.statements import Refused, Token, bare, replaced_names, tokens
+from tests.stand_ins.sql_warehouse.statements import Refused, Token, bare, tokens
 from tests.stand_ins.sql_warehouse.unity_catalog import UnityCatalog
 
 NOTHING = "SELECT 1 WHERE false"
@@ -72,8 +72,6 @@ def _require_managed(found: list[Token]) -> None:
         if "LOCATION" in head:
             raise Refused("INVALID_PARAMETER_VALUE", "the location is not in an external location")
 
-    def path(parts: tuple[str, ...]) -> None:
-        if len(parts) == 2 and parts[0].lower() in PATH_FORMATS and "/" in parts[1]:
-            raise Refused("INSUFFICIENT_PERMISSIONS", f"{parts[1]} is not in an external location")
-
-    replaced_names(" ".join(each.text for each in found if each.kind != "space"), path)
+    for format_of, dot, path in zip(found, found[1:], found[2:], strict=False):
+        if format_of.text.lower() in PATH_FORMATS and dot.text == "." and "/" in path.text:
+            raise Refused("INSUFFICIENT_PERMISSIONS", f"{path.text} is not in an external location")
