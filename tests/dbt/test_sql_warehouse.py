@@ -188,7 +188,8 @@ def keyed(home: Home) -> None:
         ("SELECT * FROM spark_catalog.information_schema.nothing", "TABLE_OR_VIEW_NOT_FOUND"),
         ("SELECT * FROM read_files('/tmp/a.csv', format => 'csv', schema => 'a string')", "/Volumes/"),
         (
-            "SELECT * FROM read_files('/Volumes/spark_catalog/staging/landing/no.csv', schema => 'a string', format => 'csv')",
+            "SELECT * FROM read_files('/Volumes/spark_catalog/staging/landing/no.csv', schema => 'a string', "
+            "format => 'csv')",
             "not exist",
         ),
         (
