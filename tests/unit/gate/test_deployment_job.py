@@ -58,6 +58,7 @@ def test_each_task_runs_a_command_of_this_project() -> None:
 def in_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variables that the tasks set, for the catalog `prod`."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
     monkeypatch.setenv("DATABRICKS_CATALOG", "prod")
 
 
