@@ -6,20 +6,17 @@ computes the prediction from them (`scoring.compiled.links`).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
-import onnxruntime
 
 from lakehouse.arrays import Floats
-from scoring.compiled import Row
+from scoring.compiled.graph import CategoryMeans, CompiledGraph, open_session, tables_of
 from scoring.compiled.links import LINKS
 
-FILE, METADATA_KEY = "trees.onnx", "trees"
+METADATA_KEY = "trees"
 ROWS, SUMS, LEAVES = "rows", "sums", "leaves"  # input and outputs of the graph
 
 
@@ -38,58 +35,33 @@ class TreesMetadata:
     link: str
     divisor: float = 1.0
     bias: Sequence[float] = ()
-    means: Sequence[tuple[int, Sequence[Sequence[float]]]] = ()
+    means: CategoryMeans = ()
 
 
 @dataclass(frozen=True)
-class CompiledTrees:
+class CompiledTrees(CompiledGraph):
     """A graph of dense rows with a `TreesMetadata`.
 
     It outputs sums of leaves. If a leaf has several numbers, it outputs the leaf that each tree reaches instead, and
     the table of the leaves, whose rows are summed in the order of the trees.
     """
 
-    graph: bytes
-    _session: Any = field(init=False, compare=False, repr=False)
+    FILE: ClassVar[str] = "trees.onnx"
+
     metadata: TreesMetadata = field(init=False, compare=False, repr=False)
     _type: Any = field(init=False, compare=False, repr=False)
-    _means: list[tuple[int, Floats]] = field(init=False, compare=False, repr=False)
     _leaves: Floats | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        options = onnxruntime.SessionOptions()
-        # One row is predicted before a second thread would start, and several threads would sum in another order.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors
-        session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
+        session = open_session(self.graph)
         metadata = TreesMetadata(**json.loads(session.get_modelmeta().custom_metadata_map[METADATA_KEY]))
         rows = session.get_inputs()[0]
         kind = np.float32 if rows.type == "tensor(float)" else np.float64
         leaves = None
         if any(output.name == LEAVES for output in session.get_outputs()):
             (leaves,) = session.run([LEAVES], {ROWS: np.zeros((1, rows.shape[1]), dtype=kind)})
-        means = [(feature, np.asarray(table, dtype=np.float64)) for feature, table in metadata.means]
+        means = tables_of(metadata.means)
         self.__dict__.update(_session=session, metadata=metadata, _type=kind, _means=means, _leaves=leaves)  # frozen
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Leave out the session, which belongs to one process."""
-        return type(self), (self.graph,)
-
-    @property
-    def kind(self) -> str:
-        return "onnx"
-
-    @property
-    def inline_rows(self) -> int:
-        return 128
-
-    @property
-    def packages(self) -> frozenset[str]:
-        return frozenset({"onnxruntime"})
-
-    def predict_one(self, row: Row) -> float | list[float]:
-        predicted: float | list[float] = self.predict_many(np.asarray([row]))[0].tolist()
-        return predicted
 
     def predict_many(self, rows: Floats) -> Floats:
         return LINKS[self.metadata.link](self.sums(rows))
@@ -105,22 +77,3 @@ class CompiledTrees:
         if self.metadata.divisor != 1:
             sums = sums / self.metadata.divisor
         return np.asarray(sums + np.asarray(self.metadata.bias) if self.metadata.bias else sums)
-
-    def _prepared(self, rows: Floats) -> Floats:
-        if not self._means:
-            return rows
-        encoded = [table[_known(rows[:, feature], len(table))] for feature, table in self._means]
-        return np.hstack([*encoded, np.delete(rows, [feature for feature, _ in self._means], axis=1)])
-
-    def save(self, folder: Path) -> dict[str, str]:
-        (folder / FILE).write_bytes(self.graph)
-        return {FILE: str(folder / FILE)}
-
-    @classmethod
-    def load(cls, artifacts: Mapping[str, str]) -> Self:
-        return cls(Path(artifacts[FILE]).read_bytes())
-
-
-def _known(indices: Floats, size: int) -> npt.NDArray[np.intp]:
-    """Replace categories newer than the vocabulary by 0, which means unknown."""
-    return np.where(indices < size, indices, 0).astype(np.intp)
