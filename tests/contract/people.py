@@ -2,11 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -77,12 +78,17 @@ def write_tables(root: Path) -> None:
     time = pa.array(days, pa.timestamp("us", "UTC"))
     write_deltalake(root / "gold/labels", pa.table({"person": range(ROWS), "at": time, "label": label}))
     bodies = {"height": label + draw.normal(0, 0.7, ROWS), "noise": draw.normal(0, 1, ROWS)}
-    write_deltalake(root / "gold/bodies", pa.table({"person": range(ROWS), "known_at": time, **bodies}))
+    write_bodies(root, range(ROWS), time, bodies)
+
+
+def write_bodies(root: Path, person: Iterable[int], time: pa.Array, features: Mapping[str, Any]) -> None:
+    """Write the feature table `gold.bodies`, whose features are doubles, and publish it."""
+    write_deltalake(root / "gold/bodies", pa.table({"person": person, "known_at": time, **features}))
     published = {
         "feature_table.primary_keys": json.dumps(["person"]),
         "feature_table.timestamp_column": "known_at",
         "feature_table.description": "",
-        "feature_table.features": json.dumps({name: {"data_type": "double", "description": ""} for name in bodies}),
+        "feature_table.features": json.dumps({name: {"data_type": "double", "description": ""} for name in features}),
     }
     DeltaTable(root / "gold/bodies").alter.set_table_properties(published, raise_if_not_exists=False)
 

@@ -1,6 +1,5 @@
 """Training on rows of one time, sorted by their label: by class, by a fold column, and with too little time."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from deployment.gate import holdout
 from lakehouse.settings import Settings
 from tests.contract.databases import new_database
-from tests.contract.people import USE_CASE, mlflow_restored
+from tests.contract.people import USE_CASE, mlflow_restored, write_bodies
 from training.feature_store.errors import FeatureNotFound
 from training.feature_store.home import open_store
 from training.run import train
@@ -42,14 +41,7 @@ def write_tables(root: Path) -> None:
     fold = np.asarray(["1", "2", "10", "holdout"])[draw.integers(0, 4, ROWS)]
     write_deltalake(root / "gold/labels", pa.table({"person": range(ROWS), "at": time, "label": label, "fold": fold}))
     bodies = {"height": label + draw.normal(0, 0.4, ROWS), "noise": draw.normal(0, 1, ROWS)}
-    write_deltalake(root / "gold/bodies", pa.table({"person": range(ROWS), "known_at": time, **bodies}))
-    published = {
-        "feature_table.primary_keys": json.dumps(["person"]),
-        "feature_table.timestamp_column": "known_at",
-        "feature_table.description": "",
-        "feature_table.features": json.dumps({name: {"data_type": "double", "description": ""} for name in bodies}),
-    }
-    DeltaTable(root / "gold/bodies").alter.set_table_properties(published, raise_if_not_exists=False)
+    write_bodies(root, range(ROWS), time, bodies)
 
 
 @pytest.fixture(scope="module")

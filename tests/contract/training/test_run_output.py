@@ -4,7 +4,6 @@ The rows: 3 of 100 persons a day, of whom one in ten has label 1, so that always
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
@@ -24,7 +23,7 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse import console
 from lakehouse.settings import Settings
 from tests.contract.databases import new_database
-from tests.contract.people import USE_CASE, mlflow_restored
+from tests.contract.people import USE_CASE, mlflow_restored, write_bodies
 from tests.unit.model_server.in_process import ROOT, SCORE, Caller, with_lifespan
 from tests.unit.report.pages import Page
 from training.run import train
@@ -57,14 +56,7 @@ def write_tables(root: Path) -> None:
     write_deltalake(root / "gold/labels", pa.table({"person": person, "at": time, "label": label}))
     channel = np.where(np.arange(ROWS) < ROWS * 0.7, 7.0, 1000.0)
     features = {"height": label + draw.normal(0, 0.7, ROWS), "noise": draw.normal(0, 1, ROWS), "channel": channel}
-    write_deltalake(root / "gold/bodies", pa.table({"person": person, "known_at": time, **features}))
-    published = {
-        "feature_table.primary_keys": json.dumps(["person"]),
-        "feature_table.timestamp_column": "known_at",
-        "feature_table.description": "",
-        "feature_table.features": json.dumps({name: {"data_type": "double", "description": ""} for name in features}),
-    }
-    DeltaTable(root / "gold/bodies").alter.set_table_properties(published, raise_if_not_exists=False)
+    write_bodies(root, person, time, features)
 
 
 @pytest.fixture(scope="module")
