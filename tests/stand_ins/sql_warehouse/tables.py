@@ -91,7 +91,7 @@ class Table:
         return f"CREATE TABLE {CATALOG}.{self.schema}.{self.name} (\n  {inside})\nUSING delta"
 
     def as_json(self) -> str:
-        """What DESCRIBE AS JSON says; vanilla Spark has it for tables of its first version only."""
+        """Description of the table as JSON; Spark has DESCRIBE AS JSON for v1 tables only."""
         columns = [
             {"name": each.name, "type": _json_type(each.type), "nullable": self.is_nullable(each.name)}
             | ({"comment": each.comment} if each.comment else {})
