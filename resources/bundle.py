@@ -20,7 +20,8 @@ from databricks.sdk.service.catalog import PrivilegeAssignment, RegisteredModelI
 from databricks.sdk.service.jobs import JobSettings
 from databricks.sdk.service.ml import Experiment
 
-PROJECT = Path(__file__).resolve().parent.parent
+from lakehouse.settings import PROJECT
+
 USER = "anna.example@example.com"  # who deploys, where a workspace would say it
 RESOURCE_TYPES: Mapping[str, Any] = {
     "jobs": JobSettings,
