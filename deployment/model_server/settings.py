@@ -1,5 +1,6 @@
 """Settings of one model server, and the paths of its state files."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,14 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import ServerAccess, Settings
 
 MIB = 1024 * 1024
+SECRET_VARIABLES = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared with, never bound to
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def child_environment() -> dict[str, str]:
+    """Environment for a child process: that of this process without the tokens."""
+    return {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
 
 
 @dataclass(frozen=True)

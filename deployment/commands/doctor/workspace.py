@@ -8,6 +8,7 @@ from requests import RequestException
 
 from deployment.commands.doctor.credentials import LOGIN
 from deployment.commands.doctor.finding import Finding, FindingArea
+from lakehouse.errors import first_line
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check_workspace(client: "WorkspaceClient", settings: Settings, http_path: st
         kind = (
             "refuses the credentials" if isinstance(err, Unauthenticated | PermissionDenied) else "does not respond"
         )
-        return [_AREA.error(f"{host} {kind}: {_first_line(err)}.", LOGIN)]
+        return [_AREA.error(f"{host} {kind}: {first_line(err)}.", LOGIN)]
     schema = settings.registered_model("x").rpartition(".")[0]
     return [
         _AREA.ok(f"{user} is signed in at {host}."),
@@ -52,7 +53,7 @@ def _check_warehouse(client: "WorkspaceClient", warehouse: str) -> list[Finding]
         message = f"{client.config.host} has no SQL warehouse {warehouse}."
         return [_AREA.error(message, "databricks warehouses list, then export DATABRICKS_HTTP_PATH=...")]
     except DatabricksError as err:
-        message = f"The SQL warehouse {warehouse} cannot be used: {_first_line(err)}."
+        message = f"The SQL warehouse {warehouse} cannot be used: {first_line(err)}."
         return [_AREA.error(message, f"Ask for CAN USE on the SQL warehouse {warehouse}.")]
     return [_AREA.ok(f"The SQL warehouse {found.name} ({warehouse}) is {found.state and found.state.value}.")]
 
@@ -64,7 +65,7 @@ def _check_catalog(client: "WorkspaceClient", catalog: str, schema: str) -> list
         message = f"{client.config.host} has no catalog '{catalog}'."
         return [_AREA.error(message, "databricks catalogs list, then export DATABRICKS_CATALOG=...")]
     except DatabricksError as err:
-        message = f"The catalog '{catalog}' cannot be used: {_first_line(err)}."
+        message = f"The catalog '{catalog}' cannot be used: {first_line(err)}."
         return [_AREA.error(message, f"Ask for USE CATALOG on {catalog}.")]
     try:
         client.schemas.get(schema)
@@ -73,12 +74,6 @@ def _check_catalog(client: "WorkspaceClient", catalog: str, schema: str) -> list
         return [_AREA.error(message, "databricks bundle deploy --target dev")]
     except DatabricksError as err:
         return [
-            _AREA.error(
-                f"The schema {schema} cannot be used: {_first_line(err)}.", f"Ask for USE SCHEMA on {schema}."
-            )
+            _AREA.error(f"The schema {schema} cannot be used: {first_line(err)}.", f"Ask for USE SCHEMA on {schema}.")
         ]
     return [_AREA.ok(f"The catalog {catalog} and the schema {schema} exist.")]
-
-
-def _first_line(err: Exception) -> str:
-    return str(err).strip().partition("\n")[0].rstrip(".")

@@ -17,11 +17,11 @@ from typing import IO, Any, Self
 
 from deployment.model_server.isolation.frames import REPLY_HEADER, Reply, ReplyKind, message
 from deployment.model_server.isolation.threads import in_daemon_thread
+from deployment.model_server.settings import child_environment
 from lakehouse.settings import PROJECT
 
 LOG = logging.getLogger(__name__)
 MODULE = "deployment.model_server.models.model_process"
-SECRET_VARIABLES = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
 START_SECONDS = 600.0  # a large model loads for minutes
 EXIT_SECONDS = 5.0
 _CHUNK = 256 * 1024
@@ -72,7 +72,7 @@ class ModelProcess:
         self._socket = ours
         self._process = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(theirs.fileno()), str(reading)],
-            cwd=PROJECT, env={name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES},
+            cwd=PROJECT, env=child_environment(),
             pass_fds=[theirs.fileno(), reading], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C and the signals of the server's group do not reach it

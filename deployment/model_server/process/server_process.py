@@ -23,12 +23,11 @@ from deployment.model_server.endpoints.store import replace_file
 from deployment.model_server.http import tls
 from deployment.model_server.process.json_log import format_for_console, log_as_json
 from deployment.model_server.process.ports import check_free, holder_of, started_at
-from deployment.model_server.settings import ServerSettings
+from deployment.model_server.settings import ServerSettings, child_environment
 from lakehouse.errors import LakehouseError
 
 POLL_SECONDS = 0.05
 MAX_LOG_BYTES = 10 * 1024 * 1024
-SECRET_VARIABLES = frozenset({"MODEL_SERVER_TOKEN", "MODEL_SERVER_DATA_TOKEN"})
 RECORDED_FIELDS = ("url", "pid", "started", "token_file", "log_file")
 Listen = Callable[[Callable[[], None]], int]  # serves, calls its argument once it listens, returns the exit code
 RunServer = Callable[[Listen], int]
@@ -206,7 +205,7 @@ def _spawn(settings: ServerSettings) -> tuple[subprocess.Popen[bytes], int]:
         child = subprocess.Popen(
             [sys.executable, "-m", "deployment.model_server"],
             cwd=settings.project, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES},
+            env=child_environment(),
         )  # fmt: skip
     _children.append(child)
     if child.stdin:
