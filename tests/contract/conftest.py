@@ -17,6 +17,7 @@ from lakehouse.settings import PROJECT
 from scoring.digest import DIGEST, digest
 from tests.contract.databases import new_database
 from tests.contract.gate.commands import promoting
+from tests.contract.held_request import HeldRequest
 from tests.contract.people import Environment, opened_gate, set_challenger
 from tests.ports import free_port
 
@@ -88,6 +89,17 @@ mlflow.models.set_model(Plain())
 def awaited(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file that `slow` version 1 waits for while it loads."""
     return tmp_path_factory.mktemp("gate") / "open"
+
+
+@pytest.fixture
+def held_request(awaited: Path) -> Iterator[HeldRequest]:
+    """Neither file exists at the start of a test, whichever test used the model before. At the end it responds."""
+    allowed = awaited.with_name(awaited.name + ".respond")
+    held = HeldRequest(allowed.with_name(allowed.name + ".asked"), allowed)
+    for file in (held.arrived, held.response_allowed):
+        file.unlink(missing_ok=True)
+    yield held
+    held.response_allowed.touch()
 
 
 @pytest.fixture(scope="session")

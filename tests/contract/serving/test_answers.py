@@ -20,6 +20,7 @@ from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT
 from scoring.digest import DIGEST, digest
+from tests.contract.held_request import HeldRequest
 from tests.contract.people import mlflow_restored
 from tests.ports import free_port
 
@@ -51,11 +52,9 @@ def settled(server: ServerSettings, name: str) -> dict[str, Any]:
         SYSTEM.sleep(0.02)
 
 
-def test_metrics_name_the_version_that_answered_across_a_swap(server: ServerSettings, awaited: Path) -> None:
-    gate = awaited.with_name(awaited.name + ".respond")
-    arrived = gate.with_name(gate.name + ".asked")
-    for file in (gate, arrived):
-        file.unlink(missing_ok=True)
+def test_metrics_name_the_version_that_answered_across_a_swap(
+    server: ServerSettings, held_request: HeldRequest
+) -> None:
     call(server, "POST", ROOT, {"name": "swap", "config": serving("waiting", 1)})
     settled(server, "swap")
     answers: list[tuple[int, str]] = []
@@ -64,12 +63,12 @@ def test_metrics_name_the_version_that_answered_across_a_swap(server: ServerSett
     )
     asking.start()
     try:
-        while not arrived.exists():
+        while not held_request.arrived.exists():
             SYSTEM.sleep(0.01)
         call(server, "PUT", f"{ROOT}/swap/config", serving("term_deposit", 2))
         assert settled(server, "swap")["config"]["served_entities"][0]["entity_version"] == "2"
     finally:
-        gate.touch()
+        held_request.response_allowed.touch()
         asking.join(20)
     assert [status for status, _ in answers] == [200]
     counts = [line for line in call(server, "GET", "/metrics")[1].splitlines() if 'endpoint="swap"' in line]

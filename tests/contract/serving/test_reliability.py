@@ -25,6 +25,7 @@ from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import PROJECT, ServerAccess
 from scoring.digest import DIGEST, digest
 from scoring.registered_files import FilesNotRegistered, fetch
+from tests.contract.held_request import HeldRequest
 from tests.contract.people import mlflow_restored
 from tests.ports import free_port
 
@@ -98,10 +99,10 @@ def test_an_invalid_chunk_is_refused(hasty: ServerSettings) -> None:
     assert response[:10] in {b"", b"HTTP/1.1 4"}, "connection closed, or a 4xx"
 
 
-def test_sigterm_finishes_the_requests_in_flight(start: Callable[[], ServerSettings], awaited: Path) -> None:
+def test_sigterm_finishes_the_requests_in_flight(
+    start: Callable[[], ServerSettings], held_request: HeldRequest
+) -> None:
     settings = start()
-    gate = awaited.with_name(awaited.name + ".respond")
-    request_arrived = gate.with_name(gate.name + ".asked")
     client = endpoint_client.connect(settings.url, read_token(settings.token_file))
     endpoint_client.deploy(client, "e", "waiting", 1)
     responses: list[Any] = []
@@ -110,14 +111,14 @@ def test_sigterm_finishes_the_requests_in_flight(start: Callable[[], ServerSetti
     server = server_process.running(settings)
     assert server is not None
     try:
-        while not request_arrived.exists():
+        while not held_request.arrived.exists():
             SYSTEM.sleep(0.01)
         os.kill(server.pid, signal.SIGTERM)
         while _accepts(settings):
             SYSTEM.sleep(0.01)
         assert server_process.running(settings), "the server waits for the response"
     finally:
-        gate.touch()
+        held_request.response_allowed.touch()
         querying.join(20)
     assert responses == [[{"version": 1, "probability": 0.5}]]
     server_process.stop(settings)
