@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import mlflow
 from mlflow.entities import LifecycleStage, Run, RunStatus
@@ -28,6 +29,7 @@ STOP_REASON = f"{PREFIX}stop_reason"
 FINISHED, KILLED, RUNNING = (
     RunStatus.to_string(status) for status in (RunStatus.FINISHED, RunStatus.KILLED, RunStatus.RUNNING)
 )
+_NOT_SEARCHED: dict[str, Any] = {"search": True, "promotion": True, "serving": {"rollout"}}
 CHANGEABLE = {"max_evals", "max_minutes", "executor"}  # settings that may differ when a search is resumed
 
 
@@ -58,7 +60,9 @@ def search_identity(use_case: UseCase, data: Split) -> dict[str, str]:
     """Identity of a search, by part. Trials of two searches are comparable if all parts are equal."""
     plan = use_case.search
     return {
-        "use_case": _digest(use_case.model_dump_json(exclude={"search", "promotion"})),
+        "use_case": _digest(
+            use_case.model_dump_json(exclude={"search": True, "promotion": True, "serving": {"rollout"}})
+        ),
         "settings": plan.model_dump_json(exclude={*CHANGEABLE, "space"}),
         "space": plan.joint_space().fingerprint(),
         "tables": json.dumps(dict(sorted(data.training.sources.items()))),

@@ -9,6 +9,7 @@ from lakehouse.declaration import Declaration
 from scoring.encodings import UnknownCategories
 from scoring.estimators.calibration_curve import CalibrationChoice as Calibration
 from training.evaluation.threshold import UNTUNED_THRESHOLD, ThresholdRule
+from training.use_case.rollout import RolloutPlan
 
 HOOK = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"  # package.module:function
 
@@ -42,6 +43,7 @@ class ServingPlan(Declaration):
         unknown_categories: how a request's unknown categories are treated: `refuse`, or as `missing`.
         calibration: calibration curve of the probabilities; `auto` chooses a curve that helps on validation rows, or
             none.
+        rollout: gradual move of the traffic to a new champion; null moves all of it at once.
     """
 
     endpoint: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$", max_length=63)
@@ -56,6 +58,7 @@ class ServingPlan(Declaration):
     lookup: LookupByKey | None = None
     unknown_categories: UnknownCategories = "refuse"
     request_log: RequestLogging = RequestLogging()
+    rollout: RolloutPlan | None = None
 
     @model_validator(mode="after")
     def _lookup_fits(self) -> Self:

@@ -1,0 +1,88 @@
+"""Checks of a new version: beside the stable version over the same interval, and against hard limits. No I/O."""
+
+import math
+from dataclasses import dataclass
+
+from deployment.rollout.counts import VersionCounts
+from deployment.rollout.evidence import log_e_value, log_limit, log_mean_e_value
+from training.use_case.rollout import RolloutPlan
+
+TESTS = 5  # of each step: failed, refused and slow requests beside the stable version; error rate and p99
+P99 = 0.01  # share of requests that may be slower than the limit
+
+
+@dataclass(frozen=True)
+class ObservedStep:
+    """VersionCounts of both versions over the same interval.
+
+    Attributes:
+        stable: counts of the stable version.
+        new: counts of the new version.
+        share: share of the requests that the new version should get, from 0 to 1.
+    """
+
+    stable: VersionCounts
+    new: VersionCounts
+    share: float
+
+    @property
+    def expected_share(self) -> float:
+        """Share of an equal version among all events: its share of the requests, at least the one that was set.
+
+        A request with a `client_request_id` always goes to the same version, so the two shares can differ.
+        """
+        requests = self.stable.requests + self.new.requests
+        return min(max(self.share, self.new.requests / requests if requests else 0.0), 1 - 1e-9)
+
+
+def breach(observed: ObservedStep, plan: RolloutPlan, steps: int) -> str:
+    """The limit that the new version has violated, with the counts; empty if it has violated none.
+
+    Args:
+        observed: counts since the start of the step.
+        plan: limits.
+        steps: number of steps of the rollout; each of them has its own tests.
+    """
+    limit = log_limit(plan.alpha, TESTS * max(steps, 1))
+    new, stable = observed.new, observed.stable
+    if log_e_value(new.failed, new.requests, plan.max_error_rate) > limit:
+        return (
+            f"{_share(new.failed, new.requests)} of its requests failed, and the limit is {plan.max_error_rate:.2%}"
+        )
+    slow = None if plan.max_p99_ms is None else _slower_than_limit(new, plan.max_p99_ms)
+    if slow is not None and log_e_value(slow, new.answered, P99) > limit:
+        return f"{_share(slow, new.answered)} of its requests took longer than {plan.max_p99_ms:g} ms, not 1 %"
+    for kind, ours, theirs in (("failed", new.failed, stable.failed), ("were refused", new.refused, stable.refused)):
+        if log_e_value(ours, ours + theirs, observed.expected_share) > limit:
+            stable_share = _share(theirs, stable.requests)
+            return f"{_share(ours, new.requests)} of its requests {kind}; of the stable version {stable_share}"
+    evidence, bound = slower(observed)
+    if evidence > limit:
+        late, usual = (_share(each.slower_than(bound), each.answered) for each in (new, stable))
+        return f"{late} of its requests took longer than {bound:g} ms; of the stable version {usual}"
+    return ""
+
+
+def slower(observed: ObservedStep) -> tuple[float, float]:
+    """Logarithm of the evidence that more requests of the new version are slow, and the bound that shows it best.
+
+    The e-value is the mean over all bounds of the histogram. The bound at the 95th percentile of the stable version
+    is one of them; to choose it by the data seen so far would not be valid, and a coarse bound above the percentile
+    would hide a version that is three times as slow.
+    """
+    new, stable, evidence = observed.new, observed.stable, dict[float, float]()
+    for bound in stable.bounds:
+        if bound in new.within:
+            slow, usual = new.slower_than(bound), stable.slower_than(bound)
+            evidence[bound] = log_e_value(slow, slow + usual, observed.expected_share)
+    return log_mean_e_value([*evidence.values()]), max(evidence, key=lambda bound: evidence[bound], default=math.inf)
+
+
+def _slower_than_limit(counts: VersionCounts, limit: float) -> int | None:
+    """Requests slower than the first bound that is not below the limit; None if there is no such bound."""
+    bound = next((bound for bound in counts.bounds if bound >= limit or math.isclose(bound, limit)), None)
+    return None if bound is None else counts.slower_than(bound)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} of {whole:,} ({part / whole:.2%})" if whole else "none of 0"

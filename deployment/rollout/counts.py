@@ -1,0 +1,130 @@
+"""VersionCounts of requests by version, and how they grow from one reading of the metrics to the next. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class VersionCounts:
+    """Requests of one version.
+
+    Attributes:
+        requests: all requests.
+        refused: requests with a status of 4xx.
+        failed: requests with a status of 5xx.
+        within: number of requests answered within each bound, in milliseconds.
+    """
+
+    requests: int = 0
+    refused: int = 0
+    failed: int = 0
+    within: Mapping[float, int] = field(default_factory=dict)
+
+    def __add__(self, other: "VersionCounts") -> "VersionCounts":
+        bounds = self.within.keys() & other.within.keys() if self.within and other.within else ()
+        within = {bound: self.within[bound] + other.within[bound] for bound in sorted(bounds)}
+        return VersionCounts(
+            self.requests + other.requests,
+            self.refused + other.refused,
+            self.failed + other.failed,
+            within or self.within or other.within,
+        )
+
+    def since(self, earlier: "VersionCounts") -> "VersionCounts":
+        """Growth since an earlier reading of a counter; after a restart of the server everything is new."""
+        if self.requests < earlier.requests or self.failed < earlier.failed or self.refused < earlier.refused:
+            return self
+        within = {bound: max(0, count - earlier.within.get(bound, 0)) for bound, count in self.within.items()}
+        return VersionCounts(
+            self.requests - earlier.requests, self.refused - earlier.refused, self.failed - earlier.failed, within
+        )
+
+    def slower_than(self, bound: float) -> int:
+        """Number of requests that took longer than a bound, in milliseconds."""
+        return max(0, self.answered - self.within[bound])
+
+    @property
+    def answered(self) -> int:
+        """Number of requests with a response time."""
+        return max(self.within.values(), default=0)
+
+    @property
+    def bounds(self) -> list[float]:
+        """Finite bounds of the response times, in ascending order."""
+        return [bound for bound in sorted(self.within) if bound != float("inf")]
+
+    def to_list(self) -> list[Any]:
+        return [self.requests, self.refused, self.failed, [[bound, count] for bound, count in self.within.items()]]
+
+    @classmethod
+    def from_list(cls, values: list[Any]) -> "VersionCounts":
+        requests, refused, failed, within = values
+        return cls(requests, refused, failed, {float(bound): count for bound, count in within})
+
+
+@dataclass(frozen=True)
+class MetricsReading:
+    """VersionCounts of each served entity at one moment.
+
+    Attributes:
+        entities: counts by name of the served entity.
+        minute: None for counters that only grow. Databricks exports the counts of one minute; this is its time.
+    """
+
+    entities: Mapping[str, VersionCounts]
+    minute: float | None = None
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """VersionCounts of the versions since the start of a step, the same time for all of them.
+
+    Attributes:
+        totals: counts by version.
+        last: counts of the last reading by version; None before the first.
+        minute: minute of the last reading.
+    """
+
+    totals: Mapping[int, VersionCounts] = field(default_factory=dict)
+    last: Mapping[int, VersionCounts] | None = None
+    minute: float | None = None
+
+    def of(self, version: int | None) -> VersionCounts:
+        return self.totals.get(version, VersionCounts()) if version is not None else VersionCounts()
+
+    def extended(self, reading: MetricsReading, entities: Mapping[int, str]) -> "StepCounts":
+        """The interval after another reading. The first reading of a counter only starts the interval.
+
+        Args:
+            reading: counts by served entity.
+            entities: name of the served entity of each version.
+        """
+        current = {version: reading.entities.get(name, VersionCounts()) for version, name in entities.items()}
+        if reading.minute is not None:
+            # The minute in which the interval starts belongs in part to the traffic before it.
+            if self.minute is None or reading.minute <= self.minute:
+                return self if self.minute is not None else replace(self, last=current, minute=reading.minute)
+            grown = current
+        elif self.last is None:
+            return replace(self, last=current)
+        else:
+            grown = {
+                version: counts.since(self.last.get(version, VersionCounts())) for version, counts in current.items()
+            }
+        totals = {version: self.of(version) + counts for version, counts in grown.items()}
+        return StepCounts({**self.totals, **totals}, current, reading.minute)
+
+    def to_json(self) -> dict[str, Any]:
+        last = None if self.last is None else {str(version): each.to_list() for version, each in self.last.items()}
+        totals = {str(version): each.to_list() for version, each in self.totals.items()}
+        return {"totals": totals, "last": last, "minute": self.minute}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "StepCounts":
+        last = values["last"]
+        return cls(
+            {int(version): VersionCounts.from_list(each) for version, each in values["totals"].items()},
+            None if last is None else {int(version): VersionCounts.from_list(each) for version, each in last.items()},
+            values["minute"],
+        )

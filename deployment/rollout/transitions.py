@@ -1,0 +1,183 @@
+"""The state machine of a rollout: what follows from its state and the facts. Pure functions, without I/O.
+
+started -> deployed -> checked [-> mirrored] -> baking (each step) -> finished
+baking, mirrored -> paused -> baking | finished
+any of them -> failed -> traffic back -> rolled back
+any of them -> superseded
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deployment.rollout.state import RolloutChoice, Phase, Rollout
+from training.use_case.rollout import RolloutPlan
+
+MISSING_READINGS = 3  # readings in a row without metrics that count as a failure
+
+
+class Effect(StrEnum):
+    """Side effect of a transition."""
+
+    DEPLOY = "deploy the version beside the stable one"
+    CHECK = "replay the golden rows on the endpoint"
+    MIRROR = "mirror requests to the version"
+    SHIFT = "shift traffic"
+    RETURN_TRAFFIC = "return all traffic to the stable version"
+    RETURN_CHAMPION = "return alias and tags to the stable version"
+
+
+@dataclass(frozen=True)
+class RolloutFacts:
+    """Observations for a decision.
+
+    Attributes:
+        now: time in seconds since 1970.
+        champion: version with the alias champion.
+        choice: choice of a person that was not carried out yet.
+        reason: reason of that choice.
+        requests: requests of the new version since the start of the bake.
+        breach: violated limit, in words; empty without one.
+        missing: number of readings in a row without metrics.
+        unreadable: reason why there were none.
+        changed: how somebody else changed the endpoint, in words; empty if nobody did.
+    """
+
+    now: float
+    champion: int | None
+    choice: RolloutChoice | None = None
+    reason: str = ""
+    requests: int = 0
+    breach: str = ""
+    missing: int = 0
+    unreadable: str = ""
+    changed: str = ""
+
+
+@dataclass(frozen=True)
+class Act:
+    """Carry out a side effect; the rollout is then in the state `after`."""
+
+    effect: Effect
+    after: Rollout
+
+
+@dataclass(frozen=True)
+class Move:
+    """Enter a state that needs no side effect."""
+
+    after: Rollout
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Look again later."""
+
+    reason: str
+
+
+Transition = Act | Move | Wait
+
+
+def next_transition(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Transition | None:
+    """The transition that follows; None once the rollout has ended."""
+    if rollout.ended:
+        return None
+    return _way_back(rollout) or _interrupted(rollout, facts) or _way_on(rollout, facts, plan)
+
+
+def _way_back(rollout: Rollout) -> Transition | None:
+    match rollout.phase:
+        case Phase.FAILED:
+            return Act(Effect.RETURN_TRAFFIC, rollout.at(Phase.TRAFFIC_BACK))
+        case Phase.TRAFFIC_BACK:
+            return Act(Effect.RETURN_CHAMPION, rollout.at(Phase.ROLLED_BACK))
+    return None
+
+
+def _interrupted(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
+    """Transition if another version is the champion, or a person aborts."""
+    if facts.champion != rollout.version:
+        champion = "no version" if facts.champion is None else f"version {facts.champion}"
+        return Move(rollout.at(Phase.SUPERSEDED, reason=f"{champion} is the champion now", until=0.0))
+    return Move(rollout.failed(f"aborted: {facts.reason}")) if facts.choice is RolloutChoice.ABORT else None
+
+
+def _way_on(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Transition:
+    match rollout.phase:
+        case Phase.STARTED:
+            return Act(Effect.DEPLOY, rollout.at(Phase.DEPLOYED))
+        case Phase.DEPLOYED:
+            return Act(Effect.CHECK, rollout.at(Phase.CHECKED))
+        case Phase.CHECKED:
+            return _first_step(rollout, facts)
+    return _stopped(rollout, facts) or _chosen(rollout, facts) or _end_of_bake(rollout, facts, plan)
+
+
+def _first_step(rollout: Rollout, facts: RolloutFacts) -> Transition:
+    if rollout.stable is None:
+        return Move(rollout.at(Phase.FINISHED))  # it has had all traffic since the endpoint was created
+    if rollout.shadow:
+        return Act(Effect.MIRROR, rollout.at(Phase.MIRRORED, until=facts.now + rollout.bake))
+    return _next_step(rollout, facts)
+
+
+def _next_step(rollout: Rollout, facts: RolloutFacts) -> Transition:
+    step = rollout.step + 1
+    if step == len(rollout.shares):
+        return Act(Effect.SHIFT, rollout.at(Phase.FINISHED, until=0.0, reason=""))
+    until = facts.now + rollout.bake
+    return Act(Effect.SHIFT, rollout.at(Phase.BAKING, step=step, until=until, extensions=0, reason=""))
+
+
+def _stopped(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
+    """Transition if a limit is violated, or nobody knows whether one is."""
+    if facts.breach:
+        return Move(rollout.failed(facts.breach))
+    if facts.missing >= MISSING_READINGS:
+        return Move(rollout.failed(f"no metrics in {facts.missing} readings: {facts.unreadable}"))
+    return None
+
+
+def _chosen(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
+    match facts.choice:
+        case RolloutChoice.PROCEED:
+            return _next_step(rollout, facts)
+        case RolloutChoice.EXTEND:
+            return Move(_extended(rollout, facts, f"extended: {facts.reason}"))
+    return None
+
+
+def _end_of_bake(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Transition:
+    few = f"{facts.requests} of {plan.min_requests} requests"
+    if facts.missing:
+        return Wait(f"no metrics: {facts.unreadable}")
+    if facts.changed and rollout.phase is not Phase.PAUSED:
+        return Move(rollout.at(Phase.PAUSED, reason=facts.changed, until=0.0))
+    if facts.now < rollout.until:
+        return Wait(f"{_duration(rollout.until - facts.now)} of the bake left, {few}")
+    if facts.requests >= plan.min_requests and not facts.changed:
+        return _next_step(rollout, facts)
+    return _too_few(rollout, facts, plan, f"only {few} at the end of the bake")
+
+
+def _too_few(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan, reason: str) -> Transition:
+    if rollout.phase is Phase.PAUSED:
+        return Wait(f"paused, a person decides: {rollout.reason}; {facts.requests} requests now")
+    if rollout.extensions < plan.max_extensions:
+        return Move(_extended(rollout, facts, reason))
+    return Move(rollout.at(Phase.PAUSED, reason=reason, until=0.0))
+
+
+def _extended(rollout: Rollout, facts: RolloutFacts, reason: str) -> Rollout:
+    phase = Phase.MIRRORED if rollout.step < 0 else Phase.BAKING
+    until = max(rollout.until, facts.now) + rollout.bake
+    return rollout.at(phase, until=until, extensions=rollout.extensions + 1, reason=reason)
+
+
+def _duration(seconds: float) -> str:
+    """Format a duration.
+
+    >>> _duration(1799.2), _duration(12.3), _duration(0.4)
+    ('30 min', '12 s', '1 s')
+    """
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{max(1, round(seconds))} s"
