@@ -13,11 +13,14 @@ SHELL := bash
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
+CATALOGUE := target/feature_catalogue/site
+SERVE_CATALOGUE = $(BIN)/python -m http.server --bind 127.0.0.1 --directory $(CATALOGUE) $(or $(PORT),0)
+
 # Each command as a person would type it with the environment active.
 show = @printf '\n\033[1m$$ %s\033[0m\n' '$(1)'; PATH="$(abspath $(BIN)):$$PATH" $(1)
 
-demo: $(READY)  ## run the whole pipeline, from raw data to a served endpoint (about two minutes)
-	$(call show,dbt build) | grep -vE ' (START|PASS) '
+demo: $(READY)  ## run the whole pipeline, from raw data to a served endpoint (about two minutes; VERBOSE=1: with dbt's log)
+	$(call show,python -m lakehouse.build)
 	$(call show,python -m training.features)
 	$(call show,python -m training.publish --online)
 	$(call show,python -m training.run --use-case term_deposit)
@@ -37,11 +40,14 @@ spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
 test-jobs: $(READY)  ## each task of the bundle in a fresh environment, on each Python that is here (about three minutes each)
 	@$(BIN)/python -m tests.package.run_jobs $(foreach each,$(JOB_PYTHONS),$(if $(shell $(each) --version 2>/dev/null),$(each)))
 
-features: $(READY)  ## dbt docs and the feature catalogue, as pages
+features: $(READY)  ## dbt docs and the feature catalogue as pages; on a terminal, serves them until Ctrl-C
 	@$(BIN)/dbt --quiet docs generate --static
 	@$(BIN)/python -m training.catalogue.manifest target/manifest.json target/feature_catalogue/manifest.json
-	@$(BIN)/dbt-features build --manifest target/feature_catalogue/manifest.json --output target/feature_catalogue/site
-	@echo "open target/feature_catalogue/site/index.html and target/static_index.html"
+	@$(BIN)/dbt-features build --manifest target/feature_catalogue/manifest.json --output $(CATALOGUE)
+	@cp target/static_index.html $(CATALOGUE)/dbt.html
+	@echo "$(CATALOGUE)/index.html is the feature catalogue, and dbt.html beside it dbt's pages"
+	@if [ -t 1 ]; then $(SERVE_CATALOGUE) || test $$? -eq 130; \
+		else echo "Its search needs a web server: $(SERVE_CATALOGUE)"; fi
 
 check: $(READY)  ## lint, format, types, import layers, Databricks bundle, workflows, dead links, feature metadata and promises
 	@$(BIN)/ruff check .

@@ -1,7 +1,11 @@
 """Console output of commands, and their exit codes."""
 
 import errno
+import re
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 from rich.console import Console
@@ -55,6 +59,29 @@ def verbatim(*lines: str) -> None:
         OUT.print(line, soft_wrap=True, markup=False)
 
 
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Print each kind of warning of a library once, in one line, instead of twice for each place and number in it.
+
+    Python's own options (`-W`, PYTHONWARNINGS) keep Python's own output.
+    """
+    if sys.warnoptions:
+        yield
+        return
+    shown = set[tuple[str, str]]()
+
+    def show(message: Warning | str, category: type[Warning], *_: object) -> None:
+        line = str(message).strip().partition("\n")[0]
+        kind = category.__name__, re.sub(r"\d+", "#", line)
+        if kind not in shown:
+            shown.add(kind)
+            ERR.print(f"  [yellow]note[/] {escape(line)} ({category.__name__}; shown once)", soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
 def run_command(command: click.Command) -> None:
     """Run a command and exit.
 
@@ -63,7 +90,9 @@ def run_command(command: click.Command) -> None:
     its traceback.
     """
     try:
-        sys.exit(command.main(standalone_mode=False))
+        with _short_warnings():
+            code = command.main(standalone_mode=False)
+        sys.exit(code)
     except click.ClickException as err:
         err.show()
         sys.exit(err.exit_code)

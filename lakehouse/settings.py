@@ -67,6 +67,7 @@ class Settings:
         name_prefix: precedes the names of schemas, models, experiments and endpoints in a workspace, so that several
             deployments share a catalog; such as `dev_anna_`.
         experiment: name of the MLflow experiment; None for one that is named as the use case.
+        any_port: True if `serve` may take the next free port: MODEL_SERVER does not ask for an address.
     """
 
     project: Path
@@ -82,6 +83,7 @@ class Settings:
     online_store: str = "lakehouse"
     in_workspace: bool = False
     master: str = "local[*]"
+    any_port: bool = False
     serving: ServerAccess = field(default_factory=ServerAccess)
 
     @property
@@ -147,6 +149,7 @@ class Settings:
                 "MLFLOW_REGISTRY_URI", tracking_home(tracking_uri).registry_uri or tracking_uri
             ),
             server=environment.get("MODEL_SERVER", "http://127.0.0.1:8080"),
+            any_port="MODEL_SERVER" not in environment,
             home=HOMES[_known("FEATURE_STORE", environment.get("FEATURE_STORE", LOCAL.name), list(HOMES))],
             catalog=environment.get("DATABRICKS_CATALOG", "main"),
             name_prefix=environment.get("NAME_PREFIX", ""),

@@ -46,7 +46,7 @@ def expected_digest(tags: Mapping[str, str], *, allow_unverified: bool) -> str |
     if expected is None and not allow_unverified:
         raise FilesNotRegistered(
             f"the registry has no tag '{DIGEST}' for it, so its files cannot be verified. Register it with "
-            "python -m training.run, or allow unverified versions: MODEL_SERVER_UNVOUCHED=allow"
+            "python -m training.run --use-case NAME, or allow unverified versions: MODEL_SERVER_UNVOUCHED=allow"
         )
     return expected
 

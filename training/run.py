@@ -8,6 +8,7 @@ from lakehouse.settings import Settings
 from lakehouse.wording import number_of
 from training.report import TrainedRun
 from training.search.executors.search_folder import remove_left_behind
+from training.search.leaderboard import PRINTED, print_leaderboard
 from training.stages.read import read
 from training.stages.refit import refit
 from training.stages.register import register
@@ -19,13 +20,19 @@ from training.use_case.use_case import UseCase, load
 
 
 def train(
-    use_case: UseCase, settings: Settings, resume: str | None = None, *, register_on_interrupt: bool = False
+    use_case: UseCase,
+    settings: Settings,
+    resume: str | None = None,
+    *,
+    register_on_interrupt: bool = False,
+    leaderboard: int = PRINTED,
 ) -> ModelVersion:
     """Run all stages of training; the new version becomes the challenger.
 
     Args:
         resume: run ID of an interrupted search of the same use case, or `latest`; None starts a new search.
         register_on_interrupt: True if Ctrl-C during the search registers the best model so far.
+        leaderboard: number of trials to print after the search.
     """
     if removed := remove_left_behind():
         console.detail(f"removed {number_of('temporary folder', removed)} of searches that were killed")
@@ -37,6 +44,7 @@ def train(
             result = search(
                 use_case, data, run, interrupted, client, settings, register_on_interrupt=register_on_interrupt
             )
+            print_leaderboard(result.trials, use_case.search.metric, leaderboard)
             refitted = refit(use_case, result.best(use_case.search.metric), data.training)
             version = register(use_case, refitted, result, data, client)
         # The run has ended: an error in the report does not affect the version.
@@ -50,10 +58,19 @@ def train(
 @search_options
 @click.option("--resume", metavar="RUN|latest", help="Continue an interrupted search: its run ID, or `latest`.")
 @click.option("--register-on-interrupt", is_flag=True, help="On Ctrl-C, register the best model so far.")
-def main(name: str, resume: str | None, *, register_on_interrupt: bool, **overrides: object) -> None:
+@click.option(
+    "--leaderboard",
+    type=click.IntRange(0),
+    default=PRINTED,
+    show_default=True,
+    help="Number of trials to print, best first; 0: none.",
+)
+def main(
+    name: str, resume: str | None, *, register_on_interrupt: bool, leaderboard: int, **overrides: object
+) -> None:
     """Search, refit and register the best model of a use case."""
-    use_case = apply_overrides(load(name), overrides)
-    train(use_case, Settings.from_environment(), resume, register_on_interrupt=register_on_interrupt)
+    use_case, settings = apply_overrides(load(name), overrides), Settings.from_environment()
+    train(use_case, settings, resume, register_on_interrupt=register_on_interrupt, leaderboard=leaderboard)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,8 @@ def freeze(name: str, settings: Settings, reason: str) -> None:
     """Block promotions at once; an update of an endpoint that is behind can take minutes, and comes after."""
     with gate_of(name, settings, load_for_emergency) as gate:
         gate.freeze(reason)
-        console.detail(
-            f"Promotions of {name} are blocked. Allow them: python -m deployment.run unfreeze --use-case {name}"
-        )
+        unfreeze_command = f"python -m deployment.run unfreeze --use-case {name} --reason TEXT"
+        console.detail(f"Promotions of {name} are blocked. Allow them: {unfreeze_command}")
         try_to_update(gate, settings)
 
 

@@ -81,7 +81,9 @@ REPAIR = click.option(
 )
 DETACH = click.option("--detach", is_flag=True, help="Run in the background; return once the server is ready.")
 PORT = click.option(
-    "--port", type=click.IntRange(1, 65535), help="Port to listen on. Default: the port of MODEL_SERVER."
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to listen on. Default: the port of MODEL_SERVER; without it, the next free one from 8080 on.",
 )
 
 CALLER = click.argument("name")

@@ -7,6 +7,7 @@ import click
 import pytest
 
 import deployment.run
+import lakehouse.build
 import simulation.run
 import training.features
 import training.maintenance
@@ -22,6 +23,7 @@ MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 
 def commands() -> list[tuple[str, click.Command]]:
     modules = [
+        lakehouse.build,
         training.run,
         training.features,
         training.publish,

@@ -47,7 +47,7 @@ class NoLineage(LakehouseError):
     def of_run(cls, run_id: str) -> "NoLineage":
         return cls(
             f"the run {run_id} has no tables among its inputs",
-            hint="Use the run of a registered version: python -m training.run registers one.",
+            hint="Use the run of a registered version: train one by python -m training.run --use-case NAME",
         )
 
 
@@ -58,7 +58,7 @@ class TableRebuilt(LakehouseError):
     def named(cls, name: str, version: int) -> "TableRebuilt":
         return cls(
             f"{name} was dropped and created again: its version {version} is not the one that the run read",
-            hint="The rows of the run no longer exist. Train again: python -m training.run --use-case ...",
+            hint="The rows of the run no longer exist. Train again: python -m training.run --use-case NAME",
         )
 
 

@@ -24,6 +24,20 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+const most = 25; // as in page.css
+for (const table of document.querySelectorAll("table.sortable")) {
+  const rows = table.tBodies[0].rows.length;
+  if (rows <= most) continue;
+  table.classList.add("cut");
+  const all = document.createElement("button");
+  all.type = "button";
+  all.className = "all";
+  const label = () => { all.textContent = table.classList.contains("cut") ? `Show all ${rows} rows` : `Show ${most} rows`; };
+  all.addEventListener("click", () => { table.classList.toggle("cut"); label(); });
+  label();
+  table.parentNode.after(all);
+}
+
 const tip = document.createElement("div");
 tip.className = "tip";
 tip.setAttribute("role", "status");

@@ -59,7 +59,12 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with title, legend and caption."""
+    """A drawing with title, legend and caption.
+
+    Attributes:
+        wide: True for the whole width of the page.
+        narrow: the same drawing for a screen on which a wide one would be cut or too small to read.
+    """
 
     kind: ClassVar[str] = "figure"
     title: str
@@ -67,6 +72,7 @@ class Figure:
     caption: str
     legend: Sequence[LegendEntry] = ()
     wide: bool = False
+    narrow: Markup | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ def check_port(settings: Settings) -> list[Finding]:
             probe.bind((server.host, server.port))
         except OSError as err:
             message = f"The model server cannot listen at {server.host}:{server.port}: {err.strerror}."
+            if settings.any_port:
+                return [_PORT.ok(f"{message} `serve` takes the next free port.")]
             remedy = f"export MODEL_SERVER=http://127.0.0.1:{server.port + 1 if server.port < 65535 else 8080}"
             return [_PORT.error(message, remedy)]
     return [_PORT.ok(f"{server.host}:{server.port} is free for the model server.")]

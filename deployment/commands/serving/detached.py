@@ -1,5 +1,6 @@
 """`serve --detach`: a model server in the background, and an endpoint that serves the champion."""
 
+from deployment.commands.serving.address import settings_to_serve
 from deployment.commands.serving.endpoints import client_of
 from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
@@ -21,7 +22,7 @@ def serve_detached(name: str | None, settings: Settings, port: int | None, worke
     """
     use_case = load_to_serve(name) if name else None
     version = _champion_of(use_case, settings) if use_case else 0
-    server_settings = ServerSettings.of(settings, port, workers)
+    server_settings = settings_to_serve(settings, port, workers)
     server = server_process.running(server_settings) or server_process.serve_detached(server_settings)
     if port is not None and server.url != server_settings.url:
         raise server_process.AlreadyServing.at(server)

@@ -5,7 +5,6 @@ Imports are lazy: a server in the foreground must not keep MLflow and the SDK in
 
 import click
 
-from deployment.model_server.settings import ServerSettings
 from lakehouse.settings import Settings
 
 
@@ -14,7 +13,7 @@ def serve(name: str | None, settings: Settings, port: int | None, workers: int =
 
     Args:
         name: use case whose champion is served; None starts the server only.
-        port: replaces the port of MODEL_SERVER.
+        port: replaces the port of MODEL_SERVER; without both, the next free port from 8080 on.
         workers: processes of each compiled model that predict requests of many rows.
 
     Raises:
@@ -33,5 +32,6 @@ def serve(name: str | None, settings: Settings, port: int | None, workers: int =
         detached.serve_detached(name, settings, port, workers)
     else:
         from deployment.commands.serving import foreground
+        from deployment.commands.serving.address import settings_to_serve
 
-        foreground.serve(ServerSettings.of(settings, port, workers), name)
+        foreground.serve(settings_to_serve(settings, port, workers), name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from lakehouse.errors import LakehouseError
 
 LISTENING = "0A"  # the state LISTEN in /proc/net/tcp
+PORTS_TRIED, MAX_PORT = 20, 65535
 
 
 class PortTaken(LakehouseError):
@@ -20,7 +21,8 @@ class PortTaken(LakehouseError):
         return cls(
             f"the model server cannot listen at {host}:{port}: "
             + (f"process {holder} uses the port" if holder else str(reason.strerror).lower()),
-            hint=f"Stop that process, or use another port: python -m deployment.run serve --port {port + 1}",
+            hint="Stop that process, or use another port: python -m deployment.run serve --port "
+            f"{port + 1 if port < MAX_PORT else 8080}",
         )
 
 
@@ -38,6 +40,17 @@ def check_free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as err:
         raise PortTaken.at(host, port, err) from err
+
+
+def next_free(host: str, port: int) -> int | None:
+    """The next port above `port` at which the server can listen; None if the next `PORTS_TRIED` are taken."""
+    for candidate in range(port + 1, min(port + PORTS_TRIED, MAX_PORT) + 1):
+        try:
+            check_free(host, candidate)
+        except PortTaken:
+            continue
+        return candidate
+    return None
 
 
 def holder_of(port: int) -> str | None:

@@ -118,9 +118,12 @@ def test_a_port_in_use_and_a_full_disk_are_errors(tmp_path: Path) -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = listening.getsockname()[1]
-        settings = replace(UNITY, project=tmp_path, warehouse=tmp_path / "w", server=f"http://127.0.0.1:{port}")
+        server = f"http://127.0.0.1:{port}"
+        settings = replace(UNITY, project=tmp_path, warehouse=tmp_path / "w", server=server, any_port=False)
         (message,) = worst(machine.check_port(settings))
+        (elsewhere,) = machine.check_port(replace(settings, any_port=True))
     assert message == f"The model server cannot listen at 127.0.0.1:{port}: Address already in use."
+    assert (elsewhere.severity, elsewhere.message) == (Severity.OK, f"{message} `serve` takes the next free port.")
     (found,) = machine.check_disk(settings, free=100 * 2**20)
     assert (found.severity, found.message) == (Severity.ERROR, f"0.1 GiB are free below {tmp_path}.")
     assert worst(machine.check_disk(settings, free=10 * 2**30)) == []

@@ -1,6 +1,7 @@
 """Exit codes and console output of commands."""
 
 import errno
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -61,6 +62,31 @@ def test_an_expected_error_is_printed_without_a_traceback(
 def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
     with pytest.raises(type(error)):
         ends(raises(error))
+
+
+def test_a_warning_of_a_library_is_one_line_once_for_each_kind(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "ERR", Console(stderr=True, highlight=False, width=200))
+    monkeypatch.setattr("sys.warnoptions", [])
+
+    def act() -> None:
+        warnings.simplefilter("always")  # as scikit-learn has it for its own
+        for members in (1, 2, 2):
+            warnings.warn(f"The least populated class has only {members} [members]\nmore", UserWarning, stacklevel=1)
+        warnings.warn("no convergence", RuntimeWarning, stacklevel=1)
+
+    assert ends(act) in {0, None}
+    assert capsys.readouterr().err.splitlines() == [
+        "  note The least populated class has only 1 [members] (UserWarning; shown once)",
+        "  note no convergence (RuntimeWarning; shown once)",
+    ]
+
+
+def test_pythons_own_options_keep_its_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.warnoptions", ["error"])
+    with pytest.raises(UserWarning, match="a class is rare"):
+        ends(lambda: warnings.warn("a class is rare", UserWarning, stacklevel=1))
 
 
 def test_a_successful_command_exits_with_zero() -> None:

@@ -108,6 +108,16 @@ def test_drawings_have_text_alternatives(page: str, read: Page) -> None:
     assert read.undescribed == 0
 
 
+def test_no_drawing_is_cut_on_a_small_screen_and_no_table_scrolls_inside_the_page(page: str) -> None:
+    for title in ("Trials in order", "Contributions to single predictions"):
+        figure = page.partition(f"<h3>{title}</h3>")[2].partition("</figure>")[0]
+        wide, narrow = figure.split('<div class="narrow">')
+        assert 'class="scroll broad"' in wide
+        assert 'viewBox="0 0 960' in wide
+        assert 'viewBox="0 0 380' in narrow
+    assert "max-height" not in page
+
+
 def test_text_is_escaped(page: str) -> None:
     assert "<dt>Model</dt><dd>&lt;kNN&gt; &amp; co</dd>" in page
     assert "&lt;b&gt;no&lt;/b&gt;" in page

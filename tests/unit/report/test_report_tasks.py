@@ -54,12 +54,14 @@ def test_confusion_and_class_metrics_match_scikit_learn() -> None:
         assert [float(row[5]) for row in classes.rows] == pytest.approx(auc)
 
 
-def test_a_class_without_rows_has_no_roc_auc() -> None:
+def test_a_class_without_rows_has_no_metrics() -> None:
     rows = ScoredRows(np.zeros(20, dtype=np.int64), PROBABILITIES[:20], 0.5)
     classes = table(
         multiclass.class_blocks({"validation folds": rows, "holdout": rows}, NAMES), "Metrics by class, holdout"
     )
     assert [row[5] for row in classes.rows] == ["", "", ""]
+    assert [row[2:] for row in classes.rows[1:]] == [[""] * 5] * 2, "a dash, and not 0.0000"
+    assert float(classes.rows[0][3]) > 0
     assert [row[1] for row in classes.rows] == ["20", "0", "0"]
 
 

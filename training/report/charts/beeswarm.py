@@ -6,10 +6,15 @@ import numpy as np
 from markupsafe import Markup
 
 from lakehouse.arrays import Floats
-from training.report.charts.drawing import PAGE_WIDTH, Axis, Plane, chart, dot, span
+from training.report.charts.drawing import NARROW_WIDTH, PAGE_WIDTH, Axis, Plane, chart, dot, span, text
 from training.report.input_values import Reading
 
 ROW, LEFT = 30.0, 200.0
+NARROW_ROW, NARROW_MARGIN, NARROW_POINTS = (
+    48.0,
+    12.0,
+    60,
+)  # height with the name above the points, and points of a row
 SIZE, STEP = 2.8, 3.4  # radius of a point, and vertical distance of stacked points
 SHADES = 5
 
@@ -17,14 +22,16 @@ SHADES = 5
 class SwarmMark:
     """Points of each row around its centre line, shaded by level."""
 
-    def __init__(self, values: Mapping[str, Floats], readings: Mapping[str, Reading]) -> None:
-        self._values, self._readings = values, readings
+    def __init__(self, values: Mapping[str, Floats], readings: Mapping[str, Reading], *, named: bool) -> None:
+        self._values, self._readings, self._named = values, readings, named
 
     def draw(self, plane: Plane) -> Markup:
         zero = plane.across(0.0)
         parts = [Markup('<path class="reference" d="M{:.1f} 10V{:.1f}"/>').format(zero, plane.height - 38)]
         for index, (name, values) in enumerate(reversed(list(self._values.items()))):
             middle, texts = plane.up(index), self._readings[name]
+            if self._named:
+                parts.append(text(plane.left, middle - ROW / 2 - 2, name, "label"))
             styles = _styles(texts.levels, len(values))
             xs = np.array([plane.across(float(value)) for value in values])
             for row, offset in zip(np.argsort(xs, kind="stable"), _offsets(np.sort(xs, kind="stable")), strict=True):
@@ -33,26 +40,31 @@ class SwarmMark:
         return Markup("").join(parts)
 
 
-def beeswarm(values: Mapping[str, Floats], readings: Mapping[str, Reading], label: str) -> Markup:
+def beeswarm(
+    values: Mapping[str, Floats], readings: Mapping[str, Reading], label: str, *, narrow: bool = False
+) -> Markup:
     """Draw the rows from top to bottom, on one scale.
 
     Args:
         values: values of the points of each row.
         readings: input value of each point, which also sets its shade.
         label: title of the scale.
+        narrow: True for a small screen, with names above the rows and the first `NARROW_POINTS` of each.
     """
+    if narrow:
+        values = {name: row[:NARROW_POINTS] for name, row in values.items()}
     low, high = span([0.0, *(float(value) for row in values.values() for value in row)])
     names = tuple(reversed(list(values)))
-    height = ROW * len(names) + 55
+    height = (NARROW_ROW if narrow else ROW) * len(names) + 55
     spread = ", ".join(f"{name} {row.min():+.2f} to {row.max():+.2f}" for name, row in values.items())
     return chart(
         Axis(label, low, high),
-        Axis("", -0.6, len(names) - 0.4, names=names),
-        [SwarmMark(values, readings)],
+        Axis("", -0.6, len(names) - 0.4, names=("",) * len(names) if narrow else names),
+        [SwarmMark(values, readings, named=narrow)],
         f"Shapley values by input: {spread}.",
-        width=PAGE_WIDTH,
+        width=NARROW_WIDTH if narrow else PAGE_WIDTH,
         height=height,
-        left=LEFT,
+        left=NARROW_MARGIN if narrow else LEFT,
     )
 
 

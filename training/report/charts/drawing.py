@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from lakehouse.arrays import Floats
 
 Point = tuple[float, float]
-PAGE_WIDTH = 960.0  # width of full-width drawings
+PAGE_WIDTH, NARROW_WIDTH = 960.0, 380.0  # widths of full-width drawings, on a page and on a small screen
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 38.0  # margins for the axes, in units of the viewBox
 SHAPES = ("circle", "square", "diamond", "triangle", "cross")
 

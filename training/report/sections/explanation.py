@@ -107,9 +107,10 @@ def _swarm(found: Contributions, explained: FeatureColumns, evidence: Evidence) 
     ordered = sorted(found.columns, key=lambda column: (-sizes[column], column))[:MAX_SWARM_INPUTS]
     values = {column: found.values[:, found.columns.index(column), 0] for column in ordered}
     readings = {column: reading(column, evidence.scorer.encoder, explained) for column in ordered}
+    label = f"contribution to {evidence.task.explained_value}"
     return Figure(
         "Contributions to single predictions",
-        beeswarm(values, readings, f"contribution to {evidence.task.explained_value}"),
+        beeswarm(values, readings, label),
         f"The {len(ordered)} inputs with the largest contributions. One point is one row. Right of the dashed line, "
         "the input raises the prediction; left of it, it lowers the prediction.",
         (
@@ -118,6 +119,7 @@ def _swarm(found: Contributions, explained: FeatureColumns, evidence: Evidence) 
             LegendEntry("unordered category", "orderless", "circle"),
         ),
         wide=True,
+        narrow=beeswarm(values, readings, label, narrow=True),
     )
 
 

@@ -76,8 +76,10 @@ def _shaded(count: int, share: float) -> Cell:
 def _classes(name: str, rows: ScoredRows, class_names: Sequence[str]) -> Table:
     classes = np.arange(rows.predicted.shape[1])
     decided = rows.predicted.argmax(axis=1)
-    found = precision_recall_fscore_support(rows.labels, decided, labels=classes, zero_division=0)
-    precision, recall, f1, support = found
+    found = precision_recall_fscore_support(rows.labels, decided, labels=classes, zero_division=np.nan)
+    *rates, support = found
+    # Nothing is measured on no rows: of a class without rows even the F1 of its wrong decisions is no number.
+    precision, recall, f1 = (np.where(support > 0, rate, np.nan) for rate in rates)
     columns = ("Class", "Rows", "Precision", "Recall", "F1", "ROC AUC, one vs rest", "Average precision")
     lines = [
         (

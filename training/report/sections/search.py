@@ -8,7 +8,7 @@ import numpy as np
 
 from lakehouse.wording import number_of
 from training.models import FAMILIES
-from training.report.charts.drawing import PAGE_WIDTH, SHAPES, Axis, Dots, Line, Mark, chart, span
+from training.report.charts.drawing import NARROW_WIDTH, PAGE_WIDTH, SHAPES, Axis, Dots, Line, Mark, chart, span
 from training.report.charts.parallel import parallel_coordinates
 from training.report.charts.sparklines import Scale, bar, strip
 from training.report.evidence import Evidence
@@ -98,16 +98,14 @@ def _history(evidence: Evidence) -> Figure:
         tips = [f"trial {trial.number}, {title}: {name} {format_number(trial.metrics[metric])}" for trial in trials]
         marks.append(Dots([(float(trial.number), trial.metrics[metric]) for trial in trials], style, tips, shape, 4))
         legend.append(LegendEntry(title, style, shape))
-    drawing = chart(
-        x,
-        y,
-        marks,
-        f"{name} of {len(finished)} trials; the best reaches {format_number(evidence.winner.metrics[metric])}.",
-        width=PAGE_WIDTH,
-        height=280,
-        left=52,
+    described = (
+        f"{name} of {len(finished)} trials; the best reaches {format_number(evidence.winner.metrics[metric])}."
     )
-    return Figure("Trials in order", drawing, "Each point is the mean of the folds of one trial.", legend, wide=True)
+    drawing, narrow = (
+        chart(x, y, marks, described, width=width, height=280, left=52) for width in (PAGE_WIDTH, NARROW_WIDTH)
+    )
+    caption = "Each point is the mean of the folds of one trial."
+    return Figure("Trials in order", drawing, caption, legend, wide=True, narrow=narrow)
 
 
 def _leaderboard(evidence: Evidence) -> Table:
