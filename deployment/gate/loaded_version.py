@@ -22,6 +22,7 @@ from scoring.pyfunc import ScoringModel
 from scoring.registered_files import fetch
 from scoring.scorer import Scorer
 from scoring.tasks import Classes
+from training.population.population import FILE
 from training.use_case.promotion import GuardLimits
 
 WARM_UP, RESPONSES = 20, 300  # responses before the measurement, and within it
@@ -161,9 +162,11 @@ def align_classes(predicted: Floats, known: Classes, expected: Classes) -> Float
 
 
 def _size(folder: Path) -> int:
-    """The size of the model without the project's code, to which Python adds files on loading."""
+    """The size of the model without the project's code, to which Python adds files, and without its population."""
     files = (file for file in folder.rglob("*") if file.is_file())
-    return sum(file.stat().st_size for file in files if file.relative_to(folder).parts[0] != "code")
+    return sum(
+        file.stat().st_size for file in files if file.relative_to(folder).parts[0] != "code" and file.name != FILE
+    )
 
 
 def _inputs(metadata: Any) -> dict[str, ModelInput] | None:

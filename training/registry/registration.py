@@ -21,6 +21,7 @@ from scoring.key_lookup import KeyedRows, KeyLookup
 from scoring.scorer import Scorer
 from training.evaluation.bootstrap import Interval
 from training.frame.provenance import Provenance
+from training.population.population import Population
 from training.registry.description import describe
 from training.registry.frame_declaration import FRAME, frame_declaration
 from training.registry.golden_rows import golden_rows
@@ -53,6 +54,7 @@ def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
     holdout: Mapping[str, Interval],
     notes: Sequence[str] = (),
     baseline: Mapping[str, float] = MappingProxyType({}),
+    population: Population | None = None,
     **tags: str,
 ) -> ModelVersion:
     """Log the refitted winner to the active run, and register it as the challenger.
@@ -64,13 +66,14 @@ def register_version(  # noqa: PLR0913, PLR0917  (the content of a version)
         holdout: metrics on the holdout, by name.
         notes: further lines of the description.
         baseline: metrics of the baseline on the holdout, by name.
+        population: counts with which monitoring compares live traffic; a version without them is not monitored.
         tags: further tags of the version.
 
     Raises:
         VersionDamaged: the written files do not reproduce the scorer's predictions of the golden rows.
     """
     winner = result.best(use_case.search.metric)
-    logged = _write(use_case, scorer)
+    logged = _write(use_case, scorer, population)
     if model_of(client, use_case.name) is None:
         client.create_registered_model(use_case.name)
     version = client.create_model_version(
@@ -98,7 +101,7 @@ def _digest(uri: str) -> str:
         return digest(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
 
 
-def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
+def _write(use_case: UseCase, scorer: Scorer, population: Population | None) -> ModelInfo:
     """Write the scorer's files to MLflow, and check that they reproduce the golden predictions."""
     golden = golden_rows(use_case.golden_request, scorer)
     responses, passes = scorer.respond(golden), signature(scorer)
@@ -107,7 +110,7 @@ def _write(use_case: UseCase, scorer: Scorer) -> ModelInfo:
         logged: ModelInfo = mlflow.pyfunc.log_model(
             name=use_case.name,
             python_model=str(PACKAGES / "scoring" / "served_model.py"),
-            artifacts=scorer.save(Path(folder)),
+            artifacts=scorer.save(Path(folder)) | ({} if population is None else population.save(Path(folder))),
             code_paths=CODE,
             signature=passes,
             input_example=input_example(use_case.golden_request, passes.inputs),

@@ -13,6 +13,7 @@ from training.evaluation.resampling import format_draws
 from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
 from training.frame.provenance import provenance
 from training.frame.splits import Split
+from training.population.build import population_of
 from training.registry import registration
 from training.registry.compilation import compile_scorer
 from training.registry.description import data_notes
@@ -48,7 +49,16 @@ def register(
     intervals = f"Intervals: by resampling {format_draws(rows.resamplings())}"
     notes = (*refitted.notes, *data_notes(data, use_case.split), intervals)
     version = registration.register_version(
-        client, use_case, scorer, result, source, measured, notes, baseline, **compilation.tags()
+        client,
+        use_case,
+        scorer,
+        result,
+        source,
+        measured,
+        notes,
+        baseline,
+        population_of(scorer, data, predicted, use_case.monitoring),
+        **compilation.tags(),
     )
     console.detail(f"{use_case.name} version {version.version} is the challenger")
     for line in str(version.description).splitlines():

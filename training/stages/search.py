@@ -20,6 +20,7 @@ from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import constant_inputs, groups
 from training.frame.splits import Split, folds
 from training.models import FAMILIES
+from training.population.build import require_slices
 from training.search.blend_candidate import blend_members
 from training.search.blending import BlendRefused, blend
 from training.search.first_model import first_model, in_place_of_trials
@@ -89,7 +90,9 @@ def resolve_inputs(use_case: UseCase, frame: TrainingFrame) -> UseCase:
     Raises:
         SpaceRefused: the tables lack a named input, or the grid is larger than `max_evals`.
         EngineMissing: the engine is an extra that is not installed.
+        SliceUnknown: monitoring names a slice that the inputs do not have.
     """
+    require_slices(use_case.monitoring, frame.encoder)
     plan = use_case.search.with_inputs(list(groups(frame.encoder)), constant_inputs(frame.encoder))
     if plan.recency_weights and frame.first == frame.last:
         plan = plan.without_recency()

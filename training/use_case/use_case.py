@@ -18,6 +18,7 @@ from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.threshold import ThresholdRule
 from training.models import FAMILIES, SEARCHED
 from training.use_case.limits import limits_without_effect
+from training.use_case.monitoring import MonitoringPlan
 from training.use_case.narrowing import Range
 from training.use_case.promotion import PromotionCriteria
 from training.use_case.search import SearchPlan
@@ -107,6 +108,7 @@ class UseCase(Declaration):
     search: SearchPlan
     promotion: PromotionCriteria
     serving: ServingPlan
+    monitoring: MonitoringPlan = MonitoringPlan()
     golden_request: dict[str, Any]
 
     @model_validator(mode="after")

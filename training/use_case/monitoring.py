@@ -1,0 +1,117 @@
+"""Declaration of a use case's monitoring: windows, slices, limits, labels, and the action for each finding."""
+
+import re
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from lakehouse.declaration import Declaration
+
+MonitoringAction = Literal["nothing", "alert", "retrain", "roll_back"]
+LENGTH = r"^[1-9][0-9]*[smhd]$"
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_length(text: str) -> timedelta:
+    """A length of time such as `1d`, `6h`, `30m` or `10s`.
+
+    Raises:
+        ValueError: the text has another form.
+
+    >>> parse_length("36h")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    if not re.match(LENGTH, text):
+        raise ValueError(f"'{text}' is not a length of time; examples: 1d, 6h, 30m, 10s")
+    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+
+
+class LabelSource(Declaration):
+    """Table of labels that arrive after the predictions.
+
+    Attributes:
+        column: column with the label.
+        request_id: column with the `client_request_id` of the request. Without it, a record's key fields name the
+            entity, and its label is in the first row at or after the request.
+        entity: key columns of the table, which are also fields of a request; not used with `request_id`.
+        timestamp: time of a label row; needed without `request_id`.
+        within: longest time from a request to its label row.
+        known_at: column with the time a label arrived; labels that arrive after the end of the run do not count.
+    """
+
+    table: str
+    column: str
+    request_id: str | None = None
+    entity: tuple[str, ...] = ()
+    timestamp: str | None = None
+    within: str = Field(default="90d", pattern=LENGTH)
+    known_at: str | None = None
+
+    @model_validator(mode="after")
+    def _joins(self) -> Self:
+        if self.request_id is None and not (self.entity and self.timestamp):
+            raise ValueError("labels need request_id, or entity and timestamp, to find the request of a label")
+        if self.request_id is not None and self.entity:
+            raise ValueError("labels take either request_id or entity, not both")
+        return self
+
+
+class ActionTable(Declaration):
+    """The decision table: the action for each kind of finding that two windows in a row confirm.
+
+    An estimate of the performance is no measurement: it may alert, and nothing else.
+    """
+
+    drift: MonitoringAction = "alert"
+    prediction_drift: MonitoringAction = "alert"
+    slice_drift: MonitoringAction = "alert"
+    missing: MonitoringAction = "alert"
+    unknown: MonitoringAction = "alert"
+    out_of_range: MonitoringAction = "alert"
+    errors: MonitoringAction = "alert"
+    refused: MonitoringAction = "alert"
+    latency: MonitoringAction = "alert"
+    performance: MonitoringAction = "retrain"
+    estimated_performance: Literal["nothing", "alert"] = "nothing"
+
+
+class MonitoringPlan(Declaration):
+    """Limits and tests of `monitor`, and the actions that follow.
+
+    Attributes:
+        window: length of a window; windows start at multiples of it, counted from 1970 in UTC.
+        min_rows: smallest window (of a slice too) that is tested; smaller ones are only shown.
+        false_alarms: greatest share of quiet windows with a finding, over all tests of a window together.
+        min_effect: smallest population stability index of a drift finding; large windows make tiny shifts certain.
+        reference: rows with which traffic is compared: the `holdout` on which the gate judged the version, or the
+            `training` rows.
+        slices: inputs with few categories, and cohorts, within which drift is tested as well.
+        max_error_share, max_refused_share: greatest shares of requests with a status of 5xx, and of 4xx.
+        max_p99_ms: greatest 99th percentile of the time of a request; not tested if absent.
+        max_drop: loss of the promotion metric against the holdout that is accepted.
+        alerts: file that gets each alert as a line of JSON, below the project folder.
+        cooldown: time in which an action is not repeated for the same version.
+    """
+
+    window: str = Field(default="1d", pattern=LENGTH)
+    min_rows: int = Field(default=200, ge=20)
+    false_alarms: float = Field(default=0.05, gt=0, le=0.2)
+    min_effect: float = Field(default=0.01, ge=0, le=1)
+    reference: Literal["holdout", "training"] = "holdout"
+    slices: tuple[str, ...] = ()
+    max_error_share: float = Field(default=0.01, ge=0, lt=1)
+    max_refused_share: float = Field(default=0.05, ge=0, lt=1)
+    max_p99_ms: float | None = Field(default=None, gt=0)
+    max_drop: float = Field(default=0.02, ge=0)
+    labels: LabelSource | None = None
+    actions: ActionTable = ActionTable()
+    alerts: str | None = None
+    cooldown: str = Field(default="7d", pattern=LENGTH)
+
+    @field_validator("alerts")
+    @classmethod
+    def _alerts_stay_in_the_project(cls, alerts: str | None) -> str | None:
+        if alerts is not None and (alerts.startswith("/") or ".." in alerts.split("/")):
+            raise ValueError("alerts is a path below the project folder, such as alerts/churn.jsonl")
+        return alerts
