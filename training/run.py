@@ -4,6 +4,7 @@ import click
 from mlflow.entities.model_registry import ModelVersion
 
 from lakehouse import console
+from lakehouse.completion import use_case_names
 from lakehouse.settings import Settings
 from lakehouse.wording import number_of
 from training.report import TrainedRun
@@ -54,7 +55,13 @@ def train(
 
 
 @click.command()
-@click.option("--use-case", "name", required=True, help="Name of the use case: training/use_cases/NAME.yml.")
+@click.option(
+    "--use-case",
+    "name",
+    required=True,
+    shell_complete=use_case_names,
+    help="Name of the use case: training/use_cases/NAME.yml.",
+)
 @search_options
 @click.option("--resume", metavar="RUN|latest", help="Continue an interrupted search: its run ID, or `latest`.")
 @click.option("--register-on-interrupt", is_flag=True, help="On Ctrl-C, register the best model so far.")

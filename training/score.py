@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from lakehouse import console
+from lakehouse.completion import use_case_names
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.settings import Settings
 from lakehouse.tables.column_names import column_names
@@ -243,7 +244,13 @@ def _print_counts(rows: Mapping[str | None, int], target: str) -> None:
 
 
 @click.command()
-@click.option("--use-case", "name", required=True, help="Name of the use case: training/use_cases/NAME.yml.")
+@click.option(
+    "--use-case",
+    "name",
+    required=True,
+    shell_complete=use_case_names,
+    help="Name of the use case: training/use_cases/NAME.yml.",
+)
 @click.option(
     "--input",
     "source",

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lakehouse.completion import use_case_names
 from lakehouse.settings import Settings
 
 Command = Callable[..., None]
@@ -29,7 +30,7 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-_NAME = partial(click.option, "--use-case", "name")
+_NAME = partial(click.option, "--use-case", "name", shell_complete=use_case_names)
 _REASON = partial(click.option, "--reason", help="Reason in one sentence; recorded in the ledger.")
 _HELP = "Name of the use case: training/use_cases/NAME.yml."
 

@@ -18,6 +18,12 @@ DBT_PROJECT = {
     "profiles.yml": "starter: {target: dev, outputs: {dev: {type: embedded, schema: gold, warehouse: warehouse}}}\n",
     "models/numbers.sql": "{{ config(materialized='table') }} select 1 as number\n",
 }
+# As the script that an installer writes for the entry point.
+START = (
+    "import sys\nfrom importlib.metadata import entry_points\nsys.argv[0] = 'lakehouse'\n"
+    "(script,) = {each.value: each for each in entry_points(group='console_scripts', name='lakehouse')}.values()\n"
+    "script.load()()"
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,13 @@ def test_the_version_stands_in_one_place() -> None:
         cwd=PROJECT, check=True, capture_output=True, text=True,
     ).stdout.split()  # fmt: skip
     assert tracked == ["pyproject.toml"]
+
+
+def test_the_console_command_lists_what_is_installed(installed: Installed) -> None:
+    listed = installed.run("python", "-c", START, "--help")
+    assert "train " in listed
+    assert "simulate" not in listed, "the wheel holds no simulation"
+    assert installed.run("python", "-c", START, "--version").strip().endswith(version_of_project())
 
 
 @pytest.mark.parametrize("module", ["training.run", "training.features", "training.score", "deployment.run"])
