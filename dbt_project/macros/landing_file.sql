@@ -21,8 +21,9 @@
 {% macro databricks__landing_file(file) -%}
   {%- if file.path.endswith('.zip') -%}
     {{ exceptions.raise_compiler_error("Databricks reads no .zip archive. Deliver " ~ file.path ~ " as .gz.") }}
+  {%- elif file.skip_last_lines -%}
+    {{ exceptions.raise_compiler_error("Databricks skips no last lines. Deliver " ~ file.path ~ " without them.") }}
   {%- endif -%}
-  {%- set charsets = {'latin-1': 'ISO-8859-1', 'latin1': 'ISO-8859-1', 'cp1252': 'windows-1252'} -%}
   {%- set encoding = file.encoding or 'UTF-8' -%}
   {%- set fields = [] -%}
   {%- for column in file.columns -%}{%- do fields.append(sql_name(column) ~ ' string') -%}{%- endfor -%}
@@ -31,16 +32,36 @@
     {% if column in (file.numbers or []) -%}
       {{ landed_number(column, file.decimal or '.', file.thousands) }} as {{ sql_name(column) }}
     {%- elif column in (file.dates or []) -%}
-      {{ landed_date(column, file.date_format) }} as {{ sql_name(column) }}
+      {{ landed_date(column, file.dates[column] if file.dates is mapping else file.date_format) }} as {{ sql_name(column) }}
     {%- else -%}
       {{ sql_name(column) }}
     {%- endif %},
     {%- endfor %}
     -- Databricks counts in int, the embedded engine in bigint.
     cast(row_number() over (order by monotonically_increasing_id()) as bigint) as row_number
-  from read_files(
+  from {% if file.missing -%}
+  (
+    select
+      {%- for column in file.columns %}
+      case when trim({{ sql_name(column) }}) in ({{ sql_texts(file.missing) }}) then '' else {{ sql_name(column) }} end
+      as {{ sql_name(column) }}{{ ',' if not loop.last }}
+      {%- endfor %}
+    from {{ read_files_of(file, encoding, fields) }}
+  )
+  {%- else -%}
+  {{ read_files_of(file, encoding, fields) }}
+  {%- endif %}
+{%- endmacro %}
+
+{# The call of `read_files` for a delimited file. #}
+{% macro read_files_of(file, encoding, fields) -%}
+  {%- set charsets = {'latin-1': 'ISO-8859-1', 'latin1': 'ISO-8859-1', 'cp1252': 'windows-1252'} -%}
+  read_files(
     {{ sql_text(file.path) }}, format => 'csv', header => true, sep => {{ sql_text(file.delimiter) }},
     mode => 'FAILFAST', multiLine => true, escape => {{ sql_text(file.escape or '"') }},
+    {%- if file.skip_lines %}
+    skipRows => {{ file.skip_lines }},
+    {%- endif %}
     encoding => {{ sql_text(charsets.get(encoding | lower, encoding)) }}, schema => {{ sql_text(fields | join(', ')) }}
   )
 {%- endmacro %}

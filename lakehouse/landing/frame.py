@@ -2,6 +2,7 @@
 
 import atexit
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -24,3 +25,16 @@ def landed_frame(session: SparkSession, rows: pa.Table) -> DataFrame:
     file = Path(folder) / "rows.parquet"
     pq.write_table(rows, file, use_dictionary=False)
     return session.read.parquet(str(file))
+
+
+def streamed_frame(session: SparkSession, schema: pa.Schema, parts: Iterable[pa.Table]) -> DataFrame:
+    """Rows as a frame, of which memory holds one part and at most a message at a time."""
+    folder = mkdtemp(prefix="landing-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = Path(folder) / "rows.parquet"
+    size = 0
+    with pq.ParquetWriter(file, schema) as writer:
+        for part in parts:
+            size += part.nbytes
+            writer.write_table(part)
+    return landed_frame(session, pq.read_table(file)) if size <= LARGEST_MESSAGE else session.read.parquet(str(file))

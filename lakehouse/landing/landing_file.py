@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from lakehouse.landing.errors import IN_THE_YML, LandingFileRefused
+from lakehouse.landing.errors import IN_THE_YML, LandingFileMissing, LandingFileRefused
+from lakehouse.landing.lines import without_lines
 from lakehouse.landing.options import ROW_NUMBER, LandingOptions
 from lakehouse.landing.records import Chunk, LandedRecord, Quoting
 from lakehouse.landing.source import line_ends, text_blocks
@@ -21,16 +22,42 @@ _SHOWN = 3
 def read_delimited(path: Path, options: LandingOptions) -> pa.Table:
     """Read a delimited file with every value as text, and `row_number` from 1 in file order.
 
-    Beside the rows, memory holds a few MiB of the file, or its longest record.
+    A path with `*` or `?` is a pattern: its files are read in the order of their names, each with the header.
+    Beside the rows, memory holds a few MiB of a file, or its longest record.
 
     Raises:
         LandingFileMissing: the file does not exist.
         LandingFileRefused: the file differs from its declaration, is broken, or has no rows.
     """
-    rows = _Reader(path, options).read()
+    rows = pa.concat_tables([_Reader(file, options).read() for file in matching_files(path)])
     if rows.num_rows == 0:
         raise LandingFileRefused(f"the landing file {path} has a header and no rows", hint="Deliver the file again.")
     return rows.append_column(ROW_NUMBER, pa.array(np.arange(1, rows.num_rows + 1)))
+
+
+def delimited_parts(path: Path, options: LandingOptions) -> Iterator[pa.Table]:
+    """Rows of one delimited file as `read_delimited` reads them, part by part; undeclared formats are not looked for.
+
+    Raises:
+        LandingFileMissing: the file does not exist.
+        LandingFileRefused: the file differs from its declaration or is broken.
+    """
+    return _Reader(path, options).parts()
+
+
+def matching_files(path: Path) -> list[Path]:
+    """The file of a path, or the files of a pattern with `*` or `?` by name; hidden files do not count.
+
+    Raises:
+        LandingFileMissing: no file matches the pattern.
+    """
+    if not set("*?") & set(str(path)):
+        return [path]
+    anchor = Path(path.anchor)
+    files = (file for file in anchor.glob(str(path.relative_to(anchor))) if file.is_file())
+    if found := sorted(file for file in files if not file.name.startswith(".")):
+        return found
+    raise LandingFileMissing.at(path)
 
 
 class _Reader:
@@ -48,18 +75,29 @@ class _Reader:
         Raises:
             LandingFileRefused: the file differs from its declaration.
         """
-        tables = [self._parse(chunk) for chunk in self._chunks()]
-        if self.malformed:
-            raise LandingFileRefused.rows(self.path, self.malformed, self.shown, self.width)
+        tables = list(self.parts())
         rows = pa.concat_tables(tables)
         if problem := undeclared(rows, self.options):
             raise self._refused(problem, self._line_of(problem.row, tables))
         return rows
 
+    def parts(self) -> Iterator[pa.Table]:
+        """Rows of each chunk as texts.
+
+        Raises:
+            LandingFileRefused: the file differs from its declaration.
+        """
+        for chunk in self._chunks():
+            yield self._parse(chunk)
+        if self.malformed:
+            raise LandingFileRefused.rows(self.path, self.malformed, self.shown, self.width)
+
     def _chunks(self) -> Iterator[Chunk]:
         """Chunks of the file without its header."""
-        header = None
-        for chunk in self.quoting.chunks(text_blocks(self.path, self.options.encoding)):
+        header, options = None, self.options
+        text = text_blocks(self.path, options.encoding)
+        text = without_lines(text, options.skip_lines, options.skip_last_lines)
+        for chunk in self.quoting.chunks(text, options.skip_lines + 1):
             if header is None:
                 header = next((record for record in self.quoting.records(chunk) if not record.is_blank), None)
                 if header is None:

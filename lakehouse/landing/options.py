@@ -34,8 +34,11 @@ class LandingOptions(Declaration):
         numbers: columns whose numbers become texts like 1234.5, which SQL can cast.
         decimal: decimal character of the `numbers`.
         thousands: character that groups the digits of the `numbers`, or None.
-        dates: columns whose dates become texts like 2024-12-31, which SQL can cast.
+        dates: columns whose dates become texts like 2024-12-31, which SQL can cast; or the pattern of each of them.
         date_format: pattern of the `dates` in Spark's letters, such as dd.MM.yyyy or dd.MM.yyyy HH:mm.
+        missing: texts that mean a missing value, such as k.A. or a dash; they become empty.
+        skip_lines: lines before the header.
+        skip_last_lines: lines behind the last row, such as a sum.
         texts: columns that stay as they are, although they look like undeclared numbers or dates.
         embedded_rows: True if a value within quotes may consist of lines that look like rows.
     """
@@ -49,8 +52,11 @@ class LandingOptions(Declaration):
     numbers: tuple[str, ...] = ()
     decimal: str = "."
     thousands: str | None = None
-    dates: tuple[str, ...] = ()
+    dates: tuple[str, ...] | dict[str, str] = ()
     date_format: str | None = None
+    missing: tuple[str, ...] = ()
+    skip_lines: int = Field(default=0, ge=0)
+    skip_last_lines: int = Field(default=0, ge=0)
     texts: tuple[str, ...] = ()
     embedded_rows: bool = Field(default=False, strict=True)
 
@@ -70,6 +76,13 @@ class LandingOptions(Declaration):
     def file_header(self) -> tuple[str, ...]:
         """The header that the file must have."""
         return self.columns if self.header is None else self.header
+
+    @property
+    def date_formats(self) -> Mapping[str, str]:
+        """The pattern of each column of dates."""
+        if isinstance(self.dates, dict):
+            return self.dates
+        return dict.fromkeys(self.dates, str(self.date_format))
 
     @field_validator("columns")
     @classmethod
@@ -110,6 +123,13 @@ class LandingOptions(Declaration):
             raise ValueError("must be one character that numbers do not use otherwise")
         return value
 
+    @field_validator("dates")
+    @classmethod
+    def _are_date_formats(cls, dates: tuple[str, ...] | dict[str, str]) -> tuple[str, ...] | dict[str, str]:
+        for pattern in dates.values() if isinstance(dates, dict) else ():
+            cls._is_a_date_format(pattern)
+        return dates
+
     @field_validator("date_format")
     @classmethod
     def _is_a_date_format(cls, pattern: str | None) -> str | None:
@@ -138,7 +158,9 @@ class LandingOptions(Declaration):
             raise ValueError("`decimal` and `thousands` need `numbers`, the list of columns they apply to")
         if self.decimal == self.thousands:
             raise ValueError(f"`decimal` and `thousands` are the same character {self.decimal!r}")
-        if bool(self.dates) != bool(self.date_format):
+        if isinstance(self.dates, dict) and self.date_format is not None:
+            raise ValueError("`dates` gives each column its own pattern: remove `date_format`")
+        if not isinstance(self.dates, dict) and bool(self.dates) != bool(self.date_format):
             raise ValueError("`date_format` and `dates`, the list of columns it applies to, need each other")
         if self.escape is not None and self.escape == self.delimiter:
             raise ValueError(f"`escape` and `delimiter` are the same character {self.escape!r}")

@@ -68,13 +68,13 @@ class Quoting:
         self.beside_quotes = np.zeros(256, bool)
         self.beside_quotes[[*self.delimiter, *b'\r\n"']] = True
 
-    def chunks(self, blocks: Iterable[bytes]) -> Iterator[Chunk]:
-        """Cut blocks of text into complete records, whose quotes are checked.
+    def chunks(self, blocks: Iterable[bytes], line: int = 1) -> Iterator[Chunk]:
+        """Cut blocks of text, which starts on a line of the file, into complete records, whose quotes are checked.
 
         Raises:
             LandingFileRefused: text follows a closing quote, a quote is never closed, or a record is too long.
         """
-        pending, line, wanted = b"", 1, 0
+        pending, wanted = b"", 0
         for block in blocks:
             pending += block
             if len(pending) < wanted:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -76,6 +77,7 @@ _DATES = _Look(
 def converted(rows: pa.Table, options: LandingOptions) -> pa.Table | ValueProblem:
     """Rows whose declared numbers and dates are texts that SQL can cast, or the first value that is neither."""
     problems: list[ValueProblem] = []
+    rows = _without_missing(rows, options)
     for column, conversion in _conversions(options).items():
         values = pc.utf8_trim_whitespace(rows[column])
         texts = conversion(values)
@@ -139,8 +141,19 @@ Conversion = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 def _conversions(options: LandingOptions) -> Mapping[str, Conversion]:
     return {
         **{column: lambda values: _as_numbers(values, options) for column in options.numbers},
-        **{column: lambda values: _as_dates(values, str(options.date_format)) for column in options.dates},
+        **{column: partial(_as_dates, pattern=pattern) for column, pattern in options.date_formats.items()},
     }
+
+
+def _without_missing(rows: pa.Table, options: LandingOptions) -> pa.Table:
+    """Rows with an empty text in place of each text that means a missing value."""
+    if not options.missing:
+        return rows
+    words = pa.array(options.missing)
+    columns = (
+        pc.if_else(pc.is_in(pc.utf8_trim_whitespace(values), value_set=words), "", values) for values in rows.columns
+    )
+    return pa.table(list(columns), names=rows.column_names)
 
 
 def _as_numbers(values: pa.ChunkedArray, options: LandingOptions) -> pa.ChunkedArray:
@@ -191,7 +204,10 @@ def _not_converted(row: int, column: str, value: str, options: LandingOptions) -
     hint = "Correct it, or move the column from `{}` to `texts` and clean it in staging."
     if column in options.dates:
         return ValueProblem(
-            row, column, f"{value[:60]!r}, which is not a date like {options.date_format},", hint.format("dates")
+            row,
+            column,
+            f"{value[:60]!r}, which is not a date like {options.date_formats[column]},",
+            hint.format("dates"),
         )
     example = f"1{options.thousands or ''}234{options.decimal}5"
     return ValueProblem(row, column, f"{value[:60]!r}, which is not a number like {example},", hint.format("numbers"))

@@ -31,9 +31,11 @@ from pyspark.errors import PySparkException
 
 from lakehouse.errors import LakehouseError
 from lakehouse.landing.deliveries import new_rows
-from lakehouse.landing.frame import landed_frame
+from lakehouse.landing.frame import landed_frame, streamed_frame
 from lakehouse.landing.landing_file import read_delimited
 from lakehouse.landing.options import LandingOptions
+from lakehouse.landing.sources.declaration import LandingSource
+from lakehouse.landing.sources.reading import source_rows, source_schema
 from lakehouse.tables.warehouse import TableName, Warehouse
 
 Helpers = dict[str, type[PythonJobHelper]]
@@ -119,6 +121,16 @@ class EmbeddedAdapter(SailAdapter):
             options = LandingOptions.of(model, landing_file)
             rows = read_delimited(Path(self._credentials.project_root) / options.path, options)
             landed_frame(self._session(), rows).createOrReplaceTempView(name)
+        return name
+
+    @available.parse_none
+    def source_view(self, model: str, landing_source: Mapping[str, Any]) -> str:
+        """Create a temporary view of a source with types of its own, and return its name."""
+        name = f"source_of_{model}"
+        with _as_dbt_errors():
+            source = LandingSource.of(model, landing_source)
+            rows = source_rows(source, Path(self._credentials.project_root))
+            streamed_frame(self._session(), source_schema(source), rows).createOrReplaceTempView(name)
         return name
 
     @available.parse_none

@@ -1,0 +1,1 @@
+"""Landing sources whose columns have types of their own: Parquet, JSON lines, Excel, tables of databases, Delta."""

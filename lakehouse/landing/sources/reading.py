@@ -1,0 +1,61 @@
+"""Reads a landing source as rows of its declared columns."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from lakehouse.landing.options import ROW_NUMBER
+from lakehouse.landing.sources import files
+from lakehouse.landing.sources.arrow_types import ARROW, as_type
+from lakehouse.landing.sources.database import database
+from lakehouse.landing.sources.declaration import LandingSource, SourceLocation
+from lakehouse.landing.sources.errors import LandingSourceRefused
+from lakehouse.landing.sources.workbook import workbook
+
+
+def opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Columns of a source as it has them, and its rows in batches.
+
+    Raises:
+        LandingFileMissing: the source does not exist.
+        LandingSourceRefused: it cannot be read.
+    """
+    if location.format == "database":
+        return database(str(location.url), str(location.table))
+    path = location.resolved(project)
+    if location.format == "excel":
+        return workbook(path, location.sheet, location.skip_rows)
+    return {"parquet": files.parquet, "json_lines": files.json_lines, "delta": files.delta}[location.format](path)
+
+
+def source_schema(source: LandingSource) -> pa.Schema:
+    """Columns of the rows of a source: the declared ones and `row_number`."""
+    fields = [(column, ARROW[kind]) for column, kind in source.columns.items()]
+    return pa.schema([*fields, (ROW_NUMBER, pa.int64())])
+
+
+def source_rows(source: LandingSource, project: Path) -> Iterator[pa.Table]:
+    """Rows of a source with the declared columns and types, and `row_number` from 1 in the source's order.
+
+    Raises:
+        LandingFileMissing: the source does not exist.
+        LandingSourceRefused: it cannot be read, lacks a declared column, has another one, or has no rows.
+    """
+    found, batches = opened(source, project)
+    wanted = {source.source_name(column) for column in source.columns}
+    missing, extra = wanted - set(found.names), set(found.names) - wanted - set(source.ignored)
+    if missing or extra:
+        raise LandingSourceRefused.columns(source.described(), missing, extra)
+    count = 0
+    for batch in batches:
+        columns = [
+            as_type(batch.column(source.source_name(column)), kind, source.described(), column)
+            for column, kind in source.columns.items()
+        ]
+        numbers = pa.array(range(count + 1, count + batch.num_rows + 1), pa.int64())
+        count += batch.num_rows
+        if batch.num_rows:
+            yield pa.table([*columns, numbers], schema=source_schema(source))
+    if not count:
+        raise LandingSourceRefused.no_rows(source.described())

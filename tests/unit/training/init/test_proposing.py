@@ -1,0 +1,199 @@
+"""Roles of columns: key, time, group, task, kinds of features, what is left out, and leaks."""
+
+import csv
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.init.errors import InitRefused
+from training.init.proposing.proposal import Proposal, Wishes, propose
+from training.init.reading.given import Habits
+from training.init.reading.opening import open_table
+
+ROWS = 300
+Column = Callable[[int, random.Random], Any]
+START = date(2023, 1, 1)
+
+
+def churned(row: int, drawn: random.Random) -> str:
+    return "yes" if drawn.random() < 0.3 else "no"
+
+
+USUAL: dict[str, Column] = {
+    "customer_id": lambda row, _: f"C{row:04}",
+    "age": lambda row, drawn: drawn.randint(18, 90),
+    "churned": churned,
+}
+
+
+def proposal(folder: Path, columns: dict[str, Column], target: str = "churned", **wishes: Any) -> Proposal:
+    drawn = random.Random(1)  # noqa: S311
+    rows: list[Sequence[Any]] = [[make(row, drawn) for make in columns.values()] for row in range(ROWS)]
+    path = folder / "data.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([list(columns), *rows])
+    given = open_table(str(path), Habits(), Path(tempfile.mkdtemp(dir=folder)), "300MB")
+    return propose("data", given, Wishes(target, **wishes))
+
+
+def roles(found: Proposal) -> dict[str, str]:
+    return {role.name: role.role for role in found.roles}
+
+
+def reasons(found: Proposal) -> dict[str, str]:
+    return {role.name: role.why for role in found.roles}
+
+
+def test_each_kind_of_column_gets_its_role(tmp_path: Path) -> None:
+    found = proposal(
+        tmp_path,
+        {
+            "row": lambda row, _: row,
+            "zip_code": lambda row, drawn: 10_000 + drawn.randint(0, 60),
+            "age": lambda row, drawn: drawn.randint(18, 90) if row % 10 else "",
+            "city": lambda row, drawn: drawn.choice(["Bonn", "Köln", ""]),
+            "member": lambda row, drawn: drawn.choice(["yes", "no"]),
+            "vip": lambda row, drawn: drawn.choice(["yes", "no", ""]),
+            "plus": lambda row, drawn: drawn.choice(["+", "++"]),
+            "country": lambda row, _: "DE",
+            "empty": lambda row, _: "",
+            "note": lambda row, drawn: f"A long text about the customer of row {row} and the calls",
+            "street": lambda row, drawn: f"street {drawn.randint(0, 100_000)}",
+            "age_months": lambda row, _: "",
+            "churned": churned,
+        },
+    )
+    assert roles(found) == {
+        "row_value": "out", "zip_code": "category_index", "age": "number", "city": "one_hot", "member": "flag",
+        "vip": "one_hot", "plus": "category_index", "country": "out", "empty": "out", "note": "out", "street": "out",
+        "age_months": "out", "churned": "target",
+    } | ({"row_value": "key"})  # fmt: skip
+    why = reasons(found)
+    assert why["row_value"].startswith("first column")
+    assert "10.0% missing become" in why["age"]
+    assert "free text" in why["note"] or "own in every row" in why["note"]
+    assert why["country"] == "one value in every row"
+    assert found.split == {"by": "stratified", "holdout": 0.2, "folds": 3}
+
+
+def test_equal_and_proportional_columns_are_left_out(tmp_path: Path) -> None:
+    ages: dict[int, int] = {}
+
+    def age(row: int, drawn: random.Random) -> int:
+        return ages.setdefault(row, drawn.randint(18, 90))
+
+    found = proposal(
+        tmp_path,
+        {**USUAL, "age": age, "age_2": lambda row, _: ages[row], "age_in_months": lambda row, _: ages[row] * 12},
+    )
+    assert roles(found)["age"] == "number"
+    assert reasons(found)["age_2"] == "equals age in every row"
+    assert reasons(found)["age_in_months"] == "in proportion to age"
+
+
+def test_a_column_that_gives_the_label_away_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    labels: dict[int, str] = {}
+
+    def label(row: int, drawn: random.Random) -> str:
+        return labels.setdefault(row, churned(row, drawn))
+
+    columns: dict[str, Column] = {
+        **USUAL,
+        "churned": label,
+        "signed_on": lambda row, _: START + timedelta(days=row),
+        "status": lambda row, _: "gone" if labels[row] == "yes" else "here",
+        "score": lambda row, drawn: (10 if labels[row] == "yes" else 0) + drawn.random(),
+        "complaint": lambda row, drawn: drawn.choice(["a", "b"]) if labels[row] == "yes" else "",
+        "left_on": lambda row, _: START + timedelta(days=row + 3) if row % 2 else "",
+        "born_on": lambda row, drawn: START - timedelta(days=drawn.randint(7_000, 20_000)),
+        "call_duration": lambda row, drawn: drawn.randint(10, 900),
+    }
+    found = proposal(tmp_path, columns, time="signed_on")
+    why = reasons(found)
+    assert why["status"] == "leak: Cramér's V with the target is 1.00"
+    assert why["score"] == "leak: alone it predicts the target with ROC AUC 1.000"
+    assert why["complaint"].startswith("leak: filled only where the target is True")
+    assert why["left_on"] == "leak: 150 rows have it after signed_on, the time of the label"
+    assert roles(found)["born_on"] == "days"
+    assert roles(found)["call_duration"] == "number"
+    kept = proposal(tmp_path, columns, time="signed_on", keep=("score",), exclude=("age",))
+    assert roles(kept)["score"] == "number"
+    assert "--keep, though leak" in reasons(kept)["score"]
+    assert roles(kept)["age"] == "out"
+
+
+def test_key_time_and_group(tmp_path: Path) -> None:
+    by_day: dict[str, Column] = {
+        "customer_id": lambda row, _: row % 30,
+        "ordered_on": lambda row, _: START + timedelta(days=row // 30),
+        "age": USUAL["age"],
+        "churned": churned,
+    }
+    repeated = proposal(tmp_path, by_day)
+    assert repeated.identity.key == ("customer_id",)  # one row for each customer and day
+    assert repeated.identity.time == "ordered_on"
+    assert repeated.split["by"] == "time"
+    without_time = proposal(tmp_path, by_day, time="none")
+    assert (without_time.identity.key, without_time.identity.group) == ((), "customer_id")
+    assert without_time.split == {"by": "column", "column": "fold"}
+    with pytest.raises(InitRefused, match="the key customer_id repeats"):
+        proposal(tmp_path, by_day, time="none", key=("customer_id",))
+    with pytest.raises(InitRefused, match="the time age has the type bigint"):
+        proposal(tmp_path, by_day, time="age")
+
+
+def test_two_columns_of_times_are_asked_about(tmp_path: Path) -> None:
+    columns: dict[str, Column] = {
+        **USUAL,
+        "ordered_on": lambda row, drawn: START + timedelta(days=drawn.randint(0, 300)),
+        "paid_on": lambda row, drawn: START + timedelta(days=drawn.randint(0, 300)),
+    }
+    with pytest.raises(InitRefused, match=r"several columns may be the time.*\n.*--time ordered_on"):
+        proposal(tmp_path, columns)
+
+
+@pytest.mark.parametrize(
+    ("make", "task", "why"),
+    [
+        (lambda row, drawn: drawn.choice([0, 1]), "binary", "two values; 1 is label 1"),
+        (lambda row, drawn: "x" if row % 5 else "y", "binary", "two values; y is label 1"),
+        (lambda row, drawn: drawn.choice("abc"), "multiclass", "3 texts"),
+        (lambda row, drawn: drawn.choice([1, 2, 3]), "multiclass", "3 whole numbers, 1 to 3, taken as classes"),
+        (lambda row, drawn: drawn.randint(1, 9), "regression", "9 whole numbers, 1 to 9, taken as a number"),
+        (lambda row, drawn: drawn.random(), "regression", "300 different numbers"),
+    ],
+)
+def test_the_task_follows_from_the_target(tmp_path: Path, make: Column, task: str, why: str) -> None:
+    found = proposal(tmp_path, {**USUAL, "churned": make})
+    assert str(found.target.task) == task
+    assert found.target.why == why
+    few = task != "binary" and "whole" in why
+    assert bool(found.target.change) == few  # both are said
+
+
+@pytest.mark.parametrize(
+    ("target", "make", "problem"),
+    [
+        ("churn", churned, "the file has no such column. Did you mean 'churned'?"),
+        ("churned", lambda row, drawn: "yes", "has one value in every row: yes"),
+        ("churned", lambda row, drawn: "", "has no value"),
+        ("churned", lambda row, drawn: f"name {row}", "is text with 300 different values in 300 rows"),
+        ("churned", lambda row, drawn: row, "has a value of its own in every row"),
+        ("churned", lambda row, drawn: START + timedelta(days=row), "is a date"),
+        ("churned", lambda row, drawn: "yes" if row < 20 else "no" if row < 30 else "", "30 rows with a value"),
+    ],
+)
+def test_a_target_that_is_no_label_is_refused(tmp_path: Path, target: str, make: Column, problem: str) -> None:
+    with pytest.raises(InitRefused, match=problem.replace("?", r"\?").replace(".", r"\.")):
+        proposal(tmp_path, {**USUAL, "churned": make}, target)
+
+
+def test_a_table_without_features_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    columns = {"customer_id": USUAL["customer_id"], "country": lambda row, _: "DE", "churned": churned}
+    with pytest.raises(InitRefused, match="no column to learn from: country: one value in every row"):
+        proposal(tmp_path, columns)

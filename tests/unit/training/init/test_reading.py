@@ -1,0 +1,173 @@
+"""Files of many habits: each is read with the right types, or refused with line, byte or the option to pass."""
+
+import csv
+import io
+import tempfile
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import LakehouseError
+from training.init.errors import InitRefused
+from training.init.reading.given import GivenTable, Habits
+from training.init.reading.opening import open_table
+
+MEMORY = "300MB"
+
+
+def opened(path: Path, **habits: Any) -> GivenTable:
+    workspace = Path(tempfile.mkdtemp(dir=path.parent))
+    return open_table(str(path), Habits(**habits), workspace, MEMORY)
+
+
+def table(tmp_path: Path, text: str, encoding: str = "utf-8", name: str = "data.csv", **habits: Any) -> GivenTable:
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding))
+    return opened(path, **habits)
+
+
+def kinds(given: GivenTable) -> dict[str, str]:
+    return {column.name: column.kind for column in given.columns}
+
+
+def values(given: GivenTable, column: str) -> list[Any]:
+    return [row[0] for row in given.connection.execute(f'select "{column}" from rows order by row_number').fetchall()]
+
+
+def lines(header: str, *rows: str, times: int = 1) -> str:
+    return "\n".join([header, *(rows * times)]) + "\n"
+
+
+GERMAN = lines("Kunde;Größe;Preis;gekauft am", "00123;1,5;1.234,50;31.12.2024", "04567;2,0;7,00;01.02.2024")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_a_german_export_is_read_in_every_encoding(tmp_path: Path, encoding: str) -> None:
+    given = table(tmp_path, GERMAN, encoding)
+    assert kinds(given) == {"kunde": "string", "groesse": "double", "preis": "double", "gekauft_am": "date"}
+    assert values(given, "kunde") == ["00123", "04567"]  # leading zeros
+    assert values(given, "preis") == [1234.5, 7.0]
+    assert values(given, "gekauft_am") == [date(2024, 12, 31), date(2024, 2, 1)]
+    assert given.landing["thousands"] == "."
+    assert given.landing["date_format"] == "dd.MM.yyyy"
+    assert any("byte 9 (line 1) is 0xf6" in note for note in given.notes) == (encoding == "cp1252")
+
+
+def test_a_byte_of_no_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"a,b\n1,x\n2,\x81\xff\n")
+    with pytest.raises(InitRefused, match=r"byte 11 \(line 3\) is 0x81"):
+        opened(path)
+    assert values(opened(path, encoding="cp437"), "a") == [1, 2]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
+    assert kinds(table(tmp_path, "a,b\n1,x\n2,y\n".replace(",", delimiter))) == {"a": "bigint", "b": "string"}
+
+
+def test_a_ragged_row_is_refused_with_its_line(tmp_path: Path) -> None:
+    rows = [f"{number},{number}" for number in range(300)]
+    rows[200] = "200,1,2"
+    with pytest.raises(LakehouseError, match="line 202 has 3 of 2 fields"):
+        table(tmp_path, lines("a,b", *rows))
+    # One of a few rows, where no delimiter cuts most of them alike.
+    with pytest.raises(LakehouseError, match=r"2 fields in line 1 and 3 in line 3|line 3 has 3 of 2 fields"):
+        table(tmp_path, lines("a,b", "1,2", "1,2,3", "4,5,6"))
+
+
+def test_preamble_and_footer_are_left_out_and_the_lines_of_errors_stay(tmp_path: Path) -> None:
+    text = "Bericht 2024\nStand: heute\n\n" + lines("id;betrag", *(f"{n};{n},5" for n in range(40))) + "Summe;900,5\n"
+    given = table(tmp_path, text)
+    assert (given.landing["skip_lines"], given.landing["skip_last_lines"]) == (3, 1)
+    assert len(values(given, "betrag")) == 40
+    with pytest.raises(LakehouseError, match="line 7 has 3 of 2 fields"):
+        table(tmp_path, text.replace("2;2,5\n", "2;2;5\n"))
+
+
+def test_a_value_over_two_lines_is_one_value(tmp_path: Path) -> None:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([["id", "note"], [1, 'first\nsecond "quoted"'], [2, "plain"]])
+    assert values(table(tmp_path, buffer.getvalue()), "note") == ['first\nsecond "quoted"', "plain"]
+
+
+def test_a_text_far_behind_the_sample_makes_the_column_text(tmp_path: Path) -> None:
+    rows = [str(number) for number in range(60_000)]
+    rows[45_000] = "x"
+    given = table(tmp_path, lines("id,b", *(f"{value},1" for value in rows)))
+    assert kinds(given)["id"] == "string"
+    assert "1 values are no numbers" in given.columns[0].note
+
+
+def test_words_for_a_missing_value_are_missing(tmp_path: Path) -> None:
+    given = table(tmp_path, lines("age,city,flag", "30,NA,yes", "NA,Bonn,no", "-,k.A.,yes"))
+    assert values(given, "age") == [30, None, None]
+    assert values(given, "city") == [None, "Bonn", None]
+    assert given.columns[2].truth == ("yes", "no")
+    assert given.landing["missing"] == ["-", "NA", "k.A."]
+
+
+@pytest.mark.parametrize(
+    ("dates", "kind", "first"),
+    [
+        (["31/12/2024", "01/02/2024"], "date", date(2024, 12, 31)),
+        (["12/31/2024", "01/02/2024"], "date", date(2024, 12, 31)),
+        (["2024/12/31", "2024/02/01"], "date", date(2024, 12, 31)),
+        (["1.2.2024", "31.12.2024"], "date", date(2024, 2, 1)),
+        (["31.12.2024 08:05", "01.02.2024 09:00"], "timestamp", datetime(2024, 12, 31, 8, 5)),  # noqa: DTZ001
+        (["2024-12-31T08:05:00Z", "2024-02-01T09:00:00+01:00"], "timestamp", datetime(2024, 12, 31, 8, 5)),  # noqa: DTZ001
+    ],
+)
+def test_dates_of_any_order(tmp_path: Path, dates: list[str], kind: str, first: datetime) -> None:
+    given = table(tmp_path, lines("id;sold", *(f"{n};{text}" for n, text in enumerate(dates))))
+    assert kinds(given)["sold"] == kind
+    assert values(given, "sold")[0] == first
+
+
+def test_an_ambiguous_order_of_dates_is_refused_with_the_option(tmp_path: Path) -> None:
+    text = lines("id,sold", "1,01/02/2024", "2,03/04/2024")
+    with pytest.raises(InitRefused, match=r"fits two orders.*\n.*--dates dmy: the day is first; --dates mdy"):
+        table(tmp_path, text)
+    assert values(table(tmp_path, text, dates="dmy"), "sold")[0] == date(2024, 2, 1)
+    assert values(table(tmp_path, text, dates="mdy"), "sold")[0] == date(2024, 1, 2)
+    # Another column of the file shows the order.
+    given = table(tmp_path, lines("id,sold,b", "1,01/02/2024,31/12/2023", "2,03/04/2024,1/1/2023"))
+    assert values(given, "sold")[0] == date(2024, 2, 1)
+
+
+def test_an_ambiguous_comma_is_refused_with_the_option(tmp_path: Path) -> None:
+    text = lines("id;x", "1;1,234", "2;5,678")
+    with pytest.raises(InitRefused, match="--decimal"):
+        table(tmp_path, text)
+    assert values(table(tmp_path, text, decimal=","), "x") == [1.234, 5.678]
+    assert values(table(tmp_path, text, decimal="."), "x") == [1234, 5678]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is empty"),
+        ("a,b\n", "has a header and no rows"),
+        ("1,2\n3,4\n", "has no header: line 1 holds values such as '1'"),
+        ("a,b,A\n1,2,3\n", "names a column twice in line 1: a, A"),
+        ("just a text\nof two lines\n", "has one column: line 1 is 'just a text'"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(InitRefused, match=problem):
+        table(tmp_path, text)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InitRefused, match="does not exist"):
+        opened(tmp_path / "nothing.csv")
+
+
+def test_headers_become_names_of_sql(tmp_path: Path) -> None:
+    given = table(tmp_path, lines("Straße (m²),HouseAge,default,,2nd", "a,1,x,3,4"))
+    assert [column.name for column in given.columns] == [
+        "strasse_m", "house_age", "default_value", "unnamed", "column_2nd",
+    ]  # fmt: skip
+    assert given.landing["header"] == ["Straße (m²)", "HouseAge", "default", "", "2nd"]

@@ -1,0 +1,1 @@
+"""Profile of the rows, and the role of each column."""

@@ -1,0 +1,137 @@
+"""The proposal for a table: its columns' roles, its split, and the table on the console that explains them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lakehouse import console
+from lakehouse.wording import number_of
+from training.init.errors import InitRefused
+from training.init.proposing.keys import NO_COLUMN, KeyOptions, RowIdentity, find_identity
+from training.init.proposing.profile import ColumnProfile, profiles
+from training.init.proposing.roles import ColumnRole, find_roles, outcome_notes
+from training.init.proposing.target import Target, target_of
+from training.init.reading.given import GivenTable
+
+LEAST_ROWS = 50
+_SHOWN = 60  # characters of a reason in the table
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Choices of the person about the columns; names as in the file or as in SQL."""
+
+    target: str
+    task: str | None = None
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    group: str | None = None
+    exclude: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A use case for a table, before anything is written.
+
+    Attributes:
+        name: name of the use case, its models and its folder.
+        table: the given table.
+        target: label and task.
+        identity: key, time and group of the rows.
+        roles: role of each column, in the order of the file.
+    """
+
+    name: str
+    table: GivenTable
+    target: Target
+    identity: RowIdentity
+    roles: tuple[ColumnRole, ...]
+
+    @property
+    def features(self) -> list[ColumnRole]:
+        """The columns that the model reads."""
+        return [role for role in self.roles if role.is_feature]
+
+    @property
+    def split(self) -> dict[str, object]:
+        """The `split` of the use case."""
+        if self.identity.group is not None:
+            return {"by": "column", "column": "fold"}
+        if self.identity.time is not None:
+            return {"by": "time", "holdout": 0.2, "folds": 3}
+        return {"by": "stratified" if self.target.task.predicts_classes else "group", "holdout": 0.2, "folds": 3}
+
+
+def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
+    """Profile the table and propose a role for each column.
+
+    Raises:
+        InitRefused: a named column is missing, the target is no label, or no feature is left.
+    """
+    known = {column.source_name: column.name for column in table.columns}
+    known |= {column.name: column.name for column in table.columns}
+    target_name = _resolved("--target", wishes.target, known)
+    options = KeyOptions(
+        tuple(_resolved("--key", key, known) for key in wishes.key),
+        None if wishes.time is None else _resolved("--time", wishes.time, known),
+        None if wishes.group is None else _resolved("--group", wishes.group, known),
+    )
+    chosen = {_resolved("--exclude", column, known): False for column in wishes.exclude}
+    chosen |= {_resolved("--keep", column, known): True for column in wishes.keep}
+    columns = profiles(table)
+    target = target_of(_named(columns, target_name), wishes.task)
+    if target.profile.filled < LEAST_ROWS:
+        raise InitRefused.file(
+            table.source,
+            f"has {number_of('row', target.profile.filled)} with a value in {target.name}",
+            f"Folds and a holdout need at least {LEAST_ROWS}.",
+        )
+    identity = find_identity(table.connection, columns, target_name, options)
+    roles = find_roles(table.connection, columns, target, identity, chosen)
+    proposal = Proposal(name, table, target, identity, tuple(roles))
+    if not proposal.features:
+        reasons = "; ".join(f"{role.name}: {role.why}" for role in roles if role.role == "out")
+        raise InitRefused.file(
+            table.source, f"has no column to learn from: {reasons}", "Keep one of them: --keep COLUMN."
+        )
+    return proposal
+
+
+def show(proposal: Proposal) -> None:
+    """Print what was found and decided: one table of all columns, and the notes."""
+    table = proposal.table
+    console.detail(f"{number_of('row', table.rows)}, {number_of('column', len(table.columns))} in {table.source}")
+    for note in (*table.notes, *outcome_notes(proposal.roles)):
+        console.detail(note)
+    rows = [[role.name, role.profile.column.kind, role.role, _why(role), role.change] for role in proposal.roles]
+    if not proposal.identity.key:
+        rows.insert(0, ["row_number", "bigint", "key", proposal.identity.why["row_number"], "--key COLUMN"])
+    console.table(["column", "type", "role", "why", "how to change"], rows)
+    console.detail(f"Split: {_split(proposal)}")
+
+
+def _why(role: ColumnRole) -> str:
+    note = role.profile.column.note
+    return f"{role.why}; {note}" if note and note not in role.why else role.why
+
+
+def _split(proposal: Proposal) -> str:
+    identity = proposal.identity
+    if identity.group is not None:
+        return f"all rows of a {identity.group} are in one fold or in the holdout (--group none: by row)"
+    if identity.time is not None:
+        return f"by {identity.time}: the last fifth is the holdout"
+    by = "by label" if proposal.target.task.predicts_classes else "at random"
+    return f"{by}; the rows have no time (--time COLUMN: the last fifth by time)"
+
+
+def _resolved(option: str, name: str, known: Mapping[str, str]) -> str:
+    if name == NO_COLUMN and option in {"--key", "--time", "--group"}:
+        return name
+    if name not in known:
+        raise InitRefused.no_column(option, name, [*dict.fromkeys(known)])
+    return known[name]
+
+
+def _named(columns: list[ColumnProfile], name: str) -> ColumnProfile:
+    return next(column for column in columns if column.name == name)

@@ -1,0 +1,1 @@
+"""The given file or table as typed rows."""

@@ -1,0 +1,134 @@
+"""A delimited text file as typed rows."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakehouse.landing.landing_file import delimited_parts
+from lakehouse.landing.options import DATE_PIECES, LandingOptions
+from lakehouse.landing.values import undeclared
+from training.init.names import column_names
+from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect
+from training.init.reading.encoding import decoded_file
+from training.init.reading.formats import TextFormat, find_formats, quoted, text_list
+from training.init.reading.given import GivenColumn, GivenTable, Habits, keep_rows, write_parts
+
+# Words of a date pattern as DuckDB has them.
+_CODES = {"yyyy": "%Y", "MM": "%m", "M": "%m", "dd": "%d", "d": "%d", "HH": "%H", "H": "%H", "mm": "%M", "ss": "%S"}
+
+
+def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duckdb.DuckDBPyConnection) -> GivenTable:
+    """Decode the file, find its format, and type its columns.
+
+    Raises:
+        InitRefused: the file is empty, has no table, or is ambiguous.
+        LandingFileRefused: a row is broken, with its line.
+    """
+    file = decoded_file(path, habits.encoding)
+    dialect = find_dialect(file)
+    names = column_names(dialect.header)
+    landing = _landing(dialect, file.encoding, names)
+    options = LandingOptions(path=str(path), **landing)
+    schema = pa.schema([(name, pa.string()) for name in names])
+    texts = workspace / "texts.parquet"
+    write_parts(texts, schema, delimited_parts(path, options))
+    connection.execute(f"create view texts as select * from read_parquet('{texts}')")
+    formats = find_formats(connection, names, habits.dates, habits.decimal)
+    landing |= _converted(formats)
+    landing |= _unconverted(texts, LandingOptions(path=str(path), **landing))
+    _materialize(connection, workspace, formats)
+    columns = tuple(
+        GivenColumn(name, header, formats[name].kind, True, formats[name].truth, formats[name].note)
+        for name, header in zip(names, dialect.header, strict=True)
+    )
+    notes = [file.note, dialect.note, *_said(dialect, landing)]
+    return GivenTable(str(path), connection, columns, landing, True, path, tuple(filter(None, notes)))
+
+
+def _landing(dialect: Dialect, encoding: str, names: list[str]) -> dict[str, Any]:
+    """The options of `landing_file` that differ from their defaults."""
+    options: dict[str, Any] = {"delimiter": dialect.delimiter, "columns": names}
+    if list(dialect.header) != names:
+        options["header"] = list(dialect.header)
+    if encoding != "utf-8":
+        options["encoding"] = encoding
+    if dialect.escape:
+        options["escape"] = dialect.escape
+    if dialect.skip_lines:
+        options["skip_lines"] = dialect.skip_lines
+    if dialect.skip_last_lines:
+        options["skip_last_lines"] = dialect.skip_last_lines
+    return options
+
+
+def _converted(formats: Mapping[str, TextFormat]) -> dict[str, Any]:
+    numbers = {name: each for name, each in formats.items() if each.decimal}
+    dates = {name: each.date_format for name, each in formats.items() if each.date_format}
+    missing = sorted({word for each in formats.values() for word in each.missing})
+    options: dict[str, Any] = {}
+    if numbers:
+        first = next(iter(numbers.values()))
+        options |= {"numbers": list(numbers), "decimal": first.decimal, "thousands": first.thousands}
+    if len(set(dates.values())) == 1:
+        options |= {"dates": list(dates), "date_format": next(iter(dates.values()))}
+    elif dates:
+        options |= {"dates": dates}
+    return options | ({"missing": missing} if missing else {})
+
+
+def _unconverted(texts: Path, options: LandingOptions) -> dict[str, Any]:
+    """The columns that stay text although the landing model would take them for numbers or dates."""
+    declared = {*options.numbers, *options.dates}
+    kept = []
+    for column in options.columns:
+        if column not in declared:
+            alone = options.model_copy(
+                update={"columns": (column,), "header": None, "numbers": (), "dates": (), "date_format": None}
+            )
+            if undeclared(pq.read_table(texts, columns=[column]), alone):
+                kept.append(column)
+    return {"texts": kept} if kept else {}
+
+
+def _materialize(connection: duckdb.DuckDBPyConnection, workspace: Path, formats: Mapping[str, TextFormat]) -> None:
+    values = ", ".join(f"{_value(name, each)} as {quoted(name)}" for name, each in formats.items())
+    keep_rows(connection, workspace, f"select {values}, file_row_number + 1 as row_number "
+          f"from read_parquet('{workspace / 'texts.parquet'}', file_row_number=true)")  # fmt: skip
+
+
+def _value(column: str, text: TextFormat) -> str:
+    """A column of texts in its type, in SQL of DuckDB."""
+    value = f"nullif(trim({quoted(column)}), '')"
+    if text.missing:
+        value = f"case when {value} not in ({text_list(text.missing)}) then {value} end"
+    if text.truth:
+        return f"case lower({value}) when '{text.truth[0]}' then true when '{text.truth[1]}' then false end"
+    if text.decimal:
+        value = f"replace(replace({value}, '{text.thousands or ''}', ''), '{text.decimal}', '.')"
+    if text.date_format:
+        pattern = DATE_PIECES.sub(lambda piece: _CODES.get(piece[0], piece[0]), text.date_format)
+        return f"cast(try_strptime({value}, '{pattern}') as {text.kind})"
+    if text.kind == "timestamp":
+        return f"cast(try_cast({value} as timestamptz) at time zone 'UTC' as timestamp)"
+    return f"try_cast({value} as {text.kind})" if text.kind != "string" else value
+
+
+def _said(dialect: Dialect, landing: Mapping[str, Any]) -> Iterable[str]:
+    if dialect.skip_lines:
+        yield f"the header is in line {dialect.skip_lines + 1}; the lines before it are left out"
+    if dialect.skip_last_lines:
+        yield f"the last {dialect.skip_last_lines} line(s) are no rows and are left out"
+    said = [f"fields between {DELIMITERS[dialect.delimiter]}s"]
+    if "encoding" in landing:
+        said.append(f"encoding {landing['encoding']}")
+    if "decimal" in landing:
+        said.append(f"decimal '{landing['decimal']}'")
+    if "date_format" in landing:
+        said.append(f"dates {landing['date_format']}")
+    if "missing" in landing:
+        said.append(f"missing values {', '.join(landing['missing'])}")
+    yield ", ".join(said)

@@ -1,0 +1,271 @@
+"""Formats of numbers, dates and missing values in columns of text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import duckdb
+
+from lakehouse.landing.sources.declaration import SqlType
+from training.init.errors import InitRefused, ask
+
+DateOrder = Literal["dmy", "mdy", "ymd"]
+# In a column of numbers or dates, each of these words is a missing value; in a column of texts only those of SURE.
+MISSING = ("-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "k.a.", "k. a.", "unknown",
+           "unbekannt", "missing", "fehlt")  # fmt: skip
+SURE = ("-", "--", "?", "n/a", "#n/a", "nan", "null", "k.a.", "k. a.", "unknown", "unbekannt")
+TRUTHS = (("yes", "no"), ("ja", "nein"), ("true", "false"), ("y", "n"), ("j", "n"), ("t", "f"), ("wahr", "falsch"))
+_PLAIN = r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
+_COMMA = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
+_GROUPED = r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?([eE][-+]?\d+)?"
+_ISO_DATE = r"\d{4}-\d{2}-\d{2}"
+_ISO_TIME = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[-+]\d{2}:?\d{2})?"
+_CLOCK = r"(?: (\d{1,2}):(\d\d)(?::(\d\d))?)?"
+_DATE = r"(\d{1,4})([./-])(\d{1,2})[./-](\d{1,4})" + _CLOCK
+_POSITIONS: Mapping[DateOrder, tuple[str, str, str]] = {"dmy": ("y3", "y2", "y1"), "mdy": ("y3", "y1", "y2"),
+                                                        "ymd": ("y1", "y2", "y3")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """Format of the values of one column.
+
+    Attributes:
+        kind: type of the values.
+        decimal, thousands: characters of numbers that SQL cannot cast.
+        date_format: pattern of dates that SQL cannot cast, in Spark's letters.
+        truth: words for true and false.
+        missing: words of this column that mean a missing value.
+        note: what a person should know.
+    """
+
+    kind: SqlType
+    decimal: str | None = None
+    thousands: str | None = None
+    date_format: str | None = None
+    truth: tuple[str, str] | None = None
+    missing: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass
+class _Evidence:
+    """Counts of one column; an ambiguous one is decided with the others of the file."""
+
+    column: str
+    counts: Mapping[str, int]
+    missing: tuple[str, ...] = ()
+    orders: tuple[DateOrder, ...] = field(default=())
+
+
+def find_formats(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], dates: DateOrder | None, decimal: str | None
+) -> dict[str, TextFormat]:
+    """Formats of the text columns of the table `texts`.
+
+    Args:
+        connection: DuckDB with the table.
+        columns: its columns.
+        dates: order of day, month and year, where the person has said it.
+        decimal: decimal character, where the person has said it.
+
+    Raises:
+        InitRefused: every date fits two orders, or every number two decimal characters, and there is no terminal.
+    """
+    found = {column: _evidence(connection, column) for column in columns}
+    decimal = decimal or _decimal(found)
+    order = dates or _order(found)
+    formats = {column: _format(connection, evidence, decimal, order) for column, evidence in found.items()}
+    words = sorted({word for each in formats.values() if each.kind != "string" for word in each.missing})
+    for column, each in formats.items():
+        if each.kind == "string":
+            formats[column] = TextFormat(
+                "string", truth=each.truth, missing=_sure(connection, column, words), note=each.note
+            )
+    return formats
+
+
+def quoted(column: str) -> str:
+    """A column in SQL of DuckDB."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def text_list(values: Sequence[str]) -> str:
+    """Texts in SQL of DuckDB, between commas."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+
+
+def _evidence(connection: duckdb.DuckDBPyConnection, column: str) -> _Evidence:
+    value = f"trim({quoted(column)})"
+    patterns = {
+        "plain": _PLAIN, "comma": _COMMA, "grouped": _GROUPED, "iso_date": _ISO_DATE, "iso_time": _ISO_TIME,
+        "date": _DATE, "whole": r"[-+]?\d+", "zeros": r"[-+]?0\d+", "phone": r"\+\d{6,}",
+        "comma_sure": r".*(\.\d{3},\d+|,(\d{1,2}|\d{4,}))", "grouped_sure": r".*(,\d{3}\.\d+|,\d{3},\d{3}.*)",
+        "points_sure": r"[-+]?\d{1,3}(\.\d{3}){2,}", "points": r"[-+]?\d{1,3}\.\d{3}", "digits4": r"[-+]?\d{4,}",
+        "eight": r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])",
+        "short_year": r"\d{1,2}[./]\d{1,2}[./]\d{2}( .*)?",
+    }  # fmt: skip
+    counted = ", ".join(f"count(*) filter (regexp_full_match(v, '{p}')) as {name}" for name, p in patterns.items())
+    row = connection.execute(
+        f"select count(*) as n, count(*) filter (lower(v) in ({text_list(MISSING)})) as words, {counted} "
+        f"from (select {value} as v from texts) where v <> ''"
+    )
+    names = [item[0] for item in row.description]
+    counts = dict(zip(names, row.fetchone() or (), strict=True))
+    missing: tuple[str, ...] = ()
+    if counts["words"]:
+        words = connection.execute(
+            f"select distinct {value} from texts where lower({value}) in ({text_list(MISSING)}) order by 1"
+        ).fetchall()
+        missing = tuple(word for (word,) in words)
+        counts["n"] -= counts["words"]
+    orders = _orders(connection, column) if counts["date"] == counts["n"] > 0 else ()
+    return _Evidence(column, counts, missing, orders)
+
+
+def _orders(connection: duckdb.DuckDBPyConnection, column: str) -> tuple[DateOrder, ...]:
+    """The orders that every date of the column fits."""
+    value = f"trim({quoted(column)})"
+    parts = ", ".join(
+        f"try_cast(regexp_extract({value}, '{_DATE}', {g}) as int) as y{i}" for i, g in ((1, 1), (2, 3), (3, 4))
+    )
+    fits = ", ".join(
+        f"bool_and({y} between 1000 and 9999 and {m} between 1 and 12 and {d} between 1 and 31) as {order}"
+        for order, (y, m, d) in _POSITIONS.items()
+    )
+    row = connection.execute(
+        f"select {fits} from (select {parts} from texts where {value} <> '' and "
+        f"lower({value}) not in ({text_list(MISSING)}))"
+    ).fetchone()
+    return tuple(order for order, fit in zip(_POSITIONS, row or (), strict=True) if fit)
+
+
+def _decimal(found: Mapping[str, _Evidence]) -> str | None:
+    """The decimal character of the file, where some column shows it; None if no number has a comma."""
+    with_comma = [e for e in found.values() if _is_number(e, "comma") and not _is_number(e, "plain")]
+    with_groups = [e for e in found.values() if _is_number(e, "grouped") and not _is_number(e, "plain")]
+    if any(e.counts["comma_sure"] for e in with_comma) or any(e.counts["points_sure"] for e in found.values()):
+        return ","
+    if any(e.counts["grouped_sure"] for e in with_groups):
+        return "."
+    if not with_comma and not with_groups:
+        return None
+    column = (with_comma or with_groups)[0].column
+    return ask(
+        f"the numbers of {column} have a comma before three digits each, which fits two formats",
+        "--decimal",
+        {",": "1,234 is a little more than one", ".": "1,234 is more than a thousand"},
+    )
+
+
+def _order(found: Mapping[str, _Evidence]) -> DateOrder | None:
+    """The order of dates, where some column fits one alone; None if no column needs it."""
+    dates = [e for e in found.values() if e.orders]
+    for evidence in dates:
+        if len(evidence.orders) == 1:
+            return evidence.orders[0]
+    if not dates:
+        return None
+    answers = {"dmy": "the day is first", "mdy": "the month is first", "ymd": "the year is first"}
+    answer = ask(
+        f"every date of {dates[0].column} fits two orders of day and month",
+        "--dates",
+        {order: answers[order] for order in dates[0].orders},
+    )
+    return {"dmy": "dmy", "mdy": "mdy"}.get(answer, "ymd")  # type: ignore[return-value]
+
+
+def _is_number(evidence: _Evidence, pattern: str) -> bool:
+    return evidence.counts[pattern] == evidence.counts["n"] > 0
+
+
+def _format(  # noqa: PLR0911  (one for each kind of value)
+    connection: duckdb.DuckDBPyConnection, evidence: _Evidence, decimal: str | None, order: DateOrder | None
+) -> TextFormat:
+    counts, n = evidence.counts, evidence.counts["n"]
+    if n == 0:
+        return TextFormat("string", missing=evidence.missing)
+    if counts["iso_date"] == n:
+        return TextFormat("date", missing=evidence.missing)
+    if counts["iso_time"] + counts["iso_date"] == n:
+        return TextFormat("timestamp", missing=evidence.missing)
+    if evidence.orders:
+        if order not in evidence.orders:
+            raise InitRefused.file(
+                f"the column {evidence.column}",
+                f"has dates that are not in the order {order}",
+                f"Its dates fit --dates {' or '.join(evidence.orders)}.",
+            )
+        return _date_format(connection, evidence, order)
+    if counts["eight"] == n and any(word in evidence.column for word in ("date", "datum", "day", "tag")):
+        return TextFormat("date", date_format="yyyyMMdd", missing=evidence.missing)
+    if counts["phone"] == n:
+        return TextFormat("string", note="numbers with + at the start stay text")
+    if counts["zeros"] and counts["whole"] == n:
+        return TextFormat("string", note="leading zeros: stays text")
+    return _number_format(evidence, decimal) or _text_format(connection, evidence)
+
+
+def _number_format(evidence: _Evidence, decimal: str | None) -> TextFormat | None:
+    counts, n, missing = evidence.counts, evidence.counts["n"], evidence.missing
+    if counts["whole"] == n:
+        return TextFormat("bigint", missing=missing)
+    points = decimal == "," and counts["points"] and not counts["digits4"]
+    if counts["plain"] == n and not points:
+        return TextFormat("double", missing=missing)
+    if counts["comma"] == n and decimal == ",":
+        is_whole = not counts["comma_sure"] and counts["plain"] == n
+        return TextFormat("bigint" if is_whole else "double", ",", ".", missing=missing)
+    if counts["grouped"] == n and decimal == ".":
+        return TextFormat("double", ".", ",", missing=missing)
+    return None
+
+
+def _text_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence) -> TextFormat:
+    value = f"lower(trim({quoted(evidence.column)}))"
+    words = connection.execute(
+        f"select distinct {value} from texts where {value} <> '' and {value} not in ({text_list(SURE)}) limit 3"
+    ).fetchall()
+    values = {word for (word,) in words}
+    truth = next((pair for pair in TRUTHS if values == set(pair)), None)
+    note = "dates with years of two digits stay text" if evidence.counts["short_year"] == evidence.counts["n"] else ""
+    mostly = max(evidence.counts["plain"], evidence.counts["comma"]) / evidence.counts["n"]
+    if not note and 0.9 <= mostly < 1:
+        note = f"{evidence.counts['n'] - max(evidence.counts['plain'], evidence.counts['comma']):,} values are no numbers: stays text"  # noqa: E501
+    return TextFormat(
+        "boolean" if truth else "string", truth=truth, missing=evidence.missing if truth else (), note=note
+    )
+
+
+def _date_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence, order: DateOrder) -> TextFormat:
+    value = f"trim({quoted(evidence.column)})"
+    group = {"dmy": (1, 3), "mdy": (3, 1), "ymd": (4, 3)}[order]
+    row = connection.execute(
+        f"select min(regexp_extract({value}, '{_DATE}', 2)), count(distinct regexp_extract({value}, '{_DATE}', 2)), "
+        f"min(length(regexp_extract({value}, '{_DATE}', {group[0]}))), "
+        f"min(length(regexp_extract({value}, '{_DATE}', {group[1]}))), "
+        f"count(*) filter (regexp_extract({value}, '{_DATE}', 5) <> ''), "
+        f"count(*) filter (regexp_extract({value}, '{_DATE}', 7) <> ''), "
+        f"min(length(nullif(regexp_extract({value}, '{_DATE}', 5), ''))) "
+        f"from texts where {value} <> '' and lower({value}) not in ({text_list(MISSING)})"
+    ).fetchone()
+    separator, separators, day, month, hours, seconds, hour = row or ("", 0, 0, 0, 0, 0, 0)
+    n = evidence.counts["n"]
+    if separators != 1 or hours not in {0, n} or seconds not in {0, hours}:
+        return TextFormat("string", note="dates in several formats stay text")
+    words = {"d": "d" if day == 1 else "dd", "m": "M" if month == 1 else "MM", "y": "yyyy"}
+    pattern = separator.join(words[letter] for letter in order)
+    if hours:
+        pattern += f" {'H' if hour == 1 else 'HH'}:mm" + (":ss" if seconds else "")
+    kind: SqlType = "timestamp" if hours else "date"
+    return TextFormat(kind, date_format=pattern, missing=evidence.missing)
+
+
+def _sure(connection: duckdb.DuckDBPyConnection, column: str, words: Sequence[str]) -> tuple[str, ...]:
+    """Words of a text column that mean a missing value: sure ones, and those that a column of numbers has too."""
+    value = f"trim({quoted(column)})"
+    rows = connection.execute(
+        f"select distinct {value} from texts where lower({value}) in ({text_list(SURE)}) "
+        f"or {value} in ({text_list(words) or 'null'}) order by 1"
+    ).fetchall()
+    return tuple(word for (word,) in rows)

@@ -1,0 +1,85 @@
+"""The given table: its typed rows in DuckDB, and how its landing model reads it again."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakehouse.landing.sources.declaration import SqlType
+from training.init.reading.formats import DateOrder
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Choices of the person about the format of the file; None is found from the file."""
+
+    dates: DateOrder | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    table: str | None = None
+
+
+@dataclass(frozen=True)
+class GivenColumn:
+    """A column of the given table.
+
+    Attributes:
+        name: its name in SQL.
+        source_name: its name in the file.
+        kind: type of its values.
+        is_text: True if the landing model has it as text.
+        truth: words for true and false, where it is a boolean that lands as text.
+        note: what was decided about its format.
+    """
+
+    name: str
+    source_name: str
+    kind: SqlType
+    is_text: bool = False
+    truth: tuple[str, str] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class GivenTable:
+    """The given table, whose typed rows are the table `rows` of a DuckDB connection.
+
+    Attributes:
+        source: the path or address as given.
+        landing: `meta.landing_file` or `meta.landing_source` of the landing model, without its path.
+        is_delimited: True for `meta.landing_file`.
+        copied: the file to copy into the landing folder; None if the source is read where it is.
+        notes: what was decided, to be said aloud.
+    """
+
+    source: str
+    connection: duckdb.DuckDBPyConnection
+    columns: tuple[GivenColumn, ...]
+    landing: Mapping[str, Any]
+    is_delimited: bool
+    copied: Path | None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        found = self.connection.execute("select count(*) from rows").fetchone()
+        return int(found[0]) if found else 0
+
+
+def write_parts(file: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:
+    """Write the rows of a table, part by part, into one Parquet file."""
+    with pq.ParquetWriter(file, schema) as writer:
+        for part in parts:
+            writer.write_table(part.cast(schema), row_group_size=122_880)
+
+
+def keep_rows(connection: duckdb.DuckDBPyConnection, workspace: Path, query: str) -> None:
+    """Keep the result of a query as the table `rows`, in a file of the workspace."""
+    file = workspace / "rows.parquet"
+    connection.execute(f"copy ({query}) to '{file}' (format parquet)")
+    connection.execute(f"create view rows as select * from read_parquet('{file}')")

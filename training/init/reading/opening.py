@@ -1,0 +1,78 @@
+"""Opens the given file or table by its kind."""
+
+import os
+from pathlib import Path
+
+import duckdb
+
+from lakehouse.landing.sources.declaration import SourceLocation
+from training.init.errors import InitRefused
+from training.init.reading.delimited import delimited_table
+from training.init.reading.given import GivenTable, Habits
+from training.init.reading.typed import typed_table
+
+_EXCEL = (".xlsx", ".xlsm")
+_SQLITE = b"SQLite format 3\0"
+
+
+def connect(workspace: Path, memory: str) -> duckdb.DuckDBPyConnection:
+    """DuckDB with a memory limit; what exceeds it goes to files of the workspace."""
+    return duckdb.connect(
+        config={
+            "memory_limit": memory,
+            "temp_directory": str(workspace / "spill"),
+            "threads": min(os.cpu_count() or 1, 4),
+        }
+    )
+
+
+def open_table(given: str, habits: Habits, workspace: Path, memory: str) -> GivenTable:
+    """Read the complete file or table, in bounded memory.
+
+    Args:
+        given: path of a file or folder, or the address of a database.
+        habits: what the person has said about its format.
+        workspace: folder for copies of the rows, which the caller removes.
+        memory: memory limit of DuckDB, such as 1GB.
+
+    Raises:
+        InitRefused: it does not exist, is empty, or is ambiguous.
+        LandingFileRefused: a row is broken, with its line.
+        LandingSourceRefused: a source with types cannot be read.
+    """
+    connection = connect(workspace, memory)
+    location = _location(given, habits)
+    if location is None:
+        return delimited_table(Path(given), habits, workspace, connection)
+    return typed_table(given, location, workspace, connection)
+
+
+def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR0911  (one for each kind)
+    """The source with types; None for delimited text."""
+    if "://" in given:
+        if habits.table is None:
+            raise InitRefused.file("the database", "has several tables", "Name one of them: --table NAME.")
+        return SourceLocation(format="database", url=given, table=habits.table)
+    path = Path(given)
+    if "*" in given:
+        return SourceLocation(
+            format="json_lines" if path.suffix in {".jsonl", ".ndjson", ".json"} else "parquet", path=given
+        )
+    if not path.exists():
+        raise InitRefused.file(path, "does not exist", "Give the path of a file, a folder or a database.")
+    if path.is_dir():
+        is_delta = (path / "_delta_log").is_dir()
+        return SourceLocation(format="delta" if is_delta else "parquet", path=str(path.absolute()))
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start == _SQLITE:
+        return _location(f"sqlite:///{path.absolute()}", habits)
+    if path.suffix == ".parquet" or start.startswith(b"PAR1"):
+        return SourceLocation(format="parquet", path=str(path.absolute()))
+    if path.suffix in {".jsonl", ".ndjson", ".json"}:
+        return SourceLocation(format="json_lines", path=str(path.absolute()))
+    if path.suffix in _EXCEL:
+        return SourceLocation(format="excel", path=str(path.absolute()), sheet=habits.table)
+    if path.suffix == ".xls":
+        raise InitRefused.file(path, "is a workbook of Excel 2003", "Save it as .xlsx or CSV.")
+    return None

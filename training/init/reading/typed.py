@@ -1,0 +1,53 @@
+"""A source with types of its own as typed rows."""
+
+from pathlib import Path
+
+import duckdb
+
+from lakehouse.landing.sources.arrow_types import sql_type
+from lakehouse.landing.sources.declaration import LandingSource, SourceLocation, SqlType
+from lakehouse.landing.sources.reading import opened, source_rows, source_schema
+from training.init.errors import InitRefused
+from training.init.names import column_names
+from training.init.reading.formats import quoted
+from training.init.reading.given import GivenColumn, GivenTable, keep_rows, write_parts
+
+
+def typed_table(
+    given: str, location: SourceLocation, workspace: Path, connection: duckdb.DuckDBPyConnection
+) -> GivenTable:
+    """Read every column whose values are numbers, texts, dates or booleans.
+
+    Raises:
+        InitRefused: there is no such column.
+        LandingSourceRefused: the source cannot be read.
+    """
+    found, _ = opened(location, Path.cwd())
+    kinds = {field.name: sql_type(field.type) for field in found}
+    read = {name: kind for name, kind in kinds.items() if kind is not None}
+    ignored = [name for name, kind in kinds.items() if kind is None]
+    if not read:
+        raise InitRefused.file(given, "has no column of numbers, texts, dates or booleans", "Give another source.")
+    names = dict(zip(column_names(read), read, strict=True))
+    declared = LandingSource(
+        **location.model_dump(exclude_defaults=True),
+        columns={name: read[original] for name, original in names.items()},
+        names={name: original for name, original in names.items() if name != original},
+        ignored=tuple(ignored),
+    )
+    write_parts(workspace / "source.parquet", source_schema(declared), source_rows(declared, Path.cwd()))
+    connection.execute("set timezone = 'UTC'")
+    values = ", ".join(f"{_typed_value(name, kind)} as {quoted(name)}" for name, kind in declared.columns.items())
+    source = workspace / "source.parquet"
+    keep_rows(connection, workspace, f"select {values}, row_number from read_parquet('{source}')")
+    columns = tuple(GivenColumn(name, original, read[original]) for name, original in names.items())
+    notes = [f"not read: {', '.join(ignored)}, whose values are nested or bytes"] if ignored else []
+    is_file = location.path is not None and Path(location.path).is_file()
+    landing = declared.model_dump(exclude_defaults=True, mode="json")
+    return GivenTable(given, connection, columns, landing, False, Path(given) if is_file else None, tuple(notes))
+
+
+def _typed_value(name: str, kind: SqlType) -> str:
+    if kind == "timestamp":
+        return f"cast({quoted(name)} at time zone 'UTC' as timestamp)"
+    return f"nullif(trim({quoted(name)}), '')" if kind == "string" else quoted(name)

@@ -1,0 +1,1 @@
+"""Files of a proposal: dbt models, use case and landing copy."""

@@ -1,0 +1,96 @@
+"""Label table of a proposal."""
+
+from training.init.proposing.proposal import Proposal
+from training.init.writing.gold import key_columns
+from training.init.writing.literals import sql_text, yaml_value
+from training.init.writing.names import Names
+from training.init.writing.staging import column_yml
+
+
+def labels_sql(proposal: Proposal) -> str:
+    """SQL of the label table."""
+    names, target, group = Names.of(proposal), proposal.target, proposal.identity.group
+    fold = ""
+    if group is not None:
+        fold = f""",
+    -- All rows of one {group} are in one fold, or in the holdout.
+    case
+      when pmod(xxhash64({group}), 5) = 0 then 'holdout'
+      else concat('fold_', cast(pmod(xxhash64({group}), 3) as string))
+    end as fold"""
+    filled = f"\n  where {target.name} is not null" if target.profile.missing else ""
+    return f"""with staged as (
+
+  select * from {{{{ ref('{names.staging}') }}}}
+
+),
+
+final as (
+
+  select
+    {", ".join(names.key)},
+    {names.time},
+    {_label(proposal)} as {target.name}{fold}
+  from staged{filled}
+
+)
+
+select * from final
+"""
+
+
+def _label(proposal: Proposal) -> str:
+    target = proposal.target
+    kind = target.profile.column.kind
+    if target.positive is not None:
+        if kind == "boolean":
+            return f"cast({target.name} as int)"
+        positive = sql_text(target.positive) if isinstance(target.positive, str) else repr(target.positive)
+        return f"cast({target.name} = {positive} as int)"
+    if target.classes:
+        return target.name if kind == "string" else f"cast({target.name} as int)"
+    return f"cast({target.name} as double)"
+
+
+def labels_yml(proposal: Proposal) -> str:
+    """Declaration of the label table."""
+    names, target = Names.of(proposal), proposal.target
+    source, more, kind = target.profile.column.source_name, "", "double"
+    about = f"`{source}` of the source, the number to predict."
+    if target.positive is not None:
+        word = target.profile.column.truth[0] if target.profile.column.truth else target.positive
+        about, kind = f"1 if `{source}` is {word}, else 0.", "int"
+        more = f'\n          - {{type: check, expression: "{target.name} in (0, 1)"}}'
+    elif target.classes:
+        about, kind = f"`{source}` of the source, the class to predict.", "string"
+        if not isinstance(target.classes[0], str):
+            kind = "int"
+        values = yaml_value(list(target.classes))
+        quote = "" if kind == "string" else ", quote: false"
+        more = f"\n        data_tests:\n          - accepted_values: {{arguments: {{values: {values}{quote}}}}}"
+    columns = [*key_columns(proposal, names), _label_column(target.name, kind, about, more)]
+    if proposal.identity.group is not None:
+        columns.append(column_yml("fold", "string", "Fold of the row, or `holdout`."))
+    listed = "\n".join(columns)
+    return f"""models:
+  - name: {names.labels}
+    description: Spine of the use case `{names.name}`, with `{source}` as the label.
+    config:
+      contract: {{enforced: true}}
+      meta:
+        grain: One row per {" and ".join([*names.key, names.time])}.
+    data_tests:
+      - unique_key: {{arguments: {{columns: {yaml_value([*names.key, names.time])}}}}}
+    columns:
+{listed}
+"""
+
+
+def _label_column(name: str, kind: str, about: str, more: str) -> str:
+    if "type: check" in more:
+        return f"""      - name: {name}
+        data_type: {kind}
+        description: {yaml_value(about)}
+        constraints:
+          - {{type: not_null}}{more}"""
+    return column_yml(name, kind, about, more=more)
