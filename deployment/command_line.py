@@ -25,7 +25,7 @@ SHELLS = ("bash", "zsh", "fish")
 # Each command with the module that `python -m` runs.
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Data": {
-        "init": "training.init",
+        "init": "training.init.__main__",
         "build": "lakehouse.build",
         "features": "training.features",
         "publish": "training.publish",

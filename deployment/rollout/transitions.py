@@ -9,7 +9,7 @@ any of them -> superseded
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployment.rollout.state import RolloutChoice, Phase, Rollout
+from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from training.use_case.rollout import RolloutPlan
 
 MISSING_READINGS = 3  # readings in a row without metrics that count as a failure

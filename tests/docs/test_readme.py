@@ -10,6 +10,7 @@ import deployment.run
 import lakehouse.build
 import simulation.run
 import training.features
+import training.init.__main__
 import training.maintenance
 import training.publish
 import training.run
@@ -32,6 +33,7 @@ def commands() -> list[tuple[str, click.Command]]:
         simulation.run,
     ]
     single = [(module.__name__, module.main) for module in modules]
+    single.append(("training.init", training.init.__main__.main))
     return [*single, *((f"deployment.run {name}", command) for name, command in deployment.run.main.commands.items())]
 
 

@@ -2,15 +2,12 @@
 
 import json
 import os
-import re
-import subprocess
-import sys
-from collections.abc import Mapping
 
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from lakehouse import console
+from lakehouse.build import build
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from lakehouse.wording import number_of
@@ -22,48 +19,28 @@ from training.tracking import tracking
 from training.use_case.use_case import load, with_search
 
 _LEADERS = 10
-_DBT = "import sys; from dbt.cli.main import cli; sys.argv[0] = 'dbt'; cli()"
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class BuildFailed(LakehouseError):
     """dbt could not build the written models."""
 
     @classmethod
-    def because(cls, output: str, command: str) -> "BuildFailed":
-        lines = _COLOURS.sub("", output).splitlines()
-        told = [line for line in lines if re.search(r"(Error|FAIL|ERROR|refused)", line)] or lines
-        return cls(f"{command} failed:\n  " + "\n  ".join(told[-12:]), hint=f"Correct the models, then: {command}")
+    def of(cls, command: str) -> "BuildFailed":
+        return cls("the tables could not be built", hint=f"Correct the models, then: {command}")
 
 
-def build(proposal: Proposal, settings: Settings) -> None:
-    """Build the tables of a proposal, and those before them; print the summary alone.
+def build_tables(proposal: Proposal) -> None:
+    """Build the tables of a proposal, and those before them.
 
     Raises:
-        BuildFailed: a model or a test failed.
+        BuildFailed: a model or a test failed; dbt's log is printed.
     """
     names = Names.of(proposal)
-    command = ["build", "--select", f"+{names.features}", f"+{names.labels}"]
-    console.stage(f"dbt {' '.join(command)}")
-    environment = {**os.environ, **_secret(proposal)}
-    done = subprocess.run(
-        [sys.executable, "-c", _DBT, *command, "--no-use-colors"],
-        cwd=settings.project,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise BuildFailed.because(done.stdout, f"dbt {' '.join(command)}")
-    for line in done.stdout.splitlines():
-        if "WARN " in line or "Done. PASS" in line:
-            console.detail(re.sub(r"^\d\d:\d\d:\d\d\s+", "", line).strip())
-
-
-def _secret(proposal: Proposal) -> Mapping[str, str]:
-    return {secret_variable(proposal.name): str(proposal.table.landing.get("url", ""))}
+    if "url" in proposal.table.landing:
+        os.environ.setdefault(secret_variable(proposal.name), str(proposal.table.landing["url"]))
+    selected = ["--select", f"+{names.features}", f"+{names.labels}"]
+    if build(selected) != 0:
+        raise BuildFailed.of(f"dbt build {' '.join(selected)}")
 
 
 def train_briefly(name: str, settings: Settings, minutes: float, families: str | None) -> ModelVersion:

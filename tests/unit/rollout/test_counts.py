@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deployment.rollout.counts import VersionCounts, StepCounts, MetricsReading
+from deployment.rollout.counts import MetricsReading, StepCounts, VersionCounts
 from deployment.rollout.exposition import MetricsMissing, parse
 
 OURS = """\

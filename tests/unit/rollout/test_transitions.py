@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from deployment.rollout.state import RolloutChoice, Phase, Rollout
-from deployment.rollout.transitions import Act, Effect, RolloutFacts, Move, Wait, next_transition
+from deployment.rollout.state import Phase, Rollout, RolloutChoice
+from deployment.rollout.transitions import Act, Effect, Move, RolloutFacts, Wait, next_transition
 from training.use_case.rollout import RolloutPlan
 
 PLAN = RolloutPlan(bake_minutes=30, min_requests=100, max_extensions=1)
