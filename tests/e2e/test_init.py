@@ -1,0 +1,138 @@
+"""From a file to an answering endpoint, for files of five kinds: `init`, `promote`, `serve`, one request."""
+
+import json
+import random
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.checkout import Checkout
+
+# A few seconds of one cheap family: the tests are about the way there.
+BRIEFLY = ("--minutes", "0.5", "--families", "logistic_regression")
+ROWS = 240
+Record = dict[str, Any]
+
+
+def records() -> list[Record]:
+    """Customers whose churn depends on age and revenue, with missing values, a category and a date."""
+    drawn = random.Random(7)  # noqa: S311
+    made = []
+    for row in range(ROWS):
+        age, revenue = drawn.randint(18, 80), round(drawn.gauss(900, 300), 2)
+        chance = 1 / (1 + 2.7 ** ((age - 50) / 10 + (revenue - 900) / 300))
+        made.append(
+            {
+                "customer_no": f"{row + 1:05}",
+                "signed_on": date(2022, 1, 1) + timedelta(days=row),
+                "age": age if row % 12 else None,
+                "revenue": revenue,
+                "city": drawn.choice(["Köln", "Bonn", "Ulm"]),
+                "shop": f"shop {drawn.randint(1, 40):02}",
+                "active": drawn.random() < 0.5,
+                "churned": "ja" if drawn.random() < chance else "nein",
+            }
+        )
+    return made
+
+
+def german_csv(path: Path) -> list[str]:
+    """As a German Excel exports it: cp1252, semicolons, decimal comma, dates with dots, a preamble and a sum."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, bool):
+            return "ja" if value else "nein"
+        if isinstance(value, float):
+            return f"{value:,.2f}".replace(",", "_").replace(".", ",").replace("_", ".")
+        return f"{value:%d.%m.%Y}" if isinstance(value, date) else "k.A." if value is None else str(value)
+
+    rows = records()
+    lines = [";".join(rows[0]), *(";".join(map(text, row.values())) for row in rows)]
+    path.with_suffix(".csv").write_bytes("\n".join(["Kunden 2022", "", *lines, "Summe;;;9,9"]).encode("cp1252"))
+    return [str(path.with_suffix(".csv"))]
+
+
+def parquet_folder(path: Path) -> list[str]:
+    """Two Parquet files in a folder, with times and a nested column."""
+    path.mkdir()
+    for part, rows in enumerate((records()[:100], records()[100:])):
+        for row in rows:
+            row["signed_on"] = datetime.combine(row["signed_on"], datetime.min.time())
+        table = pa.Table.from_pylist(rows).append_column("tags", pa.array([[1, 2]] * len(rows)))
+        pq.write_table(table, path / f"part-{part}.parquet")
+    return [str(path)]
+
+
+def json_lines(path: Path) -> list[str]:
+    """A JSON object a line."""
+    rows = (json.dumps(row, default=str, ensure_ascii=False) for row in records())
+    path.with_suffix(".jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return [str(path.with_suffix(".jsonl"))]
+
+
+def workbook(path: Path) -> list[str]:
+    """The second sheet of a workbook."""
+    book = openpyxl.Workbook()
+    book.active["A1"] = "Nothing here"
+    sheet = book.create_sheet("Customers")
+    sheet.append(list(records()[0]))
+    for row in records():
+        sheet.append(list(row.values()))
+    book.save(path.with_suffix(".xlsx"))
+    return [str(path.with_suffix(".xlsx")), "--table", "Customers"]
+
+
+def database(path: Path) -> list[str]:
+    """A table of an SQLite database."""
+    with sqlite3.connect(path.with_suffix(".db")) as connection:
+        connection.execute(
+            "create table customers (customer_no text primary key, signed_on date, age integer, revenue real, "
+            "city text, shop text, active boolean, churned text)"
+        )
+        rows = [[str(value) if isinstance(value, date) else value for value in row.values()] for row in records()]
+        connection.executemany("insert into customers values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.close()
+    return [str(path.with_suffix(".db")), "--table", "customers"]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    fresh = Checkout.below(tmp_path_factory.mktemp("init"))
+    yield fresh
+    fresh.run("deployment.run", "stop")
+
+
+def response(printed: str) -> Record:
+    answer: Record = json.loads(printed.partition("> Response\n")[2].partition("\n> ")[0])["predictions"][0]
+    return answer
+
+
+@pytest.mark.parametrize("make", [german_csv, parquet_folder, json_lines, workbook, database])
+def test_a_file_becomes_an_answering_endpoint(
+    checkout: Checkout, tmp_path: Path, make: Callable[[Path], list[str]]
+) -> None:
+    name = make.__name__
+    source = make(tmp_path / "customers")
+    command = ("training.init", *source, "--target", "churned", "--name", name, *BRIEFLY)
+    printed = checkout.run(*command)
+    assert "version 1 is the challenger" in printed
+    assert f"reports/{name}/version-1.html" in printed
+    roles = {line.split()[0]: line.split()[2] for line in printed.splitlines() if len(line.split()) > 3}
+    assert (roles["customer_no"], roles["signed_on"], roles["churned"]) == ("key", "time", "target")
+    assert (roles["age"], roles["city"], roles["shop"]) == ("number", "one_hot", "category_index")
+    assert roles["active"] == "flag"
+    use_case = (checkout.root / "training" / "use_cases" / f"{name}.yml").read_text(encoding="utf-8")
+    (checkout.root / "training" / "use_cases" / f"{name}.yml").write_text(
+        use_case.replace("minimum: 0.55", "minimum: 0.05"), encoding="utf-8"
+    )
+    checkout.run("deployment.run", "promote", "--use-case", name)
+    checkout.run("deployment.run", "serve", "--use-case", name, "--detach")
+    answer = response(checkout.run("deployment.run", "ask", "--use-case", name))
+    assert 0 < answer["probability"] < 1
