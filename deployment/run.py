@@ -5,6 +5,7 @@ Each command imports its own module when it runs: MLflow, scikit-learn and the D
 
 import sys
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -17,7 +18,10 @@ NOT_PROMOTED = 3
 
 @click.group()
 def main() -> None:
-    """Evaluate, promote and serve models. Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted."""
+    """Evaluate, promote, serve and monitor models.
+
+    Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted; of monitor: 4 alert, 5 retrain, 6 roll back.
+    """
 
 
 @main.command()
@@ -177,6 +181,26 @@ def remove_caller(name: str) -> None:
     from deployment.commands.serving import callers as command
 
     command.remove(name, Settings.from_environment())
+
+
+@main.command()
+@options.USE_CASE
+@options.SINCE
+@options.UNTIL
+@options.WINDOW
+@options.PAYLOAD_TABLE
+@options.MONITORED_VERSION
+@options.ALL_VERSIONS
+@options.ACT
+@options.MONITOR_JSON
+def monitor(name: str, **values: Any) -> None:
+    """Compare logged traffic with the data of the champion, and recommend an action.
+
+    Exits with 0 for nothing, 4 for an alert, 5 for retraining, 6 for a rollback; with --act with 0 once it is done.
+    """
+    from deployment.commands.monitoring import command
+
+    sys.exit(command.monitor(name, command.MonitorOptions(**values), Settings.from_environment()))
 
 
 @main.command()

@@ -67,6 +67,7 @@ class Settings:
         name_prefix: precedes the names of schemas, models, experiments and endpoints in a workspace, so that several
             deployments share a catalog; such as `dev_anna_`.
         experiment: name of the MLflow experiment; None for one that is named as the use case.
+        monitoring_webhook: address that gets the alerts of `monitor`; it may hold a secret.
         any_port: True if `serve` may take the next free port: MODEL_SERVER does not ask for an address.
     """
 
@@ -85,6 +86,7 @@ class Settings:
     master: str = "local[*]"
     any_port: bool = False
     serving: ServerAccess = field(default_factory=ServerAccess)
+    monitoring_webhook: str | None = field(default=None, repr=False)
 
     @property
     def artifacts(self) -> Path:
@@ -159,6 +161,7 @@ class Settings:
             # Set by every Databricks runtime and by nothing else.
             in_workspace="DATABRICKS_RUNTIME_VERSION" in environment,
             serving=_serving(environment),
+            monitoring_webhook=environment.get("MONITORING_WEBHOOK"),
         )
 
 

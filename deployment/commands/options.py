@@ -1,7 +1,9 @@
 """Options of the commands, each defined once. Nothing heavy is imported, so that `--help` is fast."""
 
 import functools
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -28,6 +30,22 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
         message = f"'{text}' is not a time; examples: 2026-11-27, 2026-11-27 15:00, 2026-11-27T15:00:00+01:00"
         raise click.BadParameter(message) from err
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _period(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """Check a time in ISO 8601 or a length of time such as `7d`."""
+    if text is None or re.fullmatch(r"[1-9][0-9]*[smhd]", text):
+        return text
+    with suppress(ValueError):
+        datetime.fromisoformat(text)
+        return text
+    raise click.BadParameter(f"'{text}' is neither a time nor a length of time; examples: 2026-11-27, 7d, 12h")
+
+
+def _length(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    if text is None or re.fullmatch(r"[1-9][0-9]*[smhd]", text):
+        return text
+    raise click.BadParameter(f"'{text}' is not a length of time; examples: 1d, 6h, 30m, 10s")
 
 
 _NAME = partial(click.option, "--use-case", "name", shell_complete=use_case_names)
@@ -86,6 +104,24 @@ PORT = click.option(
     type=click.IntRange(1, 65535),
     help="Port to listen on. Default: the port of MODEL_SERVER; without it, the next free one from 8080 on.",
 )
+
+SINCE = click.option(
+    "--since", callback=_period, metavar="TIME", help="Start of the period, or how long ago. Default: 14 windows."
+)
+UNTIL = click.option("--until", callback=_period, metavar="TIME", help="End of the period. Default: now.")
+WINDOW = click.option(
+    "--window",
+    callback=_length,
+    metavar="LENGTH",
+    help="Length of a window, such as 1d. Default: the use case's.",
+)
+PAYLOAD_TABLE = click.option("--table", help="Payload table (schema.table). Default: that of the endpoint.")
+MONITORED_VERSION = click.option(
+    "--version", type=click.IntRange(1), help="Version to monitor. Default: the champion."
+)
+ALL_VERSIONS = click.option("--all-versions", is_flag=True, help="Count the rows of every version of the endpoint.")
+ACT = click.option("--act", is_flag=True, help="Take the recommended action: retrain or roll back.")
+MONITOR_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 CALLER = click.argument("name")
 RATE = click.option(

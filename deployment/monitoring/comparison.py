@@ -91,6 +91,8 @@ def _slices(
         if _sent(population.prediction, window) >= plan.min_rows:
             yield _drift("prediction_drift", population.response_field, population.prediction, window)
     for slice_name, slice_ in population.slices.items():
+        if slice_name not in plan.slices:
+            continue
         for category, label in enumerate(slice_.bins.labels()):
             named = f"{slice_name}={label}"
             columns = {

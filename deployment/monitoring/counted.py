@@ -91,10 +91,11 @@ class Counted:
         return cls(counts, int(totals[OTHER_VERSION]), int(totals[FUTURE]))
 
     def column(self, window: int, name: str, size: int, slice_: str = ALL) -> Floats:
-        """(size,) counts of a column."""
+        """(size,) counts of a column; with a smaller size without those of `ColumnBins.TAIL`."""
         found = np.zeros(size)
         for at, value in self.counts.get((window, slice_), {}).get(name, {}).items():
-            found[at] = value
+            if at < size:
+                found[at] = value
         return found
 
     def slices(self, window: int) -> Sequence[str]:

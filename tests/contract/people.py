@@ -34,6 +34,7 @@ from training.feature_store.store import FeatureStore
 from training.frame import splits
 from training.frame.build import load_frame
 from training.frame.provenance import provenance
+from training.population.build import population_of
 from training.registry.registration import register_version
 from training.registry.versions import CHALLENGER, CHAMPION, newest_version, version_of
 from training.search.fitting import fit
@@ -120,7 +121,9 @@ def train(
     metrics = evaluate(BINARY, split.holdout.y, scorer.predict(split.holdout.features), answering.threshold)
     data = provenance(split, by_time(), newest_version(client, NAME))
     trial = Trial(1, candidate, metrics, (metrics,), timedelta(0))
-    register_version(client, use_case, scorer, SearchResult((trial,), "complete"), data, {})
+    predicted = scorer.predict(split.holdout.features)
+    population = population_of(scorer, split, predicted, use_case.monitoring)
+    register_version(client, use_case, scorer, SearchResult((trial,), "complete"), data, {}, population=population)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""Console output and JSON of `monitor`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from deployment.monitoring.decision import EXIT_CODES
+from deployment.monitoring.monitored_run import MonitoredRun
+from lakehouse import console
+from lakehouse.settings import Settings
+
+MOST_PRINTED, MOST_WINDOWS = 12, 14  # findings and windows in the console
+
+
+def to_json(run: MonitoredRun, page: Path) -> str:
+    """The result for scripts."""
+    decision = run.decision
+    last = None if decision.window is None else run.compared[decision.window]
+    content: dict[str, Any] = {
+        "use_case": run.use_case,
+        "version": run.version,
+        "payload_table": run.table,
+        "period": [run.windows.first.isoformat(), run.windows.end.isoformat()],
+        "window_seconds": int(run.windows.length.total_seconds()),
+        "windows": run.windows.count,
+        "tested": sum(window.tested for window in run.compared),
+        "action": decision.action,
+        "exit_code": EXIT_CODES[decision.action],
+        "last_tested_window": None if decision.window is None else run.start(decision.window).isoformat(),
+        "findings": [
+            {
+                "kind": each.kind,
+                "subject": each.subject,
+                "slice": each.slice,
+                "rows": each.rows,
+                "value": each.value,
+                "expected": each.expected,
+                "p_value": each.p_value,
+                "psi": each.psi,
+                "wasserstein": each.wasserstein,
+                "confirmed": each.confirmed,
+                "sentence": each.sentence(),
+            }
+            for each in (last.findings if last else [])
+        ],
+        "notes": run.notes(),
+        "report": str(page),
+    }
+    return json.dumps(content, indent=2)
+
+
+def show(run: MonitoredRun, page: Path, settings: Settings) -> None:
+    """Print the last windows and the decision."""
+    for note in run.notes():
+        console.detail(note)
+    rows = []
+    for window in run.compared[-MOST_WINDOWS:]:
+        traffic = window.traffic
+        drifted = [each for each in window.findings if each.psi is not None]
+        worst = max(drifted, key=lambda each: each.psi or 0.0, default=None)
+        rows.append(
+            [
+                f"{run.start(window.number):%Y-%m-%d %H:%M:%S}",
+                f"{traffic.requests:,}",
+                f"{traffic.records:,}",
+                f"{traffic.failed:,}",
+                "-" if not traffic.requests else f"{traffic.quantile(0.99):.1f}",
+                f"{len(window.findings)}" if window.tested else "not tested",
+                f"{sum(each.confirmed for each in window.findings)}",
+                "" if worst is None else f"{worst.subject} {worst.psi or 0:.3f}",
+            ]
+        )
+    header = ["window (UTC)", "requests", "records", "failed", "p99, ms", "findings", "confirmed", "worst drift"]
+    console.table(header, rows)
+    for finding, action in run.decision.findings[:MOST_PRINTED]:
+        console.detail(f"{action.replace('_', ' ')}: {finding.sentence()}")
+    if (more := len(run.decision.findings) - MOST_PRINTED) > 0:
+        console.detail(f"and {more} more findings, see the report")
+    shown = page.relative_to(settings.project) if page.is_relative_to(settings.project) else page
+    console.detail(f"Recommended action: {run.decision.action.replace('_', ' ')}")
+    console.detail(str(shown))

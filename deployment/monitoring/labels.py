@@ -1,0 +1,214 @@
+"""Labels that arrive after the predictions: joined point-in-time on Spark, and counted by window.
+
+A label belongs to a request by its `client_request_id`, or by the key fields of a record: the first label row of the
+entity at or after the request. A label that arrives after the end of the run does not count, so that a run can be
+repeated. Only counts leave Spark.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
+
+from deployment.monitoring.counting import CountPlan
+from deployment.monitoring.unpacking import SUCCESS, Exchanged, unpack
+from lakehouse.arrays import Floats
+from lakehouse.errors import LakehouseError
+from training.population.bins import NOT_SENT, ColumnBins
+from training.population.population import MOMENTS, Population
+from training.use_case.monitoring import LabelSource, parse_length
+
+_PREDICTED = "window long, bin long, value double, key string, at long, id string"
+_ARROW = pa.schema(
+    [
+        ("window", pa.int64()), ("bin", pa.int64()), ("value", pa.float64()), ("key", pa.string()),
+        ("at", pa.int64()), ("id", pa.string()),
+    ]
+)  # fmt: skip
+
+
+class LabelsRefused(LakehouseError):
+    """The table of labels lacks a column."""
+
+    @classmethod
+    def columns(cls, table: str, missing: Sequence[str]) -> "LabelsRefused":
+        return cls(
+            f"the label table {table} has no column {' or '.join(missing)}",
+            hint="Correct monitoring.labels in the use case.",
+        )
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Labelled predictions of a run.
+
+    Attributes:
+        outcomes: by window, in the form of `Population.outcomes`.
+        without_request: label rows of the period whose request is not in the payload table.
+        before_request: labels that were known before their request: a clock disagrees, or the label leaked.
+        unknown_labels: labels that are no class of the version, or no number.
+    """
+
+    outcomes: Mapping[int, Floats] = field(default_factory=dict)
+    without_request: int = 0
+    before_request: int = 0
+    unknown_labels: int = 0
+
+
+def count_labels(
+    exchanges: DataFrame, labels: DataFrame, source: LabelSource, plan: CountPlan, population: Population
+) -> LabelCounts:
+    """Join the labels to the predictions of the period, and count them.
+
+    Args:
+        exchanges: rows with the columns of `payload.COLUMNS`.
+        labels: rows of the label table.
+
+    Raises:
+        LabelsRefused: the label table lacks a column.
+    """
+    needed = [source.column, *_keys(source), *(each for each in (source.timestamp, source.known_at) if each)]
+    if missing := [name for name in needed if name not in labels.columns]:
+        raise LabelsRefused.columns(source.table, missing)
+    predicted = _predicted(exchanges, source, plan)
+    known = _known(labels, source, plan)
+    joined, before = _joined(predicted, known, source)
+    outcomes, unknown = _outcomes(_counts(joined, population), population)
+    return LabelCounts(outcomes, _without_request(known, predicted, source, plan), before, unknown)
+
+
+def _keys(source: LabelSource) -> tuple[str, ...]:
+    return source.entity if source.request_id is None else (source.request_id,)
+
+
+def _predicted(exchanges: DataFrame, source: LabelSource, plan: CountPlan) -> DataFrame:
+    """A row for each prediction with its window, bin, value and key; rows without a key are left out."""
+
+    def on_worker(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            rows = [row for request in batch.to_pylist() for row in _rows(request, source, plan)]
+            columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in _ARROW]
+            arrays = [pa.array(column, kind) for column, kind in zip(columns, _ARROW.types, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=_ARROW)
+
+    successful = exchanges.where(F.col("status") == F.lit(SUCCESS)).select(
+        "at", "request", "response", "served", "client_request_id"
+    )
+    return successful.mapInArrow(on_worker, _PREDICTED)
+
+
+def _rows(request: Mapping[str, Any], source: LabelSource, plan: CountPlan) -> Iterator[tuple[Any, ...]]:
+    window = (request["at"] - plan.first) // plan.length
+    served = request["served"]
+    ours = not plan.served or served is None or served in plan.served
+    if plan.prediction is None or not ours or not 0 <= window < plan.windows:
+        return
+    found = unpack(request["request"], request["response"], SUCCESS, plan.response_field)
+    if not isinstance(found, Exchanged) or not found.predictions:
+        return
+    if source.request_id is not None and len(found.records) > 1:
+        return  # the ID names the request, and not which of its records
+    indices, _ = plan.prediction.index(found.predictions)
+    for number, (record, value, at) in enumerate(
+        zip(found.records, found.predictions, indices.tolist(), strict=True)
+    ):
+        key = request["client_request_id"] if source.request_id is not None else _key(record, source.entity)
+        if key is None or at < 0:
+            continue
+        score = float(value) if isinstance(value, int | float) else None
+        yield window, at, score, key, request["at"], f"{request['at']}-{key}-{number}"
+
+
+def _key(record: Mapping[str, Any], entity: Sequence[str]) -> str | None:
+    """The key of a record as Spark's `concat_ws` makes it of the label table's columns."""
+    values = [record.get(name, NOT_SENT) for name in entity]
+    if any(value is None or value is NOT_SENT for value in values):
+        return None
+    return "|".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+
+
+def _known(labels: DataFrame, source: LabelSource, plan: CountPlan) -> DataFrame:
+    """Labels that arrived by the end of the run, with their key, time and text; of several, the one known last."""
+    key = F.concat_ws("|", *(F.col(name).cast("string") for name in _keys(source)))
+    known_at = _micros(source.known_at) if source.known_at else F.lit(None).cast("long")
+    stamped = _micros(source.timestamp) if source.timestamp else F.lit(None).cast("long")
+    rows = labels.select(
+        key.alias("label_key"),
+        stamped.alias("stamped"),
+        known_at.alias("known_at"),
+        F.col(source.column).cast("string").alias("label"),
+    ).where(F.col("label").isNotNull())
+    if source.known_at:
+        rows = rows.where(F.col("known_at") <= F.lit(plan.now))
+    if source.request_id is None:
+        return rows
+    newest = F.max(F.struct(F.coalesce("known_at", F.lit(0)).alias("known"), "stamped", "known_at", "label"))
+    grouped = rows.groupBy("label_key").agg(newest.alias("newest"))
+    return grouped.select("label_key", "newest.stamped", "newest.known_at", "newest.label")
+
+
+def _joined(predicted: DataFrame, known: DataFrame, source: LabelSource) -> tuple[DataFrame, int]:
+    """Predictions with their labels, and the number of labels that were known before their request."""
+    pairs = predicted.join(known, F.col("key") == F.col("label_key"), "inner")
+    if source.request_id is None:
+        within = parse_length(source.within).total_seconds() * 1e6
+        after = (F.col("stamped") >= F.col("at")) & (F.col("stamped") <= F.col("at") + F.lit(round(within)))
+        first = F.min(F.struct("stamped", "known_at", "label")).alias("first")
+        pairs = pairs.where(after).groupBy("id", "window", "bin", "value", "at").agg(first)
+        pairs = pairs.select("window", "bin", "value", "at", "first.known_at", "first.label")
+    before = F.coalesce(F.col("known_at") < F.col("at"), F.lit(False))
+    if not source.known_at:
+        return pairs, 0
+    early = pairs.where(before).count()
+    return pairs.where(~before), early
+
+
+def _counts(joined: DataFrame, population: Population) -> list[Any]:
+    if population.classes:
+        return joined.groupBy("window", "label", "bin").count().collect()
+    error = F.abs(F.col("value") - F.expr("try_cast(label AS double)"))
+    sums = [F.count(error), F.sum(error), F.sum(error * error), F.sum(error * error * error * error)]
+    named = [each.alias(name) for each, name in zip(sums, MOMENTS, strict=True)]
+    return joined.groupBy("window").agg(*named, F.count("label").alias("labels")).collect()
+
+
+def _outcomes(rows: Sequence[Any], population: Population) -> tuple[dict[int, Floats], int]:
+    """Outcomes by window, and the number of labels that are no class or number."""
+    outcomes: dict[int, Floats] = {}
+    unknown = 0
+    if not population.classes:
+        for row in rows:
+            outcomes[row["window"]] = np.asarray([float(row[name] or 0) for name in MOMENTS])
+            unknown += row["labels"] - row["rows"]
+        return outcomes, unknown
+    assert population.prediction is not None  # noqa: S101  (predictions were counted by its bins)
+    bins: ColumnBins = population.prediction.bins
+    index = {str(label): at for at, label in enumerate(population.classes)}
+    if len(population.classes) == 2:
+        index |= {"false": 0, "true": 1, "0.0": 0, "1.0": 1}
+    for row in rows:
+        if (label := index.get(row["label"])) is None:
+            unknown += row["count"]
+            continue
+        found = outcomes.setdefault(row["window"], np.zeros((len(population.classes), bins.size)))
+        found[label, row["bin"]] += row["count"]
+    return outcomes, unknown
+
+
+def _without_request(known: DataFrame, predicted: DataFrame, source: LabelSource, plan: CountPlan) -> int:
+    """Label rows of the period without a request in it; all label rows, if they have no time."""
+    rows = known
+    time = "stamped" if source.timestamp else "known_at"
+    if source.timestamp or source.known_at:
+        end = plan.first + plan.windows * plan.length
+        rows = rows.where((F.col(time) >= F.lit(plan.first)) & (F.col(time) < F.lit(end)))
+    keys = predicted.select("key").distinct()
+    return rows.join(keys, F.col("label_key") == F.col("key"), "left_anti").count()
+
+
+def _micros(name: str) -> Column:
+    return F.unix_micros(F.col(name).cast("timestamp"))

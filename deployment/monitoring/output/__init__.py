@@ -1,0 +1,1 @@
+"""Everything a run of monitoring leaves behind: table, alerts, report and metrics."""

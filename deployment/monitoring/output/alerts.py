@@ -1,0 +1,80 @@
+"""Alerts: to stderr always, and to a file and a webhook where they are configured."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import requests
+
+from deployment.monitoring.monitored_run import MonitoredRun
+from lakehouse import console
+
+WEBHOOK_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A message about confirmed findings."""
+
+    use_case: str
+    version: int
+    action: str
+    window_start: datetime
+    window_end: datetime
+    findings: tuple[str, ...]
+    report: str
+
+    @classmethod
+    def of(cls, run: MonitoredRun, report: Path) -> "Alert":
+        """The alert of a run whose decision is not `nothing`."""
+        number = run.decision.window or 0
+        start = run.start(number)
+        sentences = tuple(f"{finding.sentence()} ({action})" for finding, action in run.decision.findings)
+        return cls(
+            run.use_case, run.version, run.decision.action, start, start + run.windows.length, sentences, str(report)
+        )
+
+    def to_json(self) -> str:
+        """One line of JSON; `text` is what chat services show."""
+        headline = f"{self.use_case} version {self.version}: {self.action.replace('_', ' ')}"
+        return json.dumps(
+            {
+                "text": f"{headline}. {'; '.join(self.findings)}",
+                "use_case": self.use_case,
+                "version": self.version,
+                "action": self.action,
+                "window_start": self.window_start.isoformat(),
+                "window_end": self.window_end.isoformat(),
+                "findings": list(self.findings),
+                "report": self.report,
+            }
+        )
+
+
+def deliver(alert: Alert, file: Path | None, webhook: str | None) -> list[str]:
+    """Write the alert everywhere; return why a place did not get it.
+
+    A place that fails does not keep the alert from the others. The address of a webhook is a secret, and is in no
+    message.
+    """
+    console.ERR.print(f"[bold yellow]Alert:[/] {alert.use_case} version {alert.version}", soft_wrap=True)
+    for finding in alert.findings:
+        console.ERR.print(f"  {finding}", soft_wrap=True, markup=False)
+    failures = []
+    if file is not None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8") as lines:
+                lines.write(alert.to_json() + "\n")
+        except OSError as err:
+            failures.append(f"the alert was not written to {file}: {err.strerror}")
+    if webhook is not None:
+        try:
+            headers = {"Content-Type": "application/json"}
+            answer = requests.post(webhook, data=alert.to_json(), headers=headers, timeout=WEBHOOK_SECONDS)
+            if answer.status_code >= 300:
+                failures.append(f"the webhook refused the alert with status {answer.status_code}")
+        except requests.RequestException as err:
+            failures.append(f"the webhook did not get the alert: {type(err).__name__}")
+    return failures

@@ -1,0 +1,210 @@
+"""The tables `monitoring.findings` and `monitoring.actions`, so that a dashboard can be built on them.
+
+A run replaces the rows of its windows: late labels change earlier windows, and a repeated run adds nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from deployment.monitoring.decision import action_of
+from deployment.monitoring.monitored_run import MonitoredRun
+from deployment.monitoring.windows import EPOCH
+from lakehouse.errors import LakehouseError, first_line
+from lakehouse.home import DATABRICKS, LOCAL, Home
+from lakehouse.settings import Settings
+from lakehouse.tables.warehouse import TableName, Warehouse, quoted_name, sql_text
+from training.use_case.monitoring import ActionTable
+
+SCHEMA_NAME = "monitoring"
+_TIME = pa.timestamp("us", "UTC")
+FINDINGS = pa.schema(
+    [
+        ("use_case", pa.string()), ("version", pa.int64()), ("window_start", _TIME), ("window_end", _TIME),
+        ("window_seconds", pa.int64()), ("window_number", pa.int64()), ("kind", pa.string()),
+        ("subject", pa.string()), ("slice", pa.string()), ("rows", pa.int64()), ("reference_rows", pa.int64()),
+        ("value", pa.float64()), ("expected", pa.float64()), ("p_value", pa.float64()), ("psi", pa.float64()),
+        ("wasserstein", pa.float64()), ("found", pa.bool_()), ("confirmed", pa.bool_()), ("action", pa.string()),
+        ("sentence", pa.string()), ("computed_at", _TIME),
+    ]
+)  # fmt: skip
+ACTIONS = pa.schema(
+    [
+        ("use_case", pa.string()), ("version", pa.int64()), ("action", pa.string()), ("window_start", _TIME),
+        ("at", _TIME), ("reason", pa.string()), ("outcome", pa.string()),
+    ]
+)  # fmt: skip
+ActionRow = Mapping[str, Any]
+
+
+class FindingsNotWritten(LakehouseError):
+    """The table of findings cannot be written."""
+
+    @classmethod
+    def at(cls, table: str, reason: Exception) -> "FindingsNotWritten":
+        return cls(
+            f"{table} cannot be written: {first_line(reason)}",
+            hint="Free space or correct its permissions, then run the command again: it replaces its own rows.",
+        )
+
+
+class FindingsTable(Protocol):
+    """Keeps findings and actions."""
+
+    def replace(self, run: MonitoredRun, table: ActionTable) -> None:
+        """Write every comparison of a run, in place of earlier rows of the same windows."""
+        ...
+
+    def actions(self, use_case: str, version: int) -> list[ActionRow]:
+        """Actions that were taken for a version."""
+        ...
+
+    def record(self, row: ActionRow) -> None:
+        """Add an action."""
+        ...
+
+
+@dataclass(frozen=True)
+class FolderFindings:
+    """The tables in a warehouse folder."""
+
+    warehouse: Warehouse
+
+    def replace(self, run: MonitoredRun, table: ActionTable) -> None:
+        self.warehouse.require_writable()
+        location = self.warehouse.location(TableName(SCHEMA_NAME, "findings"))
+        rows = pa.Table.from_pylist(comparison_rows(run, table), FINDINGS)
+        try:
+            if DeltaTable.is_deltatable(str(location)):
+                write_deltalake(location, rows, mode="overwrite", predicate=_predicate(run))
+            else:
+                write_deltalake(location, rows)
+        except (DeltaError, OSError) as err:
+            raise FindingsNotWritten.at(f"{SCHEMA_NAME}.findings", err) from err
+
+    def actions(self, use_case: str, version: int) -> list[ActionRow]:
+        location = self.warehouse.location(TableName(SCHEMA_NAME, "actions"))
+        if not DeltaTable.is_deltatable(str(location)):
+            return []
+        filters = [("use_case", "=", use_case), ("version", "=", version)]
+        found: list[ActionRow] = DeltaTable(location).to_pyarrow_table(filters=filters).to_pylist()
+        return found
+
+    def record(self, row: ActionRow) -> None:
+        location = self.warehouse.location(TableName(SCHEMA_NAME, "actions"))
+        try:
+            write_deltalake(location, pa.Table.from_pylist([dict(row)], ACTIONS), mode="append")
+        except (DeltaError, OSError) as err:
+            raise FindingsNotWritten.at(f"{SCHEMA_NAME}.actions", err) from err
+
+
+@dataclass(frozen=True)
+class CatalogFindings:
+    """The tables in a schema of Unity Catalog, written through the workspace session."""
+
+    session: SparkSession
+    catalog: str
+    schema: str
+
+    def replace(self, run: MonitoredRun, table: ActionTable) -> None:
+        rows = pa.Table.from_pylist(comparison_rows(run, table), FINDINGS)
+        self._write("findings", rows, _predicate(run))
+
+    def actions(self, use_case: str, version: int) -> list[ActionRow]:
+        if not self.session.catalog.tableExists(self._name("actions")):
+            return []
+        rows = self.session.table(self._name("actions"))
+        chosen = rows.where((rows.use_case == use_case) & (rows.version == version))
+        return [row.asDict() for row in chosen.collect()]
+
+    def record(self, row: ActionRow) -> None:
+        self._write("actions", pa.Table.from_pylist([dict(row)], ACTIONS), None)
+
+    def _name(self, table: str) -> str:
+        return quoted_name(self.catalog, self.schema, table)
+
+    def _write(self, table: str, rows: pa.Table, predicate: str | None) -> None:
+        name = self._name(table)
+        try:
+            self.session.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted_name(self.catalog, self.schema)}").collect()
+            writer = self.session.createDataFrame(rows).write.format("delta")
+            if predicate is None or not self.session.catalog.tableExists(name):
+                writer.mode("append").saveAsTable(name)
+            else:
+                writer.mode("overwrite").option("replaceWhere", predicate).saveAsTable(name)
+        except PySparkException as err:
+            raise FindingsNotWritten.at(name.replace("`", ""), err) from err
+
+
+def open_findings(settings: Settings) -> FindingsTable:
+    """The tables of the home that FEATURE_STORE chooses."""
+    return OPEN_FINDINGS[settings.home](settings)
+
+
+def comparison_rows(run: MonitoredRun, table: ActionTable) -> list[dict[str, Any]]:
+    """A row for each comparison, with the columns of `FINDINGS`."""
+    rows = []
+    for window in run.compared:
+        start = run.start(window.number)
+        for each in window.comparisons:
+            rows.append(
+                {
+                    "use_case": run.use_case,
+                    "version": run.version,
+                    "window_start": start,
+                    "window_end": start + run.windows.length,
+                    "window_seconds": int(run.windows.length.total_seconds()),
+                    "window_number": _number(run, window.number),
+                    "kind": each.kind,
+                    "subject": each.subject,
+                    "slice": each.slice,
+                    "rows": each.rows,
+                    "reference_rows": each.reference_rows,
+                    "value": each.value,
+                    "expected": each.expected,
+                    "p_value": each.p_value,
+                    "psi": each.psi,
+                    "wasserstein": each.wasserstein,
+                    "found": each.found,
+                    "confirmed": each.confirmed,
+                    "action": action_of(each, table) if each.confirmed else "nothing",
+                    "sentence": each.sentence(),
+                    "computed_at": run.at,
+                }
+            )
+    return rows
+
+
+def _predicate(run: MonitoredRun) -> str:
+    """The rows of a run's windows, as SQL."""
+    # Whole numbers: engines differ in how they compare a column with the text of a time.
+    start = _number(run, 0)
+    return (
+        f"use_case = {sql_text(run.use_case)} AND version = {run.version}"
+        f" AND window_seconds = {int(run.windows.length.total_seconds())}"
+        f" AND window_number >= {start} AND window_number < {start + run.windows.count}"
+    )
+
+
+def _number(run: MonitoredRun, window: int) -> int:
+    """The number of a window since 1970."""
+    return (run.start(window) - EPOCH) // run.windows.length
+
+
+def _open_local(settings: Settings) -> FindingsTable:
+    return FolderFindings(Warehouse(settings.warehouse))
+
+
+def _open_databricks(settings: Settings) -> FindingsTable:
+    from lakehouse.session import workspace_session
+
+    return CatalogFindings(workspace_session(), settings.catalog, settings.name_prefix + SCHEMA_NAME)
+
+
+OPEN_FINDINGS: Mapping[Home, Callable[[Settings], FindingsTable]] = {LOCAL: _open_local, DATABRICKS: _open_databricks}

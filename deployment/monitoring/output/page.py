@@ -1,0 +1,131 @@
+"""The HTML report of a run, in the style of the training report: findings, trends, inputs, traffic."""
+
+from collections.abc import Sequence
+
+from deployment.monitoring.decision import action_of
+from deployment.monitoring.monitored_run import MonitoredRun
+from deployment.monitoring.output.sections import badness, inputs, number_of_effect, performance, traffic, window_cell
+from training.report.page import (
+    Block,
+    Cell,
+    Column,
+    Facts,
+    Headline,
+    Paragraph,
+    Section,
+    Table,
+    Tile,
+    Tiles,
+    WarningNote,
+    number_cell,
+    prose_cell,
+    render,
+    text_cell,
+)
+from training.report.wording import metric_name
+from training.use_case.monitoring import MonitoringPlan
+
+WORDS = {"nothing": "Nothing to do", "alert": "Alert", "retrain": "Retrain", "roll_back": "Roll back"}
+
+
+def render_page(run: MonitoredRun, plan: MonitoringPlan) -> str:
+    """The page as one self-contained HTML file."""
+    top: list[Block] = [Headline(_headline(run)), _facts(run, plan), _tiles(run)]
+    top += [WarningNote(note[0].upper() + note[1:] + ".") for note in run.notes()]
+    sections = [
+        Section("findings", "Findings", _findings(run, plan)),
+        Section("inputs", "Inputs", inputs(run)),
+        Section("predictions", "Predictions and performance", performance(run)),
+        Section("traffic", "Traffic", traffic(run)),
+        Section("method", "Method", _method(plan)),
+    ]
+    return render(f"{run.use_case}, version {run.version}: monitoring", top, sections)
+
+
+def _headline(run: MonitoredRun) -> str:
+    decision = run.decision
+    if decision.window is None:
+        return "No window could be tested."
+    if decision.action == "nothing":
+        return "Nothing to do: no confirmed finding in the last tested window calls for an action."
+    return f"{WORDS[decision.action]}: {decision.reason()}."
+
+
+def _facts(run: MonitoredRun, plan: MonitoringPlan) -> Facts:
+    reference = "the holdout" if plan.reference == "holdout" else "the training rows"
+    return Facts(
+        [
+            ("Period", f"{run.windows.first:%Y-%m-%d %H:%M:%S} to {run.windows.end:%Y-%m-%d %H:%M:%S} UTC"),
+            ("Windows", f"{run.windows.count} of {run.windows.length}"),
+            ("Payload table", run.table),
+            ("Compared with", f"{reference} of version {run.version}"),
+            ("Made", f"{run.at:%Y-%m-%d %H:%M:%S} UTC"),
+        ]
+    )
+
+
+def _tiles(run: MonitoredRun) -> Tiles:
+    last = run.compared[run.decision.window if run.decision.window is not None else -1]
+    confirmed = sum(each.confirmed for each in last.findings)
+    when = f"{run.start(last.number):%Y-%m-%d %H:%M:%S}"
+    tiles = [
+        Tile("Recommended action", WORDS[run.decision.action], f"after the window of {when} UTC"),
+        Tile("Findings", f"{len(last.findings)}", f"{confirmed} confirmed by two windows in a row"),
+        Tile("Requests", f"{last.traffic.requests:,}", f"{last.traffic.records:,} records in the last tested window"),
+    ]
+    if run.reference is not None:
+        known = last.performance
+        value = "no labels yet" if known is None else f"{known.value:.4f}"
+        detail = f"{metric_name(run.reference.metric)}; {run.reference.value:.4f} on the holdout"
+        tiles.append(Tile("Performance", value, detail))
+    return Tiles(tiles)
+
+
+def _findings(run: MonitoredRun, plan: MonitoringPlan) -> Sequence[Block]:
+    rows: list[Sequence[Cell]] = []
+    marked = set[int]()
+    found = [(window, each) for window in reversed(run.compared) for each in window.findings]
+    for window, each in sorted(found, key=lambda pair: (-pair[0].number, not pair[1].confirmed, badness(pair[1]))):
+        if each.confirmed and window.number == run.decision.window:
+            marked.add(len(rows))
+        action = action_of(each, plan.actions) if each.confirmed else "wait for the next window"
+        rows.append(
+            (
+                window_cell(run, window),
+                text_cell(each.kind.replace("_", " ")),
+                text_cell(f"{each.subject} within {each.slice}" if each.slice else each.subject),
+                number_cell(each.rows, ",d"),
+                number_cell(number_of_effect(each.psi), ".3f"),
+                number_cell(number_of_effect(each.wasserstein), ".2f"),
+                number_cell(number_of_effect(each.p_value), ".2g"),
+                text_cell("confirmed" if each.confirmed else "once"),
+                text_cell(action.replace("_", " ")),
+                prose_cell(each.sentence()),
+            )
+        )
+    if not rows:
+        return [Paragraph("No window has a finding.")]
+    columns = (
+        Column("Window (UTC)", "text"), Column("Kind", "text"), Column("Subject", "text"), Column("Rows"),
+        Column("Stability index", tooltip="Population stability index less its mean without drift."),
+        Column("Moved by, sd", tooltip="Wasserstein distance in standard deviations of the reference."),
+        Column("p-value"), Column("Seen", "text"), Column("Action", "text"), Column("In words", "text"),
+    )  # fmt: skip
+    caption = "Findings, newest window first. Marked: those behind the recommended action."
+    return [Table(caption, columns, rows, frozenset(marked))]
+
+
+def _method(plan: MonitoringPlan) -> Sequence[Block]:
+    return [
+        Paragraph(
+            "All tests of a window share one rate of false alarms: without drift, at most "
+            f"{plan.false_alarms:.0%} of windows have a finding (Benjamini-Hochberg). An action needs the same "
+            "finding in two tested windows in a row. Numbers are compared by Kolmogorov-Smirnov, categories by "
+            f"chi-square, shares exactly. A drift also needs a stability index of {plan.min_effect:g}: in a large "
+            "window any shift is certain."
+        ),
+        Paragraph(
+            f"Windows with fewer than {plan.min_rows} rows are shown and not tested. Missing and unknown categories "
+            "are one in the feature table, so each is compared with both together."
+        ),
+    ]

@@ -1,0 +1,204 @@
+"""Sections of the report: inputs, performance and traffic, each over the windows of a run."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+from markupsafe import Markup
+
+from deployment.monitoring.findings import ComparedWindow, Comparison
+from deployment.monitoring.monitored_run import MonitoredRun
+from deployment.monitoring.output.trends import Trend, chart_of, spark
+from training.report.page import (
+    Block,
+    Cell,
+    Column,
+    Figures,
+    Paragraph,
+    Table,
+    drawing_cell,
+    number_cell,
+    text_cell,
+)
+from training.report.wording import metric_name
+
+Named = tuple[str, str]  # a kind of finding and its subject
+
+
+def inputs(run: MonitoredRun) -> Sequence[Block]:
+    """Table of the inputs and trends of those that moved most."""
+    names = {each.subject for window in run.compared for each in window.comparisons if each.kind == "drift"}
+    if not names:
+        return [Paragraph("No window has enough rows.")]
+    ordered = sorted(names, key=lambda name: -_worst(run, ("drift", name)))
+    rows = []
+    for name in ordered:
+        drift, missing, unknown, outside = (
+            _series(run, (kind, name)) for kind in ("drift", "missing", "unknown", "out_of_range")
+        )
+        psi = _effects(run, ("drift", name))
+        last = next((each for each in reversed(drift) if each is not None), None)
+        count = sum(each.found for each in drift if each is not None)
+        rows.append(
+            (
+                text_cell(name),
+                drawing_cell(spark(psi, f"stability index of {name}"), _worst(run, ("drift", name))),
+                number_cell(_last(psi), ".3f"),
+                number_cell(number_of_effect(last.wasserstein if last else None), ".2f"),
+                *(number_cell(_share(each), ".2%") for each in (missing, unknown, outside)),
+                number_cell(float(count), ".0f"),
+            )
+        )
+    columns = (
+        Column("Input", "text"), Column("Stability index by window", "drawn"), Column("Last"),
+        Column("Moved by, sd"), Column("Missing"), Column("Unknown"), Column("Outside"), Column("Windows with drift"),
+    )  # fmt: skip
+    worst = [
+        Trend(name, [number_of_effect(e.psi) if e else float("nan") for e in _series(run, ("drift", name))])
+        for name in ordered[:4]
+    ]
+    return [
+        Figures([chart_of(run, "Stability index of the inputs that moved most", "stability index", worst)]),
+        Table("Inputs, those that moved most first", columns, rows),
+    ]
+
+
+def performance(run: MonitoredRun) -> Sequence[Block]:
+    """Drift of the predictions, and the watched metric, measured and estimated."""
+    kind = next((e.subject for w in run.compared for e in w.comparisons if e.kind == "prediction_drift"), None)
+    figures = []
+    if kind is not None:
+        psi = _effects(run, ("prediction_drift", kind))
+        figures.append(chart_of(run, f"Drift of the response field {kind}", "stability index", [Trend(kind, psi)]))
+    blocks: list[Block] = []
+    if run.reference is not None:
+        name = metric_name(run.reference.metric)
+        lines = [Trend("on the holdout", [run.reference.value] * run.windows.count)]
+        estimated = [w.estimate.value if w.estimate else float("nan") for w in run.compared]
+        known = [w.performance.value if w.performance else float("nan") for w in run.compared]
+        if any(map(isfinite, known)):
+            lines.append(Trend("on labelled rows", known))
+        if any(map(isfinite, estimated)):
+            lines.append(Trend("estimated without labels", estimated))
+        figures.append(chart_of(run, name, name, lines))
+        blocks.append(_measures(run, name))
+        blocks.append(
+            Paragraph(
+                "The estimate assumes that labels follow the predictions as on the holdout. It sees a shift of the "
+                "inputs, and is blind to a change of what they mean. No action follows from it."
+            )
+        )
+    return [Figures(figures), *blocks] if figures else [Paragraph("The version has no prediction that is monitored.")]
+
+
+def _measures(run: MonitoredRun, name: str) -> Table:
+    rows = []
+    for window in run.compared:
+        for measure in (window.performance, window.estimate):
+            if measure is not None:
+                low, high = measure.interval
+                rows.append(
+                    (
+                        window_cell(run, window),
+                        text_cell("estimated" if measure.estimated else "measured on labels"),
+                        number_cell(measure.rows, ",d"),
+                        number_cell(measure.value),
+                        Cell(f"{low:.4f} to {high:.4f}" if isfinite(low + high) else "-", low, "number"),
+                    )
+                )
+    columns = (
+        Column("Window (UTC)", "text"),
+        Column("How", "text"),
+        Column("Rows"),
+        Column(name),
+        Column("95 % interval"),
+    )
+    return Table(f"{name} by window", columns, rows)
+
+
+def traffic(run: MonitoredRun) -> Sequence[Block]:
+    """Volume, failures and latency of each window."""
+
+    def share(part: int, whole: int) -> float:
+        return part / whole if whole else float("nan")
+
+    windows = [window.traffic for window in run.compared]
+    figures = [
+        chart_of(run, "Records", "records", [Trend("records", [float(each.records) for each in windows])]),
+        chart_of(
+            run,
+            "Failed and refused requests",
+            "share",
+            [
+                Trend("failed (5xx)", [share(each.failed, each.requests) for each in windows]),
+                Trend("refused (4xx)", [share(each.refused, each.requests) for each in windows]),
+            ],
+        ),
+        chart_of(
+            run,
+            "Latency, milliseconds",
+            "ms",
+            [Trend("median", [e.quantile(0.5) for e in windows]), Trend("p99", [e.quantile(0.99) for e in windows])],
+        ),
+    ]
+    rows = [
+        (
+            window_cell(run, window),
+            number_cell(window.traffic.requests, ",d"),
+            number_cell(window.traffic.volume, ",.0f"),
+            number_cell(window.traffic.records, ",d"),
+            number_cell(window.traffic.failed, ",d"),
+            number_cell(window.traffic.refused, ",d"),
+            number_cell(window.traffic.quantile(0.5), ".1f"),
+            number_cell(window.traffic.quantile(0.99), ".1f"),
+            number_cell(sum(window.traffic.left_out.values()), ",d"),
+            text_cell("yes" if window.tested else "no"),
+        )
+        for window in run.compared
+    ]
+    columns = (
+        Column("Window (UTC)", "text"), Column("Requests logged"), Column("Requests in all"), Column("Records"),
+        Column("Failed"), Column("Refused"), Column("Median, ms"), Column("p99, ms"), Column("Left out"),
+        Column("Tested", "text"),
+    )  # fmt: skip
+    return [Figures(figures), Table("Windows", columns, rows)]
+
+
+def _series(run: MonitoredRun, named: Named) -> list[Comparison | None]:
+    """The comparison of each window of a kind and subject, without slices."""
+    return [
+        next((e for e in window.comparisons if (e.kind, e.subject, e.slice) == (*named, "")), None)
+        for window in run.compared
+    ]
+
+
+def _effects(run: MonitoredRun, named: Named) -> list[float]:
+    return [float("nan") if each is None else number_of_effect(each.psi) for each in _series(run, named)]
+
+
+def _worst(run: MonitoredRun, named: Named) -> float:
+    return max((number_of_effect(each.psi) for each in _series(run, named) if each is not None), default=0.0)
+
+
+def _share(series: Sequence[Comparison | None]) -> float:
+    return next((each.value for each in reversed(series) if each is not None), float("nan"))
+
+
+def _last(values: Sequence[float]) -> float:
+    return next((value for value in reversed(values) if isfinite(value)), float("nan"))
+
+
+def badness(each: Comparison) -> float:
+    """Order of findings: the most certain first."""
+    return each.p_value if each.p_value is not None else 1.0
+
+
+def number_of_effect(value: float | None) -> float:
+    """NaN for an effect without meaning."""
+    return float("nan") if value is None else value
+
+
+def window_cell(run: MonitoredRun, window: ComparedWindow) -> Cell:
+    """The start of a window."""
+    start = run.start(window.number)
+    whole_days = run.windows.length.total_seconds() % 86_400 == 0
+    return Cell(Markup("{}").format(f"{start:%Y-%m-%d}" if whole_days else f"{start:%m-%d %H:%M:%S}"), window.number)
