@@ -14,7 +14,7 @@ from tests.unit.monitoring.samples import counted, day_of, payload_row, plan, po
 from training.use_case.monitoring import MonitoringPlan
 
 POPULATION = population()
-PLAN = MonitoringPlan(max_p99_ms=100)
+PLAN = MonitoringPlan(max_p99_ms=100, slices=("job",))
 
 
 def windows(days: Sequence[Sequence[dict[str, Any]]], how: MonitoringPlan = PLAN) -> list[ComparedWindow]:
