@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scoring.encodings import Encoding, FeatureColumns, UnknownCategories, Values, Vocabularies
+from scoring.encodings.field_types import RequestFields
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -114,6 +115,11 @@ class Encoder:
         """Number of categories, unknown included, of each column of `dense` that is a category index."""
         sizes = self._index_sizes()
         return {index: sizes[feature] for index, feature in enumerate(self.features) if feature in sizes}
+
+    @cached_property
+    def request_fields(self) -> RequestFields | None:
+        """The raw fields with their types, for a decoder of requests; None if a field has no type."""
+        return RequestFields.of((encoding.column, encoding.field_type(self)) for encoding in self.encodings)
 
     @cached_property
     def _known_categories(self) -> Mapping[str, frozenset[str]]:

@@ -1,9 +1,14 @@
-"""Records with the same fields, as columns; readers of columns need no record."""
+"""Records of a request as an array of codes; readers of codes need no record."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, Self, overload
+
+import numpy as np
+
+from lakehouse.arrays import Floats
+from scoring.encodings.field_types import RequestFields
 
 
 @dataclass(frozen=True)
@@ -11,15 +16,23 @@ class RecordTable(Sequence[dict[str, Any]]):
     """A list of records that are made only if something reads them.
 
     Attributes:
-        columns: the values of each field, at least one.
+        fields: the fields of every record.
+        codes: (records, fields) the code of each value.
         make_records: makes the records; called once at most.
     """
 
-    columns: Mapping[str, Sequence[Any]]
+    fields: RequestFields
+    codes: Floats
     make_records: Callable[[], list[dict[str, Any]]]
 
+    @classmethod
+    def joined(cls, tables: Sequence[Self]) -> Self:
+        """The records of several tables with the same fields."""
+        codes = np.concatenate([table.codes for table in tables])
+        return cls(tables[0].fields, codes, lambda: [record for table in tables for record in table])
+
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
+        return len(self.codes)
 
     @overload
     def __getitem__(self, index: int) -> dict[str, Any]: ...

@@ -10,6 +10,7 @@ from lakehouse.arrays import Floats
 from scoring.contract import check
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding
+from scoring.encodings.column_writers import CodeWriter
 from scoring.encodings.row_writers import EncodedRow
 from scoring.record_table import RecordTable
 
@@ -31,6 +32,7 @@ class RowReader:
             (encoding.column_writer(encoder) if self._fields > 1 else None, write)
             for encoding, write in self._writers.items()
         ]
+        self._by_code = _code_writers(encoder)
         self._values = itemgetter(*(column for column, _ in self._columns)) if self._columns else None
 
     def rows(self, records: Sequence[Mapping[str, Any]]) -> list[EncodedRow]:
@@ -53,10 +55,21 @@ class RowReader:
         Raises:
             ContractViolation: with every value that is wrong.
         """
+        if isinstance(records, RecordTable) and records.fields is self._encoder.request_fields:
+            rows = self._of_codes(records.codes)
+            return rows if len(rows) >= MANY else rows.tolist()
         if len(records) < MANY or self._values is None or self._fields < 2:
             return self.rows(records)
         matrix = np.zeros((len(records), len(self._empty)))
         return matrix if self._read_columns(records, matrix) else self.rows(records)
+
+    def _of_codes(self, codes: Floats) -> Floats:
+        matrix = np.zeros((len(codes), len(self._empty)))
+        numbers, writers = self._by_code
+        columns = [*codes[:, :numbers].T, *codes[:, numbers:].astype(np.intp).T]
+        for field, write in writers:
+            write(columns[field], matrix)
+        return matrix
 
     def _read_columns(self, records: Sequence[Mapping[str, Any]], matrix: Floats) -> bool:
         try:
@@ -75,10 +88,6 @@ class RowReader:
             KeyError: a field is missing.
             ValueError: a record has other fields.
         """
-        if isinstance(records, RecordTable):
-            if len(records.columns) != self._fields:
-                raise ValueError(f"{len(records.columns)} instead of {self._fields} fields")
-            return [records.columns[column] for column, _ in self._columns]
         if set(map(len, records)) != {self._fields}:
             raise ValueError(f"not all records have {self._fields} fields")
         return zip(*map(self._values, records), strict=True)  # type: ignore[arg-type]
@@ -97,3 +106,15 @@ class RowReader:
             return all([write(record[column], row) for column, write in self._columns])  # noqa: C419  (faster so)
         except (KeyError, TypeError):  # a field is missing, or a value cannot be looked up
             return False
+
+
+def _code_writers(encoder: Encoder) -> tuple[int, list[tuple[int, CodeWriter]]]:
+    """Count of the fields with numbers, and each encoding's writer with the place of its field."""
+    fields = encoder.request_fields
+    if fields is None:
+        return 0, []
+    place_of = {name: place for place, name in enumerate(fields.names)}
+    return fields.numbers, [
+        (place_of[encoding.column], encoding.code_writer(fields.types[encoding.column], encoder))
+        for encoding in encoder.encodings
+    ]

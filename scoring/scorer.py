@@ -15,6 +15,7 @@ from scoring.contract import ContractViolation
 from scoring.encoder import Encoder, MatrixFormat
 from scoring.encodings import ENCODINGS, FeatureColumns
 from scoring.hooks import NO_HOOKS, Fields, HookFailed, Hooks, Record, Response
+from scoring.hooks.columns import Columns, responses_of
 from scoring.hooks.fields import fields_of
 from scoring.pipeline_file import load_pipeline
 from scoring.row_reader import EncodedRow, RowReader
@@ -48,13 +49,16 @@ class ResponseFormat:
     task: Task = BINARY
     classes: Classes = (0, 1)
 
-    def responses(self, predicted: Floats) -> list[Response]:
-        """A response for each prediction."""
-        columns: dict[str, list[Any]] = {}
+    def columns(self, predicted: Floats) -> Columns:
+        """A value of each field for each prediction."""
+        columns: Columns = {}
         for field in self.fields:
             columns |= self.task.columns(field, predicted, self.classes, self.threshold)
-        names = tuple(columns)
-        return [dict(zip(names, row)) for row in zip(*columns.values(), strict=True)]  # noqa: B905  (faster so)
+        return columns
+
+    def responses(self, predicted: Floats) -> list[Response]:
+        """A response for each prediction."""
+        return responses_of(self.columns(predicted))
 
     def samples(self) -> list[Response]:
         """Responses of every kind that a model may give; they show the fields before a model exists."""
@@ -107,22 +111,22 @@ class Scorer:
         Raises:
             HookFailed: the hook after the model failed at a record.
         """
-        return self.hooks.after_each(self._responses(rows), records)
+        return self.hooks.after_columns(self.response_format.columns(self._predicted(rows)), records)
 
     def outcomes(self, records: Sequence[Record]) -> list[Response | RejectedRecord]:
         """For each raw record, as if it were sent alone, its response or the reason for its rejection."""
         read = [_outcome(self._read, record) for record in records]
         pairs = zip(read, records, strict=True)
         valid = [(row, record) for row, record in pairs if not isinstance(row, RejectedRecord)]
-        responses = self._responses(self._reader.rows([row for row, _ in valid]))
-        outcomes = iter(self._after_hook(responses, [record for _, record in valid]))
+        predicted = self._predicted(self._reader.rows([row for row, _ in valid]))
+        outcomes = iter(self._after_hook(predicted, [record for _, record in valid]))
         return [row if isinstance(row, RejectedRecord) else next(outcomes) for row in read]
 
     def outcomes_of_features(
         self, features: FeatureColumns, records: Sequence[Record]
     ) -> list[Response | RejectedRecord]:
         """Responses or rejections for rows of features that were looked up; `records` identify the rows."""
-        return self._after_hook(self.response_format.responses(self.predict(features)), records)
+        return self._after_hook(self.predict(features), records)
 
     def fields(self) -> Fields:
         """The fields of every response."""
@@ -137,21 +141,21 @@ class Scorer:
     def _reader(self) -> RowReader:
         return RowReader(self.encoder)
 
-    def _responses(self, rows: Sequence[EncodedRow] | Floats) -> list[Response]:
+    def _predicted(self, rows: Sequence[EncodedRow] | Floats) -> Floats:
         if len(rows) == 0:  # a pipeline refuses an empty matrix
-            return []
+            return self.response_format.task.samples(len(self.response_format.classes))[:0]
         if self.compiled is not None and len(rows) == 1:
-            return self.response_format.responses(np.asarray([self.compiled.predict_one(rows[0])]))
+            return np.asarray([self.compiled.predict_one(rows[0])])
         values = np.asarray(rows)
         if self.compiled is not None:
-            return self.response_format.responses(self.compiled.predict_many(values))
-        columns = dict(zip(self.encoder.features, values.T, strict=True))
-        return self.response_format.responses(self.predict(columns))
+            return self.compiled.predict_many(values)
+        return self.predict(dict(zip(self.encoder.features, values.T, strict=True)))
 
-    def _after_hook(
-        self, responses: Sequence[Response], records: Sequence[Record]
-    ) -> list[Response | RejectedRecord]:
-        pairs = zip(responses, records, strict=True)
+    def _after_hook(self, predicted: Floats, records: Sequence[Record]) -> list[Response | RejectedRecord]:
+        columns = self.response_format.columns(predicted)
+        if (together := self.hooks.together(columns)) is not None:
+            return [*together]
+        pairs = zip(responses_of(columns), records, strict=True)
         return [_outcome(self.hooks.after, 0, response, record) for response, record in pairs]
 
     def save(self, folder: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from scoring.encodings.encoding import (
     RowCategories,
     Vocabularies,
 )
+from scoring.encodings.field_types import ChoiceField, FieldType
 from scoring.encodings.numbers import UNKNOWN
 from scoring.encodings.row_writers import RowWriter
 from scoring.hooks.fields import Kind
@@ -48,6 +49,9 @@ class Categorical(Encoding):
         known = dict(zip(values, self.row_cells(values, context), strict=True))
         unknown = known[None] if context.unknown_categories == "missing" else None
         return category_writer(known, unknown, len(context.features))
+
+    def field_type(self, context: EncodingContext) -> FieldType:
+        return ChoiceField(tuple(self.listed(context)), True, context.unknown_categories == "missing")
 
     def accepts(self, value: object, context: EncodingContext) -> bool:
         if value is None:

@@ -1,6 +1,7 @@
 """Writers of whole columns: the fast path of a request with many rows.
 
 They accept a part of what the row writers accept, and write the same numbers: both take them from the same cells.
+Code writers take columns that are checked already, as codes (`field_types`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from lakehouse.arrays import Floats
 from scoring.encodings.row_writers import RowCells
 
 ColumnWriter = Callable[[Sequence[Any], Floats], bool]  # False: the row writers decide about each value
+CodeWriter = Callable[[npt.NDArray[Any], Floats], None]  # (rows,) numbers, or places among choices
 _PLAIN_NUMBERS: frozenset[type] = frozenset({int, float})
 _BOOLEANS: frozenset[type] = frozenset({bool})
 _TEXT: frozenset[type] = frozenset({str, type(None)})
@@ -52,7 +54,7 @@ def flag_writer(index: int | None) -> ColumnWriter:
 def category_writer(known: Mapping[Any, RowCells], unknown: RowCells | None, features: int) -> ColumnWriter:
     """Writer for known categories and null; any other text is `unknown`, or refused if that is None."""
     place_of = {value: place for place, value in enumerate(known)}
-    columns, block = cells_block([*known.values(), unknown or ()], features)
+    write_places = place_writer([*known.values(), unknown or ()], features)
     last = len(known)
 
     def write(values: Sequence[Any], matrix: Floats) -> bool:
@@ -62,8 +64,18 @@ def category_writer(known: Mapping[Any, RowCells], unknown: RowCells | None, fea
             if unknown is None or not _TEXT.issuperset(map(type, values)):
                 return False
             places = np.fromiter((place_of.get(value, last) for value in values), np.intp, len(values))
-        matrix[:, columns] = block.take(places, axis=0)
+        write_places(places, matrix)
         return True
+
+    return write
+
+
+def place_writer(cells: Sequence[RowCells], features: int) -> CodeWriter:
+    """Writer of the cells at each place; place -1 is the last."""
+    columns, block = cells_block(cells, features)
+
+    def write(places: npt.NDArray[Any], matrix: Floats) -> None:
+        matrix[:, columns] = block.take(places, axis=0)
 
     return write
 

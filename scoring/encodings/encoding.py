@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from scoring.encodings.column_writers import ColumnWriter
+from scoring.encodings.column_writers import CodeWriter, ColumnWriter, place_writer
+from scoring.encodings.field_types import ChoiceField, FieldType
 from scoring.encodings.row_writers import EncodedRow, RowCells, RowWriter, choice_writer, row_cells, write_cells
 from scoring.hooks.fields import Kind
 
@@ -135,6 +136,17 @@ class Encoding(BaseModel, ABC):
     def column_writer(self, context: EncodingContext) -> ColumnWriter | None:
         """Prepare the function that checks the values of many rows at once and writes their features, or None."""
         return None
+
+    def field_type(self, context: EncodingContext) -> FieldType | None:
+        """The values that a request may send, for a decoder that checks them; None if only `accepts` can."""
+        return None
+
+    def code_writer(self, field: FieldType, context: EncodingContext) -> CodeWriter:
+        """Prepare the function that writes features from codes of a field that admits no more than `accepts`."""
+        if not isinstance(field, ChoiceField):
+            raise TypeError(f"{self.kind} writes no features from {field}")
+        without_place = [None] if field.nullable or field.is_open else []
+        return place_writer(self.row_cells([*field.values, *without_place], context), len(context.features))
 
     def row_cells(self, values: Sequence[Any], context: EncodingContext) -> list[RowCells]:
         """The nonzero cells that each value fills in a row."""

@@ -11,7 +11,14 @@ from pydantic import Field, model_validator
 
 from lakehouse.arrays import Floats
 from lakehouse.wording import format_number
-from scoring.encodings.column_writers import ColumnWriter, cells_block, flag_writer, number_writer, plain_numbers
+from scoring.encodings.column_writers import (
+    CodeWriter,
+    ColumnWriter,
+    flag_writer,
+    number_writer,
+    place_writer,
+    plain_numbers,
+)
 from scoring.encodings.encoding import (
     Encoding,
     EncodingContext,
@@ -21,6 +28,7 @@ from scoring.encodings.encoding import (
     RowCategories,
     Vocabularies,
 )
+from scoring.encodings.field_types import BOOLEANS, NO_PLACE, ChoiceField, FieldType, NumberField
 from scoring.encodings.row_writers import EncodedRow, RowWriter, write_cells
 from scoring.hooks.fields import Kind
 
@@ -75,6 +83,24 @@ class Number(Encoding):
     def _bounds(self) -> tuple[float, float]:
         low = -LARGEST if self.minimum is None else max(-LARGEST, self.minimum)
         return low, LARGEST if self.maximum is None else min(LARGEST, self.maximum)
+
+    def field_type(self, context: EncodingContext) -> FieldType:
+        return NumberField(*self._bounds(), self.type == "integer", self.nullable)
+
+    def code_writer(self, field: FieldType, context: EncodingContext) -> CodeWriter:
+        index = index_of(self.column, context)
+        missing = self.row_cells([None], context)[0] if self.nullable else ()
+        nullable = self.nullable
+
+        def write(numbers: Floats, matrix: Floats) -> None:
+            are_missing = np.isnan(numbers)
+            some_missing = nullable and are_missing.any()
+            if index is not None:
+                matrix[:, index] = np.where(are_missing, 0.0, numbers) if some_missing else numbers
+            for cell, number in missing if some_missing else ():
+                matrix[are_missing, cell] = number
+
+        return write
 
     def column_writer(self, context: EncodingContext) -> ColumnWriter:
         return number_writer(index_of(self.column, context), *self._bounds(), whole=self.type == "integer")
@@ -148,6 +174,9 @@ class Flag(Encoding):
     def row_writer(self, context: EncodingContext) -> RowWriter:
         return self.choice_writer((True, False), context)
 
+    def field_type(self, context: EncodingContext) -> FieldType:
+        return ChoiceField(BOOLEANS, nullable=False)
+
     def column_writer(self, context: EncodingContext) -> ColumnWriter:
         return flag_writer(index_of(self.column, context))
 
@@ -194,16 +223,33 @@ class Cohort(Encoding):
         return [[0 if value is None else 1 + bisect_right(self.bounds, value) for value in values]]
 
     def column_writer(self, context: EncodingContext) -> ColumnWriter:
-        bounds = np.asarray(self.bounds)
-        cohorts = self.row_cells([self.bounds[0] - 1, *self.bounds], context)
-        columns, block = cells_block(cohorts, len(context.features))
+        write_numbers = self._number_writer(context)
 
         def write(values: Sequence[Any], matrix: Floats) -> bool:
             numbers = plain_numbers(values)
             if numbers is None or not (np.abs(numbers) <= LARGEST).all():
                 return False
-            matrix[:, columns] = block[np.searchsorted(bounds, numbers, side="right")]
+            write_numbers(numbers, matrix)
             return True
+
+        return write
+
+    def field_type(self, context: EncodingContext) -> FieldType:
+        return NumberField(-LARGEST, LARGEST, False, True)
+
+    def code_writer(self, field: FieldType, context: EncodingContext) -> CodeWriter:
+        return self._number_writer(context)
+
+    def _number_writer(self, context: EncodingContext) -> CodeWriter:
+        bounds = np.asarray(self.bounds)
+        write_places = place_writer(
+            self.row_cells([self.bounds[0] - 1, *self.bounds, None], context), len(context.features)
+        )
+
+        def write(numbers: Floats, matrix: Floats) -> None:
+            places = np.searchsorted(bounds, numbers, side="right")
+            places[np.isnan(numbers)] = NO_PLACE
+            write_places(places, matrix)
 
         return write
 

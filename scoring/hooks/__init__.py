@@ -3,6 +3,10 @@
 A hook is a function of one module, named `package.module:function`. It is called once for each record, so a response
 depends only on its own record, in an endpoint, in a batch and in `pyfunc.predict` alike. The module is a file of the
 version. It runs separately from modules of the same name, so versions with different code are served together.
+
+For speed, the module of a `postprocess` hook may have a column form, `function_columns(responses)`. It takes and
+returns the values of many responses by field, and must give each response what `function` gives it. Where it does not
+return valid responses, `function` is called for each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +17,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from scoring.hooks.columns import Columns, responses_of
 from scoring.hooks.fields import FIELDS, KINDS, Fields, fields_of
 from scoring.hooks.hook import Hook, HookFailed, HookRefused, Record, Response
-from scoring.hooks.source import packages, source_of
+from scoring.hooks.shipped import HOOK_FILES, has_foreign_hooks
+from scoring.hooks.source import packages
 
-_FILES = ("preprocess.py", "postprocess.py")
 MANY = 4  # responses from which a check of all together is faster
 
 __all__ = [
@@ -81,6 +86,32 @@ class Hooks:
         response = self.postprocess(row, response, record)
         return response if self._is_as_expected(response) else self._checked(row, response, self.postprocess)
 
+    def after_columns(self, columns: Columns, records: Sequence[Record]) -> list[Response]:
+        """`after` for each row of responses that are given as columns.
+
+        Raises:
+            HookFailed: at the first row at which `after` raises.
+        """
+        if self.postprocess is None:
+            return responses_of(columns)
+        together = self.together(columns)
+        return self.after_each(responses_of(columns), records) if together is None else together
+
+    def together(self, columns: Columns) -> list[Response] | None:
+        """The responses by the column form of the hook; None if it has none, or does not return valid responses."""
+        rows = min(map(len, columns.values()))
+        if self.postprocess is None or self.postprocess.columns_function is None or rows < MANY:
+            return None
+        try:
+            results = self.postprocess.of_columns(columns)
+        except Exception:  # noqa: BLE001  (code of the use case; the function of one response finds out at which)
+            return None
+        valid = results.keys() == self.response_fields.keys() and all(
+            len(values) == rows and self._has_kind(values, kind)
+            for values, kind in zip(map(results.__getitem__, self._signature[0]), self._signature[1], strict=True)
+        )
+        return responses_of({name: results[name] for name in self._signature[0]}) if valid else None
+
     def after_each(self, responses: Sequence[Response], records: Sequence[Record]) -> list[Response]:
         """`after` for each row; many responses are checked together, field by field.
 
@@ -125,10 +156,11 @@ class Hooks:
         if set(map(tuple, responses)) != {names}:
             return False
         columns = zip(*map(dict.values, responses), strict=True)
-        return all(
-            set(map(type, values)) == {kind} and (kind is not float or all(map(isfinite, values)))
-            for kind, values in zip(types, columns, strict=True)
-        )
+        return all(map(self._has_kind, columns, types))
+
+    @staticmethod
+    def _has_kind(values: Sequence[Any], kind: type) -> bool:
+        return set(map(type, values)) == {kind} and (kind is not float or all(map(isfinite, values)))
 
     @cached_property
     def _signature(self) -> tuple[tuple[str, ...], tuple[type, ...]]:
@@ -143,11 +175,11 @@ class Hooks:
         """Everything that `load` needs besides the files, as JSON."""
         names = (hook and hook.name for hook in (self.preprocess, self.postprocess))
         fields = {"request_fields": dict(self.request_fields), "response_fields": dict(self.response_fields)}
-        return {**dict(zip(_FILES, names, strict=True)), **fields}
+        return {**dict(zip(HOOK_FILES, names, strict=True)), **fields}
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write the module of each hook into an existing folder; return the path of each by name."""
-        hooks = zip(_FILES, (self.preprocess, self.postprocess), strict=True)
+        hooks = zip(HOOK_FILES, (self.preprocess, self.postprocess), strict=True)
         written = {file: hook.source for file, hook in hooks if hook}
         for file, source in written.items():
             (folder / file).write_text(source, encoding="utf-8")
@@ -162,33 +194,13 @@ class Hooks:
         """
         before, after = (
             description[file] and Hook.of_source(description[file], Path(artifacts[file]).read_text(encoding="utf-8"))
-            for file in _FILES
+            for file in HOOK_FILES
         )
         fields = (FIELDS.validate_python(description[name]) for name in ("request_fields", "response_fields"))
         return cls(before, after, *fields)
 
 
 NO_HOOKS = Hooks()
-
-
-def has_foreign_hooks(description: Mapping[str, Any], artifacts: Mapping[str, str]) -> bool:
-    """True if a version has a hook that this package does not ship, in exactly the version's words.
-
-    Args:
-        description: names of the hooks, see `Hooks.description`.
-        artifacts: path of each file of the version by name.
-    """
-    return any(description.get(file) and not _is_shipped(description[file], Path(artifacts[file])) for file in _FILES)
-
-
-def _is_shipped(name: str, file: Path) -> bool:
-    module = name.partition(":")[0]
-    if not module.startswith(f"{__name__}."):
-        return False
-    try:
-        return file.read_text(encoding="utf-8") == source_of(module)
-    except ImportError:
-        return False
 
 
 def _request_fields(hook: Hook | None, golden: Record) -> Fields:
@@ -203,12 +215,17 @@ def _response_fields(hook: Hook | None, golden: Record, samples: Sequence[Respon
     if hook is None:
         return {}
     with _at_the_golden_request(hook):
-        first, *others = (fields_of(hook(0, sample, golden)) for sample in samples)
+        responses = [hook(0, sample, golden) for sample in samples]
+        first, *others = map(fields_of, responses)
         for other in others:
             if other != first:
                 raise ValueError(
                     f"it returns {format_fields(first)} for one response, {format_fields(other)} for another"
                 )
+        if hook.columns_function is not None:
+            together = hook.of_columns({name: [sample[name] for sample in samples] for name in samples[0]})
+            if (found := responses_of(together)) != responses:
+                raise ValueError(f"{hook.columns_function.__name__} returns {found}, not {responses}"[:300])
         return first
 
 

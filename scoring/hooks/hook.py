@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lakehouse.errors import LakehouseError
+from scoring.hooks.columns import Columns
 from scoring.hooks.source import packages, run, source_of
 
 _NAMES = frozenset({str})
@@ -38,11 +39,13 @@ class Hook:
     Attributes:
         name: `package.module:function`.
         source: the text of its module.
+        columns_function: the column form of a function after the model, if its module has one.
     """
 
     name: str
     source: str
     function: Callable[..., Any] = field(compare=False)
+    columns_function: Callable[[Columns], Columns] | None = field(default=None, compare=False)
 
     @classmethod
     def of_source(cls, name: str, source: str) -> "Hook":
@@ -53,12 +56,16 @@ class Hook:
         """
         module, _, function = name.partition(":")
         try:
-            hook = getattr(run(module, source), function, None)
+            namespace = run(module, source)
+            hook, columns_function = (
+                getattr(namespace, function, None),
+                getattr(namespace, f"{function}_columns", None),
+            )
         except Exception as err:
             raise HookRefused.named(name, f"cannot be imported: {type(err).__name__}: {err}") from err
         if not inspect.isfunction(hook) or inspect.iscoroutinefunction(hook):
             raise HookRefused.named(name, f"is not a function of {module}")
-        return cls(name, source, hook)
+        return cls(name, source, hook, columns_function if inspect.isfunction(columns_function) else None)
 
     @classmethod
     def find(cls, name: str, *arguments: str) -> "Hook":
@@ -120,6 +127,17 @@ class Hook:
             except HookFailed as failure:
                 return results, failure
         return results, None
+
+    def of_columns(self, columns: Columns) -> Columns:
+        """Call the column form with copies of the columns, and copy its results.
+
+        Raises:
+            Exception: from the code of the use case, also a TypeError for results that are no lists by name.
+        """
+        if self.columns_function is None:
+            raise TypeError(f"{self.name} has no column form")
+        results = self.columns_function({name: values.copy() for name, values in columns.items()})
+        return {str(name): list(values) for name, values in results.items()}
 
     def _failure(self, row: int, err: Exception) -> HookFailed:
         return HookFailed(self.name, row, f"raised {type(err).__name__}: {err}")

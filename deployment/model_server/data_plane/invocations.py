@@ -18,7 +18,7 @@ from deployment.model_server.data_plane.traffic import Traffic
 from deployment.model_server.endpoints.endpoint import choose
 from deployment.model_server.http.content_encoding import LARGE_RESPONSE, compressed
 from deployment.model_server.http.errors import ApiError
-from deployment.model_server.http.record_decoder import LARGE_BODY
+from deployment.model_server.http.record_decoder import LARGE_BODY, RecordDecoder
 from deployment.model_server.http.request_body import decode, read
 from deployment.model_server.http.request_facts import RequestFacts
 from deployment.model_server.http.responses import send_json, serialise
@@ -85,22 +85,25 @@ class Invocations:
         body = await read(scope, receive, self._settings.max_body_bytes, self._settings.body_seconds)
         if exchange is not None:
             exchange.request = body
-        request = self._parse_large(body, traffic, exchange) or self._parse(body, exchange)
+        large = self._decode_large(body, traffic.decoder)
+        request = large or self._parse(body, exchange)
+        if exchange is not None:
+            exchange.client_request_id = request.client_request_id
         served = self._choose_entity(name, traffic, request, scope["path_params"].get("entity"))
+        decoder = getattr(traffic.models[served], "decoder", None)
+        if large is not None and decoder is not traffic.decoder:  # the values of its fields have other codes
+            request = self._decode_large(body, decoder) or large
         facts.served, facts.version, facts.rows = served, traffic.versions[served], request.size
         facts.parsed = time.time_ns()
         if exchange is not None:
             exchange.served = served
         return served, traffic.models[served], request
 
-    def _parse_large(self, body: bytes, traffic: Traffic, exchange: Exchange | None) -> ScoringRequest | None:
+    def _decode_large(self, body: bytes, decoder: RecordDecoder | None) -> ScoringRequest | None:
         """The request of a large body that is as usual, or None."""
-        if len(body) < LARGE_BODY or traffic.decoder is None:
+        if len(body) < LARGE_BODY or decoder is None:
             return None
-        request = traffic.decoder.request(body, self._settings.max_rows)
-        if exchange is not None and request is not None:
-            exchange.client_request_id = request.client_request_id
-        return request
+        return decoder.request(body, self._settings.max_rows)
 
     def _parse(self, body: bytes, exchange: Exchange | None) -> ScoringRequest:
         content = decode(body)

@@ -33,9 +33,9 @@ class Traffic:
 
     @cached_property
     def decoder(self) -> RecordDecoder | None:
-        """The decoder of large requests, if it is that of every loaded version."""
-        decoders = {getattr(model, "decoder", None) for model in self.models.values()}
-        return decoders.pop() if len(decoders) == 1 else None
+        """The decoder of a loaded version, for large requests; any serves to learn which version answers."""
+        decoders = (getattr(model, "decoder", None) for model in self.models.values())
+        return next((decoder for decoder in decoders if decoder), None)
 
     @property
     def share(self) -> int:

@@ -13,6 +13,7 @@ from deployment.model_server.models.isolated_model import IsolatedModel
 from deployment.model_server.request_log.payload_table import NO_RULE, LogRule
 from scoring.contract import ContractViolation
 from scoring.key_lookup import KeyedRows
+from scoring.record_table import RecordTable
 from scoring.scorer import Scorer
 
 WORKER_ROWS = 16  # from here on, prediction takes longer than passing the request to another process
@@ -78,8 +79,16 @@ class ContractModel:
         """
         if any(request.rows is None or request.params for request in requests):
             raise ValueError("a request without rows, or with params")
-        predictions = iter(self.predict_rows([row for request in requests for row in request.rows or ()]))
+        predictions = iter(self.predict_rows(_joined([request.rows or () for request in requests])))
         return [_body(list(islice(predictions, request.size))) for request in requests]
+
+
+def _joined(rows: Sequence[Sequence[dict[str, Any]]]) -> Sequence[dict[str, Any]]:
+    """The rows of several requests; those of tables with the same fields stay a table."""
+    tables = [each for each in rows if isinstance(each, RecordTable)]
+    if len(tables) == len(rows) and len({id(table.fields) for table in tables}) == 1:
+        return RecordTable.joined(tables)
+    return [row for each in rows for row in each]
 
 
 def _body(predictions: list[dict[str, Any]]) -> bytes:

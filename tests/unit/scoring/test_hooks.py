@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mlflow.pyfunc.model import PythonModelContext
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.contract_model import ContractModel
 from scoring.contract import ContractViolation
-from scoring.hooks import NO_HOOKS, HookFailed, HookRefused, Hooks
+from scoring.hooks import NO_HOOKS, HookFailed, HookRefused, Hooks, has_foreign_hooks, shipped
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import RejectedRecord, ResponseFormat, Scorer
 from tests.unit.frames import ENCODER
@@ -212,6 +213,69 @@ def test_many_responses_are_checked_together_as_they_are_one_by_one(package: Pat
         after = hooks.after_each([dict(each) for each in responses], records)
         assert [list(each.items()) for each in after] == [list(each.items()) for each in expected]
     assert records == sent
+
+
+COLUMN_FORM = """
+CALLS = []
+
+def worded(response, record):
+    CALLS.append(record["known"])
+    return {"label": response["label"], "percent": round(100 * response["probability"])}
+
+def worded_columns(responses):
+    percents = [round(100 * each) for each in responses["probability"]]
+    if len(percents) != 3:  # samples of the training
+        CHANGE
+    responses["probability"].clear()
+    return {"percent": percents, "label": responses["label"]}
+"""
+NINE: dict[str, list[Any]] = {"label": [row % 2 for row in range(9)], "probability": [row / 10 for row in range(9)]}
+
+
+@pytest.mark.parametrize(
+    ("change", "calls"),
+    [
+        ("pass", 0),
+        ("percents = tuple(percents)", 0),
+        ("percents = percents[1:]", 9),
+        ("percents[4] = None", 9),
+        ("return percents", 9),
+        ("return {'percent': percents}", 9),
+        ("raise ValueError", 9),
+    ],
+)
+def test_a_column_form_answers_if_its_responses_are_valid_and_otherwise_the_hook_does(
+    package: Path, change: str, calls: int
+) -> None:
+    (package / "hooks.py").write_text(COLUMN_FORM.replace("CHANGE", change))
+    hooks = found(None, "acme.hooks:worded")
+    assert hooks.postprocess is not None
+    called: list[int] = hooks.postprocess.function.__globals__["CALLS"]
+    called.clear()
+    records = [GOLDEN | {"known": row} for row in range(9)]
+    after = hooks.after_columns({name: [*values] for name, values in NINE.items()}, records)
+    assert after == [{"label": row % 2, "percent": 10 * row} for row in range(9)]
+    assert [list(each) for each in after] == [["label", "percent"]] * 9
+    assert len(called) == calls
+
+
+def test_a_column_form_that_differs_from_its_hook_is_refused(package: Path) -> None:
+    constant = COLUMN_FORM.replace("CHANGE", "pass").replace("percents =", "percents = [0, 0, 0] or")
+    (package / "hooks.py").write_text(constant)
+    with pytest.raises(HookRefused, match=r"worded_columns returns \[.*'percent': 0.*, not \[.*'percent': 50"):
+        found(None, "acme.hooks:worded")
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["other words", "words of an earlier version of this project"])
+def test_a_shipped_hook_is_foreign_only_in_words_that_were_never_shipped(
+    tmp_path: Path, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = Hooks.find(None, "scoring.hooks.probability_band:add_band", GOLDEN, BOTH.samples())
+    files = hooks.save(tmp_path)
+    assert not has_foreign_hooks(hooks.description(), files)
+    Path(files["postprocess.py"]).write_text(words := "def add_band(response, record): return response")
+    monkeypatch.setattr(shipped, "_EARLIER", {sha256(words.encode()).hexdigest()} if known else set())
+    assert has_foreign_hooks(hooks.description(), files) is not known
 
 
 def test_a_hook_cannot_change_the_request(package: Path) -> None:
