@@ -1,17 +1,20 @@
 """The wheel holds the packages and dbt's adapter, and works in a folder that is no checkout."""
 
+import os
 import subprocess
 import sys
 import sysconfig
 import tomllib
 import venv
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from lakehouse.settings import PROJECT
+from tests.ports import free_port
 
 DBT_PROJECT = {
     "dbt_project.yml": "name: starter\nprofile: starter\n",
@@ -33,11 +36,18 @@ class Installed:
     wheel: Path
     binaries: Path
     folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *command: str) -> str:
         program = self.binaries / command[0]
         result = subprocess.run(
-            [program, *command[1:]], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
+            [program, *command[1:]],
+            cwd=self.folder,
+            env={**os.environ, **self.variables},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
         )
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -82,6 +92,11 @@ def test_the_wheel_holds_the_packages_and_nothing_else(installed: Installed) -> 
     expected = {
         name.removeprefix("dbt_project/adapter/") for name in tracked if not name.startswith("training/use_cases/")
     }
+    shared = subprocess.run(
+        ["git", "ls-files", "dbt_project/macros", "dbt_project/data_tests", "profiles.yml"],
+        cwd=PROJECT, check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+    expected |= {f"training/init/project_files/{name.removeprefix('dbt_project/')}" for name in shared}
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
@@ -101,7 +116,9 @@ def test_the_console_command_lists_what_is_installed(installed: Installed) -> No
     assert installed.run("python", "-c", START, "--version").strip().endswith(version_of_project())
 
 
-@pytest.mark.parametrize("module", ["training.run", "training.features", "training.score", "deployment.run"])
+@pytest.mark.parametrize(
+    "module", ["training.init", "training.run", "training.features", "training.score", "deployment.run"]
+)
 def test_a_command_shows_its_help_in_an_empty_folder(installed: Installed, module: str) -> None:
     assert "Usage:" in installed.run("python", "-m", module, "--help")
     assert not list(installed.folder.iterdir())
@@ -118,3 +135,30 @@ def test_dbt_finds_the_adapter_and_builds_in_a_folder_that_is_no_checkout(
     assert f"Registered adapter: embedded={version_of_project()}" in output
     assert "PASS=1" in output
     assert (tmp_path / "warehouse" / "gold" / "numbers" / "_delta_log").is_dir()
+
+
+def test_one_command_in_an_empty_folder_makes_a_project_with_an_answering_endpoint(
+    installed: Installed, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bottles"
+    folder.mkdir()
+    here = Installed(installed.wheel, installed.binaries, folder, {"MODEL_SERVER": f"http://127.0.0.1:{free_port()}"})
+    wine = str(PROJECT / "docs" / "wine" / "wine.csv")
+    briefly = ("--minutes", "0.05", "--families", "logistic_regression")
+    printed = here.run("python", "-m", "training.init", wine, "--target", "cultivar", *briefly)
+    assert f"{folder} becomes a project" in printed
+    assert "wine version 1 is the challenger" in printed
+    made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert made >= {
+        "dbt_project.yml", "profiles.yml", "Makefile", "README.md", ".gitignore", ".github/workflows/ci.yml",
+        "requirements.txt", "dbt_project/macros/encodings.sql", "training/use_cases/wine.yml",
+        "dbt_project/landing/wine/wine.csv", "reports/wine/version-1.html",
+    }  # fmt: skip
+    assert (folder / "requirements.txt").read_text() == f"lakehouse-ml=={version_of_project()}\n"
+    here.run("python", "-m", "deployment.run", "promote", "--use-case", "wine")
+    try:
+        here.run("python", "-m", "deployment.run", "serve", "--use-case", "wine", "--detach")
+        assert '"label": "class_' in here.run("python", "-m", "deployment.run", "ask", "--use-case", "wine")
+    finally:
+        here.run("python", "-m", "deployment.run", "stop")
+    assert "Promises kept: 1 feature tables" in here.run("python", "-m", "training.features", "--check")

@@ -10,6 +10,7 @@ from lakehouse import console
 from lakehouse.settings import Settings
 from scoring.tasks import TASKS
 from training.init.names import use_case_name
+from training.init.project import project_files
 from training.init.proposing.proposal import Proposal, Wishes, propose, show
 from training.init.reading.formats import DateOrder
 from training.init.reading.given import Habits
@@ -84,7 +85,10 @@ def main(  # noqa: PLR0913  (the options of a command)
 
 def _write(proposal: Proposal, settings: Settings) -> None:
     console.stage(f"Writing {proposal.name}")
-    written = write_files(planned_files(proposal), settings.project)
+    around = project_files(settings.project, proposal.name)
+    if around:
+        console.detail(f"{settings.project} becomes a project")
+    written = write_files(planned_files(proposal, around), settings.project)
     for path in written:
         console.detail(path)
     if not written:

@@ -45,9 +45,9 @@ class PlannedFiles:
     copies: Mapping[str, Path]
 
 
-def planned_files(proposal: Proposal) -> PlannedFiles:
-    """The files of a proposal."""
-    return PlannedFiles(dict(_texts(proposal)), dict(_copies(proposal)))
+def planned_files(proposal: Proposal, around: Mapping[str, str]) -> PlannedFiles:
+    """The files of a proposal, and those of a new project around it."""
+    return PlannedFiles({**around, **dict(_texts(proposal))}, dict(_copies(proposal)))
 
 
 def _texts(proposal: Proposal) -> Iterator[tuple[str, str]]:
