@@ -1,10 +1,11 @@
-"""Point-in-time join against pandas, DuckDB, Polars and JVM Spark, on the same files and with equal results.
+"""Point-in-time join against bare DuckDB, Polars, pandas and JVM Spark, on the same files and with equal results.
 
-Every engine reads the two files and joins the newest row at or before the time of each spine row. It sorts by time
-and client, like a training frame, and writes Parquet. uv installs each peer into its own environment. Only our join
-also checks that no client has two rows with the same time.
+Every engine reads the Parquet files of two Delta tables and joins the newest row at or before the time of each spine
+row. It sorts by time and client, like a training frame, and writes Parquet. uv installs Polars and pandas into
+environments of their own. Only our joins also check that no client has two rows with the same time.
 """
 
+import json
 import os
 import sys
 import tempfile
@@ -15,9 +16,10 @@ import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable, write_deltalake
 
 from benchmarks.harness.jvm_spark import available, jvm_spark_connect
-from benchmarks.harness.measure import Usage, measure, tool
+from benchmarks.harness.measure import Usage, measure, mebibytes, tool
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT
@@ -25,41 +27,40 @@ from lakehouse.settings import PROJECT
 TWO_YEARS = 2 * 365 * 86_400_000_000  # microseconds
 OURS = """
 import sys
+from functools import partial
+from pathlib import Path
 from lakehouse.session import open_session
-from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Spine
-from training.feature_store.point_in_time import Side, point_in_time_join
+from lakehouse.tables.warehouse import Warehouse
+from training.feature_store.local import LocalFeatureStore
+from training.feature_store.tables import FeatureLookup, Spine
 
-session = open_session(sys.argv[1] if len(sys.argv) > 1 else None)
-names = ("orders", "revenue")
-features = tuple(Feature(name, "double", "") for name in names)
-table = FeatureTable("gold.features", 0, "", ("client",), "known_at", features, ())
-rows = session.read.parquet("FOLDER/features.parquet")
-spine = session.read.parquet("FOLDER/spine.parquet")
-side = Side(table, FeatureLookup(table.name, names), rows)
-frame = point_in_time_join(spine, Spine("gold.labels", ("client",), "at", "label"), [side])
-frame.write.mode("overwrite").parquet("FOLDER/joined")
+_, in_engine, *remote = sys.argv
+store = LocalFeatureStore(partial(open_session, *remote), Warehouse(Path("FOLDER")), in_engine == "window")
+spine = Spine("gold.spine", ("client",), "at", "label")
+rows, _ = store.training_frame(spine, [FeatureLookup("gold.features", ("orders", "revenue"))])
+if in_engine == "window":
+    rows.to_spark().write.mode("overwrite").parquet("FOLDER/joined")
+else:
+    rows.write(Path("FOLDER/joined/part.parquet"))
 """
-PEERS = {
-    "DuckDB": (
-        ("duckdb==1.4.1",),
-        """
+DUCKDB = """
 import duckdb
 duckdb.sql('''
   copy (
-    select s.client, s.at, s.label, f.orders, f.revenue
-    from 'FOLDER/spine.parquet' s asof left join 'FOLDER/features.parquet' f
-      on s.client = f.client and s.at >= f.known_at
-    order by s.at, s.client, s.label
+    select s.client, s."at", s.label, f.orders, f.revenue
+    from 'FOLDER/gold/spine/*.parquet' s asof left join 'FOLDER/gold/features/*.parquet' f
+      on s.client = f.client and s."at" >= f.known_at
+    order by s."at", s.client, s.label
   ) to 'FOLDER/joined/part.parquet'
 ''')
-""",
-    ),
+"""
+PEERS = {
     "Polars": (
-        ("polars==1.34.0",),
+        ("polars==2.1.0",),
         """
 import polars as pl
-spine = pl.scan_parquet("FOLDER/spine.parquet").sort("at")
-features = pl.scan_parquet("FOLDER/features.parquet").sort("known_at")
+spine = pl.scan_parquet("FOLDER/gold/spine/*.parquet").sort("at")
+features = pl.scan_parquet("FOLDER/gold/features/*.parquet").sort("known_at")
 joined = spine.join_asof(features, left_on="at", right_on="known_at", by="client", check_sortedness=False)
 frame = joined.select("client", "at", "label", "orders", "revenue").sort("at", "client", "label")
 frame.collect().write_parquet("FOLDER/joined/part.parquet")
@@ -69,14 +70,17 @@ frame.collect().write_parquet("FOLDER/joined/part.parquet")
         ("pandas==2.3.3", "pyarrow==21.0.0"),
         """
 import pandas as pd
-spine = pd.read_parquet("FOLDER/spine.parquet").sort_values("at")
-features = pd.read_parquet("FOLDER/features.parquet").sort_values("known_at")
+spine = pd.read_parquet("FOLDER/gold/spine").sort_values("at")
+features = pd.read_parquet("FOLDER/gold/features").sort_values("known_at")
 joined = pd.merge_asof(spine, features, left_on="at", right_on="known_at", by="client")
 frame = joined[["client", "at", "label", "orders", "revenue"]].sort_values(["at", "client", "label"])
 frame.to_parquet("FOLDER/joined/part.parquet", index=False)
 """,
     ),
 }
+
+
+BARE, FEATURES = "bare DuckDB", ("orders", "revenue")
 
 
 class ResultsDiffer(LakehouseError):
@@ -90,7 +94,7 @@ class ResultsDiffer(LakehouseError):
 )
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
 def main(spine: int, features: int, runs: int) -> None:
-    """Run every engine in turn, RUNS times, each in its own process; report the fastest run of each."""
+    """Run every engine in turn, RUNS times, each in its own process; report the least of each figure."""
     console.stage(f"{spine:,} rows x {features:,} rows, {runs} runs each in turn")
     with tempfile.TemporaryDirectory() as folder, jvm_spark_connect() if available() else nullcontext() as remote:
         _write(Path(folder), spine, features)
@@ -103,23 +107,27 @@ def main(spine: int, features: int, runs: int) -> None:
                 results[name] = _result(Path(folder) / "joined")
     if len(set(results.values())) > 1:
         raise ResultsDiffer(f"the engines returned different rows: {results}")
-    best = {name: min(usages, key=lambda usage: usage.seconds) for name, usages in measured.items()}
-    ours = best["Sail, in process"].seconds
-    rows = [[name, *usage.cells, f"{usage.seconds / ours:.2f} x"] for name, usage in best.items()]
-    console.table(["engine", "time", "processor time", "peak memory", "relative to Sail"], rows)
-    console.detail(f"fastest: {min(best, key=lambda name: best[name].seconds)}")
+    bare = min(usage.computing for usage in measured[BARE])
+    rows = []
+    for name, usages in measured.items():
+        seconds, computing, peak = (
+            min(getattr(each, of) for each in usages) for of in ("seconds", "computing", "peak")
+        )
+        rows.append([name, f"{seconds:.1f} s", f"{computing:.1f} s", f"{computing / bare:.2f} x", mebibytes(peak)])
+    console.table(["engine", "time", "processor time", "of bare DuckDB", "peak memory"], rows)
 
 
 def _commands(folder: str, remote: str | None) -> dict[str, list[str]]:
-    ours = OURS.replace("FOLDER", folder)
-    commands = {"Sail, in process": [sys.executable, "-c", ours]}
+    ours, bare = ([sys.executable, "-c", code.replace("FOLDER", folder)] for code in (OURS, DUCKDB))
+    commands = {"ours": [*ours, "duckdb"], BARE: bare}
     for name, (packages, code) in PEERS.items():
         installed = [argument for package in packages for argument in ("--with", package)]
         command = [tool("uv"), "run", "--quiet", "--no-project", *installed]
         commands[name] = [*command, "python", "-c", code.replace("FOLDER", folder)]
+    commands["our window on Sail"] = [*ours, "window"]
     if remote:
         # Only the client is measured; the memory is in the server.
-        commands["JVM Spark (memory of the client)"] = [sys.executable, "-c", ours, remote]
+        commands["our window on JVM Spark (client)"] = [*ours, "window", remote]
     return commands
 
 
@@ -140,7 +148,15 @@ def _write(folder: Path, spine: int, features: int) -> None:
             columns |= {"orders": pa.array(random.integers(0, 9, rows)), "revenue": pa.array(random.random(rows))}
         else:
             columns["label"] = pa.array(random.integers(0, 2, rows), pa.int32())
-        pq.write_table(pa.table(columns), folder / f"{name}.parquet", row_group_size=1_000_000)
+        write_deltalake(folder / "gold" / name, pa.table(columns))
+    published = {
+        "feature_table.primary_keys": '["client"]',
+        "feature_table.timestamp_column": "known_at",
+        "feature_table.description": "",
+        "feature_table.features": json.dumps({name: {"data_type": "double", "description": ""} for name in FEATURES}),
+    }
+    table = DeltaTable(folder / "gold" / "features")
+    table.alter.set_table_properties(published, raise_if_not_exists=False)
 
 
 def _empty(folder: Path) -> None:

@@ -1,5 +1,6 @@
-"""Memory of this process, from Linux's `/proc`; elsewhere neither measured nor limited."""
+"""Memory of the machine, and of this process from Linux's `/proc`; elsewhere that is neither measured nor limited."""
 
+import os
 import resource
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,11 @@ MEASURED = _STATM.exists()
 def resident_memory() -> int:
     """Resident memory in bytes; 0 where it is not measured."""
     return _pages(_RESIDENT)
+
+
+def machine_memory() -> int:
+    """Memory of the machine in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def limit_private_memory(more: int) -> None:

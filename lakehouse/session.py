@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse import interrupts
 from lakehouse.errors import LakehouseError
+from lakehouse.process_memory import machine_memory
 
 DEFAULT_PORT = 15002  # of Spark Connect
 CONNECT_SECONDS = 10
@@ -183,7 +184,7 @@ def _embedded_engine() -> str:
     # did not fit an eighth of 24 GiB and fits a quarter.
     os.environ.setdefault("RUST_LOG", "error")
     os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__TYPE", "fair")
-    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE", str(max(_memory() // 4, 2**30)))
+    os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE", str(max(machine_memory() // 4, 2**30)))
     from pysail.spark import SparkConnectServer
 
     logging.getLogger("sail").setLevel(logging.ERROR)
@@ -192,10 +193,6 @@ def _embedded_engine() -> str:
     _keep_running.append(server)  # the engine stops with its last reference
     host, port = server.listening_address
     return f"sc://{host}:{port}"
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 _keep_running: list[object] = []

@@ -171,7 +171,7 @@ def predictions(
     lookups = _lookups(use_case, scorer, store)
     frame, versions = store.training_frame(spine, lookups)
     console.detail("features from " + ", ".join(f"{table} v{number}" for table, number in sorted(versions.items())))
-    return score_features(frame, keys, {lookup.table: lookup.features for lookup in lookups}, packed)
+    return score_features(frame.to_spark(), keys, {lookup.table: lookup.features for lookup in lookups}, packed)
 
 
 def find_version(client: MlflowClient, name: str, requested: str | None) -> ModelVersion:

@@ -10,6 +10,7 @@ from pyspark.errors import PySparkException
 
 from deployment.gate.criteria.decision import HoldoutRows
 from lakehouse.errors import LakehouseError, nearest
+from lakehouse.tables.scan import RowsUnreadable
 from training.feature_store.store import FeatureReader
 from training.frame.build import load_frame
 from training.frame.frame import TrainingFrame
@@ -101,7 +102,7 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureReader) -
         raise HoldoutRefused.seen(str(challenger.version), str(pinned.last), str(pinned.holdout_from))
     try:
         frame = load_frame(use_case, store, pinned.sources)
-    except (PySparkException, OSError) as err:
+    except (PySparkException, RowsUnreadable, OSError) as err:
         raise HoldoutRefused.unreadable(challenger, err) from err
     rows = split(frame, use_case.split).holdout
     fingerprint = rows.fingerprint()

@@ -19,7 +19,6 @@ from lakehouse.arrays import Mask
 from lakehouse.errors import LakehouseError
 from scoring.encoder import Encoder
 from scoring.encodings import FeatureColumns
-from training.feature_store.reading import newest_time
 from training.feature_store.store import FeatureReader
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Versions
 from training.frame.build import look_up, plain_number
@@ -195,7 +194,8 @@ def _read(
 
 
 def _newest(table: FeatureTable, store: FeatureReader) -> np.datetime64:
-    spine = Spine(table.name, table.keys, table.timestamp, None)
-    frame, _ = store.training_frame(spine, (), {table.name: table.version})
-    newest = newest_time(frame, table.timestamp)
-    return np.datetime64("NaT") if newest is None else np.datetime64(newest.replace(tzinfo=None), "us")
+    spine = Spine(table.name, (), table.timestamp, None)
+    rows, _ = store.training_frame(spine, (), {table.name: table.version})
+    ((_, times),) = rows.columns([table.timestamp])
+    known = times.drop_null().to_numpy().astype("datetime64[us]")
+    return known.max() if len(known) else np.datetime64("NaT")

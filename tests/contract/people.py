@@ -151,7 +151,7 @@ class Environment:
         return environment
 
     def store(self) -> FeatureStore:
-        return LocalFeatureStore(open_session(), Warehouse(self.warehouse))
+        return LocalFeatureStore(open_session, Warehouse(self.warehouse))
 
     def copied(self, root: Path) -> "Environment":
         """Copy tables, registry and ledger for one test; the model files are shared."""

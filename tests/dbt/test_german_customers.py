@@ -83,7 +83,8 @@ def at_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def store(step_by_step: Checkout) -> Iterator[LocalFeatureStore]:
     from lakehouse.session import new_session
 
-    yield LocalFeatureStore(new_session(), Warehouse(step_by_step.root / "warehouse"))
+    session = new_session()
+    yield LocalFeatureStore(lambda: session, Warehouse(step_by_step.root / "warehouse"))
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -27,7 +27,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "client_features.csv"
 
 @pytest.fixture(scope="module")
 def store(built: Checkout) -> LocalFeatureStore:
-    return LocalFeatureStore(open_session(), Warehouse(built.root / "warehouse"))
+    return LocalFeatureStore(open_session, Warehouse(built.root / "warehouse"))
 
 
 def rows_of(store: LocalFeatureStore, name: str) -> list[dict[str, Any]]:

@@ -171,7 +171,7 @@ def test_one_class_and_one_macro_are_all_that_a_new_encoding_needs(project: Proj
     project.process("build")
     people = {row["person"]: row["amount"] for row in project.rows("gold.people")}
     gold = {row["person"]: row["amount_root"] for row in project.rows("gold.features")}
-    frame = load_frame(USE_CASE, LocalFeatureStore(open_session(), project.warehouse))
+    frame = load_frame(USE_CASE, LocalFeatureStore(open_session, project.warehouse))
     keys = frame.keys.tolist()
     records = [{"amount": people[key]} for key in keys]
     assert len(keys) == 120 and None in people.values()

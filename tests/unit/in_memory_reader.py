@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
 
 from scoring.encodings import ENCODINGS
+from training.feature_store.joined_rows import ArrowRows, JoinedRows
 from training.feature_store.store import FeatureReader, Unreadable
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 from training.use_case.use_case import UseCase
@@ -61,11 +60,11 @@ class InMemoryFeatureReader:
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
-    ) -> tuple[DataFrame, Versions]:
+    ) -> tuple[JoinedRows, Versions]:
         self.spines.append(spine.table)
         columns = [*spine.columns, *(f for lookup in lookups for f in lookup.features)]
         read = {name: (versions or {}).get(name, 9) for name in [spine.table, *(lookup.table for lookup in lookups)]}
-        return cast(DataFrame, SimpleNamespace(toArrow=lambda: self.joined.select(columns))), read
+        return ArrowRows(self.joined.select(columns)), read
 
     def snapshot(self, name: str, version: int) -> Snapshot:
         return Snapshot(name, version, f"shelf/{name}", "0", self.joined.num_rows, {"entity": "bigint"})

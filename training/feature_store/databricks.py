@@ -4,8 +4,8 @@ The client is the optional extra `databricks`, under Databricks' licence. It run
 one, only its signatures can be checked. So this module imports it on first use.
 
 The client reads every feature table at its newest version and supports one time per row. Two kinds of frame need
-more: an earlier version, and a table whose rows became known later than they were true. This module joins them as the
-local home does; the workspace then records no lineage. Keys, descriptions and encodings are always the current ones,
+more: an earlier version, and a table whose rows became known later than they were true. This module joins them by
+windows; the workspace then records no lineage. Keys, descriptions and encodings are always the current ones,
 because Unity Catalog keeps no earlier ones.
 
 A frame is lazy: the client may read a table after this module looked up its version, and then reads newer rows. Do
@@ -27,6 +27,7 @@ from lakehouse.settings import Settings
 from lakehouse.tables.online_store import PublishedTable
 from lakehouse.tables.warehouse import TableNotFound
 from training.feature_store.errors import NotAFeatureTable
+from training.feature_store.joined_rows import JoinedRows, SparkRows
 from training.feature_store.key_types import compared_types
 from training.feature_store.point_in_time import Side, point_in_time_join, require_joinable, require_unique
 from training.feature_store.reading import Properties, categories, newest_time
@@ -146,11 +147,11 @@ class DatabricksFeatureStore:
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
         pinned = self.catalog.version(index_table, version)
-        return categories(self.catalog.read(index_table, pinned)), pinned
+        return categories(map(tuple, self.catalog.read(index_table, pinned).collect())), pinned
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
-    ) -> tuple[DataFrame, Versions]:
+    ) -> tuple[JoinedRows, Versions]:
         """The spine with features, joined by the client where it supports the tables and versions.
 
         Raises:
@@ -165,9 +166,8 @@ class DatabricksFeatureStore:
         pinned |= {table.name: table.version for table in tables}
         names = require_joinable(spine, list(zip(tables, lookups, strict=True)))
         if not all(self._client_reads(table, requested) for table in tables):
-            return point_in_time_join(
-                rows, spine, [self._side(*pair) for pair in zip(tables, lookups, strict=True)]
-            ), pinned
+            sides = [self._side(*pair) for pair in zip(tables, lookups, strict=True)]
+            return SparkRows(point_in_time_join(rows, spine, sides)), pinned
         keyed = [(each, self.catalog.columns(each.name, each.version, [*each.keys, *each.times])) for each in tables]
         compared_types(spine, rows.schema, [(table, keys.schema) for table, keys in keyed])
         for table, keys in keyed:
@@ -179,7 +179,7 @@ class DatabricksFeatureStore:
         if joins:
             with _translated(spine.table, [join.table_name for join in joins]):
                 rows = self.client.create_training_set(df=rows, feature_lookups=joins, label=spine.label).load_df()
-        return rows.select(*names).orderBy(*spine.order), pinned
+        return SparkRows(rows.select(*names).orderBy(*spine.order)), pinned
 
     def snapshot(self, name: str, version: int) -> Snapshot:
         return self.catalog.snapshot(name, version)

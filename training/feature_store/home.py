@@ -21,7 +21,10 @@ def open_store(settings: Settings) -> FeatureStore:
 
 
 def _open_local(settings: Settings) -> FeatureStore:
-    return LocalFeatureStore(open_session(settings.remote), Warehouse(settings.warehouse))
+    remote = settings.remote
+    if remote is not None:
+        open_session(remote)  # fails at once if there is no server
+    return LocalFeatureStore(lambda: open_session(remote), Warehouse(settings.warehouse), remote is not None)
 
 
 def _open_databricks(settings: Settings) -> FeatureStore:

@@ -1,45 +1,59 @@
-"""The local feature store: Delta tables in a folder, read through any Spark Connect engine."""
+"""The local feature store: Delta tables in a folder.
+
+DuckDB reads them in this process. Another Spark Connect server than the embedded engine joins frames itself, where it
+has the memory and the cores.
+"""
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
+import duckdb
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.tables.commits import commits
 from lakehouse.tables.online_store import (
-    EntityKey,
-    KeyKind,
     OnlineStore,
-    OnlineTableRefused,
     PublishedTable,
     Source,
-    StoredRow,
 )
+from lakehouse.tables.scan import FileScan, MemoryScan, Scan, delta_schema, open_duckdb, quoted
 from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse
 from lakehouse.tables.writer_lock import WriterLock
+from training.feature_store.asof_join import ScannedTable, asof_join
 from training.feature_store.errors import FeatureNotFound, NotAFeatureTable, TableExists
-from training.feature_store.key_types import key_kind
-from training.feature_store.point_in_time import Side, newest_rows, point_in_time_join, to_micros
-from training.feature_store.reading import Properties, categories, newest_time
+from training.feature_store.joined_rows import JoinedRows, SparkRows
+from training.feature_store.online_rows import key_kinds, online_rows
+from training.feature_store.point_in_time import Side, newest_rows, point_in_time_join, require_joinable, to_micros
+from training.feature_store.reading import EPOCH, Properties, categories
 from training.feature_store.store import FeatureStore, Unreadable
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
 _KEYS = "feature_table.primary_keys"
 ONLINE = ".online"  # below the warehouse
-_BATCH = 65_536  # rows per step of a publication
 
 
 @dataclass(frozen=True)
 class LocalFeatureStore:
-    """Feature tables of one warehouse folder; dbt publishes their declarations as table properties."""
+    """Feature tables of one warehouse folder; dbt publishes their declarations as table properties.
 
-    session: SparkSession
+    Attributes:
+        joins_in_engine: False if this process joins frames, by DuckDB; True if the engine does, by windows.
+    """
+
+    open_session: Callable[[], SparkSession]
     warehouse: Warehouse
+    joins_in_engine: bool = False
+
+    @cached_property
+    def session(self) -> SparkSession:
+        """The session of the engine, opened when it is first needed."""
+        return self.open_session()
 
     def tables(self, unreadable: Unreadable | None = None) -> list[FeatureTable]:
         found = list[FeatureTable]()
@@ -69,7 +83,7 @@ class LocalFeatureStore:
             keys=tuple(json.loads(properties[_KEYS])),
             timestamp=timestamp,
             max_age=max_age,
-            newest=newest_time(self._read(name, log.version()), timestamp) if max_age else None,
+            newest=self._newest(name, log, timestamp) if max_age else None,
             known_at=published.known_at,
             features=tuple(
                 Feature(feature, column["data_type"], column["description"]) for feature, column in described.items()
@@ -79,25 +93,40 @@ class LocalFeatureStore:
 
     def vocabulary(self, index_table: str, version: int | None = None) -> tuple[tuple[str, ...], int]:
         log = self.warehouse.open(TableName.parse(index_table), version)
-        return categories(self._read(index_table, log.version())), log.version()
+        with open_duckdb() as connection:
+            scan = self._scan(connection, index_table, log)
+            columns = [values.to_pylist() for _, values in scan.columns(connection, scan.schema.names)]
+        return categories(zip(*columns, strict=True)), log.version()
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
-    ) -> tuple[DataFrame, Versions]:
-        pinned = {
-            name: self.warehouse.open(TableName.parse(name), (versions or {}).get(name)).version()
+    ) -> tuple[JoinedRows, Versions]:
+        logs = {
+            name: self.warehouse.open(TableName.parse(name), (versions or {}).get(name))
             for name in [spine.table, *(lookup.table for lookup in lookups)]
         }
-        sides = [self._side(lookup, pinned) for lookup in lookups]
-        frame = self._columns(spine.table, pinned, spine.columns)
-        return point_in_time_join(frame, spine, sides), pinned
+        pinned = {name: log.version() for name, log in logs.items()}
+        if self.joins_in_engine:
+            sides = [self._side(lookup, pinned) for lookup in lookups]
+            frame = self._columns(spine.table, pinned, spine.columns)
+            return SparkRows(point_in_time_join(frame, spine, sides)), pinned
+        tables = [(self.table(lookup.table, pinned[lookup.table]), lookup) for lookup in lookups]
+        for table, lookup in tables:
+            known = delta_schema(logs[table.name]).names
+            _require_columns(table.name, known, [*table.keys, *table.times, *lookup.features])
+        _require_columns(spine.table, delta_schema(logs[spine.table]).names, spine.columns)
+        require_joinable(spine, tables)
+        with open_duckdb() as connection:
+            scans = {name: self._scan(connection, name, log) for name, log in logs.items()}
+            scanned = [ScannedTable(table, lookup, scans[table.name]) for table, lookup in tables]
+            return asof_join(spine, scans[spine.table], scanned, self.open_session, connection), pinned
 
     def snapshot(self, name: str, version: int) -> Snapshot:
         parsed = TableName.parse(name)
         log = self.warehouse.open(parsed, version)
         location, table_id = str(self.warehouse.location(parsed)), str(log.metadata().id)
-        columns = self._read(name, version).dtypes
-        return Snapshot(name, version, location, table_id, log.count(), dict(columns))
+        columns = {column.name: column.dataType.simpleString() for column in delta_schema(log).fields}
+        return Snapshot(name, version, location, table_id, log.count(), columns)
 
     def rows(self, name: str) -> DataFrame:
         return self._read(name, self.warehouse.open(TableName.parse(name)).version())
@@ -124,7 +153,7 @@ class LocalFeatureStore:
     def publish(self, name: str) -> PublishedTable:
         table = self.table(name)
         names = tuple(feature.name for feature in table.features)
-        kinds = _key_kinds(table, self._columns(name, {name: table.version}, table.keys))
+        kinds = key_kinds(table, self._columns(name, {name: table.version}, table.keys))
         table_id = str(self.warehouse.open(TableName.parse(name), table.version).metadata().id)
         with OnlineStore(self.warehouse.root / ONLINE) as online:
             current = online.published(name)
@@ -141,7 +170,7 @@ class LocalFeatureStore:
             with online.publication(
                 name, names, table.version, rebuild=appended is None, source=Source(table_id, kinds)
             ) as publication:
-                publication.put(_online_rows(newest, len(table.keys)))
+                publication.put(online_rows(newest, len(table.keys)))
             published = online.published(name)
         assert published is not None  # noqa: S101  (it was just committed)
         return published
@@ -167,10 +196,22 @@ class LocalFeatureStore:
 
     def _columns(self, name: str, pinned: Versions, columns: Sequence[str]) -> DataFrame:
         table = self._read(name, pinned[name])
-        for column in columns:
-            if column not in table.columns:
-                raise FeatureNotFound.named(column, name, table.columns)
+        _require_columns(name, table.columns, columns)
         return table.select(*columns)
+
+    def _scan(self, connection: duckdb.DuckDBPyConnection, name: str, log: DeltaTable) -> Scan:
+        """Files of a plain snapshot; other snapshots are read by the engine, whose rows are then in memory."""
+        return FileScan.of(connection, log) or MemoryScan(
+            self._read(name, log.version()).toArrow(), delta_schema(log)
+        )
+
+    def _newest(self, name: str, log: DeltaTable, timestamp: str) -> datetime | None:
+        """Time of the newest row in UTC; None if the table is empty."""
+        with open_duckdb() as connection:
+            rows = self._scan(connection, name, log).relation(connection, [timestamp])
+            newest = f"SELECT epoch_us(max({quoted(timestamp)}::TIMESTAMP WITH TIME ZONE)) FROM ({rows})"  # noqa: S608
+            ((micros,),) = connection.sql(newest).fetchall()
+        return None if micros is None else EPOCH + timedelta(microseconds=micros)
 
     def _read(self, name: str, version: int) -> DataFrame:
         location = str(self.warehouse.location(TableName.parse(name)))
@@ -181,33 +222,10 @@ class LocalFeatureStore:
         return properties
 
 
-def _key_kinds(table: FeatureTable, rows: DataFrame) -> dict[str, KeyKind]:
-    kinds: dict[str, KeyKind] = {}
-    for column in rows.schema:
-        kind = key_kind(column.dataType)
-        if kind is None:
-            raise OnlineTableRefused.key_type(table.name, column.name, column.dataType.simpleString())
-        kinds[column.name] = kind
-    return kinds
-
-
-def _online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[EntityKey, int, StoredRow]]:
-    """The rows in the layout of the online store, converted to Python in batches to bound memory."""
-    for rows in newest.toArrow().to_batches(max_chunksize=_BATCH):
-        columns = rows.columns
-        # NULL becomes NaN, and an integer beyond 2^53 the nearest double, as in a training frame.
-        features = np.column_stack(
-            [column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for column in columns[keys + 1 :]]
-        )
-        entities = zip(*(_key_values(column) for column in columns[:keys]), strict=True)
-        yield from zip(entities, columns[keys].to_pylist(), features, strict=True)
-
-
-def _key_values(column: pa.Array) -> list[Any]:
-    """Keys as a request names them: a decimal without a fraction is an integer."""
-    values: list[Any] = column.to_pylist()
-    whole = pa.types.is_decimal(column.type) and column.type.scale == 0
-    return [None if value is None else int(value) for value in values] if whole else values
+def _require_columns(table: str, known: Sequence[str], columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in known:
+            raise FeatureNotFound.named(column, table, known)
 
 
 def _conforms(store: LocalFeatureStore) -> FeatureStore:

@@ -1,7 +1,7 @@
 """Reads that all homes share: table properties, the newest time, the categories of an index table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -44,8 +44,7 @@ def newest_time(rows: DataFrame, timestamp: str) -> datetime | None:
     return None if row[0] is None else EPOCH + timedelta(microseconds=row[0])
 
 
-def categories(index: DataFrame) -> tuple[str, ...]:
+def categories(index: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     """Categories of an index table (category, integer) by their integer; unused integers have an empty category."""
-    category, integer = index.columns
-    by_integer = {row[0]: row[1] for row in index.select(integer, category).collect()}
+    by_integer = {integer: category for category, integer in index}
     return tuple(by_integer.get(number, "") for number in range(max(by_integer, default=0) + 1))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lakehouse.errors import LakehouseError
 from lakehouse.tables.online_store import PublishedTable
+from training.feature_store.joined_rows import JoinedRows
 from training.feature_store.tables import FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class FeatureReader(Protocol):
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
-    ) -> "tuple[DataFrame, Versions]":
+    ) -> tuple[JoinedRows, Versions]:
         """The spine with the newest features at or before each row's timestamp, and the versions that were read.
 
         A row without features has NULL in every column of that table. Features with the timestamp of the row count.

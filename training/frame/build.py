@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lakehouse.arrays import Times
+from lakehouse.arrays import Mask, Times
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding, FeatureColumns, Number, Values, index_tables
+from training.feature_store.joined_rows import JoinedRows
 from training.feature_store.store import FeatureReader
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Versions
 from training.frame import labels
@@ -47,21 +48,22 @@ def load_frame(
         for table, lookup in zip(tables, use_case.features, strict=True)
     ]
     _require_distinct(use_case.name, lookups)
-    spark_frame, sources = store.training_frame(spine, lookups, versions)
-    rows = spark_frame.toArrow()
-    if rows.num_rows == 0:
+    rows, sources = store.training_frame(spine, lookups, versions)
+    if len(rows) == 0:
         raise FrameRefused.no_rows(spine.table)
-    if nulls := {name: rows[name].null_count for name in (*spine.keys, spine.timestamp) if rows[name].null_count}:
-        raise FrameRefused.missing(nulls, rows.num_rows)
+    nulls = {name: column.null_count for name, column in rows.columns([*spine.keys, spine.timestamp])}
+    if any(nulls.values()):
+        raise FrameRefused.missing({name: count for name, count in nulls.items() if count}, len(rows))
     rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
     features = _columns(rows, encoder.features, lookups)
+    of_spine = pa.table(dict(rows.columns(spine.columns)))
     y = labels.label_array(
-        rows, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}"
+        of_spine, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}"
     )
-    keys, assigned = entity_keys(rows, declared.keys), fold_values(rows, use_case.split, declared.table)
-    times = rows[spine.timestamp].to_numpy().astype("datetime64[us]")
-    del rows  # frees memory before the matrix is built: both together would be the peak
+    keys, assigned = entity_keys(of_spine, declared.keys), fold_values(of_spine, use_case.split, declared.table)
+    times = of_spine[spine.timestamp].to_numpy().astype("datetime64[us]")
+    del rows, of_spine  # frees memory before the matrix is built: both together would be the peak
     matrix = encoder.matrix(features)
     return TrainingFrame(
         task=use_case.task,
@@ -95,14 +97,12 @@ def look_up(spine: Spine, lookups: Sequence[FeatureLookup], store: FeatureReader
         TableNotFound, NotAFeatureTable, FeatureNotFound: as `load_frame`.
         FrameRefused: a feature is no number.
     """
-    spark_frame, _ = store.training_frame(spine, lookups, versions)
-    rows = spark_frame.toArrow()
-    names = [feature for lookup in lookups for feature in lookup.features]
-    _require_numbers(rows, names)
+    rows, _ = store.training_frame(spine, lookups, versions)
+    of_spine = pa.table(dict(rows.columns(spine.columns)))
     return LookedUp(
-        entity_keys(rows, spine.keys),
-        rows[spine.timestamp].to_numpy().astype("datetime64[us]"),
-        {name: _numbers(rows[name]) for name in names},
+        entity_keys(of_spine, spine.keys),
+        of_spine[spine.timestamp].to_numpy().astype("datetime64[us]"),
+        _read_numbers(rows, [feature for lookup in lookups for feature in lookup.features]),
     )
 
 
@@ -126,10 +126,10 @@ def plain_number(feature: str) -> Encoding:
 
 
 def _leave_out(
-    rows: pa.Table, declared: Sequence[LookupDeclaration], lookups: Sequence[FeatureLookup]
-) -> tuple[pa.Table, dict[str, int]]:
+    rows: JoinedRows, declared: Sequence[LookupDeclaration], lookups: Sequence[FeatureLookup]
+) -> tuple[JoinedRows, dict[str, int]]:
     """Rows with features in every table declared `missing: leave_out`, and the number of rows without, by table."""
-    kept, left_out = np.ones(rows.num_rows, dtype=np.bool_), {}
+    kept, left_out = np.ones(len(rows), dtype=np.bool_), {}
     for declaration, lookup in zip(declared, lookups, strict=True):
         if declaration.missing == "leave_out" and lookup.features:
             no_match = _no_match(rows, lookup)
@@ -137,38 +137,45 @@ def _leave_out(
             kept &= ~no_match
     if not kept.any():
         raise FrameRefused.nothing_found(sorted(left_out))
-    return rows if kept.all() else rows.filter(pa.array(kept)), left_out
+    return rows if kept.all() else rows.where(kept), left_out
 
 
-def _no_match(rows: pa.Table, lookup: FeatureLookup) -> npt.NDArray[np.bool_]:
+def _no_match(rows: JoinedRows, lookup: FeatureLookup) -> Mask:
     """(rows,) True where no feature of the table has a value."""
-    return np.asarray(np.all([rows[name].is_null().to_numpy() for name in lookup.features], axis=0))
+    unmatched = np.ones(len(rows), dtype=np.bool_)
+    for _, values in rows.columns(lookup.features):
+        unmatched &= values.is_null().to_numpy()
+        if not unmatched.any():
+            break
+    return unmatched
 
 
-def _columns(rows: pa.Table, names: tuple[str, ...], lookups: Sequence[FeatureLookup]) -> dict[str, Values]:
-    _require_numbers(rows, names)
-    columns = {name: _numbers(rows[name]) for name in names}
+def _columns(rows: JoinedRows, names: tuple[str, ...], lookups: Sequence[FeatureLookup]) -> dict[str, Values]:
+    columns = _read_numbers(rows, names)
     missing = {name: int((~np.isfinite(values)).sum()) for name, values in columns.items()}
     if any(missing.values()):
         raise _missing(missing, rows, lookups)
     return columns
 
 
-def _require_numbers(rows: pa.Table, names: Sequence[str]) -> None:
-    for name in names:
-        data_type = rows.schema.field(name).type
-        if not any(is_number(data_type) for is_number in _NUMBERS):
-            raise FrameRefused.no_number(name, str(data_type))
+def _read_numbers(rows: JoinedRows, names: Sequence[str]) -> dict[str, Values]:
+    """(rows,) each feature; only one column at a time is in memory twice."""
+    columns = {}
+    for name, values in rows.columns(names):
+        if not any(is_number(values.type) for is_number in _NUMBERS):
+            raise FrameRefused.no_number(name, str(values.type))
+        columns[name] = _numbers(values)
+    return columns
 
 
-def _missing(counts: dict[str, int], rows: pa.Table, lookups: Sequence[FeatureLookup]) -> FrameRefused:
+def _missing(counts: dict[str, int], rows: JoinedRows, lookups: Sequence[FeatureLookup]) -> FrameRefused:
     """The refusal of missing values, which tells rows without any feature of a table from single values."""
     unmatched = {lookup.table: int(_no_match(rows, lookup).sum()) for lookup in lookups if lookup.features}
     table_of = {name: lookup.table for lookup in lookups for name in lookup.features}
     single = [name for name, count in counts.items() if count > unmatched[table_of[name]]]
     return FrameRefused.missing_features(
         {name: count for name, count in counts.items() if count},
-        rows.num_rows,
+        len(rows),
         {table: count for table, count in unmatched.items() if count},
         single,
     )

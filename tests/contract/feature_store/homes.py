@@ -22,6 +22,7 @@ from training.feature_store.errors import (
     NotAFeatureTable,
     TableExists,
 )
+from training.feature_store.joined_rows import ArrowRows, JoinedRows
 from training.feature_store.local import LocalFeatureStore
 from training.feature_store.store import FeatureReader, FeatureStore, TableStore, Unreadable
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
@@ -64,10 +65,11 @@ class Home(Protocol):
 class LocalHome:
     session: SparkSession
     root: Path
+    joins_in_engine: bool = False
 
     @property
     def store(self) -> LocalFeatureStore:
-        return LocalFeatureStore(self.session, Warehouse(self.root))
+        return LocalFeatureStore(lambda: self.session, Warehouse(self.root), self.joins_in_engine)
 
     def write(self, name: str, rows: pa.Table, declared: Declared | None = None) -> None:
         location = self.root.joinpath(*name.split("."))
@@ -141,7 +143,7 @@ class PlainHome:
 
     def training_frame(
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
-    ) -> tuple[DataFrame, Versions]:
+    ) -> tuple[JoinedRows, Versions]:
         names = list(spine.columns)
         labels, _, number = self._at(spine.table, (versions or {}).get(spine.table))
         for name in names:
@@ -162,7 +164,7 @@ class PlainHome:
             types |= {feature: rows.schema.field(feature).type for feature in lookup.features}
         frame = pa.table({name: pa.array(found[name], types[name]) for name in types})
         order = [(name, "ascending") for name in spine.order]
-        return open_session().createDataFrame(frame.sort_by(order)), read
+        return ArrowRows(frame.sort_by(order)), read
 
     def snapshot(self, name: str, version: int) -> Snapshot:
         rows, _, _ = self._at(name, version)

@@ -110,7 +110,7 @@ def filled(workspace: Workspace) -> Workspace:
 
 def joined(workspace: Workspace, *lookups: FeatureLookup, spine: Spine = SPINE) -> list[tuple[Any, ...]]:
     frame, _ = workspace.store.training_frame(spine, lookups)
-    return [tuple(row.values()) for row in frame.toArrow().to_pylist()]
+    return [tuple(row.values()) for row in frame.to_arrow().to_pylist()]
 
 
 def test_a_feature_table_is_read_from_unity_catalog(filled: Workspace) -> None:
@@ -180,7 +180,7 @@ def test_the_client_gets_the_lookups_at_the_times_of_the_spine(filled: Workspace
     assert (lookup.timestamp_lookup_key, lookup.lookback_window) == ("at", timedelta(days=30))
     assert set(filled.reads) == {("`main`.`gold`.`labels`", "1"), ("`main`.`gold`.`features`", "1")}
     assert versions == {"gold.labels": 1, "gold.features": 1}
-    assert frame.columns == ["entity", "at", "label", "value"]
+    assert frame.to_arrow().column_names == ["entity", "at", "label", "value"]
 
 
 def test_without_a_lookback_there_is_no_window(filled: Workspace) -> None:
@@ -219,7 +219,7 @@ def test_an_empty_list_of_features_looks_up_none(filled: Workspace) -> None:
 def test_a_pinned_spine_is_read_at_its_version(filled: Workspace) -> None:
     pinned = {"gold.labels": 0, "gold.features": 1}
     frame, versions = filled.store.training_frame(SPINE, [FeatureLookup("gold.features", ("value",))], pinned)
-    assert (frame.count(), versions) == (1, pinned)
+    assert (len(frame), versions) == (1, pinned)
     assert filled.reads[0] == ("`main`.`gold`.`labels`", "0")
 
 
@@ -227,7 +227,7 @@ def test_a_feature_table_at_an_earlier_version_is_joined_without_the_client(fill
     frame, versions = filled.store.training_frame(
         SPINE, [FeatureLookup("gold.features", ("value",))], {"gold.features": 0}
     )
-    assert [row["value"] for row in frame.toArrow().to_pylist()] == [5, None]
+    assert [row["value"] for row in frame.to_arrow().to_pylist()] == [5, None]
     assert versions == {"gold.labels": 1, "gold.features": 0}
     filled.client.create_training_set.assert_not_called()
 

@@ -26,7 +26,7 @@ Row = tuple[int, datetime, int]
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalFeatureStore:
-    return LocalFeatureStore(open_session(), Warehouse(tmp_path))
+    return LocalFeatureStore(open_session, Warehouse(tmp_path))
 
 
 def day(text: str) -> datetime:
@@ -60,7 +60,7 @@ def write_spine(root: Path, rows: Sequence[Row]) -> None:
 
 def looked_up(store: LocalFeatureStore, lookback: int | None = None) -> list[tuple[int, datetime, int | None]]:
     frame, _ = store.training_frame(SPINE, [FeatureLookup("gold.features", ("value",), lookback)])
-    return [(row["entity"], row["at"], row["value"]) for row in frame.toArrow().to_pylist()]
+    return [(row["entity"], row["at"], row["value"]) for row in frame.to_arrow().to_pylist()]
 
 
 def test_feature_tables_are_the_tables_with_a_key(store: LocalFeatureStore) -> None:
@@ -210,7 +210,7 @@ def test_a_frame_is_sorted_by_time_entity_and_label(store: LocalFeatureStore) ->
     for seed in range(3):
         write_spine(store.warehouse.root, Random(seed).sample(rows, len(rows)))  # noqa: S311  (order, no secret)
         frame, _ = store.training_frame(SPINE, [FeatureLookup("gold.features", ("value",))])
-        assert [tuple(row.values()) for row in frame.toArrow().to_pylist()] == expected
+        assert [tuple(row.values()) for row in frame.to_arrow().to_pylist()] == expected
 
 
 def test_times_of_a_frame_are_utc_to_the_microsecond(store: LocalFeatureStore) -> None:
@@ -218,7 +218,7 @@ def test_times_of_a_frame_are_utc_to_the_microsecond(store: LocalFeatureStore) -
     write_features(store.warehouse.root, [(1, at, 10), (1, at + timedelta(microseconds=1), 20)])
     write_spine(store.warehouse.root, [(1, at - timedelta(microseconds=1), 0), (1, at, 0)])
     frame, _ = store.training_frame(SPINE, [FeatureLookup("gold.features", ("value",))])
-    arrow = frame.toArrow()
+    arrow = frame.to_arrow()
     assert arrow.schema.field("at").type == pa.timestamp("us", "UTC")
     assert [(row["at"], row["value"]) for row in arrow.to_pylist()] == [
         (at - timedelta(microseconds=1), None),
@@ -240,13 +240,13 @@ def test_a_frame_is_rebuilt_after_its_tables_lost_rows_and_features(store: Local
     write_features(root, [(1, day("2020-01-01"), 5), (2, day("2020-01-01"), 6)])
     write_spine(root, [(1, day("2020-01-02"), 0), (2, day("2020-01-03"), 1)])
     frame, versions = store.training_frame(SPINE, [lookup])
-    before = frame.toArrow()
+    before = frame.to_arrow()
     DeltaTable(root / "gold" / "labels").delete("entity = 2")
     DeltaTable(root / "gold" / "features").delete()
     fewer = pa.table({"entity": [1], "known_at": pa.array([day("2020-01-01")], pa.timestamp("us", "UTC"))})
     write_deltalake(root / "gold" / "features", fewer, mode="overwrite", schema_mode="overwrite")
     again, same = store.training_frame(SPINE, [lookup], versions)
-    assert (again.toArrow(), same) == (before, versions)
+    assert (again.to_arrow(), same) == (before, versions)
     with pytest.raises(FeatureNotFound, match=r"gold\.features has no column 'value'"):
         store.training_frame(SPINE, [lookup])
 
@@ -267,8 +267,8 @@ def test_later_writes_do_not_change_a_pinned_frame(
     write_spine(store.warehouse.root, spine)
     lookup = FeatureLookup("gold.features", ("value",))
     frame, versions = store.training_frame(SPINE, [lookup])
-    before = frame.toArrow()
+    before = frame.to_arrow()
     write_features(store.warehouse.root, [(*key, value) for key, value in later.items()])
     write_spine(store.warehouse.root, spine[::-1] * 2)
     again, same = store.training_frame(SPINE, [lookup], versions)
-    assert (again.toArrow(), same) == (before, versions)
+    assert (again.to_arrow(), same) == (before, versions)

@@ -1,4 +1,4 @@
-"""Conformance of every home of the feature store: Sail, JVM Spark, Databricks' client, and plain Python."""
+"""Conformance of every home of the feature store: DuckDB, Sail, JVM Spark, Databricks' client, and plain Python."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -42,22 +42,24 @@ def jvm(jvm_spark: str) -> Iterator[Any]:
     session.stop()
 
 
-@pytest.fixture(params=["sail", pytest.param("jvm", marks=[NO_JAVA, pytest.mark.jvm]), "databricks", "plain"])
+@pytest.fixture(
+    params=["duckdb", "sail", pytest.param("jvm", marks=[NO_JAVA, pytest.mark.jvm]), "databricks", "plain"]
+)
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     if request.param == "databricks":
         return DatabricksHome(Workspace(vendor_client(monkeypatch)))
     if request.param == "plain":
         return PlainHome()
-    session = open_session() if request.param == "sail" else request.getfixturevalue("jvm")
-    return LocalHome(session, tmp_path)
+    session = request.getfixturevalue("jvm") if request.param == "jvm" else open_session()
+    return LocalHome(session, tmp_path, joins_in_engine=request.param != "duckdb")
 
 
-@pytest.fixture(params=["sail", "databricks"])
+@pytest.fixture(params=["duckdb", "sail", "databricks"])
 def typed_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """The homes with typed joins: plain Python compares any two values."""
     if request.param == "databricks":
         return DatabricksHome(Workspace(vendor_client(monkeypatch)))
-    return LocalHome(open_session(), tmp_path)
+    return LocalHome(open_session(), tmp_path, joins_in_engine=request.param == "sail")
 
 
 def day(number: float) -> datetime:
@@ -81,7 +83,7 @@ def write_features(home: Home, *rows: tuple[int, datetime, int | None], name: st
 
 def frame(home: Home, *lookups: FeatureLookup, spine: Spine = SPINE) -> list[tuple[Any, ...]]:
     rows, _ = home.store.training_frame(spine, lookups or [VALUE])
-    return [tuple(row.values()) for row in rows.toArrow().to_pylist()]
+    return [tuple(row.values()) for row in rows.to_arrow().to_pylist()]
 
 
 with (Path(__file__).parents[2] / "golden" / "point_in_time.csv").open(encoding="utf-8") as _file:
@@ -108,7 +110,7 @@ def test_join_uses_the_newest_row_at_or_before_the_time(home: Home) -> None:
         lookups.append(FeatureLookup(f"gold.{name}", (name,), int(days) if days else None))
     write_labels(home, *((first + int(case["entity"]), moment(case["at"])) for first, case in cases.items()))
     rows, _ = home.store.training_frame(SPINE, lookups)
-    found = {row["client"] // 10 * 10: row for row in rows.toArrow().to_pylist()}
+    found = {row["client"] // 10 * 10: row for row in rows.to_arrow().to_pylist()}
     assert len(found) == len(cases)
     for first, case in cases.items():
         expected = int(case["expected"]) if case["expected"] else None
@@ -207,7 +209,7 @@ def test_integers_of_different_width_are_joined_in_the_type_of_the_spine(
     spine_key = pa.array(clients, pa.decimal128(20, 0)).cast(spine_type)
     write_keys(typed_home, spine_key, pa.array(beyond, pa.decimal128(20, 0)).cast(table_type))
     rows, _ = typed_home.store.training_frame(SPINE, [VALUE])
-    found = rows.toArrow()
+    found = rows.to_arrow()
     assert found["client"].type == spine_type
     assert sorted(zip(found["client"].to_pylist(), found["value"].to_pylist(), strict=True)) == [(1, 0), (2, 1)]
 
@@ -224,11 +226,11 @@ def test_a_frame_is_rebuilt_from_its_versions(home: Home) -> None:
     write_features(home, (1, day(1), 5))
     write_labels(home, (1, day(2)))
     rows, versions = home.store.training_frame(SPINE, [VALUE])
-    before = rows.toArrow()
+    before = rows.to_arrow()
     write_features(home, (1, day(1), 6))
     write_labels(home, (1, day(2)), (2, day(2)))
     again, same = home.store.training_frame(SPINE, [VALUE], versions)
-    assert (again.toArrow().to_pylist(), same) == (before.to_pylist(), versions)
+    assert (again.to_arrow().to_pylist(), same) == (before.to_pylist(), versions)
     assert [row[-1] for row in frame(home)] == [6, None]
 
 

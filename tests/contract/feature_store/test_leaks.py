@@ -41,11 +41,11 @@ class Event:
         return self.client == client and self.true <= at and self.known <= at and young
 
 
-@pytest.fixture(params=["sail", "databricks"])
+@pytest.fixture(params=["duckdb", "sail", "databricks"])
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     if request.param == "databricks":
         return DatabricksHome(Workspace(vendor_client(monkeypatch)))
-    return LocalHome(open_session(), tmp_path)
+    return LocalHome(open_session(), tmp_path, joins_in_engine=request.param == "sail")
 
 
 def naive(events: Sequence[Event], client: int, at: datetime, days: int | None) -> int | None:
@@ -78,7 +78,7 @@ def write_spine(home: Home, spine: Sequence[tuple[int, datetime]], zone: str) ->
 
 def joined(home: Home, *lookups: FeatureLookup) -> list[dict[str, Any]]:
     frame, _ = home.store.training_frame(SPINE, lookups)
-    rows: list[dict[str, Any]] = frame.toArrow().to_pylist()
+    rows: list[dict[str, Any]] = frame.to_arrow().to_pylist()
     return rows
 
 

@@ -49,7 +49,7 @@ def store(tmp_path: Path) -> LocalFeatureStore:
     write(tmp_path, "labels", ["entity", "at", "label"], [(p, START + timedelta(days=p + 1), p % 2) for p in people])
     jobs = pa.table({"job": ["baker", "cook"], "job_index": pa.array([1, 2], pa.int64())})
     write_deltalake(tmp_path / "gold/job_index", jobs)
-    return LocalFeatureStore(open_session(), Warehouse(tmp_path))
+    return LocalFeatureStore(open_session, Warehouse(tmp_path))
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ NAME = "gold.orders"
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalFeatureStore:
-    store = LocalFeatureStore(open_session(), Warehouse(tmp_path))
+    store = LocalFeatureStore(open_session, Warehouse(tmp_path))
     rows = [(1, day(1), 10, None), (1, day(3), 30, 3), (2, day(2), 20, None)]
     write(store, "orders", "client known_at sum count", rows, keys=["client"])
     return store

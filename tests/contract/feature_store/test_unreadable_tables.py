@@ -20,7 +20,7 @@ SENTENCE = (
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFeatureStore:
     """Three feature tables; the log of the first has a type that JVM Spark writes and delta-rs refuses."""
-    store = LocalFeatureStore(open_session(), Warehouse(tmp_path))
+    store = LocalFeatureStore(open_session, Warehouse(tmp_path))
     for name in ("odd", "orders", "visits"):
         write(store, name, "client known_at sum", [(1, day(1), 10)], keys=["client"])
     for log in (tmp_path / "gold" / "odd" / "_delta_log").glob("*.json"):
