@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from deltalake import DeltaTable, write_deltalake
-from deltalake.table import TableFeatures
+from deltalake import DeltaTable, TableFeatures, write_deltalake
 
 from lakehouse.session import open_session
 from lakehouse.tables.scan import FileScan, RowsUnreadable, open_duckdb
