@@ -41,15 +41,19 @@ SCORING = tuple(f"/serving-endpoints/{{name}}{entity}/invocations" for entity in
 _SCORING = re.compile(r"/serving-endpoints/(?P<name>[^/]+)(?:/served-models/(?P<entity>[^/]+))?/invocations")
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  (parts that tests and the listener replace)
     settings: ServerSettings,
     *,
     load: LoadVersion | None = None,
     find_schema: FindSchema = lambda name, version: None,
     now: Callable[[], float] = SYSTEM.time,
     draw: Callable[[], float] = random.random,
+    loaded: Callable[[], None] = lambda: None,
 ) -> ASGIApp:
     """Create the server of one state folder. Its lifespan restores the endpoints and cancels unfinished loads.
+
+    Args:
+        loaded: called after each load of a version, in its thread.
 
     Raises:
         LakehouseError: the token file or the stored endpoints are unusable.
@@ -70,7 +74,7 @@ def create_app(
         registry_loader.workers = settings.workers
         registry_loader.restore(entity.model for endpoint in stored.values() for entity in endpoint.entities)
         find_schema = registry_loader.schema_of
-    load_log = LoadLog(load, now)
+    load_log = LoadLog(load, now, loaded)
     endpoints = LiveEndpoints(store, load_log, now)
     in_flight = InFlight()
     invocations = Invocations(endpoints, settings, in_flight, draw)

@@ -6,7 +6,7 @@ null and text of no place are -1. Encodings write features from arrays of codes.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, Self
 
 NO_PLACE = -1
@@ -70,16 +70,16 @@ class RequestFields:
             cls(dict(sorted(known.items(), key=lambda item: _rank(item[1])))) if len(known) == len(merged) else None
         )
 
-    @property
+    @cached_property
     def names(self) -> Sequence[str]:
         return tuple(self.types)
 
-    @property
+    @cached_property
     def whole(self) -> int:
         """Count of fields with whole numbers."""
         return sum(_rank(each) == 0 for each in self.types.values())
 
-    @property
+    @cached_property
     def numbers(self) -> int:
         """Count of fields with numbers; choices follow."""
         return sum(_rank(each) < 2 for each in self.types.values())

@@ -93,11 +93,14 @@ class Number(Encoding):
         nullable = self.nullable
 
         def write(numbers: Floats, matrix: Floats) -> None:
-            are_missing = np.isnan(numbers)
-            some_missing = nullable and are_missing.any()
+            are_missing = np.isnan(numbers) if nullable else None
+            if are_missing is None or not are_missing.any():
+                if index is not None:
+                    matrix[:, index] = numbers
+                return
             if index is not None:
-                matrix[:, index] = np.where(are_missing, 0.0, numbers) if some_missing else numbers
-            for cell, number in missing if some_missing else ():
+                matrix[:, index] = np.where(are_missing, 0.0, numbers)
+            for cell, number in missing:
                 matrix[are_missing, cell] = number
 
         return write

@@ -15,6 +15,7 @@ from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.contract_model import ContractModel, LoadedModel
 
 MAX_BATCH_ROWS = 128  # so that a batch does not block the event loop for long
+MAX_SHARED_ROWS = MAX_BATCH_ROWS // 2  # a larger request gains nothing from a batch: no other one of its size fits
 _BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 

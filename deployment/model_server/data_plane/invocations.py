@@ -12,7 +12,7 @@ from prometheus_client import Histogram
 from starlette.types import Receive, Scope, Send
 
 from deployment.model_server.data_plane.admission import InFlight
-from deployment.model_server.data_plane.batching import RequestBatcher, predict
+from deployment.model_server.data_plane.batching import MAX_SHARED_ROWS, RequestBatcher, predict
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
 from deployment.model_server.data_plane.traffic import Traffic
 from deployment.model_server.endpoints.endpoint import choose
@@ -134,7 +134,8 @@ class Invocations:
         if isinstance(model, ContractModel) and model.workers is not None and request.size >= WORKER_ROWS:
             model = model.workers
         inline = isinstance(model, ContractModel) and request.size <= model.inline_rows
-        if isinstance(model, ContractModel) and inline and self._in_flight.count > 1:
+        shared = self._in_flight.count > 1 and request.size <= MAX_SHARED_ROWS
+        if isinstance(model, ContractModel) and inline and shared:
             return await self._batcher.submit(name, model, request)
         self.batch_sizes.labels(name).observe(1)
         if inline:

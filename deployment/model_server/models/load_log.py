@@ -16,9 +16,13 @@ LINES = 200
 class LoadLog:
     """Loads model versions and keeps the last lines about each since the server started."""
 
-    def __init__(self, load: LoadVersion, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, load: LoadVersion, now: Callable[[], float] = time.time, loaded: Callable[[], None] = lambda: None
+    ) -> None:
+        """`loaded` is called after each load."""
         self._load = load
         self._now = now
+        self._loaded = loaded
         self._lines: defaultdict[tuple[str, str], deque[str]] = defaultdict(lambda: deque(maxlen=LINES))
 
     def __call__(self, name: str, version: str) -> LoadedModel:
@@ -34,6 +38,7 @@ class LoadLog:
             for line in "".join(traceback.format_exception(err)).splitlines():
                 self.add(name, version, without_paths(line))
             raise
+        self._loaded()
         self.add(name, version, "loaded; passed its golden request or input example, if it has one")
         return model
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployment.model_server.app import create_app
 from deployment.model_server.http.auth import token_sources
 from deployment.model_server.http.connections import connection_limit
+from deployment.model_server.process.garbage import exclude_loaded
 from deployment.model_server.settings import ServerSettings
 
 LOG = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def listen(settings: ServerSettings, started: Callable[[], None]) -> None:
 
 async def _listen(settings: ServerSettings, started: Callable[[], None]) -> None:
     server: Any = Server(
-        _announcing(create_app(settings), started),
+        _announcing(create_app(settings, loaded=exclude_loaded), started),
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployment.model_server.data_plane.batching import MAX_BATCH_ROWS
+from deployment.model_server.data_plane.batching import MAX_BATCH_ROWS, MAX_SHARED_ROWS
 from deployment.model_server.models.contract_model import ContractModel, LoadedModel
 from scoring.contract import ContractViolation, Problem
 from scoring.hooks import HookFailed
@@ -38,7 +38,7 @@ class Doubling(FakeRegistry):
                     raise KeyError("a secret of the model")
             return [{"twice": 2 * each["age"], "version": version} for each in records]
 
-        return ContractModel(predict, inline_rows=64)
+        return ContractModel(predict, inline_rows=80)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_concurrent_requests_share_one_run(run_scenario: Any, registry: Doubling
         assert [doubled(response) for response in responses] == [[2 * age] for age in range(20, 36)] + [[2, 4, 6]]
         assert registry.runs["1"] == [19]
         assert doubled((await concurrent(call, ages(7)))[0]) == [14]
-        assert doubled((await concurrent(call, ages(*range(20, 85))))[0])[-1] == 168, "more than inline_rows"
+        assert doubled((await concurrent(call, ages(*range(20, 101))))[0])[-1] == 200, "more than inline_rows"
         found = samples((await call("GET", "/metrics")).body)
         assert found["model_server_batch_requests_count", "e"] == 3
         assert found["model_server_batch_requests_sum", "e"] == 19
@@ -126,5 +126,18 @@ def test_a_run_contains_requests_for_one_version_only(run_scenario: Any, registr
             assert response.headers["served-model-name"] == f"m-{response.body['predictions'][0]['version']}"
         assert len(registry.runs["1"]) == len(registry.runs["2"]) == 1
         assert registry.runs["1"][0] + registry.runs["2"][0] == 38
+
+    run_scenario(scenario)
+
+
+def test_a_request_that_fills_most_of_a_batch_is_answered_at_once(run_scenario: Any, registry: Doubling) -> None:
+    rows = [MAX_SHARED_ROWS + 1, 1, MAX_SHARED_ROWS, 2]
+
+    async def scenario(call: Caller) -> None:
+        await call("POST", ROOT, creating("1"))
+        await call.settled()
+        responses = await concurrent(call, *(ages(*[20 + size] * size) for size in rows))
+        assert [doubled(response) for response in responses] == [[2 * (20 + size)] * size for size in rows]
+        assert sorted(registry.runs["1"]) == [MAX_SHARED_ROWS + 1, MAX_SHARED_ROWS + 3]
 
     run_scenario(scenario)
