@@ -1,7 +1,8 @@
 """Model server against `mlflow models serve` and BentoML, with the same versions, requests and client (wrk).
 
-Each family is fitted once with hyperparameters from the middle of its grid and registered like after a training run.
-Afterwards the endpoint changes under load. Needs the gold tables: `dbt build`.
+A third peer is an empty application on our HTTP server: the limit of any application there. Each family is fitted
+once with hyperparameters from the middle of its grid and registered like after a training run. Afterwards the
+endpoint changes under load. Needs the gold tables: `dbt build`.
 """
 
 import asyncio
@@ -113,7 +114,7 @@ def _compare_servers(
         results.append((version, first, {name: each for name, each in measured.items() if each}))
     for name in peers:
         console.stage(f"{OURS} against {name}")
-        header = ["p50", "p99", "req/s"]
+        header = ["p50", "p99", "req/s", "processor"]
         rows = [
             [version.title, *map(str, load), *_comparison(each[OURS].loads[number], each[name].loads[number])]
             for version, _, each in results
@@ -137,11 +138,8 @@ def _measured(
     """Measure one server; None if it failed, after the reason is printed."""
     try:
         with start(version, bench) as server:
-            wrk(server.url, server.headers, version.body(1), connections=4, seconds=1)
-            results = [
-                wrk(server.url, server.headers, version.body(rows), connections=wide, seconds=seconds)
-                for rows, wide in loads
-            ]
+            wrk(server, version.body(1), connections=4, seconds=1)
+            results = [wrk(server, version.body(rows), connections=wide, seconds=seconds) for rows, wide in loads]
             return ServerResult(results, server.seconds, memory(server.pid))
     except (LoadFailed, CalledProcessError) as err:
         if start is ours:
@@ -163,7 +161,7 @@ def _two_processes(version: Version, bench: Settings, seconds: int) -> None:
     console.stage(f"16 connections to one server of {version.title}, then 8 to each of two")
 
     def load(server: Server, connections: int) -> LoadResult:
-        return wrk(server.url, server.headers, version.body(1), connections=connections, seconds=seconds)
+        return wrk(server, version.body(1), connections=connections, seconds=seconds)
 
     with ExitStack() as stack, ThreadPoolExecutor(2) as both:
         servers = [stack.enter_context(ours(version, bench, state)) for state in (".serving", ".second")]

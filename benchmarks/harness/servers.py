@@ -157,7 +157,13 @@ def _install_bentoml(home: Path) -> None:
     (home / "bench_service.py").write_text(_SERVICE, encoding="utf-8")
 
 
-PEERS: Mapping[str, Start] = {"mlflow": mlflow, "bentoml": bentoml}
+def empty(version: Version, bench: Settings) -> AbstractContextManager[Server]:
+    """Start an application that reads the body and answers `{}`, on the HTTP server that ours uses."""
+    port = free_port()
+    return _peer([sys.executable, "-m", "benchmarks.harness.empty_server", str(port)], {}, port, version, bench)
+
+
+PEERS: Mapping[str, Start] = {"mlflow": mlflow, "bentoml": bentoml, "empty": empty}
 
 
 @contextmanager
