@@ -127,7 +127,7 @@ def shift(
     client: WorkspaceClient, endpoint: str, model: str, traffic: Mapping[int, int], limit: WaitLimit = USUAL
 ) -> EndpointState:
     """Split an endpoint's traffic between versions (`{version: per cent}`, sum 100); see `deploy`."""
-    with _translated(client, endpoint):
+    with translated_errors(client, endpoint):
         current = wait_until_idle(client, endpoint, limit)
         if current is None:
             client.serving_endpoints.create(endpoint, config=_config(endpoint, model, traffic, SIZE))
@@ -150,7 +150,7 @@ def follow(
         EndpointServesOtherModel: The endpoint serves another model and stays unchanged.
         DeploymentFailed, ServingRefused: See `deploy`.
     """
-    with _translated(client, endpoint):
+    with translated_errors(client, endpoint):
         if find(client, endpoint) is None:
             return None
     return deploy(client, endpoint, model, version, limit)
@@ -162,7 +162,7 @@ def served_by(client: WorkspaceClient, endpoint: str) -> Served | None:
     Raises:
         ServingRefused, ServingUnreachable: The API rejects the request, or does not respond.
     """
-    with _translated(client, endpoint):
+    with translated_errors(client, endpoint):
         current = find(client, endpoint)
     return None if current is None else served(current)
 
@@ -173,7 +173,7 @@ def served_versions(client: WorkspaceClient, endpoint: str) -> dict[int, int]:
     Raises:
         ServingRefused: The endpoint does not exist.
     """
-    with _translated(client, endpoint):
+    with translated_errors(client, endpoint):
         return state(client.serving_endpoints.get(endpoint)).traffic
 
 
@@ -183,7 +183,7 @@ def all_endpoints(client: WorkspaceClient) -> list[ServingEndpoint]:
     Raises:
         ServingRefused: The server rejects the token.
     """
-    with _translated(client, "*"):
+    with translated_errors(client, "*"):
         return list(client.serving_endpoints.list())
 
 
@@ -193,7 +193,7 @@ def predict(client: WorkspaceClient, endpoint: str, records: list[RequestJson]) 
     Raises:
         ServingRefused: The records violate the model's contract, or the endpoint is not ready.
     """
-    with _translated(client, endpoint):
+    with translated_errors(client, endpoint):
         return client.serving_endpoints.query(endpoint, dataframe_records=records).predictions or []
 
 
@@ -232,7 +232,7 @@ def _check_alive(host: str, authority: Path | None) -> None:
 
 
 @contextmanager
-def _translated(client: WorkspaceClient, endpoint: str) -> Iterator[None]:
+def translated_errors(client: WorkspaceClient, endpoint: str) -> Iterator[None]:
     """Translate errors of the SDK into ours."""
     try:
         yield

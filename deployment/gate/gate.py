@@ -10,22 +10,19 @@ from mlflow.tracking import MlflowClient
 
 from deployment.gate import verdict
 from deployment.gate.criteria.decision import Decision
-from deployment.gate.errors import NotApproved, ReasonRefused
+from deployment.gate.errors import NotApproved
 from deployment.gate.evaluation import Evaluation
 from deployment.gate.loaded_version import LoadedVersion
+from deployment.gate.new_entry import ChampionBeforeAfter, LedgerEvent, new_entry
 from deployment.gate.rollback_target import marked_target, recorded_target
 from deployment.ledger import aliases
 from deployment.ledger.champion_change import ChampionChange
-from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger, chained
+from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger
 from deployment.ledger.history import History
 from deployment.ledger.mismatch import LedgerMismatch, RegistryRestored
-from deployment.ledger.origin import actor
-from lakehouse.git import git_commit, has_uncommitted_changes
 from training.feature_store.store import FeatureReader
 from training.registry.versions import CHAMPION, version_of
 from training.use_case.use_case import UseCase
-
-ChampionBeforeAfter = tuple[int | None, int | None]  # champion before and after the entry
 
 
 @dataclass(frozen=True)
@@ -183,6 +180,18 @@ class Gate:
         with self.locked():
             self._record_override("unfrozen", None, reason)
 
+    def record_rollout(self, action: Action, version: int, reason: str, rollout: str) -> None:
+        """Record an event of a rollout; the champion stays.
+
+        Args:
+            action: kind of the event.
+            version: new version.
+            reason: event in a sentence.
+            rollout: state of the rollout after the event, as JSON.
+        """
+        with self.locked():
+            self._record_override(action, version, _shortened(reason), rollout)
+
     @contextmanager
     def locked(self, rollback_to: int | None = None) -> Iterator[None]:
         """Hold the lock for changing the champion, after completing interrupted commands.
@@ -220,36 +229,19 @@ class Gate:
     def _version(self, number: int) -> ModelVersion:
         return aliases.version(self.client, self.use_case.name, number)
 
-    def _record_override(self, action: Action, version: int | None, reason: str) -> None:
+    def _record_override(self, action: Action, version: int | None, reason: str, rollout: str = "") -> None:
         champion = version_of(self.client, self.use_case.name, CHAMPION)
         number = None if champion is None else int(champion.version)
-        self._champion_change.record(self._entry(action, version, (number, number), reason))
+        self._champion_change.record(self._entry(action, version, (number, number), reason, rollout=rollout))
 
     def _repaired(self, history: History, champion: int | None, reason: str) -> Entry:
         return self._entry("repaired", champion, (history.champion, champion), reason)
 
     def _entry(
-        self, action: Action, version: int | None, champions: ChampionBeforeAfter, reason: str, **digests: str
+        self, action: Action, version: int | None, champions: ChampionBeforeAfter, reason: str, **added: str
     ) -> Entry:
-        if not 0 < len(reason.strip()) <= len(reason) <= MAX_REASON_LENGTH:
-            raise ReasonRefused.of_length(len(reason.strip()))
-        entry = Entry(
-            number=0,
-            at=self.now(),
-            actor=actor(),
-            action=action,
-            use_case=self.use_case.name,
-            version=version,
-            from_version=champions[0],
-            to_version=champions[1],
-            verdict=digests.get("verdict", ""),
-            reason=reason,
-            commit=git_commit(),
-            previous="",
-            criteria=digests.get("criteria", ""),
-            dirty=has_uncommitted_changes(),
-        )
-        return chained(self.ledger.entries(self.use_case.name), entry)
+        event = LedgerEvent(action, version, champions, reason, **added)
+        return new_entry(self.ledger.entries(self.use_case.name), self.use_case.name, self.now(), event)
 
 
 def _shortened(summary: str) -> str:

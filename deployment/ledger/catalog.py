@@ -14,7 +14,7 @@ from lakehouse.errors import LakehouseError, first_line
 SCHEMA = (
     "number bigint, at timestamp, actor string, action string, use_case string, version bigint, from_version bigint,"
     " to_version bigint, verdict string, reason string, commit string, previous string, digest string,"
-    " criteria string, dirty boolean, resumes bigint"
+    " criteria string, dirty boolean, resumes bigint, rollout string"
 )
 _COLUMNS = {column.split()[0]: column for column in SCHEMA.split(", ")}
 _CONFLICTS = ("DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentWrite")

@@ -25,6 +25,14 @@ Action = Literal[
     "repaired",
     "ledger_reset",
     "registry_restored",
+    "rollout_started",
+    "rollout_intended",
+    "rollout_done",
+    "rollout_extended",
+    "rollout_paused",
+    "rollout_decided",
+    "rollout_failed",
+    "rollout_ended",
 ]
 # Actions that may change the champion.
 CHAMPION_ACTIONS: frozenset[str] = frozenset(
@@ -43,7 +51,7 @@ REQUIRED_COLUMNS = (
     "digest",
 )
 # Fields that earlier releases did not have. An entry without them has the hash that those releases gave it.
-ADDED_LATER = ("criteria", "dirty", "resumes")
+ADDED_LATER = ("criteria", "dirty", "resumes", "rollout")
 MAX_REASON_LENGTH = 300  # characters; the registry tag that holds a pending entry has no room for more
 
 
@@ -84,6 +92,7 @@ class Entry:
         criteria: SHA-256 of the promotion criteria that a verdict applied; empty without a verdict.
         dirty: True if code or use cases differed from the commit.
         resumes: last entry that still holds after the registry was restored from an older copy.
+        rollout: state of the rollout after the entry, as JSON; empty for entries about anything else.
     """
 
     number: int
@@ -101,6 +110,7 @@ class Entry:
     criteria: str = ""
     dirty: bool = False
     resumes: int | None = None
+    rollout: str = ""
 
     @property
     def digest(self) -> str:

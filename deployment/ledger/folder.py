@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
         ("criteria", pa.string()),
         ("dirty", pa.bool_()),
         ("resumes", pa.int64()),
+        ("rollout", pa.string()),
     ]
 )
 _ONLY_ADDED = {"delta.appendOnly": "true"}  # makes every Delta writer refuse updates and deletes

@@ -13,7 +13,7 @@ P99 = 0.01  # share of requests that may be slower than the limit
 
 @dataclass(frozen=True)
 class ObservedStep:
-    """VersionCounts of both versions over the same interval.
+    """Counts of both versions over the same interval.
 
     Attributes:
         stable: counts of the stable version.

@@ -1,5 +1,6 @@
-"""VersionCounts of requests by version, and how they grow from one reading of the metrics to the next. No I/O."""
+"""Counts of requests by version, and how they grow from one reading of the metrics to the next. No I/O."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,20 +53,12 @@ class VersionCounts:
     @property
     def bounds(self) -> list[float]:
         """Finite bounds of the response times, in ascending order."""
-        return [bound for bound in sorted(self.within) if bound != float("inf")]
-
-    def to_list(self) -> list[Any]:
-        return [self.requests, self.refused, self.failed, [[bound, count] for bound, count in self.within.items()]]
-
-    @classmethod
-    def from_list(cls, values: list[Any]) -> "VersionCounts":
-        requests, refused, failed, within = values
-        return cls(requests, refused, failed, {float(bound): count for bound, count in within})
+        return [bound for bound in sorted(self.within) if bound != math.inf]
 
 
 @dataclass(frozen=True)
 class MetricsReading:
-    """VersionCounts of each served entity at one moment.
+    """Counts of each served entity at one moment.
 
     Attributes:
         entities: counts by name of the served entity.
@@ -78,7 +71,7 @@ class MetricsReading:
 
 @dataclass(frozen=True)
 class StepCounts:
-    """VersionCounts of the versions since the start of a step, the same time for all of them.
+    """Counts of the versions since the start of a step, the same time for all of them.
 
     Attributes:
         totals: counts by version.
@@ -116,15 +109,27 @@ class StepCounts:
         return StepCounts({**self.totals, **totals}, current, reading.minute)
 
     def to_json(self) -> dict[str, Any]:
-        last = None if self.last is None else {str(version): each.to_list() for version, each in self.last.items()}
-        totals = {str(version): each.to_list() for version, each in self.totals.items()}
-        return {"totals": totals, "last": last, "minute": self.minute}
+        """Values in the fewest characters: a tag in Unity Catalog holds 1000."""
+        bounds = sorted({bound for counts in self.totals.values() for bound in counts.within} - {math.inf})
+
+        def values(counts: VersionCounts) -> list[Any]:
+            within = [counts.within.get(bound, 0) for bound in bounds] if counts.within else []
+            return [counts.requests, counts.refused, counts.failed, counts.answered, within]
+
+        totals = {str(version): values(each) for version, each in self.totals.items()}
+        last = None if self.last is None else {str(version): values(each) for version, each in self.last.items()}
+        return {"bounds": bounds, "totals": totals, "last": last, "minute": self.minute}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "StepCounts":
+        def counts(stored: list[Any]) -> VersionCounts:
+            requests, refused, failed, answered, within = stored
+            bounds = {**dict(zip(values["bounds"], within, strict=True)), math.inf: answered} if within else {}
+            return VersionCounts(requests, refused, failed, bounds)
+
         last = values["last"]
         return cls(
-            {int(version): VersionCounts.from_list(each) for version, each in values["totals"].items()},
-            None if last is None else {int(version): VersionCounts.from_list(each) for version, each in last.items()},
+            {int(version): counts(each) for version, each in values["totals"].items()},
+            None if last is None else {int(version): counts(each) for version, each in last.items()},
             values["minute"],
         )

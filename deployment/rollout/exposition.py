@@ -1,4 +1,4 @@
-"""VersionCounts of the served entities of an endpoint, parsed from its exported metrics.
+"""Counts of the served entities of an endpoint, parsed from its exported metrics.
 
 Both forms of the export are read. Our server exports counters. Databricks exports gauges under the same names: the
 counts of one minute, with its time.

@@ -52,6 +52,7 @@ class Rollout:
         until: end of the bake, in seconds since 1970; 0 outside of a bake.
         extensions: number of extensions of the current bake.
         reason: reason of a pause, a failure or an end; empty if all is well.
+        decided: number of the ledger entry with the last choice of a person that was carried out.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Rollout:
     until: float = 0.0
     extensions: int = 0
     reason: str = ""
+    decided: int = 0
 
     @property
     def ended(self) -> bool:
@@ -89,6 +91,8 @@ class Rollout:
         """Share of each version, in per cent."""
         if self.stable is None or self.share == 100:
             return {self.version: 100}
+        if self.phase in {Phase.TRAFFIC_BACK, Phase.ROLLED_BACK}:
+            return {self.stable: 100}
         return {self.stable: 100 - self.share, self.version: self.share}
 
     def at(self, phase: Phase, **changes: Any) -> "Rollout":

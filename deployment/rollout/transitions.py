@@ -95,10 +95,11 @@ def _way_back(rollout: Rollout) -> Transition | None:
 
 
 def _interrupted(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
-    """Transition if another version is the champion, or a person aborts."""
+    """Transition if another version is the champion, or none, or a person aborts."""
+    if facts.champion is None:
+        return Move(rollout.failed("no version is the champion any more"))
     if facts.champion != rollout.version:
-        champion = "no version" if facts.champion is None else f"version {facts.champion}"
-        return Move(rollout.at(Phase.SUPERSEDED, reason=f"{champion} is the champion now", until=0.0))
+        return Move(rollout.at(Phase.SUPERSEDED, reason=f"version {facts.champion} is the champion now", until=0.0))
     return Move(rollout.failed(f"aborted: {facts.reason}")) if facts.choice is RolloutChoice.ABORT else None
 
 

@@ -1,4 +1,4 @@
-"""VersionCounts from the exported metrics of an endpoint, of our server and of Databricks, over the same interval."""
+"""Counts from the exported metrics of an endpoint, of our server and of Databricks, over the same interval."""
 
 import json
 

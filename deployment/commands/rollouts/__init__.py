@@ -1,0 +1,1 @@
+"""`rollout` and `follow`: the gradual move of an endpoint's traffic to the champion."""

@@ -1,0 +1,62 @@
+"""`follow`: watches the champion alias, and rolls a new champion out by itself."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from deployment.commands.open_gate import gate_of
+from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out, with_time
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+
+POLL_SECONDS = 10.0
+
+
+@dataclass
+class Follower:
+    """Looks at the champion alias again and again.
+
+    Attributes:
+        name: use case.
+        settings: settings of the environment.
+        poll: time between two looks, in seconds.
+        tell: prints one line about an event.
+        woken: set by whoever knows that the alias has moved.
+        ended: set to stop after the current look.
+    """
+
+    name: str
+    settings: Settings
+    poll: float = POLL_SECONDS
+    tell: Callable[[str], None] = with_time
+    woken: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    _problem: str = ""
+
+    def run(self) -> None:
+        """Follow until Ctrl-C. A problem is told once, and looked at again."""
+        self.tell(f"following the champion of {self.name}")
+        while not self.ended.is_set():
+            try:
+                self.look()
+                self._told("")
+            except LakehouseError as err:
+                self._told(err.failed)
+            self.woken.wait(self.poll)
+            self.woken.clear()
+
+    def look(self) -> None:
+        """Roll the champion out if the endpoint does not serve it.
+
+        Raises:
+            LakehouseError: There is no champion or no server, or the rollout is refused or failed.
+        """
+        with gate_of(self.name, self.settings) as gate:
+            carry_out(gate, self.settings, RolloutOptions(patient=True, tell=self.tell))
+
+    def _told(self, problem: str) -> None:
+        if problem and problem != self._problem:
+            self.tell(problem)
+        elif self._problem and not problem:
+            self.tell("solved; following")
+        self._problem = problem

@@ -1,0 +1,179 @@
+"""Rollout of a use case: its parts opened from the settings, and carried out under a lease."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from databricks.sdk import WorkspaceClient
+
+from deployment.commands.serving.champion_endpoint import full_name, serving_client
+from deployment.endpoints import endpoint_client
+from deployment.endpoints.waiting import WaitLimit
+from deployment.gate.gate import Gate
+from deployment.ledger import aliases
+from deployment.model_server.clock import SYSTEM, Clock
+from deployment.rollout.beginning import Aim, RolloutRefused, begun
+from deployment.rollout.controller import Controller, RolloutPorts
+from deployment.rollout.golden_rows import golden_rows
+from deployment.rollout.journal import LedgerJournal
+from deployment.rollout.lease import Lease
+from deployment.rollout.progress import ProgressTags
+from deployment.rollout.state import Phase, Rollout
+from deployment.rollout.target import EndpointTarget
+from lakehouse import console
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+from training.use_case.rollout import RolloutPlan
+
+
+class NoServer(LakehouseError):
+    """No model server runs that could serve the new version."""
+
+    @classmethod
+    def of(cls, name: str) -> "NoServer":
+        return cls(
+            "no model server is running",
+            hint=f"Start one: python -m deployment.run serve --use-case {name} --detach",
+        )
+
+
+@dataclass(frozen=True)
+class RolloutOptions:
+    """Options of a rollout.
+
+    Attributes:
+        at_once: True to move all traffic after the golden rows, without steps.
+        retry: True to begin although an earlier rollout of the version was rolled back.
+        patient: True to wait while the rollout is paused.
+        clock: time and pauses.
+        tell: prints one line about an event.
+    """
+
+    at_once: bool = False
+    retry: bool = False
+    patient: bool = False
+    clock: Clock = SYSTEM
+    tell: Callable[[str], None] = console.detail
+
+
+@dataclass(frozen=True)
+class RenewingClock:
+    """A clock whose pauses renew a lease: an endpoint can take minutes to load a version."""
+
+    clock: Clock
+    lease: Lease
+
+    def time(self) -> float:
+        return self.clock.time()
+
+    def sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+        self.lease.renew()
+
+
+def with_time(text: str) -> None:
+    """Print an event with its time, one line each."""
+    console.verbatim(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}")
+
+
+def carry_out(gate: Gate, settings: Settings, options: RolloutOptions) -> Rollout | None:
+    """Continue the rollout of a use case, or begin one if its endpoint does not serve the champion.
+
+    Returns:
+        The rollout, ended or paused; None if the endpoint serves the champion already.
+
+    Raises:
+        NoServer: There is no server.
+        NoChampion: There is no champion.
+        RolloutBusy: Another controller carries it out.
+        RolloutRefused: The rollout of this version was rolled back before.
+        LakehouseError: Endpoint, registry or ledger cannot be used.
+    """
+    client = serving_client(settings)
+    if client is None:
+        raise NoServer.of(gate.use_case.name)
+    with Lease(gate.use_case.name, gate.client, gate.ledger, options.clock) as lease:
+        opened = _OpenRollout(gate, settings, client, lease, options)
+        while (rollout := opened.next()) is not None:
+            ended = opened.run(rollout)
+            if ended.phase is not Phase.SUPERSEDED:
+                return ended
+        return None
+
+
+def plan_of(gate: Gate) -> RolloutPlan:
+    """Plan of the use case; the defaults if it declares none."""
+    return gate.use_case.serving.rollout or RolloutPlan()
+
+
+def unfinished(gate: Gate) -> Rollout | None:
+    """Rollout that has not ended; None without one."""
+    last = LedgerJournal(gate, SYSTEM).current()
+    return None if last is None or last.ended else last
+
+
+@dataclass
+class _OpenRollout:
+    gate: Gate
+    settings: Settings
+    client: WorkspaceClient
+    lease: Lease
+    options: RolloutOptions
+
+    def next(self) -> Rollout | None:
+        """The rollout to continue, or a new one."""
+        journal, name = self._journal, self.gate.use_case.name
+        last = journal.current()
+        if last is not None and not last.ended:
+            self.options.tell(f"version {last.version}: the rollout continues after '{last.phase}'")
+            return last
+        champion = journal.champion()
+        if champion is None:
+            raise aliases.NoChampion.of(name)
+        endpoint = self.settings.endpoint(self.gate.use_case.serving.endpoint)
+        served = endpoint_client.served_by(self.client, endpoint)
+        aim = Aim(full_name(self.gate.client, name), endpoint, champion)
+        rollout = begun(aim, served, last, self._plan(champion))
+        if rollout is None:
+            return None
+        if (reason := journal.failure_of(champion)) and not self.options.retry:
+            raise RolloutRefused.failed_before(name, champion, reason)
+        if rollout.shadow and self.settings.home.runs_model_server:
+            raise RolloutRefused.no_mirroring(endpoint)
+        journal.record("rollout_started", rollout, f"beside version {rollout.stable}")
+        self.options.tell(f"version {champion}: rollout to the endpoint '{endpoint}' started")
+        return rollout
+
+    def run(self, rollout: Rollout) -> Rollout:
+        clock = RenewingClock(self.options.clock, self.lease)
+        name, registry = self.gate.use_case.name, self.gate.client
+        ports = RolloutPorts(
+            self._journal, EndpointTarget(self.client, WaitLimit(clock=clock)), ProgressTags(registry, name),
+            lambda version: golden_rows(registry, name, version), lambda _: ("", ()), self.lease.renew, clock,
+            self.options.tell,
+        )  # fmt: skip
+        return Controller(ports, plan_of(self.gate), self.options.patient).run(rollout)
+
+    @property
+    def _journal(self) -> LedgerJournal:
+        return LedgerJournal(self.gate, self.options.clock)
+
+    def _plan(self, champion: int) -> RolloutPlan:
+        """Plan of a new rollout. The way back to an earlier champion has no steps: it is an emergency."""
+        changes = [each for each in self.gate.ledger.entries(self.gate.use_case.name) if each.changes_champion]
+        way_back = bool(changes) and (changes[-1].action, changes[-1].to_version) == ("rolled_back", champion)
+        at_once = {"steps": (), "shadow": False}
+        return plan_of(self.gate).model_copy(update=at_once if way_back or self.options.at_once else {})
+
+
+def superseded(gate: Gate) -> None:
+    """Record the end of a rollout whose version is no longer the champion, unless a controller does so."""
+    from deployment.rollout.lease import is_held
+
+    rollout, journal = unfinished(gate), LedgerJournal(gate, SYSTEM)
+    champion = journal.champion()
+    if rollout is None or rollout.version == champion or is_held(gate.client, gate.use_case.name, SYSTEM.time()):
+        return
+    ended = replace(rollout, phase=Phase.SUPERSEDED, reason=f"version {champion} is the champion now", until=0.0)
+    journal.record("rollout_ended", ended, f"{ended.phase}: {ended.reason}")
+    ProgressTags(gate.client, gate.use_case.name).clear()

@@ -1,0 +1,202 @@
+"""The controller: carries out the transitions of a rollout, and records each side effect before and after it.
+
+It may be killed at any moment. The next controller reads the last state from the ledger and repeats the transition
+that was begun. Each side effect asks endpoint or registry for its state first, and does nothing if it is done.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from deployment.endpoints.waiting import DeploymentFailed
+from deployment.model_server.clock import Clock
+from deployment.rollout.checks import ObservedStep, breach
+from deployment.rollout.counts import StepCounts
+from deployment.rollout.events import describe, share_of
+from deployment.rollout.journal import ACTIONS, Decided, RolloutJournal
+from deployment.rollout.progress import ProgressStore, RolloutProgress
+from deployment.rollout.state import WATCHED, Phase, Rollout
+from deployment.rollout.target import GoldenRowsDiffer, RolloutTarget
+from deployment.rollout.transitions import Act, Effect, Move, RolloutFacts, Wait, next_transition
+from lakehouse.errors import LakehouseError
+from training.use_case.rollout import RolloutPlan
+
+# Attempts of a side effect that fails for a reason that may pass, such as a server that restarts.
+ATTEMPTS, RETURN_ATTEMPTS = 3, 20
+GoldenRows = tuple[Sequence[Any], Sequence[Any]]  # request records and their predictions
+
+
+@dataclass(frozen=True)
+class RolloutPorts:
+    """Everything outside that a controller uses.
+
+    Attributes:
+        journal: record of the rollouts.
+        target: endpoint.
+        progress: progress between the records.
+        golden_rows: golden rows of a version and their predictions.
+        findings: findings about the predictions of a step: a limit that they violate, or empty; and remarks.
+        renew: extends the lease.
+        clock: time and pauses.
+        tell: prints one line about an event.
+    """
+
+    journal: RolloutJournal
+    target: RolloutTarget
+    progress: ProgressStore
+    golden_rows: Callable[[int], GoldenRows]
+    findings: Callable[[Rollout], tuple[str, tuple[str, ...]]]
+    renew: Callable[[], None]
+    clock: Clock
+    tell: Callable[[str], None]
+
+
+@dataclass
+class Controller:
+    """Carries out one rollout.
+
+    Attributes:
+        ports: everything outside.
+        plan: limits.
+        patient: True to wait while the rollout is paused, False to return.
+    """
+
+    ports: RolloutPorts
+    plan: RolloutPlan
+    patient: bool = True
+    _counts: StepCounts = field(default_factory=StepCounts)
+    _decision: Decided | None = None
+    _missing: int = 0
+    _unreadable: str = ""
+    _judged: str = ""  # bake whose predictions were judged
+    _findings: tuple[str, tuple[str, ...]] = ("", ())
+
+    def run(self, rollout: Rollout) -> Rollout:
+        """Carry on until the rollout ends, or is paused and the controller is not patient.
+
+        Raises:
+            RolloutBusy: Another controller has taken over.
+            LakehouseError: A side effect of the way back failed, or ledger or registry cannot be used.
+        """
+        self._counts = self.ports.progress.counts(rollout)
+        if begun := self.ports.journal.intent():
+            rollout = self._carried_out(begun, rollout)
+        waited = ""
+        while True:
+            self.ports.renew()
+            transition = next_transition(rollout, self._facts(rollout), self.plan)
+            match transition:
+                case None:
+                    self.ports.progress.clear()
+                    return rollout
+                case Wait(reason):
+                    self._save(rollout, reason)
+                    if rollout.phase is Phase.PAUSED and not self.patient:
+                        return rollout
+                    if rollout.phase is Phase.PAUSED and waited != rollout.reason:
+                        self.ports.tell(f"version {rollout.version}: {reason}")
+                        waited = rollout.reason
+                    self.ports.clock.sleep(self.plan.poll_seconds)
+                case Move(after):
+                    rollout = self._recorded(rollout, self._decided(after))
+                case Act(effect, after):
+                    act = Act(effect, self._decided(after))
+                    self.ports.journal.record("rollout_intended", rollout, f"{effect}: {share_of(after)}", act)
+                    rollout = self._carried_out(act, rollout)
+
+    def _facts(self, rollout: Rollout) -> RolloutFacts:
+        journal, now = self.ports.journal, self.ports.clock.time()
+        self._decision = journal.decision(rollout)
+        choice, reason = (self._decision.choice, self._decision.reason) if self._decision else (None, "")
+        facts = RolloutFacts(now, journal.champion(), choice, reason)
+        if rollout.phase not in WATCHED:
+            return facts
+        found, changed = "", ""
+        try:
+            view = self.ports.target.view(rollout)
+            if view.failed:
+                return replace(facts, breach=f"it is not loaded any more: {view.failed}")
+            changed = view.changed
+            self._counts = self._counts.extended(self.ports.target.reading(rollout), view.entities)
+            found = self._breach(rollout) or self._prediction_limit(rollout, now)
+            self._missing, self._unreadable = 0, ""
+        except LakehouseError as err:
+            self._missing, self._unreadable = self._missing + 1, err.failed
+        return replace(
+            facts, requests=self._counts.of(rollout.version).requests, breach=found, missing=self._missing,
+            unreadable=self._unreadable, changed=changed,
+        )  # fmt: skip
+
+    def _decided(self, after: Rollout) -> Rollout:
+        """The state with the choice that led to it as carried out."""
+        return replace(after, decided=self._decision.number) if self._decision else after
+
+    def _breach(self, rollout: Rollout) -> str:
+        share = 0.5 if rollout.mirroring else rollout.share / 100
+        observed = ObservedStep(self._counts.of(rollout.stable), self._counts.of(rollout.version), share)
+        return breach(observed, self.plan, len(rollout.shares) + rollout.shadow)
+
+    def _prediction_limit(self, rollout: Rollout, now: float) -> str:
+        """Judge the predictions once, at the end of each bake; the violated limit, or empty."""
+        bake = f"{rollout.step} {rollout.extensions}"
+        enough = self._counts.of(rollout.version).requests >= self.plan.min_requests
+        if now < rollout.until or not enough:
+            return ""
+        if self._judged != bake:
+            self._findings = self.ports.findings(rollout)
+            self._judged = bake
+            for remark in self._findings[1]:
+                self.ports.tell(f"version {rollout.version}: {remark}")
+        return self._findings[0]
+
+    def _carried_out(self, act: Act, rollout: Rollout) -> Rollout:
+        """Carry out a side effect whose intent is recorded, and record the state that it led to."""
+        effect, after = act.effect, act.after
+        way_back = effect in {Effect.RETURN_TRAFFIC, Effect.RETURN_CHAMPION}
+        attempts = RETURN_ATTEMPTS if way_back else ATTEMPTS
+        for attempt in range(attempts):
+            try:
+                self._carry_out(effect, after)
+                break
+            except (DeploymentFailed, GoldenRowsDiffer) as err:
+                if way_back:
+                    raise
+                return self._recorded(rollout, rollout.failed(err.failed))
+            except LakehouseError as err:
+                if attempt < attempts - 1:
+                    self.ports.clock.sleep(self.plan.poll_seconds)
+                    self.ports.renew()
+                elif way_back:
+                    raise
+                else:
+                    return self._recorded(rollout, rollout.failed(f"could not {effect}: {err.failed}"))
+        if after.until:
+            after = replace(after, until=self.ports.clock.time() + after.bake)
+        self._counts, self._missing = StepCounts(), 0
+        return self._recorded(rollout, after)
+
+    def _carry_out(self, effect: Effect, after: Rollout) -> None:
+        match effect:
+            case Effect.CHECK:
+                self.ports.target.check_golden_rows(after, *self.ports.golden_rows(after.version))
+            case Effect.RETURN_CHAMPION:
+                if remark := self.ports.journal.return_champion(after):
+                    self.ports.tell(f"version {after.version}: {remark}")
+            case Effect.RETURN_TRAFFIC if after.stable is None:
+                pass  # no version answered before
+            case _:
+                self.ports.target.set_traffic(after)
+
+    def _recorded(self, before: Rollout, after: Rollout) -> Rollout:
+        extended = after.extensions > before.extensions
+        action = "rollout_extended" if extended else ACTIONS.get(after.phase, "rollout_done")
+        event = after.reason or share_of(after)
+        self.ports.journal.record(action, after, f"{after.phase}: {event}")
+        self._save(after, "")
+        self.ports.tell(f"version {after.version}: {describe(after, extended=extended)}")
+        return after
+
+    def _save(self, rollout: Rollout, waits_for: str) -> None:
+        now = self.ports.clock.time()
+        progress = RolloutProgress.of(rollout, self._counts, now, waits_for)
+        self.ports.progress.save(rollout, progress, self._counts)

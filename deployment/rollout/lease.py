@@ -1,0 +1,144 @@
+"""Lease of a rollout: one controller at a time, with an owner and an expiry, in a tag of the registered model.
+
+The tag is written under the lock of the ledger, which excludes other commands of this machine. Of two machines, the
+second to write the tag finds the other's token when it reads it again, and both number their ledger entries: an entry
+of the loser is refused. A lease of a process that has ended on this machine counts no more.
+"""
+
+import json
+import os
+import socket
+import uuid
+from dataclasses import dataclass, field
+
+from mlflow.tracking import MlflowClient
+
+from deployment.ledger.entries import Ledger
+from deployment.ledger.origin import actor
+from deployment.ledger.storage import PromotionBusy
+from deployment.model_server.clock import Clock
+from deployment.model_server.process.ports import started_at
+from lakehouse.errors import LakehouseError
+from training.registry.versions import model_of
+
+TAG = "rollout_lease"
+SECONDS = 90.0  # until a controller that gives no sign of life is replaced
+ATTEMPTS, PAUSE = 40, 0.25  # another command holds the ledger's lock for a moment
+
+
+class RolloutBusy(LakehouseError):
+    """Another controller carries out the rollout."""
+
+    @classmethod
+    def by(cls, name: str, owner: str, seconds: float) -> "RolloutBusy":
+        return cls(
+            f"a rollout of {name} is being carried out by {owner}",
+            hint="This command changed nothing. Watch it: python -m deployment.run status. If that process has ended,"
+            f" its lease ends in {max(seconds, 1):.0f} s; then run this command again.",
+        )
+
+    @classmethod
+    def lost(cls, name: str, owner: str) -> "RolloutBusy":
+        return cls(
+            f"this controller was silent for more than {SECONDS:.0f} s, and {owner} carries on the rollout of {name}",
+            hint="Nothing is to be done. Watch it: python -m deployment.run status",
+        )
+
+
+@dataclass
+class Lease:
+    """Lease on the rollouts of one registered model; a context that holds it.
+
+    Attributes:
+        name: registered model.
+        client: registry client.
+        ledger: ledger whose lock guards the tag.
+        clock: clock of the expiry.
+        token: identifies this controller.
+    """
+
+    name: str
+    client: MlflowClient
+    ledger: Ledger
+    clock: Clock
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _renewed: float = 0.0
+
+    def __enter__(self) -> "Lease":
+        """Take the lease.
+
+        Raises:
+            RolloutBusy: Another controller holds it.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                with self.ledger.storage.lock(self.name):
+                    self._take()
+                break
+            except PromotionBusy:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                self.clock.sleep(PAUSE)
+        self._require_own()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stored().get("token") == self.token:
+            self.client.delete_registered_model_tag(self.name, TAG)
+
+    def renew(self) -> None:
+        """Extend the lease; call it at least every 30 seconds.
+
+        Raises:
+            RolloutBusy: Another controller has taken it.
+        """
+        if self.clock.time() >= self._renewed + SECONDS / 3:
+            self._require_own()
+            self._write()
+
+    def _take(self) -> None:
+        held = self._stored()
+        if held.get("token") != self.token and is_held(self.client, self.name, self.clock.time()):
+            left = float(str(held["expires"])) - self.clock.time()
+            raise RolloutBusy.by(self.name, str(held["owner"]), left)
+        self._write()
+
+    def _write(self) -> None:
+        host, pid = socket.gethostname(), os.getpid()
+        self._renewed = self.clock.time()
+        values = {
+            "owner": f"{actor()} on {host}, process {pid}", "host": host, "pid": pid, "started": started_at(pid),
+            "token": self.token, "expires": self._renewed + SECONDS,
+        }  # fmt: skip
+        self.client.set_registered_model_tag(self.name, TAG, json.dumps(values))
+
+    def _require_own(self) -> None:
+        held = self._stored()
+        if held.get("token") != self.token:
+            raise RolloutBusy.lost(self.name, str(held.get("owner", "another command")))
+
+    def _stored(self) -> dict[str, object]:
+        return holder(self.client, self.name)
+
+
+def holder(client: MlflowClient, name: str) -> dict[str, object]:
+    """Stored lease of a model; empty without one, or if it cannot be read."""
+    model = model_of(client, name)
+    try:
+        held = json.loads(model.tags.get(TAG, "{}")) if model else {}
+    except ValueError:
+        return {}
+    return held if isinstance(held, dict) and held.keys() >= {"owner", "token", "expires"} else {}
+
+
+def is_held(client: MlflowClient, name: str, now: float) -> bool:
+    """True if a controller that may still run holds the lease."""
+    held = holder(client, name)
+    return bool(held) and float(str(held["expires"])) > now and not _has_ended(held)
+
+
+def _has_ended(held: dict[str, object]) -> bool:
+    """True if the holder was a process of this machine that no longer runs."""
+    return held.get("host") == socket.gethostname() and started_at(int(str(held.get("pid", 0)))) != held.get(
+        "started"
+    )
