@@ -13,14 +13,15 @@ from deployment.commands import options
 from lakehouse import console
 from lakehouse.settings import Settings
 
-NOT_PROMOTED = 3
+NOT_PROMOTED, PAUSED = 3, 7
 
 
 @click.group()
 def main() -> None:
     """Evaluate, promote, serve and monitor models.
 
-    Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted; of monitor: 4 alert, 5 retrain, 6 roll back.
+    Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted or rolled back, 7 rollout paused; of monitor:
+    4 alert, 5 retrain, 6 roll back.
     """
 
 
@@ -29,14 +30,15 @@ def main() -> None:
 @options.VERSION
 @options.DRY_RUN
 @options.EXPLAIN
-def promote(name: str, version: int | None, dry_run: bool, explain: int | None) -> None:
-    """Promote the challenger if it meets every criterion. Exits with 3 if it does not."""
+@options.NO_ROLLOUT
+def promote(name: str, version: int | None, dry_run: bool, explain: int | None, no_rollout: bool) -> None:
+    """Promote the challenger if it meets every criterion, and roll it out. Exits with 3 if it does not."""
     from deployment.commands import promote as command
 
     settings = Settings.from_environment()
     if explain is not None:
         command.explain(name, explain, settings)
-    elif not command.promote(name, settings, version, dry_run=dry_run):
+    elif not command.promote(name, settings, version, dry_run=dry_run, roll_out=not no_rollout):
         sys.exit(NOT_PROMOTED)
 
 
@@ -58,11 +60,44 @@ def approve(name: str, version: int | None, reason: str | None, by_tag: bool) ->
 @options.USE_CASE
 @options.TO_VERSION
 @options.REASON
-def rollback(name: str, to: int | None, reason: str) -> None:
+@options.NO_ROLLOUT
+def rollback(name: str, to: int | None, reason: str, no_rollout: bool) -> None:
     """Restore an earlier champion and update its endpoint. It must first reproduce its golden predictions."""
     from deployment.commands import manual_actions
 
-    manual_actions.rollback(name, Settings.from_environment(), to, reason)
+    manual_actions.rollback(name, Settings.from_environment(), to, reason, roll_out=not no_rollout)
+
+
+@main.command()
+@options.USE_CASE
+@options.AT_ONCE
+@options.RETRY
+@options.DECIDE
+@options.REASON_OR_TAG
+def rollout(name: str, at_once: bool, retry: bool, decide: str | None, reason: str | None) -> None:
+    """Move the traffic to the champion in steps, or continue that. Exits with 3 if it is rolled back, 7 if paused."""
+    from deployment.commands.rollouts import command
+    from deployment.rollout.state import Phase
+
+    if (decide is None) != (reason is None) or (decide and (at_once or retry)):
+        raise click.UsageError("pass --decide and --reason together, without --at-once and --retry")
+    settings = Settings.from_environment()
+    phase = (
+        command.rollout(name, settings, at_once=at_once, retry=retry)
+        if decide is None or reason is None
+        else command.decide(name, settings, decide, reason)
+    )
+    sys.exit({Phase.ROLLED_BACK: NOT_PROMOTED, Phase.PAUSED: PAUSED}.get(phase, 0) if phase else 0)
+
+
+@main.command()
+@options.USE_CASE
+@options.POLL
+def follow(name: str, poll: float) -> None:
+    """Watch the champion, and roll each new one out. One line for each event; Ctrl-C ends it."""
+    from deployment.commands.rollouts.follow import Follower
+
+    Follower(name, Settings.from_environment(), poll).run()
 
 
 @main.command()
@@ -124,14 +159,22 @@ def verify(name: str, repair: bool) -> None:
 @options.DETACH
 @options.PORT
 @options.WORKERS
-def serve(name: str | None, detach: bool, port: int | None, workers: int) -> None:
+@options.FOLLOW
+def serve(name: str | None, detach: bool, port: int | None, workers: int, follow: bool) -> None:
     """Start the model server; with --use-case, serve the champion.
 
     On Databricks, create or update the endpoint; no server is started.
     """
     from deployment.commands.serving import serve as command
 
-    command.serve(name, Settings.from_environment(), port, workers, detach=detach)
+    if follow and (detach or name is None):
+        raise click.UsageError("--follow needs --use-case, and no --detach: beside a detached server run `follow`")
+    settings = Settings.from_environment()
+    command.serve(name, settings, port, workers, detach=detach, follow=follow)
+    if name is not None and follow and settings.home.runs_model_server:
+        from deployment.commands.rollouts.follow import Follower
+
+        Follower(name, settings).run()
 
 
 @main.command()

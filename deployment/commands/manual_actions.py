@@ -1,14 +1,23 @@
 """`rollback`, `freeze`, `unfreeze`, `approve`, `reset-ledger`: manual decisions."""
 
 from deployment.commands.open_gate import changing_gate, gate_of, try_to_update, update_endpoint
+from deployment.commands.rollouts.open_rollout import superseded
 from deployment.commands.use_cases import load_for_emergency
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.registry.versions import CHAMPION, version_of
 
 
-def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None:
-    """Restore an earlier champion and update its endpoint. The file of the use case need not be valid."""
+def rollback(name: str, settings: Settings, to: int | None, reason: str, *, roll_out: bool = True) -> None:
+    """Restore an earlier champion, and give it all traffic at once. The file of the use case need not be valid.
+
+    Args:
+        name: use case.
+        settings: settings of the environment.
+        to: former champion to restore; None for the previous one.
+        reason: reason in a sentence.
+        roll_out: False to leave the endpoint as it is.
+    """
     with gate_of(name, settings, load_for_emergency) as gate:
         before = version_of(gate.client, name, CHAMPION)
         version = gate.rollback(to, reason)
@@ -19,7 +28,13 @@ def rollback(name: str, settings: Settings, to: int | None, reason: str) -> None
     )
     if unrecorded:
         console.detail(f"The next command on the machine of the ledger records it: {unrecorded}")
+    if not roll_out:
+        console.detail(f"Move the traffic: python -m deployment.run rollout --use-case {name}")
+        return
     update_endpoint(gate.use_case, version, settings)
+    if not unrecorded:
+        with gate_of(name, settings, load_for_emergency) as gate:
+            superseded(gate)
 
 
 def reset_ledger(name: str, settings: Settings, reason: str) -> None:

@@ -9,6 +9,7 @@ from deployment.gate.gate import Gate
 from deployment.ledger.home import open_ledger
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
+from deployment.rollout.journal import unfinished
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -68,12 +69,18 @@ def try_to_update(gate: Gate, settings: Settings) -> None:
 def update_if_behind(gate: Gate, settings: Settings) -> None:
     """Serve the champion on an existing endpoint that serves only other versions of the model.
 
+    Where traffic moves in steps, or a rollout is in progress, the command `rollout` is named instead.
+
     Raises:
         LakehouseError: The server does not respond, or the endpoint still serves the earlier version.
     """
     from deployment.commands.serving.champion_endpoint import champion_number, difference, is_behind
 
     if is_behind(gate.use_case, gate.client, settings):
+        if gate.use_case.serving.rollout is not None or unfinished(gate.ledger, gate.use_case.name) is not None:
+            console.detail(difference(gate.use_case, gate.client, settings))
+            console.detail(f"Move the traffic: python -m deployment.run rollout --use-case {gate.use_case.name}")
+            return
         console.detail(f"Found, and updated if possible: {difference(gate.use_case, gate.client, settings)}")
         update_endpoint(gate.use_case, champion_number(gate.client, gate.use_case.name) or 0, settings)
 

@@ -133,8 +133,24 @@ BURST = click.option(
 ENDPOINTS = click.option(
     "--endpoint", "endpoints", multiple=True, help="An endpoint that the caller may use; repeatable. Default: all."
 )
-
-
+NO_ROLLOUT = click.option(
+    "--no-rollout", is_flag=True, help="Leave the endpoint as it is; `rollout` or `follow` moves its traffic."
+)
+AT_ONCE = click.option("--at-once", is_flag=True, help="Move all traffic after the golden rows, without steps.")
+RETRY = click.option("--retry", is_flag=True, help="Roll out a version again that was rolled back.")
+DECIDE = click.option(
+    "--decide",
+    type=click.Choice(["extend", "proceed", "abort"]),
+    help="Decide about the rollout in progress: another bake, the next step, or back. Needs --reason.",
+)
+POLL = click.option(
+    "--poll",
+    type=click.FloatRange(0.1, 3600),
+    default=10.0,
+    show_default=True,
+    help="Seconds between two looks at the alias champion.",
+)
+FOLLOW = click.option("--follow", is_flag=True, help="Also roll out each new champion, as `follow` does.")
 WORKERS = click.option(
     "--workers",
     type=click.IntRange(0, 64),

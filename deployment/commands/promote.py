@@ -1,6 +1,7 @@
 """`promote`: evaluate the challenger; serve a new champion."""
 
 from deployment.commands.open_gate import changing_gate, gate_of, update_endpoint
+from deployment.commands.rollouts.command import roll_out_champion
 from deployment.gate import verdict
 from deployment.gate.criteria.decision import Decision
 from deployment.ledger.history import History
@@ -20,10 +21,17 @@ class NoVerdict(LakehouseError):
         )
 
 
-def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool) -> bool:
-    """Evaluate the challenger and apply the verdict; return True if it was promoted.
+def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool, roll_out: bool = True) -> bool:
+    """Evaluate the challenger and apply the verdict; return True if it was promoted, and not rolled back.
 
     A dry run returns True if every criterion is met, a manual approval excepted.
+
+    Args:
+        name: use case.
+        settings: settings of the environment.
+        version: version that the challenger must have; None accepts any.
+        dry_run: True to change and record nothing.
+        roll_out: False to leave the endpoint as it is.
 
     Raises:
         LakehouseError: The challenger could not be evaluated; nothing was changed.
@@ -36,7 +44,12 @@ def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool
         console.detail("Dry run: nothing was changed or recorded")
     elif decision.promote:
         console.detail(f"Version {decision.challenger} is the champion")
-        update_endpoint(gate.use_case, decision.challenger, settings)
+        if not roll_out:
+            console.detail(f"Roll it out: python -m deployment.run rollout --use-case {name}")
+        elif gate.use_case.serving.rollout is None:
+            update_endpoint(gate.use_case, decision.challenger, settings)
+        else:
+            return roll_out_champion(name, settings)
     if decision.lacks_only_approval:
         console.detail(f"To approve it: python -m deployment.run approve --use-case {name} --reason ...")
     return decision.promote or (dry_run and decision.lacks_only_approval)

@@ -9,6 +9,7 @@ from training.use_case.rollout import RolloutPlan
 
 TESTS = 5  # of each step: failed, refused and slow requests beside the stable version; error rate and p99
 P99 = 0.01  # share of requests that may be slower than the limit
+NONE = VersionCounts()
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,15 @@ class ObservedStep:
         stable: counts of the stable version.
         new: counts of the new version.
         share: share of the requests that the new version should get, from 0 to 1.
+        timed_stable: counts of the stable version since the end of the warm-up; none before.
+        timed_new: counts of the new version since then.
     """
 
     stable: VersionCounts
     new: VersionCounts
     share: float
-
-    @property
-    def expected_share(self) -> float:
-        """Share of an equal version among all events: its share of the requests, at least the one that was set.
-
-        A request with a `client_request_id` always goes to the same version, so the two shares can differ.
-        """
-        requests = self.stable.requests + self.new.requests
-        return min(max(self.share, self.new.requests / requests if requests else 0.0), 1 - 1e-9)
+    timed_stable: VersionCounts = NONE
+    timed_new: VersionCounts = NONE
 
 
 def breach(observed: ObservedStep, plan: RolloutPlan, steps: int) -> str:
@@ -49,18 +45,28 @@ def breach(observed: ObservedStep, plan: RolloutPlan, steps: int) -> str:
         return (
             f"{_share(new.failed, new.requests)} of its requests failed, and the limit is {plan.max_error_rate:.2%}"
         )
-    slow = None if plan.max_p99_ms is None else _slower_than_limit(new, plan.max_p99_ms)
-    if slow is not None and log_e_value(slow, new.answered, P99) > limit:
-        return f"{_share(slow, new.answered)} of its requests took longer than {plan.max_p99_ms:g} ms, not 1 %"
+    timed = observed.timed_new
+    slow = None if plan.max_p99_ms is None else _slower_than_limit(timed, plan.max_p99_ms)
+    if slow is not None and log_e_value(slow, timed.answered, P99) > limit:
+        return f"{_share(slow, timed.answered)} of its requests took longer than {plan.max_p99_ms:g} ms, not 1 %"
     for kind, ours, theirs in (("failed", new.failed, stable.failed), ("were refused", new.refused, stable.refused)):
-        if log_e_value(ours, ours + theirs, observed.expected_share) > limit:
+        if log_e_value(ours, ours + theirs, expected_share(stable, new, observed.share)) > limit:
             stable_share = _share(theirs, stable.requests)
             return f"{_share(ours, new.requests)} of its requests {kind}; of the stable version {stable_share}"
     evidence, bound = slower(observed)
     if evidence > limit:
-        late, usual = (_share(each.slower_than(bound), each.answered) for each in (new, stable))
+        late, usual = (_share(each.slower_than(bound), each.answered) for each in (timed, observed.timed_stable))
         return f"{late} of its requests took longer than {bound:g} ms; of the stable version {usual}"
     return ""
+
+
+def expected_share(stable: VersionCounts, new: VersionCounts, share: float) -> float:
+    """Share of an equal version among all events: its share of the requests, at least the one that was set.
+
+    A request with a `client_request_id` always goes to the same version, so the two shares can differ.
+    """
+    requests = stable.requests + new.requests
+    return min(max(share, new.requests / requests if requests else 0.0), 1 - 1e-9)
 
 
 def slower(observed: ObservedStep) -> tuple[float, float]:
@@ -70,11 +76,12 @@ def slower(observed: ObservedStep) -> tuple[float, float]:
     is one of them; to choose it by the data seen so far would not be valid, and a coarse bound above the percentile
     would hide a version that is three times as slow.
     """
-    new, stable, evidence = observed.new, observed.stable, dict[float, float]()
+    new, stable, evidence = observed.timed_new, observed.timed_stable, dict[float, float]()
+    share = expected_share(stable, new, observed.share)
     for bound in stable.bounds:
         if bound in new.within:
             slow, usual = new.slower_than(bound), stable.slower_than(bound)
-            evidence[bound] = log_e_value(slow, slow + usual, observed.expected_share)
+            evidence[bound] = log_e_value(slow, slow + usual, share)
     return log_mean_e_value([*evidence.values()]), max(evidence, key=lambda bound: evidence[bound], default=math.inf)
 
 

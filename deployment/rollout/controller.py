@@ -118,6 +118,8 @@ class Controller:
                 return replace(facts, breach=f"it is not loaded any more: {view.failed}")
             changed = view.changed
             self._counts = self._counts.extended(self.ports.target.reading(rollout), view.entities)
+            if now >= rollout.since + self.plan.warm_up_seconds:
+                self._counts = self._counts.warmed_up()
             found = self._breach(rollout) or self._prediction_limit(rollout, now)
             self._missing, self._unreadable = 0, ""
         except LakehouseError as err:
@@ -133,7 +135,8 @@ class Controller:
 
     def _breach(self, rollout: Rollout) -> str:
         share = 0.5 if rollout.mirroring else rollout.share / 100
-        observed = ObservedStep(self._counts.of(rollout.stable), self._counts.of(rollout.version), share)
+        stable, new, counts = rollout.stable, rollout.version, self._counts
+        observed = ObservedStep(counts.of(stable), counts.of(new), share, counts.timed(stable), counts.timed(new))
         return breach(observed, self.plan, len(rollout.shares) + rollout.shadow)
 
     def _prediction_limit(self, rollout: Rollout, now: float) -> str:
@@ -171,7 +174,8 @@ class Controller:
                 else:
                     return self._recorded(rollout, rollout.failed(f"could not {effect}: {err.failed}"))
         if after.until:
-            after = replace(after, until=self.ports.clock.time() + after.bake)
+            now = self.ports.clock.time()
+            after = replace(after, since=now, until=now + after.bake)
         self._counts, self._missing = StepCounts(), 0
         return self._recorded(rollout, after)
 

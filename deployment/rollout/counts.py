@@ -77,14 +77,26 @@ class StepCounts:
         totals: counts by version.
         last: counts of the last reading by version; None before the first.
         minute: minute of the last reading.
+        cold: counts of the warm-up, whose response times do not count; None until it has ended.
     """
 
     totals: Mapping[int, VersionCounts] = field(default_factory=dict)
     last: Mapping[int, VersionCounts] | None = None
     minute: float | None = None
+    cold: Mapping[int, VersionCounts] | None = None
 
     def of(self, version: int | None) -> VersionCounts:
         return self.totals.get(version, VersionCounts()) if version is not None else VersionCounts()
+
+    def timed(self, version: int | None) -> VersionCounts:
+        """Counts of a version since the end of the warm-up."""
+        if self.cold is None or version is None:
+            return VersionCounts()
+        return self.of(version).since(self.cold.get(version, VersionCounts()))
+
+    def warmed_up(self) -> "StepCounts":
+        """The counts with the warm-up behind them."""
+        return self if self.cold is not None else replace(self, cold=self.totals)
 
     def extended(self, reading: MetricsReading, entities: Mapping[int, str]) -> "StepCounts":
         """The interval after another reading. The first reading of a counter only starts the interval.
@@ -106,7 +118,7 @@ class StepCounts:
                 version: counts.since(self.last.get(version, VersionCounts())) for version, counts in current.items()
             }
         totals = {version: self.of(version) + counts for version, counts in grown.items()}
-        return StepCounts({**self.totals, **totals}, current, reading.minute)
+        return StepCounts({**self.totals, **totals}, current, reading.minute, self.cold)
 
     def to_json(self) -> dict[str, Any]:
         """Values in the fewest characters: a tag in Unity Catalog holds 1000."""
@@ -116,9 +128,11 @@ class StepCounts:
             within = [counts.within.get(bound, 0) for bound in bounds] if counts.within else []
             return [counts.requests, counts.refused, counts.failed, counts.answered, within]
 
-        totals = {str(version): values(each) for version, each in self.totals.items()}
-        last = None if self.last is None else {str(version): values(each) for version, each in self.last.items()}
-        return {"bounds": bounds, "totals": totals, "last": last, "minute": self.minute}
+        def by_version(counts: Mapping[int, VersionCounts] | None) -> dict[str, Any] | None:
+            return None if counts is None else {str(version): values(each) for version, each in counts.items()}
+
+        stored = {"totals": self.totals, "last": self.last, "cold": self.cold}
+        return {"bounds": bounds, "minute": self.minute} | {name: by_version(each) for name, each in stored.items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "StepCounts":
@@ -127,9 +141,8 @@ class StepCounts:
             bounds = {**dict(zip(values["bounds"], within, strict=True)), math.inf: answered} if within else {}
             return VersionCounts(requests, refused, failed, bounds)
 
-        last = values["last"]
-        return cls(
-            {int(version): counts(each) for version, each in values["totals"].items()},
-            None if last is None else {int(version): counts(each) for version, each in last.items()},
-            values["minute"],
-        )
+        def by_version(name: str) -> dict[int, VersionCounts] | None:
+            stored = values.get(name)
+            return None if stored is None else {int(version): counts(each) for version, each in stored.items()}
+
+        return cls(by_version("totals") or {}, by_version("last"), values["minute"], by_version("cold"))

@@ -1,10 +1,13 @@
 """Golden rows of a registered version, read from its metadata without its model."""
 
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-import mlflow
+import mlflow.artifacts
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.tracking import MlflowClient
 
 from deployment.rollout.target import GoldenRowsDiffer
@@ -18,8 +21,12 @@ def golden_rows(client: MlflowClient, name: str, number: int) -> tuple[Sequence[
         GoldenRowsDiffer: The version has none, or its files cannot be read.
     """
     version = client.get_model_version(name, str(number))
+    uri = f"models:/{version.name}/{version.version}/{MLMODEL_FILE_NAME}"
     try:
-        metadata = mlflow.models.get_model_info(f"models:/{version.name}/{version.version}").metadata or {}
+        with tempfile.TemporaryDirectory() as folder:
+            metadata = (
+                Model.load(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)).metadata or {}
+            )
     except (MlflowException, OSError) as err:
         raise GoldenRowsDiffer(f"its golden rows cannot be read: {err}") from err
     if metadata.get(REQUEST) is None or metadata.get(RESPONSE) is None:

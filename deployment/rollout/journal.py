@@ -1,7 +1,7 @@
 """Record of the rollouts of a use case in the ledger, and the way back of the champion."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from deployment.gate.errors import RollbackRefused
 from deployment.gate.gate import Gate
-from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry
+from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger
 from deployment.ledger.history import History
 from deployment.ledger.storage import PromotionBusy
 from deployment.model_server.clock import Clock
@@ -72,6 +72,19 @@ class RolloutJournal(Protocol):
         ...
 
 
+def unfinished(ledger: Ledger, use_case: str) -> Rollout | None:
+    """Rollout of a use case that has not ended; None without one."""
+    entry = _last(History(ledger.entries(use_case)).since_reset)
+    last = None if entry is None else Rollout.from_json(entry.rollout)
+    return None if last is None or last.ended else last
+
+
+def _last(entries: Sequence[Entry]) -> Entry | None:
+    """Last entry with a state of a rollout; the choice of a person has none of its own."""
+    recorded = (each for each in reversed(entries) if each.rollout and each.action != "rollout_decided")
+    return next(recorded, None)
+
+
 @dataclass(frozen=True)
 class LedgerJournal:
     """Journal in the ledger of a gate.
@@ -85,11 +98,11 @@ class LedgerJournal:
     clock: Clock
 
     def current(self) -> Rollout | None:
-        entry = self._last()
+        entry = _last(self._entries())
         return None if entry is None else Rollout.from_json(entry.rollout)
 
     def intent(self) -> Act | None:
-        entry = self._last()
+        entry = _last(self._entries())
         if entry is None or entry.action != "rollout_intended":
             return None
         values = json.loads(entry.rollout)
@@ -151,11 +164,6 @@ class LedgerJournal:
         except MlflowException as err:
             if err.error_code != "RESOURCE_DOES_NOT_EXIST":  # the version may have been deleted
                 raise
-
-    def _last(self) -> Entry | None:
-        """Last entry with a state; the choice of a person has none of its own."""
-        recorded = (each for each in reversed(self._entries()) if each.rollout and each.action != "rollout_decided")
-        return next(recorded, None)
 
     def _entries(self) -> list[Entry]:
         return list(History(self.gate.ledger.entries(self.gate.use_case.name)).since_reset)

@@ -9,15 +9,16 @@ import json
 import os
 import socket
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlflow.tracking import MlflowClient
 
 from deployment.ledger.entries import Ledger
 from deployment.ledger.origin import actor
 from deployment.ledger.storage import PromotionBusy
-from deployment.model_server.clock import Clock
+from deployment.model_server.clock import SYSTEM, Clock
 from deployment.model_server.process.ports import started_at
+from deployment.rollout.progress import RolloutProgress, stored_progress
 from lakehouse.errors import LakehouseError
 from training.registry.versions import model_of
 
@@ -135,6 +136,15 @@ def is_held(client: MlflowClient, name: str, now: float) -> bool:
     """True if a controller that may still run holds the lease."""
     held = holder(client, name)
     return bool(held) and float(str(held["expires"])) > now and not _has_ended(held)
+
+
+def progress_of(client: MlflowClient, name: str) -> RolloutProgress | None:
+    """Progress of the rollout of a model with its controller; None without a rollout."""
+    progress = stored_progress(client, name)
+    if progress is None:
+        return None
+    owner = str(holder(client, name)["owner"]) if is_held(client, name, SYSTEM.time()) else ""
+    return replace(progress, owner=owner)
 
 
 def _has_ended(held: dict[str, object]) -> bool:

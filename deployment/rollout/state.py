@@ -49,6 +49,7 @@ class Rollout:
         shadow: True to mirror requests before the first step.
         phase: phase that it has reached.
         step: number of the current step, from 0; -1 before the first, and while requests are mirrored.
+        since: start of the first bake of the step, in seconds since 1970.
         until: end of the bake, in seconds since 1970; 0 outside of a bake.
         extensions: number of extensions of the current bake.
         reason: reason of a pause, a failure or an end; empty if all is well.
@@ -65,6 +66,7 @@ class Rollout:
     shadow: bool = False
     phase: Phase = Phase.STARTED
     step: int = -1
+    since: float = 0.0
     until: float = 0.0
     extensions: int = 0
     reason: str = ""

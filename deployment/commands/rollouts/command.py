@@ -1,10 +1,10 @@
 """`rollout`: move the traffic to the champion in steps, or decide about a rollout that is paused."""
 
 from deployment.commands.open_gate import gate_of
-from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out, unfinished, with_time
+from deployment.commands.rollouts.open_rollout import NoServer, RolloutOptions, carry_out, with_time
 from deployment.model_server.clock import SYSTEM
 from deployment.rollout.journal import LedgerJournal
-from deployment.rollout.lease import is_held
+from deployment.rollout.lease import RolloutBusy, is_held
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from lakehouse import console
 from lakehouse.errors import LakehouseError
@@ -33,6 +33,17 @@ def rollout(name: str, settings: Settings, *, at_once: bool, retry: bool) -> Pha
     return last.phase
 
 
+def roll_out_champion(name: str, settings: Settings) -> bool:
+    """Roll out a champion after its promotion; return False if it was rolled back."""
+    try:
+        return rollout(name, settings, at_once=False, retry=False) is not Phase.ROLLED_BACK
+    except RolloutBusy as err:
+        console.detail(f"{err.failed}; it goes on with this champion")
+    except NoServer:
+        console.detail(f"No model server is running. Start one: python -m deployment.run serve --use-case {name}")
+    return True
+
+
 def decide(name: str, settings: Settings, choice: str, reason: str) -> Phase | None:
     """Record the choice of a person; without a running controller, also carry it out.
 
@@ -40,7 +51,7 @@ def decide(name: str, settings: Settings, choice: str, reason: str) -> Phase | N
         NothingToDecide: No rollout is in progress.
     """
     with gate_of(name, settings) as gate:
-        if unfinished(gate) is None or LedgerJournal(gate, SYSTEM).decide(RolloutChoice(choice), reason) is None:
+        if LedgerJournal(gate, SYSTEM).decide(RolloutChoice(choice), reason) is None:
             raise NothingToDecide.of(name)
         console.detail(f"Recorded: {choice}")
         if is_held(gate.client, name, SYSTEM.time()):

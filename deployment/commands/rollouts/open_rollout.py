@@ -15,8 +15,8 @@ from deployment.model_server.clock import SYSTEM, Clock
 from deployment.rollout.beginning import Aim, RolloutRefused, begun
 from deployment.rollout.controller import Controller, RolloutPorts
 from deployment.rollout.golden_rows import golden_rows
-from deployment.rollout.journal import LedgerJournal
-from deployment.rollout.lease import Lease
+from deployment.rollout.journal import LedgerJournal, unfinished
+from deployment.rollout.lease import Lease, is_held
 from deployment.rollout.progress import ProgressTags
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointTarget
@@ -76,8 +76,16 @@ def with_time(text: str) -> None:
     console.verbatim(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}")
 
 
-def carry_out(gate: Gate, settings: Settings, options: RolloutOptions) -> Rollout | None:
+def carry_out(
+    gate: Gate, settings: Settings, options: RolloutOptions, client: WorkspaceClient | None = None
+) -> Rollout | None:
     """Continue the rollout of a use case, or begin one if its endpoint does not serve the champion.
+
+    Args:
+        gate: gate of the use case.
+        settings: settings of the environment.
+        options: options of the rollout.
+        client: client of the server; None for the one of the settings.
 
     Returns:
         The rollout, ended or paused; None if the endpoint serves the champion already.
@@ -89,7 +97,7 @@ def carry_out(gate: Gate, settings: Settings, options: RolloutOptions) -> Rollou
         RolloutRefused: The rollout of this version was rolled back before.
         LakehouseError: Endpoint, registry or ledger cannot be used.
     """
-    client = serving_client(settings)
+    client = client or serving_client(settings)
     if client is None:
         raise NoServer.of(gate.use_case.name)
     with Lease(gate.use_case.name, gate.client, gate.ledger, options.clock) as lease:
@@ -104,12 +112,6 @@ def carry_out(gate: Gate, settings: Settings, options: RolloutOptions) -> Rollou
 def plan_of(gate: Gate) -> RolloutPlan:
     """Plan of the use case; the defaults if it declares none."""
     return gate.use_case.serving.rollout or RolloutPlan()
-
-
-def unfinished(gate: Gate) -> Rollout | None:
-    """Rollout that has not ended; None without one."""
-    last = LedgerJournal(gate, SYSTEM).current()
-    return None if last is None or last.ended else last
 
 
 @dataclass
@@ -168,9 +170,7 @@ class _OpenRollout:
 
 def superseded(gate: Gate) -> None:
     """Record the end of a rollout whose version is no longer the champion, unless a controller does so."""
-    from deployment.rollout.lease import is_held
-
-    rollout, journal = unfinished(gate), LedgerJournal(gate, SYSTEM)
+    rollout, journal = unfinished(gate.ledger, gate.use_case.name), LedgerJournal(gate, SYSTEM)
     champion = journal.champion()
     if rollout is None or rollout.version == champion or is_held(gate.client, gate.use_case.name, SYSTEM.time()):
         return

@@ -17,19 +17,21 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
 TICK = 0.1
+FOLLOW = (sys.executable, "-m", "deployment.run", "follow", "--use-case")
 COMMAND = (sys.executable, "-m", "deployment.commands.serving.deploy_when_ready")
 
 
 @contextmanager
-def deployed(settings: ServerSettings, name: str) -> Iterator[None]:
+def deployed(settings: ServerSettings, name: str, *, follow: bool = False) -> Iterator[None]:
     """Deploy the champion to the server that the block runs in this process; stop the server if that fails.
 
     A child process reads the registry and calls the server: MLflow would otherwise stay in this process's memory.
+    With `follow` it stays, and rolls out each new champion.
 
     Raises:
         LakehouseError: The champion cannot be served; the message is that of the child process.
     """
-    deployer = _Deployer(settings, name)
+    deployer = _Deployer(settings, name, follow=follow)
     deployer.start()
     try:
         yield
@@ -42,10 +44,11 @@ def deployed(settings: ServerSettings, name: str) -> Iterator[None]:
 class _Deployer(threading.Thread):
     """Waits for the server, then runs the child process."""
 
-    def __init__(self, settings: ServerSettings, name: str) -> None:
+    def __init__(self, settings: ServerSettings, name: str, *, follow: bool) -> None:
         super().__init__(daemon=True)
-        self.settings, self.use_case = settings, name
+        self.settings, self.use_case, self.follow = settings, name, follow
         self.failure = ""
+        self._follower: subprocess.Popen[str] | None = None
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -64,13 +67,29 @@ class _Deployer(threading.Thread):
             output = child.communicate()[0].strip()
         if child.returncode == 0:
             console.detail(output)
+            if self.follow:
+                self._follow()
             return
         self.failure = output.removeprefix("Error: ") or f"the deployment of {self.use_case} failed without a message"
         os.kill(os.getpid(), signal.SIGTERM)  # the server shuts down cleanly on this signal
 
     def end(self) -> None:
         self._ended.set()
+        if self._follower is not None:
+            self._follower.terminate()
         self.join()
+
+    def _follow(self) -> None:
+        """Print each line of `follow` until the server ends."""
+        with subprocess.Popen(
+            [*FOLLOW, self.use_case], cwd=self.settings.project,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        ) as follower:  # fmt: skip
+            self._follower = follower
+            if self._ended.is_set():
+                follower.terminate()
+            for line in follower.stdout or ():
+                console.verbatim(line.rstrip())
 
 
 def _is_ready(settings: ServerSettings) -> bool:

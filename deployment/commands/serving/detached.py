@@ -4,8 +4,10 @@ from deployment.commands.serving.address import settings_to_serve
 from deployment.commands.serving.endpoints import client_of
 from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
+from deployment.ledger.home import open_ledger
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
+from deployment.rollout.journal import unfinished
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -28,7 +30,7 @@ def serve_detached(name: str | None, settings: Settings, port: int | None, worke
         raise server_process.AlreadyServing.at(server)
     console.stage(f"Model server ready at {server.url} (process {server.pid})")
     if use_case:
-        deploy(server, use_case, version, settings)
+        _deploy_unless_rolling_out(server, use_case, version, settings)
 
 
 def deploy_champion(name: str, settings: Settings) -> None:
@@ -38,13 +40,26 @@ def deploy_champion(name: str, settings: Settings) -> None:
         LakehouseError: There is no champion or no server, or the endpoint did not become ready.
     """
     use_case = load_to_serve(name)
-    deploy(running(settings), use_case, _champion_of(use_case, settings), settings)
+    _deploy_unless_rolling_out(running(settings), use_case, _champion_of(use_case, settings), settings)
 
 
 def deploy(server: server_process.ServerInfo, use_case: UseCase, version: int, settings: Settings) -> None:
     """Serve the version on the use case's endpoint."""
     model = settings.registered_model(use_case.name)
     console.detail(str(endpoint_client.deploy(client_of(server), use_case.serving.endpoint, model, version)))
+
+
+def _deploy_unless_rolling_out(
+    server: server_process.ServerInfo, use_case: UseCase, version: int, settings: Settings
+) -> None:
+    """Serve the champion; during a rollout leave its share of the traffic to the rollout."""
+    rollout = unfinished(open_ledger(settings), use_case.name)
+    served = endpoint_client.served_by(client_of(server), use_case.serving.endpoint) if rollout else None
+    if rollout is not None and served is not None:
+        console.detail(f"The rollout of version {rollout.version} is in progress ('{rollout.phase}')")
+        console.detail(f"Continue it: python -m deployment.run rollout --use-case {use_case.name}")
+        return
+    deploy(server, use_case, version, settings)
 
 
 def running(settings: Settings) -> server_process.ServerInfo:

@@ -8,6 +8,7 @@ from deployment.endpoints import endpoint_client
 from deployment.endpoints.state import Served
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.process.server_process import ServerInfo
+from deployment.rollout.progress import RolloutProgress
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class EndpointStatus:
         model: model that it serves; empty before the first one.
         champion: champion of the model; None without one, or if it was not compared.
         difference: difference between served versions and champion; empty if the champion gets traffic.
+        rollout: progress of the rollout of its model; None without one.
     """
 
     name: str
@@ -29,16 +31,18 @@ class EndpointStatus:
     model: str = ""
     champion: int | None = None
     difference: str = ""
+    rollout: RolloutProgress | None = None
 
     @property
     def behind(self) -> bool:
-        """True if the champion gets no traffic."""
-        return self.champion is not None and bool(self.difference)
+        """True if the champion gets no traffic, and no rollout is in progress."""
+        return self.champion is not None and bool(self.difference) and self.rollout is None
 
-    def beside(self, champion: int | None) -> "EndpointStatus":
-        """The status with the champion of its model."""
+    def beside(self, champion: int | None, rollout: RolloutProgress | None = None) -> "EndpointStatus":
+        """The status with the champion of its model, and the rollout."""
         served = Served(self.name, (self.model,) if self.model else (), self.versions)
-        return replace(self, champion=champion, difference=served.difference(self.model, champion))
+        difference = served.difference(self.model, champion)
+        return replace(self, champion=champion, difference=difference, rollout=rollout)
 
 
 def client_of(server: ServerInfo) -> WorkspaceClient:

@@ -22,11 +22,12 @@ from lakehouse import console
 REFRESH_SECONDS = 1.0
 
 
-def serve(settings: ServerSettings, name: str | None = None) -> None:
+def serve(settings: ServerSettings, name: str | None = None, *, follow: bool = False) -> None:
     """Serve until Ctrl-C. Without a terminal, the log goes to standard error, for a log collector.
 
     Args:
         name: use case whose champion is deployed as soon as the server is ready.
+        follow: True to roll out each new champion of the use case too.
 
     Raises:
         LakehouseError: The server cannot start, or the champion cannot be served.
@@ -34,7 +35,7 @@ def serve(settings: ServerSettings, name: str | None = None) -> None:
     on_terminal = console.OUT.is_terminal
     with ExitStack() as contexts:
         if name:
-            contexts.enter_context(deployed(settings, name))
+            contexts.enter_context(deployed(settings, name, follow=follow))
         if on_terminal:
             console.stage(f"Serving at {settings.url}; Ctrl-C stops it. Log: {settings.log_file}")
             contexts.enter_context(_live_statistics(settings))

@@ -8,13 +8,17 @@ import click
 from lakehouse.settings import Settings
 
 
-def serve(name: str | None, settings: Settings, port: int | None, workers: int = 0, *, detach: bool) -> None:
+def serve(  # noqa: PLR0913  (options of the command)
+    name: str | None, settings: Settings, port: int | None, workers: int = 0, *, detach: bool, follow: bool = False
+) -> None:
     """Start the model server, or update the endpoint of a workspace.
 
     Args:
         name: use case whose champion is served; None starts the server only.
         port: replaces the port of MODEL_SERVER; without both, the next free port from 8080 on.
         workers: processes of each compiled model that predict requests of many rows.
+        detach: True for a server in the background.
+        follow: True to roll out each new champion too; in a workspace the caller does so.
 
     Raises:
         LakehouseError: The server cannot start, or the champion cannot be served.
@@ -34,4 +38,4 @@ def serve(name: str | None, settings: Settings, port: int | None, workers: int =
         from deployment.commands.serving import foreground
         from deployment.commands.serving.address import settings_to_serve
 
-        foreground.serve(settings_to_serve(settings, port, workers), name)
+        foreground.serve(settings_to_serve(settings, port, workers), name, follow=follow)

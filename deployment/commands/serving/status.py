@@ -54,7 +54,9 @@ def show(settings: Settings, *, as_json: bool) -> None:
         rows = [[e.name, e.ready, e.update, _traffic(e.versions), _champion(e)] for e in current.endpoints]
         console.table(["endpoint", "ready", "update", "versions", "champion"], rows)
         for endpoint in current.endpoints:
-            if endpoint.difference:
+            if endpoint.rollout is not None:
+                console.detail(f"{endpoint.name}: {endpoint.rollout}")
+            elif endpoint.difference:
                 console.detail(endpoint.difference)
         if any(endpoint.behind for endpoint in current.endpoints):
             console.detail("Update an endpoint: python -m deployment.run verify --use-case NAME --repair")
@@ -63,12 +65,18 @@ def show(settings: Settings, *, as_json: bool) -> None:
 def _endpoints_of(server: ServerInfo, settings: Settings) -> "list[EndpointStatus]":
     from deployment.commands.serving import endpoints  # without a server, SDK and MLflow need not be loaded
     from deployment.commands.serving.champion_endpoint import champion_number
+    from deployment.rollout.lease import progress_of
     from training.tracking import TrackingFailed, tracking
 
     statuses = endpoints.endpoints_of(endpoints.client_of(server))
     try:
         with tracking(settings) as registry:
-            return [each.beside(champion_number(registry, each.model)) if each.model else each for each in statuses]
+            return [
+                each.beside(champion_number(registry, each.model), progress_of(registry, each.model))
+                if each.model
+                else each
+                for each in statuses
+            ]
     except TrackingFailed as err:
         return [replace(each, difference=f"the champion is unknown: {err.failed}") for each in statuses]
 

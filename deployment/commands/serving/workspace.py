@@ -4,6 +4,8 @@ from deployment.commands.serving.champion_endpoint import full_name
 from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
 from deployment.ledger import aliases
+from deployment.ledger.home import open_ledger
+from deployment.rollout.journal import unfinished
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.tracking import tracking
@@ -21,6 +23,11 @@ def serve(name: str, settings: Settings) -> None:
     with tracking(settings) as client:
         version, model = int(aliases.champion(client, name).version), full_name(client, name)
     serving = endpoint_client.workspace()
+    rollout = unfinished(open_ledger(settings), name)
+    if rollout is not None and endpoint_client.served_by(serving, endpoint) is not None:
+        console.detail(f"The rollout of version {rollout.version} is in progress ('{rollout.phase}')")
+        console.detail(f"Continue it: python -m deployment.run rollout --use-case {name}")
+        return
     console.detail(str(endpoint_client.deploy(serving, endpoint, model, version)))
 
 

@@ -20,6 +20,11 @@ def counts(requests: int, failed: int = 0, refused: int = 0, slow: int = 0) -> V
     return VersionCounts(requests, refused, failed, within)
 
 
+def observed(stable: VersionCounts, new: VersionCounts) -> ObservedStep:
+    """A step at 10 % without a warm-up."""
+    return ObservedStep(stable, new, 0.1, stable, new)
+
+
 def first_breach(stable_rate: float, new_rate: float, seed: int) -> int | None:
     """Number of requests until a canary with 10 % of them is rolled back; None if it is not, in 10,000."""
     draw = np.random.default_rng(seed)
@@ -31,8 +36,8 @@ def first_breach(stable_rate: float, new_rate: float, seed: int) -> int | None:
         else:
             more = draw.binomial([450, 50], [stable_rate, new_rate])
             stable_errors, new_errors = stable_errors + int(more[0]), new_errors + int(more[1])
-        observed = ObservedStep(counts(requests - new, stable_errors), counts(new, new_errors), 0.1)
-        if breach(observed, PLAN, steps=2):
+        step = observed(counts(requests - new, stable_errors), counts(new, new_errors))
+        if breach(step, PLAN, steps=2):
             return requests
     return None
 
@@ -65,28 +70,34 @@ def test_a_version_that_errs_on_two_per_cent_is_always_found() -> None:
     ids=["equal", "error rate", "errors", "refusals", "latency"],
 )
 def test_a_breach_is_told_with_the_counts(new: VersionCounts, message: str) -> None:
-    found = breach(ObservedStep(counts(9_000, failed=9, refused=9, slow=90), new, 0.1), PLAN, steps=2)
+    found = breach(observed(counts(9_000, failed=9, refused=9, slow=90), new), PLAN, steps=2)
     assert found.startswith(message) if message else found == ""
 
 
 def test_a_slow_tail_is_found_beside_the_stable_version_and_beyond_the_hard_limit() -> None:
     limited = PLAN.model_copy(update={"max_p99_ms": 5.0})
-    tail = ObservedStep(counts(900), counts(100, slow=12), 0.1)
+    tail = observed(counts(900), counts(100, slow=12))
     assert "took longer than 5 ms, not 1 %" in breach(tail, limited, steps=2)
     assert slower(tail)[1] in {2.5, 5.0}
-    assert breach(ObservedStep(counts(900, slow=9), counts(100, slow=1), 0.1), limited, steps=2) == ""
+    assert breach(observed(counts(900, slow=9), counts(100, slow=1)), limited, steps=2) == ""
 
 
 def test_faster_or_fewer_errors_are_no_breach() -> None:
-    better = ObservedStep(counts(9_000, failed=300, slow=8_000), counts(1_000), 0.1)
+    better = observed(counts(9_000, failed=300, slow=8_000), counts(1_000))
     assert breach(better, PLAN, steps=1) == ""
     assert log_e_value(0, 300, 0.1) < 0
 
 
 def test_requests_that_stick_to_a_version_are_no_evidence_of_errors() -> None:
     # Callers with a client_request_id: 10 % of the traffic were set, but the new version got half of it.
-    sticky = ObservedStep(counts(1_000, failed=50), counts(1_000, failed=50), 0.1)
+    sticky = observed(counts(1_000, failed=50), counts(1_000, failed=50))
     assert breach(sticky, PLAN.model_copy(update={"max_error_rate": 0.5}), steps=1) == ""
+
+
+def test_response_times_of_the_warm_up_do_not_count_and_errors_do() -> None:
+    slow, failed = counts(1_000, slow=900), counts(1_000, failed=30)
+    assert breach(ObservedStep(counts(9_000), slow, 0.1), PLAN, steps=1) == ""
+    assert "failed" in breach(ObservedStep(counts(9_000), failed, 0.1), PLAN, steps=1)
 
 
 def test_no_requests_are_no_evidence() -> None:
