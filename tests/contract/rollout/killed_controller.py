@@ -4,6 +4,11 @@ import os
 import signal
 from dataclasses import dataclass
 
+import mlflow.pyfunc
+import mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.tracking.sqlalchemy_store
+import skops.io
+
 from deployment.commands.rollouts import open_rollout
 from deployment.commands.rollouts.open_rollout import RolloutOptions
 from deployment.endpoints import endpoint_client
@@ -14,6 +19,7 @@ from deployment.rollout.transitions import Act
 from tests.contract.rollout.golden_versions import RolloutRegistry
 
 EVENTS = 0
+IMPORTED = (mlflow, skops)  # they are imported late otherwise, in each child
 
 
 @dataclass(frozen=True)

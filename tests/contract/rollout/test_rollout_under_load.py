@@ -6,7 +6,8 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,12 +36,13 @@ from tests.contract.rollout.killed_controller import carry_out_until_killed
 from tests.ports import free_port
 
 PLAN = {
-    "steps": [50], "bake_minutes": 0.03, "warm_up_seconds": 1.0, "min_requests": 550, "poll_seconds": 0.2,
+    "steps": [50], "bake_minutes": 0.03, "warm_up_seconds": 1.0, "min_requests": 100, "poll_seconds": 0.2,
     "max_extensions": 100,
 }  # fmt: skip
+PATIENT = PLAN | {"min_requests": 600}  # until errors on 2 % of the requests are seen for sure
 KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, GOOD, ERRING]  # versions 1 to 7
 FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["tests.contract.rollout.killed_controller"])
+FORK.set_forkserver_preload(["tests.contract.rollout.killed_controller"])  # imported once, not by each child
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +69,16 @@ def gate(registry: RolloutRegistry) -> Iterator[Gate]:
         yield gate
 
 
+def patient(gate: Gate) -> Gate:
+    return replace(gate, use_case=RolloutRegistry(Path(), "", PATIENT).use_case)
+
+
 @dataclass
 class Load:
-    """Requests over four connections, until the block ends; the responses are counted by status and served entity."""
+    """Requests over one connection, until the block ends; the responses are counted by status and served entity.
+
+    More connections would start more processes of a version while it is watched.
+    """
 
     settings: ServerSettings
     responses: Counter[tuple[int, str]] = field(default_factory=Counter)
@@ -92,7 +101,7 @@ class Load:
         url = f"{self.settings.url}/serving-endpoints/{NAME}/invocations"
         headers = {"authorization": f"Bearer {read_token(self.settings.data_token_file)}"}
         turns = iter(lambda: 1 if not self._ended.is_set() else 0, 0)
-        found = asyncio.run(count(url, headers, {"dataframe_records": [RECORD]}, turns, 4))
+        found = asyncio.run(count(url, headers, {"dataframe_records": [RECORD]}, turns, 1))
         for (status, served, _), number in found.items():
             self.responses[status, served] += number
 
@@ -150,7 +159,7 @@ def test_versions_are_rolled_out_or_back_without_a_failed_request(
 
     for version, reason in ((3, "of its requests failed; of the stable version"), (4, "of its requests took longer")):
         with Load(server) as load:
-            bad, lines = roll_out(gate, registry, client, version)
+            bad, lines = roll_out(patient(gate), registry, client, version)
         assert bad.phase is Phase.ROLLED_BACK, "\n".join(lines)
         assert reason in bad.reason, "\n".join(lines)
         assert state(gate, client) == at(2)
@@ -186,7 +195,8 @@ def test_a_controller_that_is_killed_at_each_step_is_continued(  # noqa: PLR0917
 ) -> None:
     promote(gate, version)
     exits: list[int | None] = []
-    arguments = (registry, server.url, read_token(server.token_file))
+    rolled = replace(registry, plan=PATIENT) if phase is Phase.ROLLED_BACK else registry
+    arguments = (rolled, server.url, read_token(server.token_file))
     with Load(server) as load:
         while not exits or exits[-1] != 0:
             assert len(exits) < 30, exits

@@ -42,34 +42,91 @@ class Behaviour:
 
 
 @dataclass
-class World:
-    """Endpoint, registry, ledger and clock.
+class Records:
+    """Journal and progress of rollouts, and the registry's alias.
 
     Attributes:
         alias: version with the alias champion.
-        rate: requests of the endpoint per second.
-        versions: behaviour of the versions; a missing one is good.
         crash_at: number of the event before which the controller is killed; None for never.
-        at: functions that run once at a time, in seconds since the start.
     """
 
     alias: int | None = 5
-    traffic: dict[int, int] = field(default_factory=lambda: {2: 100})
-    rate: float = 20.0
-    versions: dict[int, Behaviour] = field(default_factory=dict)
     crash_at: int | None = None
-    at: dict[float, Callable[["World"], object]] = field(default_factory=dict)
-    now: float = 0.0
     events: int = 0
-    down: bool = False
-    mirrored: int | None = None
     entries: list[tuple[Action, Rollout, str]] = field(default_factory=list)
     decisions: list[Decided] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    updates: list[dict[int, int]] = field(default_factory=list)
-    exact: dict[int, list[float]] = field(default_factory=dict)
     stored: dict[str, Any] = field(default_factory=dict)
     begun_act: Act | None = None
+
+    # Journal
+
+    def current(self) -> Rollout | None:
+        return self.entries[-1][1] if self.entries else None
+
+    def record(self, action: Action, rollout: Rollout, event: str, intent: Act | None = None) -> None:
+        self._event()
+        self.entries.append((action, rollout, event))
+        self.begun_act = intent
+        self._event()
+
+    def intent(self) -> Act | None:
+        return self.begun_act
+
+    def decision(self, rollout: Rollout) -> Decided | None:
+        last = self.decisions[-1] if self.decisions else None
+        return last if last is not None and last.number > rollout.decided else None
+
+    def decide(self, choice: RolloutChoice) -> None:
+        self.decisions.append(Decided(len(self.decisions) + 1, choice, "a person"))
+
+    def champion(self) -> int | None:
+        return self.alias
+
+    def return_champion(self, rollout: Rollout) -> str:
+        if self.alias == rollout.version:
+            self.alias = rollout.stable
+        self._event()
+        return ""
+
+    # Progress
+
+    def counts(self, rollout: Rollout) -> StepCounts:
+        stored = self.stored.get("counts")
+        return stored[1] if stored and stored[0] == (rollout.id, rollout.step) else StepCounts()
+
+    def save(self, rollout: Rollout, progress: RolloutProgress, counts: StepCounts) -> None:
+        self.stored = {"progress": progress, "counts": ((rollout.id, rollout.step), counts)}
+
+    def clear(self) -> None:
+        self.stored = {}
+
+    def _event(self) -> None:
+        self.events += 1
+        if self.crash_at == self.events:
+            self.crash_at = None
+            raise Crash
+
+
+@dataclass
+class World(Records):
+    """Endpoint, registry, ledger and clock.
+
+    Attributes:
+        rate: requests of the endpoint per second.
+        versions: behaviour of the versions; a missing one is good.
+        at: functions that run once at a time, in seconds since the start.
+    """
+
+    traffic: dict[int, int] = field(default_factory=lambda: {2: 100})
+    rate: float = 20.0
+    versions: dict[int, Behaviour] = field(default_factory=dict)
+    at: dict[float, Callable[["World"], object]] = field(default_factory=dict)
+    now: float = 0.0
+    down: bool = False
+    mirrored: int | None = None
+    updates: list[dict[int, int]] = field(default_factory=list)
+    exact: dict[int, list[float]] = field(default_factory=dict)
     distance: tuple[str, tuple[str, ...]] = ("", ())
 
     def begun(self, plan: RolloutPlan, **changes: Any) -> Rollout:
@@ -105,36 +162,6 @@ class World:
             counted[1] += requests * behaviour.errors
         for moment in [moment for moment in self.at if moment <= self.now]:
             self.at.pop(moment)(self)
-
-    # Journal
-
-    def current(self) -> Rollout | None:
-        return self.entries[-1][1] if self.entries else None
-
-    def record(self, action: Action, rollout: Rollout, event: str, intent: Act | None = None) -> None:
-        self._event()
-        self.entries.append((action, rollout, event))
-        self.begun_act = intent
-        self._event()
-
-    def intent(self) -> Act | None:
-        return self.begun_act
-
-    def decision(self, rollout: Rollout) -> Decided | None:
-        last = self.decisions[-1] if self.decisions else None
-        return last if last is not None and last.number > rollout.decided else None
-
-    def decide(self, choice: RolloutChoice) -> None:
-        self.decisions.append(Decided(len(self.decisions) + 1, choice, "a person"))
-
-    def champion(self) -> int | None:
-        return self.alias
-
-    def return_champion(self, rollout: Rollout) -> str:
-        if self.alias == rollout.version:
-            self.alias = rollout.stable
-        self._event()
-        return ""
 
     # Endpoint
 
@@ -173,24 +200,6 @@ class World:
     def _reachable(self) -> None:
         if self.down:
             raise LakehouseError("no model server responds")
-
-    # Progress
-
-    def counts(self, rollout: Rollout) -> StepCounts:
-        stored = self.stored.get("counts")
-        return stored[1] if stored and stored[0] == (rollout.id, rollout.step) else StepCounts()
-
-    def save(self, rollout: Rollout, progress: RolloutProgress, counts: StepCounts) -> None:
-        self.stored = {"progress": progress, "counts": ((rollout.id, rollout.step), counts)}
-
-    def clear(self) -> None:
-        self.stored = {}
-
-    def _event(self) -> None:
-        self.events += 1
-        if self.crash_at == self.events:
-            self.crash_at = None
-            raise Crash
 
 
 def _conforms(world: World) -> tuple[RolloutJournal, RolloutTarget, ProgressStore]:
