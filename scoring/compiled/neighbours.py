@@ -98,7 +98,9 @@ class CompiledNeighbours:
         weights = inverse_distance(np.sqrt(squares)) if weighted else np.ones(neighbours)
         labels = self.labels[nearest]
         if classes > 2:
-            shares: list[float] = (np.bincount(labels.astype(np.intp), weights, classes) / weights.sum()).tolist()
+            # Each sum has an order of its own: the share of neighbours of one class may exceed 1 in its last digit.
+            counted = np.bincount(labels.astype(np.intp), weights, classes) / weights.sum()
+            shares: list[float] = np.minimum(counted, 1.0).tolist()
             return shares
         return float((weights * labels).sum() / weights.sum())
 

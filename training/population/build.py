@@ -66,7 +66,11 @@ def population_of(scorer: Scorer, data: Split, predicted: Floats, plan: Monitori
         if name in plan.slices
     }
     columns = {name: CountedColumn(placed.bins, placed.counts(), placed.merged) for name, placed in inputs.items()}
-    population = Population(columns, slices)
+    in_training = _inputs(scorer.encoder, data.training, data.holdout)[0] if on_holdout else {}
+    training = {
+        name: CountedColumn(placed.bins, placed.counts(), placed.merged) for name, placed in in_training.items()
+    }
+    population = Population(columns, slices, training=training)
     if prediction is None:
         return population
     field, placed = prediction

@@ -59,6 +59,7 @@ class Population:
         outcomes: on the holdout, (labels, bins) rows by label and bin of the prediction, or sums of `MOMENTS`.
         threshold: decision threshold of a binary task.
         classes: labels in the order of `outcomes`.
+        training: the inputs on the training rows, where those are not the reference; shown beside a prediction.
     """
 
     inputs: Mapping[str, CountedColumn]
@@ -68,6 +69,7 @@ class Population:
     outcomes: Floats = field(default_factory=lambda: np.zeros(0))
     threshold: float = 0.5
     classes: tuple[int | str, ...] = ()
+    training: Mapping[str, CountedColumn] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The content of the file."""
@@ -80,6 +82,7 @@ class Population:
                 "outcomes": self.outcomes.tolist(),
                 "threshold": self.threshold,
                 "classes": list(self.classes),
+                "training": {name: _column_json(column) for name, column in self.training.items()},
             }
         )
 
@@ -96,6 +99,7 @@ class Population:
             np.asarray(found.get("outcomes", []), dtype=np.float64),
             found.get("threshold", 0.5),
             tuple(found.get("classes", ())),
+            {name: _column(each) for name, each in found.get("training", {}).items()},
         )
 
     def save(self, folder: Path) -> dict[str, str]:

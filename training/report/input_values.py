@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lakehouse.arrays import Floats
 from lakehouse.wording import format_number
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding, FeatureColumns, RowCategories
+from scoring.encodings.numbers import UNKNOWN
 from training.frame.raw_inputs import groups
 
 MOST_CATEGORIES = 20
@@ -19,6 +21,31 @@ class Reading:
 
     texts: list[str]
     levels: Floats | None
+
+
+@dataclass(frozen=True)
+class InputValues:
+    """An input's values on some rows.
+
+    Attributes:
+        numbers: (rows,) numbers, or indices of `names`.
+        is_known: (rows,) False for a missing or an unknown value.
+        names: of the categories; None for a number.
+        ordered: True for a number and for ordered categories.
+    """
+
+    numbers: Floats
+    is_known: npt.NDArray[np.bool_]
+    names: tuple[str, ...] | None
+    ordered: bool
+
+    @property
+    def known(self) -> Floats:
+        return self.numbers[self.is_known]
+
+    @property
+    def missing_share(self) -> float:
+        return 1 - float(self.is_known.mean()) if len(self.is_known) else 0.0
 
 
 def categorical(encoder: Encoder, features: FeatureColumns) -> list[RowCategories]:
@@ -38,6 +65,21 @@ def reading(column: str, encoder: Encoder, features: FeatureColumns) -> Reading:
     ordered = all(encoding.ordered for encoding in encodings)
     texts = [categories.names[index] for index in categories.indices]
     return Reading(texts, categories.indices.astype(np.float64) if ordered else None)
+
+
+def input_values(column: str, encoder: Encoder, features: FeatureColumns) -> InputValues:
+    """The values of one raw column, by the encoding that keeps most of it: a number before its cohort."""
+    encodings = [each for each in encoder.encodings if each.column == column]
+    encoding = next((each for each in encodings if each.describes_column), encodings[0])
+    categories = _row_categories(encoding, encoder, features)
+    if categories is not None:
+        unknown = categories.names[0] == UNKNOWN
+        known = categories.indices > 0 if unknown else np.ones(len(categories.indices), dtype=np.bool_)
+        return InputValues(categories.indices.astype(np.float64), known, categories.names, encoding.ordered)
+    values = features[next(name for name in encoding.features if name in features)].astype(np.float64)
+    flag = next((features[name] for name in encoding.features[1:] if name in features), None)
+    known = np.ones(len(values), dtype=np.bool_) if flag is None else np.asarray(flag == 0, dtype=np.bool_)
+    return InputValues(values, known, None, ordered=True)
 
 
 def _row_categories(encoding: Encoding, encoder: Encoder, features: FeatureColumns) -> RowCategories | None:

@@ -24,6 +24,7 @@ from training.report.sections import (
     data,
     explanation,
     head,
+    profile,
     quality,
     search,
     slices,
@@ -81,6 +82,7 @@ SECTIONS_AFTER_TASK = (
     ReportSection("slices", "Slices", slices.blocks),
     ReportSection("inputs", "Feature importance", explanation.blocks),
     ReportSection("search", "Search", search.blocks),
+    ReportSection("profile", "Inputs", profile.blocks),
     ReportSection("data", "Data and lineage", data.blocks),
 )
 

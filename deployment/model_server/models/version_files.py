@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +14,7 @@ from deployment.model_server.http.foreign_text import without_paths
 from deployment.model_server.http.record_decoder import RecordDecoder
 from deployment.model_server.models import golden_check, version_schema
 from deployment.model_server.models.contract_model import ContractModel, KeyedScorer, LoadedModel, PredictRows
+from deployment.model_server.models.distributions import distributions_of
 from deployment.model_server.models.version_schema import VersionSchema
 from deployment.model_server.request_log.payload_table import LogRule
 from lakehouse.errors import LakehouseError
@@ -96,6 +97,7 @@ class VersionReader:
         inline_rows = scorer.compiled.inline_rows if scorer.compiled else 0
         example = files.metadata.get(REQUEST)
         schema = version_schema.of_scorer(scorer, files.registered, as_rows(example)[0] if example else None)
+        schema = replace(schema, distributions=distributions_of(files.artifacts))
         predict_rows: PredictRows = scorer.respond
         if lookup_fields := files.metadata.get("lookup"):
             lookup = KeyLookup.of(lookup_fields)

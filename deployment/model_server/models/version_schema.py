@@ -32,6 +32,7 @@ class VersionSchema:
         named_fields: True if rows have named fields; a tensor has none.
         params: the schema of each parameter that a request may set.
         example: an accepted row, if the version stores one.
+        distributions: the training distribution of each input, if the version stores them.
     """
 
     registered: float = 0.0
@@ -40,6 +41,7 @@ class VersionSchema:
     named_fields: bool = True
     params: Mapping[str, JsonSchema] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
+    distributions: Mapping[str, Any] = field(default_factory=dict)
 
 
 def of_scorer(scorer: "Scorer", registered: float, example: Mapping[str, Any] | None) -> VersionSchema:

@@ -10,6 +10,8 @@ from deployment.model_server.routes.request_schema import body_limit, distinct, 
 from deployment.model_server.settings import ServerSettings
 from scoring.encodings import JsonSchema
 
+DISTRIBUTIONS = "x-training-distributions"  # an extension of OpenAPI, which the try page reads
+
 _ERRORS: Mapping[int, str] = {
     400: "The request does not fit the model; `problems` lists row, field, expected and actual value.",
     401: "No token.",
@@ -94,12 +96,14 @@ def _operation(
         "description": body_limit(settings.max_body_bytes),
         "content": {"application/json": content},
     }
+    distributions = next((schema.distributions for schema in schemas.values() if schema.distributions), {})
     return {
         "post": {
             "operationId": name,
             "summary": summary,
             "requestBody": body,
             "responses": {"200": success} | errors,
+            **({DISTRIBUTIONS: distributions} if distributions else {}),
         }
     }
 

@@ -42,7 +42,7 @@ PARAMS: Params = {
 }
 WINNER = Candidate("logistic_regression", PARAMS)
 TERM_DEPOSIT = load("term_deposit")
-SECTIONS = ["quality", "curves", "champion", "slices", "inputs", "search", "data"]
+SECTIONS = ["quality", "curves", "champion", "slices", "inputs", "search", "profile", "data"]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lakehouse.arrays import Floats
-from scoring.compiled.neighbours import LARGEST, NearestRows
+from scoring.compiled.neighbours import LARGEST, CompiledNeighbours, NearestRows
 
 RNG = np.random.default_rng(7)
 
@@ -56,3 +56,13 @@ def test_few_rows_are_measured_exactly(kind: str) -> None:
     index = NearestRows(rows)
     measured = [len(index._candidates(row, 10)) for row in rows[:50].astype(np.float64)]
     assert sum(measured) / 50 < len(rows) / 50
+
+
+def test_the_share_of_a_class_is_never_above_one() -> None:
+    """Its sum and the sum of all weights add in different orders: the share was 1.0000000000000004."""
+    rows = RNG.normal(size=(200, 3)).astype(np.float32)
+    options = np.array([60, 3, 0, 0, 1, 1], dtype=np.int64)
+    model = CompiledNeighbours(rows, np.full(200, 2.0), np.ones(3), np.zeros((3, 2), dtype=np.int64), options)
+    shares = np.array([model.predict_scaled(row) for row in RNG.normal(size=(300, 3))])
+    assert shares.max() <= 1.0
+    assert (shares[:, 2] > 1 - 1e-12).all()

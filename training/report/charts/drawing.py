@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import floor, isfinite, log10
+from math import floor, inf, isfinite, log10
 from typing import Protocol
 
 import numpy as np
@@ -19,13 +19,14 @@ SHAPES = ("circle", "square", "diamond", "triangle", "cross")
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a chart, from `low` to `high`; `names` label the positions 0, 1, ..."""
+    """One axis of a chart, from `low` to `high`; `names` label the positions 0, 1, ...; ticks begin at `least`."""
 
     label: str
     low: float
     high: float
     log: bool = False
     names: tuple[str, ...] = ()
+    least: float = -inf
 
     def share(self, value: float) -> float:
         """Position of a value on the axis, from 0 to 1."""
@@ -38,7 +39,7 @@ class Axis:
         if self.log:
             powers = range(int(np.ceil(log10(self.low) - 1e-9)), floor(log10(self.high) + 1e-9) + 1)
             return [(10.0**power, f"{10.0**power:g}") for power in powers]
-        return round_ticks(self.low, self.high)
+        return [(value, label) for value, label in round_ticks(self.low, self.high) if value >= self.least]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from math import isfinite
 
 from markupsafe import Markup
 
-from training.report.charts.drawing import dot, span, svg
+from lakehouse.arrays import Floats
+from training.report.charts.drawing import dot, span, svg, title
 
 WIDTH, HEIGHT, EDGE = 130.0, 18.0, 5.0
 MIDDLE = HEIGHT / 2
@@ -70,6 +71,32 @@ def bar(scale: Scale, value: float, low: float | None = None, high: float | None
             )
         )
     return _small(parts, f"{value:.4g}")
+
+
+def histogram(names: Sequence[str], bars: Floats, line: Floats) -> Markup:
+    """Shares as bars, and those of other rows as a stepped line over them; each bar has its numbers."""
+    width = (WIDTH - 2 * EDGE) / len(names)
+    highest = max(float(bars.max()), float(line.max()), 1e-12)
+    foot, tall = HEIGHT - 1, HEIGHT - 3
+    parts, steps = list[Markup](), list[str]()
+    for index, (name, share, other) in enumerate(zip(names, bars.tolist(), line.tolist(), strict=True)):
+        start, height = EDGE + index * width, tall * share / highest
+        tip = f"{name}: training {share:.1%}, holdout {other:.1%}"
+        parts.append(
+            Markup('<rect class="s1 soft" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+                start, foot - height, max(width - 0.6, 0.6), height
+            )
+        )
+        # The whole height answers to the pointer, also where the bar is low.
+        parts.append(
+            Markup('<rect class="hover" x="{:.1f}" y="0" width="{:.1f}" height="{:g}">{}</rect>').format(
+                start, width, HEIGHT, title(tip)
+            )
+        )
+        top = foot - tall * other / highest
+        steps.append(f"{start:.1f} {top:.1f}H{start + width:.1f}")
+    outline = Markup('<path class="line s2 outline" d="M{}"/>').format("L".join(steps))
+    return _small([*parts[::2], outline, *parts[1::2]], f"shares of {len(names)} bars, highest {highest:.1%}")
 
 
 def _vertical(x: float) -> Markup:

@@ -1,4 +1,4 @@
-"""Feature importance: permutation importance, and Shapley values of single predictions."""
+"""Feature importance: permutation importance, partial dependence, and Shapley values of single predictions."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,6 +25,7 @@ from training.report.page import (
     number_cell,
     text_cell,
 )
+from training.report.sections import dependence
 from training.report.shapley import BACKGROUND, ROWS, Contributions, contributions
 from training.report.wording import VALIDATION, metric_name
 
@@ -34,16 +35,22 @@ MAX_SWARM_INPUTS = 12
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """Effect of the inputs on the metric and on single predictions."""
-    return (*_permutation(evidence), *_shapley(evidence))
+    found = _permutation(evidence)
+    ranked = [each.column for each in found.inputs]
+    return (*_permutation_blocks(evidence, found), *dependence.blocks(evidence, ranked), *_shapley(evidence))
 
 
-def _permutation(evidence: Evidence) -> tuple[Block, ...]:
+def _permutation(evidence: Evidence) -> Importance:
     random = np.random.default_rng(evidence.seed)
     folds = [
         sample(result.scorer.predict, result.fold.validate.features, result.outcomes, random)
         for result in evidence.fold_results
     ]
-    found = permutation_importance(evidence.metric, folds, groups(evidence.scorer.encoder), random, SHUFFLING_SECONDS)
+    inputs = groups(evidence.scorer.encoder)
+    return permutation_importance(evidence.metric, folds, inputs, random, SHUFFLING_SECONDS)
+
+
+def _permutation_blocks(evidence: Evidence, found: Importance) -> tuple[Block, ...]:
     explanation = Paragraph(
         f"Permutation importance: how much {metric_name(evidence.metric)} worsens if an input is shuffled in a fold; "
         f"{found.rows:,} rows of the {VALIDATION}, {_progress(found.rounds, ROUNDS)} rounds. Inputs that share "
