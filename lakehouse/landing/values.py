@@ -12,7 +12,7 @@ from lakehouse.landing.errors import IN_THE_YML
 from lakehouse.landing.options import DATE_PIECES, LandingOptions
 
 # A column looks like numbers or dates if nine of ten values do.
-_SHARE = 0.9
+SHARE = 0.9
 _SAMPLE = 1_000
 _TO_KEEP = "Write the column into `texts` if it is to stay as it is."
 
@@ -73,6 +73,9 @@ _DATES = _Look(
     "`date_format: dd.MM.yyyy`, or the pattern that it has",
 )
 
+# Shape of nearly all values, and of at least one, by which a column is in a format that must be declared.
+UNDECLARED_SHAPES = tuple((look.shape, look.evidence) for look in (_DECIMAL_COMMA, _COMMAS, _POINTS, _DATES))
+
 
 def converted(rows: pa.Table, options: LandingOptions) -> pa.Table | ValueProblem:
     """Rows whose declared numbers and dates are texts that SQL can cast, or the first value that is neither."""
@@ -119,7 +122,7 @@ def _first_of(values: pa.ChunkedArray, look: _Look) -> int | None:
 def _most(values: pa.ChunkedArray, look: _Look) -> bool:
     """Return True if nearly all values have the shape; empty ones do not count."""
     filled = values.filter(pc.not_equal(values, ""))
-    return (pc.sum(_matches(filled, look.shape)).as_py() or 0) >= _SHARE * len(filled)
+    return (pc.sum(_matches(filled, look.shape)).as_py() or 0) >= SHARE * len(filled)
 
 
 def _any(values: pa.ChunkedArray, pattern: str) -> bool:

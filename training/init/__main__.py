@@ -15,7 +15,7 @@ from training.init.proposing.proposal import Proposal, Wishes, propose, show
 from training.init.reading.formats import DateOrder
 from training.init.reading.given import Habits
 from training.init.reading.opening import open_table
-from training.init.running import build_tables, next_commands, show_leaders, train_briefly
+from training.init.running import build_tables, next_commands, train_briefly
 from training.init.writing.files import planned_files, write_files
 
 LIST = "COLUMN,..."
@@ -79,7 +79,6 @@ def main(  # noqa: PLR0913  (the options of a command)
         _write(proposal, settings)
         build_tables(proposal)
     version = train_briefly(proposal.name, settings, minutes, families)
-    show_leaders(proposal.name, version, settings)
     next_commands(proposal.name, version)
 
 

@@ -1,24 +1,18 @@
 """Builds the written models, trains for a short time, and names the next commands."""
 
-import json
 import os
 
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.tracking import MlflowClient
 
 from lakehouse import console
 from lakehouse.build import build
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from lakehouse.wording import number_of
 from training.init.proposing.proposal import Proposal
 from training.init.writing.names import Names
 from training.init.writing.staging import secret_variable
 from training.run import train
-from training.tracking import tracking
 from training.use_case.use_case import load, with_search
-
-_LEADERS = 10
 
 
 class BuildFailed(LakehouseError):
@@ -49,32 +43,6 @@ def train_briefly(name: str, settings: Settings, minutes: float, families: str |
     if families:
         changes["families"] = [family.strip() for family in families.split(",")]
     return train(with_search(load(name), changes), settings)
-
-
-def show_leaders(name: str, version: ModelVersion, settings: Settings) -> None:
-    """Print the best trials of the search, each by its metric."""
-    metric = load(name).search.metric
-    with tracking(settings) as client:
-        table = _leaderboard(client, str(version.run_id))
-    rows = [
-        [str(row["trial"]), str(row["family"]), _number(row.get(metric)), f"{row['duration_s']:.1f}"]
-        for row in table
-        if row["status"] == "ok"
-    ]
-    console.stage(f"Best of {number_of('trial', len(table))}")
-    console.table(["trial", "family", metric, "seconds"], rows[:_LEADERS])
-
-
-def _leaderboard(client: MlflowClient, run: str) -> list[dict[str, object]]:
-    from mlflow.artifacts import load_text
-
-    artifact = f"{client.get_run(run).info.artifact_uri}/leaderboard.json"
-    table = json.loads(load_text(artifact))
-    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-
-
-def _number(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, int | float) else "-"
 
 
 def next_commands(name: str, version: ModelVersion) -> None:

@@ -59,6 +59,7 @@ def json_lines(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     if not files[0].is_file():
         raise LandingFileMissing.at(path)
     connection = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2})
+    connection.execute("set enable_progress_bar = false")
     try:
         rows = connection.read_json(
             [str(file) for file in files],

@@ -11,7 +11,10 @@ from training.init.proposing.profile import ColumnProfile, is_unique
 from training.init.reading.formats import quoted
 
 NO_COLUMN = "none"
-_ID = re.compile(r"(^|_)(id|ids|key|nr|no|num|nummer|number|kennung|uuid|guid|schluessel|\w*nummer|\w*nr|\w*id)$")
+_ID = re.compile(
+    r"(^|_)(id|ids|key|nr|kennung|uuid|guid|schluessel|\w*nummer|\w*nr|"
+    r"(account|client|customer|item|kunden|member|order|patient|product|user)(id|_no|_num|_number|no))$"
+)
 _TIME = re.compile(r"date|datum|time|zeit|_at$|_on$|_am$|created|updated|day|tag|month|monat|timestamp")
 _BIRTH = re.compile(r"birth|geb|dob")
 _LEAST_TIMES = 10  # different times that folds in order of time need

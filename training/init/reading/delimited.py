@@ -6,11 +6,10 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lakehouse.landing.landing_file import delimited_parts
 from lakehouse.landing.options import DATE_PIECES, LandingOptions
-from lakehouse.landing.values import undeclared
+from lakehouse.landing.values import SHARE, UNDECLARED_SHAPES
 from training.init.names import column_names
 from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect
 from training.init.reading.encoding import decoded_file
@@ -39,7 +38,7 @@ def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duc
     connection.execute(f"create view texts as select * from read_parquet('{texts}')")
     formats = find_formats(connection, names, habits.dates, habits.decimal)
     landing |= _converted(formats)
-    landing |= _unconverted(texts, LandingOptions(path=str(path), **landing))
+    landing |= _unconverted(connection, names, landing)
     _materialize(connection, workspace, formats)
     columns = tuple(
         GivenColumn(name, header, formats[name].kind, True, formats[name].truth, formats[name].note)
@@ -80,18 +79,27 @@ def _converted(formats: Mapping[str, TextFormat]) -> dict[str, Any]:
     return options | ({"missing": missing} if missing else {})
 
 
-def _unconverted(texts: Path, options: LandingOptions) -> dict[str, Any]:
-    """The columns that stay text although the landing model would take them for numbers or dates."""
-    declared = {*options.numbers, *options.dates}
-    kept = []
-    for column in options.columns:
-        if column not in declared:
-            alone = options.model_copy(
-                update={"columns": (column,), "header": None, "numbers": (), "dates": (), "date_format": None}
-            )
-            if undeclared(pq.read_table(texts, columns=[column]), alone):
-                kept.append(column)
+def _unconverted(
+    connection: duckdb.DuckDBPyConnection, columns: list[str], converted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The columns that stay text although the landing model might take them for numbers or dates."""
+    declared = {*converted.get("numbers", ()), *converted.get("dates", ())}
+    kept = [column for column in columns if column not in declared and _looks_undeclared(connection, column)]
     return {"texts": kept} if kept else {}
+
+
+def _looks_undeclared(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
+    counts = ", ".join(
+        f"count(*) filter ({shape}), count(*) filter ({shape} and {evidence})"
+        for shape, evidence in (
+            [f"regexp_matches(v, {text_list([pattern])})" for pattern in patterns] for patterns in UNDECLARED_SHAPES
+        )
+    )
+    row = connection.execute(
+        f"select count(*), {counts} from (select {quoted(column)} as v from texts) where v <> ''"
+    )
+    filled, *found = row.fetchone() or (0,)
+    return any(alike >= SHARE * filled and shown for alike, shown in zip(found[::2], found[1::2], strict=True))
 
 
 def _materialize(connection: duckdb.DuckDBPyConnection, workspace: Path, formats: Mapping[str, TextFormat]) -> None:

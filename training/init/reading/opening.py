@@ -17,13 +17,12 @@ _SQLITE = b"SQLite format 3\0"
 
 def connect(workspace: Path, memory: str) -> duckdb.DuckDBPyConnection:
     """DuckDB with a memory limit; what exceeds it goes to files of the workspace."""
-    return duckdb.connect(
-        config={
-            "memory_limit": memory,
-            "temp_directory": str(workspace / "spill"),
-            "threads": min(os.cpu_count() or 1, 4),
-        }
+    threads = min(os.cpu_count() or 1, 4)
+    connection = duckdb.connect(
+        config={"memory_limit": memory, "temp_directory": str(workspace / "spill"), "threads": threads}
     )
+    connection.execute("set enable_progress_bar = false")
+    return connection
 
 
 def open_table(given: str, habits: Habits, workspace: Path, memory: str) -> GivenTable:
@@ -54,6 +53,9 @@ def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR
             raise InitRefused.file("the database", "has several tables", "Name one of them: --table NAME.")
         return SourceLocation(format="database", url=given, table=habits.table)
     path = Path(given)
+    if "*" in given and path.suffix in {".csv", ".txt", ".tsv", ".gz"}:
+        hint = f"Give one of its files, then write {path.name} into `path` of the landing model's .yml."
+        raise InitRefused.file(given, "is a pattern of text files", hint)
     if "*" in given:
         return SourceLocation(
             format="json_lines" if path.suffix in {".jsonl", ".ndjson", ".json"} else "parquet", path=given

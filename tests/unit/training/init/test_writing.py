@@ -1,0 +1,82 @@
+"""Files of a proposal: all or none, never over another, and the differences of a second run."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from training.init.proposing.proposal import Proposal, Wishes, propose
+from training.init.reading.given import Habits
+from training.init.reading.opening import open_table
+from training.init.writing.files import PlannedFiles, WritingRefused, planned_files, write_files
+from training.use_case.use_case import load
+
+ODD = ["it's", "a \\ b", 'say "hi"', "no", "1:30", "100 %", "{{ x }}", "ünï"]
+
+
+def proposed(folder: Path, name: str = "shop") -> Proposal:
+    lines = ["id,price,kind,sold"]
+    lines += [
+        f'{row},{row % 7}.5,"{ODD[row % len(ODD)].replace(chr(34), chr(34) * 2)}",{"yn"[row % 3 == 0]}'
+        for row in range(90)
+    ]
+    path = folder / "shop.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    given = open_table(str(path), Habits(), Path(tempfile.mkdtemp(dir=folder)), "300MB")
+    return propose(name, given, Wishes("sold"))
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_the_files_are_valid_and_a_second_run_writes_none(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    planned = planned_files(proposed(tmp_path), {})
+    written = write_files(planned, project)
+    assert set(written) == set(files(project))
+    for path, text in files(project).items():
+        if path.endswith(".yml"):
+            yaml.safe_load(text)
+    use_case = load("shop", project / "training" / "use_cases")
+    assert use_case.golden_request["kind"] == ODD[0]
+    assert str(use_case.task) == "binary"
+    assert write_files(planned, project) == []
+
+
+def test_a_second_run_says_what_differs_and_changes_nothing(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    write_files(planned_files(proposed(tmp_path), {}), project)
+    use_case = project / "training" / "use_cases" / "shop.yml"
+    use_case.write_text(
+        use_case.read_text(encoding="utf-8").replace("minimum: 0.55", "minimum: 0.6"), encoding="utf-8"
+    )
+    (project / "dbt_project" / "models" / "gold" / "shop" / "shop_labels.sql").unlink()
+    before = files(project)
+    with pytest.raises(WritingRefused) as refused:
+        write_files(planned_files(proposed(tmp_path), {}), project)
+    assert "training/use_cases/shop.yml\n    -  minimum: 0.6\n    +  minimum: 0.55" in refused.value.failed
+    assert "not there yet: dbt_project/models/gold/shop/shop_labels.sql" in refused.value.failed
+    assert files(project) == before
+
+
+def test_a_project_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.write_text("a file", encoding="utf-8")
+    with pytest.raises(WritingRefused, match="cannot be written to: Not a directory; nothing was written"):
+        write_files(PlannedFiles({"a/b.yml": "x"}, {}), project)
+
+
+def test_an_error_on_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("a file where a folder is needed", encoding="utf-8")
+    with pytest.raises(WritingRefused, match="nothing was written"):
+        write_files(PlannedFiles({"a/one.yml": "1", "b/two.yml": "2"}, {}), tmp_path)
+    assert files(tmp_path) == {"b": "a file where a folder is needed"}
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
