@@ -4,6 +4,7 @@ The features are large integers (dates as yyyymmdd, epoch seconds, epoch millise
 double precision differ.
 """
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
+from deployment.model_server.http.record_decoder import RecordDecoder
 from lakehouse.arrays import Floats
 from scoring.encoder import Encoder
 from scoring.encodings import ENCODINGS
@@ -177,6 +179,12 @@ def test_a_record_has_one_answer_alone_beside_others_in_batch_and_in_pyfunc(name
     shuffled = scorer.respond([records[index] for index in order])
     assert [shuffled[index] for index in np.argsort(order)] == together
     assert scorer.outcomes(records) == together
+    decoder = RecordDecoder.of(scorer.encoder)
+    assert decoder is not None
+    request = decoder.request(json.dumps({"dataframe_records": records}).encode(), len(records))
+    assert request is not None
+    assert request.rows is not None
+    assert scorer.respond(request.rows) == together
     assert scorer.outcomes_of_features(columns_of(rows), records) == together
     assert scorer.outcomes_of_features(columns_of(rows[:1]), records[:1]) == together[:1]
     served: Any = ScoringModel()
