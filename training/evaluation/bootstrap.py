@@ -33,6 +33,11 @@ class Interval:
     high: float
     confidence: float = CONFIDENCE
 
+    def within(self, lowest: float, highest: float) -> "Interval":
+        """The interval without what lies beyond the possible values. NaN bounds stay."""
+        low, high = np.clip([self.low, self.high], lowest, highest)
+        return Interval(self.value, float(low), float(high), self.confidence)
+
     def __str__(self) -> str:
         """Format the value with its bounds.
 

@@ -65,7 +65,10 @@ RowSets = Mapping[str, ScoredRows]  # by the name of the set, such as the holdou
 
 
 def metric_intervals(names: Sequence[str], folds: Sequence[ScoredRows]) -> dict[str, Interval]:
-    """Mean of each metric over the folds, with its interval; trials are compared by this mean."""
+    """Mean of each metric over the folds, with its interval; trials are compared by this mean.
+
+    Combined resamplings are symmetric, so near the best value they pass it: bounds end at the metric's own.
+    """
     measured = {name: [weighted_metric(name, rows) for rows in folds] for name in names}
     sizes = [len(rows) for rows in folds]
     edges = np.cumsum(sizes)[:-1]
@@ -79,7 +82,8 @@ def metric_intervals(names: Sequence[str], folds: Sequence[ScoredRows]) -> dict[
 
     dependence = Dependence.joined([rows.dependence for rows in folds])
     losses = np.concatenate([rows.squared_errors() for rows in folds])
-    return intervals(means, resamplings(sum(sizes), dependence, losses), draws=resample_count(sum(sizes)))
+    found = intervals(means, resamplings(sum(sizes), dependence, losses), draws=resample_count(sum(sizes)))
+    return {name: interval.within(*METRICS[name].bounds) for name, interval in found.items()}
 
 
 def gain_intervals(names: Sequence[str], new: ScoredRows, old: ScoredRows) -> dict[str, Interval]:

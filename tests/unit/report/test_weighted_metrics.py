@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from scoring.tasks import MULTICLASS
+from training.evaluation.bootstrap import intervals
 from training.evaluation.metrics import METRICS, metrics_of
+from training.evaluation.resampling import Dependence
 from training.evaluation.weighted_metrics import (
     MIN_DRAWS,
     ScoredRows,
@@ -51,6 +53,17 @@ def test_interval_of_folds_contains_their_mean() -> None:
     for name, interval in found.items():
         assert interval.value == pytest.approx(np.mean([fold.metric(name) for fold in folds]))
         assert interval.low < interval.value < interval.high
+
+
+def test_interval_of_a_nearly_perfect_model_ends_at_the_best_value() -> None:
+    predicted = np.where(LABELS == 1, 0.8, 0.2) + RANDOM.normal(0, 0.15, 300)
+    times = np.arange(300).astype("datetime64[D]").astype("datetime64[us]")
+    rows = ScoredRows(LABELS, np.clip(predicted, 0, 1), 0.4, Dependence(None, times))
+    found = metric_intervals(["roc_auc"], [rows])["roc_auc"]
+    by_counts = weighted_metric("roc_auc", rows)
+    unbounded = intervals(lambda counts: {"roc_auc": float(by_counts(counts))}, rows.resamplings())
+    assert unbounded["roc_auc"].high > 1
+    assert found.low < found.value < found.high == 1
 
 
 def test_gain_is_positive_if_the_new_model_is_better() -> None:
