@@ -3,54 +3,21 @@
 import logging
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from urllib.parse import urlsplit
+from typing import Any
 
-import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse import interrupts
+from lakehouse.engine.remote import EngineRefused, require_answer, require_listener, require_supported
 from lakehouse.errors import LakehouseError
 from lakehouse.process_memory import machine_memory
 
-DEFAULT_PORT = 15002  # of Spark Connect
-CONNECT_SECONDS = 10
 CONNECT = ("SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE")  # variables that mark a Spark Connect process
-
-
-class EngineUnreachable(LakehouseError):
-    """No Spark Connect server responds at the address."""
-
-    @classmethod
-    def at(cls, remote: str) -> "EngineUnreachable":
-        return cls(
-            f"no Spark Connect server responds at {remote}",
-            hint="Start it, correct SPARK_REMOTE, or unset SPARK_REMOTE to use the embedded engine.",
-        )
-
-
-class EngineRefused(LakehouseError):
-    """The Spark Connect server cannot run the lifecycle."""
-
-    @classmethod
-    def other_version(cls, remote: str, server: str, client: str) -> "EngineRefused":
-        return cls(
-            f"the Spark Connect server at {remote} is Spark {server}, and the client is PySpark {client}",
-            hint=f"Start a server of Spark {'.'.join(client.split('.')[:2])}, or set SPARK_REMOTE to another one.",
-        )
-
-    @classmethod
-    def without_delta(cls, remote: str) -> "EngineRefused":
-        return cls(
-            f"the Spark Connect server at {remote} has no Delta Lake",
-            hint=f"Start it with --packages {_delta_package()} and the extension of Delta (make spark), or unset "
-            "SPARK_REMOTE to use the embedded engine.",
-        )
 
 
 class JavaNotFound(LakehouseError):
@@ -70,7 +37,7 @@ def open_session(remote: str | None = None) -> SparkSession:
 
     Raises:
         EngineUnreachable: no server responds at `remote`.
-        EngineRefused: the server has another version than the client, or no Delta.
+        EngineRefused: the server has another version than the client, or no Delta, or refuses a session.
     """
     # Training runs learners next to the engine, and they need the memory that it frees; by default its allocator
     # keeps it. dbt builds open their sessions with `new_session`, and are a fifth faster without this setting.
@@ -83,7 +50,7 @@ def new_session(remote: str | None = None) -> SparkSession:
 
     Raises:
         EngineUnreachable: no server responds at `remote`.
-        EngineRefused: the server has another version than the client, or no Delta.
+        EngineRefused: the server has another version than the client, or no Delta, or refuses a session.
     """
     return _in_utc(remote, lambda builder: builder.create())
 
@@ -126,55 +93,30 @@ def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSe
     # That happened to 2 to 13 of 300 child processes during an open session, and once to the Spark gateway.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if remote is not None:
-        _require_listener(remote)
+        require_listener(remote)
+        if remote not in _supported:
+            require_answer(remote)
     with interrupts.preserve_sigint_handler():
         address = remote or _embedded_engine()
+        session: Any = opened(SparkSession.builder.remote(address))
         try:
-            session = opened(SparkSession.builder.remote(address))
-            session.conf.set("spark.sql.session.timeZone", "UTC")
-        except PySparkException as err:
-            raise EngineUnreachable.at(address) from err
-        if remote is not None and remote not in _supported:
-            _require_supported(session, remote)
-            _supported.add(remote)
-        return session
+            _prepare(session, address, check=remote is not None)
+        except LakehouseError:
+            session.release_session_on_close = False
+            session.stop()  # or the next call would get it again
+            raise
+        opened_session: SparkSession = session
+        return opened_session
 
 
-def _require_supported(session: SparkSession, remote: str) -> None:
-    """Check version and Delta of a server.
-
-    Raises:
-        EngineRefused: the server has another version than the client, or no Delta.
-    """
-    server, client = session.version, pyspark.__version__
-    if server.split(".")[:2] != client.split(".")[:2]:
-        raise EngineRefused.other_version(remote, server, client)
+def _prepare(session: SparkSession, address: str, *, check: bool) -> None:
     try:
-        session.read.format("delta").load("/no-such-table").columns  # noqa: B018  (analysed here, read never)
+        session.conf.set("spark.sql.session.timeZone", "UTC")
     except PySparkException as err:
-        # With Delta, the error is about the missing table.
-        if "DATA_SOURCE_NOT_FOUND" in str(err) or "No data source found" in str(err):
-            raise EngineRefused.without_delta(remote) from err
-
-
-def _delta_package() -> str:
-    major, minor = pyspark.__version__.split(".")[:2]
-    return f"io.delta:delta-spark_{major}.{minor}_2.13:4.4.0"
-
-
-def _require_listener(remote: str) -> None:
-    """Fail at once if no server listens; the client would retry for ten minutes.
-
-    Raises:
-        EngineUnreachable: no connection within CONNECT_SECONDS, or `remote` is not a valid address.
-    """
-    url = urlsplit(remote)
-    if url.scheme != "sc" or not url.hostname:
-        raise EngineUnreachable.at(f"{remote}, which does not have the form sc://host:port")
-    try:
-        socket.create_connection((url.hostname, url.port or DEFAULT_PORT), CONNECT_SECONDS).close()
-    except (OSError, ValueError) as err:
-        raise EngineUnreachable.at(remote) from err
+        raise EngineRefused.by_the_server(address, err) from err
+    if check and address not in _supported:
+        require_supported(session, address)
+        _supported.add(address)
 
 
 @cache

@@ -145,7 +145,7 @@ class Settings:
         return cls(
             project=PROJECT,
             warehouse=PROJECT / environment.get("LAKEHOUSE_WAREHOUSE", "warehouse"),
-            remote=environment.get("SPARK_REMOTE"),
+            remote=environment.get("SPARK_REMOTE") or None,
             tracking_uri=tracking_uri,
             registry_uri=environment.get(
                 "MLFLOW_REGISTRY_URI", tracking_home(tracking_uri).registry_uri or tracking_uri

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from lakehouse.engine.remote import require_shared_folder
 from lakehouse.home import DATABRICKS, LOCAL, Home
 from lakehouse.session import open_session
 from lakehouse.settings import Settings
@@ -15,6 +16,7 @@ def open_store(settings: Settings) -> FeatureStore:
 
     Raises:
         EngineUnreachable: no server responds at SPARK_REMOTE.
+        EngineRefused: the server cannot run the lifecycle, or does not see the warehouse.
         NotInWorkspace: the home is `databricks`, and this process runs outside a workspace.
     """
     return OPEN_STORE[settings.home](settings)
@@ -22,8 +24,8 @@ def open_store(settings: Settings) -> FeatureStore:
 
 def _open_local(settings: Settings) -> FeatureStore:
     remote = settings.remote
-    if remote is not None:
-        open_session(remote)  # fails at once if there is no server
+    if remote is not None:  # fails at once if there is no server
+        require_shared_folder(open_session(remote), remote, settings.warehouse)
     return LocalFeatureStore(lambda: open_session(remote), Warehouse(settings.warehouse), remote is not None)
 
 

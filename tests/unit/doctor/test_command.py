@@ -18,7 +18,7 @@ from deployment.commands.doctor import engine, workspace
 from deployment.commands.doctor.command import CHECKS
 from deployment.commands.doctor.finding import Finding, Severity
 from deployment.commands.options import TARGET
-from lakehouse import session as sessions
+from lakehouse.engine import remote
 from lakehouse.settings import PROJECT, Settings
 from tests.contract.people import mlflow_restored
 from tests.stand_ins.unity_catalog_registry import serving
@@ -178,10 +178,10 @@ def test_a_server_of_another_version_or_without_delta_is_refused(
 ) -> None:
     server: Any = Server(version, error)
     if message is None:
-        sessions._require_supported(server, "sc://spark")
+        remote.require_supported(server, "sc://spark")
         return
-    with pytest.raises(sessions.EngineRefused) as refused:
-        sessions._require_supported(server, "sc://spark")
+    with pytest.raises(remote.EngineRefused) as refused:
+        remote.require_supported(server, "sc://spark")
     assert refused.value.failed == message
     assert "SPARK_REMOTE" in (refused.value.hint or "")
 

@@ -9,7 +9,6 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.errors import LakehouseError
-from lakehouse.session import EngineUnreachable, open_session
 from lakehouse.settings import PROJECT, Settings
 from lakehouse.tables.warehouse import TableName, TableNotFound, Warehouse, WarehouseUnwritable
 
@@ -96,9 +95,3 @@ def test_child_processes_start_during_an_open_session() -> None:
         [sys.executable, "-c", CHILD_PROCESSES], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("remote", ["sc://127.0.0.1:1", "http://127.0.0.1:15002", "nonsense", "sc://127.0.0.1:many"])
-def test_an_unreachable_engine_is_reported_at_once(remote: str) -> None:
-    with pytest.raises(EngineUnreachable, match=f"responds at {remote}.*\n.*SPARK_REMOTE"):
-        open_session(remote)

@@ -20,6 +20,7 @@ from dbt_common.exceptions import DbtDatabaseError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from lakehouse.engine.remote import require_shared_folder
 from lakehouse.errors import LakehouseError
 from lakehouse.session import new_session
 from lakehouse.tables.warehouse import TableName, Warehouse
@@ -90,6 +91,8 @@ class EmbeddedCredentials(SailCredentials):
                 self.lakehouse.require_writable()
                 access.writer_lock = access.writer_lock or WriterLock.on(self.lakehouse.root)
                 session = _session(self.remote, self.lakehouse.root)
+                if self.remote is not None:
+                    require_shared_folder(session, self.remote, self.lakehouse.root)
                 self.lakehouse.register(session, _warn_of_unreadable)
                 views.register(session, self.lakehouse)
                 access.session = session

@@ -1,0 +1,1 @@
+"""Spark engines outside this process."""
