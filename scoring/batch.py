@@ -31,7 +31,6 @@ from pyspark.sql.types import (
 )
 
 from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
-from lakehouse.tables.collation import plain_text
 from lakehouse.tables.column_names import column_names
 from scoring.hooks import Record, Response
 from scoring.hooks.fields import Fields, Kind
@@ -162,7 +161,7 @@ def _mapped(
             arrays += [pa.array([row[at] for row in cells], arrow) for at, (*_, arrow) in enumerate(added)]
             yield pa.RecordBatch.from_arrays(arrays, names=schema.names)
 
-    written = [plain_text(F.col(f"_{at}"), each.dataType).alias(each.name) for at, each in enumerate(columns)]
+    written = [F.col(f"_{at}").alias(each.name) for at, each in enumerate(columns)]
     return inputs.of(rows).mapInArrow(on_worker, schema).select(*written)
 
 

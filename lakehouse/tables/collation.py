@@ -1,17 +1,29 @@
 """Texts without a collation, for readers of Delta that refuse one."""
 
-from pyspark.sql import Column
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType
 
 from lakehouse.tables.warehouse import quoted_name
 
 
-def plain_text(column: Column, data_type: DataType) -> Column:
-    """The column; texts, nested ones too, without the collation that the JVM engine gives to texts from workers.
+def without_collations(rows: DataFrame) -> DataFrame:
+    """The rows; texts, nested ones too, without the collation that JVM Spark gives to results of Python functions.
 
-    Other readers of Delta refuse a collation.
+    Other readers of Delta refuse a collation. A frame without texts is returned as it is.
     """
-    return column.cast(_ddl(data_type)) if "string" in data_type.simpleString() else column
+    fields = rows.schema.fields
+    if not any("string" in field.dataType.simpleString() for field in fields):
+        return rows
+    columns = (F.col(quoted_name(field.name)) for field in fields)
+    return rows.select(
+        *(
+            column.cast(_ddl(field.dataType)).alias(field.name)
+            if "string" in field.dataType.simpleString()
+            else column
+            for column, field in zip(columns, fields, strict=True)
+        )
+    )
 
 
 def _ddl(data_type: DataType) -> str:

@@ -16,6 +16,7 @@ import duckdb
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.tables.collation import without_collations
 from lakehouse.tables.commits import commits
 from lakehouse.tables.online_store import (
     OnlineStore,
@@ -146,7 +147,7 @@ class LocalFeatureStore:
             if parsed in self.warehouse.tables(parsed.schema):
                 raise TableExists.named(name)
             shutil.rmtree(location, ignore_errors=True)  # files of an interrupted write
-            rows.write.format("delta").save(str(location))
+            without_collations(rows).write.format("delta").save(str(location))
         finally:
             lock.release()
 

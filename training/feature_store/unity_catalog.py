@@ -7,6 +7,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.errors import LakehouseError, first_line
+from lakehouse.tables.collation import without_collations
 from lakehouse.tables.warehouse import TableName, TableNotFound, quoted_name, sql_text
 from training.feature_store.errors import FeatureNotFound, TableExists
 from training.feature_store.tables import Snapshot
@@ -72,7 +73,7 @@ class UnityCatalog:
         """
         if self.session.catalog.tableExists(self.quoted(name)):
             raise TableExists.named(name)
-        rows.write.format("delta").saveAsTable(self.quoted(name))
+        without_collations(rows).write.format("delta").saveAsTable(self.quoted(name))
 
     def columns(self, name: str, version: int, columns: Sequence[str]) -> DataFrame:
         """Columns of the table at a version.
