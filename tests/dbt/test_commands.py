@@ -28,6 +28,15 @@ def test_the_databricks_target_parses_offline(checkout: Checkout) -> None:
     checkout.run("dbt", "parse", "--target", "databricks", "--no-partial-parse")
 
 
+def test_the_databricks_target_without_a_sql_warehouse_ends_before_it_connects(tmp_path: Path) -> None:
+    unbuilt = Checkout.below(tmp_path)
+    workspace = Checkout(unbuilt.root, unbuilt.variables | {"DATABRICKS_HOST": "127.0.0.1:1"})
+    output = workspace.run("dbt", "build", "--target", "databricks", "--select", "client_features", exits=2)
+    assert "DATABRICKS_HTTP_PATH is not set, so that dbt has no SQL warehouse." in output
+    assert "export DATABRICKS_HTTP_PATH=/sql/1.0/warehouses/ID, with an ID of: databricks warehouses list" in output
+    assert "127.0.0.1" not in output
+
+
 def test_a_second_build_keeps_the_rows_and_the_history(checkout: Checkout) -> None:
     warehouse = Warehouse(checkout.root / "warehouse")
     name = TableName("gold", "client_features")
