@@ -9,7 +9,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,18 @@ from typing import Any
 import pytest
 import yaml
 from databricks import sql
+from databricks.sdk import WorkspaceClient
 from databricks.sql.exc import Error
 
 from benchmarks.harness.jvm_spark import available
+from deployment.commands.doctor.catalog_tables import check_catalog_tables
+from lakehouse.settings import Settings
 from lakehouse.tables.warehouse import TableName, Warehouse
 from simulation.run import Sample, deliver
 from tests.checkout import Checkout
-from tests.stand_ins.sql_warehouse.server import Served, serving
+from tests.stand_ins.sql_warehouse.server import TOKEN, Served, serving
 from tests.stand_ins.sql_warehouse.tables import CATALOG
+from training.catalogue.promises import recorded
 
 pytestmark = [pytest.mark.jvm, pytest.mark.skipif(not available(), reason="no java on the PATH")]
 
@@ -126,6 +130,19 @@ def test_feature_tables_have_keys_tags_and_comments(home: Home) -> None:
         cursor.execute(f"SELECT tag_name, tag_value FROM {CATALOG}.information_schema.table_tags "
                        "WHERE schema_name = 'gold' AND table_name = 'client_features'")  # fmt: skip
         assert ("lifecycle", "active") in [tuple(row) for row in cursor.fetchall()]
+
+
+def test_doctor_finds_keys_not_null_and_change_data_feed_of_every_feature_table(home: Home) -> None:
+    promises = home.warehouse.root / "dbt_project" / "feature_tables.json"
+    settings = Settings.from_environment({"DATABRICKS_CATALOG": CATALOG})
+    client = WorkspaceClient(host=home.served.url, token=TOKEN)
+    findings = check_catalog_tables(client, settings, promises)
+    built = len(recorded(promises))
+    assert [each.message for each in findings] == [
+        f"{built} of {built} feature tables of {CATALOG} have their key, NOT NULL and change data feed."
+    ]
+    elsewhere = check_catalog_tables(client, replace(settings, name_prefix="dev_"), promises)
+    assert elsewhere[0].message == f"{CATALOG}.dev_gold.client_features is not built."
 
 
 def test_a_build_without_news_changes_no_incremental_feature_table(home: Home) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from deployment.commands.doctor import machine, tables, unfinished, versions
 from deployment.commands.doctor.finding import Finding, FindingArea, Severity, sentence
@@ -110,7 +111,7 @@ def _engine(examination: Examination) -> list[Finding]:
 
 
 def _workspace(examination: Examination) -> list[Finding]:
-    from deployment.commands.doctor import credentials, workspace
+    from deployment.commands.doctor import catalog_tables, credentials, workspace
 
     config, findings = credentials.read_configuration()
     if config is not None:
@@ -125,7 +126,11 @@ def _workspace(examination: Examination) -> list[Finding]:
         path = str(_target(examination).values.get("http_path", ""))
     except ProfileRefused:  # a finding of its own
         path = ""
-    return findings + workspace.check_workspace(WorkspaceClient(), examination.settings, path)
+    client, settings = WorkspaceClient(), examination.settings
+    findings += workspace.check_workspace(client, settings, path)
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        return findings
+    return findings + catalog_tables.check_catalog_tables(client, settings, _promises(examination))
 
 
 def _registry(examination: Examination) -> list[Finding]:
@@ -154,10 +159,11 @@ def _runs(examination: Examination) -> list[Finding]:
 
 
 def _tables(examination: Examination) -> list[Finding]:
-    settings = examination.settings
-    return tables.check_tables(
-        Warehouse(settings.warehouse), settings.project / "dbt_project" / "feature_tables.json"
-    )
+    return tables.check_tables(Warehouse(examination.settings.warehouse), _promises(examination))
+
+
+def _promises(examination: Examination) -> Path:
+    return examination.settings.project / "dbt_project" / "feature_tables.json"
 
 
 EVERYWHERE: Mapping[str, Check] = {"packages": _versions, "profile": _profile}
@@ -179,7 +185,7 @@ CHECKS: Mapping[str, Mapping[str, Check]] = {
         "workspace profile": _workspace_profile,
         "workspace": _workspace,
         "registry": _registry,
-        "tables": lambda _: tables.list_unchecked(),
+        "tables": lambda examination: [] if examination.online else tables.list_unchecked(),
         "unfinished": _runs,
     },
 }

@@ -15,19 +15,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from benchmarks.harness.jvm_spark import jvm_spark, jvm_spark_connect
 from tests.ports import free_port
 from tests.stand_ins.sql_warehouse.jobs import Invalid, Workspace
-from tests.stand_ins.sql_warehouse.tables import CATALOG
+from tests.stand_ins.sql_warehouse.statements import Refused
+from tests.stand_ins.sql_warehouse.tables import CATALOG, table_info
 from tests.stand_ins.sql_warehouse.thrift import ThriftShim
+from tests.stand_ins.sql_warehouse.unity_catalog import UnityCatalog
 from tests.stand_ins.sql_warehouse.warehouse import SqlWarehouse
 
 DELTA = version("delta-spark")
 TOKEN = "a-token"  # noqa: S105
-HTTP_PATH = "/sql/1.0/warehouses/a1b2c3"
+WAREHOUSES = "/sql/1.0/warehouses/"
+HTTP_PATH = f"{WAREHOUSES}a1b2c3"
 PERMISSIONS = "/api/2.0/permissions/jobs/"
+TABLES = "/api/2.1/unity-catalog/tables/"
 SERVER = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
 SETTINGS = {
     "spark.sql.ansi.enabled": "true",
@@ -75,6 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     shim: ThriftShim
     workspace: Workspace
+    catalog: UnityCatalog
 
     def do_GET(self) -> None:
         self._respond()
@@ -94,6 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(Invalid(401, "UNAUTHENTICATED", "the token is missing or wrong"))
         elif url.path == HTTP_PATH:
             self._send(200, self.shim.respond(body), "application/x-thrift")
+        elif url.path.startswith(WAREHOUSES):
+            missing = f"SQL warehouse {url.path.removeprefix(WAREHOUSES)} does not exist."
+            self._refuse(Invalid(404, "RESOURCE_DOES_NOT_EXIST", missing))
         else:
             request = dict(parse_qsl(url.query)) if self.command == "GET" else json.loads(body or b"{}")
             try:
@@ -104,9 +113,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         if (self.command, path) in self.workspace.routes:
             return self.workspace.routes[self.command, path](request)
+        if self.command == "GET" and path.startswith(TABLES):
+            return self._table(path.removeprefix(TABLES))
         if self.command == "PATCH" and path.startswith(PERMISSIONS):
             return self.workspace.permit(path.removeprefix(PERMISSIONS), request)
         raise Invalid(404, "ENDPOINT_NOT_FOUND", f"no {self.command} {path}")
+
+    def _table(self, name: str) -> dict[str, Any]:
+        try:
+            return table_info(self.catalog.table(name))
+        except (Refused, PySparkException) as err:
+            raise Invalid(404, "TABLE_DOES_NOT_EXIST", f"Table '{name}' does not exist.") from err
 
     def _refuse(self, err: Invalid) -> None:
         self._send(err.status, json.dumps({"error_code": err.code, "message": str(err)}).encode())
@@ -165,7 +182,7 @@ def _before(remote: str, port: int, volumes: Path) -> Iterator[Served]:
     session = SparkSession.builder.remote(remote).create()
     warehouse, workspace = SqlWarehouse(session, volumes), Workspace(remote)
     shim = ThriftShim(port, warehouse.translated)
-    handler = type("Handler", (_Handler,), {"shim": shim, "workspace": workspace})
+    handler = type("Handler", (_Handler,), {"shim": shim, "workspace": workspace, "catalog": warehouse.catalog})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

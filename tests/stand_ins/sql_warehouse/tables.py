@@ -101,6 +101,19 @@ class Table:
         return json.dumps(described | {"type": "VIEW" if self.is_view else "MANAGED"})
 
 
+def table_info(table: Table) -> dict[str, Any]:
+    """Response of Unity Catalog's REST API about a table."""
+    key = table.key
+    times = [key["timeseries"]] if key and key["timeseries"] else []
+    primary = key and {"name": key["name"], "child_columns": key["columns"], "timeseries_columns": times}
+    return {
+        "full_name": f"{CATALOG}.{table.schema}.{table.name}",
+        "columns": [{"name": each.name, "nullable": table.is_nullable(each.name)} for each in table.columns],
+        "properties": table.shown_properties,
+        "table_constraints": [{"primary_key_constraint": primary}] if primary else [],
+    }
+
+
 def _json_type(written: str) -> dict[str, Any]:
     if match := re.fullmatch(r"decimal\((\d+),(\d+)\)", written):
         return {"name": "decimal", "precision": int(match[1]), "scale": int(match[2])}
