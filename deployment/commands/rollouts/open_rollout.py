@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from databricks.sdk import WorkspaceClient
 
-from deployment.commands.serving.champion_endpoint import full_name, serving_client
+from deployment.commands.serving.champion_endpoint import serving_client
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.waiting import WaitLimit
 from deployment.gate.gate import Gate
@@ -134,7 +134,7 @@ class _OpenRollout:
             raise aliases.NoChampion.of(name)
         endpoint = self.settings.endpoint(self.gate.use_case.serving.endpoint)
         served = endpoint_client.served_by(self.client, endpoint)
-        aim = Aim(full_name(self.gate.client, name), endpoint, champion)
+        aim = Aim(self.settings.registered_model(name), endpoint, champion)
         rollout = begun(aim, served, last, self._plan(champion))
         if rollout is None:
             return None

@@ -6,12 +6,11 @@ from mlflow.tracking import MlflowClient
 from deployment.commands.serving.endpoints import client_of
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.state import Served
-from deployment.ledger import aliases
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from training.registry.versions import CHAMPION, model_of, version_of
+from training.registry.versions import CHAMPION, version_of
 from training.use_case.use_case import UseCase
 
 
@@ -25,18 +24,6 @@ def serving_client(settings: Settings) -> WorkspaceClient | None:
         return endpoint_client.workspace()
     server = server_process.running(ServerSettings.of(settings))
     return None if server is None else client_of(server)
-
-
-def full_name(client: MlflowClient, name: str) -> str:
-    """Full name of the registered model; in Unity Catalog with catalog and schema.
-
-    Raises:
-        NoModel: The model was deleted.
-    """
-    model = model_of(client, name)
-    if model is None:
-        raise aliases.NoModel.of(name)
-    return str(model.name)
 
 
 def champion_number(client: MlflowClient, model: str) -> int | None:
@@ -64,7 +51,7 @@ def difference(use_case: UseCase, registry: MlflowClient, settings: Settings) ->
         return f"the endpoint '{endpoint}' cannot be compared with the champion: {err.failed}"
     if served is None:
         return ""
-    return served.difference(full_name(registry, use_case.name), champion_number(registry, use_case.name))
+    return served.difference(settings.registered_model(use_case.name), champion_number(registry, use_case.name))
 
 
 def is_behind(use_case: UseCase, registry: MlflowClient, settings: Settings) -> bool:
@@ -74,6 +61,6 @@ def is_behind(use_case: UseCase, registry: MlflowClient, settings: Settings) -> 
         LakehouseError: The workspace or the server does not respond, or rejects the token.
     """
     served, champion = served_by(use_case, settings), champion_number(registry, use_case.name)
-    if served is None or champion is None or served.models != (full_name(registry, use_case.name),):
+    if served is None or champion is None or served.models != (settings.registered_model(use_case.name),):
         return False
     return bool(served.difference(served.models[0], champion))

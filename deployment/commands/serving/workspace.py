@@ -1,6 +1,5 @@
 """Endpoint of a use case in a Databricks workspace, where Databricks runs the server."""
 
-from deployment.commands.serving.champion_endpoint import full_name
 from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
 from deployment.ledger import aliases
@@ -21,14 +20,14 @@ def serve(name: str, settings: Settings) -> None:
     """
     endpoint = settings.endpoint(load_to_serve(name).serving.endpoint)
     with tracking(settings) as client:
-        version, model = int(aliases.champion(client, name).version), full_name(client, name)
+        version = int(aliases.champion(client, name).version)
     serving = endpoint_client.workspace()
     rollout = unfinished(open_ledger(settings), name)
     if rollout is not None and endpoint_client.served_by(serving, endpoint) is not None:
         console.detail(f"The rollout of version {rollout.version} is in progress ('{rollout.phase}')")
         console.detail(f"Continue it: python -m deployment.run rollout --use-case {name}")
         return
-    console.detail(str(endpoint_client.deploy(serving, endpoint, model, version)))
+    console.detail(str(endpoint_client.deploy(serving, endpoint, settings.registered_model(name), version)))
 
 
 def update_endpoint(use_case: UseCase, version: int, settings: Settings) -> None:
@@ -37,9 +36,7 @@ def update_endpoint(use_case: UseCase, version: int, settings: Settings) -> None
     Raises:
         LakehouseError: The endpoint did not change; it still serves the earlier version.
     """
-    endpoint = settings.endpoint(use_case.serving.endpoint)
-    with tracking(settings) as client:
-        model = full_name(client, use_case.name)
+    endpoint, model = settings.endpoint(use_case.serving.endpoint), settings.registered_model(use_case.name)
     state = endpoint_client.follow(endpoint_client.workspace(), endpoint, model, version)
     if state is None:
         console.detail(f"The workspace has no endpoint '{endpoint}' to update")
