@@ -27,6 +27,8 @@ demo: $(READY)  ## run the whole pipeline, from raw data to a served endpoint (a
 	$(call show,python -m deployment.run promote --use-case term_deposit) || test $$? -eq 3  # 3: not promoted
 	$(call show,python -m deployment.run serve --use-case term_deposit --detach)
 	$(call show,python -m deployment.run ask --use-case term_deposit)
+	$(call show,python -m deployment.run replay --use-case term_deposit --input staging.stg_bank_contacts --newest 7121 --seconds 3 --shift age=15)
+	$(call show,python -m deployment.run monitor --use-case term_deposit --since 2m --window 1s) || test $$? -eq 4  # 4: alert
 
 test: $(READY)  ## every test this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # files with few tests are the slow ones

@@ -228,6 +228,19 @@ def remove_caller(name: str) -> None:
 
 @main.command()
 @options.USE_CASE
+@options.INPUT
+@options.NEWEST
+@options.SECONDS
+@options.SHIFT
+def replay(name: str, table: str, newest: int, seconds: int, shifts: list[tuple[str, float]]) -> None:
+    """Send rows of a table to the local endpoint, as they are and then shifted, and log them for `monitor`."""
+    from deployment.commands.serving import replay as command
+
+    command.replay(name, table, newest, seconds, shifts, Settings.from_environment())
+
+
+@main.command()
+@options.USE_CASE
 @options.SINCE
 @options.UNTIL
 @options.WINDOW

@@ -105,6 +105,30 @@ PORT = click.option(
     help="Port to listen on. Default: the port of MODEL_SERVER; without it, the next free one from 8080 on.",
 )
 
+
+def _shifts(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> list[tuple[str, float]]:
+    """Parse `FIELD=NUMBER`, each of which drifts a field."""
+    shifts = []
+    for text in texts:
+        field, _, number = text.partition("=")
+        try:
+            shifts.append((field, float(number)))
+        except ValueError as err:
+            raise click.BadParameter(f"'{text}' is not FIELD=NUMBER; example: age=20") from err
+    return shifts
+
+
+INPUT = click.option("--input", "table", required=True, help="Table of raw records (schema.table).")
+NEWEST = click.option(
+    "--newest", type=click.IntRange(1), default=10_000, show_default=True, help="Newest rows to draw from."
+)
+SECONDS = click.option(
+    "--seconds", type=click.IntRange(1, 3600), default=10, show_default=True, help="Seconds of traffic."
+)
+SHIFT = click.option(
+    "--shift", "shifts", multiple=True, callback=_shifts, metavar="FIELD=NUMBER",
+    help="Then send as much again with this added to the field; repeatable.",
+)  # fmt: skip
 SINCE = click.option(
     "--since", callback=_period, metavar="TIME", help="Start of the period, or how long ago. Default: 14 windows."
 )

@@ -24,9 +24,13 @@ class MonitoringDecision:
     window: int | None
     findings: tuple[tuple[Comparison, MonitoringAction], ...] = ()
 
+    def reasons(self) -> list[str]:
+        """The findings behind the action, the most certain first."""
+        return [finding.sentence() for finding, action in self.findings if action == self.action]
+
     def reason(self) -> str:
-        """The findings behind the action, in one sentence."""
-        return "; ".join(finding.sentence() for finding, action in self.findings if action == self.action)
+        """The same in one sentence."""
+        return "; ".join(self.reasons())
 
 
 def decide(windows: Sequence[ComparedWindow], table: ActionTable) -> MonitoringDecision:
@@ -35,7 +39,8 @@ def decide(windows: Sequence[ComparedWindow], table: ActionTable) -> MonitoringD
     if not tested:
         return MonitoringDecision("nothing", None)
     last = tested[-1]
-    found = tuple((each, action_of(each, table)) for each in last.findings if each.confirmed)
+    certain = sorted(last.findings, key=lambda each: 1.0 if each.p_value is None else each.p_value)
+    found = tuple((each, action_of(each, table)) for each in certain if each.confirmed)
     action = max((action for _, action in found), key=ACTIONS.index, default=ACTIONS[0])
     return MonitoringDecision(action, last.number, tuple(pair for pair in found if pair[1] != ACTIONS[0]))
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from lakehouse.errors import LakehouseError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DEFAULT_WINDOWS, MOST_WINDOWS = 14, 10_000
+DEFAULT_WINDOWS, MOST_WINDOWS = 14, 2_000
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 class WindowsRefused(LakehouseError):
@@ -15,14 +16,26 @@ class WindowsRefused(LakehouseError):
 
     @classmethod
     def none(cls, since: datetime, until: datetime, length: timedelta) -> "WindowsRefused":
+        period = f"{since:%Y-%m-%d %H:%M:%S} and {until:%Y-%m-%d %H:%M:%S} UTC"
         return cls(
-            f"no window of {length} ends between {since:%Y-%m-%d %H:%M:%S} and {until:%Y-%m-%d %H:%M:%S} UTC",
+            f"no window of {format_length(length)} ends between {period}",
             hint="Pass an earlier --since, or a shorter --window.",
         )
 
     @classmethod
     def too_many(cls, count: int) -> "WindowsRefused":
         return cls(f"the period has {count:,} windows", hint=f"At most {MOST_WINDOWS:,}: pass a longer --window.")
+
+
+def format_length(length: timedelta) -> str:
+    """A length of time in its largest whole unit.
+
+    >>> format_length(timedelta(days=1)), format_length(timedelta(hours=36)), format_length(timedelta(seconds=90))
+    ('1 d', '36 h', '90 s')
+    """
+    seconds = int(length.total_seconds())
+    unit, size = next((unit, size) for unit, size in UNITS if seconds % size == 0)
+    return f"{seconds // size} {unit}"
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,20 @@ def test_the_report_and_the_trials_are_tracked(checkout: Checkout, client: Mlflo
     assert [file.path for file in client.list_artifacts(run.info.run_id, "report")] == ["report/version-1.html"]
 
 
+def test_a_drifted_batch_of_live_traffic_is_found_and_an_alert_recommended(checkout: Checkout) -> None:
+    rows = ("--input", "staging.stg_bank_contacts", "--newest", "7121")
+    checkout.run("deployment.run", "replay", *USE_CASE, *rows, "--seconds", "3", "--shift", "age=15")
+    output = checkout.run(
+        "deployment.run", "monitor", *USE_CASE, "--since", "10m", "--window", "1s", "--json", exits=4
+    )
+    found, _ = json.JSONDecoder().raw_decode(output[output.index("{\n") :])
+    confirmed = {(each["kind"], each["subject"]) for each in found["findings"] if each["confirmed"]}
+    assert ("drift", "age") in confirmed
+    assert found["action"] == "alert"
+    report = checkout.root / "reports" / "term_deposit" / "monitoring.html"
+    assert "Alert: drift of age" in report.read_text(encoding="utf-8")
+
+
 def test_the_endpoint_and_the_registered_model_predict_the_same(
     checkout: Checkout, server: dict[str, Any], golden: dict[str, Any]
 ) -> None:

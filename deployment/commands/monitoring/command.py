@@ -16,7 +16,7 @@ from deployment.monitoring.output.findings_table import open_findings
 from deployment.monitoring.output.metrics import log_run, write_prometheus
 from deployment.monitoring.output.page import render_page
 from deployment.monitoring.version import monitored_version
-from deployment.monitoring.windows import Windows
+from deployment.monitoring.windows import Windows, format_length
 from lakehouse import console
 from lakehouse.errors import LakehouseError, first_line
 from lakehouse.settings import Settings
@@ -77,7 +77,7 @@ def monitor(name: str, options: MonitorOptions, settings: Settings) -> int:
     with registry(settings) as client:
         version = monitored_version(client, name, options.version)
         if not options.as_json:
-            period = f"{windows.count} windows of {windows.length}"
+            period = f"{windows.count} windows of {format_length(windows.length)}"
             console.stage(f"Monitoring version {version.number} of {name}: {period}")
         try:
             traffic = live_traffic(

@@ -54,7 +54,7 @@ def show(run: MonitoredRun, page: Path, settings: Settings) -> None:
     for note in run.notes():
         console.detail(note)
     rows = []
-    for window in run.compared[-MOST_WINDOWS:]:
+    for window in [each for each in run.compared if each.traffic.requests][-MOST_WINDOWS:]:
         traffic = window.traffic
         drifted = [each for each in window.findings if each.psi is not None]
         worst = max(drifted, key=lambda each: each.psi or 0.0, default=None)

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import requests
+from rich.markup import escape
 
 from deployment.monitoring.monitored_run import MonitoredRun
 from lakehouse import console
@@ -58,9 +59,9 @@ def deliver(alert: Alert, file: Path | None, webhook: str | None) -> list[str]:
     A place that fails does not keep the alert from the others. The address of a webhook is a secret, and is in no
     message.
     """
-    console.ERR.print(f"[bold yellow]Alert:[/] {alert.use_case} version {alert.version}", soft_wrap=True)
-    for finding in alert.findings:
-        console.ERR.print(f"  {finding}", soft_wrap=True, markup=False)
+    first, more = alert.findings[0], len(alert.findings) - 1
+    line = f"{alert.use_case} version {alert.version}: {first}{f'; and {more} more' if more else ''}"
+    console.ERR.print(f"[bold yellow]Alert:[/] {escape(line)}", soft_wrap=True)
     failures = []
     if file is not None:
         try:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from deployment.monitoring.decision import EXIT_CODES
 from deployment.monitoring.findings import ComparedWindow
 from deployment.monitoring.monitored_run import MonitoredRun
+from deployment.monitoring.windows import format_length
 from lakehouse.settings import Settings
 from training.tracking import experiment_id
 
@@ -52,7 +53,7 @@ def log_run(run: MonitoredRun, page: Path, client: MlflowClient, settings: Setti
         "model_version": str(run.version),
         "action": run.decision.action,
         "payload_table": run.table,
-        "window": str(run.windows.length),
+        "window": format_length(run.windows.length),
     }
     run_id: str = client.create_run(experiment, tags=tags, run_name=f"version-{run.version}").info.run_id
     metrics = [

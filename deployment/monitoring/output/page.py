@@ -1,10 +1,13 @@
 """The HTML report of a run, in the style of the training report: findings, trends, inputs, traffic."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from deployment.monitoring.decision import action_of
+from deployment.monitoring.findings import SHARES, Comparison
 from deployment.monitoring.monitored_run import MonitoredRun
 from deployment.monitoring.output.sections import badness, inputs, number_of_effect, performance, traffic, window_cell
+from deployment.monitoring.windows import Windows, format_length
 from training.report.page import (
     Block,
     Cell,
@@ -18,7 +21,6 @@ from training.report.page import (
     Tiles,
     WarningNote,
     number_cell,
-    prose_cell,
     render,
     text_cell,
 )
@@ -26,12 +28,14 @@ from training.report.wording import metric_name
 from training.use_case.monitoring import MonitoringPlan
 
 WORDS = {"nothing": "Nothing to do", "alert": "Alert", "retrain": "Retrain", "roll_back": "Roll back"}
+MOST_IN_HEADLINE = 3  # findings
 
 
 def render_page(run: MonitoredRun, plan: MonitoringPlan) -> str:
     """The page as one self-contained HTML file."""
     top: list[Block] = [Headline(_headline(run)), _facts(run, plan), _tiles(run)]
     top += [WarningNote(note[0].upper() + note[1:] + ".") for note in run.notes()]
+    run = _with_traffic(run)
     sections = [
         Section("findings", "Findings", _findings(run, plan)),
         Section("inputs", "Inputs", inputs(run)),
@@ -42,13 +46,30 @@ def render_page(run: MonitoredRun, plan: MonitoringPlan) -> str:
     return render(f"{run.use_case}, version {run.version}: monitoring", top, sections)
 
 
+def _with_traffic(run: MonitoredRun) -> MonitoredRun:
+    """The run without the empty windows before the first and after the last request."""
+    used = [window.number for window in run.compared if window.traffic.requests]
+    if not used:
+        return run
+    first, count = used[0], used[-1] - used[0] + 1
+    window = run.decision.window
+    return replace(
+        run,
+        windows=Windows(run.start(first), run.windows.length, count),
+        compared=tuple(replace(each, number=each.number - first) for each in run.compared[first : first + count]),
+        decision=replace(run.decision, window=None if window is None else window - first),
+    )
+
+
 def _headline(run: MonitoredRun) -> str:
     decision = run.decision
     if decision.window is None:
         return "No window could be tested."
     if decision.action == "nothing":
         return "Nothing to do: no confirmed finding in the last tested window calls for an action."
-    return f"{WORDS[decision.action]}: {decision.reason()}."
+    reasons = decision.reasons()
+    more = f"; and {len(reasons) - MOST_IN_HEADLINE} more" if len(reasons) > MOST_IN_HEADLINE else ""
+    return f"{WORDS[decision.action]}: {'; '.join(reasons[:MOST_IN_HEADLINE])}{more}."
 
 
 def _facts(run: MonitoredRun, plan: MonitoringPlan) -> Facts:
@@ -56,7 +77,7 @@ def _facts(run: MonitoredRun, plan: MonitoringPlan) -> Facts:
     return Facts(
         [
             ("Period", f"{run.windows.first:%Y-%m-%d %H:%M:%S} to {run.windows.end:%Y-%m-%d %H:%M:%S} UTC"),
-            ("Windows", f"{run.windows.count} of {run.windows.length}"),
+            ("Windows", f"{run.windows.count} of {format_length(run.windows.length)}"),
             ("Payload table", run.table),
             ("Compared with", f"{reference} of version {run.version}"),
             ("Made", f"{run.at:%Y-%m-%d %H:%M:%S} UTC"),
@@ -88,31 +109,42 @@ def _findings(run: MonitoredRun, plan: MonitoringPlan) -> Sequence[Block]:
     for window, each in sorted(found, key=lambda pair: (-pair[0].number, not pair[1].confirmed, badness(pair[1]))):
         if each.confirmed and window.number == run.decision.window:
             marked.add(len(rows))
-        action = action_of(each, plan.actions) if each.confirmed else "wait for the next window"
+        action = action_of(each, plan.actions) if each.confirmed else "wait"
         rows.append(
             (
                 window_cell(run, window),
                 text_cell(each.kind.replace("_", " ")),
                 text_cell(f"{each.subject} within {each.slice}" if each.slice else each.subject),
+                text_cell("confirmed" if each.confirmed else "once"),
+                text_cell(action.replace("_", " ")),
                 number_cell(each.rows, ",d"),
+                *_compared(each),
                 number_cell(number_of_effect(each.psi), ".3f"),
                 number_cell(number_of_effect(each.wasserstein), ".2f"),
                 number_cell(number_of_effect(each.p_value), ".2g"),
-                text_cell("confirmed" if each.confirmed else "once"),
-                text_cell(action.replace("_", " ")),
-                prose_cell(each.sentence()),
             )
         )
     if not rows:
         return [Paragraph("No window has a finding.")]
     columns = (
-        Column("Window (UTC)", "text"), Column("Kind", "text"), Column("Subject", "text"), Column("Rows"),
+        Column("Window (UTC)", "text"), Column("Kind", "text"), Column("Subject", "text"), Column("Seen", "text"),
+        Column("Action", "text"), Column("Rows"),
+        Column("Value"), Column("Reference", tooltip="In the reference, or the limit."),
         Column("Stability index", tooltip="Population stability index less its mean without drift."),
         Column("Moved by, sd", tooltip="Wasserstein distance in standard deviations of the reference."),
-        Column("p-value"), Column("Seen", "text"), Column("Action", "text"), Column("In words", "text"),
+        Column("p-value"),
     )  # fmt: skip
     caption = "Findings, newest window first. Marked: those behind the recommended action."
     return [Table(caption, columns, rows, frozenset(marked))]
+
+
+def _compared(each: Comparison) -> tuple[Cell, Cell]:
+    """Shares and metrics; a drift has its effect sizes instead."""
+    if each.kind in SHARES:
+        return number_cell(each.value, ".2%"), number_cell(each.expected, ".2%")
+    if each.psi is None:
+        return number_cell(each.value), number_cell(each.expected)
+    return number_cell(float("nan")), number_cell(float("nan"))
 
 
 def _method(plan: MonitoringPlan) -> Sequence[Block]:

@@ -273,7 +273,7 @@ def test_without_any_row_in_the_period_nothing_is_tested(run: Run, people: Envir
         (("--table", "gold.bodies"), {}, "gold.bodies is no payload table: it has no column request_time"),
         (("--version", "9"), {}, "people has no version 9; it has 1, 2, 3, 4"),
         (("--table", TABLE), {"slices": ["noise"]}, "has no counts within noise"),
-        (("--since", "1h"), {}, "no window of 1 day"),
+        (("--since", "1h"), {}, "no window of 1 d ends"),
     ],
 )
 def test_wrong_input_is_refused_in_a_sentence(

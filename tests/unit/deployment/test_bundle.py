@@ -104,7 +104,8 @@ def test_the_jobs_use_the_resources_of_their_target(target: Target) -> None:
     ]
     assert models == [settings.registered_model(name) for name in USE_CASES]
     schemas = {each["name"] for each in resources["schemas"].values()}
-    assert schemas == {settings.name_prefix + name for name in ("staging", "gold", "models", "deployment")}
+    declared = ("staging", "gold", "models", "deployment", "monitoring")
+    assert schemas == {settings.name_prefix + name for name in declared}
     (build,) = [task["dbt_task"] for task in resources["jobs"]["features"]["tasks"] if "dbt_task" in task]
     given = yaml.safe_load(re.findall(r"--vars '(.*)'", build["commands"][0])[0])
     assert given["name_prefix"] == settings.name_prefix
@@ -123,6 +124,14 @@ def test_each_use_case_is_trained_in_its_experiment_and_evaluated(target: Target
     declared = {parameter["name"] for parameter in target.resources["jobs"]["deployment"]["parameters"]}
     passed = judge["for_each_task"]["task"]["run_job_task"]["job_parameters"]
     assert set(passed) <= declared
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
+def test_the_traffic_of_each_use_case_is_monitored_every_night(target: Target) -> None:
+    job = target.resources["jobs"]["monitoring"]
+    (monitor,) = job["tasks"]
+    assert json.loads(monitor["for_each_task"]["inputs"]) == USE_CASES
+    assert job["schedule"]["quartz_cron_expression"].endswith("* * ?")
 
 
 def test_production_belongs_to_a_service_principal() -> None:

@@ -31,7 +31,7 @@ def test_without_since_there_are_14_windows() -> None:
 
 
 def test_a_period_without_a_window_and_one_with_too_many_are_refused() -> None:
-    with pytest.raises(WindowsRefused, match="no window of 1 day"):
+    with pytest.raises(WindowsRefused, match="no window of 1 d ends"):
         Windows.of(DAY, NOW, NOW - timedelta(hours=3))
     with pytest.raises(WindowsRefused, match="86,400 windows"):
         Windows.of(timedelta(seconds=1), NOW, NOW - DAY)
