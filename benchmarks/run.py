@@ -22,6 +22,8 @@ BENCHMARKS = (
     "tracking",
     "memory",
     "promotion",
+    "monitoring.drift",
+    "monitoring.payload_month",
     "generated_requests",
     "serving",
 )
