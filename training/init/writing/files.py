@@ -30,6 +30,12 @@ class WritingRefused(LakehouseError):
         )
 
     @classmethod
+    def taken(cls, model: str, place: str) -> "WritingRefused":
+        return cls(
+            f"the project has a model {model} already, in {place}; nothing was written", hint="Choose another --name."
+        )
+
+    @classmethod
     def unwritable(cls, folder: Path, reason: OSError) -> "WritingRefused":
         return cls(
             f"{folder} cannot be written to: {reason.strerror}; nothing was written",
@@ -79,9 +85,10 @@ def write_files(planned: PlannedFiles, project: Path) -> list[str]:
     They are written into a folder of their own and moved from there, so that an error leaves nothing behind.
 
     Raises:
-        WritingRefused: a file exists with another content, or the project cannot be written to.
+        WritingRefused: a file exists with another content, a name is taken, or the project cannot be written to.
     """
     paths = [*planned.copies, *planned.texts]
+    _require_free_names(paths, project)
     missing = [path for path in paths if not (project / path).exists()]
     differing = {path: difference for path in paths if (difference := _difference(planned, path, project))}
     if differing:
@@ -94,6 +101,20 @@ def write_files(planned: PlannedFiles, project: Path) -> list[str]:
         except OSError as err:
             raise WritingRefused.unwritable(project, err) from err
     return missing
+
+
+def _require_free_names(paths: list[str], project: Path) -> None:
+    """Check that no model of another folder has the name of a planned one: dbt knows models by name alone.
+
+    Raises:
+        WritingRefused: a name is taken.
+    """
+    models = [path for path in paths if path.startswith(str(MODELS)) and path.endswith(".sql")]
+    places = {Path(path).stem: path for path in models}
+    for file in (project / MODELS).rglob("*.*"):
+        place = file.relative_to(project).as_posix()
+        if file.suffix in {".sql", ".py"} and file.stem in places and places[file.stem] != place:
+            raise WritingRefused.taken(file.stem, place)
 
 
 def _draft(planned: PlannedFiles, paths: list[str], folder: Path) -> None:

@@ -80,3 +80,13 @@ def test_an_error_on_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
         write_files(PlannedFiles({"a/one.yml": "1", "b/two.yml": "2"}, {}), tmp_path)
     assert files(tmp_path) == {"b": "a file where a folder is needed"}
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_model_of_the_same_name_in_another_folder_is_refused(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    other = project / "dbt_project" / "models" / "staging" / "raw_shop.sql"
+    other.parent.mkdir(parents=True)
+    other.write_text("select 1 as x", encoding="utf-8")
+    with pytest.raises(WritingRefused, match=r"a model raw_shop already, in dbt_project/.*/raw_shop\.sql"):
+        write_files(planned_files(proposed(tmp_path), {}), project)
+    assert list(files(project)) == ["dbt_project/models/staging/raw_shop.sql"]

@@ -1,0 +1,118 @@
+"""Sources with types of their own: rows of the declared columns, or a refusal that names source and column."""
+
+import json
+import sqlite3
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import write_deltalake
+
+from lakehouse.errors import LakehouseError
+from lakehouse.landing.sources.declaration import LandingSource
+from lakehouse.landing.sources.reading import source_rows
+
+ROWS = [
+    {"id": 1, "name": "Köln", "weight": 1.5, "sold": date(2024, 1, 2), "at": datetime(2024, 1, 2, 3, tzinfo=UTC)},
+    {"id": 2, "name": None, "weight": None, "sold": None, "at": None},
+]
+COLUMNS = {"id": "bigint", "name": "string", "weight": "double", "sold": "date", "at": "timestamp"}
+
+
+def rows(folder: Path, **declared: Any) -> list[dict[str, Any]]:
+    source = LandingSource.of("raw", {"columns": COLUMNS, **declared})
+    return [row for part in source_rows(source, folder) for row in part.to_pylist()]
+
+
+def refusal(folder: Path, **declared: Any) -> str:
+    with pytest.raises(LakehouseError) as refused:
+        rows(folder, **declared)
+    return str(refused.value)
+
+
+def numbered(*found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**row, "row_number": number} for number, row in enumerate(found, 1)]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    table = pa.Table.from_pylist(ROWS)
+    (tmp_path / "parts" / "year=2024").mkdir(parents=True)
+    pq.write_table(table.slice(0, 1), tmp_path / "one.parquet")
+    pq.write_table(table.slice(0, 1), tmp_path / "parts" / "a.parquet")
+    pq.write_table(table.slice(1), tmp_path / "parts" / "b.parquet")
+    write_deltalake(str(tmp_path / "delta"), table)
+    lines = [json.dumps(row, default=str) for row in ROWS]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    book = openpyxl.Workbook()
+    book.active.append(["Report"])
+    book.active.append([*ROWS[0], None])
+    for row in ROWS:
+        values = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in row.values()]
+        book.active.append(values)
+    book.save(tmp_path / "rows.xlsx")
+    connection = sqlite3.connect(tmp_path / "shop.db")
+    connection.execute("create table items (id integer primary key, name text, weight real, sold date, at timestamp)")
+    connection.execute("insert into items values (2, null, null, null, null)")
+    connection.execute("insert into items values (1, 'Köln', 1.5, '2024-01-02', '2024-01-02 03:00:00.000000')")
+    connection.commit()
+    connection.close()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"format": "parquet", "path": "parts"},
+        {"format": "parquet", "path": "parts/*.parquet"},
+        {"format": "delta", "path": "delta"},
+        {"format": "json_lines", "path": "rows.jsonl"},
+        {"format": "excel", "path": "rows.xlsx", "skip_rows": 1},
+        {"format": "database", "url": "sqlite:///{folder}/shop.db", "table": "items"},
+    ],
+    ids=lambda place: f"{place['format']} {place.get('path')}",
+)
+def test_each_format_has_the_declared_columns_and_types(shop: Path, place: dict[str, Any]) -> None:
+    if "url" in place:
+        place = {**place, "url": place["url"].format(folder=shop)}
+    if place["format"] in {"json_lines", "database"}:
+        found = rows(shop, **place)
+        assert sorted(row["row_number"] for row in found) == [1, 2]
+        assert sorted(found, key=lambda row: row["id"]) == numbered(*ROWS)
+    else:
+        assert rows(shop, **place) == numbered(*ROWS)
+
+
+def test_names_and_ignored_columns(shop: Path) -> None:
+    declared = {"format": "parquet", "path": "one.parquet", "columns": {"item": "string"}, "names": {"item": "id"}}
+    assert rows(shop, **declared, ignored=["name", "weight", "sold", "at"]) == [{"item": "1", "row_number": 1}]
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ({"columns": {**COLUMNS, "size": "double"}}, "missing ['size'], not declared none"),
+        ({"columns": {"id": "bigint"}, "ignored": ["name"]}, "not declared ['at', 'sold', 'weight']"),
+        ({"columns": {**COLUMNS, "name": "double"}}, "the column name of the source one.parquet is not a number"),
+        ({"path": "nothing.parquet"}, "does not exist"),
+        ({"path": "rows.jsonl"}, "cannot be read"),
+        ({"format": "delta", "path": "parts"}, "cannot be read"),
+        ({"format": "excel", "path": "rows.xlsx", "sheet": "Shete"}, "Did you mean 'Sheet'?"),
+        ({"format": "excel", "path": "rows.jsonl"}, "cannot be read"),
+        ({"formt": "excel"}, "formt: no such option. Did you mean 'format'?"),
+        ({"sheet": "Sheet"}, "`sheet` and `skip_rows` are for format: excel"),
+        ({"format": "database", "path": None, "url": "sqlite:///x.db"}, "a database needs `url` and `table`"),
+        ({"format": "database", "path": None, "url": "nothing://x", "table": "t"}, "no driver for databases"),
+    ],
+)
+def test_a_source_that_is_not_as_declared_is_refused(shop: Path, declared: dict[str, Any], problem: str) -> None:
+    assert problem in refusal(shop, **({"format": "parquet", "path": "one.parquet"} | declared))
+
+
+def test_the_nearest_table_is_named(shop: Path) -> None:
+    place = {"format": "database", "url": f"sqlite:///{shop}/shop.db", "table": "item"}
+    assert "Did you mean 'items'?" in refusal(shop, **place)
