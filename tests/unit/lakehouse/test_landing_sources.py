@@ -16,7 +16,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.landing.sources.declaration import LandingSource
 from lakehouse.landing.sources.reading import source_rows
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": 1, "name": "Köln", "weight": 1.5, "sold": date(2024, 1, 2), "at": datetime(2024, 1, 2, 3, tzinfo=UTC)},
     {"id": 2, "name": None, "weight": None, "sold": None, "at": None},
 ]
