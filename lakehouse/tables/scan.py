@@ -75,20 +75,20 @@ class Scan(Protocol):
 
 @contextmanager
 def open_duckdb() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection in UTC that downloads nothing, and beyond a quarter of the memory works on disk.
+    """A connection in UTC that downloads nothing, and beyond an eighth of the memory works on disk.
 
     Raises:
         RowsUnreadable: a query failed.
     """
     with TemporaryDirectory(prefix="duckdb-") as folder:
         settings: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{max(machine_memory() // 4, 2**30)}B",
+            "memory_limit": f"{max(machine_memory() // 8, 2**30)}B",
             "temp_directory": folder,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
         with duckdb.connect(config=settings) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             try:
                 yield connection
             except duckdb.Error as err:

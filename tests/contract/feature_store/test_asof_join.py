@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 
+from lakehouse.process_memory import machine_memory
 from lakehouse.session import open_session
 from lakehouse.tables.scan import FileScan, RowsUnreadable, open_duckdb
 from lakehouse.tables.warehouse import Warehouse
@@ -221,6 +222,17 @@ def test_a_frame_of_the_engine_has_the_same_rows(store: LocalFeatureStore) -> No
     rows, _ = store.training_frame(SPINE, [VALUES])
     of_engine = rows.to_spark().orderBy(*SPINE.order).toArrow()
     assert list(map(str, of_engine.to_pylist())) == list(map(str, rows.to_arrow().to_pylist()))
+
+
+def test_a_connection_prints_nothing_downloads_nothing_and_has_a_limit() -> None:
+    names = ("enable_progress_bar", "autoinstall_known_extensions", "TimeZone", "memory_limit")
+    with open_duckdb() as connection:
+        progress, installs, zone, limit = (
+            connection.sql(f"SELECT current_setting('{name}')").fetchall()[0][0] for name in names
+        )
+    assert (progress, installs, zone) == (False, False, "UTC")
+    assert limit.endswith("GiB")
+    assert float(limit.split()[0]) <= max(machine_memory() / 8, 2**30) / 2**30 + 0.1
 
 
 def test_no_engine_starts_for_a_frame(store: LocalFeatureStore) -> None:
