@@ -25,6 +25,18 @@ def normalised(probabilities: npt.NDArray[np.floating]) -> Floats:
     return np.asarray(rows / rows.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
+def class_shares(sums: Floats) -> Floats:
+    """(rows, classes) each number divided by the sum of its row, which is added up from the first class to the last.
+
+    >>> class_shares(np.asarray([[3.0, 1.0]])).tolist()
+    [[0.75, 0.25]]
+    """
+    total = np.zeros(len(sums))
+    for column in sums.T:
+        total += column
+    return np.asarray(sums / total[:, None])
+
+
 def weighted_average(predicted: Sequence[Floats], weights: Sequence[float]) -> Floats:
     """The weighted average of the members' predictions, of (rows,) or (rows, classes).
 

@@ -1,5 +1,7 @@
 """`python -m training.run --use-case NAME`: from gold tables to a registered challenger."""
 
+from contextlib import closing
+
 import click
 from mlflow.entities.model_registry import ModelVersion
 
@@ -39,18 +41,18 @@ def train(
         console.detail(f"removed {number_of('temporary folder', removed)} of searches that were killed")
     with tracking(settings) as client:
         experiment, interrupted = find_interrupted(use_case, resume, client, settings)
-        data = read(use_case, settings)
-        use_case = resolve_inputs(use_case, data.training)
-        with search_run(client, experiment, search_identity(use_case, data), interrupted, settings) as run:
-            result = search(
-                use_case, data, run, interrupted, client, settings, register_on_interrupt=register_on_interrupt
-            )
-            print_leaderboard(result.trials, use_case.search.metric, leaderboard)
-            refitted = refit(use_case, result.best(use_case.search.metric), data.training)
-            version = register(use_case, refitted, result, data, client)
-        # The run has ended: an error in the report does not affect the version.
-        trained = TrainedRun(use_case, result.trials, refitted.scorer, data, version, refitted.fold_pipelines)
-        write_report(trained, client, settings)
+        with closing(read(use_case, settings)) as data:
+            use_case = resolve_inputs(use_case, data.training)
+            with search_run(client, experiment, search_identity(use_case, data), interrupted, settings) as run:
+                result = search(
+                    use_case, data, run, interrupted, client, settings, register_on_interrupt=register_on_interrupt
+                )
+                print_leaderboard(result.trials, use_case.search.metric, leaderboard)
+                refitted = refit(use_case, result.best(use_case.search.metric), data.training)
+                version = register(use_case, refitted, result, data, client)
+            # The run has ended: an error in the report does not affect the version.
+            trained = TrainedRun(use_case, result.trials, refitted.scorer, data, version, refitted.fold_pipelines)
+            write_report(trained, client, settings)
     return version
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-from scoring.predictions import normalised
+from scoring.predictions import class_shares, normalised
 
 Link = Callable[[Floats], Floats]  # (rows, outputs) sums -> (rows,) or (rows, classes) predictions
 
@@ -78,6 +78,12 @@ def _shares(sums: Floats) -> Floats:
     return np.asarray(sums[:, 0] if sums.shape[1] == 1 else sums, dtype=np.float64)
 
 
+def _class_shares(sums: Floats) -> Floats:
+    """A forest of Spark: each class's part of the sum; for two classes that of label 1."""
+    shares = class_shares(sums)
+    return shares[:, 1] if sums.shape[1] == 2 else shares
+
+
 def _logistic(sums: Floats) -> Floats:
     return expit_each(sums[:, 0])
 
@@ -118,6 +124,7 @@ def both_normalised(positive: npt.NDArray[np.float32]) -> Floats:
 LINKS: Mapping[str, Link] = {
     "identity": _identity,
     "shares": _shares,
+    "class_shares": _class_shares,
     "logistic": _logistic,
     "softmax": _softmax,
     "numpy_softmax": _numpy_softmax,

@@ -1,9 +1,9 @@
 """Builds the training frame from gold tables: a spine with features as of its times."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,28 @@ from training.frame.frame import FrameRefused, TrainingFrame
 from training.frame.keys import entity_keys
 from training.use_case.use_case import LookupDeclaration, UseCase
 
+if TYPE_CHECKING:
+    from training.spark_ml.rows import RowsOnSpark
+
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
 
 
+KeepRows = Callable[[JoinedRows, pa.Table, Sequence[str]], "RowsOnSpark"]
+
+
 def load_frame(
-    use_case: UseCase, store: FeatureReader, versions: Versions | None = None, now: datetime | None = None
+    use_case: UseCase,
+    store: FeatureReader,
+    versions: Versions | None = None,
+    now: datetime | None = None,
+    keep: KeepRows | None = None,
 ) -> TrainingFrame:
     """Build the frame of a use case from the newest versions of its tables, or exactly from `versions`.
 
     With `now`, the newest row of every feature table must be as recent as its model declares.
+
+    Args:
+        keep: keeps the rows on Spark, given the join, keys and times of its rows, and its features.
 
     Raises:
         StaleTable: the newest row is older.
@@ -54,6 +67,7 @@ def load_frame(
     nulls = {name: column.null_count for name, column in rows.columns([*spine.keys, spine.timestamp])}
     if any(nulls.values()):
         raise FrameRefused.missing({name: count for name, count in nulls.items() if count}, len(rows))
+    joined = rows
     rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
     features = _columns(rows, encoder.features, lookups)
@@ -63,7 +77,8 @@ def load_frame(
     )
     keys, assigned = entity_keys(of_spine, declared.keys), fold_values(of_spine, use_case.split, declared.table)
     times = of_spine[spine.timestamp].to_numpy().astype("datetime64[us]")
-    del rows, of_spine  # frees memory before the matrix is built: both together would be the peak
+    on_spark = keep(joined, of_spine.select([*declared.keys, spine.timestamp]), encoder.features) if keep else None
+    del joined, rows, of_spine  # frees memory before the matrix is built: both together would be the peak
     matrix = encoder.matrix(features)
     return TrainingFrame(
         task=use_case.task,
@@ -78,6 +93,7 @@ def load_frame(
         classes=use_case.classes,
         left_out=left_out,
         fold_values=assigned,
+        on_spark=on_spark,
     )
 
 

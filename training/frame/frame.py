@@ -21,6 +21,8 @@ from training.feature_store.tables import Versions
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from training.spark_ml.rows import RowsOnSpark
+
 
 class FrameRefused(LakehouseError):
     """The tables exist, but no model can be trained on their rows."""
@@ -145,6 +147,7 @@ class TrainingFrame:
         left_out: by table, count of spine rows that are missing here because they had no match in it.
         constant: value of each feature that `x` and `encoder` lack because all training rows have the same one.
         fold_values: (rows,) the value of each row's fold as text, if the use case has a fold column.
+        on_spark: the same rows on Spark, if a family of the search fits there.
         in_time: True if models may learn from the order of the rows; False if the split is not by time.
     """
 
@@ -162,6 +165,7 @@ class TrainingFrame:
     constant: Mapping[str, float] = field(default_factory=dict)
     fold_values: npt.NDArray[Any] | None = None
     in_time: bool = True
+    on_spark: "RowsOnSpark | None" = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -175,6 +179,7 @@ class TrainingFrame:
             times=self.times[selected],
             keys=self.keys[selected],
             fold_values=None if self.fold_values is None else self.fold_values[selected],
+            on_spark=None if self.on_spark is None else self.on_spark.at(selected),
         )
 
     def inputs(self, matrix_format: MatrixFormat) -> Any:

@@ -26,6 +26,11 @@ class Split:
     holdout: TrainingFrame
     gap_rows: int = 0
 
+    def close(self) -> None:
+        """Free the rows that a search keeps on Spark."""
+        if self.training.on_spark is not None:
+            self.training.on_spark.source.close()
+
     @property
     def seen_rows(self) -> int:
         """Number of holdout rows whose entity has training rows."""

@@ -7,6 +7,12 @@ from training.models.boosted import CATBOOST, LIGHTGBM, XGBOOST
 from training.models.family import Family
 from training.models.linear import ELASTIC_NET, LOGISTIC_REGRESSION, RIDGE
 from training.models.neighbours import KNN
+from training.models.spark import (
+    SPARK_GRADIENT_BOOSTING,
+    SPARK_LOGISTIC_REGRESSION,
+    SPARK_RANDOM_FOREST,
+    SPARK_XGBOOST,
+)
 from training.models.trees import GRADIENT_BOOSTING, RANDOM_FOREST
 
 _DECLARED = (
@@ -20,7 +26,12 @@ _DECLARED = (
     LIGHTGBM,
     XGBOOST,
     CATBOOST,
+    SPARK_LOGISTIC_REGRESSION,
+    SPARK_RANDOM_FOREST,
+    SPARK_GRADIENT_BOOSTING,
+    SPARK_XGBOOST,
     BLEND,
 )
 FAMILIES: Mapping[str, Family] = {family.name: family for family in _DECLARED}
+ON_SPARK = frozenset(name for name, family in FAMILIES.items() if family.fits_on != "process")
 SEARCHED = tuple(name for name, family in FAMILIES.items() if family.searched)

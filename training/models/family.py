@@ -6,7 +6,7 @@ them.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from training.space.space import Choice, Params, Space
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+
+FitsOn = Literal["process", "spark", "classic_spark"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Family:
         matrix_format: `sparse`: each category index as a block of 0/1 columns; `dense`: the feature columns, with a
             category index as an integer.
         accepts_weights: True if `model` accepts a weight for each row.
+        fits_on: where `model` is fitted: in this process, by Spark ML on the session of the tables, or on a classic
+            Spark session. On Spark a fit is parallel by itself, so that trials run one after the other.
         stops_early: True if `model` finds its boosting rounds on validation rows.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
             cheapest family.
@@ -63,6 +68,7 @@ class Family:
     cost: float = 0
     searched: bool = True
     stops_early: bool = False
+    fits_on: FitsOn = "process"
 
     @property
     def capitalised_name(self) -> str:

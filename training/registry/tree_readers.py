@@ -7,6 +7,7 @@
 | LightGBM | double x <= double; tiny x count as 0 | double |
 | XGBoost | float32(x) < float32 | float32, from the base score on |
 | CatBoost | float32(x) <= float32 | double, the bias last |
+| Spark ML | double x <= double | double, in the order of the trees |
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from scoring.compiled.trees import TreesMetadata
+from scoring.estimators.spark_trees import LEAF, SparkTrees
 from training.registry.tree_graph import LT, Child, TreeGraph, last_left
 
 ReadTrees = tuple[TreeGraph, TreesMetadata]
@@ -35,6 +37,8 @@ def read_trees(model: Any, columns: int) -> ReadTrees:
     library = type(fitted).__module__.partition(".")[0]
     if library == "sklearn":
         return _histogram(fitted, columns) if hasattr(fitted, "_predictors") else _forest(fitted, columns)
+    if isinstance(fitted, SparkTrees):
+        return _spark(fitted, columns)
     if library not in _READERS:
         raise ValueError(f"no reader of trees of {library}")
     return _READERS[library](fitted, columns)
@@ -59,6 +63,22 @@ def _forest(model: Any, columns: int) -> ReadTrees:
     for tree in trees:
         graph.tree(child(tree, 0))
     return graph, TreesMetadata("shares", divisor=float(len(trees)))
+
+
+def _spark(model: SparkTrees, columns: int) -> ReadTrees:
+    outputs = model.values.shape[1]
+    graph = TreeGraph(columns, outputs)
+
+    def child(node: int) -> Child:
+        if model.feature[node] == LEAF:
+            values = model.values[node].tolist()
+            return graph.leaf_of_many(values) if outputs > 1 else graph.leaf(values[0])
+        left, right = (child(int(each)) for each in model.children[node])
+        return graph.split(int(model.feature[node]), float(model.threshold[node]), left, right)
+
+    for root in model.roots.tolist():
+        graph.tree(child(root))
+    return graph, TreesMetadata(model.link, divisor=model.divisor)
 
 
 def _histogram(model: Any, columns: int) -> ReadTrees:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
+from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
 from scoring.estimators.blend import Blend
@@ -74,12 +75,30 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
 
     OpenMP threads wait for each other by spinning: on a busy machine two of them took 14 times as long as one.
     """
+    facts = DataFacts(frame.task, len(frame.classes), frame.encoder.categories())
+    if family.fits_on != "process":
+        from training.search.spark_fitting import fit_on_spark  # it imports PySpark, and most trials need none
+
+        return fit_on_spark(family, family.build(params, seed, facts), frame, *_marks(family, params, seed, frame))
     options: dict[str, npt.NDArray[Any]] = {}
     if family.accepts_weights:
         weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
         options = {"model__sample_weight": weights}
     if family.stops_early and not frame.in_time:
         options["model__validation"] = draw_rows(frame, VALIDATION_SHARE, seed)
-    facts = DataFacts(frame.task, len(frame.classes), frame.encoder.categories())
     with threadpool_limits(1, user_api="openmp"):
         return family.build(params, seed, facts).fit(frame.inputs(family.matrix_format), frame.y, **options)
+
+
+def _marks(
+    family: Family, params: Params, seed: int, frame: TrainingFrame
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Weight of each row, class weights included, and the mark of the rows on which early stopping validates."""
+    weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
+    if frame.task.predicts_classes and params["class_weight"]:
+        weights = weights * compute_sample_weight("balanced", frame.y)
+    if not family.stops_early:
+        return weights, np.zeros(len(frame), dtype=np.bool_)
+    if not frame.in_time:
+        return weights, draw_rows(frame, VALIDATION_SHARE, seed)
+    return weights, np.arange(len(frame)) >= int(len(frame) * (1 - VALIDATION_SHARE))

@@ -1,20 +1,32 @@
 """Stage 1: read the point-in-time frame, and split off the holdout."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.feature_store.home import open_store
-from training.frame.build import load_frame
+from training.frame.build import KeepRows, load_frame
 from training.frame.constants import format_constants
 from training.frame.splits import Split, training_split
+from training.models import FAMILIES, ON_SPARK
+from training.models.family import FitsOn
+from training.spark_ml.rows import keep_rows
+from training.spark_ml.sessions import require_classic, require_spark_ml
+from training.use_case.search import SearchPlan
 from training.use_case.use_case import UseCase
 
 
 def read(use_case: UseCase, settings: Settings) -> Split:
-    """Read the point-in-time frame, and split it into training rows and holdout."""
+    """Read the point-in-time frame, and split it into training rows and holdout.
+
+    Raises:
+        SparkMlMissing, ClassicSparkNeeded, JavaNotFound: a family fits on Spark, and this engine cannot do that.
+    """
+    require_classic(_fitting_on(use_case.search, "classic_spark"), settings)
+    require_spark_ml(_fitting_on(use_case.search, "spark"), settings)
     console.stage(f"Reading features of {use_case.name} as of each label timestamp")
-    frame = load_frame(use_case, open_store(settings), now=datetime.now(UTC))
+    frame = load_frame(use_case, open_store(settings), now=datetime.now(UTC), keep=_keep(use_case.search, settings))
     data = training_split(frame, use_case.split)
     sources = ", ".join(f"{table} v{version}" for table, version in sorted(frame.sources.items()))
     console.detail(f"{len(frame):,} rows x {frame.x.shape[1]} columns from {sources}")
@@ -26,3 +38,15 @@ def read(use_case: UseCase, settings: Settings) -> Split:
         span = f"{rows.first:%Y-%m-%d} to {rows.last:%Y-%m-%d}"
         console.detail(f"{name:<9}{len(rows):>7,} rows  {span}  {rows.outcome}")
     return data
+
+
+def _keep(plan: SearchPlan, settings: Settings) -> KeepRows | None:
+    """Keeps the rows on Spark, if a family of the search fits there."""
+    if not ON_SPARK.intersection(plan.families):
+        return None
+    beside = _fitting_on(plan, "classic_spark") and not settings.in_workspace
+    return partial(keep_rows, master=settings.master if beside else None)
+
+
+def _fitting_on(plan: SearchPlan, place: FitsOn) -> list[str]:
+    return [name for name in plan.families if FAMILIES[name].fits_on == place]

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lakehouse.declaration import Declaration, known_word
 from training.evaluation.metrics import METRICS
-from training.models import SEARCHED
+from training.models import ON_SPARK, SEARCHED
 from training.space.joint_space import JointSpace
 from training.space.left_out_inputs import require_known
 from training.use_case.narrowing import CLASSIFICATION_ONLY, RECENCY, Range, joint_space
@@ -72,7 +72,11 @@ class SearchPlan(Declaration):
     def _fits_together(self) -> Self:
         limited = self.trial_timeout_s is not None or self.trial_memory_mb is not None
         on_spark_trials = self.executor == "spark_trials"
+        on_spark = [name for name in self.families if name in ON_SPARK]
         problems = {
+            f"{' and '.join(on_spark)} fit in parallel on Spark: one trial runs at a time, in_process. Remove "
+            "`executor`, `parallelism` and the limits of a trial": bool(on_spark)
+            and self.resolved_executor != "in_process",
             "in_process runs one trial at a time: set executor: processes": (
                 self.executor == "in_process" and self.parallelism > 1
             ),
