@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
+import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -25,8 +26,10 @@ class JavaNotFound(LakehouseError):
 
     @classmethod
     def here(cls) -> "JavaNotFound":
-        hint = "Install Java 17, or use --executor processes."
-        return cls("SparkTrials needs Java, and there is no java on the PATH", hint=hint)
+        return cls(
+            "SparkTrials and spark_xgboost need Java, and there is no java on the PATH",
+            hint="Install Java 17, or use --executor processes and the family xgboost.",
+        )
 
 
 def open_session(remote: str | None = None) -> SparkSession:
@@ -42,7 +45,7 @@ def open_session(remote: str | None = None) -> SparkSession:
     # Training runs learners next to the engine, and they need the memory that it frees; by default its allocator
     # keeps it. dbt builds open their sessions with `new_session`, and are a fifth faster without this setting.
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
-    return _in_utc(remote, lambda builder: builder.getOrCreate())
+    return _in_utc(remote, _open_or_existing)
 
 
 def new_session(remote: str | None = None) -> SparkSession:
@@ -72,8 +75,7 @@ def classic_session(master: str) -> Iterator[SparkSession]:
     Raises:
         JavaNotFound: there is no Java on the PATH.
     """
-    if shutil.which("java") is None:
-        raise JavaNotFound.here()
+    require_java()
     if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -86,6 +88,26 @@ def classic_session(master: str) -> Iterator[SparkSession]:
         yield builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
     finally:
         os.environ.update(hidden)
+
+
+def require_java() -> None:
+    """Check that a classic session can be opened.
+
+    Raises:
+        JavaNotFound: there is no Java on the PATH.
+    """
+    if shutil.which("java") is None:
+        raise JavaNotFound.here()
+
+
+def _open_or_existing(builder: SparkSession.Builder) -> SparkSession:
+    """The session of this process, or a new one. Beside a classic session PySpark's own builder refuses both."""
+    if pyspark.SparkContext._active_spark_context is None:
+        return builder.getOrCreate()
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
+    return cast("SparkSession", ConnectSession.builder.config(map=dict(builder._options)).getOrCreate())
 
 
 def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSession]) -> SparkSession:

@@ -30,8 +30,8 @@ def rows(heading: str) -> dict[str, Sequence[str]]:
 
 def stops_early(family: Family) -> bool:
     params = dict(POINTS).get(family.name)
-    if params is None:
-        return False
+    if params is None:  # fitted on Spark, or no learner of its own
+        return family.stops_early
     model = family.build(params, 0, DataFacts(min(family.tasks, key=str), 2, {})).named_steps["model"]
     return isinstance(model, EarlyStoppingBooster)
 

@@ -8,6 +8,7 @@ import numpy as np
 from scoring.tasks import MULTICLASS, REGRESSION
 from tests.unit.frames import alternating
 from training.frame.frame import TrainingFrame
+from training.models import FAMILIES
 from training.space.space import Params
 
 _NO_WEIGHTS: Params = {"class_weight": None, "recency_half_life_days": None}
@@ -76,6 +77,8 @@ _BY_FAMILY: Mapping[str, Sequence[Params]] = {
     ],
     "catboost": [{"learning_rate": 0.2, "depth": 3, "l2_leaf_reg": 1.0, "rsm": 1.0, **_NO_WEIGHTS}],
 }
+# The other families fit on Spark: tests/contract/training/test_families_on_spark.py.
+LOCAL = [name for name, family in FAMILIES.items() if family.fits_on == "process"]
 POINTS: Sequence[tuple[str, Params]] = [(name, params) for name, points in _BY_FAMILY.items() for params in points]
 
 

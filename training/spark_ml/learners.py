@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 from pyspark.errors import PySparkException
+from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from lakehouse.arrays import Floats
 from lakehouse.errors import first_line
@@ -19,7 +20,7 @@ from scoring.compiled import LIMIT, difference
 from scoring.estimators.spark_linear import SparkLogistic
 from scoring.estimators.spark_trees import Ensemble
 from scoring.tasks import TASKS
-from training.spark_ml.rows import RowsToFit
+from training.spark_ml.rows import RowsToFit, cached
 from training.spark_ml.vectors import FEATURES, LABEL, POSITION, WEIGHT
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ class SparkMlLearner(ABC):
         """
         columns = {"featuresCol": FEATURES, "labelCol": LABEL, "weightCol": WEIGHT}
         try:
-            rows = self._vectors(data)
-            model = self._estimator()(**columns, **self.options).fit(rows)
-            fitted = self._read(model, rows.sparkSession)
-            expected = self._predicted(model, self._vectors(data.sample))
+            with cached(data.sparse() if self.is_sparse else data.dense()) as rows:
+                model = self._estimator()(**columns, **self.options).fit(rows)
+                fitted = self._read(model, rows.sparkSession)
+                expected = self._predicted(model, rows.where(F.col(POSITION).isin(data.sample.tolist())))
         except PySparkException as err:
             raise ValueError(f"Spark cannot fit this candidate: {first_line(err)}") from err
-        self._require_equal(fitted, data.inputs, expected)
+        self._require_equal(fitted, data.inputs[np.argsort(data.sample)], expected)
         return fitted
 
     @abstractmethod
@@ -72,11 +73,8 @@ class SparkMlLearner(ABC):
     def _read(self, model: Any, session: "SparkSession") -> Any:
         """The fitted model, without Spark."""
 
-    def _vectors(self, data: RowsToFit) -> "DataFrame":
-        return data.sparse() if self.is_sparse else data.dense()
-
     def _predicted(self, model: Any, sample: "DataFrame") -> Floats:
-        """Spark's predictions: (rows,) or (rows, classes)."""
+        """Spark's predictions in the order of the positions: (rows,) or (rows, classes)."""
         from pyspark.ml.functions import vector_to_array
 
         scored = model.transform(sample)

@@ -1,6 +1,7 @@
 """Rows of a training frame that stay on Spark: keys, times and labels go there, features do not come back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ class RowSource:
     features: Sequence[str]
     master: str | None = None
     _rows: "DataFrame | None" = field(default=None, init=False, repr=False)
-    _is_cached: bool = field(default=False, init=False, repr=False)
+    _opened: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     @property
     def is_sent(self) -> bool:
@@ -55,18 +56,28 @@ class RowSource:
             quoted = [f"`{name}`" for name in self.features]
             features = self.frame.select(*(f"`{name}`" for name in names), *quoted).dropDuplicates(names)
             self._rows = keys.join(features, names).select(POSITION, *quoted)
-            try:
-                self._rows = self._rows.persist()
-                self._is_cached = True
-            except PySparkException as err:  # serverless compute has no cache
-                console.detail(f"Spark does not cache the rows; each fit joins them again: {first_line(err)}")
+            self._opened.enter_context(cached(self._rows))
         return self._rows
 
     def close(self) -> None:
         """Free the rows on the executors."""
-        if self._rows is not None and self._is_cached:
-            self._rows.unpersist()
+        self._opened.close()
         self._rows = None
+
+
+@contextmanager
+def cached(rows: "DataFrame") -> Iterator["DataFrame"]:
+    """Keep the rows on the executors until the block ends, where the server can: serverless compute has no cache."""
+    try:
+        rows.persist()
+    except PySparkException as err:
+        console.detail(f"Spark keeps no rows and computes them again for each step: {first_line(err)}")
+        yield rows
+        return
+    try:
+        yield rows
+    finally:
+        rows.unpersist()
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,7 @@ class RowsToFit:
         sizes: number of categories of each feature that is a category index, by its position.
         columns: (rows,) label, weight, and mark of the validation rows; (rows, means) target means.
         replaced: positions of the features that the target means replace.
-        inputs: the same rows of a sample in this process, as the fitted model takes them.
+        inputs: the first rows in this process, as the fitted model takes them.
     """
 
     rows: RowsOnSpark
@@ -108,11 +119,9 @@ class RowsToFit:
     inputs: Any = None
 
     @property
-    def sample(self) -> "RowsToFit":
-        """The first rows, as many as `inputs` has."""
-        count = self.inputs.shape[0]
-        columns = {name: values[:count] for name, values in self.columns.items()}
-        return replace(self, rows=self.rows.at(np.arange(count)), columns=columns)
+    def sample(self) -> npt.NDArray[np.int64]:
+        """Positions of the rows in `inputs`."""
+        return self.rows.positions[: self.inputs.shape[0]]
 
     def sparse(self) -> "DataFrame":
         """Sparse vectors: a category index as a block of 0/1."""

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
 from lakehouse.errors import LakehouseError
-from lakehouse.session import classic_session, open_session, workspace_session
+from lakehouse.session import classic_session, open_session, require_java, workspace_session
 from lakehouse.settings import Settings
 
 
@@ -72,8 +72,7 @@ def require_classic(families: Sequence[str], settings: Settings) -> None:
         if is_remote():
             raise ClassicSparkNeeded.instead_of("this workspace's compute", families)
         return
-    with classic_session(settings.master):
-        pass
+    require_java()
 
 
 @contextmanager

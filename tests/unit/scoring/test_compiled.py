@@ -19,7 +19,7 @@ from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.calibration_curve import CurveKind
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import TASKS
-from tests.unit.points import POINTS, rows_of
+from tests.unit.points import LOCAL, POINTS, rows_of
 from tests.unit.scoring.test_scorer import RECORDS
 from training.evaluation.calibration import FoldPredictions, fit_curve
 from training.evaluation.metrics import METRICS
@@ -103,7 +103,7 @@ def test_every_family_is_served_and_its_compiled_model_predicts_as_the_pipeline(
 
 
 def test_every_family_is_tested_here() -> None:
-    assert set(KINDS) == set(FAMILIES) - {"blend"}
+    assert set(KINDS) == set(LOCAL) - {"blend"}
 
 
 @pytest.mark.parametrize(("family", "task"), [able for able in ABLE if KINDS[able[0]] != "none"])

@@ -25,7 +25,7 @@ from scoring.hooks import Record
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import TASKS, Classes
-from tests.unit.points import POINTS
+from tests.unit.points import LOCAL, POINTS
 from training.frame.frame import TrainingFrame
 from training.models import FAMILIES
 from training.registry.compilation import compile_scorer
@@ -63,7 +63,7 @@ BLENDS = {
     "blend with neighbours": ("knn", "lightgbm", "xgboost"),
     "blend of trees": ("random_forest", "gradient_boosting", "catboost"),
 }
-FITTED = [name for name in FAMILIES if name not in {"dummy", "blend"}]
+FITTED = [name for name in LOCAL if name not in {"dummy", "blend"}]
 CASES = [(name, task) for name in FITTED for task in sorted(WIDE) if TASKS[task] in FAMILIES[name].tasks]
 CASES += [(name, task) for name in BLENDS for task in sorted(WIDE)]
 pytestmark = pytest.mark.filterwarnings("ignore:The max_iter was reached")
