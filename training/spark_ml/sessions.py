@@ -18,7 +18,7 @@ class SparkMlMissing(LakehouseError):
     @classmethod
     def on(cls, engine: str, families: Sequence[str]) -> "SparkMlMissing":
         return cls(
-            f"{' and '.join(families)} fit by Spark ML, which {engine} does not have",
+            f"Spark ML fits {' and '.join(families)}, and {engine} has none",
             hint="Run `make spark` (Java 17) and set SPARK_REMOTE to the address that it prints, or search other "
             "families.",
         )
@@ -53,7 +53,8 @@ def require_spark_ml(families: Sequence[str], settings: Settings) -> None:
     try:
         VectorAssembler(inputCols=["id"], outputCol="vector").transform(session.range(1)).schema  # noqa: B018
     except PySparkException as err:
-        raise SparkMlMissing.on(f"the server at {settings.remote or 'this workspace'}", families) from err
+        engine = f"the server at {settings.remote}" if settings.remote else "this workspace's compute"
+        raise SparkMlMissing.on(engine, families) from err
 
 
 def require_classic(families: Sequence[str], settings: Settings) -> None:

@@ -74,8 +74,8 @@ class SearchPlan(Declaration):
         on_spark_trials = self.executor == "spark_trials"
         on_spark = [name for name in self.families if name in ON_SPARK]
         problems = {
-            f"{' and '.join(on_spark)} fit in parallel on Spark: one trial runs at a time, in_process. Remove "
-            "`executor`, `parallelism` and the limits of a trial": bool(on_spark)
+            f"a fit of {' or '.join(on_spark)} is parallel on Spark, so trials run one at a time, in_process: set "
+            "parallelism: 1 (--parallelism 1), without `executor` and limits of a trial": bool(on_spark)
             and self.resolved_executor != "in_process",
             "in_process runs one trial at a time: set executor: processes": (
                 self.executor == "in_process" and self.parallelism > 1

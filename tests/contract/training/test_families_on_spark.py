@@ -203,9 +203,7 @@ def test_xgboost_on_spark_is_refused_over_connect() -> None:
 def test_families_on_spark_are_refused_on_the_embedded_engine_before_anything_is_read(tmp_path: Path) -> None:
     uri = new_database(tmp_path)
     sail = Settings(tmp_path, tmp_path, None, uri, uri, "")
-    message = (
-        r"spark_random_forest fit by Spark ML, which the embedded engine does not have\n.*make spark.*SPARK_REMOTE"
-    )
+    message = r"Spark ML fits spark_random_forest, and the embedded engine has none\n.*make spark.*SPARK_REMOTE"
     with mlflow_restored(), pytest.raises(SparkMlMissing, match=message):
         train(case("spark_random_forest"), sail)
 
@@ -213,13 +211,13 @@ def test_families_on_spark_are_refused_on_the_embedded_engine_before_anything_is
 def test_a_server_without_spark_ml_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.spark_ml.sessions.open_session", lambda _remote: open_session())
     remote = replace(settings(PROJECT, None), remote="sc://sail:50051")
-    with pytest.raises(SparkMlMissing, match="which the server at sc://sail:50051 does not have"):
+    with pytest.raises(SparkMlMissing, match="and the server at sc://sail:50051 has none"):
         require_spark_ml(["spark_logistic_regression"], remote)
 
 
 @pytest.mark.parametrize("changes", [{"parallelism": 2}, {"executor": "processes"}, {"trial_timeout_s": 9.0}])
 def test_trials_of_families_on_spark_run_one_at_a_time(changes: dict[str, Any]) -> None:
     with pytest.raises(
-        ValidationError, match="spark_random_forest fit in parallel on Spark: one trial runs at a time"
+        ValidationError, match=r"a fit of spark_random_forest is parallel on Spark, so trials run one at a time"
     ):
         SearchPlan.model_validate({"families": ["knn", "spark_random_forest"], **changes})
