@@ -28,14 +28,14 @@ class RowSource:
     Features depend on key and time alone, so a row finds them by these, however often they occur in the spine.
 
     Attributes:
-        frame: the point-in-time join.
+        frame: the point-in-time join; None if rows are sent.
         keys: (rows,) key columns and time of each row of the training frame, in its order.
         features: the feature columns.
         master: Spark master of a classic session beside the engine of the tables; None if learners use the
             session of the tables.
     """
 
-    frame: "DataFrame"
+    frame: "DataFrame | None"
     keys: pa.Table
     features: Sequence[str]
     master: str | None = None
@@ -50,6 +50,7 @@ class RowSource:
     def rows(self) -> "DataFrame":
         """Position and features of every row, joined once and kept on the executors until `close`."""
         if self._rows is None:
+            assert self.frame is not None  # noqa: S101  (Spark ML is refused where rows are sent)
             session, names = self.frame.sparkSession, self.keys.column_names
             positions = pa.array(np.arange(self.keys.num_rows, dtype=np.int64))
             keys = session.createDataFrame(self.keys.append_column(POSITION, positions))
@@ -133,7 +134,9 @@ class RowsToFit:
         return dense_vectors(self.rows.beside(self.columns), self.features, self.sizes, means, self.replaced)
 
 
-def keep_rows(frame: "DataFrame", keys: pa.Table, features: Sequence[str], master: str | None = None) -> RowsOnSpark:
+def keep_rows(
+    frame: "DataFrame | None", keys: pa.Table, features: Sequence[str], master: str | None = None
+) -> RowsOnSpark:
     """All rows of a frame; see `RowSource`."""
     return RowsOnSpark(RowSource(frame, keys, features, master), np.arange(keys.num_rows, dtype=np.int64))
 

@@ -1,17 +1,20 @@
 """Stage 1: read the point-in-time frame, and split off the holdout."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
+
+import pyarrow as pa
 
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.feature_store.home import open_store
+from training.feature_store.joined_rows import JoinedRows
 from training.frame.build import KeepRows, load_frame
 from training.frame.constants import format_constants
 from training.frame.splits import Split, training_split
 from training.models import FAMILIES, ON_SPARK
 from training.models.family import FitsOn
-from training.spark_ml.rows import keep_rows
+from training.spark_ml.rows import RowsOnSpark, keep_rows
 from training.spark_ml.sessions import require_classic, require_spark_ml
 from training.use_case.search import SearchPlan
 from training.use_case.use_case import UseCase
@@ -44,8 +47,12 @@ def _keep(plan: SearchPlan, settings: Settings) -> KeepRows | None:
     """Keeps the rows on Spark, if a family of the search fits there."""
     if not ON_SPARK.intersection(plan.families):
         return None
-    beside = _fitting_on(plan, "classic_spark") and not settings.in_workspace
-    return partial(keep_rows, master=settings.master if beside else None)
+    beside = bool(_fitting_on(plan, "classic_spark")) and not settings.in_workspace
+
+    def keep(joined: JoinedRows, keys: pa.Table, features: Sequence[str]) -> RowsOnSpark:
+        return keep_rows(None if beside else joined.to_spark(), keys, features, settings.master if beside else None)
+
+    return keep
 
 
 def _fitting_on(plan: SearchPlan, place: FitsOn) -> list[str]:
