@@ -8,11 +8,12 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark test-jobs spark features check bench format schema lock clean
+.PHONY: help demo test test-spark test-jobs spark features docs check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
+DOCS := build/docs
 CATALOGUE := target/feature_catalogue/site
 SERVE_CATALOGUE = $(BIN)/python -m http.server --bind 127.0.0.1 --directory $(CATALOGUE) $(or $(PORT),0)
 
@@ -51,6 +52,16 @@ features: $(READY)  ## dbt docs and the feature catalogue as pages; on a termina
 	@if [ -t 1 ]; then $(SERVE_CATALOGUE) || test $$? -eq 130; \
 		else echo "Its search needs a web server: $(SERVE_CATALOGUE)"; fi
 
+docs: $(READY) $(DOCS)/.ready  ## the documentation as a site with offline search; warnings are errors
+	@$(BIN)/python -m resources.site.sources target/docs/source
+	@$(DOCS)/bin/sphinx-build -q -W --keep-going -b html -d target/docs/doctrees target/docs/source target/docs/html
+	@echo "open target/docs/html/index.html"
+
+$(DOCS)/.ready: resources/docs.lock $(READY)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(DOCS)
+	@$(BIN)/uv pip sync --quiet --python $(DOCS) --require-hashes resources/docs.lock
+	@touch $@
+
 check: $(READY)  ## lint, format, types, import layers, Databricks bundle, workflows, dead links, feature metadata and promises
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -78,6 +89,8 @@ lock: $(READY)  ## write requirements.lock and the jobs' requirements from pypro
 		--no-header --no-emit-index-url --quiet --output-file requirements.lock
 	@$(BIN)/uv pip compile --group pyproject.toml:release --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file resources/release.lock
+	@$(BIN)/uv pip compile --group pyproject.toml:docs --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --quiet --output-file resources/docs.lock
 	@$(BIN)/python -m resources.requirements
 
 clean:  ## delete all generated files except the virtual environment

@@ -9,42 +9,58 @@ from pathlib import Path
 
 import click
 
+from deployment import command_line
 from lakehouse.settings import PROJECT
 
 MODULE = re.compile(r"python -m ((?:lakehouse|training|deployment|simulation)(?:\.\w+)+)")
 ENDS_A_COMMAND = re.compile(r"[.,;:)]$")
 INSERTED = "1"
+BEGINS = re.compile(r"(?:[A-Z_]+=\S+ )*(?:python -m (?:lakehouse|training|deployment|simulation)\.|lakehouse \w)")
+SHELL = re.compile(r"(?:^|\s|/)((?:python -m (?:lakehouse|training|deployment|simulation)\.|lakehouse )\S.*)$")
 
 
 class CommandRefused(Exception):
     """A command that its own parser refuses."""
 
 
-def check(line: str) -> None:
+def check(line: str, *, mentioned: bool = False) -> None:
     """Parse the command of a line, without running it.
+
+    Args:
+        mentioned: True for a command that a sentence names, perhaps without the options that it needs.
 
     Raises:
         CommandRefused: there is no such command or option, a value is invalid, or a required option is missing.
     """
-    words = shlex.split(line)
+    words = [word for word in shlex.split(line) if not word.startswith("[")]  # optional parts in a description
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # variables for the command alone
         words.pop(0)
-    command, arguments = command_of(words)
+    command, typed = command_of(words)
+    if isinstance(command, click.Group) and not typed:
+        return
+    arguments = [_example(command, *pair) for pair in zip(["", *typed], typed, strict=False)]
     try:
-        command.make_context(
-            line, [_of_choice(command, *pair) for pair in zip(["", *arguments], arguments, strict=False)]
-        )
+        command.make_context(line, arguments)
     except click.exceptions.Exit:  # --help
         return
+    except click.MissingParameter as err:
+        if not mentioned:
+            raise CommandRefused(f"{line}: {err.format_message()}") from err
     except click.ClickException as err:
-        raise CommandRefused(f"{line}: {err.format_message()}") from err
+        if not (mentioned and "requires an argument" in err.format_message()):
+            raise CommandRefused(f"{line}: {err.format_message()}") from err
 
 
-def _of_choice(command: click.Command, option: str, value: str) -> str:
-    """The value; for one that stands for an inserted text, a choice of its option."""
+def _example(command: click.Command, option: str, value: str) -> str:
+    """The value; for one that stands for others, such as NAME or N, a value that its option may have."""
+    stands_for_others = value in {INSERTED, "..."} or value.isupper()
     for param in command.params:
-        if value == INSERTED and option in param.opts and isinstance(param.type, click.Choice):
-            return str(param.type.choices[0])
+        if stands_for_others and option in param.opts:
+            if isinstance(param.type, click.Choice):
+                return str(param.type.choices[0])
+            if param.name == "at":
+                return "2026-01-01"
+            return str(getattr(param.type, "min", None) or INSERTED)
     return value
 
 
@@ -54,20 +70,45 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     Raises:
         CommandRefused: it is no command of this project.
     """
+    if words[:1] == ["lakehouse"]:
+        return _of_group(command_line.main, words[1:])
     match = MODULE.fullmatch(" ".join(words[:3]))
     if match is None:
         raise CommandRefused(f"{shlex.join(words)} is no command of this project")
     try:
-        found, rest = importlib.import_module(match[1]).main, words[3:]
+        found = _main_of(match[1])
     except (ImportError, AttributeError) as err:
         raise CommandRefused(f"{match[1]} is no module with a command") from err
-    if isinstance(found, click.Group) and rest and not rest[0].startswith("-"):
-        context = click.Context(found)
-        command = found.get_command(context, rest[0])
-        if command is None:
-            raise CommandRefused(f"{match[1]} has no command {rest[0]}")
-        return command, rest[1:]
-    return found, rest
+    return _of_group(found, words[3:]) if isinstance(found, click.Group) else (found, words[3:])
+
+
+def _main_of(module: str) -> click.Command:
+    """The command of a module, or of the `__main__` of a package."""
+    found = importlib.import_module(module)
+    command: click.Command = (found if hasattr(found, "main") else importlib.import_module(f"{module}.__main__")).main
+    return command
+
+
+def _of_group(group: click.Group, rest: list[str]) -> tuple[click.Command, list[str]]:
+    if not rest or rest[0].startswith("-"):
+        return group, rest
+    command = group.get_command(click.Context(group), rest[0])
+    if command is None:
+        raise CommandRefused(f"{group.name} has no command {rest[0]}")
+    return command, rest[1:]
+
+
+def shown_in(page: Path) -> Iterator[tuple[str, bool]]:
+    """Commands in the shell blocks of a page, and with True those that its sentences mention."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for block in re.findall(r"^```(?:bash|sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            if match := SHELL.search(line):
+                yield re.split(r"\s(?:\||&&|\|\||>|#|2>)|[;)]", match[1])[0].strip(), False
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for code in re.findall(r"`([^`\n]+)`", prose):
+        if BEGINS.match(code):
+            yield code, True
 
 
 def printed_by(source: Path) -> Iterator[str]:

@@ -1,0 +1,259 @@
+"""The reference pages of the documentation, written from the code: commands, keys, encodings, criteria, routes."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deployment.command_line import SECTIONS, VERBS, main
+from scoring.encodings import KINDS
+from training.use_case.json_schema import schema_text
+from training.use_case.promotion import GuardLimits, PromotionCriteria
+
+MEANINGS = {
+    "name": "Name of the use case: the name of its file.",
+    "task": "Kind of the prediction.",
+    "labels": "The spine: entity, timestamp and label.",
+    "features": "Feature tables to join, as of the time of each label.",
+    "split": "Holdout and folds.",
+    "search": "Families, metric and limits of the search.",
+    "promotion": "Criteria of the gate.",
+    "serving": "Endpoint, response, threshold and calibration.",
+    "monitoring": "Comparison of live traffic with the version.",
+    "golden_request": "An example request, which every version must reproduce.",
+}
+BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+
+
+def pages() -> dict[str, str]:
+    """The text of each page by its path below `reference`."""
+    return {
+        "commands.md": commands(),
+        "use_case.md": use_case_keys(),
+        "encodings.md": encodings(),
+        "criteria.md": criteria(),
+        "routes.md": routes(),
+    }
+
+
+def commands() -> str:
+    """Every command, with both of its names, its help and its options."""
+    context = click.Context(main, info_name="lakehouse")
+    parts = [
+        "# Commands\n\nEach command has two names with the same options. Exit codes: 0 success, 1 error, 2 usage "
+        "error, 3 not promoted.\n"
+    ]
+    for section, names in SECTIONS.items():
+        known = [name for name in names if name in main.list_commands(context)]
+        if known:
+            parts.append(f"## {section}\n")
+        for name in known:
+            command = main.get_command(context, name)
+            if command is None:
+                continue
+            module = names[name]
+            long = None if name in main.commands else f"{module} {name}" if module == VERBS else module
+            parts.append(_command(name, long, command))
+    return "\n".join(parts)
+
+
+def _command(name: str, module: str | None, command: click.Command) -> str:
+    own = click.Context(command, info_name=f"lakehouse {name}")
+    usage = " ".join([f"lakehouse {name}", *command.collect_usage_pieces(own)])
+    same = f"\nThe same: `python -m {module.removesuffix('.__main__')}`\n" if module else ""
+    lines = [f"### {name}\n", _prose(command.help or ""), f"\n`{usage}`\n{same}"]
+    rows = [_option(param, own) for param in command.params if isinstance(param, click.Option) and not param.hidden]
+    if rows:
+        lines += ["| option | value | default | meaning |", "|---|---|---|---|", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def _option(option: click.Option, context: click.Context) -> str:
+    value = "" if option.is_flag else option.make_metavar(context)
+    default = option.get_default(context)
+    shown = (
+        "" if option.is_flag or default is None or "Sentinel" in repr(default) or default == () else f"`{default}`"
+    )
+    required = "required" if option.required else shown
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    return _row(names, f"`{value}`" if value else "", required, option.help or "")
+
+
+def use_case_keys() -> str:
+    """Every key of a use-case file, from its JSON schema; a section below another has both names."""
+    found = json.loads(schema_text())
+    sections = _sections(found["properties"], found["$defs"])
+    parts = [
+        "# Keys of a use case\n\nA use case is one file, `training/use_cases/NAME.yml`. An editor completes and "
+        "checks its keys by the [schema](../docs/bring_your_own_data.md) beside it.\n",
+        "## Top level\n",
+        _keys(found["properties"], found.get("required", []), MEANINGS, sections),
+    ]
+    for definition, path in sections.items():
+        content = found["$defs"][definition]
+        parts += [f"## {path}\n", str(content.get("description", "")) + "\n"]
+        parts.append(_keys(content.get("properties", {}), content.get("required", []), {}, sections))
+    return "\n".join(parts)
+
+
+def _sections(properties: Mapping[str, Any], definitions: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """The path of each definition, in the order of the file."""
+    found: dict[str, str] = {}
+    for name, each in properties.items():
+        for definition in re.findall(r"#/\$defs/(\w+)", json.dumps(each)):
+            path = f"{above}.{name}" if above else name
+            found.setdefault(definition, path)
+            below = _sections(definitions[definition].get("properties", {}), definitions, path)
+            found |= {key: value for key, value in below.items() if key not in found}
+    return found
+
+
+def _keys(
+    properties: Mapping[str, Any],
+    required: Sequence[str],
+    meanings: Mapping[str, str],
+    sections: Mapping[str, str] | None = None,
+) -> str:
+    rows = [
+        _row(
+            f"`{name}`",
+            _type(each, sections or {}),
+            "required" if name in required else _default(each),
+            _sentence(str(each.get("description") or meanings.get(name, ""))),
+        )
+        for name, each in properties.items()
+    ]
+    return "\n".join(["| key | value | default | meaning |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def _type(each: Mapping[str, Any], sections: Mapping[str, str]) -> str:
+    if "enum" in each:
+        return ", ".join(f"`{value}`" for value in each["enum"])
+    if "const" in each:
+        return f"`{each['const']}`"
+    if "$ref" in each:
+        path = sections.get(str(each["$ref"]).rpartition("/")[2], "")
+        return f"[{path}](#{path.replace('.', '')})" if path else "section"
+    if "anyOf" in each:
+        texts = (_type(one, sections) for one in each["anyOf"])
+        return " or ".join(text for text in texts if text != "null")
+    kind = str(each.get("type", ""))
+    if kind == "array" and isinstance(each.get("items"), Mapping):
+        return f"list of {_type(each['items'], sections) or 'values'}"
+    bounds = [f"{word} {each[key]:g}" for key, word in BOUNDS.items() if isinstance(each.get(key), int | float)]
+    return " ".join([kind, *bounds])
+
+
+def _default(each: Mapping[str, Any]) -> str:
+    if each.get("default") is None or isinstance(each["default"], Mapping):
+        return ""
+    return f"`{each['default']}`" if each["default"] != [] else "none"
+
+
+def encodings() -> str:
+    """Every encoding, with its keys."""
+    parts = [
+        "# Encodings\n\nThe head of a feature table declares how raw columns become feature columns: "
+        "[Feature tables](../docs/features.md#encodings).\n"
+    ]
+    for kind, encoding in KINDS.items():
+        described = cleandoc(encoding.__doc__ or "")
+        parts += [f"## {kind}\n", _prose(_summary(described)) + "\n"]
+        content = encoding.model_json_schema(by_alias=True)
+        keys = {name: each for name, each in content["properties"].items() if name != "kind"}
+        meanings = {"column": "The raw column.", "as": f"`{kind}`", **_attributes(described)}
+        parts.append(_keys(keys, content.get("required", []), meanings))
+        facts = f"Feature type: {encoding.feature_type}. Value in a request: {encoding.field_kind}."
+        parts.append(f"{facts} Macro in SQL: `encode_{kind}`.\n")
+    return "\n".join(parts)
+
+
+def criteria() -> str:
+    """Every criterion of the gate."""
+    parts = [
+        "# Criteria of the gate\n\nKeys of `promotion` in a use case. [Promotion](../docs/promotion.md) describes "
+        "the gate, and [its statistics](../docs/promotion.md#the-statistics).\n"
+    ]
+    for title, model in (("promotion", PromotionCriteria), ("promotion.guards", GuardLimits)):
+        described, content = cleandoc(model.__doc__ or ""), model.model_json_schema()
+        parts += [f"## {title}\n", _prose(_summary(described)) + "\n"]
+        parts.append(_keys(content["properties"], content.get("required", []), _attributes(described)))
+    return "\n".join(parts)
+
+
+def routes() -> str:
+    """Every route of the model server, by the module that answers it."""
+    parts = [
+        "# Routes of the model server\n\nEach endpoint has an OpenAPI document of its own, "
+        "`/serving-endpoints/NAME/openapi`. [Serving](../docs/serving.md) describes tokens and limits.\n"
+    ]
+    by_group: dict[str, list[str]] = {}
+    for path, methods, group in _routes():
+        by_group.setdefault(group, []).append(_row(f"`{path}`", ", ".join(f"`{each}`" for each in methods)))
+    for group, rows in by_group.items():
+        title, _, rest = group.partition(":")
+        parts += [f"## {title.strip()}\n", *([_sentence(rest.strip()) + ".\n"] if rest.strip() else [])]
+        parts += ["| path | methods |", "|---|---|", *sorted(set(rows)), ""]
+    return "\n".join(parts)
+
+
+def _routes() -> Iterator[tuple[str, list[str], str]]:
+    import sys
+
+    from deployment.model_server.app import SCORING, create_app
+    from deployment.model_server.settings import ServerSettings
+
+    with tempfile.TemporaryDirectory() as folder:
+        app: Any = create_app(ServerSettings(Path(folder), Path(folder, "state"), "sqlite://"), load=_never)
+    while not hasattr(app, "routes"):
+        app = getattr(app, "_router", None) or app._app
+    for route in app.routes:
+        handler = getattr(route.endpoint, "func", route.endpoint)
+        module = getattr(handler, "__module__", "") or ""
+        described = cleandoc(sys.modules[module].__doc__ or "") if module.startswith("deployment") else ""
+        if route.path in SCORING:
+            described = "Scoring requests: predictions for the rows of a request"
+        methods = sorted((route.methods or {"GET", "POST"}) - {"HEAD"})
+        yield route.path, methods, described.partition("\n")[0].rstrip(".")
+
+
+def _never(*_: object) -> Any:
+    raise AssertionError("no version is loaded for the documentation")
+
+
+def _summary(described: str) -> str:
+    return re.split(r"\n\s*(?:Attributes|Raises|Args):\n", described)[0].strip()
+
+
+def _attributes(described: str) -> dict[str, str]:
+    """The meaning of each attribute of a docstring in Google style."""
+    _, _, below = described.partition("Attributes:\n")
+    block = re.split(r"\n\s*(?:Raises|Args|Returns|Example):\n|\n\n", below)[0]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in block.splitlines():
+        match = re.match(r"^ {4}(\w+(?:, \w+)*): (.*)", line)
+        if match:
+            names = match[1].split(", ")
+            found |= dict.fromkeys(names, match[2].strip())
+        elif names:
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _prose(text: str) -> str:
+    return cleandoc(text.replace("\b", ""))
+
+
+def _row(*cells: str) -> str:
+    escaped = (re.sub(r"\s+", " ", cell).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"

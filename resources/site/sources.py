@@ -1,0 +1,103 @@
+"""`python -m resources.site.sources FOLDER`: the sources of the documentation, from the pages and from the code.
+
+The layout is that of the checkout, so links work here as on GitHub. Links to files that are no pages become
+their paths.
+"""
+
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+
+import click
+
+from lakehouse import console
+from lakehouse.settings import PROJECT
+from resources.site.reference import pages
+
+HERE = Path(__file__).parent
+TUTORIAL = ("docs/tutorial.md",)
+EXPLANATION = ("docs/point_in_time.md", "docs/glossary.md", "docs/adr/README.md")
+FIRST_GUIDES = ("bring_your_own_data", "features", "training", "promotion", "serving")
+LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def write_sources(folder: Path) -> list[str]:
+    """Write every page below the folder, which is emptied first; return their paths."""
+    shutil.rmtree(folder, ignore_errors=True)
+    written = [*_copied(folder)]
+    for name, text in pages().items():
+        _write(folder / "reference" / name, text)
+        written.append(f"reference/{name}")
+    index = (HERE / "index.md").read_text(encoding="utf-8")
+    guides, others = _guides(written), [page for page in written if page not in _listed(index, written)]
+    names = {"@GUIDES@": guides, "@OTHERS@": others}
+    for placeholder, listed in names.items():
+        index = index.replace(placeholder, "\n".join(page.removesuffix(".md") for page in listed))
+    _write(folder / "index.md", index)
+    shutil.copy(HERE / "conf.py", folder)
+    (folder / "_static").mkdir()
+    shutil.copy(HERE / "site.css", folder / "_static")
+    return [*written, "index.md"]
+
+
+def _copied(folder: Path) -> list[str]:
+    """Copy the pages of the checkout, and those that they link to."""
+    waiting = [*("README.md", "CONTRIBUTING.md", "CHANGELOG.md"), *_paths("docs")]
+    copied: list[str] = []
+    while waiting:
+        page = waiting.pop(0)
+        if page in copied:
+            continue
+        text = (PROJECT / page).read_text(encoding="utf-8")
+        linked = [_target(page, match[2]) for match in LINK.finditer(text) if "://" not in match[2]]
+        waiting += [target for target in linked if target.endswith(".md") and (PROJECT / target).is_file()]
+        _write(folder / page, LINK.sub(partial(_link, page), text))
+        copied.append(page)
+    return copied
+
+
+def _paths(folder: str) -> list[str]:
+    return sorted(file.relative_to(PROJECT).as_posix() for file in (PROJECT / folder).rglob("*.md"))
+
+
+def _target(page: str, link: str) -> str:
+    joined = (PROJECT / page).parent.joinpath(link).resolve()
+    return joined.relative_to(PROJECT).as_posix() if joined.is_relative_to(PROJECT) else link
+
+
+def _link(page: str, match: re.Match[str]) -> str:
+    path = _target(page, match[2])
+    if "://" in match[2] or (path.endswith(".md") and (PROJECT / path).is_file()):
+        return match[0]  # dead links are found by `make check`
+    return f"{match[1]} (`{path}`)" if path not in match[1] else match[1]
+
+
+def _guides(written: list[str]) -> list[str]:
+    found = [
+        page for page in written if re.fullmatch(r"docs/\w+\.md", page) and page not in (*TUTORIAL, *EXPLANATION)
+    ]
+    order = {name: index for index, name in enumerate(FIRST_GUIDES)}
+    return sorted(found, key=lambda page: (order.get(Path(page).stem, len(order)), page))
+
+
+def _listed(index: str, written: list[str]) -> set[str]:
+    """Pages that a list of the index names."""
+    names = set(re.findall(r"^(?:[^\n<]*<)?([\w/]+)>?$", index, re.MULTILINE))
+    return {page for page in written if page.removesuffix(".md") in names} | set(_guides(written))
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def main(folder: Path) -> None:
+    """Write the sources of the documentation below FOLDER."""
+    console.detail(f"{len(write_sources(PROJECT / folder))} pages below {folder}")
+
+
+if __name__ == "__main__":
+    console.run_command(main)
