@@ -1,7 +1,8 @@
 """`make bench`: comparisons with peers, and time and memory of each step for growing data.
 
-Each benchmark is a module of this folder. Its command, `main`, measures in one run and prints one table. On its own
-(`python -m benchmarks.scale --help`) it takes sizes; here it runs with the sizes quoted in benchmarks/README.md.
+Each benchmark is a module of this folder or of `engines`. Its command, `main`, measures in one run and prints one
+table. On its own (`python -m benchmarks.scale --help`) it takes sizes; here it runs with the sizes quoted in
+benchmarks/README.md.
 """
 
 from importlib import import_module
@@ -11,7 +12,9 @@ import click
 from lakehouse import console
 
 BENCHMARKS = (
-    "dbt_build",
+    "engines.dbt_build",
+    "engines.scaling",
+    "engines.trials",
     "scale",
     "wide_tables",
     "nightly",

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,6 +50,19 @@ class JvmSparkFailed(LakehouseError):
         return cls("there is no java on the PATH", hint="Install Java 17 or newer; Sail needs none: dbt build.")
 
 
+@dataclass(frozen=True)
+class ConnectServer:
+    """A running Spark Connect server.
+
+    Attributes:
+        remote: its address.
+        session: the session of its processes on this machine, that of the JVM and those of its Python workers.
+    """
+
+    remote: str
+    session: int
+
+
 @contextmanager
 def jvm_spark_connect() -> Iterator[str]:
     """Run a server until the block ends, and yield its address once it responds.
@@ -56,14 +70,25 @@ def jvm_spark_connect() -> Iterator[str]:
     Raises:
         JvmSparkFailed: the server ended or did not respond in time. The message contains the end of its log.
     """
-    port = _free_port()
-    with jvm_spark(SERVER, port, {"spark.connect.grpc.binding.port": str(port)}):
-        yield f"sc://127.0.0.1:{port}"
+    with connect_server({}) as server:
+        yield server.remote
 
 
 @contextmanager
-def jvm_spark(server: str, port: int, settings: Mapping[str, str], *arguments: str) -> Iterator[None]:
-    """Run a server with Delta until the block ends, which starts once the server listens.
+def connect_server(settings: Mapping[str, str]) -> Iterator[ConnectServer]:
+    """Run a Spark Connect server with these settings of Spark until the block ends.
+
+    Raises:
+        JvmSparkFailed: the server ended or did not respond in time. The message contains the end of its log.
+    """
+    port = _free_port()
+    with jvm_spark(SERVER, port, {"spark.connect.grpc.binding.port": str(port), **settings}) as session:
+        yield ConnectServer(f"sc://127.0.0.1:{port}", session)
+
+
+@contextmanager
+def jvm_spark(server: str, port: int, settings: Mapping[str, str], *arguments: str) -> Iterator[int]:
+    """Run a server with Delta until the block ends; yield the session of its processes once it listens.
 
     Args:
         server: its class.
@@ -79,7 +104,7 @@ def jvm_spark(server: str, port: int, settings: Mapping[str, str], *arguments: s
         process = _started(Path(folder), log, server, settings, arguments)
         try:
             _wait(process, log, port)
-            yield
+            yield process.pid
         finally:
             _end(process)
 
@@ -97,7 +122,7 @@ def main() -> None:
     with jvm_spark_connect() as remote:
         console.stage(f"Spark Connect server ready at {remote}; Ctrl-C stops it")
         console.verbatim(
-            "  build the tables:  SPARK_REMOTE=" + remote + " dbt build --target spark",
+            "  build the tables:  SPARK_REMOTE=" + remote + " dbt build",
             "  train on them:     SPARK_REMOTE=" + remote + " python -m training.run --use-case term_deposit",
         )
         with suppress(KeyboardInterrupt):

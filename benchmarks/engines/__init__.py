@@ -1,0 +1,1 @@
+"""Sail beside JVM Spark: builds, growing data, and trials."""
