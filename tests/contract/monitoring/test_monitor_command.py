@@ -321,3 +321,46 @@ def test_a_version_has_its_population_after_registration(people: Environment) ->
     assert version.number == 2
     assert set(version.population.inputs) == {"height", "noise"}
     assert version.population.outcomes.sum() == 120
+
+
+def test_an_inference_table_of_before_the_ai_gateway_gives_the_same_counts(people: Environment) -> None:
+    from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
+
+    from deployment.monitoring import payload
+
+    log_days(people.warehouse, [0.0, 1.0])
+    rows = people.store().rows(TABLE)
+    columns = {
+        "timestamp_ms": (F.unix_micros("request_time") / 1000).cast("long"),
+        "date": F.col("request_date"),
+        "execution_time_ms": F.col("execution_duration_ms"),
+    }
+    same = [F.col(name) for name in ("status_code", "sampling_fraction", "request", "response", "client_request_id")]
+    legacy = rows.select(*same, *(column.alias(name) for name, column in columns.items()))
+    read = [payload.exchanges(each, TABLE, START + DAY) for each in (rows, legacy)]
+    assert [each.columns for each in read] == [list(payload.COLUMNS)] * 2
+    now, before = (each.drop("served").orderBy("at").toPandas() for each in read)
+    assert len(now) == 400
+    assert now.equals(before)
+
+
+def test_ids_of_served_entities_in_a_workspace_come_from_the_system_table() -> None:
+    from deployment.monitoring.version import MonitoredVersion, workspace_ids
+    from lakehouse.session import open_session
+    from training.population.population import Population
+
+    session = open_session()
+    rows = [("a1", "main.models.people", "2"), ("b2", "main.models.people", "3"), ("a1", "main.models.people", "2")]
+    table = session.createDataFrame(rows, "served_entity_id string, entity_name string, entity_version string")
+
+    class Workspace:
+        def table(self, name: str) -> Any:
+            assert name == "system.serving.served_entities"
+            return table
+
+    def ids(number: int) -> frozenset[str]:
+        workspace: Any = Workspace()
+        return workspace_ids(workspace, MonitoredVersion("main.models.people", number, Population({})))
+
+    assert ids(2) == {"a1"}
+    assert ids(9) == {"never served: version 9"}
