@@ -19,7 +19,13 @@ BINS = number_bins(SCORES, 100, [0.3])
 PLACED = BINS.index_array(SCORES)
 OUTCOMES = np.bincount(LABELS * BINS.size + PLACED, minlength=2 * BINS.size).reshape(2, -1).astype(np.float64)
 BINARY = Population(
-    {}, {}, "probability", CountedColumn(BINS, np.bincount(PLACED, minlength=BINS.size)), OUTCOMES, 0.3, (0, 1)
+    {},
+    {},
+    "probability",
+    CountedColumn(BINS, np.bincount(PLACED, minlength=BINS.size).astype(np.float64)),
+    OUTCOMES,
+    0.3,
+    (0, 1),
 )
 
 
