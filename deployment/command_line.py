@@ -42,7 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Serving": dict.fromkeys(
         ("serve", "ask", "status", "stop", "rollout", "follow", "add-caller", "remove-caller"), VERBS
     ),
-    "Operation": {"monitor": VERBS, "doctor": VERBS, "completion": __name__},
+    "Operation": {"monitor": VERBS, "replay": VERBS, "doctor": VERBS, "completion": __name__},
 }
 
 
