@@ -133,7 +133,7 @@ def test_a_drifted_batch_of_live_traffic_is_found_and_an_alert_recommended(check
     assert ("drift", "age") in confirmed
     assert found["action"] == "alert"
     report = checkout.root / "reports" / "term_deposit" / "monitoring.html"
-    assert "Alert: drift of age" in report.read_text(encoding="utf-8")
+    assert "drift of age" in report.read_text(encoding="utf-8")
 
 
 def test_the_endpoint_and_the_registered_model_predict_the_same(

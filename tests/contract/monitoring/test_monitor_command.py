@@ -1,6 +1,7 @@
 """The command `monitor` on real versions, real Delta tables and an engine."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -88,7 +89,9 @@ def test_a_drift_of_two_days_is_an_alert_with_table_report_metrics_and_exit_code
         (False, False), (True, False), (True, True),
     ]  # fmt: skip
     page = Path(found["report"]).read_text(encoding="utf-8")
-    assert "Alert: drift of height" in page
+    (headline,) = re.findall('<p class="headline">(.*)</p>', page)
+    assert headline.startswith("Alert: ")
+    assert "drift of height" in headline
     exposed = Path(found["report"]).with_suffix(".prom").read_text(encoding="utf-8")
     assert 'monitoring_action{use_case="people",version="2"} 4.0' in exposed
     assert 'monitoring_finding{kind="drift",slice="",subject="height",use_case="people",version="2"} 2.0' in exposed
