@@ -78,7 +78,8 @@ def create_app(  # noqa: PLR0913  (parts that tests and the listener replace)
     endpoints = LiveEndpoints(store, load_log, now)
     in_flight = InFlight()
     invocations = Invocations(endpoints, settings, in_flight, draw)
-    metrics = ServerMetrics(endpoints, invocations.log, invocations.batch_sizes, find_schema, now)
+    metrics = ServerMetrics(endpoints, invocations.log, invocations.metrics, find_schema, now)
+    invocations.mirror.observe = metrics.observe
     admission = AdmissionControl(invocations, in_flight, settings.max_in_flight, settings.model_seconds)
     data_plane = metrics.middleware(CallerLimits(admission))
 

@@ -63,10 +63,12 @@ class MetricsReading:
     Attributes:
         entities: counts by name of the served entity.
         minute: None for counters that only grow. Databricks exports the counts of one minute; this is its time.
+        mirrored: number of copies of requests by served entity and outcome: `same`, `different`, `failed`, `dropped`.
     """
 
     entities: Mapping[str, VersionCounts]
     minute: float | None = None
+    mirrored: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

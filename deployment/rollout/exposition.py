@@ -15,6 +15,7 @@ from lakehouse.errors import LakehouseError
 
 REQUESTS, REFUSED, FAILED = "request_count_total", "request_4xx_count_total", "request_5xx_count_total"
 BUCKET = "request_latency_ms_bucket"
+MIRRORED = "shadow_responses_total"  # of our server, while it mirrors requests
 _ENTITY = ("served_entity_name", "served_model_name", "served_model")
 
 
@@ -39,6 +40,7 @@ def parse(text: str) -> MetricsReading:
     """
     totals: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     buckets: dict[str, dict[float, int]] = defaultdict(lambda: defaultdict(int))
+    mirrored: dict[tuple[str, str], int] = {}
     times, known = set[float](), False
     try:
         families = list(_families(text))
@@ -47,6 +49,8 @@ def parse(text: str) -> MetricsReading:
     for family in families:
         known = known or family.name in {REQUESTS, REQUESTS.removesuffix("_total")}
         for sample in family.samples:
+            if sample.name == MIRRORED:
+                mirrored[sample.labels["served_entity_name"], sample.labels["outcome"]] = int(sample.value)
             if sample.name not in {REQUESTS, REFUSED, FAILED, BUCKET}:
                 continue
             entity = next((sample.labels[label] for label in _ENTITY if label in sample.labels), None)
@@ -71,7 +75,7 @@ def parse(text: str) -> MetricsReading:
         )
         for entity in totals.keys() | buckets.keys()
     }
-    return MetricsReading(entities, max(times) if times else None)
+    return MetricsReading(entities, max(times) if times else None, mirrored)
 
 
 def _families(text: str) -> Iterator[Metric]:

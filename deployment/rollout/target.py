@@ -11,13 +11,12 @@ from deployment.endpoints import endpoint_client
 from deployment.endpoints.endpoint_client import translated_errors
 from deployment.endpoints.state import format_traffic, is_updating, state
 from deployment.endpoints.waiting import WaitLimit, find
+from deployment.model_server.endpoints.endpoint import SHADOW
 from deployment.rollout.counts import MetricsReading
 from deployment.rollout.exposition import parse
 from deployment.rollout.state import Rollout
 from lakehouse.errors import LakehouseError
 from scoring.golden import nearly_equal
-
-SHADOW = "shadow_served_entity"  # tag of an endpoint: served entity that gets copies of its requests
 
 
 class GoldenRowsDiffer(LakehouseError):

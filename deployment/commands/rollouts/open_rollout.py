@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from databricks.sdk import WorkspaceClient
 
+from deployment.commands.rollouts.logged_answers import logged_answers
 from deployment.commands.serving.champion_endpoint import serving_client
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.waiting import WaitLimit
@@ -14,6 +15,7 @@ from deployment.ledger import aliases
 from deployment.model_server.clock import SYSTEM, Clock
 from deployment.rollout.beginning import Aim, RolloutRefused, begun
 from deployment.rollout.controller import Controller, RolloutPorts
+from deployment.rollout.findings import Findings
 from deployment.rollout.golden_rows import golden_rows
 from deployment.rollout.journal import LedgerJournal, unfinished
 from deployment.rollout.lease import Lease, is_held
@@ -149,12 +151,13 @@ class _OpenRollout:
     def run(self, rollout: Rollout) -> Rollout:
         clock = RenewingClock(self.options.clock, self.lease)
         name, registry = self.gate.use_case.name, self.gate.client
+        target, plan = EndpointTarget(self.client, WaitLimit(clock=clock)), plan_of(self.gate)
+        findings = Findings(target, plan, lambda rollout: logged_answers(self.client, self.settings, rollout))
         ports = RolloutPorts(
-            self._journal, EndpointTarget(self.client, WaitLimit(clock=clock)), ProgressTags(registry, name),
-            lambda version: golden_rows(registry, name, version), lambda _: ("", ()), self.lease.renew, clock,
-            self.options.tell,
+            self._journal, target, ProgressTags(registry, name), lambda version: golden_rows(registry, name, version),
+            findings, self.lease.renew, clock, self.options.tell,
         )  # fmt: skip
-        return Controller(ports, plan_of(self.gate), self.options.patient).run(rollout)
+        return Controller(ports, plan, self.options.patient).run(rollout)
 
     @property
     def _journal(self) -> LedgerJournal:

@@ -7,13 +7,16 @@ import uuid
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 from starlette.types import Receive, Scope, Send
 
 from deployment.model_server.data_plane.admission import InFlight
 from deployment.model_server.data_plane.batching import MAX_SHARED_ROWS, RequestBatcher, predict
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
+from deployment.model_server.data_plane.mirroring import Mirror
 from deployment.model_server.data_plane.traffic import Traffic
 from deployment.model_server.endpoints.endpoint import choose
 from deployment.model_server.http.content_encoding import LARGE_RESPONSE, compressed
@@ -32,6 +35,20 @@ from deployment.model_server.settings import ServerSettings
 THREADS = 4  # concurrent requests with more rows than a model predicts on the event loop
 
 
+class InvocationMetrics(NamedTuple):
+    """Metrics of the invocations: requests in each run of a model, and outcomes of copies to a shadow."""
+
+    batch_sizes: Histogram
+    shadow_responses: Counter
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Deadline of a copy, in the time of the event loop."""
+
+    at: float
+
+
 class Invocations:
     """Handles `POST /serving-endpoints/NAME[/served-models/ENTITY]/invocations`."""
 
@@ -48,6 +65,7 @@ class Invocations:
         self._draw = draw
         self.log = RequestLog(settings.tables, draw, endpoints.tables)
         self._batcher = RequestBatcher()
+        self.mirror = Mirror(self._mirrored)
         self._in_flight = in_flight
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="predict")
 
@@ -57,13 +75,14 @@ class Invocations:
         facts = RequestFacts.of(scope)
         exchange = None if table is None else Exchange(facts.id or str(uuid.uuid4()), time.time(), facts.caller)
         try:
-            served, model, request = await self._read(scope, receive, exchange)
-            body = await self._respond(scope, served, model, request, exchange)
+            traffic, served, request = await self._read(scope, receive, exchange)
+            body = await self._respond(scope, served, traffic.models[served], request, exchange)
             facts.scored = time.time_ns()
-            headers = {"served-model-name": served}
+            headers, plain = {"served-model-name": served}, body
             if len(body) >= LARGE_RESPONSE:
                 body = await compressed(scope, body, headers)
             await send_json(send, 200, body, headers)
+            self.mirror.offer(name, traffic, served, request, plain)
         except ApiError as err:
             if exchange is not None:
                 exchange.status, exchange.response = err.status, serialise(err.body())
@@ -75,8 +94,8 @@ class Invocations:
 
     async def _read(
         self, scope: Scope, receive: Receive, exchange: Exchange | None
-    ) -> tuple[str, LoadedModel, ScoringRequest]:
-        """The served entity, its model, and the parsed request."""
+    ) -> tuple[Traffic, str, ScoringRequest]:
+        """The traffic of this moment, the served entity, and the parsed request."""
         name, facts = scope["path_params"]["name"], RequestFacts.of(scope)
         facts.read_from = time.time_ns()
         traffic = self._endpoints.traffic(name)
@@ -97,7 +116,7 @@ class Invocations:
         facts.parsed = time.time_ns()
         if exchange is not None:
             exchange.served = served
-        return served, traffic.models[served], request
+        return traffic, served, request
 
     def _decode_large(self, body: bytes, decoder: RecordDecoder | None) -> ScoringRequest | None:
         """The request of a large body that is as usual, or None."""
@@ -147,10 +166,20 @@ class Invocations:
                 raise ApiError.deadline_exceeded(self._settings.model_seconds) from err
         return await asyncio.get_running_loop().run_in_executor(self._threads, predict, model, request)
 
+    async def _mirrored(self, name: str, model: LoadedModel, request: ScoringRequest) -> bytes:
+        """The response of a shadow; nobody waits for it."""
+        ends = asyncio.get_running_loop().time() + self._settings.model_seconds
+        return await self._predictions({"path_params": {"name": name}, "deadline": _Ends(ends)}, model, request)
+
     @property
     def batch_sizes(self) -> Histogram:
         """Number of requests in each run of a model, by endpoint."""
         return self._batcher.sizes
+
+    @property
+    def metrics(self) -> InvocationMetrics:
+        """Metrics that are counted here."""
+        return InvocationMetrics(self.batch_sizes, self.mirror.outcomes)
 
     def close(self) -> None:
         """Write the remaining rows of the request log."""

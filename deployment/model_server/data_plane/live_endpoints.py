@@ -153,6 +153,8 @@ class LiveEndpoints:
             tags |= {tag.key: tag.value for tag in body.add_tags}
             endpoint = replace(endpoint, tags=tuple(sorted(tags.items())), last_updated_timestamp=self._millis())
             await self._save(endpoint)
+            if name in self._traffic:
+                self._traffic[name] = replace(self._traffic[name], shadow=endpoint.shadow)
         return endpoint
 
     async def set_inference_table(self, name: str, table: InferenceTable | None) -> Endpoint:
@@ -239,7 +241,7 @@ class LiveEndpoints:
             endpoint = transition(self.get(name))
             await self._save(endpoint, must_store=False)
             if models is not None and endpoint.active:
-                self._traffic[name] = Traffic.of(endpoint.active, models)
+                self._traffic[name] = Traffic.of(endpoint.active, models, endpoint.shadow)
         LOG.info("endpoint %s: %s, %s", name, "ready" if endpoint.ready else "not ready", endpoint.update)
 
     async def _save(self, endpoint: Endpoint, *, must_store: bool = True) -> None:

@@ -10,7 +10,9 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployment.model_server.data_plane.databricks_metrics import DatabricksCollector
+from deployment.model_server.data_plane.invocations import InvocationMetrics
 from deployment.model_server.data_plane.live_endpoints import LiveEndpoints
+from deployment.model_server.data_plane.mirroring import ShadowCollector
 from deployment.model_server.data_plane.process_metrics import ModelProcessCollector
 from deployment.model_server.endpoints.endpoint import Endpoint
 from deployment.model_server.http.errors import ApiError
@@ -30,7 +32,7 @@ class ServerMetrics:
         self,
         endpoints: LiveEndpoints,
         log: RequestLog,
-        batch_sizes: Histogram,
+        invocation_metrics: InvocationMetrics,
         find_schema: FindSchema,
         now: Callable[[], float],
     ) -> None:
@@ -55,7 +57,9 @@ class ServerMetrics:
             ["caller", "endpoint", "status"],
             registry=self._registry,
         )
-        self._registry.register(batch_sizes)
+        self._shadow_responses = invocation_metrics.shadow_responses
+        for metric in invocation_metrics:
+            self._registry.register(metric)
         self._registry.register(_EndpointCollector(endpoints, find_schema, now))
         self._registry.register(RequestLogCollector(log))
         self._registry.register(ModelProcessCollector(endpoints))
@@ -69,8 +73,13 @@ class ServerMetrics:
         """Metrics of one endpoint under the names of Databricks' export."""
         registry = CollectorRegistry()
         registry.register(DatabricksCollector(self._seconds, endpoint.name))
+        registry.register(ShadowCollector(self._shadow_responses, endpoint.name))
         text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
         return text
+
+    def observe(self, endpoint: str, served: str, version: str, status: int, seconds: float) -> None:
+        """Count a copy of a request like any request of its served entity."""
+        self._seconds.labels(endpoint, served, version, status).observe(seconds)
 
     def middleware(self, app: ASGIApp) -> "MetricsMiddleware":
         """Wrap the data plane, to measure its requests."""

@@ -14,17 +14,18 @@ LoadedModels = Mapping[str, LoadedModel]
 
 @dataclass(frozen=True)
 class Traffic:
-    """Loaded models and their versions by the name of the served entity, and the routes between them."""
+    """Loaded models and their versions by the name of the served entity, the routes between them, and the shadow."""
 
     models: LoadedModels
     routes: tuple[Route, ...]
     versions: Mapping[str, str]
+    shadow: str | None = None
 
     @classmethod
-    def of(cls, config: EndpointConfig, models: LoadedModels) -> "Traffic":
+    def of(cls, config: EndpointConfig, models: LoadedModels, shadow: str | None = None) -> "Traffic":
         """Traffic of a config. Entities that are not loaded receive no requests."""
         routes = tuple(route for route in config.routes if route.served_entity_name in models)
-        return cls(models, routes, {entity.name: entity.entity_version for entity in config.entities})
+        return cls(models, routes, {entity.name: entity.entity_version for entity in config.entities}, shadow)
 
     @cached_property
     def log_rule(self) -> LogRule:

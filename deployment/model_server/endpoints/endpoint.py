@@ -12,6 +12,8 @@ from enum import StrEnum
 from deployment.model_server.endpoints.ai_gateway import InferenceTable
 from deployment.model_server.http.errors import ApiError
 
+SHADOW = "shadow_served_entity"  # tag of an endpoint: served entity that gets copies of its requests
+
 
 class ConfigUpdate(StrEnum):
     """State of the last config update (`state.config_update`)."""
@@ -135,6 +137,11 @@ class Endpoint:
     def entities(self) -> tuple[ServedEntity, ...]:
         """Served entities of the active and the pending config."""
         return tuple(entity for config in (self.active, self.pending) if config for entity in config.entities)
+
+    @property
+    def shadow(self) -> str | None:
+        """Served entity that gets copies of the requests; None without one."""
+        return dict(self.tags).get(SHADOW)
 
     def reason(self) -> str:
         """The reason why the endpoint is not ready, or why the last update failed."""
