@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from databricks.sdk import WorkspaceClient
 
+from deployment.commands.rollouts.golden_rows import golden_rows
 from deployment.commands.rollouts.logged_answers import logged_answers
 from deployment.commands.serving.champion_endpoint import serving_client
 from deployment.endpoints import endpoint_client
@@ -16,7 +17,6 @@ from deployment.model_server.clock import SYSTEM, Clock
 from deployment.rollout.beginning import Aim, RolloutRefused, begun
 from deployment.rollout.controller import Controller, RolloutPorts
 from deployment.rollout.findings import Findings
-from deployment.rollout.golden_rows import golden_rows
 from deployment.rollout.journal import LedgerJournal, unfinished
 from deployment.rollout.lease import Lease, is_held
 from deployment.rollout.progress import ProgressTags

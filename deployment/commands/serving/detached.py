@@ -4,10 +4,9 @@ from deployment.commands.serving.address import settings_to_serve
 from deployment.commands.serving.endpoints import client_of
 from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
-from deployment.ledger.home import open_ledger
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
-from deployment.rollout.journal import unfinished
+from deployment.rollout.progress import stored_progress
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -53,7 +52,10 @@ def _deploy_unless_rolling_out(
     server: server_process.ServerInfo, use_case: UseCase, version: int, settings: Settings
 ) -> None:
     """Serve the champion; during a rollout leave its share of the traffic to the rollout."""
-    rollout = unfinished(open_ledger(settings), use_case.name)
+    from training.tracking import tracking
+
+    with tracking(settings) as registry:
+        rollout = stored_progress(registry, use_case.name)
     served = endpoint_client.served_by(client_of(server), use_case.serving.endpoint) if rollout else None
     if rollout is not None and served is not None:
         console.detail(f"The rollout of version {rollout.version} is in progress ('{rollout.phase}')")

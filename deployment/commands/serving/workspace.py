@@ -3,8 +3,7 @@
 from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
 from deployment.ledger import aliases
-from deployment.ledger.home import open_ledger
-from deployment.rollout.journal import unfinished
+from deployment.rollout.progress import stored_progress
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.tracking import tracking
@@ -21,8 +20,8 @@ def serve(name: str, settings: Settings) -> None:
     endpoint = settings.endpoint(load_to_serve(name).serving.endpoint)
     with tracking(settings) as client:
         version = int(aliases.champion(client, name).version)
+        rollout = stored_progress(client, name)
     serving = endpoint_client.workspace()
-    rollout = unfinished(open_ledger(settings), name)
     if rollout is not None and endpoint_client.served_by(serving, endpoint) is not None:
         console.detail(f"The rollout of version {rollout.version} is in progress ('{rollout.phase}')")
         console.detail(f"Continue it: python -m deployment.run rollout --use-case {name}")

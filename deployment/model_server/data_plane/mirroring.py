@@ -21,8 +21,8 @@ from scoring.golden import nearly_equal
 
 MAX_MIRRORED = 8  # copies at once; further ones are dropped, so that they delay nobody
 MAX_MIRRORED_ROWS = 128
-Predict = Callable[[str, LoadedModel, ScoringRequest], Awaitable[bytes]]
-Observe = Callable[[str, str, str, int, float], None]
+PredictCopy = Callable[[str, LoadedModel, ScoringRequest], Awaitable[bytes]]
+ObserveCopy = Callable[[str, str, str, int, float], None]
 
 
 class Mirror:
@@ -33,14 +33,14 @@ class Mirror:
         observe: records endpoint, served entity, version, status and seconds of a copy, as of any request.
     """
 
-    def __init__(self, predict: Predict) -> None:
+    def __init__(self, predict: PredictCopy) -> None:
         self.outcomes = Counter(
             "model_server_shadow_responses",
             "Copies of requests to a shadow: same or different predictions, failed, or dropped.",
             ["endpoint", "served_entity", "outcome"],
             registry=None,
         )
-        self.observe: Observe = lambda *_: None
+        self.observe: ObserveCopy = lambda *_: None
         self._predict = predict
         self._tasks: set[asyncio.Task[None]] = set()
 

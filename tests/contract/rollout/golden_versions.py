@@ -47,12 +47,12 @@ class Kind:
         golden: factor of its registered golden probabilities: other than 1, it does not reproduce them.
     """
 
-    seconds: float = 0.002
+    seconds: float = 0.012
     errs_every: int = 0
     golden: float = 1.0
 
 
-GOOD, ERRING, SLOW, WRONG = Kind(), Kind(errs_every=50), Kind(seconds=0.006), Kind(golden=0.5)
+GOOD, ERRING, SLOW, WRONG = Kind(), Kind(errs_every=50), Kind(seconds=0.036), Kind(golden=0.5)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from tests.contract.rollout.killed_controller import carry_out_until_killed
 from tests.ports import free_port
 
 PLAN = {
-    "steps": [50], "bake_minutes": 0.03, "warm_up_seconds": 1.0, "min_requests": 100, "poll_seconds": 0.2,
+    "steps": [50], "bake_minutes": 0.06, "warm_up_seconds": 2.5, "min_requests": 60, "poll_seconds": 0.2,
     "max_extensions": 100,
 }  # fmt: skip
 PATIENT = PLAN | {"min_requests": 600}  # until errors on 2 % of the requests are seen for sure
@@ -150,7 +150,7 @@ def test_versions_are_rolled_out_or_back_without_a_failed_request(
             f"version 2: rollout to the endpoint '{NAME}' started",
             "version 2: loaded beside version 1, without traffic",
             "version 2: reproduces its golden rows on the endpoint",
-            "version 2: 50 % of the traffic for 0.03 min (step 1 of 1)",
+            "version 2: 50 % of the traffic for 0.06 min (step 1 of 1)",
             "version 2: all traffic: the rollout is finished",
         ]
         assert state(gate, client) == at(2)
