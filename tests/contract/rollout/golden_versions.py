@@ -77,7 +77,7 @@ class RolloutRegistry:
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.root, self.root / "warehouse", None, self.uri, self.uri, "")
+        return Settings(self.root, self.root / "warehouse", None, self.uri, self.uri, "http://127.0.0.1:8080")
 
     @property
     def use_case(self) -> UseCase:
