@@ -44,7 +44,7 @@ def ask(question: str, option: str, answers: Mapping[str, str]) -> str:
     Raises:
         InitRefused: there is no terminal.
     """
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise InitRefused.ambiguous(question, option, answers)
     for answer, meaning in answers.items():
         click.echo(f"  {answer}: {meaning}")
