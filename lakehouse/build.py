@@ -18,6 +18,8 @@ from lakehouse.settings import PROJECT
 
 _SUMMARY = {"FinishedRunningStats", "StatsLine"}  # names of dbt's events
 _SHOWN_LEVELS = {"warn", "error"}
+# Parts of errors of Databricks, whose client names neither the SQL warehouse nor the next command.
+_WORKSPACE_REFUSES = ("Error during request to server", "NO_SUCH_CATALOG")
 OnProgress = Callable[[int, int], None]
 
 
@@ -45,6 +47,13 @@ class BuildLog:
     problems: list[str] = field(default_factory=list)
     done: int = 0
     total: int = 0
+
+    @property
+    def hint(self) -> str | None:
+        """The next command after an error that dbt's client does not explain."""
+        if any(part in line for line in self.lines for part in _WORKSPACE_REFUSES):
+            return "Check the workspace: python -m deployment.run doctor --target databricks --online"
+        return None
 
     def read(self, output: Iterable[str], on_progress: OnProgress) -> None:
         """Read dbt's JSON events, and lines that are none, such as a traceback."""
@@ -92,6 +101,8 @@ def build(arguments: Sequence[str], *, verbose: bool = False) -> int:
     console.verbatim(*(f"  {line}" for line in (log.lines if code else [*log.problems, *log.summary])))
     if not code:
         console.detail("dbt's own log: logs/dbt.log, or --verbose")
+    elif log.hint:
+        console.detail(log.hint)
     return code
 
 

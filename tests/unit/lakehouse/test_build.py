@@ -75,3 +75,14 @@ def test_a_verbose_build_is_dbts_own(dbt: Path, capfd: pytest.CaptureFixture[str
     prints(dbt, ["1 of 2 OK"], 0)
     assert build.build(["--select", "a"], verbose=True) == 0
     assert "['build', '--select', 'a']" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "error", ["Error during request to server.", "[NO_SUCH_CATALOG_EXCEPTION] Catalog 'produ' ..."]
+)
+def test_a_sql_warehouse_or_catalog_that_does_not_exist_has_the_next_command(dbt: Path, error: str) -> None:
+    prints(dbt, [event("MainEncounteredError", f"Encountered an error:\nDatabase Error\n  {error}", "error")], 2)
+    result = CliRunner().invoke(build.main, ["--target", "databricks"])
+    assert result.exit_code == 2
+    last = result.output.splitlines()[-1].strip()
+    assert last == "Check the workspace: python -m deployment.run doctor --target databricks --online"
