@@ -9,6 +9,7 @@ from lakehouse import console
 from lakehouse.completion import use_case_names
 from lakehouse.settings import Settings
 from lakehouse.wording import number_of
+from training.budget import Budget
 from training.report import TrainedRun
 from training.search.executors.search_folder import remove_left_behind
 from training.search.leaderboard import PRINTED, print_leaderboard
@@ -37,6 +38,7 @@ def train(
         register_on_interrupt: True if Ctrl-C during the search registers the best model so far.
         leaderboard: number of trials to print after the search.
     """
+    budget = Budget.of(use_case.search.max_seconds)
     if removed := remove_left_behind():
         console.detail(f"removed {number_of('temporary folder', removed)} of searches that were killed")
     with tracking(settings) as client:
@@ -45,13 +47,22 @@ def train(
             use_case = resolve_inputs(use_case, data.training)
             with search_run(client, experiment, search_identity(use_case, data), interrupted, settings) as run:
                 result = search(
-                    use_case, data, run, interrupted, client, settings, register_on_interrupt=register_on_interrupt
+                    use_case,
+                    data,
+                    run,
+                    interrupted,
+                    client,
+                    settings,
+                    budget=budget,
+                    register_on_interrupt=register_on_interrupt,
                 )
                 print_leaderboard(result.trials, use_case.search.metric, leaderboard)
                 refitted = refit(use_case, result.best(use_case.search.metric), data.training)
                 version = register(use_case, refitted, result, data, client)
             # The run has ended: an error in the report does not affect the version.
-            trained = TrainedRun(use_case, result.trials, refitted.scorer, data, version, refitted.fold_pipelines)
+            trained = TrainedRun(
+                use_case, result.trials, refitted.scorer, data, version, refitted.fold_pipelines, budget
+            )
             write_report(trained, client, settings)
     return version
 

@@ -45,3 +45,10 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 def with_curve_of(calibrated: Any, model: Any) -> Any:
     """Calibrate `model` with the curve of `calibrated`; return it unchanged if there is no curve."""
     return Calibrated(model, calibrated.curve, calibrated.numbers) if isinstance(calibrated, Calibrated) else model
+
+
+def calibrated_like(calibrated: Any, positive: Floats) -> Floats:
+    """(rows,) probabilities on the curve of `calibrated`; unchanged predictions if there is no curve."""
+    if not isinstance(calibrated, Calibrated):
+        return positive
+    return np.asarray(calibrated_by(calibrated.curve, calibrated.numbers, positive), dtype=np.float64)

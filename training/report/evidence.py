@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from scoring.estimators.calibrated import with_curve_of
+from lakehouse.arrays import Floats
+from scoring.estimators.calibrated import calibrated_like, with_curve_of
 from scoring.scorer import Scorer
 from scoring.tasks import Task
+from training.budget import NO_LIMIT, Budget
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.resampling import Dependence
@@ -28,10 +31,9 @@ from training.use_case.use_case import UseCase
 
 @dataclass(frozen=True)
 class FoldResult:
-    """The winner fitted on the training rows of a fold, with its predictions of the validation rows."""
+    """Predictions of a fold's validation rows, by the winner fitted on the training rows of the fold."""
 
     fold: Fold
-    scorer: Scorer
     outcomes: ScoredRows
 
 
@@ -50,6 +52,7 @@ class Evidence:
         champion: the champion on the same holdout; None without one.
         fold_pipelines: the winner fitted on the training rows of each fold; empty if it must be fitted again.
             A blend always is.
+        budget: the time of the training run. Sections that need more fits than it allows are left out.
     """
 
     use_case: UseCase
@@ -63,6 +66,7 @@ class Evidence:
     environment: Environment
     champion: ChampionOutcomes | None
     fold_pipelines: Sequence[Pipeline] = ()
+    budget: Budget = NO_LIMIT
 
     @property
     def metric(self) -> str:
@@ -87,7 +91,10 @@ class Evidence:
         return METRICS[self.metric].loss(value)
 
     def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> ScoredRows:
-        predicted, threshold = scorer.predict(frame.features), scorer.response_format.threshold
+        return self._rows(frame, scorer.predict(frame.features), scorer)
+
+    def _rows(self, frame: TrainingFrame, predicted: Floats, scorer: Scorer | None = None) -> ScoredRows:
+        threshold = (scorer or self.scorer).response_format.threshold
         return ScoredRows(frame.y, predicted, threshold, frame.dependence)
 
     @property
@@ -96,16 +103,51 @@ class Evidence:
 
     @cached_property
     def fold_results(self) -> tuple[FoldResult, ...]:
-        """The winner on each fold; trials record metrics but no predictions.
+        """The winner on each fold, by the predictions of its trial or else by fitting it again."""
+        if (kept := self.winner.predictions_of(self.folds)) is None:
+            return tuple(
+                FoldResult(fold, self.outcomes(scorer, fold.validate))
+                for fold, scorer in zip(self.folds, self.fold_scorers, strict=True)
+            )
+        return tuple(
+            FoldResult(fold, self._rows(fold.validate, calibrated_like(self.scorer.pipeline, predicted)))
+            for fold, predicted in zip(self.folds, kept, strict=True)
+        )
+
+    @cached_property
+    def folds(self) -> Sequence[Fold]:
+        return list(folds(self.data.training, self.use_case.split, self.seed))
+
+    @cached_property
+    def fold_scorers(self) -> Sequence[Scorer]:
+        """The winner fitted on the training rows of each fold.
 
         A blend has per fold the weights that its trial measured: its final weights were chosen on all folds.
         """
-        all_folds = list(folds(self.data.training, self.use_case.split, self.seed))
-        results = []
-        for fold, pipeline in zip(all_folds, self._fitted(all_folds), strict=True):
-            scorer = replace(self.scorer, pipeline=with_curve_of(self.scorer.pipeline, pipeline))
-            results.append(FoldResult(fold, scorer, self.outcomes(scorer, fold.validate)))
-        return tuple(results)
+        curve = self.scorer.pipeline
+        return [
+            replace(self.scorer, pipeline=with_curve_of(curve, pipeline)) for pipeline in self._fitted(self.folds)
+        ]
+
+    def too_slow(self, trials: float) -> str | None:
+        """Why there is no time for work as long as so many of the winner's trials; None if there is."""
+        seconds = trials * self._fold_fits.total_seconds()
+        if self.budget.allows(seconds):
+            return None
+        return (
+            f"Left out: it fits the winner again, which takes about {seconds:.0f} s, and {self.budget.left():.0f} s "
+            f"of max_minutes were left"
+        )
+
+    @property
+    def _fold_fits(self) -> timedelta:
+        """Fit time of the winner on the folds; that of a blend is the sum of its members'."""
+        members = [member for _, member in blend_members(self.winner.candidate)] or [self.winner.candidate]
+        durations = [
+            next((trial.duration for trial in self.trials if trial.candidate == member), timedelta(0))
+            for member in members
+        ]
+        return sum(durations, timedelta(0))
 
     def _fitted(self, all_folds: Sequence[Fold]) -> Sequence[Pipeline]:
         if self.is_blend:

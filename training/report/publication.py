@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from scoring.scorer import Scorer
+from training.budget import NO_LIMIT, Budget
 from training.frame.provenance import Provenance
 from training.frame.splits import Split
 from training.report import champion_outcomes, environment
@@ -53,6 +54,7 @@ class TrainedRun:
 
     Attributes:
         fold_pipelines: the winner fitted on the training rows of each fold; may be empty.
+        budget: the time of the training run.
     """
 
     use_case: UseCase
@@ -61,6 +63,7 @@ class TrainedRun:
     data: Split
     version: ModelVersion
     fold_pipelines: Sequence[Pipeline] = ()
+    budget: Budget = NO_LIMIT
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def collect_evidence(run: TrainedRun, client: MlflowClient) -> Evidence:
         environment=environment.current(client.get_run(str(version.run_id)), run.scorer),
         champion=champion_outcomes.score_champion(client, use_case.name, run.data.holdout, provenance),
         fold_pipelines=run.fold_pipelines,
+        budget=run.budget,
     )
 
 

@@ -5,8 +5,8 @@ libraries of models, 2004). All measurements are out of fold: a member predicts 
 and the weights that score a fold are chosen on the other folds.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import accumulate
 from time import monotonic
@@ -78,49 +78,71 @@ class BlendRefused(LakehouseError):
 
 
 def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, seconds: float | None = None) -> Trial:
-    """Blend the best trials into a new trial.
+    """Blend the best trials into a new trial, from the predictions that they kept.
 
     Args:
         trials: trials of a search.
         attempt: holds the folds of these trials.
         most: largest number of members.
-        seconds: time limit. Members are fitted on the folds again, which takes as long as their trials took, so that
-            fewer of them may fit into the limit.
+        seconds: time limit of the blend and its refit, which decides how many of the best trials may be members. A
+            trial without predictions is fitted on the folds again, which takes as long as the trial took.
 
     Raises:
         BlendRefused: fewer than two trials exist, fit into the time limit, or get a weight.
     """
     start = monotonic()
-    candidates = select_candidates(trials, metric, _affordable(trials, metric, most, seconds))
+    members_of = _best(trials, metric)[: _affordable(trials, attempt, metric, most, seconds)]
+    candidates = [trial.candidate for trial in members_of]
     task = attempt.folds[0].validate.task
     selector = WeightSelector(task, metric, attempt.threshold)
-    _, folds = _fit_on_folds(candidates, attempt)
+    folds = _predictions(members_of, attempt)
     weights = selector.weights(folds if len(folds) > 1 else [], len(candidates))
     members = [(weight, candidate) for weight, candidate in zip(weights, candidates, strict=True) if weight > 0]
     if len(members) < 2:
         raise BlendRefused(f"of the {len(candidates)} best trials one alone is better on the folds")
-    per_fold = [
-        evaluate(task, fold.labels, weighted_average(fold.predicted, fold_weights), attempt.threshold)
+    predictions = tuple(
+        weighted_average(fold.predicted, fold_weights)
         for fold, fold_weights in zip(folds, selector.weights_per_fold(folds, len(candidates)), strict=True)
+    )
+    per_fold = [
+        evaluate(task, fold.labels, predicted, attempt.threshold)
+        for fold, predicted in zip(folds, predictions, strict=True)
     ]
     means = {name: float(np.mean([metrics[name] for metrics in per_fold])) for name in per_fold[0]}
     number, duration = max(trial.number for trial in trials) + 1, timedelta(seconds=monotonic() - start)
-    return Trial(number, blend_candidate(members, len(candidates)), means, tuple(per_fold), duration)
+    candidate = blend_candidate(members, len(candidates))
+    return Trial(number, candidate, means, tuple(per_fold), duration, predictions=predictions)
 
 
-def blend_seconds(trials: Iterable[Trial], metric: str, most: int) -> float:
-    """Estimated duration of a blend: its members are fitted on every fold again."""
-    return sum(trial.duration.total_seconds() for trial in _best(trials, metric)[:most])
+def finishing_seconds(trials: Iterable[Trial], metric: str, most: int, refits: float) -> float:
+    """Estimated fit times after a search of the best trials: for the blend, the refit and the report.
+
+    Args:
+        most: largest number of members of the blend; 0 for no blend.
+        refits: duration of a refit, for each second of a trial.
+    """
+    members = _best(trials, metric)[: max(most, 1)]
+    blended = sum(trial.duration.total_seconds() for trial in members if most and trial.predictions is None)
+    return blended + sum((refits + 1) * trial.duration.total_seconds() for trial in members)
 
 
-def _affordable(trials: Sequence[Trial], metric: str, most: int, seconds: float | None) -> int:
+def keep_predictions(trials: Mapping[int, Trial], metric: str, most: int) -> dict[int, Trial]:
+    """The trials by number; only those that a blend would take, and the best one, keep their predictions."""
+    kept = {trial.number for trial in _best(trials.values(), metric)[: max(most, 1)]}
+    return {
+        number: trial if number in kept or trial.predictions is None else replace(trial, predictions=None)
+        for number, trial in trials.items()
+    }
+
+
+def _affordable(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, seconds: float | None) -> int:
     """Number of the best trials that a blend within the time limit can choose from."""
     best = _best(trials, metric)[:most]
     if len(best) < 2:
         raise BlendRefused(f"{number_of('distinct trial', len(best))} succeeded, and a blend takes two")
     if seconds is None:
         return len(best)
-    durations = [trial.duration.total_seconds() for trial in best]
+    durations = [trial.duration.total_seconds() * (attempt.refits + (trial.predictions is None)) for trial in best]
     count = sum(total <= seconds for total in accumulate(durations))
     if count < 2:
         raise BlendRefused(
@@ -158,6 +180,18 @@ def _best(trials: Iterable[Trial], metric: str) -> list[Trial]:
         if np.isfinite(trial.loss(metric)) and trial.candidate not in candidates and of_family < MAX_PER_FAMILY:
             selected.append(trial)
     return selected
+
+
+def _predictions(trials: Sequence[Trial], attempt: Attempt) -> list[MemberPredictions]:
+    """Predictions of every trial for each fold; a trial that did not keep them is fitted again."""
+    again = [trial.candidate for trial in trials if trial.predictions is None]
+    _, fitted = _fit_on_folds(again, attempt)
+    folds = []
+    for index, fold in enumerate(attempt.folds):
+        others = iter(fitted[index].predicted)
+        predicted = [next(others) if trial.predictions is None else trial.predictions[index] for trial in trials]
+        folds.append(MemberPredictions(fold.validate.y, predicted))
+    return folds
 
 
 def _fit_on_folds(

@@ -7,7 +7,7 @@ from time import monotonic
 import numpy as np
 
 from lakehouse.errors import LakehouseError
-from training.search.blending import blend_seconds
+from training.search.blending import finishing_seconds, keep_predictions
 from training.search.engines.proposer import Proposer
 from training.search.executors import Executor
 from training.search.pruning import MedianRule
@@ -15,7 +15,8 @@ from training.search.result import OnTrial, SearchResult, StopReason
 from training.search.trial import Trial, TrialSpec
 from training.space.joint_space import Candidate
 
-RESERVED_SHARE = 0.25  # of the time limit: at most this part is reserved for the blend
+RESERVED_SHARE = 1 / 3  # of the time limit: at most this part is reserved for what follows the search
+REPORT_SECONDS = 10.0  # reserved for registration and report, beside the fits; their own time is bounded
 
 
 class ResumeRefused(LakehouseError):
@@ -45,8 +46,9 @@ class SearchLimits:
         trials: largest number of trials.
         seconds: time limit, or None. After it no trial starts, and running trials are abandoned, except a trial in
             this process.
-        blend: largest number of trials that are blended after the search. A part of the time limit is reserved for
-            that, as long as their trials took.
+        blend: largest number of trials that are blended after the search.
+        refits: duration of a refit on all rows, for each second of a trial. A part of the time limit is reserved for
+            blend, refit and report, by the fit times of the best trials so far.
         lookahead: number of trials to ask for beyond the last reported one. Proposals depend on it, and on nothing
             that differs between runs: trials are reported in order of their numbers, whichever ends first.
         prune: True to stop poor trials early.
@@ -56,6 +58,7 @@ class SearchLimits:
     trials: int
     seconds: float | None = None
     blend: int = 0
+    refits: float = 0.0
     lookahead: int = 1
     prune: bool = False
 
@@ -107,6 +110,7 @@ class Loop:
                 return "out_of_time"
             self._ended[trial.number] = trial
             self._record(trial)
+            self._ended = keep_predictions(self._ended, self._limits.metric, self._limits.blend)
             self._reserve_time()
 
     def _ask(self) -> bool:
@@ -149,10 +153,11 @@ class Loop:
         return loss
 
     def _reserve_time(self) -> None:
-        """Set the deadline of the trials, so that a blend of the best can follow within the time limit."""
+        """Set the deadline of the trials, so that blend, refit and report can follow within the time limit."""
         if self._end is not None and self._limits.seconds is not None:
-            needed = blend_seconds(self._ended.values(), self._limits.metric, self._limits.blend)
-            self._deadline = self._end - min(needed, RESERVED_SHARE * self._limits.seconds)
+            trials, limits = self._ended.values(), self._limits
+            fits = finishing_seconds(trials, limits.metric, limits.blend, limits.refits)
+            self._deadline = self._end - min(fits + REPORT_SECONDS, RESERVED_SHARE * self._limits.seconds)
 
     def _out_of_time(self) -> bool:
         return self._deadline is not None and monotonic() >= self._deadline

@@ -13,7 +13,7 @@ from training.search.executors.factory import executor
 from training.search.executors.search_folder import SearchFolder
 from training.search.loop import RESERVED_SHARE, Loop, ResumeRefused, SearchLimits
 from training.search.result import OnTrial, SearchResult
-from training.search.trial import Trial, TrialSpec
+from training.search.trial import Attempt, Trial, TrialSpec
 from training.use_case.search import SearchPlan
 
 
@@ -46,6 +46,7 @@ def run_plan(
         trials=plan.max_evals,
         seconds=plan.max_seconds,
         blend=plan.blend,
+        refits=attempt.refits if isinstance(attempt, Attempt) else 0.0,
         lookahead=plan.lookahead,
         prune=plan.pruning_enabled,
     )
@@ -70,7 +71,7 @@ def _run_spark_trials(
     from training.search.engines.hyperopt import fmin_on_spark
 
     seconds = plan.max_seconds
-    if seconds is not None and plan.blend:
+    if seconds is not None:
         seconds *= 1 - RESERVED_SHARE  # fmin has a fixed limit
 
     spark = nullcontext(workspace_session()) if settings.in_workspace else classic_session(settings.master)

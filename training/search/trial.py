@@ -1,13 +1,14 @@
 """One trial: a candidate, scored on every fold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Literal
 
 import numpy as np
 
+from lakehouse.arrays import Floats
 from training.evaluation.metrics import METRICS, evaluate, evaluate_baseline
 from training.frame.drawing import numbered
 from training.frame.frame import TrainingFrame
@@ -42,6 +43,8 @@ class Trial:
         per_fold: metrics of each fold in order; a pruned trial has the folds before it stopped.
         error: reason why the trial is not complete, or None.
         stopped: cause of an early stop, if the executor or pruning ended the trial.
+        predictions: predictions of each fold's validation rows, of (rows,) or (rows, classes). None unless the trial
+            is complete and ran in this search on this machine; a record of a trial has none.
     """
 
     number: int
@@ -51,10 +54,17 @@ class Trial:
     duration: timedelta
     error: str | None = None
     stopped: EarlyStop | None = None
+    predictions: tuple[Floats, ...] | None = field(default=None, compare=False, repr=False)
 
     @property
     def status(self) -> TrialStatus:
         return self.stopped or ("ok" if self.error is None else "failed")
+
+    def predictions_of(self, folds: Sequence[Fold]) -> tuple[Floats, ...] | None:
+        """The kept predictions, if they are of these folds' validation rows; else None."""
+        kept = self.predictions
+        lengths = [len(fold.validate) for fold in folds]
+        return kept if kept is not None and [len(predicted) for predicted in kept] == lengths else None
 
     def loss(self, metric: str) -> float:
         """The value that the search minimises; infinite if the trial failed or the metric is not a number."""
@@ -83,15 +93,22 @@ class Attempt:
 
     def __call__(self, spec: TrialSpec) -> Trial:
         """Run the trial. A candidate that cannot be fitted is a failed trial, not an error."""
-        start, scored = monotonic(), list[MetricValues]()
-        error, stopped = self._score_folds(spec, scored)
+        start, scored, predicted = monotonic(), list[MetricValues](), list[Floats]()
+        error, stopped = self._score_folds(spec, scored, predicted)
         per_fold = tuple(scored) if error is None or stopped == "pruned" else ()
         complete = per_fold if error is None else ()
         means = {
             name: float(np.mean([fold[name] for fold in complete])) for name in (complete[0] if complete else ())
         }
         duration = timedelta(seconds=monotonic() - start)
-        return Trial(spec.number, spec.candidate, means, per_fold, duration, error, stopped)
+        predictions = tuple(predicted) if error is None else None
+        return Trial(spec.number, spec.candidate, means, per_fold, duration, error, stopped, predictions)
+
+    @property
+    def refits(self) -> float:
+        """Estimated duration of a refit on all rows of the folds, for each second of a trial."""
+        rows = max(len(fold.fit) + len(fold.validate) for fold in self.folds)
+        return rows / sum(len(fold.fit) for fold in self.folds)
 
     def __getstate__(self) -> dict[str, object]:
         # Keys are often texts, which processes cannot share. A fit needs no more than which rows are of one entity.
@@ -100,11 +117,14 @@ class Attempt:
             "folds": [Fold(_with_plain_keys(fold.fit), _with_plain_keys(fold.validate)) for fold in self.folds],
         }
 
-    def _score_folds(self, spec: TrialSpec, per_fold: list[MetricValues]) -> tuple[str | None, EarlyStop | None]:
-        """Fill `per_fold`; return the error and the cause of an early stop, if any."""
+    def _score_folds(
+        self, spec: TrialSpec, per_fold: list[MetricValues], predictions: list[Floats]
+    ) -> tuple[str | None, EarlyStop | None]:
+        """Fill `per_fold` and `predictions`; return the error and the cause of an early stop, if any."""
         try:
             for fold in self.folds:
-                per_fold.append(_score(spec.candidate, fold, self.seed, self.threshold))
+                predictions.append(_predicted(spec.candidate, fold, self.seed))
+                per_fold.append(_scored(spec.candidate, fold, predictions[-1], self.threshold))
                 if spec.threshold is not None and (reason := spec.threshold.pruning_reason(per_fold)):
                     return reason, "pruned"
         except MemoryError as err:
@@ -121,7 +141,8 @@ def run_trial(number: int, candidate: Candidate, folds: Sequence[Fold], seed: in
 
 def baseline_metrics(training: TrainingFrame, rows: TrainingFrame, seed: int) -> MetricValues:
     """Metrics of the baseline on other rows than it is fitted on."""
-    return _score(BASELINE_CANDIDATE, Fold(training, rows), seed, threshold=0.5)
+    fold = Fold(training, rows)
+    return _scored(BASELINE_CANDIDATE, fold, _predicted(BASELINE_CANDIDATE, fold, seed), threshold=0.5)
 
 
 def best(trials: Sequence[Trial], metric: str) -> Trial:
@@ -135,9 +156,13 @@ def _with_plain_keys(frame: TrainingFrame) -> TrainingFrame:
     return replace(frame, keys=keys, fold_values=None)
 
 
-def _score(candidate: Candidate, fold: Fold, seed: int, threshold: float) -> MetricValues:
+def _predicted(candidate: Candidate, fold: Fold, seed: int) -> Floats:
     rows, matrix_format = fold.validate, FAMILIES[candidate.family].matrix_format
-    predicted = rows.task.predict(fit(candidate, fold.fit, seed), rows.inputs(matrix_format))
+    return rows.task.predict(fit(candidate, fold.fit, seed), rows.inputs(matrix_format))
+
+
+def _scored(candidate: Candidate, fold: Fold, predicted: Floats, threshold: float) -> MetricValues:
+    rows = fold.validate
     if candidate == BASELINE_CANDIDATE:
         return evaluate_baseline(rows.task, rows.y, predicted)
     return evaluate(rows.task, rows.y, predicted, threshold)

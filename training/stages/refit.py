@@ -26,7 +26,7 @@ class Refitted:
         scorer: the winner, fitted on all training rows.
         notes: results of calibration and threshold tuning, one line each; empty without both.
         metrics: the same results as numbers.
-        fold_pipelines: the winner fitted on each fold, uncalibrated; empty without calibration and tuning.
+        fold_pipelines: the winner fitted on each fold, uncalibrated; empty if nothing needed them.
     """
 
     scorer: Scorer
@@ -49,8 +49,15 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
     if serving.calibration == "none" and not isinstance(serving.threshold, ThresholdRule):
         return Refitted(scorer)
     parts = list(folds(frame, use_case.split, use_case.search.seed))
-    fold_pipelines = tuple(fit(winner.candidate, fold.fit, use_case.search.seed) for fold in parts)
-    predictions = out_of_fold_predictions(fold_pipelines, parts, matrix_format)
+    fold_pipelines: tuple[Pipeline, ...] = ()
+    if (kept := winner.predictions_of(parts)) is None:
+        fold_pipelines = tuple(fit(winner.candidate, fold.fit, use_case.search.seed) for fold in parts)
+        predictions = out_of_fold_predictions(fold_pipelines, parts, matrix_format)
+    else:
+        predictions = [
+            FoldPredictions(fold.validate.y, predicted, fold.validate.dependence)
+            for fold, predicted in zip(parts, kept, strict=True)
+        ]
     calibration, notes = UNCALIBRATED, list[str]()
     if serving.calibration != "none":
         calibration = calibrate(serving.calibration, predictions, in_time=use_case.split.in_time)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import nan
-from time import monotonic
 from typing import Any, get_args
 
 import click
@@ -14,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from lakehouse import console
 from lakehouse.settings import Settings
 from lakehouse.wording import number_of
+from training.budget import Budget
 from training.feature_store.home import open_store
 from training.frame import lineage
 from training.frame.frame import TrainingFrame
@@ -25,6 +25,7 @@ from training.search.blend_candidate import blend_members
 from training.search.blending import BlendRefused, blend
 from training.search.first_model import first_model, in_place_of_trials
 from training.search.fitting import SAMPLE_ROWS
+from training.search.loop import RESERVED_SHARE
 from training.search.memory import require_memory
 from training.search.progress import SearchProgress
 from training.search.result import SearchResult
@@ -54,7 +55,11 @@ OPTIONS = (
     ),
     click.option("--families", metavar="NAME,...", help="Model families to search, separated by commas."),
     click.option("--max-evals", type=click.IntRange(1), help="Maximum number of trials; a larger grid is rejected."),
-    click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Time limit of the search."),
+    click.option(
+        "--max-minutes",
+        type=click.FloatRange(0, min_open=True),
+        help="Time limit of training: of search, blend, refit and report.",
+    ),
     click.option("--parallelism", type=click.IntRange(1), help="Number of trials that run at once."),
     click.option("--executor", type=click.Choice(get_args(ExecutorName)), help="Executor that runs the trials."),
     click.option(
@@ -127,12 +132,14 @@ def search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier sta
     client: MlflowClient,
     settings: Settings,
     *,
+    budget: Budget,
     register_on_interrupt: bool,
 ) -> SearchResult:
     """Search the use case's families and log every trial to the run.
 
     Args:
         interrupted: the search to continue, if any.
+        budget: the time of the training run.
         register_on_interrupt: True if Ctrl-C ends the search with the best model so far.
 
     Raises:
@@ -143,7 +150,7 @@ def search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier sta
     lineage.log_inputs(use_case, open_store(settings), data)
     mlflow.log_metrics({f"left_out.{table}": count for table, count in data.training.left_out.items()})
     with trial_log(client, run, settings, use_case.search.seed) as log:
-        result = run_search(use_case, data.training, log, settings, finished_trials(client, interrupted))
+        result = run_search(use_case, data.training, log, settings, finished_trials(client, interrupted), budget)
     log_leaderboard(client, run, result.trials, metric)
     mlflow.set_tag(STOP_REASON, result.stop_reason)
     if result.stop_reason == "interrupted" and not (register_on_interrupt and result.searched):
@@ -155,16 +162,25 @@ def search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier sta
     return result
 
 
-def run_search(
-    use_case: UseCase, frame: TrainingFrame, log: TrialLog, settings: Settings, finished: Mapping[int, Trial]
+def run_search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier stages)
+    use_case: UseCase,
+    frame: TrainingFrame,
+    log: TrialLog,
+    settings: Settings,
+    finished: Mapping[int, Trial],
+    budget: Budget | None = None,
 ) -> SearchResult:
     """Run the baseline, the search and the blend; log each trial as it ends.
+
+    Args:
+        budget: the time of the training run; None: the plan's limit, from now.
 
     Raises:
         RowsTooLarge: the dense rows of a family do not fit into memory.
     """
     plan = use_case.search
-    start, parts = monotonic(), list(folds(frame, use_case.split, plan.seed))
+    budget = budget or Budget.of(plan.max_seconds)
+    parts = list(folds(frame, use_case.split, plan.seed))
     attempt = Attempt(parts, plan.seed, use_case.response_format.threshold)
     on_folds = number_of("fold", len(parts))
     console.stage(f"Searching {', '.join(plan.families)} by {plan.method}: {_format_plan(plan)} on {on_folds}")
@@ -185,11 +201,11 @@ def run_search(
             if warning := log.warning():
                 progress.print(warning)
 
-        result = run_plan(_shortened(plan, start), attempt, record, settings, resumed)
+        result = run_plan(_shortened(plan, budget), attempt, record, settings, resumed)
     console.detail(f"{number_of('trial', len(result.trials))}: {progress.summary()}")
     if result.stop_reason == "out_of_time":
         console.detail(f"search stopped by its limit of {plan.max_minutes:g} minutes")
-    last = _blend(result, attempt, _shortened(plan, start)) or in_place_of_trials(result, first)
+    last = _blend(result, attempt, plan, budget) or in_place_of_trials(result, first)
     if last is None:
         return replace(result, trials=(baseline, *result.trials))
     earlier = finished.get(last.number)
@@ -203,11 +219,11 @@ def _is_searched(trial: Trial) -> bool:
     return FAMILIES[trial.candidate.family].searched and SAMPLE_ROWS not in trial.candidate.params
 
 
-def _shortened(plan: SearchPlan, start: float) -> SearchPlan:
+def _shortened(plan: SearchPlan, budget: Budget) -> SearchPlan:
     """The plan with the time that is left of its limit."""
-    if plan.max_minutes is None:
+    if (left := budget.left()) is None:
         return plan
-    return plan.model_copy(update={"max_minutes": max(plan.max_minutes - (monotonic() - start) / 60, LEAST_MINUTES)})
+    return plan.model_copy(update={"max_minutes": max(left / 60, LEAST_MINUTES)})
 
 
 def _baseline(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) -> Trial:
@@ -218,12 +234,15 @@ def _baseline(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) ->
     return trial
 
 
-def _blend(result: SearchResult, attempt: Attempt, plan: SearchPlan) -> Trial | None:
+def _blend(result: SearchResult, attempt: Attempt, plan: SearchPlan, budget: Budget) -> Trial | None:
     """The blend of the search; None, with the reason on the console, if it has none."""
     if not plan.blend or result.stop_reason == "interrupted":
         return None
+    seconds = budget.left()
+    if seconds is not None and plan.max_seconds is not None:  # a trial in this process may have used the reserve
+        seconds = max(seconds, RESERVED_SHARE * plan.max_seconds)
     try:
-        trial = blend(result.trials, attempt, plan.metric, plan.blend, plan.max_seconds)
+        trial = blend(result.trials, attempt, plan.metric, plan.blend, seconds)
     except BlendRefused as err:
         console.detail(f"no blend: {err.failed}")
         return None

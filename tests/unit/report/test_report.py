@@ -13,6 +13,7 @@ from scoring.tasks import BINARY
 from tests.unit.frames import ENCODER, alternating, by_time
 from tests.unit.points import POINTS
 from tests.unit.report.pages import Page
+from training.budget import Budget
 from training.evaluation.metrics import METRICS, evaluate, metrics_of
 from training.frame import splits
 from training.frame.provenance import provenance
@@ -347,6 +348,31 @@ def test_leaderboard_lists_left_out_inputs_and_axes_are_limited(evidence: Eviden
 def test_given_fold_pipelines_are_not_fitted_again(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     before = evidence.fold_results
     monkeypatch.setattr("training.report.evidence.fit", None)
-    again = replace(evidence, fold_pipelines=[each.scorer.pipeline for each in before]).fold_results
+    again = replace(evidence, fold_pipelines=[each.pipeline for each in evidence.fold_scorers]).fold_results
     for first, second in zip(before, again, strict=True):
         np.testing.assert_array_equal(first.outcomes.predicted, second.outcomes.predicted)
+
+
+def test_kept_predictions_take_the_place_of_fits_on_the_folds(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = evidence.fold_results
+    raw = run_trial(
+        evidence.winner.number, evidence.winner.candidate, evidence.folds, evidence.seed, before[0].outcomes.threshold
+    )
+    monkeypatch.setattr("training.report.evidence.fit", None)
+    kept = replace(evidence, winner=replace(evidence.winner, predictions=raw.predictions)).fold_results
+    for first, second in zip(before, kept, strict=True):
+        np.testing.assert_array_equal(first.outcomes.predicted, second.outcomes.predicted)
+
+
+def test_sections_that_do_not_fit_into_the_time_left_say_so(evidence: Evidence) -> None:
+    slow = replace(evidence.winner, duration=timedelta(minutes=5))
+    trials = [slow if trial.candidate == slow.candidate else trial for trial in evidence.trials]
+    late = replace(evidence, winner=slow, trials=trials, budget=Budget.of(1e-9))
+    assert late.too_slow(1) == (
+        "Left out: it fits the winner again, which takes about 300 s, and 0 s of max_minutes were left"
+    )
+    report = render_report(late)
+    assert report.page.count("Left out: it fits the winner again") == 2
+    assert not report.failures

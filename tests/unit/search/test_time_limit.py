@@ -1,5 +1,6 @@
-"""A search with a time limit: time is reserved for the blend, and a first model is always there."""
+"""A search with a time limit: time is reserved for what follows it, and a first model is always there."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -9,9 +10,13 @@ import pytest
 from lakehouse.settings import Settings
 from tests.unit.points import POINTS, rows_of
 from tests.unit.search.test_blending import MemoryLog, plan
+from training.budget import Budget
 from training.frame.drawing import sample
+from training.frame.splits import folds
 from training.search.blend_candidate import CANDIDATES, blend_members
+from training.search.blending import blend
 from training.search.fitting import SAMPLE_ROWS, fit
+from training.search.loop import REPORT_SECONDS
 from training.search.result import SearchFailed, SearchResult
 from training.search.trial import Attempt, Trial, TrialSpec
 from training.space.joint_space import Candidate
@@ -35,7 +40,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr("training.stages.search.mlflow.log_params", lambda _params: None)
     found = Clock()
-    for module in ("stages.search", "search.loop", "search.trial", "search.blending"):
+    for module in ("budget", "search.loop", "search.trial", "search.blending"):
         monkeypatch.setattr(f"training.{module}.monotonic", found)
     return found
 
@@ -44,11 +49,11 @@ def trials_take(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: float, e
     """Every searched trial takes so long; the baseline and the first model take no time."""
     original = Attempt._score_folds
 
-    def scored(attempt: Attempt, spec: TrialSpec, per_fold: Any) -> Any:
+    def scored(attempt: Attempt, spec: TrialSpec, per_fold: Any, predictions: Any) -> Any:
         if spec.number == 0:
-            return original(attempt, spec, per_fold)
+            return original(attempt, spec, per_fold, predictions)
         clock.now += seconds
-        return (error, None) if error else original(attempt, spec, per_fold)
+        return (error, None) if error else original(attempt, spec, per_fold, predictions)
 
     monkeypatch.setattr(Attempt, "_score_folds", scored)
 
@@ -56,7 +61,7 @@ def trials_take(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: float, e
 def search(
     seconds: float, finished: dict[int, Trial] | None = None, **changes: Any
 ) -> tuple[MemoryLog, SearchResult]:
-    log, case = MemoryLog(), plan(max_minutes=seconds / 60, max_evals=50, **changes)
+    log, case = MemoryLog(), plan(**{"max_minutes": seconds / 60, "max_evals": 50, **changes})
     return log, run_search(case, rows_of("binary"), cast(TrialLog, log), SETTINGS, finished or {})
 
 
@@ -68,15 +73,46 @@ def test_a_search_that_runs_out_of_time_ends_with_a_blend_of_the_trials_that_fit
     assert result.stop_reason == "out_of_time"
     assert [trial.candidate.family for trial in result.trials].count("blend") == 1
     last = result.trials[-1]
-    assert (last.number, last.candidate.params[CANDIDATES]) == (9, 2)  # 8 trials of 10 s: 25 s were reserved
+    assert (last.number, last.candidate.params[CANDIDATES]) == (8, 2)  # 7 trials of 10 s: a third was reserved
     assert len(blend_members(last.candidate)) == 2
     assert log.trials == list(result.trials)
     assert "search stopped by its limit of 1.66667 minutes" in capsys.readouterr().out
 
 
-def test_a_search_without_a_blend_uses_all_of_its_time(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_search_without_a_blend_keeps_time_for_refit_and_report(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    trials_take(monkeypatch, clock, 1)
+    refits = 1 / 0.7  # the fold has seven rows of ten to fit
+    searched = len(search(40, blend=0)[1].searched)
+    assert searched == np.ceil(40 - REPORT_SECONDS - (refits + 1))
+
+
+def test_kept_predictions_give_the_blend_that_fitting_again_gives_and_cost_no_fit(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    trials = search(1000, max_evals=6)[1].trials
+    searched = [trial for trial in trials if trial.number and trial.candidate.family != "blend"]
+    assert any(trial.predictions is not None for trial in searched)
+    case = plan()
+    attempt = Attempt(list(folds(rows_of("binary"), case.split, case.search.seed)), case.search.seed, 0.5)
+    again = blend([replace(trial, predictions=None) for trial in searched], attempt, "log_loss", 5)
+    monkeypatch.setattr("training.search.blending.fit", None)
+    kept = blend(searched, attempt, "log_loss", 5)
+    assert (kept.candidate, kept.metrics, kept.per_fold) == (again.candidate, again.metrics, again.per_fold)
+    assert kept.predictions is not None
+    assert all(map(np.array_equal, kept.predictions, again.predictions or ()))
+    assert clock.now == 0
+
+
+def test_a_run_has_one_budget_from_its_start(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     trials_take(monkeypatch, clock, 10)
-    assert len(search(100, blend=0)[1].searched) == 10
+    budget = Budget.of(100)
+    clock.now = 60  # reading the tables took a minute
+    log, case = MemoryLog(), plan(max_minutes=100 / 60, max_evals=50)
+    result = run_search(case, rows_of("binary"), cast(TrialLog, log), SETTINGS, {}, budget)
+    assert len(result.searched) == 3
+    assert (budget.left(), budget.allows(10), budget.allows(11)) == (10, True, False)
 
 
 def test_a_blend_that_does_not_fit_into_the_time_left_is_named_with_the_reason(
@@ -85,7 +121,7 @@ def test_a_blend_that_does_not_fit_into_the_time_left_is_named_with_the_reason(
     trials_take(monkeypatch, clock, 60)
     _, result = search(100)
     assert [trial.number for trial in result.trials] == [0, 1, 2]
-    assert "no blend: the two best trials take 120.0 s to fit again, and 0.0 s are left" in capsys.readouterr().out
+    assert "no blend: the two best trials take 171.4 s to fit again, and 33.3 s are left" in capsys.readouterr().out
 
 
 def test_the_first_model_is_the_result_if_no_trial_succeeds_in_time(

@@ -35,6 +35,8 @@ MAX_SWARM_INPUTS = 12
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """Effect of the inputs on the metric and on single predictions."""
+    if reason := evidence.too_slow(1):
+        return (Paragraph(f"{reason}."),)
     found = _permutation(evidence)
     ranked = [each.column for each in found.inputs]
     return (*_permutation_blocks(evidence, found), *dependence.blocks(evidence, ranked), *_shapley(evidence))
@@ -43,8 +45,8 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
 def _permutation(evidence: Evidence) -> Importance:
     random = np.random.default_rng(evidence.seed)
     folds = [
-        sample(result.scorer.predict, result.fold.validate.features, result.outcomes, random)
-        for result in evidence.fold_results
+        sample(scorer.predict, result.fold.validate.features, result.outcomes, random)
+        for scorer, result in zip(evidence.fold_scorers, evidence.fold_results, strict=True)
     ]
     inputs = groups(evidence.scorer.encoder)
     return permutation_importance(evidence.metric, folds, inputs, random, SHUFFLING_SECONDS)

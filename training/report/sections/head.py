@@ -12,6 +12,8 @@ from training.report.page import Facts, Headline, Tile, Tiles
 from training.report.wording import format_bounds, format_number, metric_name
 from training.search.result import searched_trials
 
+RANDOM_FOLDS_TRIALS = 2  # random folds have about twice the training rows of folds in order of time
+
 
 def headline(evidence: Evidence) -> Headline:
     """Metric on the holdout, against the baseline and the champion."""
@@ -84,6 +86,8 @@ def _random_folds(evidence: Evidence) -> list[Tile]:
     if not evidence.use_case.split.in_time:
         return []  # the folds are random already
     name = f"{metric_name(evidence.metric)}, random folds"
+    if reason := evidence.too_slow(RANDOM_FOLDS_TRIALS):
+        return [Tile(name, "-", reason)]
     return [Tile(name, format_number(evidence.random_folds_metric), "for comparison: a split that ignores time")]
 
 
