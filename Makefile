@@ -85,7 +85,7 @@ schema: $(READY)  ## write the JSON schema of use-case files again
 	@$(BIN)/python -m training.use_case.json_schema
 
 lock: $(READY)  ## write requirements.lock and the jobs' requirements from pyproject.toml again
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --extra otel --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --extra otel --extra postgres --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file requirements.lock
 	@$(BIN)/uv pip compile --group pyproject.toml:release --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file resources/release.lock
