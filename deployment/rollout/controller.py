@@ -195,8 +195,11 @@ class Controller:
         extended = after.extensions > before.extensions
         action = "rollout_extended" if extended else ACTIONS.get(after.phase, "rollout_done")
         event = after.reason or share_of(after)
+        if after.ended:
+            self.ports.progress.clear()  # before the record: whoever is killed in between continues the rollout
         self.ports.journal.record(action, after, f"{after.phase}: {event}")
-        self._save(after, "")
+        if not after.ended:
+            self._save(after, "")
         self.ports.tell(f"version {after.version}: {describe(after, extended=extended)}")
         return after
 

@@ -18,27 +18,28 @@ from deployment.rollout.state import Rollout
 from deployment.rollout.transitions import Act
 from tests.contract.rollout.golden_versions import RolloutRegistry
 
-EVENTS = 0
+EVENTS, BEFORE_RECORD = 0, False
 IMPORTED = (mlflow, skops)  # they are imported late otherwise, in each child
 
 
 @dataclass(frozen=True)
 class KilledJournal(LedgerJournal):
-    """Kills the process around its second entry: the first one shows that the rollout continues."""
+    """Kills the process between a side effect and its record, or after the intent of the next one."""
 
     def record(self, action: Action, rollout: Rollout, event: str, intent: Act | None = None) -> None:
         global EVENTS  # noqa: PLW0603  (of this process)
         EVENTS += 1
-        before = rollout.step % 2 == 0
-        if EVENTS == 2 and before:
+        if BEFORE_RECORD:
             os.kill(os.getpid(), signal.SIGKILL)
         super().record(action, rollout, event, intent)
         if EVENTS == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def carry_out_until_killed(registry: RolloutRegistry, url: str, token: str) -> None:
+def carry_out_until_killed(registry: RolloutRegistry, url: str, token: str, *, before_record: bool) -> None:
     """Carry out the rollout that is due; the process is killed, or the rollout ends."""
+    global BEFORE_RECORD  # noqa: PLW0603  (of this process)
+    BEFORE_RECORD = before_record
     vars(open_rollout)["LedgerJournal"] = KilledJournal
     with registry.gate() as gate:
         client = endpoint_client.connect(url, token)
