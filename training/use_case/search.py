@@ -22,8 +22,9 @@ class SearchPlan(Declaration):
 
     Attributes:
         max_evals: number of trials; for a grid, the largest number of points.
-        max_minutes: time limit of search, blend, refit and report. Up to a third of it is reserved for what follows
-            the search. Then no trial starts and running trials are abandoned; `in_process` finishes the running one.
+        max_minutes: time limit of search, blend, refit and report. Up to two fifths of it are reserved for what
+            follows the search. Then no trial starts and running trials are abandoned; `in_process` finishes the
+            running one.
         prune: stop a trial that is worse than the median of earlier trials over the same folds. The default is true,
             except for a grid and for `spark_trials`.
         parallelism: number of trials that run at once.
