@@ -3,13 +3,21 @@
 from typing import TYPE_CHECKING
 
 from training.models.family import CLASS_WEIGHT, RECENCY, TABULAR_TASKS, DataFacts, Family, class_weight
-from training.space.space import Choice, Float, Int, Params
+from training.space.space import Choice, Float, Int, Params, Space
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 # Upper limits of the boosting rounds; `scoring.estimators.early_stopping` finds the count.
 LIGHTGBM_ROUNDS, XGBOOST_ROUNDS, CATBOOST_ROUNDS = 300, 300, 200
+ROUNDS: Space = {"max_rounds": Int(50, 5000, log=True)}  # the limit as a dimension
+NOT_OPTIONS = frozenset({"recency_half_life_days", "class_weight", *ROUNDS})
+
+
+def max_rounds(params: Params, default: int) -> int:
+    """The upper limit of the boosting rounds: a hyperparameter if the use case searches it, else the default."""
+    limit = params.get("max_rounds")
+    return default if limit is None else int(str(limit))
 
 
 def _lightgbm(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
@@ -23,7 +31,8 @@ def _lightgbm(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     }
     options |= {"subsample": params["subsample"], "subsample_freq": 1}
     options |= class_weight(params, facts)
-    return Pipeline([("model", LightGbm(facts.task.name, LIGHTGBM_ROUNDS, options, tuple(facts.categories), seed))])
+    rounds = max_rounds(params, LIGHTGBM_ROUNDS)
+    return Pipeline([("model", LightGbm(facts.task.name, rounds, options, tuple(facts.categories), seed))])
 
 
 LIGHTGBM = Family(
@@ -45,6 +54,7 @@ LIGHTGBM = Family(
     accepts_weights=True,
     cost=4,
     stops_early=True,
+    optional=ROUNDS,
 )
 
 
@@ -53,11 +63,10 @@ def _xgboost(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
 
     from scoring.estimators.xgboost import XgBoost
 
-    options = {
-        name: value for name, value in params.items() if name not in {"recency_half_life_days", "class_weight"}
-    }
+    options = {name: value for name, value in params.items() if name not in NOT_OPTIONS}
     options |= class_weight(params, facts)
-    return Pipeline([("model", XgBoost(facts.task.name, XGBOOST_ROUNDS, options, tuple(facts.categories), seed))])
+    rounds = max_rounds(params, XGBOOST_ROUNDS)
+    return Pipeline([("model", XgBoost(facts.task.name, rounds, options, tuple(facts.categories), seed))])
 
 
 XGBOOST = Family(
@@ -80,6 +89,7 @@ XGBOOST = Family(
     accepts_weights=True,
     cost=5,
     stops_early=True,
+    optional=ROUNDS,
 )
 
 
@@ -88,12 +98,11 @@ def _catboost(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
 
     from scoring.estimators.catboost import CatBoost
 
-    options = {
-        name: value for name, value in params.items() if name not in {"recency_half_life_days", "class_weight"}
-    }
+    options = {name: value for name, value in params.items() if name not in NOT_OPTIONS}
     if facts.task.predicts_classes and params["class_weight"]:
         options["auto_class_weights"] = "Balanced"
-    return Pipeline([("model", CatBoost(facts.task.name, CATBOOST_ROUNDS, options, tuple(facts.categories), seed))])
+    rounds = max_rounds(params, CATBOOST_ROUNDS)
+    return Pipeline([("model", CatBoost(facts.task.name, rounds, options, tuple(facts.categories), seed))])
 
 
 CATBOOST = Family(
@@ -113,4 +122,5 @@ CATBOOST = Family(
     accepts_weights=True,
     cost=13,
     stops_early=True,
+    optional=ROUNDS,
 )

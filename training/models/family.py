@@ -5,7 +5,7 @@ them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -53,6 +53,7 @@ class Family:
         fits_on: where `model` is fitted: in this process, by Spark ML on the session of the tables, or on a classic
             Spark session. On Spark a fit is parallel by itself, so that trials run one after the other.
         stops_early: True if `model` finds its boosting rounds on validation rows.
+        optional: further hyperparameters, which a search has only if `search.space` of the use case names them.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
             cheapest family.
         searched: True if a use case may search it. Every search tries the other families by itself.
@@ -68,6 +69,7 @@ class Family:
     cost: float = 0
     searched: bool = True
     stops_early: bool = False
+    optional: Space = field(default_factory=dict)
     fits_on: FitsOn = "process"
 
     @property

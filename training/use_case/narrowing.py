@@ -33,8 +33,9 @@ def joint_space(
 ) -> JointSpace:
     """Join the spaces of the families, with the ranges and values of `narrowed` in place of the declared ones.
 
-    Every family with a space may also leave out each group of inputs in `leave_out`. No family has the dimensions in
-    `absent`. The initial points are the defaults of the families, cheapest family first.
+    A family has its optional dimensions only if `narrowed` names them. Every family with a space may also leave out
+    each group of inputs in `leave_out`. No family has the dimensions in `absent`. The initial points are the defaults
+    of the families, cheapest family first.
 
     Raises:
         SpaceRefused: `narrowed` names an unknown family or dimension, or invalid values.
@@ -43,6 +44,7 @@ def joint_space(
         raise SpaceRefused(f"space names {unknown[0]}, which is not searched. {nearest(unknown[0], list(families))}")
     declared = {
         name: {key: dimension for key, dimension in FAMILIES[name].space.items() if key not in absent}
+        | {key: dimension for key, dimension in FAMILIES[name].optional.items() if key in narrowed.get(name, {})}
         for name in families
     }
     spaces = {name: _space(name, space, narrowed.get(name, {})) for name, space in declared.items()}

@@ -234,6 +234,21 @@ def test_a_use_case_narrows_ranges_and_values() -> None:
     assert {name for name in knn if knn[name] != FAMILIES["knn"].space[name]} == {"n_neighbors", "weights"}
 
 
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
+def test_the_limit_of_boosting_rounds_is_searched_only_if_the_use_case_names_it(family: str) -> None:
+    assert "max_rounds" not in joint_space((family,), {}).families[family]
+    named = joint_space((family,), {family: {"max_rounds": (1000,)}})
+    assert named.families[family]["max_rounds"] == Choice((1000,))
+    assert named.default(family).params["max_rounds"] == 1000
+    ranged = joint_space((family,), {family: {"max_rounds": Range(high=2000)}}).families[family]
+    assert ranged["max_rounds"] == Int(50, 2000, log=True)
+
+
+def test_a_family_without_boosting_rounds_refuses_their_limit() -> None:
+    with pytest.raises(SpaceRefused, match="knn has no dimension 'max_rounds'"):
+        joint_space(("knn",), {"knn": {"max_rounds": (1000,)}})
+
+
 def test_a_list_may_have_other_numbers_than_the_declared_ones() -> None:
     listed = {"recency_half_life_days": (None, 90, 0.5), "inverse_regularization": (20, 0.5, None)}
     space = joint_space(("logistic_regression",), {"logistic_regression": listed}).families["logistic_regression"]

@@ -90,6 +90,15 @@ def test_early_stopping_finds_rounds_on_the_newest_rows(family: str) -> None:
     assert getattr(model.model_, attribute) == model.rounds_
 
 
+@pytest.mark.parametrize(("family", "default"), [("lightgbm", 300), ("xgboost", 300), ("catboost", 200)])
+def test_boosting_rounds_end_at_the_limit_of_the_candidate(family: str, default: int) -> None:
+    params = dict(POINTS)[family]
+    limited: Any = scorer(family, {**params, "max_rounds": 2}).pipeline["model"]
+    assert (limited.rounds, limited.rounds_) == (2, min(limited.rounds_, 2))
+    without: Any = scorer(family, {**params, "max_rounds": None}).pipeline["model"]
+    assert without.rounds == default
+
+
 @pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
 def test_no_early_stopping_if_older_rows_lack_a_class(family: str) -> None:
     late = frame(range(100), [0] * 90 + [1] * 10)
