@@ -17,7 +17,7 @@ ROW_NUMBER = "row_number"
 # Python's codecs that are not encodings of files.
 _NO_FILES = {"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined", "utf-7"}
 DATE_PIECES = re.compile(r"([A-Za-z])\1*|[^A-Za-z]+")  # words of one letter, and what is between them
-_DATE_WORDS = ("d", "dd", "M", "MM", "yyyy", "H", "HH", "mm", "ss")
+_DATE_WORDS = ("d", "dd", "M", "MM", "MMM", "yy", "yyyy", "H", "HH", "mm", "ss")
 _QUOTE_HINT = "YAML reads some words and numbers as something else, such as no, null, 012 or 1:30: put it in quotes"
 
 

@@ -14,6 +14,7 @@ from lakehouse.landing.options import DATE_PIECES, LandingOptions
 # A column looks like numbers or dates if nine of ten values do.
 SHARE = 0.9
 _SAMPLE = 1_000
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TO_KEEP = "Write the column into `texts` if it is to stay as it is."
 
 
@@ -175,15 +176,26 @@ def _as_dates(values: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
     pieces = list(DATE_PIECES.finditer(pattern))
     words = [piece[0] for piece in pieces if piece[1]]
     digits = {word: r"\d{1,2}" if len(word) == 1 else rf"\d{{{len(word)}}}" for word in words}
+    digits["MMM"] = "[A-Za-z]{3}"
     groups = (f"(?P<{piece[1]}>{digits[piece[0]]})" if piece[1] else re.escape(piece[0]) for piece in pieces)
     found = pc.extract_regex(values, f"^{''.join(groups)}$")
-    parts = {word[0]: pc.utf8_lpad(pc.struct_field(found, word[0]), max(len(word), 2), "0") for word in words}
+    parts = {word[0]: _padded(pc.struct_field(found, word[0]), word) for word in words}
     texts = pc.binary_join_element_wise(parts["y"], parts["M"], parts["d"], "-")
     if "H" not in parts:
         return _only_in_the_calendar(texts, pa.date32())
     times = (parts.get(letter, pa.scalar("00")) for letter in "Hms")
     texts = pc.binary_join_element_wise(texts, pc.binary_join_element_wise(*times, ":"), " ")
     return _only_in_the_calendar(texts, pa.timestamp("s"))
+
+
+def _padded(values: pa.ChunkedArray, word: str) -> pa.ChunkedArray:
+    """Digits of one word of a date pattern: a year in four, all else in two; no month has an unknown name."""
+    if word == "yy":  # as POSIX reads it: 69 to 99 are of the last century
+        return pc.binary_join_element_wise(pc.if_else(pc.greater_equal(values, "69"), "19", "20"), values, "")
+    if word == "MMM":
+        positions = pc.add(pc.index_in(pc.utf8_lower(values), value_set=pa.array(MONTHS)), 1)
+        return pc.utf8_lpad(pc.cast(positions, pa.string()), 2, "0")
+    return pc.utf8_lpad(values, max(len(word), 2), "0")
 
 
 def _only_in_the_calendar(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

@@ -9,10 +9,11 @@ import click
 from lakehouse import console
 from lakehouse.settings import Settings
 from scoring.tasks import TASKS
+from training.init.errors import InitRefused
 from training.init.names import use_case_name
 from training.init.project import project_files
 from training.init.proposing.proposal import Proposal, Wishes, propose, show
-from training.init.reading.formats import DateOrder
+from training.init.reading.dates import DateOrder
 from training.init.reading.given import Habits
 from training.init.reading.opening import open_table
 from training.init.running import build_tables, next_commands, train_briefly
@@ -67,10 +68,11 @@ def main(  # noqa: PLR0913  (the options of a command)
     wishes = Wishes(
         said["target"], said["task"], said["key"], said["time"], said["group"], said["exclude"], said["keep"]
     )
+    name = _checked(name) if name else use_case_name(said["table"] or Path(file).name.partition(".")[0])
     with tempfile.TemporaryDirectory(prefix="init-") as workspace:
         console.stage(f"Reading {file}")
         table = open_table(file, habits, Path(workspace), memory)
-        proposal = propose(name or use_case_name(said["table"] or Path(file).name.partition(".")[0]), table, wishes)
+        proposal = propose(name, table, wishes)
         show(proposal)
         if check:
             console.detail("Nothing was written (--check).")
@@ -80,6 +82,12 @@ def main(  # noqa: PLR0913  (the options of a command)
         build_tables(proposal)
     version = train_briefly(proposal.name, settings, minutes, families)
     next_commands(proposal.name, version)
+
+
+def _checked(name: str) -> str:
+    if name != (usable := use_case_name(name)):
+        raise InitRefused.name(name, usable)
+    return name
 
 
 def _write(proposal: Proposal, settings: Settings) -> None:

@@ -13,10 +13,26 @@ class InitRefused(LakehouseError):
     """The file, its target or the project cannot become a use case."""
 
     @classmethod
-    def no_column(cls, option: str, name: str, known: list[str]) -> "InitRefused":
+    def no_column(cls, option: str, name: str, known: list[str], listed: list[str]) -> "InitRefused":
+        near = nearest(name, known)
+        suggested = f". {near}" if near.startswith("Did you mean") else ""
         return cls(
-            f"{option} names '{name}', and the file has no such column. {nearest(name, known)}",
-            hint=f"Columns: {', '.join(known[:40])}{', ...' if len(known) > 40 else ''}.",
+            f"{option} names '{name}', and the file has no such column{suggested}",
+            hint=f"Columns: {', '.join(listed[:40])}{', ...' if len(listed) > 40 else ''}.",
+        )
+
+    @classmethod
+    def two_roles(cls, column: str, option: str, other: str) -> "InitRefused":
+        return cls(
+            f"{option} and {other} both name the column {column}",
+            hint=f"A column has one role: leave it out of {option} or of {other}.",
+        )
+
+    @classmethod
+    def name(cls, name: str, usable: str) -> "InitRefused":
+        return cls(
+            f"--name '{name}' is no name of a use case: models, folders and files are named after it",
+            hint=f"Use small letters, digits and underscores, such as --name {usable}.",
         )
 
     @classmethod

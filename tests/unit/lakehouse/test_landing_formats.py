@@ -229,6 +229,10 @@ def test_columns_that_look_like_another_format_are_refused_unless_declared_as_te
         ("dd.MM.yyyy HH:mm", "31.12.2024 14:05", "2024-12-31 14:05:00"),
         ("dd/MM/yyyy H:mm:ss", "31/12/2024 4:05:09", "2024-12-31 04:05:09"),
         ("yyyyMMdd", "20240229", "2024-02-29"),
+        ("dd.MM.yy", "01.02.68", "2068-02-01"),
+        ("MM/dd/yy", "12/31/69", "1969-12-31"),
+        ("d-MMM-yyyy", "3-Mar-2024", "2024-03-03"),
+        ("dd MMM yy", "03 DEC 99", "1999-12-03"),
     ],
 )
 def test_dates_follow_their_pattern(tmp_path: Path, pattern: str, text: str, expected: str) -> None:

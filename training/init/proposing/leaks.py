@@ -92,7 +92,7 @@ def _filled_for_one_class(values: Any, label: Any, target: Target) -> str:
     usual = float((label == classes[counts.argmax()]).mean())
     if share < 0.99 or usual > 0.9:
         return ""
-    which = target.positive if classes[counts.argmax()] == 1 and target.positive is not None else "one class"
+    which = target.positive_word if classes[counts.argmax()] == 1 and target.positive is not None else "one class"
     return f"filled only where the target is {which} ({share:.0%} of {counts.sum():,} filled rows)"
 
 

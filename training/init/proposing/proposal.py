@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lakehouse import console
 from lakehouse.wording import number_of
+from scoring.encodings.categories import slug
 from training.init.errors import InitRefused
 from training.init.proposing.keys import NO_COLUMN, KeyOptions, RowIdentity, find_identity
 from training.init.proposing.profile import ColumnProfile, profiles
@@ -68,8 +69,8 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
     Raises:
         InitRefused: a named column is missing, the target is no label, or no feature is left.
     """
-    known = {column.source_name: column.name for column in table.columns}
-    known |= {column.name: column.name for column in table.columns}
+    known = {column.name: column.name for column in table.columns}
+    known |= {column.source_name: column.name for column in table.columns}
     target_name = _resolved("--target", wishes.target, known)
     options = KeyOptions(
         tuple(_resolved("--key", key, known) for key in wishes.key),
@@ -78,6 +79,7 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
     )
     chosen = {_resolved("--exclude", column, known): False for column in wishes.exclude}
     chosen |= {_resolved("--keep", column, known): True for column in wishes.keep}
+    _require_one_role_each(target_name, options, chosen)
     columns = profiles(table)
     target = target_of(_named(columns, target_name), wishes.task)
     if target.profile.filled < LEAST_ROWS:
@@ -103,11 +105,21 @@ def show(proposal: Proposal) -> None:
     console.detail(f"{number_of('row', table.rows)}, {number_of('column', len(table.columns))} in {table.source}")
     for note in (*table.notes, *outcome_notes(proposal.roles)):
         console.detail(note)
-    rows = [[role.name, role.profile.column.kind, role.role, _why(role), role.change] for role in proposal.roles]
+    rows = [[_shown(role), role.profile.column.kind, role.role, _why(role), role.change] for role in proposal.roles]
     if not proposal.identity.key:
         rows.insert(0, ["row_number", "bigint", "key", proposal.identity.why["row_number"], "--key COLUMN"])
     console.table(["column", "type", "role", "why", "how to change"], rows)
     console.detail(f"Split: {_split(proposal)}")
+
+
+def _shown(role: ColumnRole) -> str:
+    """Name in SQL, with the name in the file where a person would not find it again."""
+    column = role.profile.column
+    if column.name == slug(column.source_name) or column.name.replace("_", "") == slug(column.source_name).replace(
+        "_", ""
+    ):
+        return column.name
+    return f"{column.name} ({column.source_name or 'no name'})"
 
 
 def _why(role: ColumnRole) -> str:
@@ -118,7 +130,9 @@ def _why(role: ColumnRole) -> str:
 def _split(proposal: Proposal) -> str:
     identity = proposal.identity
     if identity.group is not None:
-        return f"all rows of a {identity.group} are in one fold or in the holdout (--group none: by row)"
+        return (
+            f"rows of the same {identity.group} stay together, in one fold or in the holdout (--group none: by row)"
+        )
     if identity.time is not None:
         return f"by {identity.time}: the last fifth is the holdout"
     by = "by label" if proposal.target.task.predicts_classes else "at random"
@@ -129,8 +143,27 @@ def _resolved(option: str, name: str, known: Mapping[str, str]) -> str:
     if name == NO_COLUMN and option in {"--key", "--time", "--group"}:
         return name
     if name not in known:
-        raise InitRefused.no_column(option, name, [*dict.fromkeys(known)])
+        in_file = [*{column: given for given, column in known.items()}.values()]
+        raise InitRefused.no_column(option, name, [*known], in_file)
     return known[name]
+
+
+def _require_one_role_each(target: str, options: KeyOptions, chosen: Mapping[str, bool]) -> None:
+    """Check that no two options give one column different roles.
+
+    Raises:
+        InitRefused: they do. A key and time of its own, or a group that is the key, would not be used.
+    """
+    named = [("--target", target), *(("--key", key) for key in options.key)]
+    named += [(option, name) for option, name in (("--time", options.time), ("--group", options.group)) if name]
+    named += [("--keep" if keep else "--exclude", name) for name, keep in chosen.items()]
+    given: dict[str, str] = {}
+    for option, name in named:
+        if name == NO_COLUMN:
+            continue
+        if name in given:
+            raise InitRefused.two_roles(name, given[name], option)
+        given[name] = option
 
 
 def _named(columns: list[ColumnProfile], name: str) -> ColumnProfile:

@@ -88,7 +88,8 @@ def find_roles(
 
 def _given_role(column: ColumnProfile, target: Target, identity: RowIdentity) -> ColumnRole | None:
     if column.name == target.name:
-        missing = f"; {number_of('row', column.missing)} without it are left out" if column.missing else ""
+        left_out = "is" if column.missing == 1 else "are"
+        missing = f"; {number_of('row', column.missing)} without it {left_out} left out" if column.missing else ""
         return ColumnRole(column, "target", f"{target.task}: {target.why}{missing}", target.change or "--task")
     if column.name in identity.key:
         return ColumnRole(column, "key", identity.why[column.name], "--key COLUMN, or --key none for the row number")
@@ -111,6 +112,8 @@ def _feature(  # noqa: PLR0911  (one for each kind of column)
         return _out(column, f"missing in {missing:.1%} of the rows")
     if column.is_time:
         return _days(column, identity)
+    if column.column.note.startswith("dates") and not is_kept:
+        return _out(column, "dates that were not read")
     if column.column.kind == "boolean":
         return _boolean(column)
     if column.is_number and not (column.column.kind == "bigint" and _CODE.search(column.name)):

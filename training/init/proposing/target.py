@@ -1,6 +1,6 @@
 """The task and the labels that a target column stands for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scoring.tasks import BINARY, MULTICLASS, REGRESSION, TASKS, Task
@@ -37,6 +37,12 @@ class Target:
         """Name of the column."""
         return self.profile.name
 
+    @property
+    def positive_word(self) -> str:
+        """Label 1 of a binary task, as the file has it."""
+        truth = self.profile.column.truth
+        return truth[0] if truth and self.positive is True else truth[1] if truth else str(self.positive)
+
 
 def target_of(profile: ColumnProfile, chosen: str | None) -> Target:
     """Take the task from the values of the target.
@@ -63,8 +69,8 @@ def target_of(profile: ColumnProfile, chosen: str | None) -> Target:
     if profile.distinct != 2:
         raise InitRefused.target(profile.name, f"has {profile.distinct} values, not two", "Choose another --task.")
     positive = _positive(profile)
-    word = profile.column.truth[0] if profile.column.truth and positive is True else str(positive)
-    return Target(profile, task, f"{why}; {word} is label 1", positive=positive, change=change)
+    binary = Target(profile, task, why, positive=positive, change=change)
+    return replace(binary, why=f"{why}; {binary.positive_word} is label 1")
 
 
 def _task(profile: ColumnProfile, chosen: str | None) -> tuple[Task, str, str]:

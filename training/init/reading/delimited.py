@@ -8,16 +8,14 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.landing.landing_file import delimited_parts
-from lakehouse.landing.options import DATE_PIECES, LandingOptions
+from lakehouse.landing.options import LandingOptions
 from lakehouse.landing.values import SHARE, UNDECLARED_SHAPES
 from training.init.names import column_names
+from training.init.reading.dates import strptime_pattern
 from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect
 from training.init.reading.encoding import decoded_file
 from training.init.reading.formats import TextFormat, find_formats, quoted, text_list
 from training.init.reading.given import GivenColumn, GivenTable, Habits, keep_rows, write_parts
-
-# Words of a date pattern as DuckDB has them.
-_CODES = {"yyyy": "%Y", "MM": "%m", "M": "%m", "dd": "%d", "d": "%d", "HH": "%H", "H": "%H", "mm": "%M", "ss": "%S"}
 
 
 def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duckdb.DuckDBPyConnection) -> GivenTable:
@@ -118,8 +116,7 @@ def _value(column: str, text: TextFormat) -> str:
     if text.decimal:
         value = f"replace(replace({value}, '{text.thousands or ''}', ''), '{text.decimal}', '.')"
     if text.date_format:
-        pattern = DATE_PIECES.sub(lambda piece: _CODES.get(piece[0], piece[0]), text.date_format)
-        return f"cast(try_strptime({value}, '{pattern}') as {text.kind})"
+        return f"cast(try_strptime({value}, '{strptime_pattern(text.date_format)}') as {text.kind})"
     if text.kind == "timestamp":
         return f"cast(try_cast({value} as timestamptz) at time zone 'UTC' as timestamp)"
     return f"try_cast({value} as {text.kind})" if text.kind != "string" else value

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from lakehouse.landing.errors import LandingFileRefused
+from lakehouse.landing.options import LandingOptions
 from lakehouse.landing.source import text_blocks
 from training.init.errors import InitRefused
 
@@ -45,6 +47,8 @@ def decoded_file(path: Path, encoding: str | None) -> DecodedFile:
     start = _start(path)
     if not start:
         raise InitRefused.file(path, "is empty", "Export it again.")
+    if encoding is not None:
+        _require_known(encoding)
     chosen = encoding or next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
     chosen = chosen or _without_mark(start)
     if chosen is not None:
@@ -72,6 +76,15 @@ def _start(path: Path) -> bytes:
     except (OSError, pa.ArrowInvalid) as err:
         raise InitRefused.file(path, f"cannot be read: {err}", "Correct the path or the permissions.") from err
     return start
+
+
+def _require_known(encoding: str) -> None:
+    try:
+        LandingOptions(path="-", columns=("a",), delimiter=",", encoding=encoding)
+    except ValidationError as err:
+        reason = err.errors()[0]["msg"].removeprefix("Value error, ")
+        hint = "Name another one, such as utf-8, utf-16, cp1252 or iso-8859-15."
+        raise InitRefused.file(f"--encoding {encoding}", reason, hint) from err
 
 
 def _without_mark(start: bytes) -> str | None:

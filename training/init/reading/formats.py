@@ -2,14 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import duckdb
 
 from lakehouse.landing.sources.declaration import SqlType
 from training.init.errors import InitRefused, ask
+from training.init.reading.dates import (
+    DATE,
+    NAMED_MONTH,
+    SHORT_YEAR_NOTE,
+    DateOrder,
+    date_pattern,
+    fitting_orders,
+    latest_year,
+    named_month_pattern,
+    strptime_pattern,
+)
 
-DateOrder = Literal["dmy", "mdy", "ymd"]
 # In a column of numbers or dates, each of these words is a missing value; in a column of texts only those of SURE.
 MISSING = ("-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "k.a.", "k. a.", "unknown",
            "unbekannt", "missing", "fehlt")  # fmt: skip
@@ -20,10 +29,8 @@ _COMMA = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
 _GROUPED = r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?([eE][-+]?\d+)?"
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 _ISO_TIME = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[-+]\d{2}:?\d{2})?"
-_CLOCK = r"(?: (\d{1,2}):(\d\d)(?::(\d\d))?)?"
-_DATE = r"(\d{1,4})([./-])(\d{1,2})[./-](\d{1,4})" + _CLOCK
-_POSITIONS: Mapping[DateOrder, tuple[str, str, str]] = {"dmy": ("y3", "y2", "y1"), "mdy": ("y3", "y1", "y2"),
-                                                        "ymd": ("y1", "y2", "y3")}  # fmt: skip
+
+_SIGN = "[$€£]|EUR|USD|CHF"
 
 
 @dataclass(frozen=True)
@@ -99,11 +106,11 @@ def _evidence(connection: duckdb.DuckDBPyConnection, column: str) -> _Evidence:
     value = f"trim({quoted(column)})"
     patterns = {
         "plain": _PLAIN, "comma": _COMMA, "grouped": _GROUPED, "iso_date": _ISO_DATE, "iso_time": _ISO_TIME,
-        "date": _DATE, "whole": r"[-+]?\d+", "zeros": r"[-+]?0\d+", "phone": r"\+\d{6,}",
+        "date": DATE, "named_month": NAMED_MONTH, "whole": r"[-+]?\d+", "zeros": r"[-+]?0\d+", "phone": r"\+\d{6,}",
         "comma_sure": r".*(\.\d{3},\d+|,(\d{1,2}|\d{4,}))", "grouped_sure": r".*(,\d{3}\.\d+|,\d{3},\d{3}.*)",
         "points_sure": r"[-+]?\d{1,3}(\.\d{3}){2,}", "points": r"[-+]?\d{1,3}\.\d{3}", "digits4": r"[-+]?\d{4,}",
+        "with_unit": rf"[-+]?({_SIGN}) ?\d[\d.,]*|[-+]?\d[\d.,]* ?({_SIGN}|%|km|km/h|kg|cm|mm|m|g|kW|kWh|PS|h|min|s)",
         "eight": r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])",
-        "short_year": r"\d{1,2}[./]\d{1,2}[./]\d{2}( .*)?",
     }  # fmt: skip
     counted = ", ".join(f"count(*) filter (regexp_full_match(v, '{p}')) as {name}" for name, p in patterns.items())
     row = connection.execute(
@@ -119,25 +126,15 @@ def _evidence(connection: duckdb.DuckDBPyConnection, column: str) -> _Evidence:
         ).fetchall()
         missing = tuple(word for (word,) in words)
         counts["n"] -= counts["words"]
-    orders = _orders(connection, column) if counts["date"] == counts["n"] > 0 else ()
+    found = counts["date"] == counts["n"] > 0
+    orders = fitting_orders(connection, column, _filled(column)) if found else ()
     return _Evidence(column, counts, missing, orders)
 
 
-def _orders(connection: duckdb.DuckDBPyConnection, column: str) -> tuple[DateOrder, ...]:
-    """The orders that every date of the column fits."""
+def _filled(column: str) -> str:
+    """Query of the values of a column, without the words for a missing one."""
     value = f"trim({quoted(column)})"
-    parts = ", ".join(
-        f"try_cast(regexp_extract({value}, '{_DATE}', {g}) as int) as y{i}" for i, g in ((1, 1), (2, 3), (3, 4))
-    )
-    fits = ", ".join(
-        f"bool_and({y} between 1000 and 9999 and {m} between 1 and 12 and {d} between 1 and 31) as {order}"
-        for order, (y, m, d) in _POSITIONS.items()
-    )
-    row = connection.execute(
-        f"select {fits} from (select {parts} from texts where {value} <> '' and "
-        f"lower({value}) not in ({text_list(MISSING)}))"
-    ).fetchone()
-    return tuple(order for order, fit in zip(_POSITIONS, row or (), strict=True) if fit)
+    return f"select {value} as v from texts where {value} <> '' and lower({value}) not in ({text_list(MISSING)})"
 
 
 def _decimal(found: Mapping[str, _Evidence]) -> str | None:
@@ -196,7 +193,9 @@ def _format(  # noqa: PLR0911  (one for each kind of value)
                 f"has dates that are not in the order {order}",
                 f"Its dates fit --dates {' or '.join(evidence.orders)}.",
             )
-        return _date_format(connection, evidence, order)
+        return _date_format(connection, evidence, date_pattern(connection, _filled(evidence.column), order))
+    if counts["named_month"] == n:
+        return _date_format(connection, evidence, named_month_pattern(connection, _filled(evidence.column)))
     if counts["eight"] == n and any(word in evidence.column for word in ("date", "datum", "day", "tag")):
         return TextFormat("date", date_format="yyyyMMdd", missing=evidence.missing)
     if counts["phone"] == n:
@@ -228,7 +227,9 @@ def _text_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence) -> 
     ).fetchall()
     values = {word for (word,) in words}
     truth = next((pair for pair in TRUTHS if values == set(pair)), None)
-    note = "dates with years of two digits stay text" if evidence.counts["short_year"] == evidence.counts["n"] else ""
+    n = evidence.counts["n"]
+    has_unit = evidence.counts["with_unit"] == n > 0
+    note = "numbers with a sign or unit stay text: without it they become numbers" if has_unit else ""
     mostly = max(evidence.counts["plain"], evidence.counts["comma"]) / evidence.counts["n"]
     if not note and 0.9 <= mostly < 1:
         note = f"{evidence.counts['n'] - max(evidence.counts['plain'], evidence.counts['comma']):,} values are no numbers: stays text"  # noqa: E501
@@ -237,28 +238,21 @@ def _text_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence) -> 
     )
 
 
-def _date_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence, order: DateOrder) -> TextFormat:
-    value = f"trim({quoted(evidence.column)})"
-    group = {"dmy": (1, 3), "mdy": (3, 1), "ymd": (4, 3)}[order]
-    row = connection.execute(
-        f"select min(regexp_extract({value}, '{_DATE}', 2)), count(distinct regexp_extract({value}, '{_DATE}', 2)), "
-        f"min(length(regexp_extract({value}, '{_DATE}', {group[0]}))), "
-        f"min(length(regexp_extract({value}, '{_DATE}', {group[1]}))), "
-        f"count(*) filter (regexp_extract({value}, '{_DATE}', 5) <> ''), "
-        f"count(*) filter (regexp_extract({value}, '{_DATE}', 7) <> ''), "
-        f"min(length(nullif(regexp_extract({value}, '{_DATE}', 5), ''))) "
-        f"from texts where {value} <> '' and lower({value}) not in ({text_list(MISSING)})"
-    ).fetchone()
-    separator, separators, day, month, hours, seconds, hour = row or ("", 0, 0, 0, 0, 0, 0)
-    n = evidence.counts["n"]
-    if separators != 1 or hours not in {0, n} or seconds not in {0, hours}:
+def _date_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence, pattern: str | None) -> TextFormat:
+    if pattern is None:
         return TextFormat("string", note="dates in several formats stay text")
-    words = {"d": "d" if day == 1 else "dd", "m": "M" if month == 1 else "MM", "y": "yyyy"}
-    pattern = separator.join(words[letter] for letter in order)
-    if hours:
-        pattern += f" {'H' if hour == 1 else 'HH'}:mm" + (":ss" if seconds else "")
-    kind: SqlType = "timestamp" if hours else "date"
-    return TextFormat(kind, date_format=pattern, missing=evidence.missing)
+    kind: SqlType = "timestamp" if "H" in pattern else "date"
+    latest = latest_year(pattern)
+    if latest == 9999:
+        return TextFormat(kind, date_format=pattern, missing=evidence.missing)
+    row = connection.execute(
+        f"select max(year(try_strptime(v, '{strptime_pattern(pattern)}'))) from ({_filled(evidence.column)})"
+    ).fetchone()
+    if row and (row[0] or 0) > latest:
+        return TextFormat(
+            "string", note=f"dates with years of two digits, of which some may be before {latest}: stay text"
+        )
+    return TextFormat(kind, date_format=pattern, missing=evidence.missing, note=SHORT_YEAR_NOTE)
 
 
 def _sure(connection: duckdb.DuckDBPyConnection, column: str, words: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakehouse.landing.sources.declaration import SqlType
-from training.init.reading.formats import DateOrder
+from training.init.reading.dates import DateOrder
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,12 @@ _SQLITE = b"SQLite format 3\0"
 def connect(workspace: Path, memory: str) -> duckdb.DuckDBPyConnection:
     """DuckDB with a memory limit; what exceeds it goes to files of the workspace."""
     threads = min(os.cpu_count() or 1, 4)
-    connection = duckdb.connect(
-        config={"memory_limit": memory, "temp_directory": str(workspace / "spill"), "threads": threads}
-    )
+    try:
+        connection = duckdb.connect(
+            config={"memory_limit": memory, "temp_directory": str(workspace / "spill"), "threads": threads}
+        )
+    except duckdb.ParserException as err:
+        raise InitRefused.file(f"--memory {memory}", "is no amount of memory", "Such as 1GB or 500MB.") from err
     connection.execute("set enable_progress_bar = false")
     return connection
 
@@ -64,6 +67,9 @@ def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR
         raise InitRefused.file(path, "does not exist", "Give the path of a file, a folder or a database.")
     if path.is_dir():
         is_delta = (path / "_delta_log").is_dir()
+        if not is_delta and not any(path.rglob("*.parquet")):
+            hint = "Name one of its files, or a pattern in quotes, such as 'parts/*.csv'."
+            raise InitRefused.file(path, "is a folder, with neither Parquet files nor a Delta table", hint)
         return SourceLocation(format="delta" if is_delta else "parquet", path=str(path.absolute()))
     with path.open("rb") as file:
         start = file.read(16)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from training.init.errors import InitRefused
-from training.init.proposing.proposal import Proposal, Wishes, propose
+from training.init.proposing.proposal import Proposal, Wishes, propose, show
 from training.init.reading.given import Habits
 from training.init.reading.opening import open_table
 
@@ -117,7 +117,7 @@ def test_a_column_that_gives_the_label_away_is_left_out_with_the_reason(tmp_path
     why = reasons(found)
     assert why["status"] == "leak: Cramér's V with the target is 1.00"
     assert why["score"] == "leak: alone it predicts the target with ROC AUC 1.000"
-    assert why["complaint"].startswith("leak: filled only where the target is True")
+    assert why["complaint"].startswith("leak: filled only where the target is yes (")
     assert why["left_on"] == "leak: 150 rows have it after signed_on, the time of the label"
     assert roles(found)["born_on"] == "days"
     assert roles(found)["call_duration"] == "number"
@@ -197,3 +197,36 @@ def test_a_table_without_features_is_refused_with_the_reasons(tmp_path: Path) ->
     columns = {"customer_id": USUAL["customer_id"], "country": lambda row, _: "DE", "churned": churned}
     with pytest.raises(InitRefused, match="no column to learn from: country: one value in every row"):
         proposal(tmp_path, columns)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"key": ("churned",)}, "--target and --key both name the column churned"),
+        ({"time": "churned"}, "--target and --time both name the column churned"),
+        ({"group": "churned"}, "--target and --group both name the column churned"),
+        ({"exclude": ("churned",)}, "--target and --exclude both name the column churned"),
+        ({"key": ("customer_id",), "group": "customer_id"}, "--key and --group both name the column customer_id"),
+        ({"time": "age", "exclude": ("age",)}, "--time and --exclude both name the column age"),
+    ],
+)
+def test_one_column_with_two_roles_is_refused(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InitRefused, match=problem):
+        proposal(tmp_path, USUAL, **options)
+
+
+def test_the_table_names_a_column_as_in_the_file_where_sql_needs_another_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = {"": lambda row, _: row, "timestamp": lambda row, drawn: drawn.randint(0, 99), "HouseAge": USUAL["age"]}
+    show(proposal(tmp_path, {**columns, "churned": churned}))
+    shown = capsys.readouterr()
+    for name in ("unnamed (no name) ", "timestamp_value (timestamp) ", "house_age  "):
+        assert name in shown.out + shown.err
+
+
+def test_dates_that_cannot_be_read_are_no_categories(tmp_path: Path) -> None:
+    born: Column = lambda row, drawn: f"{drawn.randint(1, 28):02}.{drawn.randint(1, 12):02}.{drawn.randint(40, 99)}"  # noqa: E731
+    found = proposal(tmp_path, {**USUAL, "born": born})
+    assert roles(found)["born"] == "out"
+    assert "some may be before" in reasons(found)["born"]

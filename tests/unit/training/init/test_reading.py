@@ -116,6 +116,15 @@ def test_words_for_a_missing_value_are_missing(tmp_path: Path) -> None:
         (["12/31/2024", "01/02/2024"], "date", date(2024, 12, 31)),
         (["2024/12/31", "2024/02/01"], "date", date(2024, 12, 31)),
         (["1.2.2024", "31.12.2024"], "date", date(2024, 2, 1)),
+        (["31.12.24", "01.02.24"], "date", date(2024, 12, 31)),
+        (
+            ["12/31/99", "1/2/24"],
+            "string",
+            "12/31/99",
+        ),  # without a word for a date in the name, a version may be meant
+        (["31-Dec-24", "01-feb-99"], "date", date(2024, 12, 31)),
+        (["1 Dec 2024", "31 Jan 2025"], "date", date(2024, 12, 1)),
+        (["31.12.55", "01.02.71"], "string", "31.12.55"),  # born in 1955
         (["31.12.2024 08:05", "01.02.2024 09:00"], "timestamp", datetime(2024, 12, 31, 8, 5)),  # noqa: DTZ001
         (["2024-12-31T08:05:00Z", "2024-02-01T09:00:00+01:00"], "timestamp", datetime(2024, 12, 31, 8, 5)),  # noqa: DTZ001
     ],
@@ -171,3 +180,23 @@ def test_headers_become_names_of_sql(tmp_path: Path) -> None:
         "strasse_m", "house_age", "default_value", "unnamed", "column_2nd",
     ]  # fmt: skip
     assert given.landing["header"] == ["Straße (m²)", "HouseAge", "default", "", "2nd"]
+
+
+def test_options_and_places_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    table(tmp_path, lines("a,b", "1,x", "2,y"))
+    with pytest.raises(InitRefused, match=r"--encoding utf8x is not a known encoding. Did you mean 'utf-8'\?"):
+        opened(tmp_path / "data.csv", encoding="utf8x")
+    with pytest.raises(InitRefused, match="--memory lots is no amount of memory"):
+        open_table(str(tmp_path / "data.csv"), Habits(), tmp_path, "lots")
+    with pytest.raises(InitRefused, match="is a folder, with neither Parquet files nor a Delta table"):
+        (tmp_path / "empty").mkdir()
+        opened(tmp_path / "empty")
+
+
+def test_numbers_with_a_sign_or_unit_stay_text_and_it_is_said(tmp_path: Path) -> None:
+    given = table(tmp_path, lines("id;income;rabatt;plan", '1;"$12,345";5 %;5G', '2;"$900";10 %;4G'))
+    notes = {column.name: column.note for column in given.columns}
+    assert (
+        notes["income"] == notes["rabatt"] == "numbers with a sign or unit stay text: without it they become numbers"
+    )
+    assert notes["plan"] == ""
