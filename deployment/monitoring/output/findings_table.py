@@ -3,6 +3,7 @@
 A run replaces the rows of its windows: late labels change earlier windows, and a repeated run adds nothing.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from deployment.monitoring.decision import action_of
 from deployment.monitoring.monitored_run import MonitoredRun
@@ -23,6 +25,7 @@ from lakehouse.tables.warehouse import TableName, Warehouse, quoted_name, sql_te
 from training.use_case.monitoring import ActionTable
 
 SCHEMA_NAME = "monitoring"
+ATTEMPTS, PAUSE_SECONDS = 12, 0.05  # of a write, while other runs write
 _TIME = pa.timestamp("us", "UTC")
 FINDINGS = pa.schema(
     [
@@ -41,16 +44,30 @@ ACTIONS = pa.schema(
     ]
 )  # fmt: skip
 ActionRow = Mapping[str, Any]
+_SQL_TYPES = {
+    pa.string(): "string",
+    pa.int64(): "bigint",
+    pa.float64(): "double",
+    pa.bool_(): "boolean",
+    _TIME: "timestamp",
+}
 
 
 class FindingsNotWritten(LakehouseError):
-    """The table of findings cannot be written."""
+    """The table of findings or of actions cannot be written or read."""
 
     @classmethod
     def at(cls, table: str, reason: Exception) -> "FindingsNotWritten":
         return cls(
             f"{table} cannot be written: {first_line(reason)}",
             hint="Free space or correct its permissions, then run the command again: it replaces its own rows.",
+        )
+
+    @classmethod
+    def unread(cls, table: str, reason: Exception) -> "FindingsNotWritten":
+        return cls(
+            f"{table} cannot be read, so the actions that were taken are not known: {first_line(reason)}",
+            hint="Correct its permissions (SELECT), then run the command again.",
         )
 
 
@@ -78,30 +95,39 @@ class FolderFindings:
 
     def replace(self, run: MonitoredRun, table: ActionTable) -> None:
         self.warehouse.require_writable()
-        location = self.warehouse.location(TableName(SCHEMA_NAME, "findings"))
-        rows = pa.Table.from_pylist(comparison_rows(run, table), FINDINGS)
-        try:
-            if DeltaTable.is_deltatable(str(location)):
-                write_deltalake(location, rows, mode="overwrite", predicate=_predicate(run))
-            else:
-                write_deltalake(location, rows)
-        except (DeltaError, OSError) as err:
-            raise FindingsNotWritten.at(f"{SCHEMA_NAME}.findings", err) from err
+        self._write("findings", pa.Table.from_pylist(comparison_rows(run, table), FINDINGS), _predicate(run))
 
     def actions(self, use_case: str, version: int) -> list[ActionRow]:
         location = self.warehouse.location(TableName(SCHEMA_NAME, "actions"))
-        if not DeltaTable.is_deltatable(str(location)):
-            return []
         filters = [("use_case", "=", use_case), ("version", "=", version)]
-        found: list[ActionRow] = DeltaTable(location).to_pyarrow_table(filters=filters).to_pylist()
+        try:
+            if not DeltaTable.is_deltatable(str(location)):
+                return []
+            found: list[ActionRow] = DeltaTable(location).to_pyarrow_table(filters=filters).to_pylist()
+        except (DeltaError, OSError) as err:
+            raise FindingsNotWritten.unread(f"{SCHEMA_NAME}.actions", err) from err
         return found
 
     def record(self, row: ActionRow) -> None:
-        location = self.warehouse.location(TableName(SCHEMA_NAME, "actions"))
-        try:
-            write_deltalake(location, pa.Table.from_pylist([dict(row)], ACTIONS), mode="append")
-        except (DeltaError, OSError) as err:
-            raise FindingsNotWritten.at(f"{SCHEMA_NAME}.actions", err) from err
+        self._write("actions", pa.Table.from_pylist([dict(row)], ACTIONS), None)
+
+    def _write(self, table: str, rows: pa.Table, predicate: str | None) -> None:
+        """Append, or replace what the predicate names; again if another run committed in between."""
+        location = str(self.warehouse.location(TableName(SCHEMA_NAME, table)))
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                if predicate is None or not DeltaTable.is_deltatable(location):
+                    DeltaTable.create(location, rows.schema, mode="ignore")
+                if predicate is None:
+                    write_deltalake(location, rows, mode="append")
+                else:
+                    write_deltalake(location, rows, mode="overwrite", predicate=predicate)
+            except (DeltaError, OSError) as err:
+                if attempt == ATTEMPTS:
+                    raise FindingsNotWritten.at(f"{SCHEMA_NAME}.{table}", err) from err
+                time.sleep(attempt * PAUSE_SECONDS)
+            else:
+                return
 
 
 @dataclass(frozen=True)
@@ -117,11 +143,17 @@ class CatalogFindings:
         self._write("findings", rows, _predicate(run))
 
     def actions(self, use_case: str, version: int) -> list[ActionRow]:
-        if not self.session.catalog.tableExists(self._name("actions")):
-            return []
-        rows = self.session.table(self._name("actions"))
-        chosen = rows.where((rows.use_case == use_case) & (rows.version == version))
-        return [row.asDict() for row in chosen.collect()]
+        name = self._name("actions")
+        try:
+            if not self.session.catalog.tableExists(name):
+                return []
+            rows = self.session.table(name)
+            chosen = rows.where((rows.use_case == use_case) & (rows.version == version))
+            # By Arrow: `collect` gives times of the machine's zone, without the zone.
+            found: list[ActionRow] = chosen.select(*ACTIONS.names).toArrow().cast(ACTIONS).to_pylist()
+        except PySparkException as err:
+            raise FindingsNotWritten.unread(name.replace("`", ""), err) from err
+        return found
 
     def record(self, row: ActionRow) -> None:
         self._write("actions", pa.Table.from_pylist([dict(row)], ACTIONS), None)
@@ -133,11 +165,14 @@ class CatalogFindings:
         name = self._name(table)
         try:
             self.session.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted_name(self.catalog, self.schema)}").collect()
-            writer = self.session.createDataFrame(rows).write.format("delta")
+            # With its types: those of an empty table cannot be inferred.
+            types = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in rows.schema)
+            frame = self.session.createDataFrame(rows, types)
             if predicate is None or not self.session.catalog.tableExists(name):
-                writer.mode("append").saveAsTable(name)
+                frame.write.format("delta").mode("append").saveAsTable(name)
             else:
-                writer.mode("overwrite").option("replaceWhere", predicate).saveAsTable(name)
+                # The option `replaceWhere` says the same, but an engine that does not know it replaces every row.
+                frame.writeTo(name).overwrite(F.expr(predicate))
         except PySparkException as err:
             raise FindingsNotWritten.at(name.replace("`", ""), err) from err
 
