@@ -1,6 +1,7 @@
 """Options of the commands, each defined once. Nothing heavy is imported, so that `--help` is fast."""
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from lakehouse.completion import use_case_names
 from lakehouse.settings import Settings
 
 Command = Callable[..., None]
+_LENGTH = r"([1-9][0-9]{0,3}d|[1-9][0-9]{0,4}h|[1-9][0-9]{0,6}m|[1-9][0-9]{0,8}s)"  # as in a use case
 
 
 def _any_if_zero(_context: click.Context, _option: click.Parameter, version: int | None) -> int | None:
@@ -34,7 +36,7 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
 
 def _period(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
     """Check a time in ISO 8601 or a length of time such as `7d`."""
-    if text is None or re.fullmatch(r"[1-9][0-9]*[smhd]", text):
+    if text is None or re.fullmatch(_LENGTH, text):
         return text
     with suppress(ValueError):
         datetime.fromisoformat(text)
@@ -43,7 +45,7 @@ def _period(_context: click.Context, _option: click.Parameter, text: str | None)
 
 
 def _length(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    if text is None or re.fullmatch(r"[1-9][0-9]*[smhd]", text):
+    if text is None or re.fullmatch(_LENGTH, text):
         return text
     raise click.BadParameter(f"'{text}' is not a length of time; examples: 1d, 6h, 30m, 10s")
 
@@ -112,9 +114,12 @@ def _shifts(_context: click.Context, _option: click.Parameter, texts: tuple[str,
     for text in texts:
         field, _, number = text.partition("=")
         try:
-            shifts.append((field, float(number)))
-        except ValueError as err:
-            raise click.BadParameter(f"'{text}' is not FIELD=NUMBER; example: age=20") from err
+            by = float(number)
+        except ValueError:
+            by = math.nan
+        if not field or not math.isfinite(by):
+            raise click.BadParameter(f"'{text}' is not FIELD=NUMBER; example: age=20")
+        shifts.append((field, by))
     return shifts
 
 

@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from lakehouse.declaration import Declaration
 
 MonitoringAction = Literal["nothing", "alert", "retrain", "roll_back"]
-LENGTH = r"^[1-9][0-9]*[smhd]$"
+# At most 32 years: a multiple of it still is a time.
+LENGTH = r"^([1-9][0-9]{0,3}d|[1-9][0-9]{0,4}h|[1-9][0-9]{0,6}m|[1-9][0-9]{0,8}s)$"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 

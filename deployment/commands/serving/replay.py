@@ -38,6 +38,12 @@ class ReplayRefused(LakehouseError):
         )
 
     @classmethod
+    def empty(cls, table: str) -> "ReplayRefused":
+        return cls(
+            f"{table} has no rows to send", hint="Fill it first, such as by dbt build, or name another --input."
+        )
+
+    @classmethod
     def shift(cls, name: str) -> "ReplayRefused":
         return cls(f"'{name}' is no number in the golden request", hint="Shift a numeric field: --shift age=20.")
 
@@ -85,6 +91,8 @@ def _records(use_case: UseCase, table: str, newest: int, settings: Settings) -> 
     if use_case.labels.timestamp in rows.columns:
         rows = rows.orderBy(F.col(use_case.labels.timestamp).desc())
     found = rows.select(*fields).limit(newest).toArrow().to_pylist()
+    if not found:
+        raise ReplayRefused.empty(table)
     return [{field: _plain(value) for field, value in row.items()} for row in found]
 
 
