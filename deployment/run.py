@@ -256,6 +256,8 @@ def monitor(name: str, **values: Any) -> None:
     """
     from deployment.commands.monitoring import command
 
+    if values["act"] and values["all_versions"]:
+        raise click.UsageError("--act judges one version: leave --all-versions out")
     sys.exit(command.monitor(name, command.MonitorOptions(**values), Settings.from_environment()))
 
 

@@ -148,7 +148,10 @@ def _drift(kind: str, name: str, column: CountedColumn, window: Floats, slice_: 
         distance, p = ks_p(reference, found)
     else:
         distance, p = chi_square_p(reference, found)
-    effect = psi(coarse(reference, reference), coarse(found, reference))
+    if isinstance(bins, NumberBins):
+        effect = psi(coarse(reference, reference), coarse(found, reference))
+    else:  # categories have no order: those of one group could trade places unseen
+        effect = psi(reference, found)
     rows, known = int(found.sum()), int(reference.sum())
     yield Comparison(kind, name, slice_, rows, known, distance, 0.0, p, effect, moved)
 

@@ -1,4 +1,7 @@
-"""The decision of a run: the strongest action that the confirmed findings of its last tested window call for."""
+"""The decision of a run: the strongest action that the confirmed findings of its last tested window call for.
+
+Labels arrive late, so the performance is that of the last window with enough labels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from deployment.monitoring.findings import ComparedWindow, Comparison
 from training.use_case.monitoring import ActionTable, MonitoringAction
 
 ACTIONS: tuple[MonitoringAction, ...] = get_args(MonitoringAction)  # from the weakest to the strongest
+PERFORMANCE = "performance"  # the kind of finding that needs labels
 EXIT_CODES = {"nothing": 0, "alert": 4, "retrain": 5, "roll_back": 6}
 
 
@@ -17,7 +21,7 @@ class MonitoringDecision:
 
     Attributes:
         window: number of the last tested window; None if no window was tested.
-        findings: the confirmed findings of that window that call for something, with their actions.
+        findings: the confirmed current findings that call for something, with their actions.
     """
 
     action: MonitoringAction
@@ -34,15 +38,26 @@ class MonitoringDecision:
 
 
 def decide(windows: Sequence[ComparedWindow], table: ActionTable) -> MonitoringDecision:
-    """Look the confirmed findings of the last tested window up in the decision table."""
-    tested = [window for window in windows if window.tested]
-    if not tested:
+    """Look the confirmed current findings up in the decision table."""
+    last = next((window for window in reversed(windows) if window.tested), None)
+    if last is None:
         return MonitoringDecision("nothing", None)
-    last = tested[-1]
-    certain = sorted(last.findings, key=lambda each: 1.0 if each.p_value is None else each.p_value)
+    current = [finding for _, finding in current_findings(windows)]
+    certain = sorted(current, key=lambda each: 1.0 if each.p_value is None else each.p_value)
     found = tuple((each, action_of(each, table)) for each in certain if each.confirmed)
     action = max((action for _, action in found), key=ACTIONS.index, default=ACTIONS[0])
     return MonitoringDecision(action, last.number, tuple(pair for pair in found if pair[1] != ACTIONS[0]))
+
+
+def current_findings(windows: Sequence[ComparedWindow]) -> list[tuple[ComparedWindow, Comparison]]:
+    """Findings of the last tested window, and those of the performance in the last window with enough labels."""
+    tested = [window for window in windows if window.tested]
+    labelled = [window for window in tested if any(each.kind == PERFORMANCE for each in window.comparisons)]
+    others = [(window, each) for window in tested[-1:] for each in window.findings if each.kind != PERFORMANCE]
+    return [
+        *((window, each) for window in labelled[-1:] for each in window.findings if each.kind == PERFORMANCE),
+        *others,
+    ]
 
 
 def action_of(finding: Comparison, table: ActionTable) -> MonitoringAction:

@@ -1,4 +1,4 @@
-"""Comparisons of a window, and which of them two windows in a row confirm."""
+"""Comparisons of a window, and which of them two tested windows in a row confirm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ class Comparison:
         p_value: None for an estimate, which is not tested.
         psi, wasserstein: effect sizes; None where they have no meaning.
         found: True if it is a finding.
-        confirmed: True if the tested window before has the same finding.
+        confirmed: True if the window before in which the same was tested has the same finding.
     """
 
     kind: str
@@ -98,12 +98,16 @@ class ComparedWindow:
 
 
 def confirm(windows: Sequence[ComparedWindow]) -> list[ComparedWindow]:
-    """Mark findings that the tested window before has as well. Untested windows between two do not count."""
+    """Mark findings that were found as well when the same was last tested.
+
+    A window in which it was not tested, for want of rows or labels, neither confirms nor ends a finding.
+    """
     confirmed: list[ComparedWindow] = []
-    before: set[tuple[str, str, str]] = set()
+    before: dict[tuple[str, str, str], bool] = {}
     for window in windows:
-        marked = tuple(replace(each, confirmed=each.found and each.key in before) for each in window.comparisons)
+        marked = tuple(
+            replace(each, confirmed=each.found and before.get(each.key, False)) for each in window.comparisons
+        )
         confirmed.append(replace(window, comparisons=marked))
-        if window.tested:
-            before = {each.key for each in window.findings}
+        before |= {each.key: each.found for each in window.comparisons}
     return confirmed

@@ -1,6 +1,6 @@
 """A run of monitoring: counts on Spark, comparisons of each window, and the decision."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pyspark.sql import DataFrame
@@ -85,10 +85,18 @@ class LiveTraffic:
     labels: DataFrame | None = None
 
 
-def monitor(
-    use_case: UseCase, version: MonitoredVersion, traffic: LiveTraffic, windows: Windows, now: datetime
+def monitor(  # noqa: PLR0913, PLR0917  (everything that a run reads)
+    use_case: UseCase,
+    version: MonitoredVersion,
+    traffic: LiveTraffic,
+    windows: Windows,
+    now: datetime,
+    until: datetime | None = None,
 ) -> MonitoredRun:
     """Count, compare and decide.
+
+    Args:
+        until: end of the run's period, by which a label must have arrived; `now` by default.
 
     Raises:
         NotMonitored: the version has no counts within a declared slice.
@@ -101,7 +109,8 @@ def monitor(
     counted = Counted.of(count(traffic.exchanges, how).collect())
     labels = None
     if plan.labels is not None and traffic.labels is not None and population.prediction is not None:
-        labels = count_labels(traffic.exchanges, traffic.labels, plan.labels, how, population)
+        as_of = replace(how, now=((until or now) - EPOCH) // timedelta(microseconds=1))
+        labels = count_labels(traffic.exchanges, traffic.labels, plan.labels, as_of, population)
     reference, expected = reference_performance(use_case, population)
     compared = []
     for number in range(windows.count):

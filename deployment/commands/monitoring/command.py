@@ -83,7 +83,7 @@ def monitor(name: str, options: MonitorOptions, settings: Settings) -> int:
             traffic = live_traffic(
                 use_case, version, windows.first, options.table, settings, every_version=options.all_versions
             )
-            run = monitored(use_case, version, traffic, windows, now)
+            run = monitored(use_case, version, traffic, windows, now, _until(options, now))
         except PySparkException as err:
             raise CountingFailed.because(name, err) from err
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -101,9 +101,13 @@ def monitor(name: str, options: MonitorOptions, settings: Settings) -> int:
 
 def _windows(use_case: UseCase, options: MonitorOptions, now: datetime) -> Windows:
     length = parse_length(use_case.monitoring.window)
-    until = now if options.until is None else min(now, _moment(options.until, now))
+    until = _until(options, now)
     since = None if options.since is None else _moment(options.since, until)
     return Windows.of(length, until, since)
+
+
+def _until(options: MonitorOptions, now: datetime) -> datetime:
+    return now if options.until is None else min(now, _moment(options.until, now))
 
 
 def _moment(text: str, now: datetime) -> datetime:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deployment.monitoring.decision import EXIT_CODES
+from deployment.monitoring.decision import EXIT_CODES, current_findings
 from deployment.monitoring.monitored_run import MonitoredRun
 from lakehouse import console
 from lakehouse.settings import Settings
@@ -15,7 +15,6 @@ MOST_PRINTED, MOST_WINDOWS = 12, 14  # findings and windows in the console
 def to_json(run: MonitoredRun, page: Path) -> str:
     """The result for scripts."""
     decision = run.decision
-    last = None if decision.window is None else run.compared[decision.window]
     content: dict[str, Any] = {
         "use_case": run.use_case,
         "version": run.version,
@@ -29,6 +28,7 @@ def to_json(run: MonitoredRun, page: Path) -> str:
         "last_tested_window": None if decision.window is None else run.start(decision.window).isoformat(),
         "findings": [
             {
+                "window_start": run.start(window.number).isoformat(),
                 "kind": each.kind,
                 "subject": each.subject,
                 "slice": each.slice,
@@ -41,7 +41,7 @@ def to_json(run: MonitoredRun, page: Path) -> str:
                 "confirmed": each.confirmed,
                 "sentence": each.sentence(),
             }
-            for each in (last.findings if last else [])
+            for window, each in current_findings(run.compared)
         ],
         "notes": run.notes(),
         "report": str(page),

@@ -73,7 +73,9 @@ def deliver(alert: Alert, file: Path | None, webhook: str | None) -> list[str]:
     if webhook is not None:
         try:
             headers = {"Content-Type": "application/json"}
-            answer = requests.post(webhook, data=alert.to_json(), headers=headers, timeout=WEBHOOK_SECONDS)
+            answer = requests.post(
+                webhook, data=alert.to_json(), headers=headers, timeout=WEBHOOK_SECONDS, allow_redirects=False
+            )
             if answer.status_code >= 300:
                 failures.append(f"the webhook refused the alert with status {answer.status_code}")
         except requests.RequestException as err:

@@ -8,7 +8,7 @@ from mlflow.entities import Metric as LoggedMetric
 from mlflow.tracking import MlflowClient
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from deployment.monitoring.decision import EXIT_CODES
+from deployment.monitoring.decision import EXIT_CODES, current_findings
 from deployment.monitoring.findings import ComparedWindow
 from deployment.monitoring.monitored_run import MonitoredRun
 from deployment.monitoring.windows import format_length
@@ -96,7 +96,7 @@ def write_prometheus(run: MonitoredRun, path: Path) -> None:
             else:
                 gauge(name, f"{name.replace('_', ' ')} of the last tested window.").labels(**labels).set(value)
         confirmed = gauge("finding", "1: found; 2: confirmed by two windows in a row.", ("kind", "subject", "slice"))
-        for each in window.findings:
+        for _, each in current_findings(run.compared):
             place = {"kind": each.kind, "subject": each.subject, "slice": each.slice}
             confirmed.labels(**labels, **place).set(1 + each.confirmed)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deployment.monitoring.decision import action_of
+from deployment.monitoring.decision import action_of, current_findings
 from deployment.monitoring.findings import SHARES, Comparison
 from deployment.monitoring.monitored_run import MonitoredRun
 from deployment.monitoring.output.sections import badness, inputs, number_of_effect, performance, traffic, window_cell
@@ -87,15 +87,16 @@ def _facts(run: MonitoredRun, plan: MonitoringPlan) -> Facts:
 
 def _tiles(run: MonitoredRun) -> Tiles:
     last = run.compared[run.decision.window if run.decision.window is not None else -1]
-    confirmed = sum(each.confirmed for each in last.findings)
+    current = [finding for _, finding in current_findings(run.compared)]
+    confirmed = sum(each.confirmed for each in current)
     when = f"{run.start(last.number):%Y-%m-%d %H:%M:%S}"
     tiles = [
         Tile("Recommended action", WORDS[run.decision.action], f"after the window of {when} UTC"),
-        Tile("Findings", f"{len(last.findings)}", f"{confirmed} confirmed by two windows in a row"),
+        Tile("Findings", f"{len(current)}", f"{confirmed} confirmed by two windows in a row"),
         Tile("Requests", f"{last.traffic.requests:,}", f"{last.traffic.records:,} records in the last tested window"),
     ]
     if run.reference is not None:
-        known = last.performance
+        known = next((each.performance for each in reversed(run.compared) if each.performance is not None), None)
         value = "no labels yet" if known is None else f"{known.value:.4f}"
         detail = f"{metric_name(run.reference.metric)}; {run.reference.value:.4f} on the holdout"
         tiles.append(Tile("Performance", value, detail))
@@ -105,9 +106,10 @@ def _tiles(run: MonitoredRun) -> Tiles:
 def _findings(run: MonitoredRun, plan: MonitoringPlan) -> Sequence[Block]:
     rows: list[Sequence[Cell]] = []
     marked = set[int]()
+    current = {(window.number, each.key) for window, each in current_findings(run.compared)}
     found = [(window, each) for window in reversed(run.compared) for each in window.findings]
     for window, each in sorted(found, key=lambda pair: (-pair[0].number, not pair[1].confirmed, badness(pair[1]))):
-        if each.confirmed and window.number == run.decision.window:
+        if each.confirmed and (window.number, each.key) in current:
             marked.add(len(rows))
         action = action_of(each, plan.actions) if each.confirmed else "wait"
         rows.append(

@@ -15,6 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from mlflow.tracking import MlflowClient
 
 from deployment.commands import use_cases
+from deployment.commands.monitoring.follow_up import ActionRefused
 from deployment.model_server.process import server_process
 from deployment.monitoring.payload import NoPayloadTable
 from deployment.monitoring.version import NotMonitored
@@ -122,10 +123,18 @@ def test_late_labels_count_by_the_end_of_the_run_and_a_loss_recommends_retrainin
     inverted = [(id_, at, probability, 1 - label) for id_, at, probability, label in requests]
     write_labels(people.warehouse, inverted, late=timedelta(hours=36))
     code, found = run(labels=LABELS)
-    # By the end of the third day, labels of the first day and of half of the second are known.
+    # By the end of the third day, labels of the first two days are known: the last window has none.
     assert code == 5
     assert found["action"] == "retrain"
-    assert found["last_tested_window"] is not None
+    assert found["last_tested_window"] == (START + 2 * DAY).isoformat()
+    (lost,) = [each for each in found["findings"] if each["kind"] == "performance"]
+    assert lost["window_start"] == (START + DAY).isoformat()
+    exposed = Path(found["report"]).with_suffix(".prom").read_text(encoding="utf-8")
+    assert (
+        'monitoring_finding{kind="performance",slice="",subject="roc_auc",use_case="people",version="2"} 2.0'
+        in exposed
+    )
+    assert run(days=2, labels=LABELS)[0] == 0  # by the end of the second day, those of one
     code, found = run(labels=LABELS, actions={"performance": "roll_back"})
     assert (code, found["action"]) == (6, "roll_back")
     page = Path(found["report"]).read_text(encoding="utf-8")
@@ -223,6 +232,10 @@ def test_a_webhook_that_fails_keeps_the_alert_in_the_file_and_fails_an_act(
     assert (people.settings.project / "people.jsonl").is_file()
     recorded = DeltaTable(people.warehouse / "monitoring/actions").to_pyarrow_table().to_pylist()
     assert [row["outcome"] for row in recorded] == ["the webhook refused the alert with status 500"]
+    # The next run tries again, and then no other.
+    for _ in range(2):
+        assert run("--act", webhook=f"{webhook[0]}/good")[0] == 0
+    assert len(webhook[1]) == 2
 
 
 def test_act_retrains_once_within_the_cooldown(
@@ -238,6 +251,45 @@ def test_act_retrains_once_within_the_cooldown(
     assert run("--act", **table)[0] == 0
     assert run("--act", **table)[0] == 0
     assert trained == [NAME]
+
+
+def test_an_action_that_failed_is_recorded_and_stays_open(
+    run: Run, people: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_days(people.warehouse, [0.0, 1.0, 1.0])
+
+    def fails(_use_case: UseCase, _settings: Settings) -> None:
+        raise LakehouseError("no disk space")
+
+    monkeypatch.setattr("training.run.train", fails)
+    monkeypatch.setattr("training.use_case.use_case.load", lambda _name: USE_CASE)
+    table = {"actions": {"drift": "retrain"}}
+    with pytest.raises(LakehouseError, match="no disk space"):
+        run("--act", **table)
+    recorded = DeltaTable(people.warehouse / "monitoring/actions").to_pyarrow_table().sort_by("at").to_pylist()
+    assert [row["outcome"] for row in recorded if row["action"] == "retrain"] == ["started", "failed: no disk space"]
+    assert run("--act", **table)[0] == 5  # not again within the cooldown, and not done
+
+
+def test_act_rolls_back_with_a_reason_that_the_ledger_holds(run: Run, people: Environment) -> None:
+    log_days(people.warehouse, [0.0, 3.0, 3.0])
+    kinds = ("drift", "prediction_drift", "out_of_range", "latency")
+    code, found = run("--act", max_p99_ms=1, actions=dict.fromkeys(kinds, "roll_back"))
+    assert (code, found["action"]) == (0, "roll_back")
+    ledger = DeltaTable(people.warehouse / "deployment/ledger").to_pyarrow_table().to_pylist()
+    (reason,) = [entry["reason"] for entry in ledger if entry["action"] == "rolled_back"]
+    assert len(reason) == 300
+
+
+def test_act_rolls_back_no_other_version_than_the_monitored_one(run: Run, people: Environment) -> None:
+    log_days(people.warehouse, [0.0, 1.0, 1.0], version=3)
+    with pytest.raises(ActionRefused, match="version 3 of people is not rolled back: the champion is 2"):
+        run("--act", "--version", "3", actions={"prediction_drift": "roll_back"})
+    aliases = MlflowClient(people.settings.tracking_uri).get_registered_model(NAME).aliases
+    assert int(aliases["champion"]) == 2
+    result = CliRunner().invoke(main, ["monitor", "--use-case", NAME, "--act", "--all-versions"])
+    assert result.exit_code == 2
+    assert "--act judges one version" in result.output
 
 
 def test_act_rolls_back_by_the_gate_with_the_finding_as_the_reason(run: Run, people: Environment) -> None:
@@ -297,7 +349,9 @@ def test_a_label_table_without_the_column_or_without_the_table_is_refused(run: R
         run(labels={**LABELS, "column": "answer"})
 
 
-@pytest.mark.parametrize("option", [("--since", "yesterday"), ("--window", "1 day"), ("--window", "0d")])
+@pytest.mark.parametrize(
+    "option", [("--since", "yesterday"), ("--window", "1 day"), ("--window", "0d"), ("--since", "9999999d")]
+)
 def test_wrong_options_are_usage_errors(option: tuple[str, str]) -> None:
     result = CliRunner().invoke(main, ["monitor", "--use-case", NAME, *option])
     assert result.exit_code == 2

@@ -10,7 +10,9 @@ import pytest
 from deployment.monitoring.comparison import compare
 from deployment.monitoring.findings import ComparedWindow, confirm
 from deployment.monitoring.performance import estimate, measured
-from tests.unit.monitoring.samples import counted, day_of, payload_row, plan, population, records
+from tests.unit.monitoring.samples import LENGTH, START, counted, day_of, payload_row, plan, population, records
+from training.population.bins import CategoryBins
+from training.population.population import CountedColumn, Population
 from training.use_case.monitoring import MonitoringPlan
 
 POPULATION = population()
@@ -107,6 +109,30 @@ def test_only_a_finding_of_two_tested_windows_in_a_row_is_confirmed_and_empty_wi
     assert confirmed == [False, False, False, False, True, True]
     assert not found[3].tested
     assert found[3].traffic.requests == 0
+
+
+def test_a_window_without_enough_rows_of_a_slice_neither_confirms_nor_ends_its_finding() -> None:
+    few = [
+        payload_row([{**record, "job": "cook"} for record in records(np.random.default_rng(9), 300)], START + LENGTH)
+    ]
+    found = windows([drawn(0, 0.8), few, drawn(2, 0.8)])
+    nurse = ("slice_drift", "age", "job=nurse")
+    assert [nurse in {each.key for each in window.comparisons} for window in found] == [True, False, True]
+    assert [each.key for each in found[2].findings if each.key == nurse and each.confirmed] == [nurse]
+
+
+def test_categories_that_trade_places_have_an_effect_however_many_there_are() -> None:
+    names = tuple(f"job {number:02}" for number in range(20))
+    bins = CategoryBins(names, 20)
+    column = CountedColumn(bins, np.asarray([500.0] * 20 + [0.0] * 3))
+    of = Population({"job": column})
+    sent = [{"job": names[number % 20 or 1]} for number in range(2_000)]  # the first one has become the second
+    found = counted([payload_row([{**each, "age": 40.0} for each in sent])], plan(of, 1))
+    window = compare(0, found, of, PLAN)
+    (drift,) = window.findings
+    assert drift.key == ("drift", "job", "")
+    assert drift.psi is not None
+    assert drift.psi > 0.2
 
 
 def test_a_window_below_the_least_rows_is_shown_and_not_tested_for_drift() -> None:

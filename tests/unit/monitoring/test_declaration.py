@@ -1,5 +1,6 @@
 """Keys of `monitoring` in a use case, and the decision table."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from deployment.monitoring.decision import EXIT_CODES, decide
+from deployment.monitoring.decision import EXIT_CODES, current_findings, decide
 from deployment.monitoring.findings import ComparedWindow, Comparison
 from tests.unit.monitoring.samples import counted, plan, population
 from training.use_case.monitoring import ActionTable, MonitoringPlan, parse_length
@@ -64,6 +65,15 @@ def test_the_strongest_action_of_the_confirmed_findings_of_the_last_tested_windo
     assert (decision.action, decision.window) == ("retrain", 1)
     assert EXIT_CODES[decision.action] == 5
     assert [each.kind for each, _ in decision.findings] == ["performance", "drift"]
+
+
+def test_a_loss_of_performance_counts_in_the_last_window_with_labels() -> None:
+    labelled, last = window(0, finding("performance", confirmed=True)), window(1, finding("drift", confirmed=True))
+    decision = decide([labelled, last], ActionTable())
+    assert (decision.action, decision.window) == ("retrain", 1)
+    assert [each.kind for _, each in current_findings([labelled, last])] == ["performance", "drift"]
+    recovered = window(1, replace(finding("performance", confirmed=False), found=False))
+    assert decide([labelled, recovered, last], ActionTable()).action == "alert"
 
 
 def test_a_finding_whose_action_is_nothing_recommends_nothing() -> None:
