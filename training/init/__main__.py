@@ -61,14 +61,15 @@ def main(  # noqa: PLR0913  (the options of a command)
 ) -> None:
     """Read FILE, propose a use case that predicts COLUMN, write its models, build them, and train for a minute.
 
-    FILE is a CSV file of any kind, Parquet (file or folder), JSON lines, an Excel workbook, a Delta table, or the
-    address of a database with --table, such as sqlite:///shop.db. Nothing that exists is overwritten.
+    FILE is a CSV file of any kind (or a pattern in quotes), Parquet (file or folder), JSON lines, an Excel workbook,
+    a Delta table, or the address of a database with --table, such as sqlite:///shop.db. Nothing that exists is
+    overwritten.
     """
     habits = Habits(said["dates"], said["decimal"], said["encoding"], said["table"])
     wishes = Wishes(
         said["target"], said["task"], said["key"], said["time"], said["group"], said["exclude"], said["keep"]
     )
-    name = _checked(name) if name else use_case_name(said["table"] or Path(file).name.partition(".")[0])
+    name = _checked(name) if name else use_case_name(said["table"] or _plain_name(Path(file)))
     with tempfile.TemporaryDirectory(prefix="init-") as workspace:
         console.stage(f"Reading {file}")
         table = open_table(file, habits, Path(workspace), memory)
@@ -82,6 +83,11 @@ def main(  # noqa: PLR0913  (the options of a command)
         build_tables(proposal)
     version = train_briefly(proposal.name, settings, minutes, families)
     next_commands(proposal.name, version)
+
+
+def _plain_name(file: Path) -> str:
+    """Name of the file without endings; of a pattern, what is before its star, or the folder."""
+    return file.name.partition(".")[0].partition("*")[0].rstrip("-_ ") or file.absolute().parent.name
 
 
 def _checked(name: str) -> str:

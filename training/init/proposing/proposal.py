@@ -115,9 +115,7 @@ def show(proposal: Proposal) -> None:
 def _shown(role: ColumnRole) -> str:
     """Name in SQL, with the name in the file where a person would not find it again."""
     column = role.profile.column
-    if column.name == slug(column.source_name) or column.name.replace("_", "") == slug(column.source_name).replace(
-        "_", ""
-    ):
+    if column.name.replace("_", "") == slug(column.source_name).replace("_", ""):
         return column.name
     return f"{column.name} ({column.source_name or 'no name'})"
 

@@ -1,15 +1,16 @@
 """A delimited text file as typed rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from lakehouse.landing.landing_file import delimited_parts
+from lakehouse.landing.landing_file import delimited_parts, matching_files
 from lakehouse.landing.options import LandingOptions
 from lakehouse.landing.values import SHARE, UNDECLARED_SHAPES
+from training.init.errors import InitRefused
 from training.init.names import column_names
 from training.init.reading.dates import strptime_pattern
 from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect
@@ -25,14 +26,14 @@ def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duc
         InitRefused: the file is empty, has no table, or is ambiguous.
         LandingFileRefused: a row is broken, with its line.
     """
-    file = decoded_file(path, habits.encoding)
-    dialect = find_dialect(file)
+    files = matching_files(path.absolute())
+    dialect, encoding, found = _dialect(files, habits)
     names = column_names(dialect.header)
-    landing = _landing(dialect, file.encoding, names)
+    landing = _landing(dialect, encoding, names)
     options = LandingOptions(path=str(path), **landing)
     schema = pa.schema([(name, pa.string()) for name in names])
     texts = workspace / "texts.parquet"
-    write_parts(texts, schema, delimited_parts(path, options))
+    write_parts(texts, schema, (part for file in files for part in delimited_parts(file, options)))
     connection.execute(f"create view texts as select * from read_parquet('{texts}')")
     formats = find_formats(connection, names, habits.dates, habits.decimal)
     landing |= _converted(formats)
@@ -42,8 +43,44 @@ def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duc
         GivenColumn(name, header, formats[name].kind, True, formats[name].truth, formats[name].note)
         for name, header in zip(names, dialect.header, strict=True)
     )
-    notes = [file.note, dialect.note, *_said(dialect, landing)]
-    return GivenTable(str(path), connection, columns, landing, True, path, tuple(filter(None, notes)))
+    notes = tuple(filter(None, [*found, dialect.note, *_said(dialect, landing)]))
+    if "*" not in str(path):
+        return GivenTable(str(path), connection, columns, landing, True, path, notes)
+    return GivenTable(str(path), connection, columns, {"path": str(path), **landing}, True, None, notes)
+
+
+def _dialect(files: Sequence[Path], habits: Habits) -> tuple[Dialect, str, list[str]]:
+    """Format and encoding of the first file, which all others have too, and notes.
+
+    Raises:
+        InitRefused: a file has another format or encoding.
+    """
+    first = decoded_file(files[0], habits.encoding)
+    dialect = find_dialect(first)
+    for other in (decoded_file(file, habits.encoding) for file in files[1:]):
+        formats = zip(_formats(dialect, first.encoding), _formats(find_dialect(other), other.encoding), strict=True)
+        for (what, expected), (_, value) in formats:
+            if value != expected:
+                raise InitRefused.file(
+                    other.path,
+                    f"differs from {first.path.name} in {what}: {value!r}, not {expected!r}",
+                    "The files of a pattern have one format: name it with --encoding, or export one of them again."
+                    if what == "encoding"
+                    else "The files of a pattern have one format: export it again, or name fewer files.",
+                )
+    several = f"{len(files)} files, from {files[0].name} to {files[-1].name}" if len(files) > 1 else ""
+    return dialect, first.encoding, [several, first.note]
+
+
+def _formats(dialect: Dialect, encoding: str) -> list[tuple[str, object]]:
+    return [
+        ("encoding", encoding),
+        ("delimiter", dialect.delimiter),
+        ("header", ", ".join(dialect.header)),
+        ("lines before the header", dialect.skip_lines),
+        ("lines behind the last row", dialect.skip_last_lines),
+        ("the character that escapes a quote", dialect.escape),
+    ]
 
 
 def _landing(dialect: Dialect, encoding: str, names: list[str]) -> dict[str, Any]:

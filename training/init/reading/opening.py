@@ -57,8 +57,7 @@ def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR
         return SourceLocation(format="database", url=given, table=habits.table)
     path = Path(given)
     if "*" in given and path.suffix in {".csv", ".txt", ".tsv", ".gz"}:
-        hint = f"Give one of its files, then write {path.name} into `path` of the landing model's .yml."
-        raise InitRefused.file(given, "is a pattern of text files", hint)
+        return None
     if "*" in given:
         return SourceLocation(
             format="json_lines" if path.suffix in {".jsonl", ".ndjson", ".json"} else "parquet", path=given

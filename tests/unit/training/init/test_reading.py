@@ -200,3 +200,22 @@ def test_numbers_with_a_sign_or_unit_stay_text_and_it_is_said(tmp_path: Path) ->
         notes["income"] == notes["rabatt"] == "numbers with a sign or unit stay text: without it they become numbers"
     )
     assert notes["plan"] == ""
+
+
+def test_the_files_of_a_pattern_are_read_in_order_and_must_be_alike(tmp_path: Path) -> None:
+    for month, day in (("01", "31"), ("02", "12")):
+        (tmp_path / f"sales-{month}.csv").write_text(f"id;sold on\n{month}1;{day}.{month}.2024\n{month}2;\n")
+    given = opened(tmp_path / "sales-*.csv")
+    assert values(given, "id") == ["011", "012", "021", "022"]
+    assert values(given, "sold_on") == [date(2024, 1, 31), None, date(2024, 2, 12), None]
+    assert given.landing["path"] == str(tmp_path / "sales-*.csv")
+    assert (given.copied, given.is_delimited) == (None, True)
+    assert "2 files, from sales-01.csv to sales-02.csv" in given.notes
+    (tmp_path / "sales-03.csv").write_text("id,sold on\n1,2.3.2024\n")
+    with pytest.raises(InitRefused, match=r"sales-03.csv differs from sales-01.csv in delimiter: ',', not ';'"):
+        opened(tmp_path / "sales-*.csv")
+    (tmp_path / "sales-03.csv").write_text("id;sold\n1;2.3.2024\n")
+    with pytest.raises(InitRefused, match=r"sales-03.csv differs from sales-01.csv in header"):
+        opened(tmp_path / "sales-*.csv")
+    with pytest.raises(LakehouseError, match="does not exist"):
+        opened(tmp_path / "none-*.csv")
