@@ -6,7 +6,7 @@ repeated. Only counts leave Spark.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def count_labels(
     known = _known(labels, source, plan)
     joined, before = _joined(predicted, known, source)
     outcomes, unknown = _outcomes(_counts(joined, population), population)
-    return LabelCounts(outcomes, _without_request(known, predicted, source, plan), before, unknown)
+    return LabelCounts(outcomes, _without_request(known, exchanges, source, plan), before, unknown)
 
 
 def _keys(source: LabelSource) -> tuple[str, ...]:
@@ -199,14 +199,18 @@ def _outcomes(rows: Sequence[Any], population: Population) -> tuple[dict[int, Fl
     return outcomes, unknown
 
 
-def _without_request(known: DataFrame, predicted: DataFrame, source: LabelSource, plan: CountPlan) -> int:
+def _without_request(known: DataFrame, exchanges: DataFrame, source: LabelSource, plan: CountPlan) -> int:
     """Label rows of the period without a request in it; all label rows, if they have no time."""
     rows = known
     time = "stamped" if source.timestamp else "known_at"
     if source.timestamp or source.known_at:
         end = plan.first + plan.windows * plan.length
         rows = rows.where((F.col(time) >= F.lit(plan.first)) & (F.col(time) < F.lit(end)))
-    keys = predicted.select("key").distinct()
+    if source.request_id is not None:
+        requests = exchanges.select(F.col("client_request_id").alias("key"))
+    else:  # those of other versions are requests too
+        requests = _predicted(exchanges, source, replace(plan, served=frozenset()))
+    keys = requests.select("key").distinct()
     return rows.join(keys, F.col("label_key") == F.col("key"), "left_anti").count()
 
 

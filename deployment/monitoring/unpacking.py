@@ -8,7 +8,6 @@ import orjson
 
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.scoring_request import parse
-from training.population.bins import NOT_SENT
 
 ANY_SIZE = 10**9
 SUCCESS = 200
@@ -76,6 +75,6 @@ def _predictions(response: str | None, field: str, rows: int) -> list[Any] | Non
         found = orjson.loads(response or "")["predictions"]
         if len(found) != rows:
             return None
-        return [each.get(field, NOT_SENT) for each in found]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return [each[field] for each in found]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
         return None

@@ -4,10 +4,12 @@ Each Python that is named as an argument gets a fresh environment with resources
 place of the runtime's. The tasks run in a folder with the synced files alone, with the parameters of their YAML.
 
 Stand-ins: models go to a registry with the rules of Unity Catalog, through MLflow's own client. The runtime's Spark
-is a Spark Connect server of the embedded engine. Feature tables are those of a local warehouse, and runs go to
-SQLite. Databricks' feature client has a licence of its own and runs in a workspace only, so it is left out here.
+is a Spark Connect server of the embedded engine, whose workers import the synced files. Feature tables are those of a
+local warehouse, and runs go to SQLite. Databricks' feature client has a licence of its own and runs in a workspace
+only, so it is left out here.
 """
 
+import json
 import os
 import re
 import shutil
@@ -17,18 +19,22 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pathspec
 import yaml
+from deltalake import DeltaTable
 
+from deployment.model_server.request_log.payload_table import Exchange, append
 from lakehouse.home import LOCAL
 from lakehouse.settings import PROJECT
 from resources.bundle import resolve
 from tests.checkout import Checkout, ended
 from tests.stand_ins.unity_catalog_registry import serving
 
+REQUESTS = 40
 USE_CASE, TARGET, CATALOG = "term_deposit", "prod", "prod"
 LEFT_OUT = "databricks-feature-engineering"
 FEATURES = ("--select", "+client_features", "+term_deposit_labels", "--exclude-resource-type", "unit_test")
@@ -40,6 +46,7 @@ SERVER = (
 VALUES = {
     "{{input.use_case}}": USE_CASE,
     "{{input.experiment}}": USE_CASE,
+    "{{input}}": USE_CASE,
     "{{job.parameters.use_case}}": "",
     "{{job.parameters.model_name}}": f"{CATALOG}.models.{USE_CASE}",
     "{{job.parameters.model_version}}": "1",
@@ -106,6 +113,34 @@ def _run_tasks(python: Path, folder: Path, warehouse: Path) -> None:
         model = registry.models[f"{CATALOG}.models.{USE_CASE}"]
         if model.aliases.get("champion") != "1":
             sys.exit(f"the registry has the aliases {model.aliases}")
+        _log_requests(folder, warehouse)
+        run("monitoring", "monitor_one", expect="Recommended action: nothing")
+        findings = DeltaTable(warehouse / "monitoring" / "findings").to_pyarrow_table()
+        if set(findings["kind"].to_pylist()) != {"errors", "refused"} or set(findings["rows"].to_pylist()) != {
+            REQUESTS
+        }:
+            sys.exit(f"the logged requests were not tested: {findings.to_pylist()}")
+
+
+def _log_requests(folder: Path, warehouse: Path) -> None:
+    """Log golden requests of the day before, as many as are tested for failures and too few for a drift."""
+    use_case = yaml.safe_load((folder / "training" / "use_cases" / f"{USE_CASE}.yml").read_text(encoding="utf-8"))
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    exchanges = [
+        Exchange(
+            id=str(number),
+            received=midnight.timestamp() - 3600 - number,
+            client_request_id=str(number),
+            request=json.dumps({"dataframe_records": [use_case["golden_request"]]}).encode(),
+            served=f"{USE_CASE}-1",
+            milliseconds=4.0,
+            status=200,
+            response=json.dumps({"predictions": [{"probability": 0.1}]}).encode(),
+        )
+        for number in range(REQUESTS)
+    ]
+    endpoint = use_case["serving"]["endpoint"].replace("-", "_")
+    append(warehouse / "logs" / f"{endpoint}_payload", [each.row() for each in exchanges])
 
 
 def _copy_synced_files(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`monitor`: compare live traffic with the population of a version, decide, alert, and act if asked."""
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,10 +30,13 @@ class CountingFailed(LakehouseError):
 
     @classmethod
     def because(cls, name: str, reason: Exception) -> "CountingFailed":
-        return cls(
-            f"the traffic of {name} could not be counted: {first_line(reason)}",
-            hint="Check the engine: python -m deployment.run doctor",
-        )
+        failed = f"the traffic of {name} could not be counted: {first_line(reason)}"
+        if missing := re.search("No module named '[a-z]+", str(reason)):
+            return cls(
+                f"{failed} ({missing[0]}')",
+                hint="Workers need this project installed, see docs/monitoring.md, On Databricks.",
+            )
+        return cls(failed, hint="Check the engine: python -m deployment.run doctor")
 
 
 @dataclass(frozen=True)

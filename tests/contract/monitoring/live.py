@@ -38,11 +38,11 @@ def log_days(warehouse: Path, shifts: Sequence[float | None], version: int = 2, 
 def write_labels(warehouse: Path, requests: Requests, late: timedelta = DAY, **changed: Any) -> None:
     """Labels by the ID of the request, known a day later."""
     rows = [{"request": id_, "label": label, "known": at + late} for id_, at, _, label in requests]
-    table = pa.Table.from_pylist(rows + changed.get("more", []), _LABELS)
+    table = pa.Table.from_pylist(rows + changed.get("more", []), LABEL_TABLE)
     write_deltalake(warehouse / "gold/outcomes", table, mode="overwrite")
 
 
-_LABELS = pa.schema([("request", pa.string()), ("label", pa.int64()), ("known", pa.timestamp("us", "UTC"))])
+LABEL_TABLE = pa.schema([("request", pa.string()), ("label", pa.int64()), ("known", pa.timestamp("us", "UTC"))])
 
 
 def _exchange(record: dict[str, Any], probability: float, at: datetime, id_: str, version: int) -> Exchange:

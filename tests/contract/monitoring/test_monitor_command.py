@@ -9,12 +9,15 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 from mlflow.tracking import MlflowClient
+from pyspark.errors import PySparkException
 
 from deployment.commands import use_cases
+from deployment.commands.monitoring.command import CountingFailed
 from deployment.commands.monitoring.follow_up import ActionRefused
 from deployment.model_server.process import server_process
 from deployment.monitoring.payload import NoPayloadTable
@@ -23,7 +26,7 @@ from deployment.monitoring.windows import WindowsRefused
 from deployment.run import main
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from tests.contract.monitoring.live import DAY, START, TABLE, log_days, write_labels
+from tests.contract.monitoring.live import DAY, LABEL_TABLE, START, TABLE, log_days, write_labels
 from tests.contract.people import NAME, USE_CASE, Environment, mlflow_restored
 from training.use_case.use_case import UseCase
 
@@ -162,9 +165,26 @@ def test_labels_of_unknown_requests_and_labels_before_their_request_are_counted(
     assert "labels without a request in this period: 7" in " ".join(found["notes"])
 
 
-def test_labels_by_entity_are_those_of_the_first_row_after_the_request(run: Run, people: Environment) -> None:
-    import pyarrow as pa
+@pytest.mark.parametrize("key", [{"request_id": "request"}, {"entity": ["noise"], "timestamp": "known"}])
+def test_a_label_of_a_request_that_another_version_answered_is_no_unknown_one(
+    run: Run, people: Environment, key: dict[str, Any]
+) -> None:
+    requests = log_days(people.warehouse, [0.0, 0.0], version=1)
+    logged = DeltaTable(people.warehouse / "logs/people_payload").to_pyarrow_table().to_pylist()
+    noise = [json.loads(row["request"])["dataframe_records"][0]["noise"] for row in logged]
+    rows = [
+        {"request": row["client_request_id"], "noise": each, "label": 1, "known": row["request_time"] + DAY}
+        for row, each in zip(logged, noise, strict=True)
+    ]
+    schema = pa.schema([*LABEL_TABLE, pa.field("noise", pa.float64())])
+    write_deltalake(people.warehouse / "gold/outcomes", pa.Table.from_pylist(rows, schema))
+    code, found = run(labels={"table": "gold.outcomes", "column": "label", **key})
+    assert (code, len(requests)) == (0, 800)
+    assert "rows of other versions than 2: 800" in found["notes"]
+    assert "labels without a request" not in " ".join(found["notes"])
 
+
+def test_labels_by_entity_are_those_of_the_first_row_after_the_request(run: Run, people: Environment) -> None:
     log_days(people.warehouse, [0.0, 0.0, 0.0])
     heights = DeltaTable(people.warehouse / "logs/people_payload").to_pyarrow_table().to_pylist()
     rows = []
@@ -347,6 +367,14 @@ def test_a_label_table_without_the_column_or_without_the_table_is_refused(run: R
     write_labels(people.warehouse, [])
     with pytest.raises(LakehouseError, match=r"label table gold\.outcomes has no column answer"):
         run(labels={**LABELS, "column": "answer"})
+
+
+def test_workers_without_the_project_are_reported_with_the_remedy() -> None:
+    reason = PySparkException("[PYTHON_EXCEPTION] worker failed\nModuleNotFoundError: No module named 'deployment'")
+    failed = CountingFailed.because(NAME, reason)
+    assert failed.failed.endswith("[PYTHON_EXCEPTION] worker failed (No module named 'deployment')")
+    assert "docs/monitoring.md" in str(failed.hint)
+    assert "doctor" in str(CountingFailed.because(NAME, PySparkException("no memory")).hint)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def test_every_request_format_gives_the_same_counts(body: object) -> None:
         ({"response": None}, 3, 4),
         ({"response": json.dumps({"predictions": [{"probability": 0.1}]})}, 3, 4),
         ({"response": json.dumps({"predictions": [1, 2, 3, 4]})}, 3, 4),
+        ({"response": json.dumps({"predictions": [{"score": 0.1}] * 4})}, 3, 4),
     ],
 )
 def test_a_row_that_does_not_parse_is_counted_with_its_reason(
