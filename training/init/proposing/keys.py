@@ -15,6 +15,9 @@ _ID = re.compile(
     r"(^|_)(id|ids|key|nr|kennung|uuid|guid|schluessel|\w*nummer|\w*nr|"
     r"(account|client|customer|item|kunden|member|order|patient|product|user)(id|_no|_num|_number|no))$"
 )
+_PARTY = re.compile(
+    r"(^|_)(customer|client|patient|member|person|household|subject|kunde|kundin|mitglied|haushalt|proband)$"
+)  # an identifier where it repeats
 _TIME = re.compile(r"date|datum|time|zeit|_at$|_on$|_am$|created|updated|day|tag|month|monat|timestamp")
 _BIRTH = re.compile(r"birth|geb|dob")
 _LEAST_TIMES = 10  # different times that folds in order of time need
@@ -149,7 +152,7 @@ def _group(
         return None, ""
     for column in columns:
         repeats = column.filled / max(column.distinct, 1)
-        is_id = _ID.search(column.name) and column.column.kind in {"bigint", "string"}
+        is_id = (_ID.search(column.name) or _PARTY.search(column.name)) and column.column.kind in {"bigint", "string"}
         if is_id and column.name not in key and not column.missing and repeats >= 1.2 and column.distinct >= 20:
             rows = connection.execute(f"select count(distinct {quoted(column.name)}) from rows").fetchone()
             return (

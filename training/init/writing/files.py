@@ -24,7 +24,8 @@ class WritingRefused(LakehouseError):
         shown = "\n".join(f"  {path}\n{difference}" for path, difference in differing.items())
         new = f"\n  not there yet: {', '.join(missing)}" if missing else ""
         return cls(
-            f"these files exist and differ from what init would write; nothing was changed:\n{shown}{new}",
+            f"these files exist and differ from what init would write (- in the file, + from init); "
+            f"nothing was changed:\n{shown}{new}",
             hint="Keep yours and go on with dbt build and training.run, delete them to have them written again, or "
             "choose another --name.",
         )
@@ -139,7 +140,7 @@ def _move(paths: list[str], draft: Path, project: Path) -> None:
                 folders.append(folder)
             (draft / path).rename(place)
             moved.append(place)
-    except OSError:
+    except (OSError, KeyboardInterrupt):
         for place in moved:
             place.unlink()
         for folder in reversed(folders):

@@ -230,3 +230,9 @@ def test_dates_that_cannot_be_read_are_no_categories(tmp_path: Path) -> None:
     found = proposal(tmp_path, {**USUAL, "born": born})
     assert roles(found)["born"] == "out"
     assert "some may be before" in reasons(found)["born"]
+
+
+def test_rows_of_a_repeated_customer_stay_together_without_id_in_the_name(tmp_path: Path) -> None:
+    columns = {"order_no": lambda row, _: f"O{row}", "customer": lambda row, _: f"C{row % 60}", "age": USUAL["age"]}
+    found = proposal(tmp_path, {**columns, "churned": churned})
+    assert (found.identity.key, found.identity.group) == (("order_no",), "customer")

@@ -90,3 +90,23 @@ def test_a_model_of_the_same_name_in_another_folder_is_refused(tmp_path: Path) -
     with pytest.raises(WritingRefused, match=r"a model raw_shop already, in dbt_project/.*/raw_shop\.sql"):
         write_files(planned_files(proposed(tmp_path), {}), project)
     assert list(files(project)) == ["dbt_project/models/staging/raw_shop.sql"]
+
+
+def test_an_interruption_while_files_are_moved_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    planned, rename, moved = planned_files(proposed(tmp_path), {}), Path.rename, list[Path]()
+
+    def interrupted(draft: Path, place: Path) -> Path:
+        if len(moved) == 3:
+            raise KeyboardInterrupt
+        moved.append(place)
+        return rename(draft, place)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_files(planned, project)
+    assert len(moved) == 3
+    assert list(project.iterdir()) == []
