@@ -127,7 +127,7 @@ def _summary(name: str) -> str:
 def main() -> None:
     """From a table to a model that answers requests, and the same commands as `python -m ...`.
 
-    Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted.
+    Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted or rolled back, 7 rollout paused.
     """
 
 

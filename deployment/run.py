@@ -32,14 +32,19 @@ def main() -> None:
 @options.EXPLAIN
 @options.NO_ROLLOUT
 def promote(name: str, version: int | None, dry_run: bool, explain: int | None, no_rollout: bool) -> None:
-    """Promote the challenger if it meets every criterion, and roll it out. Exits with 3 if it does not."""
+    """Promote the challenger if it meets every criterion, and roll it out.
+
+    Exits with 3 if it does not or is rolled back, 7 if its rollout is paused.
+    """
     from deployment.commands import promote as command
 
     settings = Settings.from_environment()
     if explain is not None:
         command.explain(name, explain, settings)
-    elif not command.promote(name, settings, version, dry_run=dry_run, roll_out=not no_rollout):
-        sys.exit(NOT_PROMOTED)
+        return
+    outcome = command.promote(name, settings, version, dry_run=dry_run, roll_out=not no_rollout)
+    codes = {command.PromotionOutcome.NOT_PROMOTED: NOT_PROMOTED, command.PromotionOutcome.PAUSED: PAUSED}
+    sys.exit(codes.get(outcome, 0))
 
 
 @main.command()
@@ -93,11 +98,13 @@ def rollout(name: str, at_once: bool, retry: bool, decide: str | None, reason: s
 @main.command()
 @options.USE_CASE
 @options.POLL
-def follow(name: str, poll: float) -> None:
+@options.WEBHOOK_URL
+@options.WEBHOOK_LISTEN
+def follow(name: str, poll: float, webhook_url: str | None, webhook_listen: tuple[str, int]) -> None:
     """Watch the champion, and roll each new one out. One line for each event; Ctrl-C ends it."""
-    from deployment.commands.rollouts.follow import Follower
+    from deployment.commands.rollouts import follow as command
 
-    Follower(name, Settings.from_environment(), poll).run()
+    command.follow(name, Settings.from_environment(), poll, webhook_url, webhook_listen)
 
 
 @main.command()

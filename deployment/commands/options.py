@@ -34,6 +34,13 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def _host_and_port(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
+        raise click.BadParameter(f"'{text}' is not HOST:PORT, such as 127.0.0.1:8090")
+    return host.strip("[]"), int(port)
+
+
 def _period(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
     """Check a time in ISO 8601 or a length of time such as `7d`."""
     if text is None or re.fullmatch(_LENGTH, text):
@@ -178,6 +185,17 @@ POLL = click.option(
     default=10.0,
     show_default=True,
     help="Seconds between two looks at the alias champion.",
+)
+WEBHOOK_URL = click.option(
+    "--webhook-url",
+    help="HTTPS address at which the MLflow server reaches this command: it tells of a new champion at once.",
+)
+WEBHOOK_LISTEN = click.option(
+    "--webhook-listen",
+    default="127.0.0.1:8090",
+    show_default=True,
+    callback=_host_and_port,
+    help="Address at which webhooks are received; a proxy ends TLS before it.",
 )
 FOLLOW = click.option("--follow", is_flag=True, help="Also roll out each new champion, as `follow` does.")
 WORKERS = click.option(

@@ -1,10 +1,13 @@
 """`promote`: evaluate the challenger; serve a new champion."""
 
+from enum import StrEnum
+
 from deployment.commands.open_gate import changing_gate, gate_of, update_endpoint
 from deployment.commands.rollouts.command import roll_out_champion
 from deployment.gate import verdict
 from deployment.gate.criteria.decision import Decision
 from deployment.ledger.history import History
+from deployment.rollout.state import Phase
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -21,10 +24,20 @@ class NoVerdict(LakehouseError):
         )
 
 
-def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool, roll_out: bool = True) -> bool:
-    """Evaluate the challenger and apply the verdict; return True if it was promoted, and not rolled back.
+class PromotionOutcome(StrEnum):
+    """Outcome of the command."""
 
-    A dry run returns True if every criterion is met, a manual approval excepted.
+    PROMOTED = "promoted"
+    PAUSED = "paused"  # promoted; its rollout waits for a person
+    NOT_PROMOTED = "not promoted"  # or promoted, and rolled back by its rollout
+
+
+def promote(
+    name: str, settings: Settings, version: int | None, *, dry_run: bool, roll_out: bool = True
+) -> PromotionOutcome:
+    """Evaluate the challenger, apply the verdict, and roll a new champion out.
+
+    A dry run returns `PROMOTED` if every criterion is met, a manual approval excepted.
 
     Args:
         name: use case.
@@ -49,10 +62,13 @@ def promote(name: str, settings: Settings, version: int | None, *, dry_run: bool
         elif gate.use_case.serving.rollout is None:
             update_endpoint(gate.use_case, decision.challenger, settings)
         else:
-            return roll_out_champion(name, settings)
+            phase = roll_out_champion(name, settings)
+            paused = PromotionOutcome.PAUSED if phase is Phase.PAUSED else PromotionOutcome.PROMOTED
+            return PromotionOutcome.NOT_PROMOTED if phase is Phase.ROLLED_BACK else paused
     if decision.lacks_only_approval:
         console.detail(f"To approve it: python -m deployment.run approve --use-case {name} --reason ...")
-    return decision.promote or (dry_run and decision.lacks_only_approval)
+    promoted = decision.promote or (dry_run and decision.lacks_only_approval)
+    return PromotionOutcome.PROMOTED if promoted else PromotionOutcome.NOT_PROMOTED
 
 
 def explain(name: str, version: int, settings: Settings) -> None:

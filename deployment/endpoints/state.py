@@ -74,11 +74,31 @@ def format_traffic(traffic: Mapping[int, int]) -> str:
 
 
 def is_updating(endpoint: ServingEndpointDetailed) -> bool:
-    """True during an update, or while the endpoint recovers after a server start."""
+    """True during an update, or while the endpoint recovers after a server start.
+
+    A version that recovers beside a ready one has crashed by itself, and must not delay the update that removes it.
+    """
     entities = (endpoint.config and endpoint.config.served_entities) or []
     states = [entity.state.deployment for entity in entities if entity.state]
     recovering = ServedModelStateDeployment.DEPLOYMENT_RECOVERING in states
-    return recovering or update(endpoint) is EndpointStateConfigUpdate.IN_PROGRESS
+    restarting = recovering and ServedModelStateDeployment.DEPLOYMENT_READY not in states
+    return restarting or update(endpoint) is EndpointStateConfigUpdate.IN_PROGRESS
+
+
+def not_loaded(endpoint: ServingEndpointDetailed, version: int) -> str:
+    """Reason why a served version cannot answer while another one can; empty if it can, or none of them can.
+
+    A server that restarts loads all versions again. A version that is not ready beside a ready one has failed itself.
+    """
+    if update(endpoint) is EndpointStateConfigUpdate.IN_PROGRESS:
+        return ""
+    entities = (endpoint.config and endpoint.config.served_entities) or []
+    states = {int(entity.entity_version or 0): entity.state for entity in entities if entity.state}
+    own, deployed = states.get(version), {each: state.deployment for each, state in states.items()}
+    ready, failed = ServedModelStateDeployment.DEPLOYMENT_READY, ServedModelStateDeployment.DEPLOYMENT_FAILED
+    if own is None or own.deployment in {None, ready} or not (own.deployment is failed or ready in deployed.values()):
+        return ""
+    return own.deployment_state_message or str(own.deployment and own.deployment.value)
 
 
 def update(endpoint: ServingEndpointDetailed) -> EndpointStateConfigUpdate | None:

@@ -117,6 +117,9 @@ class Controller:
             if view.failed:
                 return replace(facts, breach=f"it is not loaded any more: {view.failed}")
             changed = view.changed
+            if not view.entities:
+                self._missing = 0
+                return replace(facts, requests=self._counts.of(rollout.version).requests, changed=changed)
             self._counts = self._counts.extended(self.ports.target.reading(rollout), view.entities)
             if now >= rollout.since + self.plan.warm_up_seconds:
                 self._counts = self._counts.warmed_up()

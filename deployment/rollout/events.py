@@ -33,7 +33,8 @@ def describe(rollout: Rollout, *, extended: bool = False) -> str:
     if extended:
         return f"bake extended: {rollout.reason}"
     lines = _LINES if rollout.stable is not None else {**_LINES, **_WITHOUT_STABLE}
-    return lines[rollout.phase].format(
+    again = rollout.phase in {Phase.BAKING, Phase.MIRRORED} and rollout.reason
+    return (f"{rollout.reason}: " if again else "") + lines[rollout.phase].format(
         endpoint=rollout.endpoint, stable=rollout.stable, minutes=rollout.bake / 60, share=rollout.share,
         number=rollout.step + 1, steps=len(rollout.shares), reason=rollout.reason,
     )  # fmt: skip

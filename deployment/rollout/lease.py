@@ -93,7 +93,8 @@ class Lease:
         Raises:
             RolloutBusy: Another controller has taken it.
         """
-        if self.clock.time() >= self._renewed + SECONDS / 3:
+        since = self.clock.time() - self._renewed
+        if since >= SECONDS / 3 or since < 0:  # below 0, the clock was set back
             self._require_own()
             self._write()
 

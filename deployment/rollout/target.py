@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.service.serving import EndpointTag, ServedModelStateDeployment, ServingEndpointDetailed
+from databricks.sdk.service.serving import EndpointTag, ServingEndpointDetailed
 
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.endpoint_client import translated_errors
-from deployment.endpoints.state import format_traffic, is_updating, state
+from deployment.endpoints.state import format_traffic, is_updating, not_loaded, state
 from deployment.endpoints.waiting import WaitLimit, find
 from deployment.model_server.endpoints.endpoint import SHADOW
 from deployment.rollout.counts import MetricsReading
@@ -83,7 +83,7 @@ class EndpointTarget:
         self._mirror(rollout)
 
     def check_golden_rows(self, rollout: Rollout, rows: Sequence[Any], expected: Sequence[Any]) -> None:
-        entity = self.view(rollout).entities[rollout.version]
+        entity = self._entity(rollout)
         path = f"/serving-endpoints/{rollout.endpoint}/served-models/{entity}/invocations"
         try:
             with translated_errors(self.client, rollout.endpoint):
@@ -95,25 +95,22 @@ class EndpointTarget:
             raise GoldenRowsDiffer(f"it predicts {predicted} for its golden rows; registered was {list(expected)}")
 
     def view(self, rollout: Rollout) -> EndpointView:
-        endpoint = self._endpoint(rollout)
-        if is_updating(endpoint):
+        with translated_errors(self.client, rollout.endpoint):
+            endpoint = find(self.client, rollout.endpoint)
+        if endpoint is None:
+            return EndpointView({}, f"the endpoint '{rollout.endpoint}' does not exist: somebody deleted it")
+        failed = not_loaded(endpoint, rollout.version)
+        if not failed and is_updating(endpoint):
             raise NotReadable(f"the endpoint '{rollout.endpoint}' is being updated or restarted")
         entities = (endpoint.config and endpoint.config.served_entities) or []
         names = {int(entity.entity_version or 0): entity.name or "" for entity in entities}
-        failed = [
-            each.state.deployment_state_message or "it failed"
-            for each in entities
-            if each.entity_version == str(rollout.version)
-            and each.state
-            and each.state.deployment is ServedModelStateDeployment.DEPLOYMENT_FAILED
-        ]
         traffic = {version: share for version, share in state(endpoint).traffic.items() if share}
         expected = {version: share for version, share in rollout.traffic.items() if share}
         changed = "" if traffic == expected and rollout.version in names else (
             f"the endpoint serves {format_traffic(traffic) or 'nothing'}, not {format_traffic(rollout.traffic)}:"
             " somebody changed it"
         )  # fmt: skip
-        return EndpointView(names, changed, failed[0] if failed else "")
+        return EndpointView(names, changed, failed)
 
     def reading(self, rollout: Rollout) -> MetricsReading:
         with translated_errors(self.client, rollout.endpoint):
@@ -127,12 +124,19 @@ class EndpointTarget:
         """Mirror requests to the new version, or to none."""
         endpoint = self._endpoint(rollout)
         current = next((tag.value for tag in endpoint.tags or [] if tag.key == SHADOW), None)
-        wanted = self.view(rollout).entities[rollout.version] if rollout.mirroring else None
+        wanted = self._entity(rollout) if rollout.mirroring else None
         with translated_errors(self.client, rollout.endpoint):
             if wanted is not None and wanted != current:
                 self.client.serving_endpoints.patch(rollout.endpoint, add_tags=[EndpointTag(SHADOW, wanted)])
             elif wanted is None and current is not None:
                 self.client.serving_endpoints.patch(rollout.endpoint, delete_tags=[SHADOW])
+
+    def _entity(self, rollout: Rollout) -> str:
+        """Served entity of the new version."""
+        view = self.view(rollout)
+        if rollout.version not in view.entities:
+            raise NotReadable(view.changed)
+        return view.entities[rollout.version]
 
     def _endpoint(self, rollout: Rollout) -> ServingEndpointDetailed:
         with translated_errors(self.client, rollout.endpoint):

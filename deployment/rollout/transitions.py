@@ -154,6 +154,9 @@ def _end_of_bake(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Tr
         return Wait(f"no metrics: {facts.unreadable}")
     if facts.changed and rollout.phase is not Phase.PAUSED:
         return Move(rollout.at(Phase.PAUSED, reason=facts.changed, until=0.0))
+    if facts.now < min(rollout.since, rollout.until):
+        reason = f"the clock was set back by at least {_duration(rollout.since - facts.now)}"
+        return Move(rollout.at(rollout.phase, since=facts.now, until=facts.now + rollout.bake, reason=reason))
     if facts.now < rollout.until:
         return Wait(f"{_duration(rollout.until - facts.now)} of the bake left, {few}")
     if facts.requests >= plan.min_requests and not facts.changed:

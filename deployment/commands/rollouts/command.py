@@ -33,15 +33,15 @@ def rollout(name: str, settings: Settings, *, at_once: bool, retry: bool) -> Pha
     return last.phase
 
 
-def roll_out_champion(name: str, settings: Settings) -> bool:
-    """Roll out a champion after its promotion; return False if it was rolled back."""
+def roll_out_champion(name: str, settings: Settings) -> Phase | None:
+    """Roll out a champion after its promotion; return the phase that it reached, None if nothing was to do here."""
     try:
-        return rollout(name, settings, at_once=False, retry=False) is not Phase.ROLLED_BACK
+        return rollout(name, settings, at_once=False, retry=False)
     except RolloutBusy as err:
         console.detail(f"{err.failed}; it goes on with this champion")
     except NoServer:
         console.detail(f"No model server is running. Start one: python -m deployment.run serve --use-case {name}")
-    return True
+    return None
 
 
 def decide(name: str, settings: Settings, choice: str, reason: str) -> Phase | None:

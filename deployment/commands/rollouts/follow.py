@@ -1,11 +1,14 @@
 """`follow`: watches the champion alias, and rolls a new champion out by itself."""
 
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deployment.commands.open_gate import gate_of
 from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out, with_time
+from deployment.commands.rollouts.webhook_registration import WebhookAddress, woken_by_webhooks
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
@@ -60,3 +63,31 @@ class Follower:
         elif self._problem and not problem:
             self.tell("solved; following")
         self._problem = problem
+
+
+def follow(name: str, settings: Settings, poll: float, url: str | None, listen: tuple[str, int]) -> None:
+    """Follow a champion until Ctrl-C or SIGTERM, after which lease and webhook are given back.
+
+    Args:
+        name: use case.
+        settings: settings of the environment.
+        poll: time between two looks, in seconds.
+        url: address at which an MLflow server sends webhooks; None to look only.
+        listen: host and port at which they are received.
+
+    Raises:
+        ReceiverNotStarted: The address cannot be listened at.
+    """
+    follower = Follower(name, settings, poll)
+
+    def end(*_: object) -> None:
+        follower.ended.set()  # also if the exit is swallowed by a library that runs at this moment
+        follower.woken.set()
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    if url is None:
+        follower.run()
+        return
+    with woken_by_webhooks(WebhookAddress(url, listen), name, settings, follower.woken, follower.tell):
+        follower.run()

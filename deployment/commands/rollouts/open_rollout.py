@@ -105,7 +105,13 @@ def carry_out(
     with Lease(gate.use_case.name, gate.client, gate.ledger, options.clock) as lease:
         opened = _OpenRollout(gate, settings, client, lease, options)
         while (rollout := opened.next()) is not None:
-            ended = opened.run(rollout)
+            try:
+                ended = opened.run(rollout)
+            except KeyboardInterrupt as err:
+                raise KeyboardInterrupt(
+                    f"The rollout of version {rollout.version} and the traffic stay where they are. Continue it:"
+                    f" python -m deployment.run rollout --use-case {gate.use_case.name}"
+                ) from err
             if ended.phase is not Phase.SUPERSEDED:
                 return ended
         return None

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -17,6 +17,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
 TICK = 0.1
+END_SECONDS = 10.0  # for `follow` to give its lease back
 FOLLOW = (sys.executable, "-m", "deployment.run", "follow", "--use-case")
 COMMAND = (sys.executable, "-m", "deployment.commands.serving.deploy_when_ready")
 
@@ -77,6 +78,9 @@ class _Deployer(threading.Thread):
         self._ended.set()
         if self._follower is not None:
             self._follower.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._follower.wait(END_SECONDS)
+            self._follower.kill()  # does nothing if it has ended
         self.join()
 
     def _follow(self) -> None:

@@ -6,7 +6,6 @@ from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
-from deployment.rollout.progress import stored_progress
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -52,6 +51,7 @@ def _deploy_unless_rolling_out(
     server: server_process.ServerInfo, use_case: UseCase, version: int, settings: Settings
 ) -> None:
     """Serve the champion; during a rollout leave its share of the traffic to the rollout."""
+    from deployment.rollout.progress import stored_progress
     from training.tracking import tracking
 
     with tracking(settings) as registry:

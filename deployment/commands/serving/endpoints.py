@@ -1,6 +1,7 @@
 """Status of the endpoints of a server. A separate module, since the SDK takes a second to import."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from databricks.sdk import WorkspaceClient
 
@@ -8,7 +9,9 @@ from deployment.endpoints import endpoint_client
 from deployment.endpoints.state import Served
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.process.server_process import ServerInfo
-from deployment.rollout.progress import RolloutProgress
+
+if TYPE_CHECKING:  # it imports MLflow
+    from deployment.rollout.progress import RolloutProgress
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,14 @@ class EndpointStatus:
     model: str = ""
     champion: int | None = None
     difference: str = ""
-    rollout: RolloutProgress | None = None
+    rollout: "RolloutProgress | None" = None
 
     @property
     def behind(self) -> bool:
         """True if the champion gets no traffic, and no rollout is in progress."""
         return self.champion is not None and bool(self.difference) and self.rollout is None
 
-    def beside(self, champion: int | None, rollout: RolloutProgress | None = None) -> "EndpointStatus":
+    def beside(self, champion: int | None, rollout: "RolloutProgress | None" = None) -> "EndpointStatus":
         """The status with the champion of its model, and the rollout."""
         served = Served(self.name, (self.model,) if self.model else (), self.versions)
         difference = served.difference(self.model, champion)

@@ -4,15 +4,9 @@ A second machine is a second warehouse folder.
 """
 
 import shutil
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -26,6 +20,7 @@ from deployment.model_server.process import server_process
 from lakehouse.errors import LakehouseError
 from lakehouse.tables.warehouse import Warehouse
 from tests.contract.gate.test_ledger import FIRST
+from tests.contract.mlflow_server import mlflow_server
 from tests.contract.people import (
     NAME,
     USE_CASE,
@@ -37,7 +32,6 @@ from tests.contract.people import (
     opened_gate,
     set_challenger,
 )
-from tests.ports import free_port
 
 On = Callable[..., str]
 
@@ -69,32 +63,6 @@ def on() -> Iterator[On]:
             return command(*arguments, exits=exits)
 
         yield run
-
-
-@contextmanager
-def mlflow_server(database: Path, folder: Path) -> Iterator[str]:
-    """A real MLflow server on a free port."""
-    port, log = free_port(), folder / "mlflow.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}",
-             "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port),
-             "--workers", "1"],
-            stdout=output, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True,
-        )  # fmt: skip
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            assert process.poll() is None, log.read_text()
-            try:
-                with urllib.request.urlopen(f"{url}/health", timeout=5):
-                    break
-            except (URLError, OSError):
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_machines_that_share_a_server_share_the_ledger(

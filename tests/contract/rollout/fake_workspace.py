@@ -52,6 +52,7 @@ class FakeWorkspace:
         endpoints.update_config.side_effect = self._update
         endpoints.export_metrics.side_effect = self._export
         endpoints.patch.side_effect = self._patch
+        endpoints.delete.side_effect = self._delete
         endpoints.query.side_effect = self._query
         self.client.api_client.do.side_effect = self._do
 
@@ -81,6 +82,9 @@ class FakeWorkspace:
         config = {"config_version": 1, "served_entities": entities, "traffic_config": traffic_config.as_dict()}
         loaded = not any(each["state"]["deployment_state_message"] for each in entities)
         self._config, self._failed = (config, {}) if loaded else (self._config, config)
+
+    def _delete(self, _name: str) -> None:
+        self._config, self._failed = {}, {}
 
     def _query(self, _name: str, *, dataframe_records: Any) -> QueryEndpointResponse:
         """Send each request to a version by turns, in the shares of the traffic."""

@@ -62,6 +62,11 @@ def test_a_second_controller_is_refused_until_the_lease_ends(gate: Gate) -> None
         first.renew()
         clock.now += SECONDS * 0.9
         assert is_held(gate.client, NAME, clock.now), "it was renewed"
+        clock.now -= 10 * SECONDS
+        first.renew()
+        assert not is_held(gate.client, NAME, clock.now + SECONDS + 1), "a clock that was set back lengthens no lease"
+        clock.now += 10 * SECONDS
+        first.renew()
         clock.now += SECONDS
         with second, pytest.raises(RolloutBusy, match="this controller was silent for more than 90 s"):
             first.renew()

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.service.serving import ServedModelState
+from databricks.sdk.service.serving import ServedModelStateDeployment as Deployment
 
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.endpoint_client import EndpointServesOtherModel
@@ -37,6 +39,7 @@ class Backend:
     records: Records
     advance: Callable[[float], None]
     now: float = 0.0
+    deleted_at: float = float("inf")  # time at which a person deletes the endpoint
     changes: dict[float, dict[int, int]] = field(default_factory=dict)  # traffic that a person sets at a time
 
     def time(self) -> float:
@@ -45,6 +48,11 @@ class Backend:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.advance(self.now)
+        if self.now >= self.deleted_at:
+            self.deleted_at = float("inf")
+            self.client.serving_endpoints.delete(self.endpoint)
+        if endpoint_client.served_by(self.client, self.endpoint) is None:
+            return
         for moment in [moment for moment in self.changes if moment <= self.now]:
             endpoint_client.shift(self.client, self.endpoint, "term_deposit", self.changes.pop(moment))
         for _ in range(5):
@@ -120,6 +128,39 @@ def test_an_endpoint_that_a_person_changed_pauses_the_rollout(backend: Backend) 
     assert paused.reason == (
         "the endpoint serves version 1 (100 %), not version 1 (90 %), version 2 (10 %): somebody changed it"
     )
+
+
+def test_an_endpoint_that_a_person_deleted_pauses_the_rollout_and_is_not_created_again(backend: Backend) -> None:
+    backend.roll_out(1)
+    backend.deleted_at = 600.0
+    paused = backend.roll_out(2, patient=False)
+    assert paused is not None
+    assert (paused.phase, paused.reason) == (
+        Phase.PAUSED, f"the endpoint '{backend.endpoint}' does not exist: somebody deleted it",
+    )  # fmt: skip
+    assert endpoint_client.served_by(backend.client, backend.endpoint) is None
+    assert backend.records.alias == 2
+
+
+def test_a_version_that_is_not_ready_beside_a_ready_one_is_rolled_back_at_the_next_look() -> None:
+    fake = FakeWorkspace(lambda _: "", answer)
+    backend = Backend(fake.client, "e", Records(), lambda now: setattr(fake, "now", now))
+    backend.roll_out(1)
+    get = fake.client.serving_endpoints.get.side_effect
+
+    def crashed(name: str) -> Any:
+        endpoint = get(name)
+        for entity in endpoint.config.served_entities:
+            lost = backend.now >= 600 and entity.entity_version == "2"
+            state = Deployment.DEPLOYMENT_RECOVERING if lost else Deployment.DEPLOYMENT_READY
+            entity.state = ServedModelState(state, "out of memory" if lost else "")
+        return endpoint
+
+    fake.client.serving_endpoints.get.side_effect = crashed
+    ended = backend.roll_out(2)
+    assert ended is not None and ended.phase is Phase.ROLLED_BACK
+    assert (ended.reason, backend.traffic) == ("it is not loaded any more: out of memory", {1: 100})
+    assert backend.now == 600.0, "at once"
 
 
 def test_an_endpoint_of_another_model_is_left_alone(backend: Backend) -> None:

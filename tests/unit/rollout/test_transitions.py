@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployment.rollout.events import describe
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from deployment.rollout.transitions import Act, Effect, Move, RolloutFacts, Wait, next_transition
 from training.use_case.rollout import RolloutPlan
@@ -116,6 +117,15 @@ def test_an_endpoint_that_somebody_else_changed_pauses_the_rollout() -> None:
     paused = moved(BAKING, changed)
     assert (paused.phase, paused.reason) == (Phase.PAUSED, "version 2 has 100 %")
     assert "a person decides" in waits(paused, changed)
+
+
+def test_a_clock_that_is_set_back_begins_the_bake_again_instead_of_waiting_for_the_old_time() -> None:
+    baking = replace(BAKING, since=1_000.0)
+    again = moved(baking, replace(NOW, now=-86_000))
+    assert (again.phase, again.since, again.until) == (Phase.BAKING, -86_000, -86_000 + BAKE)
+    assert again.reason == "the clock was set back by at least 1450 min"
+    assert "10 % of the traffic" in describe(again) and again.reason in describe(again)
+    assert "30 min of the bake left" in waits(again, replace(NOW, now=-86_000))
 
 
 @pytest.mark.parametrize("rollout", [START, START.at(Phase.DEPLOYED), BAKING, PAUSED])
