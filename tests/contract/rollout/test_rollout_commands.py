@@ -1,6 +1,7 @@
 """Rollouts by the commands of a person, on a real server: promote with serving.rollout, decisions and follow."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -157,15 +158,19 @@ def test_ctrl_c_leaves_the_rollout_where_it_is_and_names_the_command_that_contin
 def test_serve_follow_rolls_out_a_promotion_without_a_restart(gate: Gate, machine: Machine) -> None:
     machine.declare(steps=[])
     with ended(machine.checkout.start("deployment.run", "serve", "--use-case", NAME, "--follow")) as server:
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.extend(iter(server.stdout.readline, "")))  # type: ignore[union-attr]
+        reader.start()
         eventually(lambda: server.poll() is not None or served(machine) == {2: 100})
-        assert server.poll() is None, server.communicate()[0]
+        assert server.poll() is None, lines
         command("promote", "--no-rollout")
-        eventually(lambda: rollouts(gate)[-1:] == ["finished"])
+        eventually(lambda: any("version 4: all traffic: the rollout is finished" in line for line in lines))
         assert served(machine) == {4: 100}
         server.send_signal(signal.SIGTERM)
-        output, _ = server.communicate(timeout=60)
-    assert "following the champion of people" in output, output
-    assert "version 4: all traffic: the rollout is finished" in output
+        assert server.wait(60) == 0
+        reader.join()
+    assert any(line.endswith("following the champion of people\n") for line in lines), lines
+    assert rollouts(gate)[-1] == "finished"
     assert not is_held(gate.client, NAME, time.time())
 
 
