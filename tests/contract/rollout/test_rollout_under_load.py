@@ -40,7 +40,7 @@ PLAN = {
     "max_extensions": 100,
 }  # fmt: skip
 PATIENT = PLAN | {"min_requests": 600}  # until errors on 2 % of the requests are seen for sure
-KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, GOOD, SLOW]  # versions 1 to 7
+KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, GOOD, SLOW, GOOD]  # versions 1 to 8
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["tests.contract.rollout.killed_controller"])  # imported once, not by each child
 
@@ -210,3 +210,19 @@ def test_a_controller_that_is_killed_at_each_step_is_continued(  # noqa: PLR0917
     assert Rollout.from_json(entries[-1].rollout).phase is phase
     assert state(gate, client) == at(serves)
     assert load.failed() <= {f"{NAME}-{version}"} if phase is Phase.ROLLED_BACK else load.failed() == set()
+
+
+def test_a_shadow_gets_copies_and_answers_nobody_before_its_first_step(
+    gate: Gate, registry: RolloutRegistry, client: WorkspaceClient, server: ServerSettings
+) -> None:
+    endpoint_client.deploy(client, NAME, NAME, 2)
+    shadowed = replace(gate, use_case=RolloutRegistry(Path(), "", PLAN | {"shadow": True, "steps": []}).use_case)
+    with Load(server) as load:
+        ended, lines = roll_out(shadowed, registry, client, 8)
+        served = {entity for _, entity in load.responses}
+    assert ended.phase is Phase.FINISHED, "\n".join(lines)
+    assert "version 8: gets copies of the requests for 0.06 min; version 2 answers" in lines
+    assert any("copies it answered 0 (0.0%) differently; 0 failed" in line for line in lines), "\n".join(lines)
+    assert load.failed() == set()
+    assert served <= {f"{NAME}-2", f"{NAME}-8"}
+    assert not client.serving_endpoints.get(NAME).tags, "nothing is mirrored any more"
