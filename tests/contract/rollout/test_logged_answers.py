@@ -24,7 +24,7 @@ SINCE = 1_800_000_000.0
 BAKING = Rollout("r", "m", "e", 5, 2, (10,), 600.0, phase=Phase.BAKING, step=0, since=SINCE)
 
 
-def client(*, enabled: bool = True) -> WorkspaceClient:
+def client(*, enabled: bool = True) -> Any:
     found: Any = create_autospec(WorkspaceClient, instance=True)
     found.serving_endpoints = create_autospec(ServingEndpointsExt, instance=True)
     entities = [{"name": f"m-{version}", "entity_version": str(version)} for version in (2, 5)]
