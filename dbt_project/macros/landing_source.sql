@@ -29,6 +29,6 @@
   {%- if source.format == 'delta' %}
   from delta.{{ sql_name(source.path) }}
   {%- else %}
-  from read_files({{ sql_text(source.path) }}, format => '{{ 'json' if source.format == 'json_lines' else 'parquet' }}')
+  from read_files({{ sql_text(source.path) }}, format => {{ sql_text('json' if source.format == 'json_lines' else 'parquet') }})
   {%- endif %}
 {%- endmacro %}

@@ -5,6 +5,7 @@ prints as JSON the success of dbt, its messages, and the changing statements tha
 """
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ import yaml
 from dbt.cli.main import dbtRunner
 
 from tests.dbt.unity_catalog import TABLE, Column, UnityCatalogTable
+
+WORKSPACE = {"DATABRICKS_HOST": "workspace.invalid", "DATABRICKS_HTTP_PATH": "/sql/1.0/warehouses/simulated"}
 
 
 class SqlWarehouse:
@@ -100,6 +103,7 @@ def main(project: Path) -> None:
         patch(f"{vendor}.handle.SqlUtils.prepare_connection_arguments", return_value={}),
         patch(f"{vendor}.connections.check_spog_preconditions"),
         patch(f"{vendor}.credentials.DatabricksCredentials.authenticate"),
+        patch.dict(os.environ, WORKSPACE),
     ):
         runs = [run(project, warehouse, key) for key in (None, None, "`client_id`")]
     sys.stdout.write("\n" + json.dumps(runs))
