@@ -148,7 +148,7 @@ def test_ctrl_c_leaves_the_rollout_where_it_is_and_names_the_command_that_contin
         eventually(lambda: rollouts(gate)[-1:] == ["baking"])
         assert "a rollout of people is being carried out by" in command("rollout", exits=1), "a second controller"
         running.send_signal(signal.SIGINT)
-        output, _ = running.communicate(timeout=60)
+        output, _ = running.communicate(timeout=240)
     assert running.returncode == 130, output
     assert "Continue it: python -m deployment.run rollout --use-case people" in output
     assert not is_held(gate.client, NAME, time.time()), "the lease is given back"
