@@ -122,7 +122,7 @@ def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSe
         address = remote or _embedded_engine()
         session: Any = opened(SparkSession.builder.remote(address))
         try:
-            _prepare(session, address, check=remote is not None)
+            _prepare(session, address, is_remote=remote is not None)
         except LakehouseError:
             session.release_session_on_close = False
             session.stop()  # or the next call would get it again
@@ -131,12 +131,14 @@ def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSe
         return opened_session
 
 
-def _prepare(session: SparkSession, address: str, *, check: bool) -> None:
+def _prepare(session: SparkSession, address: str, *, is_remote: bool) -> None:
     try:
         session.conf.set("spark.sql.session.timeZone", "UTC")
+        if is_remote:  # JVM Spark writes INT96 by default, which Sail does not read in a NOT NULL column
+            session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     except PySparkException as err:
         raise EngineRefused.by_the_server(address, err) from err
-    if check and address not in _supported:
+    if is_remote and address not in _supported:
         require_supported(session, address)
         _supported.add(address)
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pyspark.sql.types import StringType
 
 from benchmarks.harness.jvm_spark import available
 from deployment.model_server.request_log import payload_table
-from lakehouse.session import new_session, open_session
+from lakehouse.session import new_session
 from lakehouse.tables.scan import FileScan, open_duckdb
 from lakehouse.tables.warehouse import TableName, Warehouse
 from simulation.run import Sample, deliver
@@ -117,8 +118,14 @@ def by_duckdb(log: DeltaTable) -> pa.Table:
         return pa.table(dict(scan.columns(connection, scan.schema.names)))
 
 
+@cache
+def sail_session() -> SparkSession:
+    """A session on Sail; the open one of this process may be on JVM Spark."""
+    return new_session()
+
+
 READERS: Mapping[str, Callable[[Warehouse, TableName, SparkSession], pa.Table]] = {
-    "Sail": lambda warehouse, name, _: LocalFeatureStore(open_session, warehouse).rows(str(name)).toArrow(),
+    "Sail": lambda warehouse, name, _: LocalFeatureStore(sail_session, warehouse).rows(str(name)).toArrow(),
     "JVM Spark": lambda warehouse, name, jvm: LocalFeatureStore(lambda: jvm, warehouse).rows(str(name)).toArrow(),
     "DuckDB": lambda warehouse, name, _: by_duckdb(warehouse.open(name)),
 }
@@ -142,7 +149,7 @@ def test_every_reader_reads_every_table_of_a_lifecycle_on_jvm_spark(lifecycle: W
 
 
 def test_online_tables_of_jvm_spark_have_a_row_of_each_key(lifecycle: Warehouse) -> None:
-    store = LocalFeatureStore(open_session, lifecycle)
+    store = LocalFeatureStore(sail_session, lifecycle)
     for table in store.tables():
         published = store.publish(table.name)  # by the other engine: nothing is left to do
         assert published.version == table.version
