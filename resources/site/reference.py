@@ -162,11 +162,10 @@ def encodings() -> str:
         "[Feature tables](../docs/features.md#encodings).\n"
     ]
     for kind, encoding in KINDS.items():
-        described = cleandoc(encoding.__doc__ or "")
-        parts += [f"## {kind}\n", _prose(_summary(described)) + "\n"]
+        parts += [f"## {kind}\n", _prose(encoding.__doc__ or "") + "\n"]
         content = encoding.model_json_schema(by_alias=True)
         keys = {name: each for name, each in content["properties"].items() if name != "kind"}
-        meanings = {"column": "The raw column.", "as": f"`{kind}`", **_attributes(described)}
+        meanings = {"column": "The raw column.", "as": f"`{kind}`"}
         parts.append(_keys(keys, content.get("required", []), meanings))
         facts = f"Feature type: {encoding.feature_type}. Value in a request: {encoding.field_kind}."
         parts.append(f"{facts} Macro in SQL: `encode_{kind}`.\n")
@@ -179,10 +178,11 @@ def criteria() -> str:
         "# Criteria of the gate\n\nKeys of `promotion` in a use case. [Promotion](../docs/promotion.md) describes "
         "the gate, and [its statistics](../docs/promotion.md#the-statistics).\n"
     ]
+    definitions = json.loads(schema_text())["$defs"]
     for title, model in (("promotion", PromotionCriteria), ("promotion.guards", GuardLimits)):
-        described, content = cleandoc(model.__doc__ or ""), model.model_json_schema()
-        parts += [f"## {title}\n", _prose(_summary(described)) + "\n"]
-        parts.append(_keys(content["properties"], content.get("required", []), _attributes(described)))
+        content = definitions[model.__name__]
+        parts += [f"## {title}\n", content["description"] + "\n"]
+        parts.append(_keys(content["properties"], content.get("required", []), {}))
     return "\n".join(parts)
 
 
@@ -224,26 +224,6 @@ def _routes() -> Iterator[tuple[str, list[str], str]]:
 
 def _never(*_: object) -> Any:
     raise AssertionError("no version is loaded for the documentation")
-
-
-def _summary(described: str) -> str:
-    return re.split(r"\n\s*(?:Attributes|Raises|Args):\n", described)[0].strip()
-
-
-def _attributes(described: str) -> dict[str, str]:
-    """The meaning of each attribute of a docstring in Google style."""
-    _, _, below = described.partition("Attributes:\n")
-    block = re.split(r"\n\s*(?:Raises|Args|Returns|Example):\n|\n\n", below)[0]
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in block.splitlines():
-        match = re.match(r"^ {4}(\w+(?:, \w+)*): (.*)", line)
-        if match:
-            names = match[1].split(", ")
-            found |= dict.fromkeys(names, match[2].strip())
-        elif names:
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return found
 
 
 def _sentence(text: str) -> str:
