@@ -6,8 +6,8 @@ import click
 from mlflow.entities.model_registry import ModelVersion
 
 from lakehouse import console
-from lakehouse.completion import use_case_names
 from lakehouse.settings import Settings
+from lakehouse.use_case_option import use_case_option
 from lakehouse.wording import number_of
 from training.budget import Budget
 from training.report import TrainedRun
@@ -68,13 +68,7 @@ def train(
 
 
 @click.command()
-@click.option(
-    "--use-case",
-    "name",
-    required=True,
-    shell_complete=use_case_names,
-    help="Name of the use case: training/use_cases/NAME.yml.",
-)
+@use_case_option(required=True)
 @search_options
 @click.option("--resume", metavar="RUN|latest", help="Continue an interrupted search: its run ID, or `latest`.")
 @click.option("--register-on-interrupt", is_flag=True, help="On Ctrl-C, register the best model so far.")

@@ -18,10 +18,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from lakehouse import console
-from lakehouse.completion import use_case_names
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.settings import Settings
 from lakehouse.tables.column_names import column_names
+from lakehouse.use_case_option import use_case_option
 from scoring.batch import REASON_COLUMN, PackedScorer, score_features, score_records
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import Scorer
@@ -244,13 +244,7 @@ def _print_counts(rows: Mapping[str | None, int], target: str) -> None:
 
 
 @click.command()
-@click.option(
-    "--use-case",
-    "name",
-    required=True,
-    shell_complete=use_case_names,
-    help="Name of the use case: training/use_cases/NAME.yml.",
-)
+@use_case_option(required=True)
 @click.option(
     "--input",
     "source",

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from lakehouse.completion import use_case_names
 from lakehouse.settings import Settings
+from lakehouse.use_case_option import use_case_option
 
 Command = Callable[..., None]
 _LENGTH = r"([1-9][0-9]{0,3}d|[1-9][0-9]{0,4}h|[1-9][0-9]{0,6}m|[1-9][0-9]{0,8}s)"  # as in a use case
@@ -57,12 +57,10 @@ def _length(_context: click.Context, _option: click.Parameter, text: str | None)
     raise click.BadParameter(f"'{text}' is not a length of time; examples: 1d, 6h, 30m, 10s")
 
 
-_NAME = partial(click.option, "--use-case", "name", shell_complete=use_case_names)
 _REASON = partial(click.option, "--reason", help="Reason in one sentence; recorded in the ledger.")
-_HELP = "Name of the use case: training/use_cases/NAME.yml."
 
-USE_CASE = _NAME(required=True, help=_HELP)
-USE_CASE_TO_SERVE = _NAME(help=_HELP)
+USE_CASE = use_case_option(required=True)
+USE_CASE_TO_SERVE = use_case_option()
 REASON, REASON_OR_TAG = _REASON(required=True), _REASON()
 VERSION = click.option(
     "--version",
@@ -218,7 +216,7 @@ def use_case_or_model(command: Command) -> Command:
         metavar="CATALOG.SCHEMA.NAME",
         help="Registered model of a use case. Alternative to --use-case.",
     )
-    return _NAME(help=_HELP)(with_model(resolved))
+    return use_case_option()(with_model(resolved))
 
 
 def _resolve_use_case(name: str | None, model: str | None) -> str:
