@@ -94,12 +94,7 @@ class LazyGroup(click.Group):
 def _modules() -> Mapping[str, str]:
     """The module of each installed command; a wheel has no `simulation`."""
     declared = {name: module for section in SECTIONS.values() for name, module in section.items()}
-    verbs = deployment.run.main.commands
-    return {
-        name: module
-        for name, module in declared.items()
-        if (name in verbs if module == VERBS else module == __name__ or _is_installed(module))
-    }
+    return {name: module for name, module in declared.items() if module in {VERBS, __name__} or _is_installed(module)}
 
 
 def _is_installed(module: str) -> bool:
@@ -122,13 +117,10 @@ def _summary(name: str) -> str:
     return click.Command(name, help=described).get_short_help_str(limit=200)
 
 
-@click.group(cls=LazyGroup, context_settings={"max_content_width": 120})
+@click.group(cls=LazyGroup, context_settings={"max_content_width": 120}, epilog=deployment.run.MEANING_OF_EXIT_CODES)
 @click.version_option(package_name="lakehouse-ml")
 def main() -> None:
-    """From a table to a model that answers requests, and the same commands as `python -m ...`.
-
-    Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted or rolled back, 7 rollout paused.
-    """
+    """From a table to a model that answers requests, and the same commands as `python -m ...`."""
 
 
 @main.command()

@@ -14,15 +14,15 @@ from lakehouse import console
 from lakehouse.settings import Settings
 
 NOT_PROMOTED, PAUSED = 3, 7
+MEANING_OF_EXIT_CODES = (
+    "Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted or rolled back, 7 rollout paused; of monitor: "
+    "4 alert, 5 retrain, 6 roll back."
+)
 
 
-@click.group()
+@click.group(epilog=MEANING_OF_EXIT_CODES)
 def main() -> None:
-    """Evaluate, promote, serve and monitor models.
-
-    Exit codes: 0 success, 1 error, 2 usage error, 3 not promoted or rolled back, 7 rollout paused; of monitor:
-    4 alert, 5 retrain, 6 roll back.
-    """
+    """Evaluate, promote, serve and monitor models."""
 
 
 @main.command()

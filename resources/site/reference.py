@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from deployment.command_line import SECTIONS, VERBS, main
+from deployment.run import MEANING_OF_EXIT_CODES
 from scoring.encodings import KINDS
 from training.use_case.json_schema import schema_text
 from training.use_case.promotion import GuardLimits, PromotionCriteria
@@ -44,21 +45,13 @@ def pages() -> dict[str, str]:
 def commands() -> str:
     """Every command, with both of its names, its help and its options."""
     context = click.Context(main, info_name="lakehouse")
-    parts = [
-        "# Commands\n\nEach command has two names with the same options. Exit codes: 0 success, 1 error, 2 usage "
-        "error, 3 not promoted.\n"
-    ]
-    for section, names in SECTIONS.items():
-        known = [name for name in names if name in main.list_commands(context)]
-        if known:
-            parts.append(f"## {section}\n")
-        for name in known:
-            command = main.get_command(context, name)
-            if command is None:
-                continue
-            module = names[name]
-            long = None if name in main.commands else f"{module} {name}" if module == VERBS else module
-            parts.append(_command(name, long, command))
+    parts = [f"# Commands\n\nEach command has two names with the same options. {MEANING_OF_EXIT_CODES}\n"]
+    for section, modules in SECTIONS.items():
+        parts.append(f"## {section}\n")
+        for name, module in modules.items():
+            if command := main.get_command(context, name):
+                long = None if name in main.commands else f"{module} {name}" if module == VERBS else module
+                parts.append(_command(name, long, command))
     return "\n".join(parts)
 
 
