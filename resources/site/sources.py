@@ -16,9 +16,8 @@ from lakehouse.settings import PROJECT
 from resources.site.reference import pages
 
 HERE = Path(__file__).parent
-TUTORIAL = ("docs/tutorial.md",)
-EXPLANATION = ("docs/point_in_time.md", "docs/glossary.md", "docs/adr/README.md")
 FIRST_GUIDES = ("bring_your_own_data", "features", "training", "promotion", "serving")
+GUIDE = re.compile(r"docs/\w+\.md")
 LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -30,10 +29,12 @@ def write_sources(folder: Path) -> list[str]:
         _write(folder / "reference" / name, text)
         written.append(f"reference/{name}")
     index = (HERE / "index.md").read_text(encoding="utf-8")
-    guides, others = _guides(written), [page for page in written if page not in _listed(index, written)]
-    names = {"@GUIDES@": guides, "@OTHERS@": others}
-    for placeholder, listed in names.items():
-        index = index.replace(placeholder, "\n".join(page.removesuffix(".md") for page in listed))
+    listed = _listed(index)
+    unlisted = [page for page in written if page not in listed]
+    guides = sorted((page for page in unlisted if GUIDE.fullmatch(page)), key=_order)
+    others = [page for page in unlisted if page not in guides]
+    for placeholder, group in {"@GUIDES@": guides, "@OTHERS@": others}.items():
+        index = index.replace(placeholder, "\n".join(page.removesuffix(".md") for page in group))
     _write(folder / "index.md", index)
     shutil.copy(HERE / "conf.py", folder)
     (folder / "_static").mkdir()
@@ -73,18 +74,14 @@ def _link(page: str, match: re.Match[str]) -> str:
     return f"{match[1]} (`{path}`)" if path not in match[1] else match[1]
 
 
-def _guides(written: list[str]) -> list[str]:
-    found = [
-        page for page in written if re.fullmatch(r"docs/\w+\.md", page) and page not in (*TUTORIAL, *EXPLANATION)
-    ]
-    order = {name: index for index, name in enumerate(FIRST_GUIDES)}
-    return sorted(found, key=lambda page: (order.get(Path(page).stem, len(order)), page))
-
-
-def _listed(index: str, written: list[str]) -> set[str]:
+def _listed(index: str) -> set[str]:
     """Pages that a list of the index names."""
-    names = set(re.findall(r"^(?:[^\n<]*<)?([\w/]+)>?$", index, re.MULTILINE))
-    return {page for page in written if page.removesuffix(".md") in names} | set(_guides(written))
+    return {f"{name}.md" for name in re.findall(r"^(?:[^\n<]*<)?([\w/]+)>?$", index, re.MULTILINE)}
+
+
+def _order(guide: str) -> tuple[int, str]:
+    name = Path(guide).stem
+    return FIRST_GUIDES.index(name) if name in FIRST_GUIDES else len(FIRST_GUIDES), guide
 
 
 def _write(file: Path, text: str) -> None:
