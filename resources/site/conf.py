@@ -4,7 +4,6 @@ project = "Lakehouse ML"
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 myst_heading_anchors = 4  # as GitHub has them, so that links work in both places
-myst_enable_extensions = ["attrs_inline"]
 html_theme = "furo"
 html_title = "Lakehouse ML"
 html_static_path = ["_static"]
@@ -14,7 +13,6 @@ html_show_sphinx = False
 html_show_copyright = False
 html_show_search_summary = False  # a page opened as a file may not read others for it
 smartquotes = False  # `--option` in a sentence stays two hyphens
-templates_path: list[str] = []
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 # Blocks of output and of dbt's Jinja are no SQL or JSON that a lexer knows.
