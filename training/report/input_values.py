@@ -48,6 +48,11 @@ class InputValues:
         return 1 - float(self.is_known.mean()) if len(self.is_known) else 0.0
 
 
+def at_rows(features: FeatureColumns, rows: npt.NDArray[np.intp]) -> FeatureColumns:
+    """The feature columns at some rows, in the order of their indices."""
+    return {name: values[rows] for name, values in features.items()}
+
+
 def categorical(encoder: Encoder, features: FeatureColumns) -> list[RowCategories]:
     """The inputs of at most `MOST_CATEGORIES` categories, in the order of the encodings."""
     every = [_row_categories(encoding, encoder, features) for encoding in encoder.encodings]

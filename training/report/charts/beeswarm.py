@@ -10,11 +10,8 @@ from training.report.charts.drawing import NARROW_WIDTH, PAGE_WIDTH, Axis, Plane
 from training.report.input_values import Reading
 
 ROW, LEFT = 30.0, 200.0
-NARROW_ROW, NARROW_MARGIN, NARROW_POINTS = (
-    48.0,
-    12.0,
-    60,
-)  # height with the name above the points, and points of a row
+NARROW_ROW, NARROW_MARGIN = 48.0, 12.0  # the name stands above the points
+NARROW_POINTS = 60  # of a row
 SIZE, STEP = 2.8, 3.4  # radius of a point, and vertical distance of stacked points
 SHADES = 5
 

@@ -15,6 +15,7 @@ Point = tuple[float, float]
 PAGE_WIDTH, NARROW_WIDTH = 960.0, 380.0  # widths of full-width drawings, on a page and on a small screen
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 38.0  # margins for the axes, in units of the viewBox
 SHAPES = ("circle", "square", "diamond", "triangle", "cross")
+COLOURS = ("s1", "s2", "s3", "s4", "s5", "s6")  # classes of page.css
 
 
 @dataclass(frozen=True)

@@ -78,17 +78,17 @@ def histogram(names: Sequence[str], bars: Floats, line: Floats) -> Markup:
     width = (WIDTH - 2 * EDGE) / len(names)
     highest = max(float(bars.max()), float(line.max()), 1e-12)
     foot, tall = HEIGHT - 1, HEIGHT - 3
-    parts, steps = list[Markup](), list[str]()
+    drawn, hovered, steps = list[Markup](), list[Markup](), list[str]()
     for index, (name, share, other) in enumerate(zip(names, bars.tolist(), line.tolist(), strict=True)):
         start, height = EDGE + index * width, tall * share / highest
         tip = f"{name}: training {share:.1%}, holdout {other:.1%}"
-        parts.append(
+        drawn.append(
             Markup('<rect class="s1 soft" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
                 start, foot - height, max(width - 0.6, 0.6), height
             )
         )
         # The whole height answers to the pointer, also where the bar is low.
-        parts.append(
+        hovered.append(
             Markup('<rect class="hover" x="{:.1f}" y="0" width="{:.1f}" height="{:g}">{}</rect>').format(
                 start, width, HEIGHT, title(tip)
             )
@@ -96,7 +96,7 @@ def histogram(names: Sequence[str], bars: Floats, line: Floats) -> Markup:
         top = foot - tall * other / highest
         steps.append(f"{start:.1f} {top:.1f}H{start + width:.1f}")
     outline = Markup('<path class="line s2 outline" d="M{}"/>').format("L".join(steps))
-    return _small([*parts[::2], outline, *parts[1::2]], f"shares of {len(names)} bars, highest {highest:.1%}")
+    return _small([*drawn, outline, *hovered], f"shares of {len(names)} bars, highest {highest:.1%}")
 
 
 def _vertical(x: float) -> Markup:

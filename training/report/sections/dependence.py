@@ -8,16 +8,15 @@ import numpy as np
 
 from scoring.encodings import FeatureColumns
 from training.frame.raw_inputs import groups
-from training.report.charts.drawing import Axis, Bars, Dots, Line, Mark, chart, span
+from training.report.charts.drawing import COLOURS, Axis, Bars, Dots, Line, Mark, chart, span
 from training.report.evidence import Evidence
-from training.report.input_values import input_values, reading
+from training.report.input_values import at_rows, input_values, reading
 from training.report.page import Block, Figure, Figures, LegendEntry, Paragraph
 from training.report.partial_dependence import ROWS, PartialDependence, partial_dependence
 from training.report.wording import format_number
 
 MAIN_INPUTS, SECONDS = 6, 4.0
-STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
-MOST_CLASSES = len(STYLES)
+MOST_CLASSES = len(COLOURS)
 BARS_HEIGHT = 0.25  # of the chart, for the distribution
 AXIS_CHARACTERS, MOST_NAME = 48, 12  # that fit below an axis, and of one category
 
@@ -25,8 +24,8 @@ AXIS_CHARACTERS, MOST_NAME = 48, 12  # that fit below an axis, and of one catego
 def blocks(evidence: Evidence, ranked: Sequence[str]) -> Sequence[Block]:
     """One figure for each of the most important inputs, as far as the time goes."""
     random, training = np.random.default_rng(evidence.seed), evidence.data.training
-    donors = _sampled(training.features, random.permutation(len(training))[: 10 * ROWS])
-    rows = _sampled(donors, np.arange(min(ROWS, len(training))))
+    donors = at_rows(training.features, random.permutation(len(training))[: 10 * ROWS])
+    rows = at_rows(donors, np.arange(min(ROWS, len(training))))
     every, end = groups(evidence.scorer.encoder), monotonic() + SECONDS
     figures = list[Figure]()
     for column in ranked[:MAIN_INPUTS]:
@@ -53,11 +52,7 @@ def _known(column: str, evidence: Evidence, donors: FeatureColumns) -> FeatureCo
     values = input_values(column, evidence.scorer.encoder, donors)
     if values.names is not None or not values.is_known.any():
         return donors
-    return _sampled(donors, np.flatnonzero(values.is_known))
-
-
-def _sampled(features: FeatureColumns, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> FeatureColumns:
-    return {name: values[rows] for name, values in features.items()}
+    return at_rows(donors, np.flatnonzero(values.is_known))
 
 
 def _figure(evidence: Evidence, column: str, curve: PartialDependence) -> Figure:
@@ -77,9 +72,9 @@ def _figure(evidence: Evidence, column: str, curve: PartialDependence) -> Figure
             f"{column} {text}: {of_class}{format_number(mean)}"
             for text, (_, mean) in zip(curve.texts, points, strict=True)
         ]
-        marks += [Line(points, STYLES[output])] if curve.levels is not None else []
-        marks.append(Dots(points, STYLES[output], tips))
-    legend = [LegendEntry(names[output], STYLES[output]) for output in range(shown)] if outputs > 1 else []
+        marks += [Line(points, COLOURS[output])] if curve.levels is not None else []
+        marks.append(Dots(points, COLOURS[output], tips))
+    legend = [LegendEntry(names[output], COLOURS[output]) for output in range(shown)] if outputs > 1 else []
     moved = float(np.ptp(curve.means, axis=0).max())
     caption = f"The mean prediction moves by up to {format_number(moved)}."
     hidden = f" {outputs - shown} further classes are not drawn." if outputs > shown else ""

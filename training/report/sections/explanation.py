@@ -12,7 +12,7 @@ from training.report.charts.beeswarm import beeswarm
 from training.report.charts.sparklines import Scale, bar
 from training.report.evidence import Evidence
 from training.report.importance import ROUNDS, Importance, permutation_importance, sample
-from training.report.input_values import reading
+from training.report.input_values import at_rows, reading
 from training.report.page import (
     Block,
     Column,
@@ -90,11 +90,11 @@ def _shapley(evidence: Evidence) -> tuple[Block, ...]:
     # In random order: the time limit would otherwise leave only the oldest rows.
     rows = random.permutation(len(newest))[:ROWS]
     background = np.sort(random.permutation(len(training))[:BACKGROUND])
-    explained = _at(newest.features, rows)
+    explained = at_rows(newest.features, rows)
     found = contributions(
         partial(_output, evidence),
         explained,
-        _at(training.features, background),
+        at_rows(training.features, background),
         groups(evidence.scorer.encoder),
         random=random,
         seconds=EXPLAINING_SECONDS,
@@ -105,9 +105,8 @@ def _shapley(evidence: Evidence) -> tuple[Block, ...]:
         f"{_progress(found.explained, len(rows))} rows are explained, drawn from the last validation fold, "
         f"{newest.first:%Y-%m-%d} to {newest.last:%Y-%m-%d}. Shapley values describe the model, not causes."
     )
-    swarm = (
-        () if found.values.shape[2] > 1 else (_swarm(found, _at(explained, np.arange(found.explained)), evidence),)
-    )
+    drawn = at_rows(explained, np.arange(found.explained))
+    swarm = () if found.values.shape[2] > 1 else (_swarm(found, drawn, evidence),)
     return explanation, *swarm, _sizes(found)
 
 
@@ -142,10 +141,6 @@ def _sizes(found: Contributions) -> Table:
     ]
     columns = (Column("Input", "text"), Column("Mean absolute value"), Column("Size", "drawn"), Column("Mean value"))
     return Table("Shapley values over the explained rows", columns, rows)
-
-
-def _at(features: FeatureColumns, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> FeatureColumns:
-    return {name: values[rows] for name, values in features.items()}
 
 
 def _output(evidence: Evidence, features: FeatureColumns) -> Floats:

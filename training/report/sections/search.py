@@ -8,7 +8,18 @@ import numpy as np
 
 from lakehouse.wording import number_of
 from training.models import FAMILIES
-from training.report.charts.drawing import NARROW_WIDTH, PAGE_WIDTH, SHAPES, Axis, Dots, Line, Mark, chart, span
+from training.report.charts.drawing import (
+    COLOURS,
+    NARROW_WIDTH,
+    PAGE_WIDTH,
+    SHAPES,
+    Axis,
+    Dots,
+    Line,
+    Mark,
+    chart,
+    span,
+)
 from training.report.charts.parallel import parallel_coordinates
 from training.report.charts.sparklines import Scale, bar, strip
 from training.report.evidence import Evidence
@@ -39,7 +50,6 @@ from training.search.result import searched_trials
 from training.search.trial import Trial
 
 MAX_AXES = 7  # of parallel coordinates: the titles of more axes overlap
-STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
 
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
@@ -93,7 +103,7 @@ def _history(evidence: Evidence) -> Figure:
     legend = [LegendEntry("best so far", "ink")]
     for index, family in enumerate(_families(evidence)):
         trials = [trial for trial in finished if trial.candidate.family == family]
-        style, shape = f"{STYLES[index % len(STYLES)]} soft", SHAPES[index % len(SHAPES)]
+        style, shape = f"{COLOURS[index % len(COLOURS)]} soft", SHAPES[index % len(SHAPES)]
         title = FAMILIES[family].display_name
         tips = [f"trial {trial.number}, {title}: {name} {format_number(trial.metrics[metric])}" for trial in trials]
         marks.append(Dots([(float(trial.number), trial.metrics[metric]) for trial in trials], style, tips, shape, 4))
