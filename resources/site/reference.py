@@ -16,18 +16,6 @@ from scoring.encodings import KINDS
 from training.use_case.json_schema import schema_text
 from training.use_case.promotion import GuardLimits, PromotionCriteria
 
-MEANINGS = {
-    "name": "Name of the use case: the name of its file.",
-    "task": "Kind of the prediction.",
-    "labels": "The spine: entity, timestamp and label.",
-    "features": "Feature tables to join, as of the time of each label.",
-    "split": "Holdout and folds.",
-    "search": "Families, metric and limits of the search.",
-    "promotion": "Criteria of the gate.",
-    "serving": "Endpoint, response, threshold and calibration.",
-    "monitoring": "Comparison of live traffic with the version.",
-    "golden_request": "An example request, which every version must reproduce.",
-}
 BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 
 
@@ -85,12 +73,12 @@ def use_case_keys() -> str:
         "# Keys of a use case\n\nA use case is one file, `training/use_cases/NAME.yml`. An editor completes and "
         "checks its keys by the [schema](../docs/bring_your_own_data.md) beside it.\n",
         "## Top level\n",
-        _keys(found["properties"], found.get("required", []), MEANINGS, sections),
+        _keys(found["properties"], found.get("required", []), sections),
     ]
     for definition, path in sections.items():
         content = found["$defs"][definition]
         parts += [f"## {path}\n", str(content.get("description", "")) + "\n"]
-        parts.append(_keys(content.get("properties", {}), content.get("required", []), {}, sections))
+        parts.append(_keys(content.get("properties", {}), content.get("required", []), sections))
     return "\n".join(parts)
 
 
@@ -106,18 +94,13 @@ def _sections(properties: Mapping[str, Any], definitions: Mapping[str, Any], abo
     return found
 
 
-def _keys(
-    properties: Mapping[str, Any],
-    required: Sequence[str],
-    meanings: Mapping[str, str],
-    sections: Mapping[str, str] | None = None,
-) -> str:
+def _keys(properties: Mapping[str, Any], required: Sequence[str], sections: Mapping[str, str] | None = None) -> str:
     rows = [
         _row(
             f"`{name}`",
             _type(each, sections or {}),
             "required" if name in required else _default(each),
-            _sentence(str(each.get("description") or meanings.get(name, ""))),
+            _sentence(str(each.get("description", ""))),
         )
         for name, each in properties.items()
     ]
@@ -157,9 +140,13 @@ def encodings() -> str:
     for kind, encoding in KINDS.items():
         parts += [f"## {kind}\n", _prose(encoding.__doc__ or "") + "\n"]
         content = encoding.model_json_schema(by_alias=True)
-        keys = {name: each for name, each in content["properties"].items() if name != "kind"}
         meanings = {"column": "The raw column.", "as": f"`{kind}`"}
-        parts.append(_keys(keys, content.get("required", []), meanings))
+        keys = {
+            name: each | {"description": meanings.get(name, "")}
+            for name, each in content["properties"].items()
+            if name != "kind"
+        }
+        parts.append(_keys(keys, content.get("required", [])))
         facts = f"Feature type: {encoding.feature_type}. Value in a request: {encoding.field_kind}."
         parts.append(f"{facts} Macro in SQL: `encode_{kind}`.\n")
     return "\n".join(parts)
@@ -175,7 +162,7 @@ def criteria() -> str:
     for title, model in (("promotion", PromotionCriteria), ("promotion.guards", GuardLimits)):
         content = definitions[model.__name__]
         parts += [f"## {title}\n", content["description"] + "\n"]
-        parts.append(_keys(content["properties"], content.get("required", []), {}))
+        parts.append(_keys(content["properties"], content.get("required", [])))
     return "\n".join(parts)
 
 

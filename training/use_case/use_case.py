@@ -98,7 +98,20 @@ DeclaredTask = Annotated[Task, GetPydanticSchema(lambda _source, _handler: _TASK
 
 
 class UseCase(Declaration):
-    """One use case, as declared in its file."""
+    """One use case, as declared in its file.
+
+    Attributes:
+        name: name of the use case, and of its file.
+        task: kind of the prediction.
+        labels: the spine: entity, timestamp and label.
+        features: feature tables to join, as of the time of each label.
+        split: holdout and folds.
+        search: families, metric and limits of the search.
+        promotion: criteria of the gate.
+        serving: endpoint, response, threshold and calibration.
+        monitoring: comparison of live traffic with the version.
+        golden_request: an example request, which every version must reproduce.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     task: DeclaredTask
