@@ -109,15 +109,13 @@ def wasserstein(centres: Floats, reference: Floats, window: Floats) -> float:
         centres: (bins,) the value of each bin.
         reference, window: (bins,) counts.
     """
-    n, m = reference.sum(), window.sum()
-    if n == 0 or m == 0:
+    n = reference.sum()
+    if n == 0 or window.sum() == 0:
         return 0.0
-    order = np.argsort(centres, kind="stable")
-    gaps = np.diff(centres[order])
-    moved = np.abs(np.cumsum(reference[order] / n - window[order] / m))[:-1]
     mean = float((centres * reference).sum() / n)
     spread = float(np.sqrt(((centres - mean) ** 2 * reference).sum() / n))
-    return float((moved * gaps).sum()) / spread if spread > 0 else 0.0
+    moved = float(stats.wasserstein_distance(centres, centres, reference, window))
+    return moved / spread if spread > 0 else 0.0
 
 
 def benjamini_hochberg(p_values: Sequence[float], rate: float) -> npt.NDArray[np.bool_]:
@@ -128,12 +126,4 @@ def benjamini_hochberg(p_values: Sequence[float], rate: float) -> npt.NDArray[np
     >>> benjamini_hochberg([0.001, 0.02, 0.9], 0.05).tolist()
     [True, True, False]
     """
-    p = np.asarray(p_values, dtype=np.float64)
-    if not len(p):
-        return np.zeros(0, dtype=np.bool_)
-    order = np.argsort(p, kind="stable")
-    below = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / len(p))
-    rejected = np.zeros(len(p), dtype=np.bool_)
-    if len(below):
-        rejected[order[: below[-1] + 1]] = True
-    return rejected
+    return np.asarray(stats.false_discovery_control(np.asarray(p_values, dtype=np.float64)) <= rate, dtype=np.bool_)
