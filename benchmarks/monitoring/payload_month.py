@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -16,7 +16,7 @@ from benchmarks.harness.measure import measure
 from deployment.monitoring import payload
 from deployment.monitoring.counted import Counted
 from deployment.monitoring.counting import CountPlan, SliceColumn, count
-from deployment.monitoring.windows import EPOCH
+from deployment.monitoring.windows import micros_of
 from lakehouse import console
 from lakehouse.session import open_session
 from lakehouse.settings import PROJECT
@@ -62,7 +62,7 @@ def _plan() -> CountPlan:
     inputs: dict[str, ColumnBins] = {f"n{at}": number_bins(draw.normal(size=5_000)) for at in range(NUMBERS)}
     jobs = CategoryBins(JOBS, len(JOBS))
     inputs |= {f"c{at}": jobs for at in range(4)} | {f"f{at}": CategoryBins((False, True), 2) for at in range(FLAGS)}
-    first = (START - EPOCH) // timedelta(microseconds=1)
+    first = micros_of(START)
     scores = number_bins(draw.uniform(size=5_000), 100, [0.5])
     now = first + (DAYS + 1) * DAY
     return CountPlan(first, DAY, DAYS, now, inputs, {"c0": SliceColumn("c0", jobs)}, "probability", scores)

@@ -1,7 +1,7 @@
 """A run of monitoring: counts on Spark, comparisons of each window, and the decision."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pyspark.sql import DataFrame
 
@@ -13,7 +13,7 @@ from deployment.monitoring.findings import ComparedWindow, confirm
 from deployment.monitoring.labels import LabelCounts, count_labels
 from deployment.monitoring.performance import Measured, estimate, measured, metric_of
 from deployment.monitoring.version import MonitoredVersion, NotMonitored
-from deployment.monitoring.windows import EPOCH, Windows
+from deployment.monitoring.windows import Windows, micros_of
 from training.population.population import Population
 from training.use_case.monitoring import MonitoringPlan
 from training.use_case.use_case import UseCase
@@ -44,7 +44,11 @@ class MonitoredRun:
 
     def start(self, number: int) -> datetime:
         """Start of a window."""
-        return self.windows.first + number * self.windows.length
+        return self.windows.start(number)
+
+    def end(self, number: int) -> datetime:
+        """End of a window, which is the start of the next."""
+        return self.windows.start(number + 1)
 
     def notes(self) -> list[str]:
         """Rows that no window counts, and labels that do not count, each with its number."""
@@ -109,7 +113,7 @@ def monitor(  # noqa: PLR0913, PLR0917  (everything that a run reads)
     counted = Counted.of(count(traffic.exchanges, how).collect())
     labels = None
     if plan.labels is not None and traffic.labels is not None and population.prediction is not None:
-        as_of = replace(how, now=((until or now) - EPOCH) // timedelta(microseconds=1))
+        as_of = replace(how, now=micros_of(until or now))
         labels = count_labels(traffic.exchanges, traffic.labels, plan.labels, as_of, population)
     reference, expected = reference_performance(use_case, population)
     compared = []
@@ -139,7 +143,7 @@ def count_plan(
         first=first,
         length=length,
         windows=windows.count,
-        now=(now - EPOCH) // timedelta(microseconds=1),
+        now=micros_of(now),
         inputs={name: column.bins for name, column in population.inputs.items()},
         slices={
             name: SliceColumn(population.slices[name].column, population.slices[name].bins) for name in plan.slices

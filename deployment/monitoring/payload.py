@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
+from deployment.monitoring.windows import micros_of
 from lakehouse.errors import LakehouseError
 
 # Columns after reading, in order; `at` is microseconds since 1970.
@@ -93,7 +94,7 @@ def exchanges(rows: DataFrame, table: str, since: datetime) -> DataFrame:
         (F.col(names["served"]) if "served" in names else F.lit(None)).cast("string").alias("served"),
         F.col(names["client_request_id"]).cast("string").alias("client_request_id"),
     )
-    return read.where(F.col("at") >= F.lit(round(since.timestamp() * 1e6)))
+    return read.where(F.col("at") >= F.lit(micros_of(since)))
 
 
 def _micros(rows: DataFrame, name: str) -> Column:

@@ -27,6 +27,11 @@ class WindowsRefused(LakehouseError):
         return cls(f"the period has {count:,} windows", hint=f"At most {MOST_WINDOWS:,}: pass a longer --window.")
 
 
+def micros_of(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 def format_length(length: timedelta) -> str:
     """A length of time in its largest whole unit.
 
@@ -76,14 +81,17 @@ class Windows:
 
     @property
     def end(self) -> datetime:
-        return self.first + self.count * self.length
+        return self.start(self.count)
 
     def __iter__(self) -> Iterator[datetime]:
         """The start of each window."""
-        return (self.first + number * self.length for number in range(self.count))
+        return map(self.start, range(self.count))
 
     @property
     def micros(self) -> tuple[int, int]:
         """Start of the first window and length, in microseconds."""
-        unit = timedelta(microseconds=1)
-        return (self.first - EPOCH) // unit, self.length // unit
+        return micros_of(self.first), self.length // timedelta(microseconds=1)
+
+    def start(self, number: int) -> datetime:
+        """Start of a window."""
+        return self.first + number * self.length

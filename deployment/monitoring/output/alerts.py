@@ -30,10 +30,9 @@ class Alert:
     def of(cls, run: MonitoredRun, report: Path) -> "Alert":
         """The alert of a run whose decision is not `nothing`."""
         number = run.decision.window or 0
-        start = run.start(number)
         sentences = tuple(f"{finding.sentence()} ({action})" for finding, action in run.decision.findings)
         return cls(
-            run.use_case, run.version, run.decision.action, start, start + run.windows.length, sentences, str(report)
+            run.use_case, run.version, run.decision.action, run.start(number), run.end(number), sentences, str(report)
         )
 
     def to_json(self) -> str:

@@ -186,14 +186,13 @@ def comparison_rows(run: MonitoredRun, table: ActionTable) -> list[dict[str, Any
     """A row for each comparison, with the columns of `FINDINGS`."""
     rows = []
     for window in run.compared:
-        start = run.start(window.number)
         for each in window.comparisons:
             rows.append(
                 {
                     "use_case": run.use_case,
                     "version": run.version,
-                    "window_start": start,
-                    "window_end": start + run.windows.length,
+                    "window_start": run.start(window.number),
+                    "window_end": run.end(window.number),
                     "window_seconds": int(run.windows.length.total_seconds()),
                     "window_number": _number(run, window.number),
                     "kind": each.kind,

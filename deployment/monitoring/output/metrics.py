@@ -70,7 +70,7 @@ def log_run(run: MonitoredRun, page: Path, client: MlflowClient, settings: Setti
 
 
 def _millis(run: MonitoredRun, window: ComparedWindow) -> int:
-    return round((run.start(window.number) + run.windows.length).timestamp() * 1000)
+    return round(run.end(window.number).timestamp() * 1000)
 
 
 def write_prometheus(run: MonitoredRun, path: Path) -> None:
@@ -87,7 +87,7 @@ def write_prometheus(run: MonitoredRun, path: Path) -> None:
     action.labels(**labels).set(EXIT_CODES[run.decision.action])
     if run.decision.window is not None:
         window = run.compared[run.decision.window]
-        end = run.start(window.number) + run.windows.length
+        end = run.end(window.number)
         gauge("window_end_seconds", "End of the last tested window.").labels(**labels).set(end.timestamp())
         index = gauge("stability_index", "Calibrated population stability index.", ("subject",))
         for name, value in window_metrics(window).items():

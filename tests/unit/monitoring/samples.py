@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from deployment.monitoring.counted import Counted
 from deployment.monitoring.counting import BatchCounter, CountPlan, SliceColumn
-from deployment.monitoring.windows import EPOCH
+from deployment.monitoring.windows import micros_of
 from training.population.bins import CategoryBins, NumberBins, tally
 from training.population.build import number_bins
 from training.population.population import CountedColumn, CountedSlice, Population
@@ -71,17 +71,13 @@ def population(rows: int = 5_000, seed: int = 0) -> Population:
     )
 
 
-def micros(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
 def plan(of: Population, windows: int = 3, **changes: Any) -> CountPlan:
     """Count days from `START` on."""
     settings: dict[str, Any] = {
-        "first": micros(START),
+        "first": micros_of(START),
         "length": LENGTH // timedelta(microseconds=1),
         "windows": windows,
-        "now": micros(START + windows * LENGTH),
+        "now": micros_of(START + windows * LENGTH),
         "inputs": {name: column.bins for name, column in of.inputs.items()},
         "slices": {name: SliceColumn(each.column, each.bins) for name, each in of.slices.items()},
         "response_field": of.response_field,
@@ -96,7 +92,7 @@ def payload_row(sent: Sequence[Record], at: datetime = START, **changes: Any) ->
     """A row as `payload.exchanges` reads it."""
     responses = [{"label": int(score(each) >= 0.5), "probability": score(each)} for each in sent]
     row = {
-        "at": micros(at),
+        "at": micros_of(at),
         "status": 200,
         "duration_ms": 3.0,
         "sampling": 1.0,
