@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from deployment.monitoring.counted import Counted
-from deployment.monitoring.counting import BatchCounter, CountPlan, SliceColumn
-from deployment.monitoring.windows import micros_of
+from deployment.monitoring.counting import BatchCounter, CountPlan
+from deployment.monitoring.monitored_run import count_plan
+from deployment.monitoring.windows import Windows, micros_of
 from training.population.bins import CategoryBins, NumberBins, tally
 from training.population.build import number_bins
 from training.population.population import CountedColumn, CountedSlice, Population
+from training.use_case.monitoring import MonitoringPlan
 
 START, LENGTH = datetime(2026, 11, 1, tzinfo=UTC), timedelta(days=1)
 JOBS = ("clerk", "nurse", "cook")
@@ -73,19 +76,9 @@ def population(rows: int = 5_000, seed: int = 0) -> Population:
 
 def plan(of: Population, windows: int = 3, **changes: Any) -> CountPlan:
     """Count days from `START` on."""
-    settings: dict[str, Any] = {
-        "first": micros_of(START),
-        "length": LENGTH // timedelta(microseconds=1),
-        "windows": windows,
-        "now": micros_of(START + windows * LENGTH),
-        "inputs": {name: column.bins for name, column in of.inputs.items()},
-        "slices": {name: SliceColumn(each.column, each.bins) for name, each in of.slices.items()},
-        "response_field": of.response_field,
-        "prediction": None if of.prediction is None else of.prediction.bins,
-        "served": frozenset({"people-1"}),
-        "max_ms": 100.0,
-    }
-    return CountPlan(**(settings | changes))
+    period = Windows(START, LENGTH, windows)
+    declared = MonitoringPlan(slices=tuple(of.slices), max_p99_ms=100.0)
+    return replace(count_plan(of, declared, period, period.end, frozenset({"people-1"})), **changes)
 
 
 def payload_row(sent: Sequence[Record], at: datetime = START, **changes: Any) -> dict[str, Any]:
