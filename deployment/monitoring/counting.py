@@ -4,7 +4,7 @@ A row of the result is (window, slice, name, bin, count). Counts of partitions a
 cluster, and the driver gets as many numbers as there are windows, slices and bins.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,10 @@ class CountPlan:
     served: frozenset[str] = frozenset()
     max_ms: float | None = None
 
+    def is_ours(self, served: str | None) -> bool:
+        """True for a row of the version, or of an unknown one."""
+        return not self.served or served is None or served in self.served
+
 
 def count(rows: DataFrame, plan: CountPlan) -> DataFrame:
     """Counts by window, slice, column and bin, of rows with the columns of `payload.COLUMNS`; evaluated when read."""
@@ -95,8 +99,7 @@ class BatchCounter:
         plan = self._plan
         columns = {name: batch.column(name) for name in batch.schema.names}
         at = np.asarray(columns["at"].to_numpy(zero_copy_only=False), dtype=np.int64)
-        served = columns["served"].to_pylist()
-        ours = np.asarray([not plan.served or each is None or each in plan.served for each in served], dtype=np.bool_)
+        ours = np.asarray([plan.is_ours(each) for each in columns["served"].to_pylist()], dtype=np.bool_)
         windows = (at - plan.first) // plan.length
         self._add_scalar(FUTURE, float((at > plan.now).sum()))
         inside = (windows >= 0) & (windows < plan.windows) & (at <= plan.now)
@@ -209,10 +212,14 @@ class BatchCounter:
                 window, category = divmod(group, many)
                 named = f"{slice_}={labels[category]}" if slice_ else ALL
                 rows.append((window, named, name, at, float(counts[group, at])))
-        columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in _ARROW]
-        return pa.RecordBatch.from_arrays(
-            [pa.array(column, kind) for column, kind in zip(columns, _ARROW.types, strict=True)], schema=_ARROW
-        )
+        return batch_of(rows, _ARROW)
+
+
+def batch_of(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    """Rows with the columns of a schema as a batch; there may be none."""
+    columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _values(records: list[dict[str, Any]], column: str) -> list[Any]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from deployment.monitoring.counting import CountPlan
+from deployment.monitoring.counting import CountPlan, batch_of
 from deployment.monitoring.unpacking import SUCCESS, Exchanged, unpack
 from lakehouse.arrays import Floats
 from lakehouse.errors import LakehouseError
@@ -90,10 +90,7 @@ def _predicted(exchanges: DataFrame, source: LabelSource, plan: CountPlan) -> Da
 
     def on_worker(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            rows = [row for request in batch.to_pylist() for row in _rows(request, source, plan)]
-            columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in _ARROW]
-            arrays = [pa.array(column, kind) for column, kind in zip(columns, _ARROW.types, strict=True)]
-            yield pa.RecordBatch.from_arrays(arrays, schema=_ARROW)
+            yield batch_of([row for request in batch.to_pylist() for row in _rows(request, source, plan)], _ARROW)
 
     successful = exchanges.where(F.col("status") == F.lit(SUCCESS)).select(
         "at", "request", "response", "served", "client_request_id"
@@ -103,9 +100,7 @@ def _predicted(exchanges: DataFrame, source: LabelSource, plan: CountPlan) -> Da
 
 def _rows(request: Mapping[str, Any], source: LabelSource, plan: CountPlan) -> Iterator[tuple[Any, ...]]:
     window = (request["at"] - plan.first) // plan.length
-    served = request["served"]
-    ours = not plan.served or served is None or served in plan.served
-    if plan.prediction is None or not ours or not 0 <= window < plan.windows:
+    if plan.prediction is None or not plan.is_ours(request["served"]) or not 0 <= window < plan.windows:
         return
     found = unpack(request["request"], request["response"], SUCCESS, plan.response_field)
     if not isinstance(found, Exchanged) or not found.predictions:
