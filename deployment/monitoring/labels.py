@@ -76,9 +76,10 @@ def count_labels(
         raise LabelsRefused.columns(source.table, missing)
     predicted = _predicted(exchanges, source, plan)
     known = _known(labels, source, plan)
-    joined, before = _joined(predicted, known, source)
-    outcomes, unknown = _outcomes(_counts(joined, population), population)
-    return LabelCounts(outcomes, _without_request(known, exchanges, source, plan), before, unknown)
+    rows = _counts(_joined(predicted, known, source), population)
+    early = sum(row["labels"] for row in rows if row["is_early"])
+    outcomes, unknown = _outcomes([row for row in rows if not row["is_early"]], population)
+    return LabelCounts(outcomes, _without_request(known, exchanges, source, plan), early, unknown)
 
 
 def _keys(source: LabelSource) -> tuple[str, ...]:
@@ -146,8 +147,8 @@ def _known(labels: DataFrame, source: LabelSource, plan: CountPlan) -> DataFrame
     return grouped.select("label_key", "newest.stamped", "newest.known_at", "newest.label")
 
 
-def _joined(predicted: DataFrame, known: DataFrame, source: LabelSource) -> tuple[DataFrame, int]:
-    """Predictions with their labels, and the number of labels that were known before their request."""
+def _joined(predicted: DataFrame, known: DataFrame, source: LabelSource) -> DataFrame:
+    """Predictions with their labels; `is_early` marks labels that were known before their request."""
     pairs = predicted.join(known, F.col("key") == F.col("label_key"), "inner")
     if source.request_id is None:
         within = parse_length(source.within).total_seconds() * 1e6
@@ -155,20 +156,18 @@ def _joined(predicted: DataFrame, known: DataFrame, source: LabelSource) -> tupl
         first = F.min(F.struct("stamped", "known_at", "label")).alias("first")
         pairs = pairs.where(after).groupBy("id", "window", "bin", "value", "at").agg(first)
         pairs = pairs.select("window", "bin", "value", "at", "first.known_at", "first.label")
-    before = F.coalesce(F.col("known_at") < F.col("at"), F.lit(False))
-    if not source.known_at:
-        return pairs, 0
-    early = pairs.where(before).count()
-    return pairs.where(~before), early
+    is_early = F.coalesce(F.col("known_at") < F.col("at"), F.lit(False))
+    return pairs.select("window", "bin", "value", "label", is_early.alias("is_early"))
 
 
 def _counts(joined: DataFrame, population: Population) -> list[Any]:
+    labels = F.count("label").alias("labels")
     if population.classes:
-        return joined.groupBy("window", "label", "bin").count().collect()
+        return joined.groupBy("is_early", "window", "label", "bin").agg(labels).collect()
     error = F.abs(F.col("value") - F.expr("try_cast(label AS double)"))
     sums = [F.count(error), F.sum(error), F.sum(error * error), F.sum(error * error * error * error)]
     named = [each.alias(name) for each, name in zip(sums, MOMENTS, strict=True)]
-    return joined.groupBy("window").agg(*named, F.count("label").alias("labels")).collect()
+    return joined.groupBy("is_early", "window").agg(*named, labels).collect()
 
 
 def _outcomes(rows: Sequence[Any], population: Population) -> tuple[dict[int, Floats], int]:
@@ -187,10 +186,10 @@ def _outcomes(rows: Sequence[Any], population: Population) -> tuple[dict[int, Fl
         index |= {"false": 0, "true": 1, "0.0": 0, "1.0": 1}
     for row in rows:
         if (label := index.get(row["label"])) is None:
-            unknown += row["count"]
+            unknown += row["labels"]
             continue
         found = outcomes.setdefault(row["window"], np.zeros((len(population.classes), bins.size)))
-        found[label, row["bin"]] += row["count"]
+        found[label, row["bin"]] += row["labels"]
     return outcomes, unknown
 
 
