@@ -54,7 +54,7 @@ def compare(  # noqa: PLR0913, PLR0917  (everything that is known about a window
     tests += [test for each in _slices(counted, number, population, plan) for test in each]
     if reference is not None and performance is not None and performance.rows >= plan.min_rows:
         tests += _of_performance(reference, performance, plan)
-    rejected = benjamini_hochberg([1.0 if t.p_value is None else t.p_value for t in tests], plan.false_alarms)
+    rejected = benjamini_hochberg([test.p_or_one for test in tests], plan.false_alarms)
     judged = [
         replace(test, found=bool(hit) and (test.psi is None or test.psi >= plan.min_effect))
         for test, hit in zip(tests, rejected, strict=True)

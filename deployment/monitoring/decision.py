@@ -43,7 +43,7 @@ def decide(windows: Sequence[ComparedWindow], table: ActionTable) -> MonitoringD
     if last is None:
         return MonitoringDecision("nothing", None)
     current = [finding for _, finding in current_findings(windows)]
-    certain = sorted(current, key=lambda each: 1.0 if each.p_value is None else each.p_value)
+    certain = sorted(current, key=lambda each: each.p_or_one)
     found = tuple((each, action_of(each, table)) for each in certain if each.confirmed)
     action = max((action for _, action in found), key=ACTIONS.index, default=ACTIONS[0])
     return MonitoringDecision(action, last.number, tuple(pair for pair in found if pair[1] != ACTIONS[0]))

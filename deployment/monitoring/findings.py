@@ -41,6 +41,11 @@ class Comparison:
         """Findings of two windows are the same if these are equal."""
         return self.kind, self.subject, self.slice
 
+    @property
+    def p_or_one(self) -> float:
+        """The p-value, by which the most certain comes first; 1 without one."""
+        return 1.0 if self.p_value is None else self.p_value
+
     def sentence(self) -> str:
         """The finding in words.
 

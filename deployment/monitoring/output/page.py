@@ -6,7 +6,7 @@ from dataclasses import replace
 from deployment.monitoring.decision import action_of, current_findings
 from deployment.monitoring.findings import SHARES, Comparison
 from deployment.monitoring.monitored_run import MonitoredRun
-from deployment.monitoring.output.sections import badness, inputs, number_of_effect, performance, traffic, window_cell
+from deployment.monitoring.output.sections import inputs, number_of_effect, performance, traffic, window_cell
 from deployment.monitoring.windows import Windows, format_length
 from training.report.page import (
     Block,
@@ -108,7 +108,7 @@ def _findings(run: MonitoredRun, plan: MonitoringPlan) -> Sequence[Block]:
     marked = set[int]()
     current = {(window.number, each.key) for window, each in current_findings(run.compared)}
     found = [(window, each) for window in reversed(run.compared) for each in window.findings]
-    for window, each in sorted(found, key=lambda pair: (-pair[0].number, not pair[1].confirmed, badness(pair[1]))):
+    for window, each in sorted(found, key=lambda pair: (-pair[0].number, not pair[1].confirmed, pair[1].p_or_one)):
         if each.confirmed and (window.number, each.key) in current:
             marked.add(len(rows))
         action = action_of(each, plan.actions) if each.confirmed else "wait"

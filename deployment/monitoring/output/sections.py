@@ -1,13 +1,13 @@
 """Sections of the report: inputs, performance and traffic, each over the windows of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from markupsafe import Markup
 
 from deployment.monitoring.findings import ComparedWindow, Comparison
 from deployment.monitoring.monitored_run import MonitoredRun
-from deployment.monitoring.output.trends import Trend, chart_of, spark
+from deployment.monitoring.output.trends import STYLES, Trend, chart_of, spark
 from training.report.page import (
     Block,
     Cell,
@@ -21,27 +21,29 @@ from training.report.page import (
 )
 from training.report.wording import metric_name
 
-Named = tuple[str, str]  # a kind of finding and its subject
+Series = Sequence[Comparison | None]  # of one kind and subject, by window; None where it was not compared
 
 
 def inputs(run: MonitoredRun) -> Sequence[Block]:
     """Table of the inputs and trends of those that moved most."""
-    names = {each.subject for window in run.compared for each in window.comparisons if each.kind == "drift"}
-    if not names:
+    series = _by_kind_and_subject(run)
+    effects = {subject: _effects(each) for (kind, subject), each in series.items() if kind == "drift"}
+    if not effects:
         return [Paragraph("No window has enough rows.")]
-    ordered = sorted(names, key=lambda name: -_worst(run, ("drift", name)))
+    worst = {name: max(filter(isfinite, psi), default=0.0) for name, psi in effects.items()}
+    ordered = sorted(effects, key=lambda name: -worst[name])
     rows = []
     for name in ordered:
         drift, missing, unknown, outside = (
-            _series(run, (kind, name)) for kind in ("drift", "missing", "unknown", "out_of_range")
+            series.get((kind, name), ()) for kind in ("drift", "missing", "unknown", "out_of_range")
         )
-        psi = _effects(run, ("drift", name))
+        psi = effects[name]
         last = next((each for each in reversed(drift) if each is not None), None)
         count = sum(each.found for each in drift if each is not None)
         rows.append(
             (
                 text_cell(name),
-                drawing_cell(spark(psi, f"stability index of {name}"), _worst(run, ("drift", name))),
+                drawing_cell(spark(psi, f"stability index of {name}"), worst[name]),
                 number_cell(_last(psi), ".3f"),
                 number_cell(number_of_effect(last.wasserstein if last else None), ".2f"),
                 *(number_cell(_share(each), ".2%") for each in (missing, unknown, outside)),
@@ -52,23 +54,20 @@ def inputs(run: MonitoredRun) -> Sequence[Block]:
         Column("Input", "text"), Column("Stability index by window", "drawn"), Column("Last"),
         Column("Moved by, sd"), Column("Missing"), Column("Unknown"), Column("Outside"), Column("Windows with drift"),
     )  # fmt: skip
-    worst = [
-        Trend(name, [number_of_effect(e.psi) if e else float("nan") for e in _series(run, ("drift", name))])
-        for name in ordered[:4]
-    ]
+    trends = [Trend(name, effects[name]) for name in ordered[: len(STYLES)]]
     return [
-        Figures([chart_of(run, "Stability index of the inputs that moved most", "stability index", worst)]),
+        Figures([chart_of(run, "Stability index of the inputs that moved most", "stability index", trends)]),
         Table("Inputs, those that moved most first", columns, rows),
     ]
 
 
 def performance(run: MonitoredRun) -> Sequence[Block]:
     """Drift of the predictions, and the watched metric, measured and estimated."""
-    kind = next((e.subject for w in run.compared for e in w.comparisons if e.kind == "prediction_drift"), None)
-    figures = []
-    if kind is not None:
-        psi = _effects(run, ("prediction_drift", kind))
-        figures.append(chart_of(run, f"Drift of the response field {kind}", "stability index", [Trend(kind, psi)]))
+    figures = [
+        chart_of(run, f"Drift of the response field {field}", "stability index", [Trend(field, _effects(each))])
+        for (kind, field), each in _by_kind_and_subject(run).items()
+        if kind == "prediction_drift"
+    ]
     blocks: list[Block] = []
     if run.reference is not None:
         name = metric_name(run.reference.metric)
@@ -163,33 +162,26 @@ def traffic(run: MonitoredRun) -> Sequence[Block]:
     return [Figures(figures), Table("Windows", columns, rows)]
 
 
-def _series(run: MonitoredRun, named: Named) -> list[Comparison | None]:
-    """The comparison of each window of a kind and subject, without slices."""
-    return [
-        next((e for e in window.comparisons if (e.kind, e.subject, e.slice) == (*named, "")), None)
-        for window in run.compared
-    ]
+def _by_kind_and_subject(run: MonitoredRun) -> Mapping[tuple[str, str], Series]:
+    """The comparisons of whole windows, without slices."""
+    series: dict[tuple[str, str], list[Comparison | None]] = {}
+    for at, window in enumerate(run.compared):
+        for each in window.comparisons:
+            if not each.slice:
+                series.setdefault((each.kind, each.subject), [None] * len(run.compared))[at] = each
+    return series
 
 
-def _effects(run: MonitoredRun, named: Named) -> list[float]:
-    return [float("nan") if each is None else number_of_effect(each.psi) for each in _series(run, named)]
+def _effects(series: Series) -> list[float]:
+    return [number_of_effect(each.psi if each else None) for each in series]
 
 
-def _worst(run: MonitoredRun, named: Named) -> float:
-    return max((number_of_effect(each.psi) for each in _series(run, named) if each is not None), default=0.0)
-
-
-def _share(series: Sequence[Comparison | None]) -> float:
+def _share(series: Series) -> float:
     return next((each.value for each in reversed(series) if each is not None), float("nan"))
 
 
 def _last(values: Sequence[float]) -> float:
     return next((value for value in reversed(values) if isfinite(value)), float("nan"))
-
-
-def badness(each: Comparison) -> float:
-    """Order of findings: the most certain first."""
-    return each.p_value if each.p_value is not None else 1.0
 
 
 def number_of_effect(value: float | None) -> float:
