@@ -141,35 +141,36 @@ def _drift(kind: str, name: str, column: CountedColumn, window: Floats, slice_: 
         reference, found = column.counts[:size], window[:size]
     if not reference.sum() or not found.sum():
         return
-    moved = None
     if isinstance(bins, NumberBins):
-        moved = wasserstein(np.asarray(bins.centres), reference, found)
-    if isinstance(bins, NumberBins) and not bins.discrete:
-        distance, p = ks_p(reference, found)
-    else:
-        distance, p = chi_square_p(reference, found)
-    if isinstance(bins, NumberBins):
+        distance, p = (chi_square_p if bins.discrete else ks_p)(reference, found)
         effect = psi(coarse(reference, reference), coarse(found, reference))
+        moved = wasserstein(np.asarray(bins.centres), reference, found)
     else:  # categories have no order: those of one group could trade places unseen
-        effect = psi(reference, found)
+        distance, p = chi_square_p(reference, found)
+        effect, moved = psi(reference, found), None
     rows, known = int(found.sum()), int(reference.sum())
     yield Comparison(kind, name, slice_, rows, known, distance, 0.0, p, effect, moved)
 
 
 def _of_performance(reference: Measured, window: Measured, plan: MonitoringPlan) -> Iterator[Comparison]:
-    loss = METRICS[window.metric].gain(reference.value, over=window.value)
-    error = float(np.hypot(reference.error, window.error))
-    if not np.isfinite(loss) or not np.isfinite(error) or error == 0:
+    loss, error = _loss(reference, window)
+    if not np.isfinite(loss) or error == 0:
         return
     p = float(stats.norm.sf((loss - plan.max_drop) / error))
     yield Comparison("performance", window.metric, ALL, window.rows, reference.rows, window.value, reference.value, p)
 
 
 def _of_estimate(expected: Measured, estimate: Measured, plan: MonitoringPlan) -> Comparison:
-    loss = METRICS[estimate.metric].gain(expected.value, over=estimate.value)
-    error = float(np.hypot(expected.error, estimate.error))
-    found = bool(np.isfinite(loss) and np.isfinite(error) and loss - plan.max_drop > CERTAIN * error)
+    loss, error = _loss(expected, estimate)
+    found = bool(np.isfinite(loss) and loss - plan.max_drop > CERTAIN * error)
     return Comparison(
         "estimated_performance", estimate.metric, ALL, estimate.rows, expected.rows, estimate.value, expected.value,
         None, found=found,
     )  # fmt: skip
+
+
+def _loss(reference: Measured, window: Measured) -> tuple[float, float]:
+    """How much worse the window is, with its standard error; NaN if one of them is not defined."""
+    loss = METRICS[window.metric].gain(reference.value, over=window.value)
+    error = float(np.hypot(reference.error, window.error))
+    return (loss, error) if np.isfinite(error) else (float("nan"), error)
