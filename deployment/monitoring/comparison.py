@@ -170,7 +170,7 @@ def _of_estimate(expected: Measured, estimate: Measured, plan: MonitoringPlan) -
 
 
 def _loss(reference: Measured, window: Measured) -> tuple[float, float]:
-    """How much worse the window is, with its standard error; NaN if one of them is not defined."""
+    """Loss of the window over the reference, with its standard error; NaN if one of them is not defined."""
     loss = METRICS[window.metric].gain(reference.value, over=window.value)
     error = float(np.hypot(reference.error, window.error))
     return (loss, error) if np.isfinite(error) else (float("nan"), error)
