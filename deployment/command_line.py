@@ -46,6 +46,14 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+def long_name(name: str) -> str | None:
+    """What follows `python -m` for the same command; None for a command of this group alone."""
+    module = _modules()[name]
+    if module == __name__:
+        return None
+    return f"{module} {name}" if module == VERBS else module.removesuffix(".__main__")
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is needed, and shows its commands in sections."""
 

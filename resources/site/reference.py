@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from deployment.command_line import SECTIONS, VERBS, main
+from deployment.command_line import SECTIONS, long_name, main
 from deployment.run import MEANING_OF_EXIT_CODES
 from scoring.encodings import KINDS
 from training.use_case.json_schema import schema_text
@@ -34,19 +34,16 @@ def commands() -> str:
     """Every command, with both of its names, its help and its options."""
     context = click.Context(main, info_name="lakehouse")
     parts = [f"# Commands\n\nEach command has two names with the same options. {MEANING_OF_EXIT_CODES}\n"]
-    for section, modules in SECTIONS.items():
+    for section, names in SECTIONS.items():
         parts.append(f"## {section}\n")
-        for name, module in modules.items():
-            if command := main.get_command(context, name):
-                long = None if name in main.commands else f"{module} {name}" if module == VERBS else module
-                parts.append(_command(name, long, command))
+        parts += [_command(name, command) for name in names if (command := main.get_command(context, name))]
     return "\n".join(parts)
 
 
-def _command(name: str, module: str | None, command: click.Command) -> str:
+def _command(name: str, command: click.Command) -> str:
     own = click.Context(command, info_name=f"lakehouse {name}")
     usage = " ".join([f"lakehouse {name}", *command.collect_usage_pieces(own)])
-    same = f"\nThe same: `python -m {module.removesuffix('.__main__')}`\n" if module else ""
+    same = f"\nThe same: `python -m {long}`\n" if (long := long_name(name)) else ""
     lines = [f"### {name}\n", _prose(command.help or ""), f"\n`{usage}`\n{same}"]
     rows = [_option(param, own) for param in command.params if isinstance(param, click.Option) and not param.hidden]
     if rows:

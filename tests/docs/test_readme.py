@@ -6,15 +6,7 @@ import re
 import click
 import pytest
 
-import deployment.run
-import lakehouse.build
-import simulation.run
-import training.features
-import training.init.__main__
-import training.maintenance
-import training.publish
-import training.run
-import training.score
+from deployment.command_line import long_name, main
 from lakehouse import settings
 from lakehouse.settings import PROJECT
 
@@ -23,18 +15,9 @@ MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 
 
 def commands() -> list[tuple[str, click.Command]]:
-    modules = [
-        lakehouse.build,
-        training.run,
-        training.features,
-        training.publish,
-        training.maintenance,
-        training.score,
-        simulation.run,
-    ]
-    single = [(module.__name__, module.main) for module in modules]
-    single.append(("training.init", training.init.__main__.main))
-    return [*single, *((f"deployment.run {name}", command) for name, command in deployment.run.main.commands.items())]
+    context = click.Context(main)
+    every = ((long_name(name), main.get_command(context, name)) for name in main.list_commands(context))
+    return [(name, command) for name, command in every if name and command]
 
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else "")
