@@ -11,6 +11,8 @@ from databricks.sdk.service.serving import (
     ServingEndpointDetailed,
 )
 
+from deployment.model_server.endpoints.ai_gateway import InferenceTable, default_prefix
+
 SIZE = {"workload_size": "Small", "scale_to_zero_enabled": False}  # size of an endpoint that this project creates
 # Settings of a served entity that an operator may have changed; an update must preserve them.
 PRESERVED_SETTINGS = (
@@ -152,3 +154,17 @@ def reasons(endpoint: ServingEndpointDetailed) -> str:
         if entity.state and entity.state.deployment_state_message
     ]
     return "; ".join(messages) or "the server gives no reason"
+
+
+def inference_table(endpoint: ServingEndpointDetailed | None, name: str) -> InferenceTable | None:
+    """The table of an endpoint's requests, whether its log is on or off; None if none was ever configured.
+
+    Args:
+        name: that of the endpoint, after which the table is named by default.
+    """
+    gateway = None if endpoint is None else endpoint.ai_gateway
+    config = None if gateway is None else gateway.inference_table_config
+    if config is None:
+        return None
+    prefix = config.table_name_prefix or default_prefix(name)
+    return InferenceTable(config.catalog_name or "", config.schema_name or "", prefix, bool(config.enabled))

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame
 
+from deployment.model_server.endpoints.ai_gateway import InferenceTable, default_prefix
 from deployment.monitoring.monitored_run import LiveTraffic
 from deployment.monitoring.payload import NoPayloadTable, exchanges
 from deployment.monitoring.version import MonitoredVersion, served_ids, workspace_ids
@@ -61,19 +62,17 @@ def _logged_table(use_case: UseCase, settings: Settings) -> str:
         NoPayloadTable: requests of the endpoint are not logged.
     """
     from deployment.commands.serving.champion_endpoint import serving_client
+    from deployment.endpoints.state import inference_table
     from deployment.endpoints.waiting import find
 
     endpoint = settings.endpoint(use_case.serving.endpoint)
     client = serving_client(settings)
-    found = None if client is None else find(client, endpoint)
-    config = found.ai_gateway.inference_table_config if found is not None and found.ai_gateway else None
-    if config is not None:
-        prefix = config.table_name_prefix or endpoint.replace("-", "_")
-        name = f"{config.schema_name}.{prefix}_payload"
-        return f"{config.catalog_name}.{name}" if settings.home.runs_model_server else name
+    table = None if client is None else inference_table(find(client, endpoint), endpoint)
+    if table is not None:
+        return table.table if settings.home.runs_model_server else str(TableName(table.schema_name, table.payload))
+    expected = InferenceTable("", "SCHEMA", default_prefix(endpoint))
     if not settings.home.runs_model_server:
-        suffix = f"{endpoint.replace('-', '_')}_payload"
-        tables = [str(each) for each in Warehouse(settings.warehouse).tables() if each.table == suffix]
+        tables = [str(each) for each in Warehouse(settings.warehouse).tables() if each.table == expected.payload]
         if len(tables) == 1:
             return tables[0]
-    raise NoPayloadTable.named(str(TableName("SCHEMA", f"{endpoint.replace('-', '_')}_payload")), endpoint)
+    raise NoPayloadTable.named(str(TableName(expected.schema_name, expected.payload)), endpoint)

@@ -9,6 +9,7 @@ from databricks.sdk import WorkspaceClient
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from deployment.endpoints.state import inference_table
 from deployment.endpoints.waiting import find
 from deployment.rollout.findings import Answers
 from deployment.rollout.state import Rollout
@@ -27,10 +28,10 @@ def logged_answers(client: WorkspaceClient, settings: Settings, rollout: Rollout
         LakehouseError: The payload table cannot be read.
     """
     endpoint = find(client, rollout.endpoint)
-    table = endpoint.ai_gateway.inference_table_config if endpoint is not None and endpoint.ai_gateway else None
+    table = inference_table(endpoint, rollout.endpoint)
     if endpoint is None or table is None or not table.enabled or settings.home.runs_model_server:
         return [], []
-    folder = settings.warehouse / (table.schema_name or "") / f"{table.table_name_prefix}_payload"
+    folder = settings.warehouse / table.schema_name / table.payload
     if not (folder / "_delta_log").is_dir():
         return [], []
     names = {

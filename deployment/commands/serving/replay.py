@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from deployment.commands.serving.detached import running
 from deployment.commands.serving.endpoints import client_of
 from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
+from deployment.endpoints.state import inference_table
+from deployment.model_server.endpoints.ai_gateway import InferenceTable, default_prefix
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -97,7 +101,7 @@ def _records(use_case: UseCase, table: str, newest: int, settings: Settings) -> 
 
 
 def _plain(value: Any) -> Any:
-    return float(value) if hasattr(value, "as_tuple") else value  # a decimal
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _send(  # noqa: PLR0913, PLR0917
@@ -125,16 +129,12 @@ def _send(  # noqa: PLR0913, PLR0917
 
 def _logged_to(client: WorkspaceClient, endpoint: str) -> TableName:
     """The payload table of the endpoint, after turning its log on if it is off."""
-    prefix = endpoint.replace("-", "_")
-    found = client.serving_endpoints.get(endpoint).ai_gateway
-    config = found.inference_table_config if found else None
-    if config is not None and config.enabled and config.schema_name:
-        return TableName(config.schema_name, f"{config.table_name_prefix or prefix}_payload")
-    table = AiGatewayInferenceTableConfig(
-        catalog_name="main", schema_name=SCHEMA, table_name_prefix=prefix, enabled=True
-    )
-    client.serving_endpoints.put_ai_gateway(endpoint, inference_table_config=table)
-    return TableName(SCHEMA, f"{prefix}_payload")
+    table = inference_table(client.serving_endpoints.get(endpoint), endpoint)
+    if table is None or not table.enabled:
+        table = InferenceTable("main", SCHEMA, default_prefix(endpoint))
+        config = AiGatewayInferenceTableConfig.from_dict(asdict(table))
+        client.serving_endpoints.put_ai_gateway(endpoint, inference_table_config=config)
+    return TableName(table.schema_name, table.payload)
 
 
 def _rows_in(table: TableName, settings: Settings) -> int:

@@ -1,5 +1,6 @@
 """AI-gateway config of an endpoint. This server supports its inference table: the log of requests and responses."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,13 +15,27 @@ class InferenceTable:
     enabled: bool = True
 
     @property
+    def payload(self) -> str:
+        """The table's name in its schema."""
+        return f"{self.table_name_prefix}_payload"
+
+    @property
     def table(self) -> str:
         """The full table name, as Databricks builds it.
 
         >>> InferenceTable("main", "logs", "churn").table
         'main.logs.churn_payload'
         """
-        return f"{self.catalog_name}.{self.schema_name}.{self.table_name_prefix}_payload"
+        return f"{self.catalog_name}.{self.schema_name}.{self.payload}"
+
+
+def default_prefix(endpoint: str) -> str:
+    """The prefix of a table that is named after its endpoint.
+
+    >>> default_prefix("term-deposit")
+    'term_deposit'
+    """
+    return re.sub(r"[^A-Za-z0-9_]", "_", endpoint)
 
 
 def ai_gateway_json(table: InferenceTable | None) -> dict[str, Any]:

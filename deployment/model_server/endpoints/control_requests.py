@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from deployment.model_server.endpoints.ai_gateway import InferenceTable
+from deployment.model_server.endpoints.ai_gateway import InferenceTable, default_prefix
 from deployment.model_server.endpoints.endpoint import EndpointConfig, Route, ServedEntity
 from deployment.model_server.http.errors import ApiError
 
@@ -194,7 +194,7 @@ class AiGatewayInput(_Body):
         table = self.inference_table_config
         if table is None:
             return None
-        prefix = table.table_name_prefix or re.sub(r"[^A-Za-z0-9_]", "_", endpoint)
+        prefix = table.table_name_prefix or default_prefix(endpoint)
         return InferenceTable(table.catalog_name, table.schema_name, prefix, table.enabled)
 
 

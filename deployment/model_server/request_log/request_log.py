@@ -103,7 +103,7 @@ class RequestLog:
             self._writer.join()
 
     def _folder(self, table: InferenceTable) -> Path:
-        return self._warehouse / table.schema_name / f"{table.table_name_prefix}_payload"
+        return self._warehouse / table.schema_name / table.payload
 
     def _write_all(self) -> None:
         closed = False
