@@ -1,9 +1,10 @@
 """Families that fit in parallel on Spark: learners of Spark ML, and XGBoost on a classic session."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from scoring.tasks import BINARY, REGRESSION
-from training.models.boosted import XGBOOST, XGBOOST_ROUNDS
+from training.models.boosted import NOT_OPTIONS, XGBOOST, XGBOOST_ROUNDS
 from training.models.family import CLASS_TASKS, CLASS_WEIGHT, RECENCY, TABULAR_TASKS, DataFacts, Family
 from training.models.trees import MOST_ORDERED
 from training.space.space import Float, Int, Params
@@ -11,7 +12,7 @@ from training.space.space import Float, Int, Params
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-WEIGHTS = frozenset({"class_weight", "recency_half_life_days"})  # they become row weights
+    from training.spark_ml.learners import TreesLearner
 
 
 def _logistic_regression(params: Params, _seed: int, facts: DataFacts) -> "Pipeline":
@@ -29,40 +30,42 @@ def _logistic_regression(params: Params, _seed: int, facts: DataFacts) -> "Pipel
 
 
 def _random_forest(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
-    from sklearn.pipeline import Pipeline
-
-    from training.models.target_encoding import target_encoder
     from training.spark_ml.learners import RandomForestLearner
 
     options = {
         "numTrees": params["trees"],
-        "maxDepth": params["max_depth"],
-        "minInstancesPerNode": params["min_rows_per_leaf"],
-        "featureSubsetStrategy": str(float(str(params["feature_share"]))),
         "subsamplingRate": 0.5,  # as of the family random_forest
-        "seed": seed,
     }
-    step = target_encoder(facts, seed, MOST_ORDERED)[0]
-    return Pipeline([("categories", step), ("model", RandomForestLearner(facts.task.name, options))])
+    return _trees(RandomForestLearner, options, params, seed, facts)
 
 
 def _gradient_boosting(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
-    from sklearn.pipeline import Pipeline
-
-    from training.models.target_encoding import target_encoder
     from training.spark_ml.learners import GradientBoostingLearner
 
     options = {
         "maxIter": params["trees"],
         "stepSize": params["learning_rate"],
+        "subsamplingRate": params["row_share"],
+    }
+    return _trees(GradientBoostingLearner, options, params, seed, facts)
+
+
+def _trees(
+    learner: "type[TreesLearner]", options: Mapping[str, object], params: Params, seed: int, facts: DataFacts
+) -> "Pipeline":
+    """The pipeline of an ensemble: its own options of Spark, and those that all ensembles share."""
+    from sklearn.pipeline import Pipeline
+
+    from training.models.target_encoding import target_encoder
+
+    shared = {
         "maxDepth": params["max_depth"],
         "minInstancesPerNode": params["min_rows_per_leaf"],
         "featureSubsetStrategy": str(float(str(params["feature_share"]))),
-        "subsamplingRate": params["row_share"],
         "seed": seed,
     }
     step = target_encoder(facts, seed, MOST_ORDERED)[0]
-    return Pipeline([("categories", step), ("model", GradientBoostingLearner(facts.task.name, options))])
+    return Pipeline([("categories", step), ("model", learner(facts.task.name, {**options, **shared}))])
 
 
 def _xgboost(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
@@ -70,7 +73,7 @@ def _xgboost(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
 
     from training.spark_ml.xgboost import SparkXgBoostLearner
 
-    options = {name: value for name, value in params.items() if name not in WEIGHTS}
+    options = {name: value for name, value in params.items() if name not in NOT_OPTIONS}
     learner = SparkXgBoostLearner(facts.task.name, XGBOOST_ROUNDS, options, tuple(facts.categories), seed)
     return Pipeline([("model", learner)])
 
