@@ -31,10 +31,15 @@ def class_shares(sums: Floats) -> Floats:
     >>> class_shares(np.asarray([[3.0, 1.0]])).tolist()
     [[0.75, 0.25]]
     """
-    total = np.zeros(len(sums))
-    for column in sums.T:
+    return np.asarray(sums / sequential_sum(sums))
+
+
+def sequential_sum(columns: npt.NDArray[np.floating]) -> Floats:
+    """(rows, 1) sums in double precision, from the first column to the last."""
+    total = np.zeros(len(columns))
+    for column in columns.T:
         total += column
-    return np.asarray(sums / total[:, None])
+    return total[:, None]
 
 
 def weighted_average(predicted: Sequence[Floats], weights: Sequence[float]) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-from scoring.predictions import class_shares, normalised
+from scoring.predictions import class_shares, normalised, sequential_sum
 
 Link = Callable[[Floats], Floats]  # (rows, outputs) sums -> (rows,) or (rows, classes) predictions
 
@@ -62,14 +62,6 @@ def _each(function: Callable[[float], float], values: npt.NDArray[np.floating]) 
     return np.fromiter(map(function, values.ravel().tolist()), np.float64, values.size).reshape(values.shape)
 
 
-def _sequential_sum(columns: npt.NDArray[np.floating]) -> Floats:
-    """(rows, 1) sums in double precision, from the first column to the last."""
-    total = np.zeros(len(columns))
-    for column in columns.T:
-        total += column
-    return total[:, None]
-
-
 def _identity(sums: Floats) -> Floats:
     return np.asarray(sums[:, 0], dtype=np.float64)
 
@@ -91,13 +83,13 @@ def _logistic(sums: Floats) -> Floats:
 def _softmax(sums: Floats) -> Floats:
     """LightGBM: exponentials of the C library; then the sum of each row is made 1, as the fitted estimator does."""
     powers = _exponentials(sums - sums.max(axis=1, keepdims=True))
-    return normalised(powers / _sequential_sum(powers))
+    return normalised(powers / sequential_sum(powers))
 
 
 def _numpy_softmax(sums: Floats) -> Floats:
     """scikit-learn: exponentials of numpy."""
     powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-    return np.asarray(powers / _sequential_sum(powers))
+    return np.asarray(powers / sequential_sum(powers))
 
 
 def _single_logistic(sums: Floats) -> Floats:
@@ -111,7 +103,7 @@ def _single_logistic(sums: Floats) -> Floats:
 def _single_softmax(sums: Floats) -> Floats:
     """XGBoost: exponentials and quotients in single precision, their sum in double."""
     powers = _each(_expf, sums - sums.max(axis=1, keepdims=True)).astype(np.float32)
-    shares: npt.NDArray[np.float32] = np.divide(powers, _sequential_sum(powers).astype(np.float32))
+    shares: npt.NDArray[np.float32] = np.divide(powers, sequential_sum(powers).astype(np.float32))
     return normalised(shares)
 
 

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark us
 
 from lakehouse.arrays import Floats
 from scoring.estimators.spark_trees import LEAF, Ensemble, SparkTrees
+from scoring.predictions import class_shares
 from scoring.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -133,10 +134,9 @@ def _class_shares(model: Any, trees: _Trees, session: "SparkSession") -> Floats:
     counted = _union(parts).toArrow()
     counts = np.zeros((len(trees.feature), model.numClasses))
     counts[counted["node"].to_numpy()] = np.asarray(counted[COUNTS].to_pylist())
-    total = np.zeros(len(counts))
-    for column in counts.T:  # one after another, as Spark sums them
-        total += column
-    return np.divide(counts, total[:, None], out=np.zeros_like(counts), where=total[:, None] != 0)
+    filled = counts.any(axis=1)  # 0 stays in other nodes, and in a leaf whose rows have no weight
+    counts[filled] = class_shares(counts[filled])
+    return counts
 
 
 def _union(parts: Sequence[Any]) -> Any:

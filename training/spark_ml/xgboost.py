@@ -58,9 +58,9 @@ class SparkXgBoostLearner:
 
     def _rows(self, data: RowsToFit, session: "SparkSession") -> "DataFrame":
         """The rows on the classic session: there already, or sent from here if the tables are on another engine."""
-        if data.rows.source.master is None:
-            return data.dense()
-        return uploaded(session, {POSITION: data.rows.positions, FEATURES: data.inputs, **data.columns})
+        if data.rows.source.is_sent:
+            return uploaded(session, {POSITION: data.rows.positions, FEATURES: data.inputs, **data.columns})
+        return data.dense()
 
     def _fitted(
         self, rows: "DataFrame", workers: int, types: list[str], rounds: int, stopping: Mapping[str, Any]
