@@ -7,7 +7,6 @@ import uuid
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
@@ -40,13 +39,6 @@ class InvocationMetrics(NamedTuple):
 
     batch_sizes: Histogram
     shadow_responses: Counter
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """Deadline of a copy, in the time of the event loop."""
-
-    at: float
 
 
 class Invocations:
@@ -135,7 +127,7 @@ class Invocations:
     ) -> bytes:
         started = time.perf_counter()
         try:
-            body = await self._predictions(scope, model, request)
+            body = await self._predictions(scope["path_params"]["name"], model, request, scope["deadline"].at)
         except ApiError as err:
             err.headers["served-model-name"] = served
             raise
@@ -148,8 +140,8 @@ class Invocations:
             exchange.status, exchange.response = 200, body
         return body
 
-    async def _predictions(self, scope: Scope, model: LoadedModel, request: ScoringRequest) -> bytes:
-        name = scope["path_params"]["name"]
+    async def _predictions(self, name: str, model: LoadedModel, request: ScoringRequest, deadline: float) -> bytes:
+        """The response body; `deadline` in the time of the event loop ends a model in a process of its own."""
         if isinstance(model, ContractModel) and model.workers is not None and request.size >= WORKER_ROWS:
             model = model.workers
         inline = isinstance(model, ContractModel) and request.size <= model.inline_rows
@@ -161,15 +153,15 @@ class Invocations:
             return predict(model, request)
         if isinstance(model, IsolatedModel):
             try:
-                return await model.respond(request, scope["deadline"].at)
+                return await model.respond(request, deadline)
             except TimeoutError as err:
                 raise ApiError.deadline_exceeded(self._settings.model_seconds) from err
         return await asyncio.get_running_loop().run_in_executor(self._threads, predict, model, request)
 
     async def _mirrored(self, name: str, model: LoadedModel, request: ScoringRequest) -> bytes:
         """The response of a shadow; nobody waits for it."""
-        ends = asyncio.get_running_loop().time() + self._settings.model_seconds
-        return await self._predictions({"path_params": {"name": name}, "deadline": _Ends(ends)}, model, request)
+        deadline = asyncio.get_running_loop().time() + self._settings.model_seconds
+        return await self._predictions(name, model, request, deadline)
 
     @property
     def batch_sizes(self) -> Histogram:
