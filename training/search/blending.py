@@ -91,11 +91,11 @@ def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, sec
         BlendRefused: fewer than two trials exist, fit into the time limit, or get a weight.
     """
     start = monotonic()
-    members_of = _best(trials, metric)[: _affordable(trials, attempt, metric, most, seconds)]
-    candidates = [trial.candidate for trial in members_of]
+    blended = _affordable(trials, attempt, metric, most, seconds)
+    candidates = [trial.candidate for trial in blended]
     task = attempt.folds[0].validate.task
     selector = WeightSelector(task, metric, attempt.threshold)
-    folds = _predictions(members_of, attempt)
+    folds = _predictions(blended, attempt)
     weights = selector.weights(folds if len(folds) > 1 else [], len(candidates))
     members = [(weight, candidate) for weight, candidate in zip(weights, candidates, strict=True) if weight > 0]
     if len(members) < 2:
@@ -135,20 +135,22 @@ def keep_predictions(trials: Mapping[int, Trial], metric: str, most: int) -> dic
     }
 
 
-def _affordable(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, seconds: float | None) -> int:
-    """Number of the best trials that a blend within the time limit can choose from."""
+def _affordable(
+    trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, seconds: float | None
+) -> Sequence[Trial]:
+    """The best trials that a blend within the time limit can choose from."""
     best = _best(trials, metric)[:most]
     if len(best) < 2:
         raise BlendRefused(f"{number_of('distinct trial', len(best))} succeeded, and a blend takes two")
     if seconds is None:
-        return len(best)
+        return best
     durations = [trial.duration.total_seconds() * (attempt.refits + (trial.predictions is None)) for trial in best]
     count = sum(total <= seconds for total in accumulate(durations))
     if count < 2:
         raise BlendRefused(
             f"the two best trials take {sum(durations[:2]):.1f} s to fit again, and {max(seconds, 0):.1f} s are left"
         )
-    return count
+    return best[:count]
 
 
 def blends_of_folds(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int) -> list[Pipeline]:
