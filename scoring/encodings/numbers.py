@@ -93,15 +93,13 @@ class Number(Encoding):
         nullable = self.nullable
 
         def write(numbers: Floats, matrix: Floats) -> None:
-            are_missing = np.isnan(numbers) if nullable else None
-            if are_missing is None or not are_missing.any():
-                if index is not None:
-                    matrix[:, index] = numbers
-                return
             if index is not None:
-                matrix[:, index] = np.where(are_missing, 0.0, numbers)
-            for cell, number in missing:
-                matrix[are_missing, cell] = number
+                matrix[:, index] = numbers
+            if nullable and (are_missing := np.isnan(numbers)).any():
+                if index is not None:
+                    matrix[are_missing, index] = 0.0
+                for cell, number in missing:
+                    matrix[are_missing, cell] = number
 
         return write
 
