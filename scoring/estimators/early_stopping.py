@@ -16,6 +16,11 @@ VALIDATION_SHARE = 0.15  # of the rows
 PATIENCE = 30  # boosting rounds without a gain on the validation rows before fitting stops
 
 
+def first_validation_row(rows: int) -> int:
+    """The row from which on rows in order of time validate."""
+    return int(rows * (1 - VALIDATION_SHARE))
+
+
 class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A booster of one library with early stopping.
 
@@ -119,7 +124,7 @@ class WeightedRows:
         """The rows without the validation rows, and the validation rows."""
         if self.validation is not None:
             return self._at(~self.validation), self._at(self.validation)
-        row = int(len(self.y) * (1 - VALIDATION_SHARE))
+        row = first_validation_row(len(self.y))
         return self._at(slice(None, row)), self._at(slice(row, None))
 
     def _at(self, index: slice | npt.NDArray[np.bool_]) -> "WeightedRows":

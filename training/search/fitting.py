@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from scoring.estimators.blend import Blend
 from scoring.estimators.column_subset import ColumnSubset
-from scoring.estimators.early_stopping import VALIDATION_SHARE
+from scoring.estimators.early_stopping import VALIDATION_SHARE, first_validation_row
 from training.frame.drawing import draw_rows, sample
 from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import without
@@ -101,4 +101,4 @@ def _marks(
         return weights, np.zeros(len(frame), dtype=np.bool_)
     if not frame.in_time:
         return weights, draw_rows(frame, VALIDATION_SHARE, seed)
-    return weights, np.arange(len(frame)) >= int(len(frame) * (1 - VALIDATION_SHARE))
+    return weights, np.arange(len(frame)) >= first_validation_row(len(frame))
