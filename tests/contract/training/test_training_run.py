@@ -1,24 +1,20 @@
 """`training.run` from tables to a version: interrupted, resumed, and registered on Ctrl-C if requested."""
 
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
-import requests
 from mlflow.tracking import MlflowClient
 
 from lakehouse.settings import Settings
 from tests.contract.databases import new_database
+from tests.contract.mlflow_server import mlflow_server
 from tests.contract.people import NAME, USE_CASE, mlflow_restored, write_tables
-from tests.ports import free_port
 from training.registry.versions import CHALLENGER, newest_version, version_of
 from training.run import train
 from training.search.trial import Attempt, Trial, TrialSpec
@@ -155,43 +151,11 @@ def test_a_run_that_was_killed_before_its_registration_is_ended_by_the_next_star
     assert client.get_run(left.info.run_id).info.status == "FINISHED"
 
 
-@contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """The address of MLflow's own server, which keeps runs in a database and serves the files of models."""
-    port = free_port()
-    stores = [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        str(folder / "files"),
-    ]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen([*command, *stores], stdout=log, stderr=log, start_new_session=True)
-        try:
-            address, deadline = f"http://127.0.0.1:{port}", monotonic() + 120
-            while not responds(address):
-                assert process.poll() is None, (folder / "server.log").read_text()
-                assert monotonic() < deadline, (folder / "server.log").read_text()
-                sleep(0.2)
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)  # SIGTERM would wait for connections that MLflow keeps open
-            process.wait(60)
-
-
-def responds(address: str) -> bool:
-    try:
-        return requests.get(f"{address}/health", timeout=5).ok
-    except requests.RequestException:  # on a busy machine it takes a while
-        return False
-
-
 def test_runs_and_version_are_logged_to_an_mlflow_server_without_a_line_per_trial(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("training.run.write_report", lambda *_: None)
-    with mlflow_server(tmp_path) as address, mlflow_restored():
+    with mlflow_server(tmp_path / "server.db", tmp_path) as address, mlflow_restored():
         remote = replace(settings, tracking_uri=address, registry_uri=address)
         version = train(CASE, remote)
         with tracking(remote) as client:
