@@ -1,7 +1,7 @@
 """Record of the rollouts of a use case in the ledger, and the way back of the champion."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,9 +11,8 @@ from deployment.gate.errors import RollbackRefused
 from deployment.gate.gate import Gate
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger
 from deployment.ledger.history import History
-from deployment.ledger.storage import PromotionBusy
-from deployment.model_server.clock import Clock
-from deployment.rollout.lease import ATTEMPTS, PAUSE
+from deployment.model_server.clock import SYSTEM
+from deployment.rollout.lease import retried
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from deployment.rollout.transitions import Act, Effect
 from training.registry.versions import CHAMPION, version_of
@@ -91,11 +90,9 @@ class LedgerJournal:
 
     Attributes:
         gate: gate of the use case.
-        clock: clock that waits while another command writes to the ledger.
     """
 
     gate: Gate
-    clock: Clock
 
     def current(self) -> Rollout | None:
         entry = _last(self._entries())
@@ -120,7 +117,7 @@ class LedgerJournal:
         if intent is not None:
             after = json.loads(intent.after.to_json())
             state = json.dumps(json.loads(state) | {"effect": intent.effect.name, "after": after})
-        self._retried(lambda: self.gate.record_rollout(action, rollout.version, event, state))
+        retried(lambda: self.gate.record_rollout(action, rollout.version, event, state), SYSTEM)
         if action in {"rollout_started", "rollout_paused", "rollout_ended"}:
             self._mark(rollout)
 
@@ -138,7 +135,7 @@ class LedgerJournal:
         if rollout is None or rollout.ended:
             return None
         state = json.dumps(json.loads(rollout.to_json()) | {"choice": choice})
-        self._retried(lambda: self.gate.record_rollout("rollout_decided", rollout.version, reason, state))
+        retried(lambda: self.gate.record_rollout("rollout_decided", rollout.version, reason, state), SYSTEM)
         return rollout
 
     def champion(self) -> int | None:
@@ -150,7 +147,7 @@ class LedgerJournal:
         if stable is not None and self.champion() == rollout.version:
             reason = f"rollout of version {rollout.version}: {rollout.reason}"[:MAX_REASON_LENGTH]
             try:
-                self._retried(lambda: self.gate.rollback(stable, reason))
+                retried(lambda: self.gate.rollback(stable, reason), SYSTEM)
             except RollbackRefused as err:
                 remark = f"it stays the champion, without traffic: {err.failed}"
         self._mark(rollout)
@@ -167,16 +164,6 @@ class LedgerJournal:
 
     def _entries(self) -> list[Entry]:
         return list(History(self.gate.ledger.entries(self.gate.use_case.name)).since_reset)
-
-    def _retried(self, write: Callable[[], object]) -> None:
-        for attempt in range(ATTEMPTS):
-            try:
-                write()
-                break
-            except PromotionBusy:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                self.clock.sleep(PAUSE)
 
 
 def _conforms(journal: LedgerJournal) -> RolloutJournal:

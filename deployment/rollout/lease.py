@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from mlflow.tracking import MlflowClient
@@ -71,20 +72,12 @@ class Lease:
         Raises:
             RolloutBusy: Another controller holds it.
         """
-        for attempt in range(ATTEMPTS):
-            try:
-                with self.ledger.storage.lock(self.name):
-                    self._take()
-                break
-            except PromotionBusy:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                self.clock.sleep(PAUSE)
+        retried(self._take, self.clock)
         self._require_own()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._stored().get("token") == self.token:
+        if _stored(self.client, self.name).get("token") == self.token:
             self.client.delete_registered_model_tag(self.name, TAG)
 
     def renew(self) -> None:
@@ -99,11 +92,12 @@ class Lease:
             self._write()
 
     def _take(self) -> None:
-        held = self._stored()
-        if held.get("token") != self.token and is_held(self.client, self.name, self.clock.time()):
-            left = float(str(held["expires"])) - self.clock.time()
-            raise RolloutBusy.by(self.name, str(held["owner"]), left)
-        self._write()
+        with self.ledger.storage.lock(self.name):
+            now = self.clock.time()
+            held = holder(self.client, self.name, now)
+            if held and held["token"] != self.token:
+                raise RolloutBusy.by(self.name, str(held["owner"]), float(str(held["expires"])) - now)
+            self._write()
 
     def _write(self) -> None:
         host, pid = socket.gethostname(), os.getpid()
@@ -115,28 +109,36 @@ class Lease:
         self.client.set_registered_model_tag(self.name, TAG, json.dumps(values))
 
     def _require_own(self) -> None:
-        held = self._stored()
+        held = _stored(self.client, self.name)
         if held.get("token") != self.token:
             raise RolloutBusy.lost(self.name, str(held.get("owner", "another command")))
 
-    def _stored(self) -> dict[str, object]:
-        return holder(self.client, self.name)
+
+def retried(write: Callable[[], object], clock: Clock) -> None:
+    """Call a function again while another command holds the ledger's lock.
+
+    Raises:
+        PromotionBusy: The other command holds it for longer than a moment.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            write()
+            break
+        except PromotionBusy:
+            if attempt == ATTEMPTS - 1:
+                raise
+            clock.sleep(PAUSE)
 
 
-def holder(client: MlflowClient, name: str) -> dict[str, object]:
-    """Stored lease of a model; empty without one, or if it cannot be read."""
-    model = model_of(client, name)
-    try:
-        held = json.loads(model.tags.get(TAG, "{}")) if model else {}
-    except ValueError:
-        return {}
-    return held if isinstance(held, dict) and held.keys() >= {"owner", "token", "expires"} else {}
+def holder(client: MlflowClient, name: str, now: float) -> dict[str, object]:
+    """Lease of a controller that may still run; empty without one."""
+    held = _stored(client, name)
+    return held if held and float(str(held["expires"])) > now and not _has_ended(held) else {}
 
 
 def is_held(client: MlflowClient, name: str, now: float) -> bool:
     """True if a controller that may still run holds the lease."""
-    held = holder(client, name)
-    return bool(held) and float(str(held["expires"])) > now and not _has_ended(held)
+    return bool(holder(client, name, now))
 
 
 def progress_of(client: MlflowClient, name: str) -> RolloutProgress | None:
@@ -144,8 +146,17 @@ def progress_of(client: MlflowClient, name: str) -> RolloutProgress | None:
     progress = stored_progress(client, name)
     if progress is None:
         return None
-    owner = str(holder(client, name)["owner"]) if is_held(client, name, SYSTEM.time()) else ""
-    return replace(progress, owner=owner)
+    return replace(progress, owner=str(holder(client, name, SYSTEM.time()).get("owner", "")))
+
+
+def _stored(client: MlflowClient, name: str) -> dict[str, object]:
+    """Stored lease of a model; empty without one, or if it cannot be read."""
+    model = model_of(client, name)
+    try:
+        held = json.loads(model.tags.get(TAG, "{}")) if model else {}
+    except ValueError:
+        return {}
+    return held if isinstance(held, dict) and held.keys() >= {"owner", "token", "expires"} else {}
 
 
 def _has_ended(held: dict[str, object]) -> bool:

@@ -51,7 +51,7 @@ def decide(name: str, settings: Settings, choice: str, reason: str) -> Phase | N
         NothingToDecide: No rollout is in progress.
     """
     with gate_of(name, settings) as gate:
-        if LedgerJournal(gate, SYSTEM).decide(RolloutChoice(choice), reason) is None:
+        if LedgerJournal(gate).decide(RolloutChoice(choice), reason) is None:
             raise NothingToDecide.of(name)
         console.detail(f"Recorded: {choice}")
         if is_held(gate.client, name, SYSTEM.time()):

@@ -167,7 +167,7 @@ class _OpenRollout:
 
     @property
     def _journal(self) -> LedgerJournal:
-        return LedgerJournal(self.gate, self.options.clock)
+        return LedgerJournal(self.gate)
 
     def _plan(self, champion: int) -> RolloutPlan:
         """Plan of a new rollout. The way back to an earlier champion has no steps: it is an emergency."""
@@ -179,7 +179,7 @@ class _OpenRollout:
 
 def superseded(gate: Gate) -> None:
     """Record the end of a rollout whose version is no longer the champion, unless a controller does so."""
-    rollout, journal = unfinished(gate.ledger, gate.use_case.name), LedgerJournal(gate, SYSTEM)
+    rollout, journal = unfinished(gate.ledger, gate.use_case.name), LedgerJournal(gate)
     champion = journal.champion()
     if rollout is None or rollout.version == champion or is_held(gate.client, gate.use_case.name, SYSTEM.time()):
         return

@@ -13,7 +13,6 @@ import pytest
 from deployment.commands.rollouts.open_rollout import NoServer, RolloutOptions, carry_out, superseded
 from deployment.gate.gate import Gate
 from deployment.ledger.history import History
-from deployment.model_server.clock import SYSTEM
 from deployment.rollout.counts import StepCounts, VersionCounts
 from deployment.rollout.journal import LedgerJournal, unfinished
 from deployment.rollout.lease import SECONDS, TAG, Lease, RolloutBusy, is_held, progress_of
@@ -79,7 +78,7 @@ def test_a_second_controller_is_refused_until_the_lease_ends(gate: Gate) -> None
 
 
 def test_the_ledger_holds_state_intent_and_choices_and_the_champion_stays(gate: Gate) -> None:
-    journal = LedgerJournal(gate, SYSTEM)
+    journal = LedgerJournal(gate)
     assert (journal.current(), journal.intent(), unfinished(gate.ledger, NAME)) == (None, None, None)
     journal.record("rollout_started", STARTED, "beside version 1")
     deployed = STARTED.at(Phase.DEPLOYED)
@@ -105,7 +104,7 @@ def test_the_ledger_holds_state_intent_and_choices_and_the_champion_stays(gate: 
 
 
 def test_a_rollback_by_a_person_ends_an_open_rollout(gate: Gate) -> None:
-    journal = LedgerJournal(gate, SYSTEM)
+    journal = LedgerJournal(gate)
     journal.record("rollout_started", STARTED, "beside version 1")
     superseded(gate)
     assert unfinished(gate.ledger, NAME) == STARTED, "its version is the champion"
