@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import click
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincc, betaln
 
 from deployment.rollout.checks import TESTS
 from deployment.rollout.evidence import log_e_value, log_limit
@@ -58,20 +57,11 @@ def z_test(seen: Canaries) -> npt.NDArray[np.bool_]:
 
 def e_value(limit: float) -> Rule:
     """The mixture e-value of a rollout beyond a limit (logarithm)."""
-    rest = (1 - SHARE) / SHARE
-    prior = float(log_e_value(0, 1, SHARE))  # checked below: the vectorised form is that of the rollout
+    log_e_values = np.vectorize(log_e_value, otypes=[float])
 
     def rule(seen: Canaries) -> npt.NDArray[np.bool_]:
-        hits, trials = seen.new_errors, seen.new_errors + seen.stable_errors
-
-        def vectorised(hits: Numbers, trials: Numbers) -> Numbers:
-            after = betaln(1 + hits, rest + trials - hits) + np.log(betaincc(1 + hits, rest + trials - hits, SHARE))
-            before = betaln(1, rest) + np.log(betaincc(1, rest, SHARE))
-            ratio: Numbers = after - before - hits * np.log(SHARE) - (trials - hits) * np.log1p(-SHARE)
-            return ratio
-
-        assert np.isclose(vectorised(np.zeros(1), np.ones(1))[0], prior)
-        return vectorised(hits, trials) > limit
+        found: Numbers = log_e_values(seen.new_errors, seen.new_errors + seen.stable_errors, SHARE)
+        return found > limit
 
     return rule
 
