@@ -1,8 +1,8 @@
 """`rollback`, `freeze`, `unfreeze`, `approve`, `reset-ledger`: manual decisions."""
 
 from deployment.commands.open_gate import changing_gate, gate_of, try_to_update, update_endpoint
-from deployment.commands.rollouts.open_rollout import superseded
 from deployment.commands.use_cases import load_for_emergency
+from deployment.rollout.journal import end_superseded
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.registry.versions import CHAMPION, version_of
@@ -34,7 +34,7 @@ def rollback(name: str, settings: Settings, to: int | None, reason: str, *, roll
     update_endpoint(gate.use_case, version, settings)
     if not unrecorded:
         with gate_of(name, settings, load_for_emergency) as gate:
-            superseded(gate)
+            end_superseded(gate)
 
 
 def reset_ledger(name: str, settings: Settings, reason: str) -> None:

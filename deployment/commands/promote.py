@@ -3,7 +3,6 @@
 from enum import StrEnum
 
 from deployment.commands.open_gate import changing_gate, gate_of, update_endpoint
-from deployment.commands.rollouts.command import roll_out_champion
 from deployment.gate import verdict
 from deployment.gate.criteria.decision import Decision
 from deployment.ledger.history import History
@@ -62,6 +61,8 @@ def promote(
         elif gate.use_case.serving.rollout is None:
             update_endpoint(gate.use_case, decision.challenger, settings)
         else:
+            from deployment.commands.rollouts.command import roll_out_champion
+
             phase = roll_out_champion(name, settings)
             paused = PromotionOutcome.PAUSED if phase is Phase.PAUSED else PromotionOutcome.PROMOTED
             return PromotionOutcome.NOT_PROMOTED if phase is Phase.ROLLED_BACK else paused

@@ -12,7 +12,8 @@ from deployment.gate.gate import Gate
 from deployment.ledger.entries import MAX_REASON_LENGTH, Action, Entry, Ledger
 from deployment.ledger.history import History
 from deployment.model_server.clock import SYSTEM
-from deployment.rollout.lease import retried
+from deployment.rollout.lease import is_held, retried
+from deployment.rollout.progress import ProgressTags
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from deployment.rollout.transitions import Act, Effect
 from training.registry.versions import CHAMPION, version_of
@@ -164,6 +165,17 @@ class LedgerJournal:
 
     def _entries(self) -> list[Entry]:
         return list(History(self.gate.ledger.entries(self.gate.use_case.name)).since_reset)
+
+
+def end_superseded(gate: Gate) -> None:
+    """Record the end of a rollout whose version is no longer the champion, unless a controller does so."""
+    name, journal = gate.use_case.name, LedgerJournal(gate)
+    rollout, champion = unfinished(gate.ledger, name), journal.champion()
+    if rollout is None or rollout.version == champion or is_held(gate.client, name, SYSTEM.time()):
+        return
+    ended = rollout.superseded(champion)
+    journal.record(ACTIONS[ended.phase], ended, f"{ended.phase}: {ended.reason}")
+    ProgressTags(gate.client, name).clear()
 
 
 def _conforms(journal: LedgerJournal) -> RolloutJournal:

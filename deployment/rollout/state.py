@@ -103,6 +103,9 @@ class Rollout:
     def failed(self, reason: str) -> "Rollout":
         return self.at(Phase.FAILED, reason=reason, until=0.0)
 
+    def superseded(self, champion: int | None) -> "Rollout":
+        return self.at(Phase.SUPERSEDED, reason=f"version {champion} is the champion now", until=0.0)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 

@@ -99,7 +99,7 @@ def _interrupted(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
     if facts.champion is None:
         return Move(rollout.failed("no version is the champion any more"))
     if facts.champion != rollout.version:
-        return Move(rollout.at(Phase.SUPERSEDED, reason=f"version {facts.champion} is the champion now", until=0.0))
+        return Move(rollout.superseded(facts.champion))
     return Move(rollout.failed(f"aborted: {facts.reason}")) if facts.choice is RolloutChoice.ABORT else None
 
 

@@ -1,7 +1,7 @@
 """Rollout of a use case: its parts opened from the settings, and carried out under a lease."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from databricks.sdk import WorkspaceClient
@@ -17,8 +17,8 @@ from deployment.model_server.clock import SYSTEM, Clock
 from deployment.rollout.beginning import Aim, RolloutRefused, begun
 from deployment.rollout.controller import Controller, RolloutPorts
 from deployment.rollout.findings import Findings
-from deployment.rollout.journal import LedgerJournal, unfinished
-from deployment.rollout.lease import Lease, is_held
+from deployment.rollout.journal import LedgerJournal
+from deployment.rollout.lease import Lease
 from deployment.rollout.progress import ProgressTags
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointTarget
@@ -175,14 +175,3 @@ class _OpenRollout:
         way_back = bool(changes) and (changes[-1].action, changes[-1].to_version) == ("rolled_back", champion)
         at_once = {"steps": (), "shadow": False}
         return plan_of(self.gate).model_copy(update=at_once if way_back or self.options.at_once else {})
-
-
-def superseded(gate: Gate) -> None:
-    """Record the end of a rollout whose version is no longer the champion, unless a controller does so."""
-    rollout, journal = unfinished(gate.ledger, gate.use_case.name), LedgerJournal(gate)
-    champion = journal.champion()
-    if rollout is None or rollout.version == champion or is_held(gate.client, gate.use_case.name, SYSTEM.time()):
-        return
-    ended = replace(rollout, phase=Phase.SUPERSEDED, reason=f"version {champion} is the champion now", until=0.0)
-    journal.record("rollout_ended", ended, f"{ended.phase}: {ended.reason}")
-    ProgressTags(gate.client, gate.use_case.name).clear()

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from deployment.commands.rollouts.open_rollout import NoServer, RolloutOptions, carry_out, superseded
+from deployment.commands.rollouts.open_rollout import NoServer, RolloutOptions, carry_out
 from deployment.gate.gate import Gate
 from deployment.ledger.history import History
 from deployment.rollout.counts import StepCounts, VersionCounts
-from deployment.rollout.journal import LedgerJournal, unfinished
+from deployment.rollout.journal import LedgerJournal, end_superseded, unfinished
 from deployment.rollout.lease import SECONDS, TAG, Lease, RolloutBusy, is_held, progress_of
 from deployment.rollout.progress import ProgressTags, RolloutProgress
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
@@ -106,10 +106,10 @@ def test_the_ledger_holds_state_intent_and_choices_and_the_champion_stays(gate: 
 def test_a_rollback_by_a_person_ends_an_open_rollout(gate: Gate) -> None:
     journal = LedgerJournal(gate)
     journal.record("rollout_started", STARTED, "beside version 1")
-    superseded(gate)
+    end_superseded(gate)
     assert unfinished(gate.ledger, NAME) == STARTED, "its version is the champion"
     gate.rollback(1, "complaints")
-    superseded(gate)
+    end_superseded(gate)
     last = journal.current()
     assert last is not None and (last.phase, last.reason) == (Phase.SUPERSEDED, "version 1 is the champion now")
 
