@@ -1,7 +1,8 @@
 """`rollout`: move the traffic to the champion in steps, or decide about a rollout that is paused."""
 
 from deployment.commands.open_gate import gate_of
-from deployment.commands.rollouts.open_rollout import NoServer, RolloutOptions, carry_out, with_time
+from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out, with_time
+from deployment.commands.serving.detached import NoServer
 from deployment.model_server.clock import SYSTEM
 from deployment.rollout.journal import LedgerJournal
 from deployment.rollout.lease import RolloutBusy, is_held

@@ -9,6 +9,7 @@ from databricks.sdk import WorkspaceClient
 from deployment.commands.rollouts.golden_rows import golden_rows
 from deployment.commands.rollouts.logged_answers import logged_answers
 from deployment.commands.serving.champion_endpoint import serving_client
+from deployment.commands.serving.detached import NoServer
 from deployment.endpoints import endpoint_client
 from deployment.endpoints.waiting import WaitLimit
 from deployment.gate.gate import Gate
@@ -23,20 +24,8 @@ from deployment.rollout.progress import ProgressTags
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointTarget
 from lakehouse import console
-from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.use_case.rollout import RolloutPlan
-
-
-class NoServer(LakehouseError):
-    """No model server runs that could serve the new version."""
-
-    @classmethod
-    def of(cls, name: str) -> "NoServer":
-        return cls(
-            "no model server is running",
-            hint=f"Start one: python -m deployment.run serve --use-case {name} --detach",
-        )
 
 
 @dataclass(frozen=True)

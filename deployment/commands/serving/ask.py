@@ -25,7 +25,7 @@ def ask(name: str, settings: Settings) -> None:
     if settings.home.runs_model_server:
         _ask_workspace(load_to_serve(name), settings)
         return
-    use_case, server = load_to_serve(name), running(settings)
+    use_case, server = load_to_serve(name), running(settings, name)
     client, endpoint = client_of(server), use_case.serving.endpoint
     served = endpoint_client.served_by(client, endpoint)
     if served is not None and served.models not in {(settings.registered_model(name),), ()}:

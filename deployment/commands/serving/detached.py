@@ -12,6 +12,17 @@ from lakehouse.settings import Settings
 from training.use_case.use_case import UseCase
 
 
+class NoServer(LakehouseError):
+    """No model server runs in this checkout."""
+
+    @classmethod
+    def of(cls, name: str) -> "NoServer":
+        return cls(
+            "no model server is running",
+            hint=f"Start one: python -m deployment.run serve --use-case {name} --detach",
+        )
+
+
 def serve_detached(name: str | None, settings: Settings, port: int | None, workers: int = 0) -> None:
     """Start a server if none is running, and serve the champion of the use case.
 
@@ -38,7 +49,7 @@ def deploy_champion(name: str, settings: Settings) -> None:
         LakehouseError: There is no champion or no server, or the endpoint did not become ready.
     """
     use_case = load_to_serve(name)
-    _deploy_unless_rolling_out(running(settings), use_case, _champion_of(use_case, settings), settings)
+    _deploy_unless_rolling_out(running(settings, name), use_case, _champion_of(use_case, settings), settings)
 
 
 def deploy(server: server_process.ServerInfo, use_case: UseCase, version: int, settings: Settings) -> None:
@@ -64,17 +75,15 @@ def _deploy_unless_rolling_out(
     deploy(server, use_case, version, settings)
 
 
-def running(settings: Settings) -> server_process.ServerInfo:
-    """Running server of this checkout.
+def running(settings: Settings, name: str) -> server_process.ServerInfo:
+    """Running server of this checkout, for a use case.
 
     Raises:
-        LakehouseError: No server is running.
+        NoServer: No server is running.
     """
     server = server_process.running(ServerSettings.of(settings))
     if server is None:
-        raise LakehouseError(
-            "no model server is running", hint="Start one: python -m deployment.run serve --use-case NAME --detach"
-        )
+        raise NoServer.of(name)
     return server
 
 

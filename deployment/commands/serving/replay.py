@@ -68,7 +68,7 @@ def replay(  # noqa: PLR0913, PLR0917  (options of the command)
         ReplayRefused: the table has no such records, or the log is not written.
         LakehouseError: no server is running, or the endpoint refuses a request.
     """
-    use_case, server = load_to_serve(name), running(settings)
+    use_case, server = load_to_serve(name), running(settings, name)
     for field, _ in shifts:
         value = use_case.golden_request.get(field)
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from deployment.commands.rollouts.open_rollout import NoServer, RolloutOptions, carry_out
+from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out
+from deployment.commands.serving.detached import NoServer
 from deployment.gate.gate import Gate
 from deployment.ledger.history import History
 from deployment.rollout.counts import StepCounts, VersionCounts
