@@ -8,6 +8,8 @@ from deployment.endpoints import endpoint_client
 from deployment.endpoints.state import Served
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
+from deployment.rollout.progress import stored_progress
+from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from training.registry.versions import CHAMPION, version_of
@@ -52,6 +54,20 @@ def difference(use_case: UseCase, registry: MlflowClient, settings: Settings) ->
     if served is None:
         return ""
     return served.difference(settings.registered_model(use_case.name), champion_number(registry, use_case.name))
+
+
+def is_rolling_out(serving: WorkspaceClient, endpoint: str, registry: MlflowClient, name: str) -> bool:
+    """True if a rollout moves the traffic of the endpoint; the command that continues it is named.
+
+    Raises:
+        LakehouseError: The workspace or the server does not respond, or rejects the token.
+    """
+    rollout = stored_progress(registry, name)
+    if rollout is None or endpoint_client.served_by(serving, endpoint) is None:
+        return False
+    console.detail(f"The rollout of version {rollout.version} is in progress ('{rollout.phase}')")
+    console.detail(f"Continue it: python -m deployment.run rollout --use-case {name}")
+    return True
 
 
 def is_behind(use_case: UseCase, registry: MlflowClient, settings: Settings) -> bool:

@@ -62,16 +62,12 @@ def _deploy_unless_rolling_out(
     server: server_process.ServerInfo, use_case: UseCase, version: int, settings: Settings
 ) -> None:
     """Serve the champion; during a rollout leave its share of the traffic to the rollout."""
-    from deployment.rollout.progress import stored_progress
+    from deployment.commands.serving.champion_endpoint import is_rolling_out
     from training.tracking import tracking
 
     with tracking(settings) as registry:
-        rollout = stored_progress(registry, use_case.name)
-    served = endpoint_client.served_by(client_of(server), use_case.serving.endpoint) if rollout else None
-    if rollout is not None and served is not None:
-        console.detail(f"The rollout of version {rollout.version} is in progress ('{rollout.phase}')")
-        console.detail(f"Continue it: python -m deployment.run rollout --use-case {use_case.name}")
-        return
+        if is_rolling_out(client_of(server), use_case.serving.endpoint, registry, use_case.name):
+            return
     deploy(server, use_case, version, settings)
 
 

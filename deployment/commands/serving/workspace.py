@@ -1,9 +1,9 @@
 """Endpoint of a use case in a Databricks workspace, where Databricks runs the server."""
 
+from deployment.commands.serving.champion_endpoint import is_rolling_out
 from deployment.commands.use_cases import load_to_serve
 from deployment.endpoints import endpoint_client
 from deployment.ledger import aliases
-from deployment.rollout.progress import stored_progress
 from lakehouse import console
 from lakehouse.settings import Settings
 from training.tracking import tracking
@@ -20,12 +20,9 @@ def serve(name: str, settings: Settings) -> None:
     endpoint = settings.endpoint(load_to_serve(name).serving.endpoint)
     with tracking(settings) as client:
         version = int(aliases.champion(client, name).version)
-        rollout = stored_progress(client, name)
-    serving = endpoint_client.workspace()
-    if rollout is not None and endpoint_client.served_by(serving, endpoint) is not None:
-        console.detail(f"The rollout of version {rollout.version} is in progress ('{rollout.phase}')")
-        console.detail(f"Continue it: python -m deployment.run rollout --use-case {name}")
-        return
+        serving = endpoint_client.workspace()
+        if is_rolling_out(serving, endpoint, client, name):
+            return
     console.detail(str(endpoint_client.deploy(serving, endpoint, settings.registered_model(name), version)))
 
 
