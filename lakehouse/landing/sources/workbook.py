@@ -38,14 +38,6 @@ def workbook(path: Path, sheet: str | None, skip_rows: int) -> tuple[pa.Schema, 
     return schema, _batches(islice(_rows(path, sheet, skip_rows), 1, None), schema, kinds)
 
 
-def sheet_names(path: Path) -> list[str]:
-    """Names of the sheets of a workbook."""
-    book = _opened(path)
-    names = list(book.sheetnames)
-    book.close()
-    return names
-
-
 def _opened(path: Path) -> Any:
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
