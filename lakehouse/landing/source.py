@@ -24,7 +24,7 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_MARKS = {
+MARKS = {  # byte order marks
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
     codecs.BOM_UTF8: "utf-8",
@@ -44,13 +44,23 @@ def text_blocks(path: Path, encoding: str) -> Iterator[bytes]:
     decoding = _Decoding(path, encoding)
     is_first = True
     with _unpacked(path) as file:
-        while block := _read(path, file):
+        while block := _read(path, file, BLOCK):
             if is_first:
                 _require_declared(path, block, encoding)
             text = decoding.decode(block)
             yield text.removeprefix(codecs.BOM_UTF8) if is_first else text
             is_first = False
     decoding.finish()
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first bytes of a file as they are, but unpacked.
+
+    Raises:
+        LandingFileRefused: the file cannot be read, or is a broken archive.
+    """
+    with _unpacked(path) as file:
+        return _read(path, file, count)
 
 
 def line_ends(text: bytes) -> int:
@@ -163,7 +173,7 @@ def _require_declared(path: Path, block: bytes, encoding: str) -> None:
                 "An Excel workbook starts like a .zip archive: export it as CSV.",
             )
     name = codecs.lookup(encoding).name
-    for mark, encoded in _MARKS.items():
+    for mark, encoded in MARKS.items():
         if block.startswith(mark) and not name.startswith(encoded):
             raise LandingFileRefused.encoding(
                 path,
@@ -174,9 +184,9 @@ def _require_declared(path: Path, block: bytes, encoding: str) -> None:
             )
 
 
-def _read(path: Path, file: Any) -> bytes:
+def _read(path: Path, file: Any, count: int) -> bytes:
     try:
-        block: bytes = file.read(BLOCK)
+        block: bytes = file.read(count)
     except _UNREADABLE as err:
         raise LandingFileRefused.unreadable(path, err) from err
     return block

@@ -1,20 +1,17 @@
 """Encoding of a text file, found from its bytes."""
 
-import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 from pydantic import ValidationError
 
 from lakehouse.landing.errors import LandingFileRefused
 from lakehouse.landing.options import LandingOptions
-from lakehouse.landing.source import text_blocks
+from lakehouse.landing.source import MARKS, first_bytes, text_blocks
 from training.init.errors import InitRefused
 
 SAMPLE = 2**20  # bytes of the head
 _TAIL = 2**16  # bytes of the end
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def decoded_file(path: Path, encoding: str | None) -> DecodedFile:
         raise InitRefused.file(path, "is empty", "Export it again.")
     if encoding is not None:
         _require_known(encoding)
-    chosen = encoding or next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    chosen = encoding or next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
     chosen = chosen or _without_mark(start)
     if chosen is not None:
         return _decoded(path, chosen)
@@ -71,11 +68,10 @@ def decoded_file(path: Path, encoding: str | None) -> DecodedFile:
 
 def _start(path: Path) -> bytes:
     try:
-        with pa.input_stream(str(path)) if path.suffix == ".gz" else path.open("rb") as file:
-            start: bytes = file.read(4096)
-    except (OSError, pa.ArrowInvalid) as err:
-        raise InitRefused.file(path, f"cannot be read: {err}", "Correct the path or the permissions.") from err
-    return start
+        return first_bytes(path, 4096)
+    except LandingFileRefused as err:
+        problem = f"cannot be read: {err.__cause__}"
+        raise InitRefused.file(path, problem, "Correct the path or the permissions.") from err
 
 
 def _require_known(encoding: str) -> None:

@@ -56,7 +56,7 @@ def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR
             raise InitRefused.file("the database", "has several tables", "Name one of them: --table NAME.")
         return SourceLocation(format="database", url=given, table=habits.table)
     path = Path(given)
-    if "*" in given and path.suffix in {".csv", ".txt", ".tsv", ".gz"}:
+    if "*" in given and path.suffix in {".csv", ".txt", ".tsv", ".gz", ".zip"}:
         return None
     if "*" in given:
         return SourceLocation(

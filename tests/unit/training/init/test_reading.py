@@ -1,8 +1,10 @@
 """Files of many habits: each is read with the right types, or refused with line, byte or the option to pass."""
 
 import csv
+import gzip
 import io
 import tempfile
+import zipfile
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,24 @@ def test_a_byte_of_no_encoding_is_named(tmp_path: Path) -> None:
     with pytest.raises(InitRefused, match=r"byte 11 \(line 3\) is 0x81"):
         opened(path)
     assert values(opened(path, encoding="cp437"), "a") == [1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("ending", [".gz", ".zip"])
+def test_the_encoding_of_a_packed_file_is_found(tmp_path: Path, encoding: str, ending: str) -> None:
+    path, content = tmp_path / f"sales.csv{ending}", GERMAN.encode(encoding)
+    if ending == ".gz":
+        path.write_bytes(gzip.compress(content))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("sales.csv", content)
+    assert values(opened(path), "preis") == [1234.5, 7.0]
+
+
+def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sales.csv.gz").write_bytes(b"no archive")
+    with pytest.raises(InitRefused, match=r"sales\.csv\.gz cannot be read: .*\n  Correct the path"):
+        opened(tmp_path / "sales.csv.gz")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
