@@ -1,6 +1,6 @@
 """Reads a landing source as rows of its declared columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,7 +42,15 @@ def source_rows(source: LandingSource, project: Path) -> Iterator[pa.Table]:
         LandingFileMissing: the source does not exist.
         LandingSourceRefused: it cannot be read, lacks a declared column, has another one, or has no rows.
     """
-    found, batches = opened(source, project)
+    return declared_rows(source, *opened(source, project))
+
+
+def declared_rows(source: LandingSource, found: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Rows of an open source as `source_rows` has them.
+
+    Raises:
+        LandingSourceRefused: it cannot be read, lacks a declared column, has another one, or has no rows.
+    """
     wanted = {source.source_name(column) for column in source.columns}
     missing, extra = wanted - set(found.names), set(found.names) - wanted - set(source.ignored)
     if missing or extra:

@@ -6,7 +6,7 @@ import duckdb
 
 from lakehouse.landing.sources.arrow_types import sql_type
 from lakehouse.landing.sources.declaration import LandingSource, SourceLocation, SqlType
-from lakehouse.landing.sources.reading import opened, source_rows, source_schema
+from lakehouse.landing.sources.reading import declared_rows, opened, source_schema
 from training.init.errors import InitRefused
 from training.init.names import column_names
 from training.init.reading.formats import quoted
@@ -22,7 +22,7 @@ def typed_table(
         InitRefused: there is no such column.
         LandingSourceRefused: the source cannot be read.
     """
-    found, _ = opened(location, Path.cwd())
+    found, batches = opened(location, Path.cwd())
     kinds = {field.name: sql_type(field.type) for field in found}
     read = {name: kind for name, kind in kinds.items() if kind is not None}
     ignored = [name for name, kind in kinds.items() if kind is None]
@@ -35,7 +35,7 @@ def typed_table(
         names={name: original for name, original in names.items() if name != original},
         ignored=tuple(ignored),
     )
-    write_parts(workspace / "source.parquet", source_schema(declared), source_rows(declared, Path.cwd()))
+    write_parts(workspace / "source.parquet", source_schema(declared), declared_rows(declared, found, batches))
     connection.execute("set timezone = 'UTC'")
     values = ", ".join(f"{_typed_value(name, kind)} as {quoted(name)}" for name, kind in declared.columns.items())
     source = workspace / "source.parquet"
