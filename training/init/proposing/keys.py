@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused, ask
 from training.init.proposing.profile import ColumnProfile, is_unique
-from training.init.reading.formats import quoted
 
 NO_COLUMN = "none"
 _ID = re.compile(

@@ -8,9 +8,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from lakehouse.tables.scan import quoted
 from training.init.proposing.profile import ColumnProfile
 from training.init.proposing.target import Target
-from training.init.reading.formats import quoted
 
 _ROWS = 20_000  # of the sample
 _LEAST_ROWS = 40  # of the later part, on which a single column is measured

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from training.init.reading.formats import quoted
+from lakehouse.tables.scan import quoted
 from training.init.reading.given import GivenColumn, GivenTable
 
 MOST_LISTED = 50  # values of a column that are listed with their rows

@@ -8,13 +8,13 @@ from typing import Literal
 
 import duckdb
 
+from lakehouse.tables.scan import quoted
 from lakehouse.wording import number_of
 from scoring.encodings.categories import slug
 from training.init.proposing.keys import RowIdentity
 from training.init.proposing.leaks import find_leaks, named_like_an_outcome
 from training.init.proposing.profile import ColumnProfile
 from training.init.proposing.target import Target
-from training.init.reading.formats import quoted
 
 Role = Literal["key", "time", "group", "target", "number", "flag", "one_hot", "category_index", "days", "out"]
 FEATURES: tuple[Role, ...] = ("number", "flag", "one_hot", "category_index", "days")

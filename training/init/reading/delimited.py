@@ -10,12 +10,13 @@ import pyarrow as pa
 from lakehouse.landing.landing_file import delimited_parts, matching_files
 from lakehouse.landing.options import LandingOptions
 from lakehouse.landing.values import SHARE, UNDECLARED_SHAPES
+from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused
 from training.init.names import column_names
 from training.init.reading.dates import strptime_pattern
 from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect
 from training.init.reading.encoding import decoded_file
-from training.init.reading.formats import TextFormat, find_formats, quoted, text_list
+from training.init.reading.formats import TextFormat, find_formats, text_list
 from training.init.reading.given import GivenColumn, GivenTable, Habits, keep_rows, write_parts
 
 

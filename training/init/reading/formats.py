@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from lakehouse.landing.sources.declaration import SqlType
+from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused, ask
 from training.init.reading.dates import (
     DATE,
@@ -90,11 +91,6 @@ def find_formats(
                 "string", truth=each.truth, missing=_sure(connection, column, words), note=each.note
             )
     return formats
-
-
-def quoted(column: str) -> str:
-    """A column in SQL of DuckDB."""
-    return '"' + column.replace('"', '""') + '"'
 
 
 def text_list(values: Sequence[str]) -> str:

@@ -7,9 +7,9 @@ import duckdb
 from lakehouse.landing.sources.arrow_types import sql_type
 from lakehouse.landing.sources.declaration import LandingSource, SourceLocation, SqlType
 from lakehouse.landing.sources.reading import declared_rows, opened, source_schema
+from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused
 from training.init.names import column_names
-from training.init.reading.formats import quoted
 from training.init.reading.given import GivenColumn, GivenTable, keep_rows, write_parts
 
 

@@ -1,8 +1,9 @@
 """Label table of a proposal."""
 
+from lakehouse.tables.warehouse import sql_text
 from training.init.proposing.proposal import Proposal
 from training.init.writing.gold import key_columns
-from training.init.writing.literals import sql_text, yaml_value
+from training.init.writing.literals import yaml_value
 from training.init.writing.names import Names
 from training.init.writing.staging import column_yml
 

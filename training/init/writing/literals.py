@@ -1,4 +1,4 @@
-"""Values as they stand in YAML, in Jinja and in SQL."""
+"""Values as they stand in YAML and in Jinja."""
 
 import json
 import re
@@ -36,15 +36,6 @@ def jinja_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(jinja_value, value))}]"
     return repr(value)
-
-
-def sql_text(value: str) -> str:
-    """A text in SQL of Spark, which escapes a quote by a backslash.
-
-    >>> print(sql_text("elm's"))
-    'elm\\'s'
-    """
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def wrapped(items: list[str], indent: int, width: int = 110) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lakehouse.settings import PROJECT
+from lakehouse.tables.warehouse import sql_text
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
 from training.init.reading.given import GivenColumn
-from training.init.writing.literals import sql_text, wrapped, yaml_value
+from training.init.writing.literals import wrapped, yaml_value
 from training.init.writing.names import Names
 
 LANDING_ROOT = "{{ var('landing', env_var('LAKEHOUSE_LANDING', 'dbt_project/landing')) }}"

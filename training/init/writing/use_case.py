@@ -3,9 +3,9 @@
 from datetime import date, datetime
 from typing import Any
 
+from lakehouse.tables.scan import quoted
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
-from training.init.reading.formats import quoted
 from training.init.writing.gold import raw_input
 from training.init.writing.literals import yaml_value
 from training.init.writing.names import Names
