@@ -1,6 +1,7 @@
 """Writes the files of a proposal, all or none, and never over an existing one."""
 
 import difflib
+import filecmp
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -153,21 +154,10 @@ def _difference(planned: PlannedFiles, path: str, project: Path) -> str:
     if not existing.exists():
         return ""
     if path in planned.copies:
-        return "" if _equal_files(existing, planned.copies[path]) else "    another file of that name"
+        same = filecmp.cmp(existing, planned.copies[path], shallow=False)
+        return "" if same else "    another file of that name"
     there = existing.read_text(encoding="utf-8").splitlines()
     changes = difflib.unified_diff(there, planned.texts[path].splitlines(), lineterm="", n=0)
     lines = [line for line in changes if not line.startswith(("---", "+++", "@@"))]
     more = f"\n    ... {len(lines) - _DIFFERENCE} more" if len(lines) > _DIFFERENCE else ""
     return "\n".join(f"    {line}" for line in lines[:_DIFFERENCE]) + more
-
-
-def _equal_files(one: Path, other: Path) -> bool:
-    if one.samefile(other):
-        return True
-    if one.stat().st_size != other.stat().st_size:
-        return False
-    with one.open("rb") as first, other.open("rb") as second:
-        while block := first.read(2**20):
-            if block != second.read(2**20):
-                return False
-    return True
