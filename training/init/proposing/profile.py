@@ -54,6 +54,13 @@ class ColumnProfile:
         return 0 < self.rows == self.filled == self.distinct
 
     @property
+    def counts_rows(self) -> bool:
+        """True for integers of which each row has one of its own, with few between them."""
+        if not self.is_unique or self.column.kind != "bigint":
+            return False
+        return int(self.maximum) - int(self.minimum) + 1 <= 2 * self.rows
+
+    @property
     def is_number(self) -> bool:
         """True for integers and doubles."""
         return self.column.kind in {"bigint", "double"}

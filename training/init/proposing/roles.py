@@ -122,7 +122,8 @@ def _feature(  # noqa: PLR0911  (one for each kind of column)
 
 
 def _number(column: ColumnProfile, *, is_kept: bool) -> ColumnRole:
-    if column.column.kind == "bigint" and column.is_unique and not is_kept and _counts_rows(column):
+    is_unique = column.column.kind == "bigint" and column.is_unique and not is_kept
+    if is_unique and (column.counts_rows or column.name.endswith("id")):
         return _out(column, "an identifier: counts the rows")
     if max(abs(float(column.minimum)), abs(float(column.maximum))) > 1e15:
         return _out(column, "numbers beyond 1e15, of which doubles skip some")
@@ -177,10 +178,6 @@ def _days(column: ColumnProfile, identity: RowIdentity) -> ColumnRole:
 def _out(column: ColumnProfile, why: str, change: str = "") -> ColumnRole:
     note = f" ({column.column.note})" if column.column.note else ""
     return ColumnRole(column, "out", why + note, change or f"--keep {column.name}")
-
-
-def _counts_rows(column: ColumnProfile) -> bool:
-    return int(column.maximum) - int(column.minimum) + 1 <= 2 * column.rows or column.name.endswith("id")
 
 
 def _rounded(value: float, *, whole: bool) -> float:

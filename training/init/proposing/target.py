@@ -96,7 +96,7 @@ def _task(profile: ColumnProfile, chosen: str | None) -> tuple[Task, str, str]:
                 f"A class needs several rows, and there may be {_MOST_CLASSES} classes. Group them in the file.",
             )
         return MULTICLASS, f"{distinct} texts", ""
-    if profile.is_unique and profile.column.kind == "bigint" and _counts_up(profile):
+    if profile.counts_rows:
         raise InitRefused.target(
             column, "has a value of its own in every row, like an identifier", "Choose another target."
         )
@@ -106,10 +106,6 @@ def _task(profile: ColumnProfile, chosen: str | None) -> tuple[Task, str, str]:
             return MULTICLASS, f"{both}, taken as classes", "as a number: --task regression"
         return REGRESSION, f"{both}, taken as a number", "as classes: --task multiclass"
     return REGRESSION, f"{distinct:,} different numbers", ""
-
-
-def _counts_up(profile: ColumnProfile) -> bool:
-    return int(profile.maximum) - int(profile.minimum) + 1 <= 2 * profile.rows
 
 
 def _positive(profile: ColumnProfile) -> Any:
