@@ -41,7 +41,7 @@ class Target:
     def positive_word(self) -> str:
         """Label 1 of a binary task, as the file has it."""
         truth = self.profile.column.truth
-        return truth[0] if truth and self.positive is True else truth[1] if truth else str(self.positive)
+        return truth[0] if truth else str(self.positive)
 
 
 def target_of(profile: ColumnProfile, chosen: str | None) -> Target:

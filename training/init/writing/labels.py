@@ -56,20 +56,23 @@ def _label(proposal: Proposal) -> str:
 def labels_yml(proposal: Proposal) -> str:
     """Declaration of the label table."""
     names, target = Names.of(proposal), proposal.target
-    source, more, kind = target.profile.column.source_name, "", "double"
+    source, kind, more = target.profile.column.source_name, "double", ""
     about = f"`{source}` of the source, the number to predict."
     if target.positive is not None:
-        word = target.profile.column.truth[0] if target.profile.column.truth else target.positive
-        about, kind = f"1 if `{source}` is {word}, else 0.", "int"
-        more = f'\n          - {{type: check, expression: "{target.name} in (0, 1)"}}'
+        about, kind = f"1 if `{source}` is {target.positive_word}, else 0.", "int"
+        more = f"""
+        constraints:
+          - {{type: not_null}}
+          - {{type: check, expression: "{target.name} in (0, 1)"}}"""
     elif target.classes:
-        about, kind = f"`{source}` of the source, the class to predict.", "string"
-        if not isinstance(target.classes[0], str):
-            kind = "int"
+        about = f"`{source}` of the source, the class to predict."
+        kind = "string" if isinstance(target.classes[0], str) else "int"
         values = yaml_value(list(target.classes))
         quote = "" if kind == "string" else ", quote: false"
         more = f"\n        data_tests:\n          - accepted_values: {{arguments: {{values: {values}{quote}}}}}"
-    columns = [*key_columns(proposal, names), _label_column(target.name, kind, about, more)]
+    # The constraints of a binary label say NOT NULL beside their check.
+    label = column_yml(target.name, kind, about, required=target.positive is None, more=more)
+    columns = [*key_columns(proposal, names), label]
     if proposal.identity.group is not None:
         columns.append(column_yml("fold", "string", "Fold of the row, or `holdout`."))
     listed = "\n".join(columns)
@@ -85,13 +88,3 @@ def labels_yml(proposal: Proposal) -> str:
     columns:
 {listed}
 """
-
-
-def _label_column(name: str, kind: str, about: str, more: str) -> str:
-    if "type: check" in more:
-        return f"""      - name: {name}
-        data_type: {kind}
-        description: {yaml_value(about)}
-        constraints:
-          - {{type: not_null}}{more}"""
-    return column_yml(name, kind, about, more=more)

@@ -82,8 +82,7 @@ def _option(name: str, value: Any) -> str:
 def staging_sql(proposal: Proposal) -> str:
     """SQL of the staging model: texts become types, and every row gets a key and a time."""
     names = Names.of(proposal)
-    lines = [f"  {expression} as {name}" for name, expression in _columns(proposal, names)]
-    selected = ",\n".join(lines)
+    selected = ",\n".join(f"    {expression} as {name}" for name, expression in _columns(proposal, names))
     return f"""with landed as (
 
   select * from {{{{ ref('{names.raw}') }}}}
@@ -93,17 +92,13 @@ def staging_sql(proposal: Proposal) -> str:
 final as (
 
   select
-{_indented(selected)}
+{selected}
   from landed
 
 )
 
 select * from final
 """
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _columns(proposal: Proposal, names: Names) -> Iterator[tuple[str, str]]:
