@@ -12,7 +12,8 @@ from training.init.proposing.proposal import Proposal
 from training.init.writing.names import Names
 from training.init.writing.staging import secret_variable
 from training.run import train
-from training.use_case.use_case import load, with_search
+from training.stages.search import apply_overrides
+from training.use_case.use_case import load
 
 
 class BuildFailed(LakehouseError):
@@ -39,10 +40,7 @@ def build_tables(proposal: Proposal) -> None:
 
 def train_briefly(name: str, settings: Settings, minutes: float, families: str | None) -> ModelVersion:
     """Train the use case for some minutes."""
-    changes: dict[str, object] = {"max_minutes": minutes}
-    if families:
-        changes["families"] = [family.strip() for family in families.split(",")]
-    return train(with_search(load(name), changes), settings)
+    return train(apply_overrides(load(name), {"max_minutes": minutes, "families": families}), settings)
 
 
 def next_commands(name: str, version: ModelVersion) -> None:
