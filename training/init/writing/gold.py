@@ -18,7 +18,12 @@ def raw_input(role: ColumnRole) -> str:
 
 def categories(role: ColumnRole) -> list[str]:
     """Categories of a one-hot column, in alphabetical order."""
-    return sorted(str(value).lower() if isinstance(value, bool) else str(value) for value, _ in role.profile.values)
+    return sorted(as_text(value) for value, _ in role.profile.values)
+
+
+def as_text(value: Any) -> str:
+    """A value as a cast to text has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def encoding(role: ColumnRole, names: Names) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from lakehouse.tables.scan import quoted
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
-from training.init.writing.gold import raw_input
+from training.init.writing.gold import as_text, raw_input
 from training.init.writing.literals import yaml_value
 from training.init.writing.names import Names
 from training.models import FAMILIES, SEARCHED
@@ -111,5 +111,5 @@ def golden_request(proposal: Proposal) -> dict[str, Any]:
 
 def _sent(value: Any, role: ColumnRole) -> Any:
     if role.as_text and value is not None:
-        return str(value).lower() if isinstance(value, bool) else str(value)
+        return as_text(value)
     return value.isoformat() if isinstance(value, date | datetime) else value
