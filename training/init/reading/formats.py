@@ -135,8 +135,8 @@ def _filled(column: str) -> str:
 
 def _decimal(found: Mapping[str, _Evidence]) -> str | None:
     """The decimal character of the file, where some column shows it; None if no number has a comma."""
-    with_comma = [e for e in found.values() if _is_number(e, "comma") and not _is_number(e, "plain")]
-    with_groups = [e for e in found.values() if _is_number(e, "grouped") and not _is_number(e, "plain")]
+    with_comma = [e for e in found.values() if _all_match(e, "comma") and not _all_match(e, "plain")]
+    with_groups = [e for e in found.values() if _all_match(e, "grouped") and not _all_match(e, "plain")]
     if any(e.counts["comma_sure"] for e in with_comma) or any(e.counts["points_sure"] for e in found.values()):
         return ","
     if any(e.counts["grouped_sure"] for e in with_groups):
@@ -159,16 +159,16 @@ def _order(found: Mapping[str, _Evidence]) -> DateOrder | None:
             return evidence.orders[0]
     if not dates:
         return None
-    answers = {"dmy": "the day is first", "mdy": "the month is first", "ymd": "the year is first"}
+    meanings = {"dmy": "the day is first", "mdy": "the month is first", "ymd": "the year is first"}
     answer = ask(
         f"every date of {dates[0].column} fits two orders of day and month",
         "--dates",
-        {order: answers[order] for order in dates[0].orders},
+        {order: meanings[order] for order in dates[0].orders},
     )
-    return {"dmy": "dmy", "mdy": "mdy"}.get(answer, "ymd")  # type: ignore[return-value]
+    return next(order for order in dates[0].orders if order == answer)
 
 
-def _is_number(evidence: _Evidence, pattern: str) -> bool:
+def _all_match(evidence: _Evidence, pattern: str) -> bool:
     return evidence.counts[pattern] == evidence.counts["n"] > 0
 
 
@@ -223,12 +223,12 @@ def _text_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence) -> 
     ).fetchall()
     values = {word for (word,) in words}
     truth = next((pair for pair in TRUTHS if values == set(pair)), None)
-    n = evidence.counts["n"]
-    has_unit = evidence.counts["with_unit"] == n > 0
-    note = "numbers with a sign or unit stay text: without it they become numbers" if has_unit else ""
-    mostly = max(evidence.counts["plain"], evidence.counts["comma"]) / evidence.counts["n"]
-    if not note and 0.9 <= mostly < 1:
-        note = f"{evidence.counts['n'] - max(evidence.counts['plain'], evidence.counts['comma']):,} values are no numbers: stays text"  # noqa: E501
+    counts, n = evidence.counts, evidence.counts["n"]
+    numbers, note = max(counts["plain"], counts["comma"]), ""
+    if _all_match(evidence, "with_unit"):
+        note = "numbers with a sign or unit stay text: without it they become numbers"
+    elif 0.9 <= numbers / n < 1:
+        note = f"{n - numbers:,} values are no numbers: stays text"
     return TextFormat(
         "boolean" if truth else "string", truth=truth, missing=evidence.missing if truth else (), note=note
     )
