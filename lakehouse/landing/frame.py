@@ -20,21 +20,24 @@ def landed_frame(session: SparkSession, rows: pa.Table) -> DataFrame:
     """
     if rows.nbytes <= LARGEST_MESSAGE:
         return session.createDataFrame(rows)
-    folder = mkdtemp(prefix="landing-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    file = Path(folder) / "rows.parquet"
+    file = _temporary_file()
     pq.write_table(rows, file, use_dictionary=False)
     return session.read.parquet(str(file))
 
 
 def streamed_frame(session: SparkSession, schema: pa.Schema, parts: Iterable[pa.Table]) -> DataFrame:
     """Rows as a frame, of which memory holds one part and at most a message at a time."""
-    folder = mkdtemp(prefix="landing-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    file = Path(folder) / "rows.parquet"
-    size = 0
+    file, size = _temporary_file(), 0
     with pq.ParquetWriter(file, schema) as writer:
         for part in parts:
             size += part.nbytes
             writer.write_table(part)
-    return landed_frame(session, pq.read_table(file)) if size <= LARGEST_MESSAGE else session.read.parquet(str(file))
+    if size <= LARGEST_MESSAGE:
+        return session.createDataFrame(pq.read_table(file))
+    return session.read.parquet(str(file))
+
+
+def _temporary_file() -> Path:
+    folder = mkdtemp(prefix="landing-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder) / "rows.parquet"
