@@ -14,7 +14,7 @@ from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused
 from training.init.names import column_names
 from training.init.reading.dates import strptime_pattern
-from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect
+from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect, second_opinion
 from training.init.reading.encoding import decoded_file
 from training.init.reading.formats import TextFormat, find_formats, text_list
 from training.init.reading.given import GivenColumn, GivenTable, Habits, keep_rows, write_parts
@@ -44,7 +44,7 @@ def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duc
         GivenColumn(name, header, formats[name].kind, True, formats[name].truth, formats[name].note)
         for name, header in zip(names, dialect.header, strict=True)
     )
-    notes = tuple(filter(None, [*found, dialect.note, *_said(dialect, landing)]))
+    notes = tuple(filter(None, [*found, *_said(dialect, landing)]))
     if "*" not in str(path):
         return GivenTable(str(path), connection, columns, landing, True, path, notes)
     return GivenTable(str(path), connection, columns, {"path": str(path), **landing}, True, None, notes)
@@ -70,7 +70,7 @@ def _dialect(files: Sequence[Path], habits: Habits) -> tuple[Dialect, str, list[
                     else "The files of a pattern have one format: export it again, or name fewer files.",
                 )
     several = f"{len(files)} files, from {files[0].name} to {files[-1].name}" if len(files) > 1 else ""
-    return dialect, first.encoding, [several, first.note]
+    return dialect, first.encoding, [several, first.note, second_opinion(first, dialect)]
 
 
 def _formats(dialect: Dialect, encoding: str) -> list[tuple[str, object]]:

@@ -29,7 +29,6 @@ class Dialect:
         skip_lines: lines before the header.
         skip_last_lines: lines behind the last row.
         escape: character that escapes a quote; None if a quote is doubled.
-        note: a disagreement that the person must hear of.
     """
 
     delimiter: str
@@ -37,7 +36,6 @@ class Dialect:
     skip_lines: int
     skip_last_lines: int
     escape: str | None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,7 @@ def find_dialect(file: DecodedFile) -> Dialect:
     Raises:
         InitRefused: no delimiter does, the header is missing, or names a column twice.
     """
-    text = file.head.decode("utf-8", "ignore")
-    if not file.is_complete:
-        text = text[: text.rfind("\n") + 1]
+    text = _whole_lines(file)
     readings = [reading for delimiter in DELIMITERS if (reading := _reading(text, delimiter)) is not None]
     fitting = [reading for reading in readings if reading.agreeing >= _AGREEING]
     if not fitting:
@@ -82,9 +78,12 @@ def find_dialect(file: DecodedFile) -> Dialect:
     last = _footer_lines(file, best)
     escape = "\\" if re.search(r'(?<!\\)\\"', text) and not re.search(r'[^,;\t|\n"]""[^,;\t|\r\n"]', text) else None
     skip = best.records[best.start][0] - 1
-    return Dialect(
-        best.delimiter, tuple(best.records[best.start][1]), skip, last, escape, _second_opinion(text, best)
-    )
+    return Dialect(best.delimiter, tuple(best.records[best.start][1]), skip, last, escape)
+
+
+def _whole_lines(file: DecodedFile) -> str:
+    text = file.head.decode("utf-8", "ignore")
+    return text if file.is_complete else text[: text.rfind("\n") + 1]
 
 
 def _reading(text: str, delimiter: str) -> _Reading | None:
@@ -161,16 +160,17 @@ def _footer_lines(file: DecodedFile, reading: _Reading) -> int:
     return footer
 
 
-def _second_opinion(text: str, reading: _Reading) -> str:
+def second_opinion(file: DecodedFile, found: Dialect) -> str:
+    """DuckDB's opinion on the delimiter, if it differs; the person must hear of it."""
     with NamedTemporaryFile("w", suffix=".csv", encoding="utf-8", newline="") as sample:
-        sample.write(text)
+        sample.write(_whole_lines(file))
         sample.flush()
         try:
             query = f"select delimiter from sniff_csv('{sample.name}', sample_size=-1)"
-            found = duckdb.connect().execute(query).fetchall()
+            sniffed = duckdb.connect().execute(query).fetchone()
         except duckdb.Error:
             return ""
-    other = str(found[0][0]) if found else reading.delimiter
-    if other == reading.delimiter or other not in DELIMITERS:
+    other = str(sniffed[0]) if sniffed else found.delimiter
+    if other == found.delimiter or other not in DELIMITERS:
         return ""
-    return f"the delimiter is taken as {DELIMITERS[reading.delimiter]}; {DELIMITERS[other]} also cuts many lines"
+    return f"the delimiter is taken as {DELIMITERS[found.delimiter]}; {DELIMITERS[other]} also cuts many lines"
