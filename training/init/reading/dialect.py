@@ -83,7 +83,7 @@ def find_dialect(file: DecodedFile) -> Dialect:
 
 def _whole_lines(file: DecodedFile) -> str:
     text = file.head.decode("utf-8", "ignore")
-    return text if file.is_complete else text[: text.rfind("\n") + 1]
+    return text if file.is_complete else text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
 
 
 def _reading(text: str, delimiter: str) -> _Reading | None:

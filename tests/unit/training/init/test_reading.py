@@ -121,6 +121,16 @@ def test_a_text_far_behind_the_sample_makes_the_column_text(tmp_path: Path) -> N
     assert "1 values are no numbers" in given.columns[0].note
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_file_longer_than_the_sample_may_have_any_line_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr("training.init.reading.encoding.SAMPLE", 200)
+    given = table(tmp_path, lines("id;price", *(f"{row};{row},5" for row in range(100))).replace("\n", end))
+    assert kinds(given) == {"id": "bigint", "price": "double"}
+    assert given.rows == 100
+
+
 def test_words_for_a_missing_value_are_missing(tmp_path: Path) -> None:
     given = table(tmp_path, lines("age,city,flag", "30,NA,yes", "NA,Bonn,no", "-,k.A.,yes"))
     assert values(given, "age") == [30, None, None]
