@@ -92,7 +92,7 @@ def server_settings(bench: Settings, state: str = ".serving") -> ServerSettings:
 @contextmanager
 def ours(version: Version, bench: Settings, state: str = ".serving") -> Iterator[Server]:
     """Restart our server with the endpoint from an earlier start."""
-    settings = server_settings(bench, state)
+    settings = server_settings(bench, f"{state}-{version.use_case.name}")  # an endpoint serves one model only
     with new(version, settings):
         pass
     began = time.monotonic()
