@@ -47,7 +47,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 
 
 def long_name(name: str) -> str | None:
-    """What follows `python -m` for the same command; None for a command of this group alone."""
+    """Name of the same command after `python -m`; None for a command of this group alone."""
     module = _modules()[name]
     if module == __name__:
         return None
