@@ -8,12 +8,14 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark test-jobs spark features docs check bench format schema lock clean
+.PHONY: help demo test test-spark test-jobs torch tensorflow spark features docs check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 DOCS := build/docs
+# Of an extra, beside the lock of all other packages: those that it adds.
+EXTRA_LOCK := --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet
 CATALOGUE := target/feature_catalogue/site
 SERVE_CATALOGUE = $(BIN)/python -m http.server --bind 127.0.0.1 --directory $(CATALOGUE) $(or $(PORT),0)
 
@@ -39,6 +41,15 @@ test-spark: $(READY)  ## the tests that need JVM Spark (Java 17); they also run 
 
 spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
 	@$(BIN)/python -m benchmarks.harness.jvm_spark
+
+torch: $(VENV)/.torch  ## install PyTorch (the extra torch, 4 GB) into the environment, pinned by hashes
+tensorflow: $(VENV)/.tensorflow  ## install TensorFlow with Keras (the extra tensorflow, 1.4 GB), pinned by hashes
+
+# A changed requirements.lock takes extras away, and these put them back.
+$(VENV)/.torch $(VENV)/.tensorflow: $(VENV)/.%: resources/%.lock $(READY)
+	@echo "Adding $* to $(VENV)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirements $<
+	@touch $@
 
 test-jobs: $(READY)  ## each task of the bundle in a fresh environment, on each Python that is here (about three minutes each)
 	@$(BIN)/python -m tests.package.run_jobs $(foreach each,$(JOB_PYTHONS),$(if $(shell $(each) --version 2>/dev/null),$(each)))
@@ -84,7 +95,7 @@ format: $(READY)  ## rewrite the code in the project's format
 schema: $(READY)  ## write the JSON schema of use-case files again
 	@$(BIN)/python -m training.use_case.json_schema
 
-lock: $(READY)  ## write requirements.lock and the jobs' requirements from pyproject.toml again
+lock: $(READY)  ## write every lock and the jobs' requirements from pyproject.toml again
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --extra optuna --extra otel --extra postgres --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file requirements.lock
 	@$(BIN)/uv pip compile --group pyproject.toml:release --python-version 3.11 --generate-hashes \
@@ -92,6 +103,10 @@ lock: $(READY)  ## write requirements.lock and the jobs' requirements from pypro
 	@$(BIN)/uv pip compile --group pyproject.toml:docs --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url --quiet --output-file resources/docs.lock
 	@$(BIN)/python -m resources.requirements
+	@$(BIN)/python -m resources.requirements torch | $(BIN)/uv pip compile - --constraints requirements.lock \
+		--overrides resources/torch.overrides $(EXTRA_LOCK) --output-file resources/torch.lock
+	@$(BIN)/python -m resources.requirements tensorflow | $(BIN)/uv pip compile - --constraints requirements.lock \
+		--constraints resources/torch.lock $(EXTRA_LOCK) --output-file resources/tensorflow.lock
 
 clean:  ## delete all generated files except the virtual environment
 	@test ! -x $(BIN)/python || $(BIN)/python -m deployment.run stop

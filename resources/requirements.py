@@ -1,8 +1,13 @@
-"""Writes requirements.txt: the packages of the jobs, as pyproject.toml declares them for every home."""
+"""Writes requirements.txt: the packages of the jobs, as pyproject.toml declares them for every home.
+
+With the name of an extra it prints the packages of that extra instead, for a lock of its own.
+"""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 FILE = HERE / "requirements.txt"
@@ -13,11 +18,23 @@ HEADER = "# Packages of the jobs, written from pyproject.toml by `make lock`. Th
 
 def requirements() -> str:
     """Content of the file."""
-    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = _project()
     declared = [*project["dependencies"], *project["optional-dependencies"]["databricks"]]
     needed = [each for each in declared if re.split(r"[^\w-]", each)[0] not in ENGINES]
     return HEADER + "".join(f"{each}\n" for each in sorted(needed))
 
 
-if __name__ == "__main__":
+def extra(name: str) -> str:
+    """The packages of an extra, one a line."""
+    return "".join(f"{each}\n" for each in _project()["optional-dependencies"][name])
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project
+
+
+if __name__ == "__main__" and len(sys.argv) > 1:
+    sys.stdout.write(extra(sys.argv[1]))
+elif __name__ == "__main__":
     FILE.write_text(requirements(), encoding="utf-8")
