@@ -52,7 +52,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
     table = AiGatewayInferenceTableConfig(enabled=True, schema_name="logs", table_name_prefix=NAME)
     gateway = AiGatewayConfig(inference_table_config=table)
     client.serving_endpoints.get.return_value = ServingEndpointDetailed(ai_gateway=gateway)
-    monkeypatch.setattr(replay, "running", lambda _settings: None)
+    monkeypatch.setattr(replay, "running", lambda _settings, _name: None)
     monkeypatch.setattr(replay, "client_of", lambda _server: client)
     return client
 
