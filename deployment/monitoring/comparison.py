@@ -9,7 +9,7 @@ from scipy import stats
 from deployment.monitoring.counted import Counted, WindowTraffic
 from deployment.monitoring.counting import ALL, PREDICTION
 from deployment.monitoring.findings import ComparedWindow, Comparison
-from deployment.monitoring.performance import Measured
+from deployment.monitoring.performance import NO_LOSS, AcceptedLoss, Measured
 from deployment.monitoring.statistics import (
     above_limit_p,
     benjamini_hochberg,
@@ -21,7 +21,6 @@ from deployment.monitoring.statistics import (
     wasserstein,
 )
 from lakehouse.arrays import Floats
-from training.evaluation.metrics import METRICS
 from training.population.bins import NumberBins
 from training.population.population import CountedColumn, Population
 from training.use_case.monitoring import MonitoringPlan
@@ -39,6 +38,7 @@ def compare(  # noqa: PLR0913, PLR0917  (everything that is known about a window
     performance: Measured | None = None,
     estimate: Measured | None = None,
     expected_estimate: Measured | None = None,
+    accepted: AcceptedLoss = NO_LOSS,
 ) -> ComparedWindow:
     """Test one window against the population.
 
@@ -48,19 +48,20 @@ def compare(  # noqa: PLR0913, PLR0917  (everything that is known about a window
         reference: the watched metric on the holdout.
         performance, estimate: the metric on labelled rows of the window, and its estimate.
         expected_estimate: the estimate on the holdout's own predictions.
+        accepted: loss of the watched metric that is no finding.
     """
     traffic = counted.traffic(number)
     tests = list(_of_requests(traffic, plan))
     tests += [test for each in _slices(counted, number, population, plan) for test in each]
     if reference is not None and performance is not None and performance.rows >= plan.min_rows:
-        tests += _of_performance(reference, performance, plan)
+        tests += _of_performance(reference, performance, accepted)
     rejected = benjamini_hochberg([test.p_or_one for test in tests], plan.false_alarms)
     judged = [
         replace(test, found=bool(hit) and (test.psi is None or test.psi >= plan.min_effect))
         for test, hit in zip(tests, rejected, strict=True)
     ]
     if estimate is not None and expected_estimate is not None and estimate.rows >= plan.min_rows:
-        judged.append(_of_estimate(expected_estimate, estimate, plan))
+        judged.append(_of_estimate(expected_estimate, estimate, accepted))
     return ComparedWindow(number, traffic, tuple(judged), performance, estimate, tested=bool(tests))
 
 
@@ -152,25 +153,18 @@ def _drift(kind: str, name: str, column: CountedColumn, window: Floats, slice_: 
     yield Comparison(kind, name, slice_, rows, known, distance, 0.0, p, effect, moved)
 
 
-def _of_performance(reference: Measured, window: Measured, plan: MonitoringPlan) -> Iterator[Comparison]:
-    loss, error = _loss(reference, window)
-    if not np.isfinite(loss) or error == 0:
+def _of_performance(reference: Measured, window: Measured, accepted: AcceptedLoss) -> Iterator[Comparison]:
+    excess, error = accepted.excess(reference, window)
+    if not np.isfinite(excess) or error == 0:
         return
-    p = float(stats.norm.sf((loss - plan.max_drop) / error))
+    p = float(stats.norm.sf(excess / error))
     yield Comparison("performance", window.metric, ALL, window.rows, reference.rows, window.value, reference.value, p)
 
 
-def _of_estimate(expected: Measured, estimate: Measured, plan: MonitoringPlan) -> Comparison:
-    loss, error = _loss(expected, estimate)
-    found = bool(np.isfinite(loss) and loss - plan.max_drop > CERTAIN * error)
+def _of_estimate(expected: Measured, estimate: Measured, accepted: AcceptedLoss) -> Comparison:
+    excess, error = accepted.excess(expected, estimate)
+    found = bool(np.isfinite(excess) and excess > CERTAIN * error)
     return Comparison(
         "estimated_performance", estimate.metric, ALL, estimate.rows, expected.rows, estimate.value, expected.value,
         None, found=found,
     )  # fmt: skip
-
-
-def _loss(reference: Measured, window: Measured) -> tuple[float, float]:
-    """Loss of the window over the reference, with its standard error; NaN if one of them is not defined."""
-    loss = METRICS[window.metric].gain(reference.value, over=window.value)
-    error = float(np.hypot(reference.error, window.error))
-    return (loss, error) if np.isfinite(error) else (float("nan"), error)

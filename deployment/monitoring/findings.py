@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from deployment.monitoring.counted import WindowTraffic
 from deployment.monitoring.performance import Measured
+from training.report.wording import format_number
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Comparison:
             return f"{what}: {self.value:.1%} of {self.rows:,} {unit}, {self.expected:.1%} {limit}"
         if self.kind.endswith("performance"):
             how = "estimated " if self.kind.startswith("estimated") else ""
-            return f"{how}{self.subject} {self.value:.4f} on {self.rows:,} rows, {self.expected:.4f} on the holdout"
+            value, expected = format_number(self.value), format_number(self.expected)
+            return f"{how}{self.subject} {value} on {self.rows:,} rows, {expected} on the holdout"
         what = "predictions" if self.kind == "prediction_drift" or self.subject == "predictions" else self.subject
         effect = f"stability index {self.psi or 0:.3f}"
         moved = "" if self.wasserstein is None else f", moved by {self.wasserstein:.2f} standard deviations"

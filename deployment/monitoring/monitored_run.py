@@ -11,7 +11,7 @@ from deployment.monitoring.counting import PREDICTION, CountPlan, SliceColumn, c
 from deployment.monitoring.decision import MonitoringDecision, decide
 from deployment.monitoring.findings import ComparedWindow, confirm
 from deployment.monitoring.labels import LabelCounts, count_labels
-from deployment.monitoring.performance import Measured, estimate, measured, metric_of
+from deployment.monitoring.performance import NO_LOSS, AcceptedLoss, Measured, estimate, measured, metric_of
 from deployment.monitoring.version import MonitoredVersion, NotMonitored
 from deployment.monitoring.windows import Windows, micros_of
 from training.population.population import Population
@@ -29,6 +29,8 @@ class MonitoredRun:
         compared: one for each window.
         labels: counts of labels; None if the use case declares none.
         reference: the watched metric on the holdout; None without predictions.
+        accepted: loss of the watched metric that is no finding.
+        declared_metric: promotion metric, for which another one may be watched.
     """
 
     use_case: str
@@ -41,6 +43,8 @@ class MonitoredRun:
     decision: MonitoringDecision
     reference: Measured | None = None
     labels: LabelCounts | None = None
+    accepted: AcceptedLoss = NO_LOSS
+    declared_metric: str = ""
 
     def start(self, number: int) -> datetime:
         """Start of a window."""
@@ -116,6 +120,8 @@ def monitor(  # noqa: PLR0913, PLR0917  (everything that a run reads)
         as_of = replace(how, now=micros_of(until or now))
         labels = count_labels(traffic.exchanges, traffic.labels, plan.labels, as_of, population)
     reference, expected = reference_performance(use_case, population)
+    declared = use_case.promotion.metric
+    accepted = NO_LOSS if reference is None else AcceptedLoss.of(plan.max_drop, reference.metric, declared)
     compared = []
     for number in range(windows.count):
         performance = None
@@ -125,12 +131,14 @@ def monitor(  # noqa: PLR0913, PLR0917  (everything that a run reads)
         if reference is not None and population.prediction is not None:
             bins = population.prediction.bins.size
             estimated = estimate(population, reference.metric, counted.column(number, PREDICTION, bins))
-        compared.append(compare(number, counted, population, plan, reference, performance, estimated, expected))
+        compared.append(
+            compare(number, counted, population, plan, reference, performance, estimated, expected, accepted)
+        )
     confirmed = confirm(compared)
     decision = decide(confirmed, plan.actions)
     return MonitoredRun(
         use_case.name, version.number, traffic.table, now, windows, counted, tuple(confirmed), decision, reference,
-        labels,
+        labels, accepted, declared,
     )  # fmt: skip
 
 

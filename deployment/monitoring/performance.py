@@ -10,9 +10,12 @@ from training.evaluation.metrics import METRICS
 from training.evaluation.weighted_metrics import ScoredRows, weighted_metric
 from training.population.bins import NumberBins
 from training.population.population import MOMENTS, Population
+from training.use_case.monitoring import parse_share
 
 DRAWS, Z = 400, 1.959963984540054
 MOMENT_METRICS = ("mae", "mse", "rmse")
+DEFAULT_AMOUNT, DEFAULT_SHARE = 0.02, 0.1  # of a metric between two bounds, and of an error without an upper bound
+SQUARES = frozenset({"mse"})  # an error that grows by 10 % is a square that grows by about 20 %
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,56 @@ class Measured:
         """The 95 % interval."""
         low, high = METRICS[self.metric].bounds
         return max(low, self.value - Z * self.error), min(high, self.value + Z * self.error)
+
+
+@dataclass(frozen=True)
+class AcceptedLoss:
+    """The accepted loss of a metric.
+
+    Attributes:
+        amount: in units of the metric, or a share of its value on the reference.
+        is_share: True for a share.
+    """
+
+    amount: float
+    is_share: bool = False
+
+    @classmethod
+    def of(cls, max_drop: float | str | None, watched: str, declared: str) -> "AcceptedLoss":
+        """The declared loss, or the default of the watched metric.
+
+        Args:
+            max_drop: as declared; a number is in units of the declared metric.
+            watched: metric that is computed from counts.
+            declared: promotion metric, for which another one may be watched.
+
+        >>> AcceptedLoss.of("5%", "mae", "r2"), AcceptedLoss.of(0.05, "mae", "r2")
+        (AcceptedLoss(amount=0.05, is_share=True), AcceptedLoss(amount=0.1, is_share=True))
+        """
+        if isinstance(max_drop, str):
+            return cls(parse_share(max_drop), is_share=True)
+        if max_drop is not None and METRICS[watched].bounds == METRICS[declared].bounds:
+            return cls(max_drop)
+        if np.isfinite(METRICS[watched].bounds).all():
+            return cls(DEFAULT_AMOUNT)
+        return cls(DEFAULT_SHARE * (2 if watched in SQUARES else 1), is_share=True)
+
+    def excess(self, reference: Measured, window: Measured) -> tuple[float, float]:
+        """The loss of the window beyond the accepted one, with its standard error; NaN if one is not defined."""
+        loss = METRICS[window.metric].gain(reference.value, over=window.value)
+        accepted = self.amount * abs(reference.value) if self.is_share else self.amount
+        # The accepted loss grows with an uncertain reference, so the worst accepted value is uncertain as well.
+        share = self.amount if self.is_share else 0.0
+        scale = 1 - share if METRICS[window.metric].greater_is_better else 1 + share
+        error = float(np.hypot(scale * reference.error, window.error))
+        return (loss - accepted, error) if np.isfinite(error) else (float("nan"), error)
+
+    def __str__(self) -> str:
+        """The loss in words, such as `0.02` or `10% of the value on the holdout`."""
+        return f"{self.amount:.4g}" if not self.is_share else f"{self.amount * 100:.4g}% of the value on the holdout"
+
+
+NO_LOSS = AcceptedLoss(0.0)
 
 
 def metric_of(population: Population, wanted: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lakehouse.wording import format_number
 from training.evaluation.metrics import METRICS
+from training.use_case.monitoring import parse_share
 from training.use_case.promotion import PromotionCriteria
 
 
@@ -42,3 +43,23 @@ def limits_without_effect(criteria: PromotionCriteria) -> Iterator[str]:
     for limit in ("max_calibration_error", "max_changed_decisions"):
         if getattr(guards, limit) == 1:
             yield f"guards.{limit} is 1: it is at most 1, so every version meets it; use a lower limit, or none"
+
+
+def drop_without_effect(max_drop: float | str | None, name: str) -> str | None:
+    """Describe an accepted loss of a metric that no window can exceed; None for one that guards something.
+
+    >>> drop_without_effect(5, "roc_auc")
+    'max_drop is 5: roc_auc drops by at most 1, so no window exceeds it. A share of its value on the holdout: 5%'
+    """
+    metric = METRICS[name]
+    lowest, highest = metric.bounds
+    if isinstance(max_drop, str):
+        if metric.greater_is_better and lowest >= 0 and parse_share(max_drop) >= 1:
+            return f"max_drop is {max_drop}: {name} drops by less than its value, so no window exceeds it"
+    elif max_drop is not None and max_drop > highest - lowest:
+        number, width = format_number(max_drop), format_number(highest - lowest)
+        return (
+            f"max_drop is {number}: {name} drops by at most {width}, so no window exceeds it. "
+            f"A share of its value on the holdout: {number}%"
+        )
+    return None

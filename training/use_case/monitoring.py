@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from lakehouse.declaration import Declaration
 MonitoringAction = Literal["nothing", "alert", "retrain", "roll_back"]
 # At most 32 years: a multiple of it still is a time.
 LENGTH = r"^([1-9][0-9]{0,3}d|[1-9][0-9]{0,4}h|[1-9][0-9]{0,6}m|[1-9][0-9]{0,8}s)$"
+SHARE = r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?%$"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -26,6 +27,20 @@ def parse_length(text: str) -> timedelta:
     if not re.match(LENGTH, text):
         raise ValueError(f"'{text}' is not a length of time; examples: 1d, 6h, 30m, 10s")
     return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+
+
+def parse_share(text: str) -> float:
+    """A percentage as a share.
+
+    Raises:
+        ValueError: the text has another form.
+
+    >>> parse_share("5%"), parse_share("0.5%")
+    (0.05, 0.005)
+    """
+    if not re.match(SHARE, text):
+        raise ValueError(f"'{text}' is no percentage; examples: 5%, 0.5%")
+    return float(text[:-1]) / 100
 
 
 class LabelSource(Declaration):
@@ -77,6 +92,10 @@ class ActionTable(Declaration):
     estimated_performance: Literal["nothing", "alert"] = "nothing"
 
 
+NonNegative = Annotated[float, Field(ge=0)]
+Percentage = Annotated[str, Field(pattern=SHARE)]
+
+
 class MonitoringPlan(Declaration):
     """Limits and tests of `monitor`, and the actions that follow.
 
@@ -90,7 +109,9 @@ class MonitoringPlan(Declaration):
         slices: inputs with few categories, and cohorts, within which drift is tested as well.
         max_error_share, max_refused_share: greatest shares of requests with a status of 5xx, and of 4xx.
         max_p99_ms: greatest 99th percentile of the time of a request; not tested if absent.
-        max_drop: loss of the promotion metric against the holdout that is accepted.
+        max_drop: accepted loss of the promotion metric against the holdout: a number in units of the metric, such as
+            `0.02`, or a share of the value on the holdout, such as `5%`. Default: 0.02 of a metric between 0 and 1,
+            10% of an error without an upper bound (`mse`: 20%).
         alerts: file that gets each alert as a line of JSON, below the project folder.
         cooldown: time in which an action is not repeated for the same version.
     """
@@ -104,7 +125,7 @@ class MonitoringPlan(Declaration):
     max_error_share: float = Field(default=0.01, ge=0, lt=1)
     max_refused_share: float = Field(default=0.05, ge=0, lt=1)
     max_p99_ms: float | None = Field(default=None, gt=0)
-    max_drop: float = Field(default=0.02, ge=0)
+    max_drop: NonNegative | Percentage | None = None
     labels: LabelSource | None = None
     actions: ActionTable = ActionTable()
     alerts: str | None = None

@@ -17,7 +17,7 @@ from scoring.tasks import TASKS, Classes, Task
 from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.threshold import ThresholdRule
 from training.models import FAMILIES, SEARCHED
-from training.use_case.limits import limits_without_effect
+from training.use_case.limits import drop_without_effect, limits_without_effect
 from training.use_case.monitoring import MonitoringPlan
 from training.use_case.narrowing import Range
 from training.use_case.promotion import PromotionCriteria
@@ -167,6 +167,12 @@ class UseCase(Declaration):
             )
         if self.split.column == self.labels.column:
             raise ValueError(f"split.column and labels.column are both {self.split.column}: use a column of folds")
+        return self
+
+    @model_validator(mode="after")
+    def _monitoring_finds_a_loss(self) -> Self:
+        if idle := drop_without_effect(self.monitoring.max_drop, self.promotion.metric):
+            raise ValueError(f"monitoring.{idle}")
         return self
 
     @model_validator(mode="after")

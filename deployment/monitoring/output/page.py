@@ -24,7 +24,7 @@ from training.report.page import (
     render,
     text_cell,
 )
-from training.report.wording import metric_name
+from training.report.wording import format_number, metric_name
 from training.use_case.monitoring import MonitoringPlan
 
 WORDS = {"nothing": "Nothing to do", "alert": "Alert", "retrain": "Retrain", "roll_back": "Roll back"}
@@ -41,7 +41,7 @@ def render_page(run: MonitoredRun, plan: MonitoringPlan) -> str:
         Section("inputs", "Inputs", inputs(run)),
         Section("predictions", "Predictions and performance", performance(run)),
         Section("traffic", "Traffic", traffic(run)),
-        Section("method", "Method", _method(plan)),
+        Section("method", "Method", _method(run, plan)),
     ]
     return render(f"{run.use_case}, version {run.version}: monitoring", top, sections)
 
@@ -97,8 +97,8 @@ def _tiles(run: MonitoredRun) -> Tiles:
     ]
     if run.reference is not None:
         known = next((each.performance for each in reversed(run.compared) if each.performance is not None), None)
-        value = "no labels yet" if known is None else f"{known.value:.4f}"
-        detail = f"{metric_name(run.reference.metric)}; {run.reference.value:.4f} on the holdout"
+        value = "no labels yet" if known is None else format_number(known.value)
+        detail = f"{metric_name(run.reference.metric)}; {format_number(run.reference.value)} on the holdout"
         tiles.append(Tile("Performance", value, detail))
     return Tiles(tiles)
 
@@ -149,8 +149,9 @@ def _compared(each: Comparison) -> tuple[Cell, Cell]:
     return number_cell(float("nan")), number_cell(float("nan"))
 
 
-def _method(plan: MonitoringPlan) -> Sequence[Block]:
+def _method(run: MonitoredRun, plan: MonitoringPlan) -> Sequence[Block]:
     return [
+        *_watched_metric(run),
         Paragraph(
             "All tests of a window share one rate of false alarms: without drift, at most "
             f"{plan.false_alarms:.0%} of windows have a finding (Benjamini-Hochberg). An action needs the same "
@@ -163,3 +164,14 @@ def _method(plan: MonitoringPlan) -> Sequence[Block]:
             "are one in the feature table, so each is compared with both together."
         ),
     ]
+
+
+def _watched_metric(run: MonitoredRun) -> Sequence[Block]:
+    """The accepted loss of the performance, and why another metric than the declared one is watched."""
+    if run.reference is None:
+        return []
+    watched = metric_name(run.reference.metric)
+    text = f"A loss of {watched} of up to {run.accepted} is accepted."
+    if run.reference.metric != run.declared_metric:
+        text = f"{metric_name(run.declared_metric)} cannot be computed from counts, so {watched} is watched. {text}"
+    return [Paragraph(text)]

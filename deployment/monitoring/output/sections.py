@@ -19,7 +19,7 @@ from training.report.page import (
     number_cell,
     text_cell,
 )
-from training.report.wording import metric_name
+from training.report.wording import format_number, metric_name
 
 Series = Sequence[Comparison | None]  # of one kind and subject, by window; None where it was not compared
 
@@ -95,13 +95,14 @@ def _measures(run: MonitoredRun, name: str) -> Table:
         for measure in (window.performance, window.estimate):
             if measure is not None:
                 low, high = measure.interval
+                interval = f"{format_number(low)} to {format_number(high)}" if isfinite(low + high) else "-"
                 rows.append(
                     (
                         window_cell(run, window),
                         text_cell("estimated" if measure.estimated else "measured on labels"),
                         number_cell(measure.rows, ",d"),
                         number_cell(measure.value),
-                        Cell(f"{low:.4f} to {high:.4f}" if isfinite(low + high) else "-", low, "number"),
+                        Cell(interval, low, "number"),
                     )
                 )
     columns = (

@@ -9,7 +9,7 @@ import pytest
 
 from deployment.monitoring.comparison import compare
 from deployment.monitoring.findings import ComparedWindow, confirm
-from deployment.monitoring.performance import estimate, measured
+from deployment.monitoring.performance import AcceptedLoss, Measured, estimate, measured
 from tests.unit.monitoring.samples import LENGTH, START, counted, day_of, payload_row, plan, population, records
 from training.population.bins import CategoryBins
 from training.population.population import CountedColumn, Population
@@ -171,3 +171,40 @@ def test_a_loss_on_labelled_rows_is_found_beyond_the_accepted_drop() -> None:
     assert kinds(same) == set()
     few = compare(0, found, POPULATION, PLAN, known, replace(inverted, rows=20))
     assert kinds(few) == set()
+
+
+@pytest.mark.parametrize(
+    ("max_drop", "watched", "declared", "accepted"),
+    [
+        (0.05, "roc_auc", "roc_auc", AcceptedLoss(0.05)),  # a number keeps its meaning
+        ("5%", "roc_auc", "roc_auc", AcceptedLoss(0.05, is_share=True)),
+        (None, "roc_auc", "roc_auc", AcceptedLoss(0.02)),
+        (None, "rmse", "rmse", AcceptedLoss(0.1, is_share=True)),
+        (None, "mse", "mse", AcceptedLoss(0.2, is_share=True)),
+        (None, "log_loss", "log_loss", AcceptedLoss(0.1, is_share=True)),
+        (0.02, "mae", "r2", AcceptedLoss(0.1, is_share=True)),  # a loss of R² is no amount of money
+        (0.02, "accuracy", "roc_auc", AcceptedLoss(0.02)),
+        ("15%", "mae", "r2", AcceptedLoss(0.15, is_share=True)),
+    ],
+)
+def test_the_accepted_loss_is_an_amount_or_a_share_and_fits_the_watched_metric_by_default(
+    max_drop: float | str | None, watched: str, declared: str, accepted: AcceptedLoss
+) -> None:
+    assert AcceptedLoss.of(max_drop, watched, declared) == accepted
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e6])
+def test_a_share_finds_the_same_loss_in_every_currency(unit: float) -> None:
+    errors = Population({}, response_field="value", prediction=POPULATION.prediction)
+
+    def of(rows: int, error: float) -> Measured:
+        sums = [rows, rows * error, rows * 2 * error**2, rows * 8 * error**4]
+        return measured(errors, "mae", np.asarray(sums))
+
+    reference, accepted = of(5_000, 40 * unit), AcceptedLoss.of(None, "mae", "mae")
+    found = counted([], plan(POPULATION, 1))
+    losses = [
+        compare(0, found, POPULATION, PLAN, reference, of(2_000, error * unit), accepted=accepted).findings
+        for error in (36, 40, 43, 60)
+    ]
+    assert [len(each) for each in losses] == [0, 0, 0, 1]

@@ -30,6 +30,10 @@ TRAFFIC = counted([], plan(population(200))).traffic(0)
         ),
         ({"alerts": "/etc/alerts"}, "a path below the project folder"),
         ({"alerts": "../alerts"}, "a path below the project folder"),
+        ({"max_drop": "5 %"}, "should match pattern"),
+        ({"max_drop": "-5%"}, "should match pattern"),
+        ({"max_drop": "a bit"}, "should match pattern"),
+        ({"max_drop": -0.1}, "greater than or equal to 0"),
         ({"min_rows": 5}, "greater than or equal to 20"),
     ],
 )

@@ -186,6 +186,8 @@ def test_error_of_an_unknown_use_case_suggests_the_nearest() -> None:
             "margin: 0.005, guards: {max_changed_decisions: 1}",
             "promotion.guards.max_changed_decisions is 1: it is at most 1, so every version meets it",
         ),
+        ("golden_request:", "monitoring: {max_drop: 5}\ngolden_request:", "A share of its value on the holdout: 5%"),
+        ("golden_request:", "monitoring: {max_drop: 100%}\ngolden_request:", "monitoring.max_drop is 100%: roc_auc"),
         ("fields: [label, probability]", "fields: [label, odds]", "no field of a binary response 'odds'"),
         ("fields: [label, probability]", "fields: []", "serving.fields"),
         ("client_features}", "client_features, exclude: age}", "features.0.exclude: Input should be a valid tuple"),
