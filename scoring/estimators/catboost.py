@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lakehouse.arrays import Floats
-from scoring.estimators.early_stopping import PATIENCE, EarlyStoppingBooster, WeightedRows
+from scoring.estimators.early_stopping import EarlyStoppingBooster, WeightedRows
 from scoring.tasks import TASKS
 
 _MODEL = "model_"
@@ -32,7 +32,7 @@ class CatBoost(EarlyStoppingBooster):
             **self.options,
         )  # fmt: skip
         early_stopping = (
-            {} if validation is None else {"eval_set": pool(validation), "early_stopping_rounds": PATIENCE}
+            {} if validation is None else {"eval_set": pool(validation), "early_stopping_rounds": self.patience}
         )
         return model.fit(pool(rows), verbose=False, **early_stopping)
 

@@ -12,6 +12,8 @@ from lakehouse.arrays import Floats
 from scoring.predictions import normalised
 from scoring.tasks import TASKS
 
+USUAL_ROUNDS = 300  # limit of the boosting rounds unless a search raises it
+MOST_PATIENCE = 200
 VALIDATION_SHARE = 0.15  # of the rows
 PATIENCE = 30  # boosting rounds without a gain on the validation rows before fitting stops
 
@@ -94,6 +96,14 @@ class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         if not TASKS[self.task].predicts_classes or len(np.unique(remaining.y)) == len(self.classes_):
             self.rounds_ = max(1, self._best_rounds(self._fitted(remaining, self.rounds, validation)))
         self.model_ = self._fitted(rows, self.rounds_, None)
+
+    @property
+    def patience(self) -> int:
+        """Boosting rounds without a gain before fitting stops: more for a small learning rate and a raised limit."""
+        rate = self.options.get("learning_rate")
+        if self.rounds <= USUAL_ROUNDS or not rate:
+            return PATIENCE
+        return min(max(PATIENCE, round(3 / float(rate))), MOST_PATIENCE)
 
     def predict(self, x: Floats) -> npt.NDArray[Any]:
         return np.asarray(self.model_.predict(self._prepared(x))).ravel()

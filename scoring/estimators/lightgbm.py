@@ -3,7 +3,7 @@
 from typing import Any
 
 from lakehouse.arrays import Floats
-from scoring.estimators.early_stopping import PATIENCE, EarlyStoppingBooster, WeightedRows
+from scoring.estimators.early_stopping import EarlyStoppingBooster, WeightedRows
 from scoring.tasks import TASKS
 
 
@@ -26,7 +26,7 @@ class LightGbm(EarlyStoppingBooster):
                 "eval_X": validation.x,
                 "eval_y": validation.y,
                 "eval_sample_weight": None if validation.weights is None else [validation.weights],
-                "callbacks": [lightgbm.early_stopping(PATIENCE, verbose=False)],
+                "callbacks": [lightgbm.early_stopping(self.patience, verbose=False)],
             }
         return model.fit(rows.x, rows.y, **options)
 

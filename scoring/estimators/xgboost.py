@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lakehouse.arrays import Floats
-from scoring.estimators.early_stopping import PATIENCE, EarlyStoppingBooster, WeightedRows
+from scoring.estimators.early_stopping import EarlyStoppingBooster, WeightedRows
 from scoring.tasks import TASKS
 
 
@@ -30,7 +30,7 @@ class XgBoost(EarlyStoppingBooster):
         types = ["c" if column in self.categorical else "q" for column in range(rows.x.shape[1])]
         model = kind(
             n_estimators=rounds, random_state=self.seed, n_jobs=1, tree_method="hist", feature_types=types,
-            enable_categorical=True, early_stopping_rounds=PATIENCE if validation else None, **options,
+            enable_categorical=True, early_stopping_rounds=self.patience if validation else None, **options,
         )  # fmt: skip
         evaluation = {}
         if validation is not None:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 # Upper limits of the boosting rounds; `scoring.estimators.early_stopping` finds the count.
 LIGHTGBM_ROUNDS, XGBOOST_ROUNDS, CATBOOST_ROUNDS = 300, 300, 200
-ROUNDS: Space = {"max_rounds": Int(50, 5000, log=True)}  # the limit as a dimension
+# The limit as a dimension. Beyond the limits above, early stopping is as patient as the learning rate is small.
+ROUNDS: Space = {"max_rounds": Int(50, 5000, log=True)}
 NOT_OPTIONS = frozenset({"recency_half_life_days", "class_weight", *ROUNDS})
 
 
@@ -30,6 +31,8 @@ def _lightgbm(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
         for name in ("learning_rate", "num_leaves", "min_child_samples", "reg_lambda", "colsample_bytree")
     }
     options |= {"subsample": params["subsample"], "subsample_freq": 1}
+    if params.get("extra_trees"):
+        options["extra_trees"] = True
     options |= class_weight(params, facts)
     rounds = max_rounds(params, LIGHTGBM_ROUNDS)
     return Pipeline([("model", LightGbm(facts.task.name, rounds, options, tuple(facts.categories), seed))])

@@ -20,6 +20,7 @@ def to_json(trial: Trial) -> str:
             "duration_s": trial.duration.total_seconds(),
             "error": trial.error,
             "stopped": trial.stopped,
+            **({"origin": trial.origin} if trial.origin else {}),
         }
     )
 
@@ -35,4 +36,5 @@ def from_json(text: str) -> Trial:
         timedelta(seconds=fields["duration_s"]),
         fields["error"],
         fields["stopped"],
+        origin=fields.get("origin", ""),
     )

@@ -45,6 +45,7 @@ class Trial:
         stopped: cause of an early stop, if the executor or pruning ended the trial.
         predictions: predictions of each fold's validation rows, of (rows,) or (rows, classes). None unless the trial
             is complete and ran in this search on this machine; a record of a trial has none.
+        origin: what proposed the candidate, such as `portfolio`; empty if it is not known.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Trial:
     error: str | None = None
     stopped: EarlyStop | None = None
     predictions: tuple[Floats, ...] | None = field(default=None, compare=False, repr=False)
+    origin: str = field(default="", compare=False)
 
     @property
     def status(self) -> TrialStatus:

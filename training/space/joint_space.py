@@ -54,6 +54,14 @@ class JointSpace:
         """The candidate of a family with the default of each active dimension."""
         return self.draw(lambda label, dimension: family if label == FAMILY else dimension.default)
 
+    def at(self, family: str, params: Params) -> Candidate:
+        """The candidate of a family with these values; other active dimensions have their default."""
+
+        def pick(name: str, dimension: Dimension) -> Value:
+            return family if name == FAMILY else params.get(name.removeprefix(f"{family}."), dimension.default)
+
+        return self.draw(pick)
+
     def grid(self) -> Iterator[Candidate]:
         """Every point of the grid, in a fixed order."""
         for family, space in self.families.items():

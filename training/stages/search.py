@@ -196,7 +196,7 @@ def run_search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier
     with SearchProgress(plan.metric, _trial_count(plan), resumed.values()) as progress:
 
         def record(trial: Trial) -> None:
-            log.add(trial)
+            log.add(replace(trial, origin=plan.origin(trial.candidate)))
             progress.add(trial)
             if warning := log.warning():
                 progress.print(warning)

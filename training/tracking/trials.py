@@ -141,6 +141,7 @@ def _tags(parent: Run, trial: Trial) -> dict[str, str]:
         MLFLOW_PARENT_RUN_ID: parent.info.run_id,
         TRIAL: str(trial.number),
         STATUS: trial.status,
+        **({"origin": trial.origin} if trial.origin else {}),
         **({} if trial.error is None else {ERROR: trial.error[:TAG_LENGTH]}),
         **({} if commit is None else {MLFLOW_GIT_COMMIT: commit}),
         **{f"{RECORD}.{index}": text[start : start + TAG_LENGTH] for index, start in enumerate(starts)},

@@ -6,6 +6,7 @@ from dataclasses import replace
 from lakehouse.declaration import Declaration
 from lakehouse.errors import nearest
 from training.models import FAMILIES
+from training.models.portfolio import PORTFOLIOS, portfolio_points
 from training.space.joint_space import JointSpace
 from training.space.left_out_inputs import dimensions
 from training.space.space import Choice, Dimension, Float, Int, Space, SpaceRefused, Value
@@ -30,12 +31,15 @@ def joint_space(
     narrowed: Mapping[str, Narrowed],
     leave_out: Sequence[tuple[str, ...]] = (),
     absent: Collection[str] = frozenset(),
+    *,
+    portfolio: bool = False,
 ) -> JointSpace:
     """Join the spaces of the families, with the ranges and values of `narrowed` in place of the declared ones.
 
     A family has its optional dimensions only if `narrowed` names them. Every family with a space may also leave out
     each group of inputs in `leave_out`. No family has the dimensions in `absent`. The initial points are the defaults
-    of the families, cheapest family first.
+    of the families, cheapest family first; with `portfolio` those of the portfolio, whose dimensions replace declared
+    ones.
 
     Raises:
         SpaceRefused: `narrowed` names an unknown family or dimension, or invalid values.
@@ -47,9 +51,14 @@ def joint_space(
         | {key: dimension for key, dimension in FAMILIES[name].optional.items() if key in narrowed.get(name, {})}
         for name in families
     }
+    if portfolio:
+        wider = {name: PORTFOLIOS[name].space for name in families if name in PORTFOLIOS}
+        declared = {name: {**space, **wider.get(name, {})} for name, space in declared.items()}
     spaces = {name: _space(name, space, narrowed.get(name, {})) for name, space in declared.items()}
     left_out = dimensions(leave_out)
     space = JointSpace({name: {**space, **left_out} if space else space for name, space in spaces.items()})
+    if portfolio:
+        return replace(space, initial=portfolio_points(space))
     cheapest_first = sorted(families, key=lambda name: FAMILIES[name].cost)
     return replace(space, initial=tuple(space.default(name) for name in cheapest_first))
 

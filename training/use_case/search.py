@@ -8,7 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from lakehouse.declaration import Declaration, known_word
 from training.evaluation.metrics import METRICS
 from training.models import ON_SPARK, SEARCHED
-from training.space.joint_space import JointSpace
+from training.models.portfolio import PORTFOLIOS
+from training.space.joint_space import Candidate, JointSpace
 from training.space.left_out_inputs import require_known
 from training.use_case.narrowing import CLASSIFICATION_ONLY, RECENCY, Range, joint_space
 
@@ -33,6 +34,8 @@ class SearchPlan(Declaration):
         trial_timeout_s: time limit of a trial, in seconds.
         trial_memory_mb: memory limit of a trial in MiB, in addition to the shared data.
         blend: largest number of the best trials to blend after the search; 0 for no blend.
+        portfolio: true starts `tpe` and `random` with the portfolio of each family, a few points that are good on
+            many tables, and widens the spaces of the boosters, with early stopping up to 3,000 rounds.
         space: ranges or values to search, by family and dimension, in place of the declared ones.
         recency_weights: false leaves `recency_half_life_days` out of the space, so that old and new rows weigh the
             same. It is always left out where all rows have one time.
@@ -53,6 +56,7 @@ class SearchPlan(Declaration):
     executor: ExecutorName | None = None
     trial_timeout_s: float | None = Field(default=None, gt=0)
     trial_memory_mb: int | None = Field(default=None, ge=64)
+    portfolio: bool = False
     space: dict[str, dict[str, Range | tuple[int | float | str | bool | None, ...]]] = Field(default_factory=dict)
     recency_weights: bool = True
     leave_out: Literal["auto"] | tuple[str | tuple[str, ...], ...] = ()
@@ -87,6 +91,7 @@ class SearchPlan(Declaration):
             "spark_trials is part of hyperopt: it needs engine: hyperopt and method: tpe or random": (
                 on_spark_trials and (self.engine != "hyperopt" or self.method == "grid")
             ),
+            "a grid has its own order and points: remove `portfolio`": self.portfolio and self.method == "grid",
             "pruning is not supported with executor spark_trials: remove `prune`": (
                 on_spark_trials and self.pruning_enabled
             ),
@@ -106,7 +111,15 @@ class SearchPlan(Declaration):
         absent = frozenset() if classification else CLASSIFICATION_ONLY
         if not self.recency_weights:
             absent |= {RECENCY}
-        return joint_space(self.families, self.space, self._groups(), absent)
+        return joint_space(self.families, self.space, self._groups(), absent, portfolio=self.portfolio)
+
+    def origin(self, candidate: Candidate) -> str:
+        """Name what proposes the candidate: `portfolio`, `default`, or the method and its engine."""
+        if self.method == "grid":
+            return "grid"
+        if candidate not in self.joint_space().initial:
+            return f"{self.method} by {self.engine}"
+        return "portfolio" if self.portfolio and candidate.family in PORTFOLIOS else "default"
 
     def with_inputs(self, inputs: Sequence[str], constant: Collection[str] = ()) -> "SearchPlan":
         """The plan for tables with these raw inputs: replaces `leave_out: auto` by their names.

@@ -45,6 +45,7 @@ search:
   max_evals: 40
   max_minutes: 10
   metric: {metric}
+  portfolio: true
   families: {yaml_value(families)}
   seed: 1
 promotion:
