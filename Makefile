@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark test-jobs torch tensorflow spark features docs check bench format schema lock clean
+.PHONY: help demo test test-spark test-torch test-jobs torch tensorflow spark features docs check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -41,6 +41,9 @@ test-spark: $(READY)  ## the tests that need JVM Spark (Java 17); they also run 
 
 spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
 	@$(BIN)/python -m benchmarks.harness.jvm_spark
+
+test-torch: torch tensorflow  ## the tests of neural networks, which `make test` skips without PyTorch and Keras
+	@$(BIN)/python -m pytest tests/unit/networks
 
 torch: $(VENV)/.torch  ## install PyTorch (the extra torch, 4 GB) into the environment, pinned by hashes
 tensorflow: $(VENV)/.tensorflow  ## install TensorFlow with Keras (the extra tensorflow, 1.4 GB), pinned by hashes

@@ -29,6 +29,7 @@ TRUSTED = frozenset(
         "scoring.estimators.dense_if_small.DenseIfSmall",
         "scoring.estimators.column_subset.ColumnSubset",
         "scoring.estimators.lightgbm.LightGbm",
+        "scoring.estimators.network.Network",
         "scoring.estimators.spark_linear.SparkLogistic",
         "scoring.estimators.spark_trees.SparkTrees",
         "scoring.estimators.xgboost.XgBoost",

@@ -28,6 +28,7 @@ _KINDS = {
     "model.onnx": ("onnx", "CompiledOnnx"),
     "model.cbm": ("catboost", "CompiledCatBoost"),
     "model.ubj": ("xgboost", "CompiledXgBoost"),
+    "network.onnx": ("network", "CompiledNetwork"),
     "neighbours.npz": ("neighbours", "CompiledNeighbours"),
 }
 

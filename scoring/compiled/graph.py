@@ -1,4 +1,4 @@
-"""Shared parts of all kinds of ONNX graphs: the session on one thread, target encoding, and the file."""
+"""Shared parts of the graphs of trees: target encoding, and the file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from lakehouse.arrays import Floats
 from scoring.compiled import Row
@@ -66,16 +65,6 @@ class CompiledGraph(ABC):
             return rows
         encoded = [table[_known(rows[:, feature], len(table))] for feature, table in self._means]
         return np.hstack([*encoded, np.delete(rows, [feature for feature, _ in self._means], axis=1)])
-
-
-def open_session(graph: bytes) -> Any:
-    """A session that runs the graph on one thread."""
-    options = onnxruntime.SessionOptions()
-    # One row is predicted before a second thread would start, several threads would sum in another order, and other
-    # requests need the cores.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def tables_of(means: CategoryMeans) -> list[tuple[int, Floats]]:

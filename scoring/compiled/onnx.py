@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from lakehouse.arrays import Floats
-from scoring.compiled.graph import CategoryMeans, CompiledGraph, open_session, tables_of
+from scoring.compiled.graph import CategoryMeans, CompiledGraph, tables_of
+from scoring.estimators.network_graph import open_session
 
 METADATA_KEY = "note"
 

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lakehouse.arrays import Floats
-from scoring.compiled.graph import CategoryMeans, CompiledGraph, open_session, tables_of
+from scoring.compiled.graph import CategoryMeans, CompiledGraph, tables_of
 from scoring.compiled.links import LINKS
+from scoring.estimators.network_graph import open_session
 
 METADATA_KEY = "trees"
 ROWS, SUMS, LEAVES = "rows", "sums", "leaves"  # input and outputs of the graph

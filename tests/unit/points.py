@@ -77,8 +77,8 @@ _BY_FAMILY: Mapping[str, Sequence[Params]] = {
     ],
     "catboost": [{"learning_rate": 0.2, "depth": 3, "l2_leaf_reg": 1.0, "rsm": 1.0, **_NO_WEIGHTS}],
 }
-# The other families fit on Spark: tests/contract/training/test_families_on_spark.py.
-LOCAL = [name for name, family in FAMILIES.items() if family.fits_on == "process"]
+# The others fit on Spark, or need an extra: tests/contract/training/test_families_on_spark.py, tests/unit/networks.
+LOCAL = [name for name, family in FAMILIES.items() if family.fits_on == "process" and family.extra is None]
 POINTS: Sequence[tuple[str, Params]] = [(name, params) for name, points in _BY_FAMILY.items() for params in points]
 
 

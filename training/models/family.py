@@ -52,7 +52,8 @@ class Family:
         accepts_weights: True if `model` accepts a weight for each row.
         fits_on: where `model` is fitted: in this process, by Spark ML on the session of the tables, or on a classic
             Spark session. On Spark a fit is parallel by itself, so that trials run one after the other.
-        stops_early: True if `model` finds its boosting rounds on validation rows.
+        stops_early: True if `model` finds its boosting rounds or epochs on validation rows.
+        extra: the extra of pyproject.toml that fitting needs; None if the project's own packages suffice.
         optional: further hyperparameters, which a search has only if `search.space` of the use case names them.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
             cheapest family.
@@ -71,6 +72,7 @@ class Family:
     stops_early: bool = False
     optional: Space = field(default_factory=dict)
     fits_on: FitsOn = "process"
+    extra: str | None = None
 
     @property
     def capitalised_name(self) -> str:

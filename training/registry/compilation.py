@@ -19,11 +19,13 @@ from scoring.compiled.blend import CompiledBlend
 from scoring.compiled.calibrated import CompiledCalibrated
 from scoring.compiled.linear import CompiledLinear
 from scoring.compiled.neighbours import CompiledNeighbours
+from scoring.compiled.network import CompiledNetwork
 from scoring.encodings import FeatureColumns
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.catboost import CatBoost
 from scoring.estimators.column_subset import ColumnSubset
+from scoring.estimators.network import Network
 from scoring.estimators.xgboost import XgBoost
 from scoring.scorer import Scorer
 from training.registry.kept_features import kept_features
@@ -124,6 +126,8 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
         yield from _wrapped(inner, indices=indices)
     elif isinstance(model, Blend):
         yield "blend", lambda: _blend(scorer, model)
+    elif isinstance(model, Network):
+        yield "network", lambda: CompiledNetwork(model.graph)
     elif hasattr(model, "n_neighbors"):
         yield "neighbours", lambda: CompiledNeighbours.of(pipeline, scorer.encoder)
     elif hasattr(model, "coef_"):

@@ -12,6 +12,7 @@ from mlflow.types.schema import COLSPEC_TYPES, AnyType
 
 from scoring.encodings import Encoding
 from scoring.estimators.early_stopping import EarlyStoppingBooster
+from scoring.estimators.network import Network
 from scoring.hooks.fields import Kind
 from scoring.hooks.source import BROUGHT_ALONG, distributions
 from scoring.scorer import Scorer
@@ -77,7 +78,7 @@ class _Observer(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         self.modules.add(str(getattr(obj, "__module__", None) or type(obj).__module__))
-        if isinstance(obj, EarlyStoppingBooster):  # its model may be bytes, which name no module
+        if isinstance(obj, EarlyStoppingBooster | Network):  # its model may be bytes, which name no module
             self.modules.add(obj.library)
         return NotImplemented
 

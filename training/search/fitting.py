@@ -17,6 +17,7 @@ from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import without
 from training.models import FAMILIES
 from training.models.family import DataFacts, Family
+from training.networks.learner import NetworkLearner
 from training.search.blend_candidate import Members, blend_members
 from training.space.joint_space import Candidate
 from training.space.left_out_inputs import hyperparameters, left_out_inputs
@@ -87,7 +88,14 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
     if family.stops_early and not frame.in_time:
         options["model__validation"] = draw_rows(frame, VALIDATION_SHARE, seed)
     with threadpool_limits(1, user_api="openmp"):
-        return family.build(params, seed, facts).fit(frame.inputs(family.matrix_format), frame.y, **options)
+        fitted = family.build(params, seed, facts).fit(frame.inputs(family.matrix_format), frame.y, **options)
+    return _read_out(fitted)
+
+
+def _read_out(pipeline: Pipeline) -> Pipeline:
+    """The pipeline with the network in place of the learner that fitted it, so that it needs no library."""
+    *earlier, (name, model) = pipeline.steps
+    return Pipeline([*earlier, (name, model.network_)]) if isinstance(model, NetworkLearner) else pipeline
 
 
 def _marks(

@@ -13,6 +13,7 @@ from training.frame.build import KeepRows, load_frame
 from training.frame.constants import format_constants
 from training.frame.splits import Split, training_split
 from training.models import FAMILIES, ON_SPARK
+from training.models.extras import require_extras
 from training.models.family import FitsOn
 from training.spark_ml.rows import RowsOnSpark, keep_rows
 from training.spark_ml.sessions import require_classic, require_spark_ml
@@ -24,8 +25,10 @@ def read(use_case: UseCase, settings: Settings) -> Split:
     """Read the point-in-time frame, and split it into training rows and holdout.
 
     Raises:
+        ExtraMissing: a family needs an extra that is not installed.
         SparkMlMissing, ClassicSparkNeeded, JavaNotFound: a family fits on Spark, and this engine cannot do that.
     """
+    require_extras(use_case.search.families)
     require_classic(_fitting_on(use_case.search, "classic_spark"), settings)
     require_spark_ml(_fitting_on(use_case.search, "spark"), settings)
     console.stage(f"Reading features of {use_case.name} as of each label timestamp")

@@ -1,0 +1,51 @@
+"""The ONNX graph of a neural network, run on one thread: its one form in trials and in versions."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from lakehouse.arrays import Floats
+
+METADATA_KEY = "network"
+ROWS, SUMS = "rows", "sums"  # input and output of the graph
+
+
+def open_session(graph: bytes) -> Any:
+    """A session that runs the graph on one thread."""
+    options = onnxruntime.SessionOptions()
+    # One row is predicted before a second thread would start, several threads would sum in another order, and other
+    # requests need the cores.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+@dataclass(frozen=True)
+class NetworkGraph:
+    """A graph from (rows, features) doubles to (rows, outputs) doubles, before the link.
+
+    Attributes:
+        graph: the serialised graph, with the name of the link in its metadata.
+        link: name in `scoring.compiled.links.LINKS`: `identity`, `logistic` or `numpy_softmax`.
+    """
+
+    graph: bytes
+    link: str = field(init=False, compare=False)
+    _session: Any = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        session = open_session(self.graph)
+        metadata = json.loads(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
+        self.__dict__.update(_session=session, link=str(metadata["link"]))  # frozen from here on
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out the session, which belongs to one process."""
+        return type(self), (self.graph,)
+
+    def sums(self, rows: Floats) -> Floats:
+        """(rows, outputs) sums of the last layer; numbers of a task without classes are in its unit."""
+        (sums,) = self._session.run([SUMS], {ROWS: np.ascontiguousarray(rows, dtype=np.float64)})
+        return np.asarray(sums, dtype=np.float64)

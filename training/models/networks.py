@@ -1,0 +1,59 @@
+"""Families of neural networks; their learners are in `training.networks`, and need an extra."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from training.models.family import CLASS_WEIGHT, RECENCY, TABULAR_TASKS, DataFacts, Family
+from training.space.space import Choice, Float, Params, Space
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+    from training.networks.learner import NetworkLearner
+
+EPOCHS = 32  # upper limit of the passes over the rows
+SHARED: Space = {"class_weight": CLASS_WEIGHT, "recency_half_life_days": RECENCY}
+
+
+def _mlp(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
+    from training.networks.torch_learners import MlpLearner
+
+    shape = {"layers": 3, **{name: params[name] for name in ("width", "dropout", "frequency")}}
+    return _pipeline(MlpLearner, shape, params, seed, facts)
+
+
+def _pipeline(
+    learner: "type[NetworkLearner]", shape: Mapping[str, Any], params: Params, seed: int, facts: DataFacts
+) -> "Pipeline":
+    from sklearn.pipeline import Pipeline
+
+    from training.networks.options import FitOptions
+
+    rate, decay = float(str(params["learning_rate"])), float(str(params["weight_decay"]))
+    options = FitOptions(rate, decay, int(str(params.get("max_epochs") or EPOCHS)), seed=seed)
+    balanced = facts.task.predicts_classes and bool(params["class_weight"])
+    return Pipeline([("model", learner(facts.task.name, shape, options, facts.categories, balanced=balanced))])
+
+
+LIMIT: Space = {"max_epochs": Choice((8, 16, 32, 64, 128))}  # the limit as a dimension
+
+MLP = Family(
+    name="mlp",
+    display_name="a multilayer perceptron",
+    space={
+        "learning_rate": Float(0.01, 0.1, log=True),
+        "width": Choice((128, 64, 256)),
+        "dropout": Choice((0.15, 0.0, 0.3)),
+        "frequency": Float(0.05, 0.5, log=True),
+        "weight_decay": Float(1e-3, 1e-1, log=True),
+        **SHARED,
+    },
+    build=_mlp,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    accepts_weights=True,
+    cost=70,
+    stops_early=True,
+    optional=LIMIT,
+    extra="torch",
+)

@@ -1,0 +1,1 @@
+"""Networks in PyTorch, and how they are fitted; importing these modules needs the extra `torch`."""
