@@ -57,7 +57,8 @@ def train(
                     register_on_interrupt=register_on_interrupt,
                 )
                 print_leaderboard(result.trials, use_case.search.metric, leaderboard)
-                refitted = refit(use_case, result.best(use_case.search.metric), data.training)
+                winner = result.best(use_case.search.metric)
+                refitted = refit(use_case, winner, data.training, result.trials, budget)
                 version = register(use_case, refitted, result, data, client)
             # The run has ended: an error in the report does not affect the version.
             trained = TrainedRun(

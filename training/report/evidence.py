@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cached_property
 
 import numpy as np
@@ -20,11 +19,13 @@ from training.evaluation.weighted_metrics import ScoredRows, gain_intervals, met
 from training.frame.frame import TrainingFrame
 from training.frame.provenance import Provenance
 from training.frame.splits import Fold, Split, folds
+from training.models import FAMILIES
 from training.report.champion_outcomes import ChampionOutcomes
 from training.report.environment import Environment
 from training.search.blend_candidate import CANDIDATES, blend_members
 from training.search.blending import blends_of_folds
 from training.search.fitting import fit
+from training.search.result import fit_seconds
 from training.search.trial import BASELINE, Attempt, Trial, baseline_metrics, run_trial
 from training.use_case.use_case import UseCase
 
@@ -125,29 +126,21 @@ class Evidence:
         A blend has per fold the weights that its trial measured: its final weights were chosen on all folds.
         """
         curve = self.scorer.pipeline
+        matrix_format = FAMILIES[self.winner.candidate.family].matrix_format  # that of a bag may be another
         return [
-            replace(self.scorer, pipeline=with_curve_of(curve, pipeline)) for pipeline in self._fitted(self.folds)
+            replace(self.scorer, pipeline=with_curve_of(curve, pipeline), matrix_format=matrix_format)
+            for pipeline in self._fitted(self.folds)
         ]
 
     def too_slow(self, trials: float) -> str | None:
         """Why there is no time for work as long as so many of the winner's trials; None if there is."""
-        seconds = trials * self._fold_fits.total_seconds()
+        seconds = trials * fit_seconds(self.winner.candidate, self.trials)
         if self.budget.allows(seconds):
             return None
         return (
             f"Left out: it fits the winner again, which takes about {seconds:.0f} s, and {self.budget.left():.0f} s "
             f"of max_minutes were left"
         )
-
-    @property
-    def _fold_fits(self) -> timedelta:
-        """Fit time of the winner on the folds; that of a blend is the sum of its members'."""
-        members = [member for _, member in blend_members(self.winner.candidate)] or [self.winner.candidate]
-        durations = [
-            next((trial.duration for trial in self.trials if trial.candidate == member), timedelta(0))
-            for member in members
-        ]
-        return sum(durations, timedelta(0))
 
     def _fitted(self, all_folds: Sequence[Fold]) -> Sequence[Pipeline]:
         if self.is_blend:

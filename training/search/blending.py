@@ -28,7 +28,7 @@ from training.search.trial import Attempt, Trial
 from training.space.joint_space import Candidate
 
 PICKS = 12  # weights are multiples of a twelfth
-MAX_PER_FAMILY = 2  # members; more of one family predict nearly the same
+PER_FAMILY = 2  # members, or a third of the blend if that is more; more of one family predict nearly the same
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,14 @@ def finishing_seconds(trials: Iterable[Trial], metric: str, most: int, refits: f
         most: largest number of members of the blend; 0 for no blend.
         refits: duration of a refit, for each second of a trial.
     """
-    members = _best(trials, metric)[: max(most, 1)]
+    members = _best(trials, metric, max(most, 1))
     blended = sum(trial.duration.total_seconds() for trial in members if most and trial.predictions is None)
     return blended + sum((refits + 1) * trial.duration.total_seconds() for trial in members)
 
 
 def keep_predictions(trials: Mapping[int, Trial], metric: str, most: int) -> dict[int, Trial]:
     """The trials by number; only those that a blend would take, and the best one, keep their predictions."""
-    kept = {trial.number for trial in _best(trials.values(), metric)[: max(most, 1)]}
+    kept = {trial.number for trial in _best(trials.values(), metric, max(most, 1))}
     return {
         number: trial if number in kept or trial.predictions is None else replace(trial, predictions=None)
         for number, trial in trials.items()
@@ -139,7 +139,7 @@ def _affordable(
     trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, seconds: float | None
 ) -> Sequence[Trial]:
     """The best trials that a blend within the time limit can choose from."""
-    best = _best(trials, metric)[:most]
+    best = _best(trials, metric, most)
     if len(best) < 2:
         raise BlendRefused(f"{number_of('distinct trial', len(best))} succeeded, and a blend takes two")
     if seconds is None:
@@ -168,20 +168,24 @@ def blends_of_folds(trials: Sequence[Trial], attempt: Attempt, metric: str, most
 
 
 def select_candidates(trials: Sequence[Trial], metric: str, most: int) -> list[Candidate]:
-    """The best distinct candidates, at most two of a family."""
-    return [trial.candidate for trial in _best(trials, metric)[:most]]
+    """The best distinct candidates that a blend may take."""
+    return [trial.candidate for trial in _best(trials, metric, most)]
 
 
-def _best(trials: Iterable[Trial], metric: str) -> list[Trial]:
-    """Trials of distinct candidates, best first and at most two of a family."""
+def _best(trials: Iterable[Trial], metric: str, most: int) -> list[Trial]:
+    """Trials of distinct candidates, best first: at most `most`, two of a family or a third of `most`."""
     eligible = [trial for trial in trials if FAMILIES[trial.candidate.family].searched and trial.status == "ok"]
     selected: list[Trial] = []
     for trial in sorted(eligible, key=lambda trial: (trial.loss(metric), trial.number)):
         candidates = [other.candidate for other in selected]
         of_family = sum(trial.candidate.family == candidate.family for candidate in candidates)
-        if np.isfinite(trial.loss(metric)) and trial.candidate not in candidates and of_family < MAX_PER_FAMILY:
+        if (
+            np.isfinite(trial.loss(metric))
+            and trial.candidate not in candidates
+            and of_family < max(PER_FAMILY, most // 3)
+        ):
             selected.append(trial)
-    return selected
+    return selected[:most]
 
 
 def _predictions(trials: Sequence[Trial], attempt: Attempt) -> list[MemberPredictions]:

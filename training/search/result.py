@@ -11,6 +11,7 @@ from lakehouse.wording import number_of
 from training.models import FAMILIES
 from training.search.blend_candidate import blend_members
 from training.search.trial import BASELINE, Trial, best
+from training.space.joint_space import Candidate
 
 StopReason = Literal["complete", "out_of_time", "interrupted"]
 OnTrial = Callable[[Trial], None]
@@ -84,3 +85,13 @@ class SearchResult:
 def searched_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     """The trials that a search proposed: all but the baseline and the blend."""
     return tuple(trial for trial in trials if FAMILIES[trial.candidate.family].searched)
+
+
+def fit_seconds(candidate: Candidate, trials: Sequence[Trial]) -> float:
+    """Seconds that the candidate took on all folds; a blend takes the sum of its members. 0 if no trial had it."""
+    members = [member for _, member in blend_members(candidate)] or [candidate]
+    durations = (
+        next((trial.duration.total_seconds() for trial in trials if trial.candidate == member), 0.0)
+        for member in members
+    )
+    return sum(durations)

@@ -46,7 +46,7 @@ def run_plan(
         trials=plan.max_evals,
         seconds=plan.max_seconds,
         blend=plan.blend,
-        refits=attempt.refits if isinstance(attempt, Attempt) else 0.0,
+        refits=attempt.refits + plan.final_fits(len(attempt.folds)) if isinstance(attempt, Attempt) else 0.0,
         lookahead=plan.lookahead,
         prune=plan.pruning_enabled,
     )

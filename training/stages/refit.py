@@ -8,13 +8,16 @@ from sklearn.pipeline import Pipeline
 from lakehouse import console
 from scoring.encoder import MatrixFormat
 from scoring.scorer import Scorer
+from training.budget import NO_LIMIT, Budget
 from training.evaluation.calibration import UNCALIBRATED, Calibration, FoldPredictions, calibrate, pooled
 from training.evaluation.threshold import ThresholdRule, tune
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold, folds
 from training.models import FAMILIES
 from training.search.fitting import fit
+from training.search.result import fit_seconds
 from training.search.trial import Trial
+from training.stages.final_model import final_model
 from training.use_case.use_case import UseCase
 
 
@@ -23,8 +26,8 @@ class Refitted:
     """The model to register.
 
     Attributes:
-        scorer: the winner, fitted on all training rows.
-        notes: results of calibration and threshold tuning, one line each; empty without both.
+        scorer: the winner, fitted on all training rows or as a bag.
+        notes: form of the final model, results of calibration and of threshold tuning, one line each.
         metrics: the same results as numbers.
         fold_pipelines: the winner fitted on each fold, uncalibrated; empty if nothing needed them.
     """
@@ -35,30 +38,43 @@ class Refitted:
     fold_pipelines: tuple[Pipeline, ...] = ()
 
 
-def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
-    """Refit the winner on all training rows.
+def refit(
+    use_case: UseCase,
+    winner: Trial,
+    frame: TrainingFrame,
+    trials: Sequence[Trial] = (),
+    budget: Budget = NO_LIMIT,
+) -> Refitted:
+    """Fit the winner's final model: on all training rows, or as the bag of its folds.
+
+    Args:
+        trials: trials of the search, whose durations tell how long the winner takes to fit.
+        budget: the time of the training run.
 
     Calibration and threshold use out-of-fold predictions of validation rows: never training rows of the model, and
     never the holdout.
     """
     console.stage(f"Refitting trial {winner.number} ({winner.candidate.family}) on all {len(frame):,} training rows")
     serving, matrix_format = use_case.serving, FAMILIES[winner.candidate.family].matrix_format
-    pipeline = fit(winner.candidate, frame, use_case.search.seed)
+    final = final_model(use_case, winner.candidate, frame, fit_seconds(winner.candidate, trials), budget)
+    pipeline, notes = final.pipeline, [final.note] if final.note else []
     encoder = replace(frame.encoder, unknown_categories=serving.unknown_categories)
-    scorer = Scorer(pipeline, encoder, use_case.response_format, use_case.hooks(), matrix_format)
+    scorer = Scorer(pipeline, encoder, use_case.response_format, use_case.hooks(), final.matrix_format)
     if serving.calibration == "none" and not isinstance(serving.threshold, ThresholdRule):
-        return Refitted(scorer)
+        return Refitted(scorer, tuple(notes), final.metrics, final.fold_pipelines)
     parts = list(folds(frame, use_case.split, use_case.search.seed))
-    fold_pipelines: tuple[Pipeline, ...] = ()
-    if (kept := winner.predictions_of(parts)) is None:
-        fold_pipelines = tuple(fit(winner.candidate, fold.fit, use_case.search.seed) for fold in parts)
+    fold_pipelines = final.fold_pipelines
+    if (kept := final.predictions or winner.predictions_of(parts)) is None:
+        fold_pipelines = fold_pipelines or tuple(
+            fit(winner.candidate, fold.fit, use_case.search.seed) for fold in parts
+        )
         predictions = out_of_fold_predictions(fold_pipelines, parts, matrix_format)
     else:
         predictions = [
             FoldPredictions(fold.validate.y, predicted, fold.validate.dependence)
             for fold, predicted in zip(parts, kept, strict=True)
         ]
-    calibration, notes = UNCALIBRATED, list[str]()
+    calibration = UNCALIBRATED
     if serving.calibration != "none":
         calibration = calibrate(serving.calibration, predictions, in_time=use_case.split.in_time)
         notes.append(calibration.summary)
@@ -73,7 +89,7 @@ def refit(use_case: UseCase, winner: Trial, frame: TrainingFrame) -> Refitted:
         pipeline=calibration.applied(pipeline),
         response_format=replace(scorer.response_format, threshold=threshold),
     )
-    return Refitted(finished, tuple(notes), _metrics(calibration, threshold), fold_pipelines)
+    return Refitted(finished, tuple(notes), {**final.metrics, **_metrics(calibration, threshold)}, fold_pipelines)
 
 
 def out_of_fold_predictions(

@@ -15,6 +15,7 @@ from training.use_case.narrowing import CLASSIFICATION_ONLY, RECENCY, Range, joi
 
 Method = Literal["grid", "random", "tpe"]
 Engine = Literal["hyperopt", "optuna"]
+FinalForm = Literal["refit", "bag", "auto"]
 ExecutorName = Literal["in_process", "processes", "spark_trials", "spark_connect"]
 
 
@@ -33,7 +34,10 @@ class SearchPlan(Declaration):
             otherwise.
         trial_timeout_s: time limit of a trial, in seconds.
         trial_memory_mb: memory limit of a trial in MiB, in addition to the shared data.
-        blend: largest number of the best trials to blend after the search; 0 for no blend.
+        blend: largest number of the best trials to blend after the search, at most two of a family or a third of
+            them; 0 for no blend.
+        final: form of the registered model: `refit` fits the winner on all training rows, `bag` averages the models
+            of its folds, `auto` takes the one that measures better on rows that neither has seen, if time allows it.
         portfolio: true starts `tpe` and `random` with the portfolio of each family, a few points that are good on
             many tables, and widens the spaces of the boosters, with early stopping up to 3,000 rounds.
         space: ranges or values to search, by family and dimension, in place of the declared ones.
@@ -51,7 +55,8 @@ class SearchPlan(Declaration):
     families: tuple[Annotated[str, Field(json_schema_extra={"enum": [*SEARCHED]})], ...] = Field(min_length=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     prune: bool | None = None
-    blend: int = Field(default=5, ge=0, le=10)
+    blend: int = Field(default=5, ge=0, le=20)
+    final: FinalForm = "refit"
     parallelism: int = Field(default=1, ge=1, le=128)
     executor: ExecutorName | None = None
     trial_timeout_s: float | None = Field(default=None, gt=0)
@@ -171,6 +176,11 @@ class SearchPlan(Declaration):
         if self.prune is not None:
             return self.prune
         return self.method != "grid" and self.executor != "spark_trials"
+
+    def final_fits(self, folds: int) -> float:
+        """Fit time of the final model beside a refit, for each second of a trial on so many folds."""
+        extra = {"refit": 0.0, "bag": 1.0, "auto": 1.0 + folds}
+        return extra[self.final]
 
     @property
     def lookahead(self) -> int:

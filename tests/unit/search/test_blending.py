@@ -288,3 +288,14 @@ def test_a_use_case_cannot_list_the_baseline_or_the_blend() -> None:
     for family in ("dummy", "blend"):
         with pytest.raises(ValueError, match=family):
             plan(families=[family])
+
+
+@pytest.mark.parametrize(("most", "of_a_family"), [(5, 2), (8, 2), (12, 4), (20, 6)])
+def test_a_blend_takes_two_of_a_family_or_a_third_of_its_members(most: int, of_a_family: int) -> None:
+    def trial(number: int, family: str) -> Trial:
+        one = Candidate.of(family, {"number": number})
+        return Trial(number, one, {"roc_auc": 1 - number / 100}, ({"roc_auc": 0.5},), timedelta(0))
+
+    trials = [trial(number, "lightgbm") for number in range(1, 9)] + [trial(9, "knn")]
+    families = [one.family for one in select_candidates(trials, "roc_auc", most)]
+    assert families == ["lightgbm"] * of_a_family + ["knn"]
