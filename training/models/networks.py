@@ -22,6 +22,13 @@ def _mlp(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     return _pipeline(MlpLearner, shape, params, seed, facts)
 
 
+def _ft_transformer(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
+    from training.networks.torch_learners import FtTransformerLearner
+
+    shape = {"heads": 4, **{name: params[name] for name in ("blocks", "width", "dropout")}}
+    return _pipeline(FtTransformerLearner, shape, params, seed, facts)
+
+
 def _pipeline(
     learner: "type[NetworkLearner]", shape: Mapping[str, Any], params: Params, seed: int, facts: DataFacts
 ) -> "Pipeline":
@@ -53,6 +60,27 @@ MLP = Family(
     matrix_format="dense",
     accepts_weights=True,
     cost=70,
+    stops_early=True,
+    optional=LIMIT,
+    extra="torch",
+)
+
+FT_TRANSFORMER = Family(
+    name="ft_transformer",
+    display_name="a transformer over the inputs",
+    space={
+        "learning_rate": Float(3e-4, 3e-3, log=True),
+        "blocks": Choice((2, 1, 3)),
+        "width": Choice((32, 64)),
+        "dropout": Choice((0.1, 0.0, 0.2)),
+        "weight_decay": Float(1e-5, 1e-1, log=True),
+        **SHARED,
+    },
+    build=_ft_transformer,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    accepts_weights=True,
+    cost=400,
     stops_early=True,
     optional=LIMIT,
     extra="torch",

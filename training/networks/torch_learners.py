@@ -39,6 +39,15 @@ class MlpLearner(TorchLearner):
         return Mlp(inputs, targets.outputs, is_classifier=targets.classes > 0, **self.shape)
 
 
+class FtTransformerLearner(TorchLearner):
+    """A transformer over the inputs of a row."""
+
+    def _network(self, inputs: NetworkInputs, targets: LearnedLabels) -> Any:
+        from training.networks.pytorch.ft_transformer import FtTransformer
+
+        return FtTransformer(inputs, targets.outputs, **self.shape)
+
+
 class TorchFitted(Fitted):
     """A trained module of PyTorch."""
 

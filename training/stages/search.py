@@ -32,6 +32,7 @@ from training.search.result import SearchResult
 from training.search.running import proposer_of, run_plan
 from training.search.trial import BASELINE, Attempt, Trial, TrialSpec
 from training.space.joint_space import Candidate
+from training.stages.affordable import unaffordable
 from training.tracking import experiment_id
 from training.tracking.searches import (
     STOP_REASON,
@@ -66,6 +67,7 @@ OPTIONS = (
         "--seed", type=click.IntRange(0), help="Random seed; the same seed and parallelism reproduce the trials."
     ),
 )
+TOO_LONG = "families_too_long"  # tag of a run
 LEAST_MINUTES = 1e-6  # engines refuse a limit of zero
 LOGGED = {"method", "engine", "families", "metric", "seed", "parallelism"}
 
@@ -150,7 +152,9 @@ def search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier sta
     lineage.log_inputs(use_case, open_store(settings), data)
     mlflow.log_metrics({f"left_out.{table}": count for table, count in data.training.left_out.items()})
     with trial_log(client, run, settings, use_case.search.seed) as log:
-        result = run_search(use_case, data.training, log, settings, finished_trials(client, interrupted), budget)
+        finished = finished_trials(client, interrupted)
+        settled = None if interrupted is None else interrupted.data.tags.get(TOO_LONG)
+        result = run_search(use_case, data.training, log, settings, finished, budget, settled)
     log_leaderboard(client, run, result.trials, metric)
     mlflow.set_tag(STOP_REASON, result.stop_reason)
     if result.stop_reason == "interrupted" and not (register_on_interrupt and result.searched):
@@ -169,11 +173,14 @@ def run_search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier
     settings: Settings,
     finished: Mapping[int, Trial],
     budget: Budget | None = None,
+    too_long: str | None = None,
 ) -> SearchResult:
     """Run the baseline, the search and the blend; log each trial as it ends.
 
     Args:
         budget: the time of the training run; None: the plan's limit, from now.
+        too_long: families that the interrupted search left out for the time they take, separated by commas; None to
+            decide it now.
 
     Raises:
         RowsTooLarge: the dense rows of a family do not fit into memory.
@@ -190,6 +197,7 @@ def run_search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier
     resumed = {number: trial for number, trial in finished.items() if _is_searched(trial)}
     if resumed:
         console.detail(f"resumed with {number_of('trial', len(resumed))} of run {log.run_id}")
+    plan = _without_too_long(plan, attempt, budget, too_long)
     baseline = _baseline(attempt, log, finished)
     console.detail(f"baseline (dummy) {plan.metric} {baseline.metrics.get(plan.metric, nan):.4f}")
     first = None if plan.max_seconds is None else first_model(plan, attempt)
@@ -212,6 +220,17 @@ def run_search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier
     if earlier is None or earlier.candidate != last.candidate:
         log.add(last)
     return replace(result, trials=(baseline, *result.trials, last))
+
+
+def _without_too_long(plan: SearchPlan, attempt: Attempt, budget: Budget, settled: str | None) -> SearchPlan:
+    """The plan without families whose trials take too long: those that an interrupted search left out, or by time."""
+    if settled is not None:
+        return plan.without_families(settled.split(","))
+    reasons = unaffordable(plan, attempt, budget)
+    mlflow.set_tag(TOO_LONG, ",".join(reasons))
+    for reason in reasons.values():
+        console.detail(reason)
+    return plan.without_families(reasons)
 
 
 def _is_searched(trial: Trial) -> bool:

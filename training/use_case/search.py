@@ -152,6 +152,12 @@ class SearchPlan(Declaration):
         }
         return self.model_copy(update={"recency_weights": False, "space": space})
 
+    def without_families(self, names: Collection[str]) -> "SearchPlan":
+        """The plan without some of its families and their ranges."""
+        families = tuple(family for family in self.families if family not in names)
+        space = {family: narrowed for family, narrowed in self.space.items() if family in families}
+        return self.model_copy(update={"families": families, "space": space})
+
     def _groups(self) -> list[tuple[str, ...]]:
         if self.leave_out == "auto":
             return []

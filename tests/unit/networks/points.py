@@ -10,6 +10,14 @@ from training.space.space import Params
 _SHARED: Params = {"class_weight": None, "recency_half_life_days": None, "max_epochs": 16}
 NETWORKS: Mapping[str, Params] = {
     "mlp": {"learning_rate": 0.05, "width": 64, "dropout": 0.0, "frequency": 0.1, "weight_decay": 0.01, **_SHARED},
+    "ft_transformer": {
+        "learning_rate": 0.003,
+        "blocks": 2,
+        "width": 32,
+        "dropout": 0.0,
+        "weight_decay": 1e-4,
+        **_SHARED,
+    },
 }
 PACKAGES = {"torch": "torch", "tensorflow": "keras"}
 
