@@ -30,6 +30,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from lakehouse.arrays import is_known
 from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
 from lakehouse.tables.column_names import column_names
 from scoring.hooks import Record, Response
@@ -133,7 +134,7 @@ def score_features(
     names = [name for features in tables.values() for name in features]
 
     def outcomes(batch: pa.RecordBatch) -> Outcomes:
-        features = {name: _floats(batch.column(name)) for name in names}
+        features = {name: _feature(batch.column(name)) for name in names}
         reasons = _missing_features(features, tables, batch.num_rows)
         complete = np.asarray([reason is None for reason in reasons], dtype=np.bool_)
         records = _records(batch.filter(pa.array(complete)), kept)
@@ -198,8 +199,10 @@ def _values(column: pa.Array) -> list[Any]:
     return list(column.to_pylist())
 
 
-def _floats(column: pa.Array) -> np.ndarray[Any, Any]:
-    """A feature as doubles, like in a training frame; NULL becomes NaN."""
+def _feature(column: pa.Array) -> np.ndarray[Any, Any]:
+    """A feature like in a training frame: doubles, where NULL becomes NaN, or texts."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.asarray(column.to_pandas(), dtype=object)
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
@@ -209,7 +212,7 @@ def _missing_features(
     """Reason for each row that cannot be scored: the first table without a row or without a value for it."""
     reasons: list[str | None] = [None] * rows
     for table, names in tables.items():
-        missing = np.column_stack([~np.isfinite(features[name]) for name in names])
+        missing = np.column_stack([~is_known(features[name]) for name in names])
         for row in np.flatnonzero(missing.any(axis=1)):
             columns = ", ".join(name for name, is_missing in zip(names, missing[row], strict=True) if is_missing)
             lacks = "no row in" if missing[row].all() else f"no value of {columns} in"

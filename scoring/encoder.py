@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 
 from scoring.encodings import Encoding, FeatureColumns, UnknownCategories, Values, Vocabularies
 from scoring.encodings.field_types import RequestFields
+from scoring.encodings.row_writers import EncodedRow
+from scoring.texts.terms import Analysis, TermReader
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -66,16 +69,21 @@ class Encoder:
     def matrix(self, columns: FeatureColumns) -> Matrix:
         """Feature columns side by side; an index of n categories as n + 1 columns of 0/1 in sparse format.
 
-        A category index stores one non-zero value per row, whatever its cardinality. The arrays of the result are
-        filled in place, which saves a second copy in memory.
+        A category index stores one non-zero value per row, whatever its cardinality. A text feature has a column for
+        each term of its vocabulary, with the count of the term. The arrays of the result are filled in place, which
+        saves a second copy in memory.
         """
         from scipy import sparse  # a compiled model predicts without scipy
 
-        sizes = self._index_sizes()
+        sizes, readers = self._index_sizes(), self._term_readers
         rows = len(columns[self.features[0]]) if self.features else 0
+        terms = {feature: _term_counts(reader, columns[feature]) for feature, reader in readers.items()}
         row_ends = np.zeros(rows + 1, dtype=np.int64)
         for feature in self.features:
-            row_ends[1:] += 1 if feature in sizes else columns[feature] != 0
+            if feature in terms:
+                row_ends[1:] += terms[feature][2]
+            else:
+                row_ends[1:] += 1 if feature in sizes else columns[feature] != 0
         np.cumsum(row_ends, out=row_ends)
         data = np.empty(row_ends[-1])
         indices = np.empty(row_ends[-1], dtype=np.int32 if row_ends[-1] < 2**31 else np.int64)
@@ -88,6 +96,13 @@ class Encoder:
                 data[free] = 1
                 free += 1
                 names += [f"{feature}={i}" for i in range(sizes[feature])]
+            elif feature in terms:
+                positions, counts, lengths = terms[feature]
+                starts = free - (np.cumsum(lengths) - lengths)
+                cells = np.repeat(starts, lengths) + np.arange(len(positions))
+                indices[cells], data[cells] = len(names) + positions, counts
+                free += lengths
+                names += [f"{feature}={term}" for term in self.vocabularies[feature]]
             else:
                 filled = np.flatnonzero(values)
                 indices[free[filled]] = len(names)
@@ -98,14 +113,36 @@ class Encoder:
         return Matrix(sparse.csr_matrix((data, indices, row_ends), shape=(rows, len(names))), tuple(names))
 
     def dense(self, columns: FeatureColumns) -> npt.NDArray[np.float64]:
-        """(rows, features) feature columns side by side; an index newer than the vocabulary is 0, unknown."""
+        """(rows, features) the numbers side by side; an index newer than the vocabulary is 0, unknown."""
         sizes = self._index_sizes()
         rows = len(columns[self.features[0]]) if self.features else 0
-        values = np.empty((rows, len(self.features)))
-        for index, feature in enumerate(self.features):
-            column = columns[feature]
-            values[:, index] = np.where(column < sizes[feature], column, 0) if feature in sizes else column
+        values = np.empty((rows, len(self.number_features)))
+        for index, feature in enumerate(self.number_features):
+            values[:, index] = _known(columns[feature], sizes.get(feature))
         return values
+
+    def table(self, columns: FeatureColumns) -> npt.NDArray[Any]:
+        """(rows, features) every feature side by side, as compiled models take them; with a text, of objects."""
+        if not self.text_features:
+            return self.dense(columns)
+        numbers = dict(zip(self.number_features, self.dense(columns).T.tolist(), strict=True))
+        values = np.empty((len(columns[self.features[0]]), len(self.features)), dtype=object)
+        for index, feature in enumerate(self.features):
+            values[:, index] = numbers[feature] if feature in numbers else columns[feature]
+        return values
+
+    def table_of(self, rows: Sequence[EncodedRow] | npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The same of rows that are encoded already."""
+        return np.asarray(rows, dtype=object if self.text_features else None)
+
+    def columns_of(self, table: npt.NDArray[Any]) -> dict[str, Values]:
+        """The feature columns of a table of `table`."""
+        if not self.text_features:
+            return dict(zip(self.features, table.T, strict=True))
+        return {
+            name: values if name in self.text_features else values.astype(np.float64)
+            for name, values in zip(self.features, table.T, strict=True)
+        }
 
     def inputs(self, matrix_format: MatrixFormat, columns: FeatureColumns) -> Any:
         """Feature columns in the matrix format of a learner."""
@@ -114,7 +151,42 @@ class Encoder:
     def categories(self) -> Mapping[int, int]:
         """Number of categories, unknown included, of each column of `dense` that is a category index."""
         sizes = self._index_sizes()
-        return {index: sizes[feature] for index, feature in enumerate(self.features) if feature in sizes}
+        return {index: sizes[feature] for index, feature in enumerate(self.number_features) if feature in sizes}
+
+    def is_index(self, feature: str) -> bool:
+        """True if the feature is a category index."""
+        return feature in self._index_sizes()
+
+    def widths(self) -> list[int]:
+        """Number of columns in `matrix` of each feature."""
+        sizes = self._index_sizes() | {name: len(self.vocabularies[name]) for name in self.text_features}
+        return [sizes.get(feature, 1) for feature in self.features]
+
+    def term_columns(self) -> list[tuple[int, int, int]]:
+        """Columns in `matrix` of each text feature, the first and the one after the last, and its `min_documents`."""
+        ends = list(accumulate(self.widths()))
+        return [
+            (ends[index] - len(self.vocabularies[name]), ends[index], self.text_features[name].min_documents)
+            for index, name in enumerate(self.features)
+            if name in self.text_features
+        ]
+
+    @cached_property
+    def text_features(self) -> Mapping[str, Analysis]:
+        """The features that are texts, with the rule that finds their terms."""
+        found: dict[str, Analysis] = {}
+        for encoding in self.encodings:
+            found |= encoding.text_features
+        return {name: found[name] for name in self.features if name in found}
+
+    @cached_property
+    def number_features(self) -> tuple[str, ...]:
+        """The other features: those that a learner of dense rows reads."""
+        return tuple(name for name in self.features if name not in self.text_features)
+
+    @cached_property
+    def _term_readers(self) -> Mapping[str, TermReader]:
+        return {name: TermReader(rule, self.vocabularies[name]) for name, rule in self.text_features.items()}
 
     @cached_property
     def request_fields(self) -> RequestFields | None:
@@ -130,3 +202,16 @@ class Encoder:
         for encoding in self.encodings:
             sizes |= encoding.index_sizes(self.vocabularies)
         return sizes
+
+
+def _known(values: Values, size: int | None) -> Values:
+    """The values of a feature, with 0 for a category that is newer than the vocabulary."""
+    return values if size is None else np.where(values < size, values, 0)
+
+
+def _term_counts(reader: TermReader, texts: Values) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Positions and counts of the terms of all texts one after another, and the number of terms of each text."""
+    counted = [reader.counts(text) for text in texts.tolist()]
+    lengths = np.fromiter(map(len, counted), dtype=np.int64, count=len(counted))
+    flat = np.fromiter(chain.from_iterable(chain.from_iterable(counted)), np.int64, 2 * int(lengths.sum()))
+    return flat[::2], flat[1::2], lengths

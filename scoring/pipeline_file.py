@@ -33,6 +33,7 @@ TRUSTED = frozenset(
         "scoring.estimators.spark_linear.SparkLogistic",
         "scoring.estimators.spark_trees.SparkTrees",
         "scoring.estimators.xgboost.XgBoost",
+        "scoring.texts.term_weights.TermWeights",
         "scoring.estimators.neighbour_weights.inverse_distance",
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",

@@ -24,7 +24,7 @@ class RowReader:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._empty = [0.0] * len(encoder.features)
+        self._empty: EncodedRow = ["" if name in encoder.text_features else 0.0 for name in encoder.features]
         self._writers = {encoding: encoding.row_writer(encoder) for encoding in encoder.encodings}
         self._columns = [(encoding.column, write) for encoding, write in self._writers.items()]
         self._fields = len({column for column, _ in self._columns})
@@ -47,7 +47,10 @@ class RowReader:
         check(records, self._encoder)
         # The check accepts more than the fast path, for example numbers that are no plain int or float.
         columns = self._encoder.features_of(records)
-        return [list(map(float, row)) for row in zip(*columns.values(), strict=True)]
+        return [
+            [value if isinstance(value, str) else float(value) for value in row]
+            for row in zip(*columns.values(), strict=True)
+        ]
 
     def matrix(self, records: Sequence[Mapping[str, Any]]) -> Floats | list[EncodedRow]:
         """The same rows; of many records as an array of (rows, features).
@@ -58,7 +61,7 @@ class RowReader:
         if isinstance(records, RecordTable) and records.fields is self._encoder.request_fields:
             rows = self._of_codes(records.codes)
             return rows if len(rows) >= MANY else rows.tolist()
-        if len(records) < MANY or self._values is None or self._fields < 2:
+        if len(records) < MANY or self._values is None or self._fields < 2 or self._encoder.text_features:
             return self.rows(records)
         matrix = np.zeros((len(records), len(self._empty)))
         return matrix if self._read_columns(records, matrix) else self.rows(records)
@@ -97,7 +100,8 @@ class RowReader:
         if not self._writers[encoding](value, row):
             columns = encoding.encode([value], self._encoder.vocabularies)
             for index in self._encoder.feature_indices(encoding):
-                row[index] = float(columns[self._encoder.features[index]][0])
+                value = columns[self._encoder.features[index]][0]
+                row[index] = value if isinstance(value, str) else float(value)
 
     def _read(self, record: Mapping[str, Any], row: EncodedRow) -> bool:
         if len(record) != self._fields:

@@ -85,7 +85,7 @@ class Scorer:
     def predict(self, features: FeatureColumns) -> Floats:
         """A prediction for each row of feature columns, as the gold table has them."""
         if self.compiled is not None:
-            return self.compiled.predict_many(self.encoder.dense(features))
+            return self.compiled.predict_many(self.encoder.table(features))
         task, columns = self.response_format.task, features
         if is_single := all(len(values) == 1 for values in features.values()):
             # Of a single row, scikit-learn sums eight classes and more in another order than of several rows.
@@ -146,10 +146,10 @@ class Scorer:
             return self.response_format.task.samples(len(self.response_format.classes))[:0]
         if self.compiled is not None and len(rows) == 1:
             return np.asarray([self.compiled.predict_one(rows[0])])
-        values = np.asarray(rows)
+        values = self.encoder.table_of(rows)
         if self.compiled is not None:
             return self.compiled.predict_many(values)
-        return self.predict(dict(zip(self.encoder.features, values.T, strict=True)))
+        return self.predict(self.encoder.columns_of(values))
 
     def _after_hook(self, predicted: Floats, records: Sequence[Record]) -> list[Response | RejectedRecord]:
         columns = self.response_format.columns(predicted)

@@ -64,12 +64,22 @@
   cast({{ column }} as int) as {{ column }}
 {%- endmacro %}
 
+{#
+  A text as it is, and its length in characters; NULL becomes the empty text. Marks that belong to the letter before
+  them do not count, so that an umlaut is one character in either of its Unicode forms.
+#}
+{% macro text_feature(column) -%}
+  cast(char_length(regexp_replace(coalesce({{ column }}, ''), {{ sql_text('\\p{M}') }}, '')) as int) as {{ column }}_length,
+  coalesce({{ column }}, '') as {{ column }}
+{%- endmacro %}
+
 {% macro is_missing(column) -%}
   cast({{ column }} is null as int) as {{ column }}_is_missing
 {%- endmacro %}
 
 {# One macro for each `as` of an encoding. #}
 {% macro encode_number(encoding) -%} {{ number(encoding.column, encoding.get('impute')) }} {%- endmacro %}
+{% macro encode_text(encoding) -%} {{ text_feature(encoding.column) }} {%- endmacro %}
 {% macro encode_flag(encoding) -%} {{ flag(encoding.column) }} {%- endmacro %}
 {% macro encode_cohort(encoding) -%} {{ age_cohort(encoding.column, encoding.bounds) }} {%- endmacro %}
 {% macro encode_one_hot(encoding) -%} {{ one_hot(encoding.column, encoding.categories) }} {%- endmacro %}

@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 
 from deployment.gate.holdout import Holdout, provenance_of
 from deployment.gate.loaded_version import LoadedVersion
-from lakehouse.arrays import Mask
+from lakehouse.arrays import Mask, is_known
 from lakehouse.errors import LakehouseError
 from scoring.encoder import Encoder
 from scoring.encodings import FeatureColumns
@@ -178,12 +178,13 @@ def _read(
     labels, rows = use_case.labels, holdout.rows
     spine = Spine(labels.table, labels.keys, labels.timestamp, None)
     versions = {labels.table: rows.sources[labels.table]} | {each.table.name: each.table.version for each in chosen}
-    found = look_up(spine, [source.lookup for source in chosen], store, versions)
+    texts = version.scorer.encoder.text_features
+    found = look_up(spine, [source.lookup for source in chosen], store, versions, texts)
     known = pd.MultiIndex.from_arrays([found.keys, found.times])
     first = ~known.duplicated()
     places = known[first].get_indexer(pd.MultiIndex.from_arrays([rows.keys, rows.times]))
     features = {name: np.where(places < 0, np.nan, values[first][places]) for name, values in found.features.items()}
-    complete: Mask = np.all([np.isfinite(values) for values in features.values()], axis=0)
+    complete: Mask = np.all([is_known(values) for values in features.values()], axis=0)
     for source in chosen:
         if not source.current:
             complete &= rows.times <= _newest(source.table, store)

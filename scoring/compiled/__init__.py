@@ -1,7 +1,8 @@
 """Compiled models: fast forms of a fitted pipeline with the same predictions. One module for each kind.
 
 Compiling needs scikit-learn and the learners. Loading needs only what the kind runs on: numpy, the ONNX runtime,
-CatBoost or XGBoost. Every kind takes a row of feature columns as the gold table has them, an index as its integer.
+CatBoost or XGBoost. Every kind takes a row of feature columns as the gold table has them, an index as its integer;
+the kind `text` takes texts too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ _KINDS = {
     "calibrated.json": ("calibrated", "CompiledCalibrated"),
     "blend.json": ("blend", "CompiledBlend"),
     "linear.json": ("linear", "CompiledLinear"),
+    "text.json": ("text", "CompiledText"),
     "trees.onnx": ("trees", "CompiledTrees"),
     "model.onnx": ("onnx", "CompiledOnnx"),
     "model.cbm": ("catboost", "CompiledCatBoost"),

@@ -48,7 +48,7 @@ class CompiledCalibrated:
         return float(self._calibrated(np.asarray([prediction]))[0]) if self.curve else prediction
 
     def predict_many(self, rows: Floats) -> Floats:
-        return self._calibrated(self.inner.predict_many(rows if self.indices is None else rows[:, self.indices]))
+        return self._calibrated(self.inner.predict_many(rows if self.indices is None else self._selected(rows)))
 
     def save(self, folder: Path) -> dict[str, str]:
         numbers = None if self.numbers is None else self.numbers.tolist()
@@ -64,6 +64,13 @@ class CompiledCalibrated:
         wrapper = json.loads(Path(artifacts[FILE]).read_text(encoding="utf-8"))
         numbers = None if wrapper["numbers"] is None else np.asarray(wrapper["numbers"])
         return cls(inner, wrapper["indices"], wrapper["curve"], numbers)
+
+    def _selected(self, rows: Floats) -> Floats:
+        """The columns of its features; as numbers, if none of them is a text."""
+        selected = rows[:, self.indices]
+        if selected.dtype != object or any(isinstance(value, str) for value in selected[:1].ravel()):
+            return selected
+        return selected.astype(np.float64)
 
     def _calibrated(self, predictions: Floats) -> Floats:
         if self.curve is None:

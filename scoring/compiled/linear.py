@@ -123,7 +123,7 @@ class CompiledLinear:
             for intercept, weights in zip(self.intercepts, self.weights, strict=True)
         ]
         if self.link == "softmax":
-            probabilities: list[float] = _softmax(np.asarray([sums]))[0].tolist()
+            probabilities: list[float] = softmax(np.asarray([sums]))[0].tolist()
             return probabilities
         return expit(sums[0]) if self.link == "logistic" else sums[0]
 
@@ -140,7 +140,7 @@ class CompiledLinear:
             axis=1,
         )
         if self.link == "softmax":
-            return _softmax(sums)
+            return softmax(sums)
         return expit_each(sums[:, 0]) if self.link == "logistic" else sums[:, 0]
 
     def save(self, folder: Path) -> dict[str, str]:
@@ -180,7 +180,7 @@ def _sum(weights: Sequence[Weight], row: Row, scaled: Row, total: float = 0.0) -
     return total
 
 
-def _softmax(sums: Floats) -> Floats:
+def softmax(sums: Floats) -> Floats:
     """(rows, classes) probabilities, as scikit-learn computes them."""
     powers = np.exp(sums - sums.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))

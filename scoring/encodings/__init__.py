@@ -25,6 +25,7 @@ from scoring.encodings.encoding import (
     Vocabularies,
 )
 from scoring.encodings.numbers import LARGEST, Cohort, Flag, Number
+from scoring.encodings.text import Text
 
 __all__ = [
     "ENCODINGS",
@@ -42,6 +43,7 @@ __all__ = [
     "OneHot",
     "Ordinal",
     "RowCategories",
+    "Text",
     "UnknownCategories",
     "Values",
     "Vocabularies",

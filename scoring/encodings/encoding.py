@@ -13,12 +13,13 @@ from scoring.encodings.column_writers import CodeWriter, ColumnWriter, place_wri
 from scoring.encodings.field_types import ChoiceField, FieldType
 from scoring.encodings.row_writers import EncodedRow, RowCells, RowWriter, choice_writer, row_cells, write_cells
 from scoring.hooks.fields import Kind
+from scoring.texts.terms import Analysis
 
-Values = npt.NDArray[np.number[Any]]  # of a request float64; of a table as narrow as the table has them
+Values = npt.NDArray[Any]  # of a request float64; of a table as narrow as the table has them; texts as objects
 FeatureColumns = Mapping[str, Values]
 Vocabularies = Mapping[str, Sequence[str]]  # index table -> categories by integer; 0 stands for unknown
 UnknownCategories = Literal["refuse", "missing"]  # policy for a category that is not listed
-FeatureType = Literal["boolean", "numeric", "categorical"]
+FeatureType = Literal["boolean", "numeric", "categorical", "text"]
 JsonSchema = dict[str, Any]
 
 KINDS: "dict[str, type[Encoding]]" = {}  # every encoding by its `as:` in YAML, in the order of definition
@@ -102,12 +103,17 @@ class Encoding(BaseModel, ABC):
         return None
 
     @property
+    def text_features(self) -> Mapping[str, Analysis]:
+        """The feature columns that are texts, with the rule that finds their terms; all others are numbers."""
+        return {}
+
+    @property
     @abstractmethod
     def features(self) -> tuple[str, ...]:
         """Names of the feature columns."""
 
     @abstractmethod
-    def encode_columns(self, values: Sequence[Any], vocabularies: Vocabularies) -> Sequence[Sequence[float]]:
+    def encode_columns(self, values: Sequence[Any], vocabularies: Vocabularies) -> Sequence[Sequence[Any]]:
         """Encode checked values: one sequence of numbers for each feature column."""
 
     def encode(self, values: Sequence[Any], vocabularies: Vocabularies) -> dict[str, Values]:
@@ -175,6 +181,17 @@ class Encoding(BaseModel, ABC):
     def index_sizes(self, vocabularies: Vocabularies) -> Mapping[str, int]:
         """Number of categories, unknown included, of each feature column that is a category index."""
         return {}
+
+    def vocabularies_of(self, columns: FeatureColumns) -> Vocabularies:
+        """The vocabularies that the encoding learns from the texts of a frame, by text feature."""
+        return {}
+
+    def numbers(self, features: FeatureColumns) -> tuple[Values, npt.NDArray[np.bool_]]:
+        """(rows,) the number that stands for the raw column in statistics, and True where its value is missing."""
+        known = [name for name in self.features if name in features]  # the use case may exclude some
+        values = np.asarray(features[known[0]], dtype=np.float64)
+        flags = [features[name] for name in self.features[1:] if name in features]
+        return values, np.asarray(flags[0] != 0) if flags else np.zeros(len(values), dtype=np.bool_)
 
     def row_categories(self, features: FeatureColumns, vocabularies: Vocabularies) -> RowCategories | None:
         """Read the category of each row back from the feature columns; None for a number."""

@@ -7,17 +7,14 @@ agree by construction, and a row takes microseconds.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-EncodedRow = list[float]
+EncodedRow = list[Any]  # numbers, and the text of a text feature
 RowCells = Sequence[tuple[int, float]]  # (index in the row, number); the encoding's other cells are 0
 RowWriter = Callable[[Any, EncodedRow], bool]  # False: the contract may refuse the value, nothing is written
 
 
-def row_cells(
-    columns: Mapping[str, npt.NDArray[np.number[Any]]], features: Sequence[str], rows: int
-) -> list[RowCells]:
+def row_cells(columns: Mapping[str, npt.NDArray[Any]], features: Sequence[str], rows: int) -> list[RowCells]:
     """The cells of each row of an encoding's columns, without zeros and without features that the model ignores."""
     used = [(index, columns[name].tolist()) for index, name in enumerate(features) if name in columns]
     return [[(index, column[row]) for index, column in used if column[row]] for row in range(rows)]

@@ -40,11 +40,15 @@ def _exposure(use_case: UseCase) -> dict[str, str]:
 
 
 def _feature_types(encodings: list[Any]) -> Iterator[tuple[str, str]]:
-    """Each feature of the encodings with its type: numeric, boolean or categorical."""
+    """Each feature of the encodings with its type: numeric, boolean, categorical or text."""
     for encoding in ENCODINGS.validate_python(encodings):
         for name in encoding.features:
-            is_flag = name == f"{encoding.column}_is_missing"
-            yield name, "boolean" if is_flag else encoding.feature_type
+            if name == f"{encoding.column}_is_missing":
+                yield name, "boolean"
+            elif encoding.feature_type == "text" and name not in encoding.text_features:
+                yield name, "numeric"  # the length
+            else:
+                yield name, encoding.feature_type
 
 
 def _add(column: dict[str, Any], catalog: Mapping[str, object]) -> None:

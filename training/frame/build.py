@@ -1,7 +1,7 @@
 """Builds the training frame from gold tables: a spine with features as of its times."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lakehouse.arrays import Mask, Times
+from lakehouse.arrays import Mask, Times, is_known
 from scoring.encoder import Encoder
-from scoring.encodings import Encoding, FeatureColumns, Number, Values, index_tables
+from scoring.encodings import Encoding, FeatureColumns, Number, Values, Vocabularies, index_tables
 from training.feature_store.joined_rows import JoinedRows
 from training.feature_store.store import FeatureReader
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Versions
@@ -70,7 +70,10 @@ def load_frame(
     joined = rows
     rows, left_out = _leave_out(rows, use_case.features, lookups)
     encoder, indices = _encoder(store, tables, lookups, versions)
-    features = _columns(rows, encoder.features, lookups)
+    if keep is not None and encoder.text_features:
+        raise FrameRefused.text_on_spark(sorted(encoder.text_features))
+    features = _columns(rows, encoder, lookups)
+    encoder = replace(encoder, vocabularies={**encoder.vocabularies, **_learned(encoder, features)})
     of_spine = pa.table(dict(rows.columns(spine.columns)))
     y = labels.label_array(
         of_spine, declared.column, use_case.task, use_case.classes, f"{declared.table}.{declared.column}"
@@ -99,26 +102,32 @@ def load_frame(
 
 @dataclass(frozen=True)
 class LookedUp:
-    """Features of a spine's rows, before any check: NaN where there are none."""
+    """Features of a spine's rows, before any check: NaN, or None for a text, where there are none."""
 
     keys: npt.NDArray[Any]
     times: Times
     features: FeatureColumns
 
 
-def look_up(spine: Spine, lookups: Sequence[FeatureLookup], store: FeatureReader, versions: Versions) -> LookedUp:
-    """Look features up for every row of a spine, at versions of the tables.
+def look_up(
+    spine: Spine,
+    lookups: Sequence[FeatureLookup],
+    store: FeatureReader,
+    versions: Versions,
+    texts: Collection[str] = (),
+) -> LookedUp:
+    """Look features up for every row of a spine, at versions of the tables; `texts` are those that are no numbers.
 
     Raises:
         TableNotFound, NotAFeatureTable, FeatureNotFound: as `load_frame`.
-        FrameRefused: a feature is no number.
+        FrameRefused: a feature is neither a number nor one of the texts.
     """
     rows, _ = store.training_frame(spine, lookups, versions)
     of_spine = pa.table(dict(rows.columns(spine.columns)))
     return LookedUp(
         entity_keys(of_spine, spine.keys),
         of_spine[spine.timestamp].to_numpy().astype("datetime64[us]"),
-        _read_numbers(rows, [feature for lookup in lookups for feature in lookup.features]),
+        _read_features(rows, [feature for lookup in lookups for feature in lookup.features], texts),
     )
 
 
@@ -166,18 +175,31 @@ def _no_match(rows: JoinedRows, lookup: FeatureLookup) -> Mask:
     return unmatched
 
 
-def _columns(rows: JoinedRows, names: tuple[str, ...], lookups: Sequence[FeatureLookup]) -> dict[str, Values]:
-    columns = _read_numbers(rows, names)
-    missing = {name: int((~np.isfinite(values)).sum()) for name, values in columns.items()}
+def _learned(encoder: Encoder, features: FeatureColumns) -> Vocabularies:
+    """The terms of the texts of all rows. Fitting drops those that are in too few of its own rows."""
+    learned: dict[str, Sequence[str]] = {}
+    for encoding in encoder.encodings:
+        learned |= encoding.vocabularies_of(features)
+    return learned
+
+
+def _columns(rows: JoinedRows, encoder: Encoder, lookups: Sequence[FeatureLookup]) -> dict[str, Values]:
+    columns = _read_features(rows, encoder.features, encoder.text_features)
+    missing = {name: int((~is_known(values)).sum()) for name, values in columns.items()}
     if any(missing.values()):
         raise _missing(missing, rows, lookups)
     return columns
 
 
-def _read_numbers(rows: JoinedRows, names: Sequence[str]) -> dict[str, Values]:
+def _read_features(rows: JoinedRows, names: Sequence[str], texts: Collection[str]) -> dict[str, Values]:
     """(rows,) each feature; only one column at a time is in memory twice."""
     columns = {}
     for name, values in rows.columns(names):
+        if name in texts:
+            if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+                raise FrameRefused.no_text(name, str(values.type))
+            columns[name] = np.asarray(values.to_pandas(), dtype=object)
+            continue
         if not any(is_number(values.type) for is_number in _NUMBERS):
             raise FrameRefused.no_number(name, str(values.type))
         columns[name] = _numbers(values)

@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 def without_constants(training: TrainingFrame) -> TrainingFrame:
-    """The training rows without constant features in matrix and encoder; `constant` records them.
+    """The training rows without constant numbers in matrix and encoder; `constant` records them.
 
     A linear model would use a constant as a second intercept, so that another value in a request would move its
     predictions. The encodings stay: a request still sends the raw column.
@@ -42,7 +42,7 @@ def format_constants(constant: Mapping[str, float]) -> str:
 
 def _constant_features(frame: TrainingFrame) -> dict[str, float]:
     constant, sizes = {}, frame.encoder.categories()
-    for index, name in enumerate(frame.encoder.features):
+    for index, name in enumerate(frame.encoder.number_features):
         values = frame.features[name]
         if index in sizes:  # the model reads an index that is newer than the vocabulary as 0, unknown
             values = np.where(values < sizes[index], values, 0)

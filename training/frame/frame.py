@@ -57,6 +57,27 @@ class FrameRefused(LakehouseError):
         )
 
     @classmethod
+    def no_text(cls, feature: str, kind: str) -> "FrameRefused":
+        return cls(
+            f"the feature '{feature}' is of type {kind}, and its encoding is for texts",
+            hint="Encode it as a number or a category in its gold model, or exclude it.",
+        )
+
+    @classmethod
+    def no_numbers(cls, families: Sequence[str], texts: Sequence[str]) -> "FrameRefused":
+        return cls(
+            f"{', '.join(families)} read numbers alone, and every feature is a text: {', '.join(texts)}",
+            hint="Search families that read texts, such as logistic_regression or ridge.",
+        )
+
+    @classmethod
+    def text_on_spark(cls, features: Sequence[str]) -> "FrameRefused":
+        return cls(
+            f"families on Spark read no texts, and these features are texts: {', '.join(features)}",
+            hint="Search families that fit in this process, such as logistic_regression; or exclude the texts.",
+        )
+
+    @classmethod
     def missing(cls, counts: Mapping[str, int], rows: int) -> "FrameRefused":
         return cls(
             f"values are missing in rows of the spine ({rows:,} in all): {_format_counts(counts)}",
@@ -187,19 +208,21 @@ class TrainingFrame:
         return self.x if matrix_format == "sparse" else self.encoder.inputs(matrix_format, self.features)
 
     def fingerprint(self) -> str:
-        """SHA-256 of keys, times, labels and features: equal if and only if the rows are equal."""
+        """SHA-256 of keys, times, labels and features: equal if and only if the rows are equal.
+
+        Of a text it is the text itself: its columns depend on the vocabulary, and so on other rows.
+        """
         digest = hashlib.sha256(repr(self.classes).encode())
         # An array of objects would hash the addresses of its strings.
         keys = self.keys.astype(str) if self.keys.dtype == object else self.keys
-        for part in (
-            keys,
-            self.times.astype("datetime64[us]"),
-            self.y,
-            self.x.indptr,
-            self.x.indices,
-            self.x.data,
-        ):
+        x = self.x
+        if texts := list(self.encoder.text_features):
+            x = x[:, np.flatnonzero([name.partition("=")[0] not in texts for name in self.columns])]
+        for part in (keys, self.times.astype("datetime64[us]"), self.y, x.indptr, x.indices, x.data):
             digest.update(np.ascontiguousarray(part).tobytes())
+        for name in texts:
+            for text in self.features[name]:
+                digest.update(f"{len(text)} {text}".encode())
         return digest.hexdigest()
 
     @property

@@ -99,7 +99,13 @@ class FrameInput(Dataset):
 
     @property
     def schema(self) -> Schema:
-        return Schema([ColSpec(DataType.double, feature) for feature in self._frame.encoder.features])
+        encoder = self._frame.encoder
+        return Schema(
+            [
+                ColSpec(DataType.string if feature in encoder.text_features else DataType.double, feature)
+                for feature in encoder.features
+            ]
+        )
 
     @property
     def profile(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def without(
     kept = without_features(frame, removed)
     if not kept.encoder.features:
         raise ValueError("every input is left out")
-    names = frame.columns if matrix_format == "sparse" else frame.encoder.features
+    names = frame.columns if matrix_format == "sparse" else frame.encoder.number_features
     return kept, _kept_columns(names, removed)
 
 

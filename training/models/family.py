@@ -4,7 +4,7 @@ Use cases are checked against these declarations. Learners take seconds to impor
 them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -28,11 +28,14 @@ class DataFacts:
     Attributes:
         classes: count of classes; 0 for numbers.
         categories: count of categories of each category index, by its position among the dense columns.
+        texts: sparse columns of the terms of each text feature: the first, the one after the last, and the fewest
+            texts of a term.
     """
 
     task: Task
     classes: int
     categories: Mapping[int, int]
+    texts: Sequence[tuple[int, int, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Family:
         build: builds an unfitted pipeline from hyperparameters, a seed and facts about the data. Its last step is
             named `model`.
         tasks: tasks that it can fit.
-        matrix_format: `sparse`: each category index as a block of 0/1 columns; `dense`: the feature columns, with a
-            category index as an integer.
+        matrix_format: `sparse`: each category index as a block of 0/1 columns, and each text as one of terms;
+            `dense`: the feature columns that are numbers, with a category index as an integer.
         accepts_weights: True if `model` accepts a weight for each row.
         fits_on: where `model` is fitted: in this process, by Spark ML on the session of the tables, or on a classic
             Spark session. On Spark a fit is parallel by itself, so that trials run one after the other.
@@ -87,8 +90,10 @@ CLASS_WEIGHT = Choice((None, "balanced"))
 NUMERIC_SHAPE = Choice(("as_is", "arcsinh"))
 
 
-def scaled(shape: object, model: object, *between: object) -> "Pipeline":
+def scaled(shape: object, facts: DataFacts, model: object, *between: object) -> "Pipeline":
     """A pipeline of scaling, the steps in `between` and the model; scaling keeps sparse input sparse.
+
+    With a text, the scaling also weights its terms by TF-IDF.
 
     The inverse hyperbolic sine is a logarithm for zero and negative numbers too (an overdrawn balance). It maps zero
     to zero.
@@ -96,8 +101,13 @@ def scaled(shape: object, model: object, *between: object) -> "Pipeline":
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    reshape = FunctionTransformer(np.arcsinh, accept_sparse=True) if shape == "arcsinh" else "passthrough"
-    steps = [("shape", reshape), ("scale", StandardScaler(with_mean=False))]
+    if facts.texts:
+        from scoring.texts.term_weights import TermWeights
+
+        steps: list[tuple[str, object]] = [("terms", TermWeights(facts.texts, str(shape)))]
+    else:
+        reshape = FunctionTransformer(np.arcsinh, accept_sparse=True) if shape == "arcsinh" else "passthrough"
+        steps = [("shape", reshape), ("scale", StandardScaler(with_mean=False))]
     steps += [(type(step).__name__.lower(), step) for step in between]
     return Pipeline([*steps, ("model", model)])
 

@@ -23,7 +23,7 @@ def _logistic_regression(params: Params, seed: int, facts: DataFacts) -> "Pipeli
         tol=_tolerance(penalty, facts.classes),
         random_state=seed,
     )
-    return scaled(params["numeric_shape"], model)
+    return scaled(params["numeric_shape"], facts, model)
 
 
 def _tolerance(penalty: str, classes: int) -> float:
@@ -33,17 +33,17 @@ def _tolerance(penalty: str, classes: int) -> float:
     return 1e-2 if penalty == "l1" else 1e-4
 
 
-def _ridge(params: Params, seed: int, _facts: DataFacts) -> "Pipeline":
+def _ridge(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from sklearn.linear_model import Ridge
 
-    return scaled(params["numeric_shape"], Ridge(params["alpha"], solver="lsqr", random_state=seed))
+    return scaled(params["numeric_shape"], facts, Ridge(params["alpha"], solver="lsqr", random_state=seed))
 
 
-def _elastic_net(params: Params, seed: int, _facts: DataFacts) -> "Pipeline":
+def _elastic_net(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from sklearn.linear_model import ElasticNet
 
     model = ElasticNet(params["alpha"], l1_ratio=params["l1_ratio"], max_iter=3000, tol=1e-3, random_state=seed)
-    return scaled(params["numeric_shape"], model)
+    return scaled(params["numeric_shape"], facts, model)
 
 
 LOGISTIC_REGRESSION = Family(

@@ -25,7 +25,9 @@ def _knn(params: Params, _seed: int, facts: DataFacts) -> "Pipeline":
     )
     # For rows of length one, Euclidean distance gives the order of cosine distance and is 15 times as fast.
     unit_length = [Normalizer()] if params["distance"] == "cosine" else []
-    return scaled(params["numeric_shape"], model, *unit_length, DenseIfSmall())
+    # Dense rows of terms would be almost all zeros.
+    dense = [] if facts.texts else [DenseIfSmall()]
+    return scaled(params["numeric_shape"], facts, model, *unit_length, *dense)
 
 
 KNN = Family(

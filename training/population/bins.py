@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
+from scoring.texts.terms import length
 
 BinIndices = npt.NDArray[np.int64]
 MISSING, UNKNOWN, ABSENT = -1, -2, -3  # null; a value that is not listed or not accepted; a field that is not sent
@@ -47,6 +48,7 @@ class NumberBins(ColumnBins):
         low, high: smallest and largest known value.
         centres: mean of the reference rows in each bin, for distances in units of the column.
         discrete: True if each bin holds one known value.
+        of_texts: True if a value is a text, whose number is its length; an empty text is missing.
     """
 
     edges: tuple[float, ...]
@@ -54,6 +56,7 @@ class NumberBins(ColumnBins):
     high: float
     centres: tuple[float, ...]
     discrete: bool = False
+    of_texts: bool = False
 
     @property
     def size(self) -> int:
@@ -64,7 +67,7 @@ class NumberBins(ColumnBins):
         return np.asarray(self.edges, dtype=np.float64)
 
     def index(self, values: Sequence[Any]) -> tuple[BinIndices, npt.NDArray[np.bool_]]:
-        numbers, special = _numbers(values)
+        numbers, special = _numbers(list(map(_length, values)) if self.of_texts else values)
         bins = np.searchsorted(self._edges, numbers, side="right").astype(np.int64)
         outside = (special == 0) & ((numbers < self.low) | (numbers > self.high))
         return np.where(special == 0, bins, special), outside
@@ -111,6 +114,13 @@ class CategoryBins(ColumnBins):
         named = [str(value).lower() if isinstance(value, bool) else str(value) for value in self.values[: self.own]]
         rest = len(self.values) - self.own
         return [*named, f"{rest:,} others"] if rest > 0 else named
+
+
+def _length(value: Any) -> Any:
+    """The length of a text, None for an empty one; other values stay, but for numbers, which no text is."""
+    if isinstance(value, str) and value != REDACTED:
+        return length(value) or None
+    return value if value is None or value is NOT_SENT or value == REDACTED else float("nan")
 
 
 def _category(value: Any, bin_of: dict[tuple[bool, Any], int]) -> int:

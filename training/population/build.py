@@ -181,14 +181,12 @@ def _number(encoding: Encoding, rows: TrainingFrame, others: TrainingFrame) -> _
     """A number; its bins and its range are those of all rows."""
 
     def present(frame: TrainingFrame) -> tuple[Floats, npt.NDArray[np.bool_]]:
-        marked = len(encoding.features) > 1
-        values = np.asarray(frame.features[encoding.features[0]], dtype=np.float64)
-        is_missing = frame.features[encoding.features[1]] != 0 if marked else np.zeros(len(values), dtype=np.bool_)
-        return values, np.asarray(is_missing, dtype=np.bool_)
+        return encoding.numbers(frame.features)
 
     (values, is_missing), (elsewhere, missing_elsewhere) = present(rows), present(others)
     known = np.concatenate([values[~is_missing], elsewhere[~missing_elsewhere]])
     bins = number_bins(known if len(known) else np.zeros(1))
+    bins = replace(bins, of_texts=bool(encoding.text_features))
     return _Placed(bins, np.where(is_missing, MISSING, bins.index_array(values)))
 
 

@@ -145,5 +145,10 @@ def _bins(found: Mapping[str, Any]) -> ColumnBins:
     if "edges" not in found:
         return CategoryBins(tuple(found["values"]), found["own"])
     return NumberBins(
-        tuple(found["edges"]), found["low"], found["high"], tuple(found["centres"]), found.get("discrete", False)
+        tuple(found["edges"]),
+        found["low"],
+        found["high"],
+        tuple(found["centres"]),
+        found.get("discrete", False),
+        found.get("of_texts", False),
     )

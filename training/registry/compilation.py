@@ -20,6 +20,7 @@ from scoring.compiled.calibrated import CompiledCalibrated
 from scoring.compiled.linear import CompiledLinear
 from scoring.compiled.neighbours import CompiledNeighbours
 from scoring.compiled.network import CompiledNetwork
+from scoring.compiled.text import CompiledText
 from scoring.encodings import FeatureColumns
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
@@ -28,7 +29,7 @@ from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.network import Network
 from scoring.estimators.xgboost import XgBoost
 from scoring.scorer import Scorer
-from training.registry.kept_features import kept_features
+from training.registry.kept_features import kept_features, number_features
 from training.registry.probes import MOST_ROWS, probe_rows
 from training.registry.reference import reference
 
@@ -82,7 +83,7 @@ def compile_scorer(scorer: Scorer, holdout: FeatureColumns) -> Compilation:
     reasons, builds = [], list(_builds(scorer))
     if not builds:
         return Compilation(None, reason="this family has no faster kind")
-    rows = scorer.encoder.dense(holdout)
+    rows = scorer.encoder.table(holdout)
     exact = replace(scorer, pipeline=reference(scorer.pipeline, scorer.encoder, scorer.matrix_format))
     for name, build in builds:
         try:
@@ -103,7 +104,7 @@ def compile_scorer(scorer: Scorer, holdout: FeatureColumns) -> Compilation:
 
 def _max_difference(model: Compiled, exact: Scorer, rows: Floats) -> float:
     """The largest difference from the pipeline; rows predicted alone must be equal to those predicted together."""
-    expected = exact.predict(dict(zip(exact.encoder.features, rows.T, strict=True)))
+    expected = exact.predict(exact.encoder.columns_of(rows))
     predicted = model.predict_many(rows)
     some = np.linspace(0, len(rows) - 1, min(len(rows), SINGLE_ROWS), dtype=np.intp)
     alone = np.asarray([model.predict_one(row) for row in rows[some].tolist()])
@@ -120,7 +121,10 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
         yield from _wrapped(replace(scorer, pipeline=pipeline.model), **curve)
         return
     first, model = pipeline.steps[0][1], pipeline.steps[-1][1]
-    if isinstance(first, ColumnSubset):
+    if scorer.matrix_format == "dense" and scorer.encoder.text_features:
+        indices, encoder = number_features(scorer.encoder)
+        yield from _wrapped(replace(scorer, encoder=encoder), indices=indices)
+    elif isinstance(first, ColumnSubset):
         indices, encoder = kept_features(scorer.encoder, scorer.matrix_format, first.columns)
         inner = replace(scorer, pipeline=Pipeline(pipeline.steps[1:]), encoder=encoder)
         yield from _wrapped(inner, indices=indices)
@@ -131,7 +135,10 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
     elif hasattr(model, "n_neighbors"):
         yield "neighbours", lambda: CompiledNeighbours.of(pipeline, scorer.encoder)
     elif hasattr(model, "coef_"):
-        yield "linear", lambda: CompiledLinear.of(pipeline, scorer.encoder, scorer.matrix_format)
+        if scorer.encoder.text_features:
+            yield "text", lambda: CompiledText.of(pipeline, scorer.encoder)
+        else:
+            yield "linear", lambda: CompiledLinear.of(pipeline, scorer.encoder, scorer.matrix_format)
     elif scorer.matrix_format == "dense":
         from training.registry.onnx_export import onnx_of
 
@@ -152,9 +159,11 @@ def _wrapped(inner: Scorer, **wrapper: Any) -> Iterator[tuple[str, Build]]:
 
 def _wrap(build: Build, wrapper: Mapping[str, Any]) -> Compiled:
     model = build()
-    return (
-        replace(model, **wrapper) if isinstance(model, CompiledCalibrated) else CompiledCalibrated(model, **wrapper)
-    )
+    if not isinstance(model, CompiledCalibrated):
+        return CompiledCalibrated(model, **wrapper)
+    if model.indices is not None and (outer := wrapper.get("indices")) is not None:
+        wrapper = {**wrapper, "indices": [outer[index] for index in model.indices]}
+    return replace(model, **wrapper)
 
 
 def _blend(scorer: Scorer, blend: Blend) -> Compiled:

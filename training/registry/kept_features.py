@@ -10,10 +10,20 @@ from training.frame.raw_inputs import ColumnIndices
 def kept_features(encoder: Encoder, matrix_format: MatrixFormat, columns: ColumnIndices) -> tuple[list[int], Encoder]:
     """Indices of the features behind these matrix columns, and the encoder of these features alone.
 
-    A one-hot block is kept or left out as a unit.
+    A block of categories or terms is kept or left out as a unit.
     """
-    sizes = encoder.categories() if matrix_format == "sparse" else {}
-    widths = [sizes.get(feature, 1) for feature in range(len(encoder.features))]
-    kept = set(columns.tolist())
-    indices = [feature for feature, end in enumerate(accumulate(widths)) if end - 1 in kept]
+    if matrix_format == "sparse":
+        widths = encoder.widths()
+    else:  # a text has no dense column
+        widths = [0 if name in encoder.text_features else 1 for name in encoder.features]
+    kept, ends = set(columns.tolist()), accumulate(widths)
+    indices = [
+        feature for feature, (width, end) in enumerate(zip(widths, ends, strict=True)) if width and end - 1 in kept
+    ]
     return indices, replace(encoder, features=tuple(encoder.features[index] for index in indices))
+
+
+def number_features(encoder: Encoder) -> tuple[list[int], Encoder]:
+    """Indices of the features that are numbers, and the encoder of these alone."""
+    indices = [index for index, name in enumerate(encoder.features) if name not in encoder.text_features]
+    return indices, replace(encoder, features=encoder.number_features)

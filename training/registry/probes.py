@@ -50,13 +50,14 @@ def neighbours_of(threshold: float) -> Iterator[float]:
 
 
 def _values(encoder: Encoder, compiled: Compiled) -> Mapping[int, set[float]]:
-    values: FeatureValues = {index: set(map(float, range(size))) for index, size in encoder.categories().items()}
+    indexed = {encoder.features.index(encoder.number_features[at]): n for at, n in encoder.categories().items()}
+    values: FeatureValues = {index: set(map(float, range(size))) for index, size in indexed.items()}
     for encoding in encoder.encodings:
         for index in encoder.feature_indices(encoding):
             if index not in values:
                 values[index] = set(encoding.boundary_values(encoder.features[index]))
     for feature, thresholds in _thresholds(compiled).items():
-        if feature not in encoder.categories() and feature in values:
+        if feature not in indexed and feature in values:
             values[feature] |= {each for threshold in thresholds for each in neighbours_of(threshold)}
     return {feature: {each for each in some if abs(each) <= LARGEST} for feature, some in values.items() if some}
 

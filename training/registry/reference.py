@@ -56,7 +56,8 @@ def reference(pipeline: Any, encoder: Encoder, matrix_format: MatrixFormat) -> A
         members = [reference(member, encoder, each) for member, each in pairs]
         blend = Blend(model.task, members, model.matrix_formats, model.weights, model.sizes)
         return Pipeline([*pipeline.steps[:-1], (last_name, blend)])
-    if not hasattr(model, "n_neighbors") or not dict(pipeline.steps)["denseifsmall"].dense_:
+    dense = dict(pipeline.steps).get("denseifsmall")  # absent with texts
+    if not hasattr(model, "n_neighbors") or dense is None or not dense.dense_:
         return pipeline
     exact = ExactNeighbours(CompiledNeighbours.of(pipeline, encoder))
     return Pipeline([*pipeline.steps[:-1], (last_name, exact)])

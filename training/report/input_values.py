@@ -65,7 +65,8 @@ def reading(column: str, encoder: Encoder, features: FeatureColumns) -> Reading:
     every = (_row_categories(encoding, encoder, features) for encoding in encodings)
     categories = next((each for each in every if each), None)
     if categories is None or categories.label != column:
-        values = features[groups(encoder)[column][0]].astype(np.float64)
+        first = groups(encoder)[column][0]
+        values, _ = next(each for each in encodings if first in each.features).numbers(features)
         return Reading(list(map(format_number, values)), values)
     ordered = all(encoding.ordered for encoding in encodings)
     texts = [categories.names[index] for index in categories.indices]
@@ -81,10 +82,8 @@ def input_values(column: str, encoder: Encoder, features: FeatureColumns) -> Inp
         unknown = categories.names[0] == UNKNOWN
         known = categories.indices > 0 if unknown else np.ones(len(categories.indices), dtype=np.bool_)
         return InputValues(categories.indices.astype(np.float64), known, categories.names, encoding.ordered)
-    values = features[next(name for name in encoding.features if name in features)].astype(np.float64)
-    flag = next((features[name] for name in encoding.features[1:] if name in features), None)
-    known = np.ones(len(values), dtype=np.bool_) if flag is None else np.asarray(flag == 0, dtype=np.bool_)
-    return InputValues(values, known, None, ordered=True)
+    values, is_missing = encoding.numbers(features)
+    return InputValues(values, ~is_missing, None, ordered=True)
 
 
 def _row_categories(encoding: Encoding, encoder: Encoder, features: FeatureColumns) -> RowCategories | None:

@@ -49,7 +49,7 @@ class InputProfile:
     """One input on the training rows and on the holdout.
 
     Attributes:
-        kind: `number`, `flag` or `category`.
+        kind: `number`, `flag`, `category`, or `text length`, the number that stands for a text.
         missing, missing_in_holdout: shares of rows without a known value.
         distinct: number of distinct known values in training.
         drift: share of the holdout's rows that would have to move for equal distributions, missing ones included.
@@ -89,6 +89,7 @@ def profiles(encoder: Encoder, data: Split, seed: int, seconds: float) -> list[I
 
 def _profiles(encoder: Encoder, data: Split, random: np.random.Generator, end: float) -> Iterator[InputProfile]:
     halves = _halves(data.training, random)
+    texts = {each.column for each in encoder.encodings if each.text_features}
     for name, features in groups(encoder).items():
         training, holdout = (input_values(name, encoder, part.features) for part in (data.training, data.holdout))
         distribution = _distribution(training, holdout)
@@ -96,7 +97,13 @@ def _profiles(encoder: Encoder, data: Split, random: np.random.Generator, end: f
         alone = _alone(data.training, features, halves) if monotonic() < end else float("nan")
         yield InputProfile(
             name,
-            "number" if training.names is None else "flag" if training.names[0] != UNKNOWN else "category",
+            "text length"
+            if name in texts
+            else "number"
+            if training.names is None
+            else "flag"
+            if training.names[0] != UNKNOWN
+            else "category",
             training.missing_share,
             holdout.missing_share,
             len(np.unique(training.known)),
@@ -180,7 +187,10 @@ def _alone(frame: TrainingFrame, features: tuple[str, ...], halves: tuple[Any, A
     labels = frame.y[fit_on]
     if len(fit_on) < LEAST_ROWS_ALONE or len(np.unique(labels)) < 2:
         return float("nan")
-    x = np.stack([frame.features[name] for name in features], axis=1).astype(np.float64)
+    numbers = [name for name in features if name not in frame.encoder.text_features]
+    if not numbers:
+        return float("nan")
+    x = np.stack([frame.features[name] for name in numbers], axis=1).astype(np.float64)
     options: Mapping[str, Any] = {
         "max_depth": DEPTH_ALONE, "min_samples_leaf": max(5, len(fit_on) // 200), "random_state": 0,
     }  # fmt: skip

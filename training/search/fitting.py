@@ -76,7 +76,7 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
 
     OpenMP threads wait for each other by spinning: on a busy machine two of them took 14 times as long as one.
     """
-    facts = DataFacts(frame.task, len(frame.classes), frame.encoder.categories())
+    facts = DataFacts(frame.task, len(frame.classes), frame.encoder.categories(), frame.encoder.term_columns())
     if family.fits_on != "process":
         from training.search.spark_fitting import fit_on_spark  # it imports PySpark, and most trials need none
 

@@ -40,7 +40,7 @@ def require_memory(plan: SearchPlan, frame: TrainingFrame) -> str | None:
         dense = [BLEND]
     if not dense:
         return None
-    columns = len(frame.encoder.features)
+    columns = len(frame.encoder.number_features)
     at_once = (
         plan.parallelism if plan.resolved_executor in LOCAL else 1
     )  # other executors use the memory of their workers

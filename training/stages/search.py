@@ -33,6 +33,7 @@ from training.search.running import proposer_of, run_plan
 from training.search.trial import BASELINE, Attempt, Trial, TrialSpec
 from training.space.joint_space import Candidate
 from training.stages.affordable import unaffordable
+from training.stages.texts import plan_for_texts
 from training.tracking import experiment_id
 from training.tracking.searches import (
     STOP_REASON,
@@ -104,6 +105,7 @@ def resolve_inputs(use_case: UseCase, frame: TrainingFrame) -> UseCase:
     if plan.recency_weights and frame.first == frame.last:
         plan = plan.without_recency()
         console.detail(f"all rows have one time, {frame.first:%Y-%m-%d %H:%M}: {RECENCY} is not searched")
+    plan = plan_for_texts(plan, frame)
     proposer_of(plan)  # an invalid plan fails here, before it leaves a run that --resume would take for interrupted
     return use_case.model_copy(update={"search": plan})
 

@@ -30,6 +30,7 @@ COHORT = {"as": "cohort", "bounds": [18, 50]}
 ONE_HOT = {"as": "one_hot", "categories": ["red", "dark blue"]}
 ORDINAL = {"as": "ordinal", "categories": ["low", "high"], "impute": "high"}
 INDEX = {"as": "category_index", "index": "gold.i"}
+TEXT = {"as": "text"}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_unlisted_categories_are_any_text_where_they_are_missing(declared: dict[
 
 def test_every_kind_has_its_sql_macro() -> None:
     macros = (PROJECT / "dbt_project" / "macros" / "encodings.sql").read_text(encoding="utf-8")
-    declared: list[dict[str, Any]] = [NUMBER, FLAG, COHORT, ONE_HOT, ORDINAL, INDEX]
+    declared: list[dict[str, Any]] = [NUMBER, FLAG, COHORT, ONE_HOT, ORDINAL, INDEX, TEXT]
     assert [each["as"] for each in declared] == list(KINDS)
     assert [each["as"] for each in declared if f"macro {encoding(**each).sql_macro}(" not in macros] == []
 

@@ -149,7 +149,7 @@ def _category(column: ColumnProfile, *, is_kept: bool) -> ColumnRole:
     if column.is_unique and not is_kept:
         return _out(column, "a value of its own in every row, like an identifier")
     if not is_kept and column.distinct > MOST_ONE_HOT and column.length > 40:
-        return _out(column, f"free text, {column.length:.0f} characters on average")
+        return _out(column, f"free text, {column.length:.0f} characters on average; to read it: docs/text.md")
     if not is_kept and column.distinct > max(MOST_ONE_HOT, 0.5 * column.filled):
         return _out(column, f"{column.distinct:,} values in {column.filled:,} rows, like an identifier")
     if column.distinct > MOST_ONE_HOT:

@@ -28,7 +28,8 @@ def blocks(evidence: Evidence, ranked: Sequence[str]) -> Sequence[Block]:
     rows = at_rows(donors, np.arange(min(ROWS, len(training))))
     every, end = groups(evidence.scorer.encoder), monotonic() + SECONDS
     figures = list[Figure]()
-    for column in ranked[:MAIN_INPUTS]:
+    texts = {each.column for each in evidence.scorer.encoder.encodings if each.text_features}
+    for column in [name for name in ranked if name not in texts][:MAIN_INPUTS]:  # one text for all rows means nothing
         if figures and monotonic() > end:
             break
         known = _known(column, evidence, donors)

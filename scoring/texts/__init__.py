@@ -1,0 +1,1 @@
+"""Texts: the terms of a text, and their weights."""

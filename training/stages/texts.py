@@ -1,0 +1,24 @@
+"""Families that read texts, and what a search of a frame with texts leaves out."""
+
+from lakehouse import console
+from training.frame.frame import FrameRefused, TrainingFrame
+from training.models import FAMILIES
+from training.use_case.search import SearchPlan
+
+
+def plan_for_texts(plan: SearchPlan, frame: TrainingFrame) -> SearchPlan:
+    """The plan for this frame. With a text it has no blend, whose rows are numbers alone.
+
+    Raises:
+        FrameRefused: a family reads numbers alone, and there are none.
+    """
+    texts = sorted(frame.encoder.text_features)
+    if not texts:
+        return plan
+    if dense := [name for name in plan.families if FAMILIES[name].matrix_format == "dense"]:
+        if not frame.encoder.number_features:
+            raise FrameRefused.no_numbers(dense, texts)
+        console.detail(f"{', '.join(dense)}: reads no terms of {', '.join(texts)}, only numbers such as the length")
+    if plan.blend:
+        console.detail(f"no blend: it reads numbers alone, and {', '.join(texts)} is a text")
+    return plan.model_copy(update={"blend": 0})
