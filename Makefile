@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark test-torch test-jobs torch tensorflow spark features docs check bench format schema lock clean
+.PHONY: help demo demo-text test test-spark test-torch test-jobs torch tensorflow spark features docs check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,13 @@ demo: $(READY)  ## run the whole pipeline, from raw data to a served endpoint (a
 	$(call show,python -m deployment.run ask --use-case term_deposit)
 	$(call show,python -m deployment.run replay --use-case term_deposit --input staging.stg_bank_contacts --newest 7121 --seconds 3 --shift age=15)
 	$(call show,python -m deployment.run monitor --use-case term_deposit --since 2m --window 1s) || test $$? -eq 4  # 4: alert
+
+demo-text: $(READY)  ## the same for a model that reads texts: reviews of clothes, from raw data to a served endpoint (about two minutes)
+	$(call show,python -m lakehouse.build --select tag:clothing_reviews)
+	$(call show,python -m training.run --use-case recommended)
+	$(call show,python -m deployment.run promote --use-case recommended) || test $$? -eq 3  # 3: not promoted
+	$(call show,python -m deployment.run serve --use-case recommended --detach)
+	$(call show,python -m deployment.run ask --use-case recommended)
 
 test: $(READY)  ## every test this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # files with few tests are the slow ones

@@ -14,7 +14,16 @@ from tests.ports import free_port
 
 # MLflow sets its own two for whoever is asked for another store in this process.
 ELSEWHERE = {"SPARK_REMOTE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
-COPIED = ["dbt_project", "lakehouse", "scoring", "training", "deployment", "dbt_project.yml", "profiles.yml"]
+COPIED = [
+    "dbt_project",
+    "lakehouse",
+    "scoring",
+    "training",
+    "deployment",
+    "dbt_project.yml",
+    "profiles.yml",
+    "selectors.yml",
+]
 
 
 @dataclass(frozen=True)

@@ -93,3 +93,15 @@ numbered as (
 
 )
 {%- endmacro %}
+
+{# Trims a text and joins runs of blanks, line ends among them, to one space; a blank text becomes NULL. #}
+{% macro clean_text(column) -%}
+  nullif(trim(regexp_replace({{ column }}, {{ sql_text('[\\s\u00a0]+') }}, ' ')), '')
+{%- endmacro %}
+
+{# Several texts as one, on a line each and without the blank ones; NULL if all are blank. #}
+{% macro joined_texts(columns) -%}
+  {%- set cleaned = [] -%}
+  {%- for column in columns -%}{%- do cleaned.append(clean_text(column)) -%}{%- endfor -%}
+  nullif(concat_ws({{ sql_text('\n') }}, {{ cleaned | join(', ') }}), '')
+{%- endmacro %}

@@ -44,7 +44,8 @@ def test_every_variable_is_in_the_readme() -> None:
 
 
 def test_the_readme_shows_the_commands_of_the_demo() -> None:
-    executed = re.findall(r"\$\(call show,([^)]*)\)", MAKEFILE)
+    demo = MAKEFILE.partition("\ndemo: ")[2].partition("\n\n")[0]
+    executed = re.findall(r"\$\(call show,([^)]*)\)", demo)
     shown = re.findall(r"^\$ (.*)$", README, re.MULTILINE)
     assert shown == executed
 

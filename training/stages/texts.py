@@ -7,7 +7,7 @@ from training.use_case.search import SearchPlan
 
 
 def plan_for_texts(plan: SearchPlan, frame: TrainingFrame) -> SearchPlan:
-    """The plan for this frame. With a text it has no blend, whose rows are numbers alone.
+    """The plan for this frame. With a text it has neither blend nor bag, whose rows are numbers alone.
 
     Raises:
         FrameRefused: a family reads numbers alone, and there are none.
@@ -21,4 +21,6 @@ def plan_for_texts(plan: SearchPlan, frame: TrainingFrame) -> SearchPlan:
         console.detail(f"{', '.join(dense)}: reads no terms of {', '.join(texts)}, only numbers such as the length")
     if plan.blend:
         console.detail(f"no blend: it reads numbers alone, and {', '.join(texts)} is a text")
-    return plan.model_copy(update={"blend": 0})
+    if plan.final != "refit":
+        console.detail(f"final: refit in place of {plan.final}: a bag reads numbers alone too")
+    return plan.model_copy(update={"blend": 0, "final": "refit"})
