@@ -22,6 +22,7 @@ BENCHMARKS = (
     "online_store",
     "search",
     "holdout",
+    "quality.compare",
     "tracking",
     "memory",
     "promotion",

@@ -1,0 +1,1 @@
+"""Quality of models after equal wall time on public sets, beside FLAML and AutoGluon."""
