@@ -1,4 +1,4 @@
-"""Rows read by the key test: only those appended by the run if that is enough, otherwise all."""
+"""Rows read by the key test: none if no two keys are equal, those appended by the run if they suffice, or all."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from dbt.adapters.embedded.appended import appended_beyond
+from dbt.adapters.embedded.unique_keys import has_unique_key
 from deltalake import write_deltalake
 
 from lakehouse.settings import PROJECT
@@ -53,9 +54,35 @@ def test_a_table_that_is_not_built_has_no_condition(tmp_path: Path) -> None:
     assert condition(tmp_path, LONG_AGO) is None
 
 
+@pytest.mark.parametrize(
+    ("keys", "unique"),
+    [
+        ([1.0, 2.0, None], True),
+        ([1.0, 2.0, 1.0], False),
+        ([None, 1.0, None], False),
+        ([float("nan"), 1.0, -float("nan")], False),
+        ([0.0, 1.0, -0.0], False),
+    ],
+    ids=["unique", "twice", "NULL twice", "NaN twice", "two zeros"],
+)
+def test_no_query_is_needed_if_no_two_keys_can_be_equal(
+    tmp_path: Path, keys: list[float | None], unique: bool
+) -> None:
+    for key in keys:  # in several files
+        rows = pa.table({"client": pa.array([key], pa.float64()), "day": pa.array([1])})
+        write_deltalake(tmp_path / "gold" / "visits", rows, mode="append")
+    assert has_unique_key(Warehouse(tmp_path), NAME, ["client", "day"]) is unique
+    assert not has_unique_key(Warehouse(tmp_path), NAME, ["client", "abs(day)"])
+    assert not has_unique_key(Warehouse(tmp_path), TableName("gold", "not_built"), ["client"])
+
+
 MODEL = "{{ config(materialized='incremental', incremental_strategy='append') }} "
 ROWS = "select 1L as client, timestamp'2024-05-0{} 00:00:00' as at"
-MACRO_FILES = {"tests/generic/unique_key.sql": "data_tests/generic", "macros/appended_beyond.sql": "macros"}
+MACRO_FILES = {
+    "tests/generic/unique_key.sql": "data_tests/generic",
+    "macros/appended_beyond.sql": "macros",
+    "macros/has_unique_key.sql": "macros",
+}
 VISITS = {
     "name": "visits",
     "config": {"meta": {"feature_catalog": {"is_feature_table": True, "entity": "client", "timestamp_column": "at"}}},
@@ -77,7 +104,7 @@ def test_a_duplicate_key_fails_the_build_whichever_rows_were_appended(tmp_path: 
         compiled = next((project.root / "target" / "compiled").rglob("unique_key*.sql"))
         assert checked in compiled.read_text(encoding="utf-8")
 
-    build(1, 2)
+    build(1, 2, checked="where false")
     build(3, checked="where (true) and at > timestamp'2024-05-02 00:00:00.000000'")
     build(4, 4, exits=1, checked="where (true) and at > timestamp'2024-05-03 00:00:00.000000'")
     build(2, exits=1, results=2)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812  (Spark's own convention)
 from pyspark.sql.types import (
     ByteType,
     CharType,
     DataType,
     DateType,
     DecimalType,
+    DoubleType,
+    FloatType,
     IntegerType,
     IntegralType,
     LongType,
@@ -62,6 +65,13 @@ def cast_keys(rows: DataFrame, types: Mapping[str, DataType]) -> DataFrame:
         if name in rows.columns and rows.schema[name].dataType != data_type
     }
     return rows.withColumns(different) if different else rows
+
+
+def with_one_zero(rows: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """The rows with 0.0 for -0.0 in these keys; the embedded engine would take them for two keys."""
+    floating = [key for key in keys if isinstance(rows.schema[key].dataType, FloatType | DoubleType)]
+    zero = {key: (rows[key] + F.lit(0.0)).cast(rows.schema[key].dataType) for key in floating}
+    return rows.withColumns(zero) if zero else rows
 
 
 def _common(one: DataType, other: DataType) -> DataType | None:

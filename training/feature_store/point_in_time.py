@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from training.feature_store.errors import DuplicateColumn, DuplicateKey, FeatureNotFound
-from training.feature_store.key_types import cast_keys, compared_types
+from training.feature_store.key_types import cast_keys, compared_types, with_one_zero
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine
 
 _DAY = 86_400_000_000  # microseconds
@@ -38,8 +38,8 @@ def point_in_time_join(frame: DataFrame, spine: Spine, sides: Sequence[Side]) ->
     names = require_joinable(spine, [(side.table, side.lookup) for side in sides])
     types = compared_types(spine, frame.schema, [(side.table, side.rows.schema) for side in sides])
     given = {key: frame.schema[key].dataType for key in types}
-    sides = [replace(side, rows=cast_keys(side.rows, types)) for side in sides]
-    frame = cast_keys(frame, types)
+    sides = [replace(side, rows=with_one_zero(cast_keys(side.rows, types), side.table.keys)) for side in sides]
+    frame = with_one_zero(cast_keys(frame, types), list(types))
     for side in sides:
         require_unique(side.table, side.rows)
     for number, side in enumerate(sides):

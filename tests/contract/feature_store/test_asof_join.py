@@ -16,10 +16,10 @@ from deltalake import DeltaTable, TableFeatures, write_deltalake
 
 from lakehouse.process_memory import machine_memory
 from lakehouse.session import open_session
+from lakehouse.tables import repeated_keys
 from lakehouse.tables.scan import FileScan, RowsUnreadable, open_duckdb
 from lakehouse.tables.warehouse import Warehouse
 from tests.contract.feature_store.test_homes import TIME, day
-from training.feature_store import duplicates
 from training.feature_store.errors import DuplicateKey
 from training.feature_store.joined_rows import JoinedRows
 from training.feature_store.local import LocalFeatureStore
@@ -127,10 +127,18 @@ def test_keys_of_every_type_find_what_the_window_finds(store: LocalFeatureStore,
         assert found["text"].null_count < found.num_rows
 
 
-def test_a_zero_finds_a_negative_zero(store: LocalFeatureStore) -> None:
-    write(store, feature_rows(pa.array([NEGATIVE]), ["x"], [1]), spine_rows(pa.array([0.0]), ["x"]))
-    rows, _ = store.training_frame(SPINE, [VALUES])  # as on JVM Spark; the embedded engine finds nothing
-    assert rows.to_arrow()["text"].null_count == 0
+@pytest.mark.parametrize("width", [pa.float64(), pa.float32()], ids=str)
+def test_a_zero_finds_a_negative_zero_as_the_window_does(store: LocalFeatureStore, width: pa.DataType) -> None:
+    write(store, feature_rows(pa.array([NEGATIVE], width), ["x"], [1]), spine_rows(pa.array([0.0], width), ["x"]))
+    found = frame(store)
+    assert found["text"].null_count < found.num_rows
+
+
+def test_rows_of_a_zero_and_a_negative_zero_are_duplicates(store: LocalFeatureStore) -> None:
+    write(store, feature_rows(pa.array([NEGATIVE, 0.0]), ["x"], [1]), spine_rows(pa.array([0.0]), ["x"]))
+    for join in (store, LocalFeatureStore(open_session, store.warehouse, True)):
+        with pytest.raises(DuplicateKey, match="2 rows"):
+            len(join.training_frame(SPINE, [VALUES])[0])
 
 
 CLIENTS = pa.array(range(9))
@@ -246,7 +254,7 @@ def test_no_engine_starts_for_a_frame(store: LocalFeatureStore) -> None:
 def test_the_first_duplicate_is_named_however_many_rows_are_hashed_at_once(
     store: LocalFeatureStore, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(duplicates, "_AT_ONCE", at_once)
+    monkeypatch.setattr(repeated_keys, "_AT_ONCE", at_once)
     rows = feature_rows(CLIENTS, ["x"], [1, 2.5])
     write(store, rows, spine_rows(CLIENTS, ["x"]))
     assert frame(store).num_rows == 54

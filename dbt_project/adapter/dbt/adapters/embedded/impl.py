@@ -20,6 +20,7 @@ from dbt.adapters.embedded.python_models import SessionPythonJob
 from dbt.adapters.embedded.relation import EmbeddedRelation, relations
 from dbt.adapters.embedded.seeds import seed_frame
 from dbt.adapters.embedded.tables import TableWriter
+from dbt.adapters.embedded.unique_keys import has_unique_key
 from dbt.adapters.events.types import CatalogGenerationError
 from dbt.adapters.sail.impl import SailAdapter
 from dbt.adapters.spark.column import SparkColumn
@@ -180,6 +181,11 @@ class EmbeddedAdapter(SailAdapter):
     def appended_beyond(self, relation: BaseRelation, key: list[str], since: datetime) -> str | None:
         """SQL condition for the rows that this run appended, if none of their keys can have existed before."""
         return appended_beyond(self._credentials.lakehouse, _name(relation), key, since)
+
+    @available.parse_none
+    def has_unique_key(self, relation: BaseRelation, key: list[str]) -> bool:
+        """Tell if it is certain that each key has one row in the relation; a server checks its tables in SQL."""
+        return self._credentials.remote is None and has_unique_key(self._credentials.lakehouse, _name(relation), key)
 
     @available.parse_none
     def add_columns(self, relation: BaseRelation, columns: Iterable[SparkColumn]) -> None:

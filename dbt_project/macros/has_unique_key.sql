@@ -1,0 +1,16 @@
+{#
+  True if it is certain, without a query, that no two rows of a relation have one key. Only `embedded` can tell: it reads
+  the files of its tables. It does so when a test runs, and not when one is compiled.
+#}
+{% macro has_unique_key(relation, key) -%}
+  {%- set runs = execute and flags.WHICH in ('build', 'test') and relation is not string -%}
+  {{ return(adapter.dispatch('has_unique_key')(relation, key) if runs else false) }}
+{%- endmacro %}
+
+{% macro default__has_unique_key(relation, key) -%}
+  {{ return(false) }}
+{%- endmacro %}
+
+{% macro embedded__has_unique_key(relation, key) -%}
+  {{ return(adapter.has_unique_key(relation, key)) }}
+{%- endmacro %}

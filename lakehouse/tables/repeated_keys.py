@@ -1,0 +1,40 @@
+"""Search for keys that several rows of a scan have, by sorted hashes.
+
+Sorted hashes take a tenth of the time and memory of groups of the keys.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import duckdb
+import numpy as np
+
+from lakehouse.tables.scan import Scan, quoted
+
+_BATCH = 1_000_000  # rows
+_AT_ONCE = 2**26  # hashes in memory
+
+
+def suspects(scan: Scan, columns: Sequence[str], connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Queries for rows with equal hashes; together they have every row whose key another row has too.
+
+    NULL equals NULL, NaN equals NaN, and 0.0 equals -0.0. The first thousand keys of each part of the hashes suffice,
+    because one key that is there twice is refused.
+    """
+    relation, names = scan.relation(connection, columns), ", ".join(map(quoted, columns))
+    hashed = f"SELECT *, hash({names}) AS _hash FROM ({relation})"
+    parts = scan.rows // _AT_ONCE + 1
+    for part in range(parts):
+        some = hashed if parts == 1 else f"SELECT * FROM ({hashed}) WHERE _hash % {parts} = {part}"
+        if found := _repeated(connection, f"SELECT _hash FROM ({some})", scan.rows):
+            yield f"SELECT * FROM ({some}) WHERE _hash IN ({', '.join(map(str, found))})"
+
+
+def _repeated(connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> list[int]:
+    """Numbers that a query without NULL returns more than once; at most the first thousand."""
+    numbers, filled = np.empty(min(rows, 2 * _AT_ONCE), dtype=np.uint64), 0
+    for batch in connection.sql(query).to_arrow_reader(_BATCH):
+        numbers[filled : filled + len(batch)] = batch.column(0).to_numpy()
+        filled += len(batch)
+    numbers = numbers[:filled]
+    numbers.sort()
+    return np.unique(numbers[1:][numbers[1:] == numbers[:-1]])[:1000].tolist()  # type: ignore[no-any-return]
