@@ -63,6 +63,12 @@ def require_known(name: str) -> None:
     load(name, FOLDER)
 
 
+def declared_endpoints() -> dict[str, str]:
+    """Endpoint of each use case whose file declares one, by the use case's name."""
+    declared = {file.stem: declared_endpoint(file) for file in sorted(FOLDER.glob("*.yml"))}
+    return {name: endpoint for name, endpoint in declared.items() if endpoint is not None}
+
+
 def declared_endpoint(file: Path) -> str | None:
     """Endpoint that a use-case file declares, valid or not; None if it cannot be read."""
     try:

@@ -98,8 +98,13 @@ def served_ids(version: MonitoredVersion) -> frozenset[str]:
     return frozenset({f"{version.model.rpartition('.')[2]}-{version.number}"})
 
 
-def workspace_ids(session: SparkSession, version: MonitoredVersion) -> frozenset[str]:
-    """IDs of the version in a workspace, which are random; a version that never served has none.
+def workspace_ids(session: SparkSession, model: str, number: int) -> frozenset[str]:
+    """IDs of a version in a workspace, which are random; a version that never served has none.
+
+    Args:
+        session: session of the workspace.
+        model: full name of the registered model.
+        number: number of the version.
 
     Raises:
         NotMonitored: the system table cannot be read.
@@ -108,12 +113,12 @@ def workspace_ids(session: SparkSession, version: MonitoredVersion) -> frozenset
 
     try:
         rows = session.table(SYSTEM_TABLE).where(
-            (F.col("entity_name") == version.model) & (F.col("entity_version") == str(version.number))
+            (F.col("entity_name") == model) & (F.col("entity_version") == str(number))
         )
         found = [row["served_entity_id"] for row in rows.select("served_entity_id").distinct().collect()]
     except PySparkException as err:
         raise NotMonitored.unknown_ids(err) from err
-    return frozenset(found) or frozenset({f"never served: version {version.number}"})
+    return frozenset(found) or frozenset({f"never served: version {number}"})
 
 
 def _version(client: MlflowClient, name: str, number: int | None) -> ModelVersion:

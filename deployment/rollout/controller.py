@@ -13,16 +13,26 @@ from deployment.model_server.clock import Clock
 from deployment.rollout.checks import ObservedStep, breach
 from deployment.rollout.counts import StepCounts
 from deployment.rollout.events import describe, share_of
+from deployment.rollout.findings import StepFindings
 from deployment.rollout.journal import ACTIONS, Decided, RolloutJournal
 from deployment.rollout.progress import ProgressStore, RolloutProgress
 from deployment.rollout.state import WATCHED, Phase, Rollout
 from deployment.rollout.target import GoldenRowsDiffer, RolloutTarget
-from deployment.rollout.transitions import Act, Effect, Move, RolloutFacts, Wait, next_transition
+from deployment.rollout.transitions import (
+    Act,
+    Effect,
+    Move,
+    RolloutFacts,
+    Wait,
+    next_transition,
+    repeats_what_was_begun,
+)
 from lakehouse.errors import LakehouseError
 from training.use_case.rollout import RolloutPlan
 
 # Attempts of a side effect that fails for a reason that may pass, such as a server that restarts.
 ATTEMPTS, RETURN_ATTEMPTS = 3, 20
+JUDGED_AGAIN_SECONDS = 60.0  # until logged predictions are read again, if there were too few
 GoldenRows = tuple[Sequence[Any], Sequence[Any]]  # request records and their predictions
 
 
@@ -35,8 +45,9 @@ class RolloutPorts:
         target: endpoint.
         progress: progress between the records.
         golden_rows: golden rows of a version and their predictions.
-        findings: findings about the predictions of a step: a limit that they violate, or empty; and remarks.
+        findings: findings about the predictions of a step.
         renew: extends the lease.
+        require_lease: checks that no other controller has taken it; called before each side effect.
         clock: time and pauses.
         tell: prints one line about an event.
     """
@@ -45,8 +56,9 @@ class RolloutPorts:
     target: RolloutTarget
     progress: ProgressStore
     golden_rows: Callable[[int], GoldenRows]
-    findings: Callable[[Rollout], tuple[str, tuple[str, ...]]]
+    findings: Callable[[Rollout], StepFindings]
     renew: Callable[[], None]
+    require_lease: Callable[[], None]
     clock: Clock
     tell: Callable[[str], None]
 
@@ -67,9 +79,11 @@ class Controller:
     _counts: StepCounts = field(default_factory=StepCounts)
     _decision: Decided | None = None
     _missing: int = 0
+    _missing_since: float = 0.0
     _unreadable: str = ""
     _judged: str = ""  # bake whose predictions were judged
-    _findings: tuple[str, tuple[str, ...]] = ("", ())
+    _judged_at: float = 0.0
+    _findings: StepFindings = field(default_factory=StepFindings)
 
     def run(self, rollout: Rollout) -> Rollout:
         """Carry on until the rollout ends, or is paused and the controller is not patient.
@@ -79,7 +93,9 @@ class Controller:
             LakehouseError: A side effect of the way back failed, or ledger or registry cannot be used.
         """
         self._counts = self.ports.progress.counts(rollout)
-        if begun := self.ports.journal.intent():
+        if (begun := self.ports.journal.intent()) and repeats_what_was_begun(
+            rollout, self._champion_and_choice(rollout)
+        ):
             rollout = self._carried_out(begun, rollout)
         waited = ""
         while True:
@@ -100,18 +116,16 @@ class Controller:
                 case Move(after):
                     rollout = self._recorded(rollout, self._decided(after))
                 case Act(effect, after):
+                    self.ports.require_lease()
                     act = Act(effect, self._decided(after))
                     self.ports.journal.record("rollout_intended", rollout, f"{effect}: {share_of(after)}", act)
                     rollout = self._carried_out(act, rollout)
 
     def _facts(self, rollout: Rollout) -> RolloutFacts:
-        journal, now = self.ports.journal, self.ports.clock.time()
-        self._decision = journal.decision(rollout)
-        choice, reason = (self._decision.choice, self._decision.reason) if self._decision else (None, "")
-        facts = RolloutFacts(now, journal.champion(), choice, reason)
+        facts = self._champion_and_choice(rollout)
         if rollout.phase not in WATCHED:
             return facts
-        found, changed = "", ""
+        now, found, changed, judged = facts.now, "", "", StepFindings()
         try:
             view = self.ports.target.view(rollout)
             if view.failed:
@@ -123,14 +137,23 @@ class Controller:
             self._counts = self._counts.extended(self.ports.target.reading(rollout), view.entities)
             if now >= rollout.since + self.plan.warm_up_seconds:
                 self._counts = self._counts.warmed_up()
-            found = self._breach(rollout) or self._prediction_limit(rollout, now)
+            judged = self._judged_predictions(rollout, now)
+            found = self._breach(rollout) or judged.breach
             self._missing, self._unreadable = 0, ""
         except LakehouseError as err:
+            self._missing_since = min(self._missing_since, now) if self._missing else now
             self._missing, self._unreadable = self._missing + 1, err.failed
         return replace(
             facts, requests=self._counts.of(rollout.version).requests, breach=found, missing=self._missing,
-            unreadable=self._unreadable, changed=changed,
+            silent=now - self._missing_since if self._missing else 0.0, unreadable=self._unreadable, changed=changed,
+            unjudged=judged.unjudged,
         )  # fmt: skip
+
+    def _champion_and_choice(self, rollout: Rollout) -> RolloutFacts:
+        journal = self.ports.journal
+        self._decision = journal.decision(rollout)
+        choice, reason = (self._decision.choice, self._decision.reason) if self._decision else (None, "")
+        return RolloutFacts(self.ports.clock.time(), journal.champion(), choice, reason)
 
     def _decided(self, after: Rollout) -> Rollout:
         """The state with the choice that led to it as carried out."""
@@ -142,18 +165,20 @@ class Controller:
         observed = ObservedStep(counts.of(stable), counts.of(new), share, counts.timed(stable), counts.timed(new))
         return breach(observed, self.plan, len(rollout.shares) + rollout.shadow)
 
-    def _prediction_limit(self, rollout: Rollout, now: float) -> str:
-        """Judge the predictions once, at the end of each bake; the violated limit, or empty."""
+    def _judged_predictions(self, rollout: Rollout, now: float) -> StepFindings:
+        """Judge the predictions at the end of each bake: once, or again later if too few were logged by then."""
         bake = f"{rollout.step} {rollout.extensions}"
         enough = self._counts.of(rollout.version).requests >= self.plan.min_requests
         if now < rollout.until or not enough:
-            return ""
-        if self._judged != bake:
+            return StepFindings()
+        if self._judged != bake or (self._findings.unjudged and now >= self._judged_at + JUDGED_AGAIN_SECONDS):
+            told = self._findings.remarks if self._judged == bake else ()
             self._findings = self.ports.findings(rollout)
-            self._judged = bake
-            for remark in self._findings[1]:
-                self.ports.tell(f"version {rollout.version}: {remark}")
-        return self._findings[0]
+            self._judged, self._judged_at = bake, now
+            for remark in self._findings.remarks:
+                if remark not in told:
+                    self.ports.tell(f"version {rollout.version}: {remark}")
+        return self._findings
 
     def _carried_out(self, act: Act, rollout: Rollout) -> Rollout:
         """Carry out a side effect whose intent is recorded, and record the state that it led to."""

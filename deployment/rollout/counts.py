@@ -33,13 +33,15 @@ class VersionCounts:
         )
 
     def since(self, earlier: "VersionCounts") -> "VersionCounts":
-        """Growth since an earlier reading of a counter; after a restart of the server everything is new."""
-        if self.requests < earlier.requests or self.failed < earlier.failed or self.refused < earlier.refused:
-            return self
+        """Growth since an earlier reading of a counter."""
         within = {bound: max(0, count - earlier.within.get(bound, 0)) for bound, count in self.within.items()}
         return VersionCounts(
             self.requests - earlier.requests, self.refused - earlier.refused, self.failed - earlier.failed, within
         )
+
+    def fell_below(self, earlier: "VersionCounts") -> bool:
+        """True if the counter began again, as after a restart of the server."""
+        return self.requests < earlier.requests or self.failed < earlier.failed or self.refused < earlier.refused
 
     def slower_than(self, bound: float) -> int:
         """Number of requests that took longer than a bound, in milliseconds."""
@@ -116,9 +118,10 @@ class StepCounts:
         elif self.last is None:
             return replace(self, last=current)
         else:
-            grown = {
-                version: counts.since(self.last.get(version, VersionCounts())) for version, counts in current.items()
-            }
+            last = {version: self.last.get(version, VersionCounts()) for version in current}
+            # After a restart everything is new, also of a version that has more requests by now than before.
+            restarted = any(counts.fell_below(last[version]) for version, counts in current.items())
+            grown = current if restarted else {each: counts.since(last[each]) for each, counts in current.items()}
         totals = {version: self.of(version) + counts for version, counts in grown.items()}
         return StepCounts({**self.totals, **totals}, current, reading.minute, self.cold)
 

@@ -7,13 +7,40 @@ import numpy as np
 
 from deployment.rollout.state import Rollout
 from deployment.rollout.target import RolloutTarget
+from lakehouse.errors import LakehouseError
 from training.use_case.rollout import RolloutPlan
 
 Answers = Sequence[float | str]  # predictions of one version: numbers, or classes
-ReadAnswers = Callable[
-    [Rollout], tuple[Answers, Answers]
-]  # of the stable and of the new version, since the bake began
 LEAST_ANSWERS = 20
+
+
+@dataclass(frozen=True)
+class LoggedAnswers:
+    """Predictions of two versions since a step began.
+
+    Attributes:
+        stable, new: predictions of the stable and of the new version.
+        log: state of the log where it explains that there are few; empty if the endpoint logs nothing.
+    """
+
+    stable: Answers = ()
+    new: Answers = ()
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class StepFindings:
+    """Findings about the predictions of a step.
+
+    Attributes:
+        breach: declared limit that they violate; empty without one.
+        unjudged: reason why a declared limit cannot be judged; empty if it can, or there is none.
+        remarks: what is told.
+    """
+
+    breach: str = ""
+    unjudged: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -23,30 +50,38 @@ class Findings:
     Attributes:
         target: endpoint.
         plan: limits.
-        answers: reads logged predictions; empty sequences where the endpoint logs none.
+        answers: reads logged predictions.
     """
 
     target: RolloutTarget
     plan: RolloutPlan
-    answers: ReadAnswers
+    answers: Callable[[Rollout], LoggedAnswers]
 
-    def __call__(self, rollout: Rollout) -> tuple[str, tuple[str, ...]]:
-        """The violated limit, or empty; and remarks.
+    def __call__(self, rollout: Rollout) -> StepFindings:
+        """Compare the predictions of a step. A log that cannot be read is told of, since it is no fault of a version.
 
         Raises:
-            LakehouseError: Metrics or logged predictions cannot be read.
+            LakehouseError: Metrics cannot be read.
         """
         remarks = self._pairs(rollout) if rollout.mirroring else ()
-        stable, new = self.answers(rollout)
-        limit = self.plan.max_prediction_distance
-        if min(len(stable), len(new)) < LEAST_ANSWERS:
-            unknown = f"its predictions are not compared: {len(new)} are logged, at least {LEAST_ANSWERS} are needed"
-            return (unknown, remarks) if limit is not None and not rollout.mirroring else ("", remarks)
-        found = distance(stable, new)
-        remark = f"the distance of its predictions is {found:.3f}, over {len(stable):,} and {len(new):,} requests"
-        if limit is not None and found > limit + noise(len(stable), len(new)):
-            return f"{remark}; the limit is {limit:g}", remarks
-        return "", (*remarks, remark)
+        limit = None if rollout.mirroring else self.plan.max_prediction_distance
+        try:
+            answers = self.answers(rollout)
+        except LakehouseError as err:
+            answers = LoggedAnswers(log=err.failed)
+        counts = len(answers.stable), len(answers.new)
+        if min(counts) < LEAST_ANSWERS:
+            log = answers.log or "the endpoint logs no requests"
+            logged = f"{counts[0]:,} of the stable version and {counts[1]:,} of the new one are logged"
+            unknown = f"its predictions are not compared: {logged}, {LEAST_ANSWERS} are needed ({log})"
+            if limit is not None:
+                return StepFindings(unjudged=unknown, remarks=remarks)
+            return StepFindings(remarks=(*remarks, unknown) if answers.log and not rollout.mirroring else remarks)
+        found = distance(answers.stable, answers.new)
+        remark = f"the distance of its predictions is {found:.3f}, over {counts[0]:,} and {counts[1]:,} requests"
+        if limit is not None and found > limit + noise(*counts):
+            return StepFindings(breach=f"{remark}; the limit is {limit:g}", remarks=remarks)
+        return StepFindings(remarks=(*remarks, remark))
 
     def _pairs(self, rollout: Rollout) -> tuple[str, ...]:
         """Copies of requests that the two versions answered differently."""

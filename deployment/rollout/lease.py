@@ -1,8 +1,8 @@
 """Lease of a rollout: one controller at a time, with an owner and an expiry, in a tag of the registered model.
 
-The tag is written under the lock of the ledger, which excludes other commands of this machine. Of two machines, the
-second to write the tag finds the other's token when it reads it again, and both number their ledger entries: an entry
-of the loser is refused. A lease of a process that has ended on this machine counts no more.
+The tag is written under the lock of the ledger, which excludes other commands of this machine. Of two machines that
+find no lease at the same moment, both write the tag: each reads it again after a pause and before each side effect,
+and the one whose token was replaced gives up. A lease of a process that has ended on this machine counts no more.
 """
 
 import json
@@ -26,6 +26,7 @@ from training.registry.versions import model_of
 TAG = "rollout_lease"
 SECONDS = 90.0  # until a controller that gives no sign of life is replaced
 ATTEMPTS, PAUSE = 40, 0.25  # another command holds the ledger's lock for a moment
+SETTLE = 0.5  # longer than another machine takes between its look at the tag and its write
 
 
 class RolloutBusy(LakehouseError):
@@ -42,7 +43,8 @@ class RolloutBusy(LakehouseError):
     @classmethod
     def lost(cls, name: str, owner: str) -> "RolloutBusy":
         return cls(
-            f"this controller was silent for more than {SECONDS:.0f} s, and {owner} carries on the rollout of {name}",
+            f"{owner} has taken over the rollout of {name}: both began at the same moment, or this controller was"
+            f" silent for more than {SECONDS:.0f} s",
             hint="Nothing is to be done. Watch it: python -m deployment.run status",
         )
 
@@ -73,7 +75,8 @@ class Lease:
             RolloutBusy: Another controller holds it.
         """
         retried(self._take, self.clock)
-        self._require_own()
+        self.clock.sleep(SETTLE)
+        self.require_own()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,7 +91,7 @@ class Lease:
         """
         since = self.clock.time() - self._renewed
         if since >= SECONDS / 3 or since < 0:  # below 0, the clock was set back
-            self._require_own()
+            self.require_own()
             self._write()
 
     def _take(self) -> None:
@@ -108,7 +111,12 @@ class Lease:
         }  # fmt: skip
         self.client.set_registered_model_tag(self.name, TAG, json.dumps(values))
 
-    def _require_own(self) -> None:
+    def require_own(self) -> None:
+        """Check that nobody has taken it.
+
+        Raises:
+            RolloutBusy: Another controller has.
+        """
         held = _stored(self.client, self.name)
         if held.get("token") != self.token:
             raise RolloutBusy.lost(self.name, str(held.get("owner", "another command")))
@@ -139,6 +147,11 @@ def holder(client: MlflowClient, name: str, now: float) -> dict[str, object]:
 def is_held(client: MlflowClient, name: str, now: float) -> bool:
     """True if a controller that may still run holds the lease."""
     return bool(holder(client, name, now))
+
+
+def is_left_behind(client: MlflowClient, name: str, now: float) -> bool:
+    """True if a controller that was killed has left its lease."""
+    return bool(_stored(client, name)) and not holder(client, name, now)
 
 
 def progress_of(client: MlflowClient, name: str) -> RolloutProgress | None:

@@ -54,6 +54,7 @@ class Rollout:
         extensions: number of extensions of the current bake.
         reason: reason of a pause, a failure or an end; empty if all is well.
         decided: number of the ledger entry with the last choice of a person that was carried out.
+        changed: True while it is paused because somebody else changed the endpoint.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Rollout:
     extensions: int = 0
     reason: str = ""
     decided: int = 0
+    changed: bool = False
 
     @property
     def ended(self) -> bool:

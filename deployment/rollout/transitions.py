@@ -12,7 +12,7 @@ from enum import StrEnum
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from training.use_case.rollout import RolloutPlan
 
-MISSING_READINGS = 3  # readings in a row without metrics that count as a failure
+MISSING_READINGS, MISSING_SECONDS = 3, 60.0  # readings in a row without metrics, over this time, are a failure
 
 
 class Effect(StrEnum):
@@ -38,8 +38,10 @@ class RolloutFacts:
         requests: requests of the new version since the start of the bake.
         breach: violated limit, in words; empty without one.
         missing: number of readings in a row without metrics.
+        silent: seconds since the first of them; a server that restarts loads its versions for some.
         unreadable: reason why there were none.
         changed: how somebody else changed the endpoint, in words; empty if nobody did.
+        unjudged: reason why a declared limit cannot be judged yet; empty if it can.
     """
 
     now: float
@@ -49,8 +51,10 @@ class RolloutFacts:
     requests: int = 0
     breach: str = ""
     missing: int = 0
+    silent: float = 0.0
     unreadable: str = ""
     changed: str = ""
+    unjudged: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,11 @@ class Wait:
 
 
 Transition = Act | Move | Wait
+
+
+def repeats_what_was_begun(rollout: Rollout, facts: RolloutFacts) -> bool:
+    """True if a side effect that was begun is to be repeated; not if the champion has moved, or a person aborted."""
+    return _way_back(rollout) is not None or _interrupted(rollout, facts) is None
 
 
 def next_transition(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Transition | None:
@@ -111,7 +120,12 @@ def _way_on(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Transit
             return Act(Effect.CHECK, rollout.at(Phase.CHECKED))
         case Phase.CHECKED:
             return _first_step(rollout, facts)
-    return _stopped(rollout, facts) or _chosen(rollout, facts) or _end_of_bake(rollout, facts, plan)
+    return (
+        _stopped(rollout, facts)
+        or _chosen(rollout, facts)
+        or _changed(rollout, facts)
+        or _end_of_bake(rollout, facts, plan)
+    )
 
 
 def _first_step(rollout: Rollout, facts: RolloutFacts) -> Transition:
@@ -125,17 +139,17 @@ def _first_step(rollout: Rollout, facts: RolloutFacts) -> Transition:
 def _next_step(rollout: Rollout, facts: RolloutFacts) -> Transition:
     step = rollout.step + 1
     if step == len(rollout.shares):
-        return Act(Effect.SHIFT, rollout.at(Phase.FINISHED, until=0.0, reason=""))
+        return Act(Effect.SHIFT, rollout.at(Phase.FINISHED, until=0.0, reason="", changed=False))
     until = facts.now + rollout.bake
-    return Act(Effect.SHIFT, rollout.at(Phase.BAKING, step=step, until=until, extensions=0, reason=""))
+    return Act(Effect.SHIFT, rollout.at(Phase.BAKING, step=step, until=until, extensions=0, reason="", changed=False))
 
 
 def _stopped(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
     """Transition if a limit is violated, or nobody knows whether one is."""
     if facts.breach:
         return Move(rollout.failed(facts.breach))
-    if facts.missing >= MISSING_READINGS:
-        return Move(rollout.failed(f"no metrics in {facts.missing} readings: {facts.unreadable}"))
+    if facts.missing >= MISSING_READINGS and facts.silent >= MISSING_SECONDS:
+        return Move(rollout.failed(f"no metrics for {_duration(facts.silent)}: {facts.unreadable}"))
     return None
 
 
@@ -148,20 +162,30 @@ def _chosen(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
     return None
 
 
+def _changed(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
+    """Transition if somebody else changed the endpoint, or has taken that back: then the whole bake begins again."""
+    if facts.missing:
+        return None
+    if facts.changed and rollout.phase is not Phase.PAUSED:
+        return Move(rollout.at(Phase.PAUSED, reason=facts.changed, until=0.0, changed=True))
+    if rollout.changed and not facts.changed:
+        until, reason = facts.now + rollout.bake, "the endpoint is as it was before the change"
+        return Move(rollout.at(_bake_of(rollout), until=until, reason=reason, changed=False))
+    return None
+
+
 def _end_of_bake(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Transition:
     few = f"{facts.requests} of {plan.min_requests} requests"
     if facts.missing:
         return Wait(f"no metrics: {facts.unreadable}")
-    if facts.changed and rollout.phase is not Phase.PAUSED:
-        return Move(rollout.at(Phase.PAUSED, reason=facts.changed, until=0.0))
     if facts.now < min(rollout.since, rollout.until):
         reason = f"the clock was set back by at least {_duration(rollout.since - facts.now)}"
         return Move(rollout.at(rollout.phase, since=facts.now, until=facts.now + rollout.bake, reason=reason))
     if facts.now < rollout.until:
         return Wait(f"{_duration(rollout.until - facts.now)} of the bake left, {few}")
-    if facts.requests >= plan.min_requests and not facts.changed:
-        return _next_step(rollout, facts)
-    return _too_few(rollout, facts, plan, f"only {few} at the end of the bake")
+    if facts.requests < plan.min_requests or facts.changed:
+        return _too_few(rollout, facts, plan, f"only {few} at the end of the bake")
+    return _too_few(rollout, facts, plan, facts.unjudged) if facts.unjudged else _next_step(rollout, facts)
 
 
 def _too_few(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan, reason: str) -> Transition:
@@ -173,9 +197,13 @@ def _too_few(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan, reason: s
 
 
 def _extended(rollout: Rollout, facts: RolloutFacts, reason: str) -> Rollout:
-    phase = Phase.MIRRORED if rollout.step < 0 else Phase.BAKING
     until = max(rollout.until, facts.now) + rollout.bake
-    return rollout.at(phase, until=until, extensions=rollout.extensions + 1, reason=reason)
+    return rollout.at(_bake_of(rollout), until=until, extensions=rollout.extensions + 1, reason=reason, changed=False)
+
+
+def _bake_of(rollout: Rollout) -> Phase:
+    """Phase in which the current step is watched."""
+    return Phase.MIRRORED if rollout.step < 0 else Phase.BAKING
 
 
 def _duration(seconds: float) -> str:

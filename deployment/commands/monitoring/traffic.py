@@ -47,7 +47,7 @@ def _rows(
         session = workspace_session()
         if not session.catalog.tableExists(quoted_name(*table.split("."))):
             raise NoPayloadTable.named(table, endpoint)
-        ids = frozenset[str]() if every else workspace_ids(session, version)
+        ids = frozenset[str]() if every else workspace_ids(session, version.model, version.number)
         return session.table(quoted_name(*table.split("."))), ids
     try:
         return open_store(settings).rows(table), frozenset() if every else served_ids(version)

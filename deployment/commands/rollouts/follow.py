@@ -9,10 +9,28 @@ from dataclasses import dataclass, field
 from deployment.commands.open_gate import gate_of
 from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out, with_time
 from deployment.commands.rollouts.webhook_registration import WebhookAddress, woken_by_webhooks
+from deployment.model_server.clock import SYSTEM
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class EndingClock:
+    """The system's clock, whose pauses end with an exit once somebody asked for it.
+
+    SIGTERM raises SystemExit wherever the process is, and a library may swallow that.
+    """
+
+    ended: threading.Event
+
+    def time(self) -> float:
+        return SYSTEM.time()
+
+    def sleep(self, seconds: float) -> None:
+        if self.ended.wait(seconds):
+            sys.exit(0)
 
 
 @dataclass
@@ -55,7 +73,8 @@ class Follower:
             LakehouseError: There is no champion or no server, or the rollout is refused or failed.
         """
         with gate_of(self.name, self.settings) as gate:
-            carry_out(gate, self.settings, RolloutOptions(patient=True, tell=self.tell))
+            options = RolloutOptions(patient=True, clock=EndingClock(self.ended), tell=self.tell)
+            carry_out(gate, self.settings, options)
 
     def _told(self, problem: str) -> None:
         if problem and problem != self._problem:
@@ -81,6 +100,7 @@ def follow(name: str, settings: Settings, poll: float, url: str | None, listen: 
     follower = Follower(name, settings, poll)
 
     def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt what is given back
         follower.ended.set()  # also if the exit is swallowed by a library that runs at this moment
         follower.woken.set()
         sys.exit(0)

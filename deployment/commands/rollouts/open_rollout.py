@@ -19,7 +19,7 @@ from deployment.rollout.beginning import Aim, RolloutRefused, begun
 from deployment.rollout.controller import Controller, RolloutPorts
 from deployment.rollout.findings import Findings
 from deployment.rollout.journal import LedgerJournal
-from deployment.rollout.lease import Lease
+from deployment.rollout.lease import Lease, is_left_behind
 from deployment.rollout.progress import ProgressTags
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointTarget
@@ -91,11 +91,15 @@ def carry_out(
     client = client or serving_client(settings)
     if client is None:
         raise NoServer.of(gate.use_case.name)
-    with Lease(gate.use_case.name, gate.client, gate.ledger, options.clock) as lease:
-        opened = _OpenRollout(gate, settings, client, lease, options)
+    name = gate.use_case.name
+    nothing_due = _OpenRollout(gate, settings, client, options).due() is None
+    if nothing_due and not is_left_behind(gate.client, name, options.clock.time()):
+        return None  # without the lease, which `follow` would otherwise take at each look
+    with Lease(name, gate.client, gate.ledger, options.clock) as lease:
+        opened = _OpenRollout(gate, settings, client, options)
         while (rollout := opened.next()) is not None:
             try:
-                ended = opened.run(rollout)
+                ended = opened.run(rollout, lease)
             except KeyboardInterrupt as err:
                 raise KeyboardInterrupt(
                     f"The rollout of version {rollout.version} and the traffic stay where they are. Continue it:"
@@ -116,15 +120,25 @@ class _OpenRollout:
     gate: Gate
     settings: Settings
     client: WorkspaceClient
-    lease: Lease
     options: RolloutOptions
 
     def next(self) -> Rollout | None:
-        """The rollout to continue, or a new one."""
+        """The rollout to continue, or a new one, which is recorded."""
+        rollout = self.due()
+        if rollout is None:
+            return None
+        if self._journal.current() == rollout:
+            self.options.tell(f"version {rollout.version}: the rollout continues after '{rollout.phase}'")
+            return rollout
+        self._journal.record("rollout_started", rollout, f"beside version {rollout.stable}")
+        self.options.tell(f"version {rollout.version}: rollout to the endpoint '{rollout.endpoint}' started")
+        return rollout
+
+    def due(self) -> Rollout | None:
+        """The rollout to continue, or a new one; None if the endpoint serves the champion. Nothing is recorded."""
         journal, name = self._journal, self.gate.use_case.name
         last = journal.current()
         if last is not None and not last.ended:
-            self.options.tell(f"version {last.version}: the rollout continues after '{last.phase}'")
             return last
         champion = journal.champion()
         if champion is None:
@@ -139,18 +153,16 @@ class _OpenRollout:
             raise RolloutRefused.failed_before(name, champion, reason)
         if rollout.shadow and self.settings.home.runs_model_server:
             raise RolloutRefused.no_mirroring(endpoint)
-        journal.record("rollout_started", rollout, f"beside version {rollout.stable}")
-        self.options.tell(f"version {champion}: rollout to the endpoint '{endpoint}' started")
         return rollout
 
-    def run(self, rollout: Rollout) -> Rollout:
-        clock = RenewingClock(self.options.clock, self.lease)
+    def run(self, rollout: Rollout, lease: Lease) -> Rollout:
+        clock = RenewingClock(self.options.clock, lease)
         name, registry = self.gate.use_case.name, self.gate.client
         target, plan = EndpointTarget(self.client, WaitLimit(clock=clock)), plan_of(self.gate)
         findings = Findings(target, plan, lambda rollout: logged_answers(self.client, self.settings, rollout))
         ports = RolloutPorts(
             self._journal, target, ProgressTags(registry, name), lambda version: golden_rows(registry, name, version),
-            findings, self.lease.renew, clock, self.options.tell,
+            findings, lease.renew, lease.require_own, clock, self.options.tell,
         )  # fmt: skip
         return Controller(ports, plan, self.options.patient).run(rollout)
 

@@ -430,9 +430,8 @@ def test_an_inference_table_of_before_the_ai_gateway_gives_the_same_counts(peopl
 
 
 def test_ids_of_served_entities_in_a_workspace_come_from_the_system_table() -> None:
-    from deployment.monitoring.version import MonitoredVersion, workspace_ids
+    from deployment.monitoring.version import workspace_ids
     from lakehouse.session import open_session
-    from training.population.population import Population
 
     session = open_session()
     rows = [("a1", "main.models.people", "2"), ("b2", "main.models.people", "3"), ("a1", "main.models.people", "2")]
@@ -445,7 +444,7 @@ def test_ids_of_served_entities_in_a_workspace_come_from_the_system_table() -> N
 
     def ids(number: int) -> frozenset[str]:
         workspace: Any = Workspace()
-        return workspace_ids(workspace, MonitoredVersion("main.models.people", number, Population({})))
+        return workspace_ids(workspace, "main.models.people", number)
 
     assert ids(2) == {"a1"}
     assert ids(9) == {"never served: version 9"}

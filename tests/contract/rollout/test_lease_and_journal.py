@@ -68,7 +68,10 @@ def test_a_second_controller_is_refused_until_the_lease_ends(gate: Gate) -> None
         clock.now += 10 * SECONDS
         first.renew()
         clock.now += SECONDS
-        with second, pytest.raises(RolloutBusy, match="this controller was silent for more than 90 s"):
+        with (
+            second,
+            pytest.raises(RolloutBusy, match="has taken over the rollout of rolled"),
+        ):
             first.renew()
     assert not is_held(gate.client, NAME, clock.now)
     with first:
@@ -76,6 +79,20 @@ def test_a_second_controller_is_refused_until_the_lease_ends(gate: Gate) -> None
         gate.client.set_registered_model_tag(NAME, TAG, json.dumps(held | {"pid": 2**22 + 1, "token": "other"}))
         with second:
             assert is_held(gate.client, NAME, clock.now), "a process that has ended holds nothing"
+
+
+def test_of_two_machines_that_find_no_lease_at_the_same_moment_one_carries_the_rollout_out(gate: Gate) -> None:
+    class Meanwhile(FakeClock):
+        """While the first waits, the second, which saw no lease either, writes its tag."""
+
+        def sleep(self, seconds: float) -> None:
+            self.now += seconds
+            second._write()
+
+    second = Lease(NAME, gate.client, gate.ledger, FakeClock())
+    with pytest.raises(RolloutBusy, match="has taken over"), Lease(NAME, gate.client, gate.ledger, Meanwhile()):
+        pass
+    second.require_own()
 
 
 def test_the_ledger_holds_state_intent_and_choices_and_the_champion_stays(gate: Gate) -> None:

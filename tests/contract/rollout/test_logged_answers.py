@@ -13,13 +13,19 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.mixins.open_ai_client import ServingEndpointsExt
 from databricks.sdk.service.serving import ServingEndpointDetailed
 from deltalake import write_deltalake
+from pyspark.errors import AnalysisException
+from pyspark.sql import Catalog, DataFrame
 
 from deployment.commands.rollouts.logged_answers import logged_answers
+from deployment.rollout.findings import LoggedAnswers
 from deployment.rollout.state import Phase, Rollout
+from lakehouse import session
 from lakehouse.errors import LakehouseError
 from lakehouse.home import DATABRICKS
+from lakehouse.session import open_session
 from lakehouse.settings import Settings
 
+INFERENCE_TABLE = "`main`.`logs`.`e_payload`"
 SINCE = 1_800_000_000.0
 BAKING = Rollout("r", "m", "e", 5, 2, (10,), 600.0, phase=Phase.BAKING, step=0, since=SINCE)
 
@@ -56,14 +62,75 @@ def test_answers_since_the_bake_began_are_read_by_version(settings: Settings) ->
         row("m-1", [9.0]),
     ]
     write_deltalake(settings.warehouse / "logs" / "e_payload", pa.Table.from_pylist(rows))
-    assert logged_answers(client(), settings, BAKING) == ([0.3, 0.1], [2.0, "red", "blue"])
+    found = logged_answers(client(), settings, BAKING)
+    assert (found.stable, found.new) == ([0.3, 0.1], [2.0, "red", "blue"])
 
 
 def test_nothing_is_read_where_nothing_is_logged(settings: Settings) -> None:
-    assert logged_answers(client(), settings, BAKING) == ([], []), "no table yet"
+    assert "e_payload does not exist yet" in logged_answers(client(), settings, BAKING).log
     write_deltalake(settings.warehouse / "logs" / "e_payload", pa.Table.from_pylist([row("m-5", [1.0])]))
-    assert logged_answers(client(enabled=False), settings, BAKING) == ([], [])
-    assert logged_answers(client(), replace(settings, home=DATABRICKS), BAKING) == ([], [])
+    assert logged_answers(client(enabled=False), settings, BAKING) == LoggedAnswers()
+
+
+class WorkspaceTables:
+    """Session of a workspace: the inference table, and the system table with the random IDs of served entities."""
+
+    def __init__(self, payload: DataFrame | None, entities: DataFrame) -> None:
+        self.payload, self.entities = payload, entities
+        self.catalog: Any = create_autospec(Catalog, instance=True)
+        self.catalog.tableExists.side_effect = lambda name: name == INFERENCE_TABLE and payload is not None
+
+    def table(self, name: str) -> DataFrame:
+        if name == "system.serving.served_entities":
+            return self.entities
+        if name != INFERENCE_TABLE or self.payload is None:
+            raise AnalysisException(f"[TABLE_OR_VIEW_NOT_FOUND] {name}")
+        return self.payload
+
+
+def test_answers_in_a_workspace_come_from_its_inference_table_by_the_ids_of_the_versions(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spark = open_session()
+    entities = spark.createDataFrame(
+        [
+            ("a1", "main.models.m", "2"),
+            ("b1", "main.models.m", "5"),
+            ("b2", "main.models.m", "5"),
+            ("z", "x.y.m", "5"),
+        ],
+        "served_entity_id string, entity_name string, entity_version string",
+    )
+    logged = [
+        row("a1", [{"probability": 0.3}]), row("b1", [{"probability": 0.6}]), row("b2", [{"probability": 0.7}]),
+        row("b1", [{"probability": 0.9}], seconds=-1.0), row("b1", None, status=500), row("b1", "[]"),
+        row("z", [{"probability": 0.1}]),
+    ]  # fmt: skip
+    payload = spark.createDataFrame(
+        [(each["served_entity_id"], each["response"], each["status_code"], each["request_time"]) for each in logged],
+        "served_entity_id string, response string, status_code int, request_time timestamp",
+    ).selectExpr(
+        "*", "to_date(request_time) as request_date", "5L as execution_duration_ms", "1.0D as sampling_fraction",
+        "'{}' as request", "cast(null as string) as client_request_id",
+    )  # fmt: skip
+    workspace = replace(settings, home=DATABRICKS)
+    baking = replace(BAKING, model="main.models.m")
+
+    def answers(table: DataFrame | None, ids: DataFrame = entities) -> LoggedAnswers:
+        monkeypatch.setattr(session, "workspace_session", lambda: WorkspaceTables(table, ids))
+        return logged_answers(client(), workspace, baking)
+
+    found = answers(payload)
+    assert (found.stable, sorted(found.new, key=float)) == ([0.3], [0.6, 0.7])
+    assert found.log == "a workspace logs requests up to an hour late"
+    assert answers(None) == LoggedAnswers(
+        log="the inference table main.logs.e_payload does not exist yet: a workspace logs requests up to an hour late"
+    )
+    assert answers(payload, entities.where("false")).new == [], "the system table does not know the version yet"
+    with pytest.raises(LakehouseError, match="is no payload table"):
+        answers(payload.drop("response"))
+    with pytest.raises(LakehouseError, match=r"main.logs.e_payload cannot be read: .*no_such_column"):
+        answers(payload.selectExpr("*", "no_such_column"))
 
 
 def test_a_payload_table_that_cannot_be_read_is_told_of(settings: Settings) -> None:

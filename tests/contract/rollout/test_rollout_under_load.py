@@ -1,20 +1,16 @@
 """Rollouts on a real server under load, with seconds for minutes: good and bad versions, and killed controllers."""
 
-import asyncio
 import multiprocessing
+import os
 import signal
 import threading
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from databricks.sdk import WorkspaceClient
 
-from benchmarks.harness.load import count
-from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out
 from deployment.endpoints import endpoint_client
 from deployment.gate.gate import Gate
 from deployment.model_server.http.auth import read_token
@@ -26,13 +22,13 @@ from tests.contract.rollout.golden_versions import (
     ERRING,
     GOOD,
     NAME,
-    RECORD,
     SLOW,
     WRONG,
     RolloutRegistry,
     promote,
 )
 from tests.contract.rollout.killed_controller import carry_out_until_killed
+from tests.contract.rollout.server_under_load import Load, at, roll_out, state
 from tests.ports import free_port
 
 PLAN = {
@@ -40,7 +36,7 @@ PLAN = {
     "max_extensions": 100,
 }  # fmt: skip
 PATIENT = PLAN | {"min_requests": 600}  # until errors on 2 % of the requests are seen for sure
-KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, GOOD, SLOW, GOOD]  # versions 1 to 8
+KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, GOOD, SLOW, *[GOOD] * 5]  # versions 1 to 12
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["tests.contract.rollout.killed_controller"])  # imported once, not by each child
 
@@ -71,70 +67,6 @@ def gate(registry: RolloutRegistry) -> Iterator[Gate]:
 
 def patient(gate: Gate) -> Gate:
     return replace(gate, use_case=RolloutRegistry(Path(), "", PATIENT).use_case)
-
-
-@dataclass
-class Load:
-    """Requests over one connection, until the block ends; the responses are counted by status and served entity.
-
-    More connections would start more processes of a version while it is watched.
-    """
-
-    settings: ServerSettings
-    responses: Counter[tuple[int, str]] = field(default_factory=Counter)
-    _ended: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> "Load":
-        self._thread = threading.Thread(target=self._send)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def failed(self) -> set[str]:
-        """Served entities of the failed requests; empty for a request that reached none."""
-        return {served for (status, served) in self.responses if status != 200}
-
-    def _send(self) -> None:
-        url = f"{self.settings.url}/serving-endpoints/{NAME}/invocations"
-        headers = {"authorization": f"Bearer {read_token(self.settings.data_token_file)}"}
-        turns = iter(lambda: 1 if not self._ended.is_set() else 0, 0)
-        found = asyncio.run(count(url, headers, {"dataframe_records": [RECORD]}, turns, 1))
-        for (status, served, _), number in found.items():
-            self.responses[status, served] += number
-
-
-def roll_out(
-    gate: Gate, registry: RolloutRegistry, client: WorkspaceClient, version: int
-) -> tuple[Rollout, list[str]]:
-    promote(gate, version)
-    lines: list[str] = []
-    ended = carry_out(gate, registry.settings, RolloutOptions(tell=lines.append), client)
-    assert ended is not None
-    return ended, lines
-
-
-def state(gate: Gate, client: WorkspaceClient) -> dict[str, Any]:
-    """Traffic, champion, aliases and tags."""
-    model = gate.client.get_registered_model(NAME)
-    stages = {
-        int(each.version): each.tags.get("stage") for each in gate.client.search_model_versions(f"name='{NAME}'")
-    }
-    return {
-        "traffic": endpoint_client.served_versions(client, NAME),
-        "champion": int(model.aliases["champion"]),
-        "production": [version for version, stage in stages.items() if stage == "Production"],
-        "ledger": gate.ledger.entries(NAME)[-1].to_version,
-        "left": sorted(tag for tag in model.tags if tag.startswith("rollout")),
-    }
-
-
-def at(version: int) -> dict[str, Any]:
-    return {
-        "traffic": {version: 100}, "champion": version, "production": [version], "ledger": version, "left": [],
-    }  # fmt: skip
 
 
 def test_versions_are_rolled_out_or_back_without_a_failed_request(
@@ -193,6 +125,8 @@ def test_a_controller_that_is_killed_at_each_step_is_continued(  # noqa: PLR0917
     phase: Phase,
     serves: int,
 ) -> None:
+    if endpoint_client.served_by(client, NAME) is None:  # this test runs alone
+        endpoint_client.deploy(client, NAME, NAME, 2)
     promote(gate, version)
     exits: list[int | None] = []
     arguments = (registry, server.url, read_token(server.token_file))
@@ -226,3 +160,53 @@ def test_a_shadow_gets_copies_and_answers_nobody_before_its_first_step(
     assert load.failed() == set()
     assert served <= {f"{NAME}-2", f"{NAME}-8"}
     assert not client.serving_endpoints.get(NAME).tags, "nothing is mirrored any more"
+
+
+def test_a_champion_that_moves_twice_during_one_bake_is_rolled_out_beside_the_version_that_answers(
+    gate: Gate, registry: RolloutRegistry, client: WorkspaceClient, server: ServerSettings
+) -> None:
+    endpoint_client.deploy(client, NAME, NAME, 8)
+    moves = {"version 9: 50 % of the traffic": (10, 11), "version 11: 50 % of the traffic": (9, 10)}
+
+    def moved(line: str) -> None:
+        for begins in [each for each in moves if line.startswith(each)]:
+            for version in moves.pop(begins):
+                promote(gate, version)
+
+    with Load(server) as load:
+        ended, lines = roll_out(gate, registry, client, 9, then=moved)
+    assert (ended.version, ended.phase, ended.stable) == (10, Phase.FINISHED, 8), "\n".join(lines)
+    assert [line for line in lines if "rollout ended" in line] == [
+        "version 9: rollout ended: version 11 is the champion now",
+        "version 11: rollout ended: version 10 is the champion now",
+    ]
+    assert state(gate, client) == at(10)
+    assert load.failed() == set()
+
+
+def test_a_server_that_starts_again_during_a_bake_loses_no_rollout(
+    gate: Gate, registry: RolloutRegistry, client: WorkspaceClient, server: ServerSettings
+) -> None:
+    def killed() -> None:
+        running = server_process.running(server)
+        assert running
+        os.kill(int(Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text()), signal.SIGKILL)
+
+    def stopped() -> None:
+        server_process.stop(server)
+        server_process.serve_detached(server)
+
+    for version, disturb in ((11, killed), (12, stopped)):
+        person = threading.Thread(target=disturb)
+
+        def disturbed(line: str, person: threading.Thread = person) -> None:
+            if "50 % of the traffic" in line:
+                person.start()
+
+        with Load(server) as load:
+            ended, lines = roll_out(gate, registry, client, version, then=disturbed)
+            person.join()
+        assert ended.phase is Phase.FINISHED, "\n".join(lines)
+        assert state(gate, client) == at(version)
+        assert load.refused() == set()
+        assert load.repeated > 0, "the server was away"

@@ -15,6 +15,7 @@ from deployment.endpoints.waiting import WaitLimit
 from deployment.model_server.clock import SYSTEM
 from deployment.rollout.beginning import Aim, begun
 from deployment.rollout.controller import Controller, RolloutPorts
+from deployment.rollout.findings import StepFindings
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointTarget
 from tests.contract.rollout.fake_workspace import FakeWorkspace
@@ -70,8 +71,8 @@ class Backend:
         records, target = self.records, EndpointTarget(self.client, WaitLimit(60, SYSTEM))
         golden = [answer(str(version), ROW)]
         ports = RolloutPorts(
-            records, target, records, lambda _: ([ROW], golden), lambda _: ("", ()), lambda: None, self,
-            records.lines.append,
+            records, target, records, lambda _: ([ROW], golden), lambda _: StepFindings(), lambda: None, lambda: None,
+            self, records.lines.append,
         )  # fmt: skip
         return Controller(ports, plan, patient).run(rollout)
 

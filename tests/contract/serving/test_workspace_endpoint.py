@@ -1,14 +1,16 @@
 """Commands that update the endpoint of a workspace, with a fake of the SDK client that checks signatures."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import create_autospec
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import NotFound, ResourceConflict
+from databricks.sdk.errors import NotFound, PermissionDenied, ResourceConflict
 from databricks.sdk.mixins.open_ai_client import ServingEndpointsExt
 from databricks.sdk.service.serving import QueryEndpointResponse, ServedEntityInput, ServingEndpointDetailed
 
@@ -18,10 +20,13 @@ from deployment.endpoints import endpoint_client
 from deployment.gate.gate import Gate
 from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger
+from deployment.rollout.counts import StepCounts, VersionCounts
+from deployment.rollout.progress import ProgressTags, RolloutProgress
+from deployment.rollout.state import Phase, Rollout
 from deployment.run import main
 from lakehouse.settings import Settings
 from lakehouse.tables.warehouse import Warehouse
-from tests.contract.people import NAME, USE_CASE, Environment, champion, command, set_challenger
+from tests.contract.people import NAME, USE_CASE, Environment, champion, command, mlflow_restored, set_challenger
 from training.registry.versions import CHAMPION
 
 Run = Callable[..., str]
@@ -144,6 +149,50 @@ def test_a_rejected_update_keeps_the_champion_and_names_the_command_to_repeat(
     assert "an update is in progress" in output
     fake_workspace.endpoints.update_config.side_effect = fake_workspace._updated
     assert f"Endpoint {NAME} serves version 1 (100 %)" in run("serve")
+
+
+def test_status_shows_the_endpoints_of_the_use_cases_and_their_rollouts_in_a_workspace(
+    gate: Gate, fake_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: Environment
+) -> None:
+    monkeypatch.setenv("FEATURE_STORE", "databricks")
+    monkeypatch.setattr(use_cases, "FOLDER", tmp_path)
+    (tmp_path / f"{NAME}.yml").write_text(yaml.safe_dump({"serving": {"endpoint": NAME}}))
+    (tmp_path / "broken.yml").write_text("serving: [")
+    fake_workspace.client.config.host = "https://a-workspace"
+
+    def shown(*options: str) -> str:
+        with mlflow_restored(), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", environment.settings.tracking_uri)
+            return CliRunner().invoke(main, ["status", *options], catch_exceptions=False).output
+
+    assert "https://a-workspace" in (without := shown())
+    assert f"Create one: {RETRY.removesuffix(NAME)}NAME" in without
+    gate.client.set_registered_model_alias(NAME, CHAMPION, "2")
+    baking = Rollout("r", NAME, NAME, 2, 1, (10, 50), 600.0, phase=Phase.BAKING, step=0, until=1_600.0)
+    counts = StepCounts({2: VersionCounts(240, 0, 3)})
+    progress = RolloutProgress.of(baking, counts, 1_300.0, "5 min of the bake left, 240 of 100 requests")
+    ProgressTags(gate.client, NAME).save(baking, progress, counts)
+    line = (
+        "rollout of version 2 beside version 1: baking, step 1 of 2, 10 %, 240 requests, 3 errors;"
+        " 5 min of the bake left, 240 of 100 requests; nobody carries it out: deployment.run rollout"
+    )
+    assert f"{NAME}: {line}" in " ".join((deleted := shown()).split()), "an endpoint that was deleted in the middle"
+    assert "DELETED" in deleted
+    fake_workspace.set_endpoint(endpoint(1, update="IN_PROGRESS"))
+    assert f"{NAME}: {line}" in " ".join(shown().split())
+    found = json.loads(shown("--json"))
+    assert (found["host"], found["pid"]) == ("https://a-workspace", None)
+    (only,) = found["endpoints"]
+    assert (only["update"], only["versions"], only["champion"]) == ("IN_PROGRESS", {"1": 100}, 2)
+    assert (only["rollout"]["requests"], only["rollout"]["errors"], only["rollout"]["seconds_left"]) == (
+        240,
+        3,
+        300.0,
+    )
+    fake_workspace.endpoints.list.assert_not_called()
+    fake_workspace.endpoints.get.side_effect = PermissionDenied("the token lacks CAN_VIEW")
+    refused = CliRunner().invoke(main, ["status"])
+    assert "https://a-workspace rejected the token: the token lacks CAN_VIEW" in str(refused.exception)
 
 
 def test_an_endpoint_of_another_model_stays_unchanged(gate: Gate, fake_workspace: Workspace, run: Run) -> None:

@@ -9,6 +9,7 @@ from deployment.endpoints.waiting import DeploymentFailed
 from deployment.ledger.entries import Action
 from deployment.rollout.controller import Controller, RolloutPorts
 from deployment.rollout.counts import MetricsReading, StepCounts, VersionCounts
+from deployment.rollout.findings import StepFindings
 from deployment.rollout.journal import Decided, RolloutJournal
 from deployment.rollout.progress import ProgressStore, RolloutProgress
 from deployment.rollout.state import Rollout, RolloutChoice
@@ -127,7 +128,7 @@ class World(Records):
     mirrored: int | None = None
     updates: list[dict[int, int]] = field(default_factory=list)
     exact: dict[int, list[float]] = field(default_factory=dict)
-    distance: tuple[str, tuple[str, ...]] = ("", ())
+    findings: StepFindings = field(default_factory=StepFindings)
 
     def begun(self, plan: RolloutPlan, **changes: Any) -> Rollout:
         """Record the start of a rollout."""
@@ -139,8 +140,8 @@ class World(Records):
     def run(self, plan: RolloutPlan, *, patient: bool = True) -> Rollout:
         """Run a controller from the recorded state."""
         ports = RolloutPorts(
-            self, self, self, lambda version: ([{"age": 41}], [version]), lambda _rollout: self.distance,
-            lambda: None, self, self.lines.append,
+            self, self, self, lambda version: ([{"age": 41}], [version]), lambda _rollout: self.findings,
+            lambda: None, lambda: None, self, self.lines.append,
         )  # fmt: skip
         current = self.current()
         assert current is not None

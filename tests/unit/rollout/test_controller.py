@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from deployment.rollout.findings import StepFindings
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from lakehouse.errors import LakehouseError
 from tests.unit.rollout.in_memory import Behaviour, Crash, World
@@ -132,7 +133,7 @@ def test_a_server_that_is_down_for_long_is_a_failure_and_for_short_is_not() -> N
     world = World(at={900.0: lambda w: setattr(w, "down", True), 1_080.0: lambda w: setattr(w, "down", False)})
     ended = run(world)
     assert ended.phase is Phase.ROLLED_BACK
-    assert ended.reason == "no metrics in 3 readings: no model server responds"
+    assert ended.reason == "no metrics for 60 s: no model server responds"
 
 
 def test_a_way_back_that_cannot_be_completed_is_an_error_and_continues_later() -> None:
@@ -166,12 +167,23 @@ def test_a_choice_counts_once_and_an_abort_while_loading_counts_too() -> None:
 
 
 def test_predictions_are_a_finding_and_a_limit_only_if_declared() -> None:
-    world = World(distance=("", ("predictions differ: 0.4",)))
+    world = World(findings=StepFindings(remarks=("predictions differ: 0.4",)))
     assert run(world).phase is Phase.FINISHED
     assert world.lines.count("version 5: predictions differ: 0.4") == 2, "once at the end of each bake"
-    world = World(distance=("its predictions differ by 0.4, and the limit is 0.2", ()))
+    world = World(findings=StepFindings(breach="its predictions differ by 0.4, and the limit is 0.2"))
     assert run(world).reason == "its predictions differ by 0.4, and the limit is 0.2"
     assert world.now >= MINUTES_30
+
+
+def test_a_limit_of_predictions_that_are_not_logged_yet_extends_and_pauses_until_they_are() -> None:
+    few = StepFindings(unjudged="its predictions are not compared: 3 are logged")
+    world = World(findings=few)
+    paused = run(world, patient=False)
+    assert (paused.phase, paused.extensions, paused.reason) == (Phase.PAUSED, PLAN.max_extensions, few.unjudged)
+    logged = StepFindings(remarks=("the distance of its predictions is 0.010",))
+    world.at = {world.now + 300: lambda w: setattr(w, "findings", logged)}
+    assert world.run(PLAN).phase is Phase.FINISHED
+    assert "version 5: the distance of its predictions is 0.010" in world.lines
 
 
 def test_a_shadow_is_watched_without_traffic() -> None:

@@ -38,6 +38,15 @@ def test_counters_of_our_server_count_from_the_first_reading() -> None:
     assert restarted.of(1).requests == 14, "after a restart of the server its counters begin again"
 
 
+def test_a_restart_that_one_version_shows_counts_for_the_other_too() -> None:
+    def read(interval: StepCounts, stable: int, new: int) -> StepCounts:
+        return interval.extended(MetricsReading({"m-1": VersionCounts(stable), "m-2": VersionCounts(new)}), ENTITIES)
+
+    interval = read(read(StepCounts(), 1_000, 5), 1_100, 10)
+    restarted = read(interval, 40, 30)
+    assert (restarted.of(1).requests, restarted.of(2).requests) == (140, 35), "the same interval for both"
+
+
 def test_minutes_of_databricks_are_added_up_once_each() -> None:
     interval = StepCounts()
     for minute, requests in ((60_000, 99), (60_000, 99), (120_000, 5), (120_000, 5), (180_000, 7), (120_000, 5)):

@@ -1,14 +1,16 @@
 """Findings about the answers of a new version: told, and a limit only where the use case declares one."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from deployment.rollout.counts import MetricsReading
-from deployment.rollout.findings import Findings, distance, noise
+from deployment.rollout.findings import Findings, LoggedAnswers, StepFindings, distance, noise
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointView
+from lakehouse.errors import LakehouseError
 from training.use_case.rollout import RolloutPlan
 
 BAKING = Rollout("r", "m", "e", 5, 2, (10,), 600.0, phase=Phase.BAKING, step=0)
@@ -27,27 +29,45 @@ class Target:
 
 def findings(stable: Any, new: Any, limit: float | None = None) -> Findings:
     target: Any = Target()
-    return Findings(target, RolloutPlan(max_prediction_distance=limit), lambda _: (stable, new))
+    return Findings(target, RolloutPlan(max_prediction_distance=limit), lambda _: LoggedAnswers(stable, new, "log"))
 
 
 def test_a_distance_is_told_and_is_no_limit_by_itself() -> None:
     draw = np.random.default_rng(0)
     stable, new = draw.uniform(size=500).tolist(), (0.5 * draw.uniform(size=500)).tolist()
-    violated, remarks = findings(stable, new)(BAKING)
-    assert violated == ""
-    assert remarks[0].startswith("the distance of its predictions is 0.5")
-    assert findings(stable, new, limit=0.2)(BAKING)[0].endswith("over 500 and 500 requests; the limit is 0.2")
-    assert findings(stable, stable, limit=0.2)(BAKING)[0] == ""
+    found = findings(stable, new)(BAKING)
+    assert found.breach == ""
+    assert found.remarks[0].startswith("the distance of its predictions is 0.5")
+    assert findings(stable, new, limit=0.2)(BAKING).breach.endswith("over 500 and 500 requests; the limit is 0.2")
+    assert findings(stable, stable, limit=0.2)(BAKING).breach == ""
 
 
-def test_a_declared_limit_without_logged_predictions_is_violated() -> None:
-    assert findings([], [])(BAKING) == ("", ())
-    assert "0 are logged, at least 20 are needed" in findings([], [], limit=0.2)(BAKING)[0]
+def test_a_declared_limit_without_logged_predictions_is_unjudged_and_a_finding_is_only_told() -> None:
+    told = (
+        "its predictions are not compared: 30 of the stable version and 3 of the new one are logged, 20 are needed"
+        " (log)"
+    )
+    assert findings([0.1] * 30, [0.1] * 3)(BAKING) == StepFindings(remarks=(told,))
+    assert findings([0.1] * 30, [0.1] * 3, limit=0.2)(BAKING) == StepFindings(unjudged=told)
+    off = replace(findings([], []), answers=lambda _: LoggedAnswers())
+    assert off(BAKING) == StepFindings(), "an endpoint without a log is not told of at each bake"
+    off = replace(off, plan=RolloutPlan(max_prediction_distance=0.2))
+    assert "(the endpoint logs no requests)" in off(BAKING).unjudged
+
+
+def test_a_log_that_cannot_be_read_is_told_and_is_no_fault_of_the_version() -> None:
+    def broken(_rollout: Rollout) -> LoggedAnswers:
+        raise LakehouseError("the payload table cannot be read")
+
+    unread = replace(findings([], []), answers=broken)
+    found = unread(BAKING)
+    assert (found.breach, found.unjudged) == ("", "")
+    assert "(the payload table cannot be read)" in found.remarks[0]
 
 
 def test_pairs_of_a_shadow_are_counted() -> None:
     told = "of 1,000 copies it answered 100 (10.0%) differently; 2 failed, 0 were dropped"
-    assert findings([], [])(MIRRORED) == ("", (told,))
+    assert findings([], [])(MIRRORED) == StepFindings(remarks=(told,))
 
 
 @pytest.mark.parametrize("size", [30, 300])

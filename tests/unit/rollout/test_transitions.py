@@ -6,7 +6,15 @@ import pytest
 
 from deployment.rollout.events import describe
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
-from deployment.rollout.transitions import Act, Effect, Move, RolloutFacts, Wait, next_transition
+from deployment.rollout.transitions import (
+    Act,
+    Effect,
+    Move,
+    RolloutFacts,
+    Wait,
+    next_transition,
+    repeats_what_was_begun,
+)
 from training.use_case.rollout import RolloutPlan
 
 PLAN = RolloutPlan(bake_minutes=30, min_requests=100, max_extensions=1)
@@ -106,10 +114,12 @@ def test_a_person_decides() -> None:
     assert moved(PAUSED, replace(chosen, choice=RolloutChoice.PROCEED, breach="errors")).phase is Phase.FAILED
 
 
-def test_missing_metrics_are_a_failure_after_three_readings() -> None:
-    facts = replace(ENOUGH, missing=2, unreadable="the server does not respond")
-    assert waits(BAKING, facts) == "no metrics: the server does not respond", "nothing is promoted without metrics"
-    assert moved(BAKING, replace(facts, missing=3)).reason == "no metrics in 3 readings: the server does not respond"
+def test_missing_metrics_are_a_failure_after_three_readings_and_a_minute() -> None:
+    facts = replace(ENOUGH, missing=2, silent=60.0, unreadable="the server does not respond")
+    told = "no metrics: the server does not respond"
+    assert waits(BAKING, facts) == told, "nothing is promoted without metrics"
+    assert waits(BAKING, replace(facts, missing=30, silent=59.0)) == told, "a server that restarts loads its versions"
+    assert moved(BAKING, replace(facts, missing=3)).reason == "no metrics for 60 s: the server does not respond"
 
 
 def test_an_endpoint_that_somebody_else_changed_pauses_the_rollout() -> None:
@@ -117,6 +127,17 @@ def test_an_endpoint_that_somebody_else_changed_pauses_the_rollout() -> None:
     paused = moved(BAKING, changed)
     assert (paused.phase, paused.reason) == (Phase.PAUSED, "version 2 has 100 %")
     assert "a person decides" in waits(paused, changed)
+    again = moved(paused, replace(ENOUGH, now=5_000.0))
+    assert (again.phase, again.until, again.changed) == (Phase.BAKING, 5_000.0 + BAKE, False), "a whole bake"
+    mirrored = BAKING.at(Phase.MIRRORED, step=-1)
+    assert moved(moved(mirrored, changed), ENOUGH).phase is Phase.MIRRORED
+
+
+def test_what_was_begun_is_repeated_only_while_its_version_is_the_champion() -> None:
+    assert repeats_what_was_begun(BAKING, NOW)
+    assert not repeats_what_was_begun(BAKING, replace(NOW, champion=2)), "a person rolled back in the meantime"
+    assert not repeats_what_was_begun(BAKING, replace(NOW, choice=RolloutChoice.ABORT))
+    assert repeats_what_was_begun(BAKING.failed("errors"), replace(NOW, champion=2)), "the way back"
 
 
 def test_a_clock_that_is_set_back_begins_the_bake_again_instead_of_waiting_for_the_old_time() -> None:
