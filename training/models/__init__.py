@@ -7,7 +7,7 @@ from training.models.boosted import CATBOOST, LIGHTGBM, XGBOOST
 from training.models.family import Family
 from training.models.linear import ELASTIC_NET, LOGISTIC_REGRESSION, RIDGE
 from training.models.neighbours import KNN
-from training.models.networks import FT_TRANSFORMER, MLP
+from training.models.networks import FT_TRANSFORMER, KERAS_MLP, MLP
 from training.models.spark import (
     SPARK_GRADIENT_BOOSTING,
     SPARK_LOGISTIC_REGRESSION,
@@ -29,6 +29,7 @@ _DECLARED = (
     CATBOOST,
     MLP,
     FT_TRANSFORMER,
+    KERAS_MLP,
     SPARK_LOGISTIC_REGRESSION,
     SPARK_RANDOM_FOREST,
     SPARK_GRADIENT_BOOSTING,

@@ -29,6 +29,14 @@ def _ft_transformer(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     return _pipeline(FtTransformerLearner, shape, params, seed, facts)
 
 
+def _keras_mlp(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
+    from training.networks.keras_learner import KerasMlpLearner
+
+    return _pipeline(
+        KerasMlpLearner, {name: params[name] for name in ("layers", "width", "dropout")}, params, seed, facts
+    )
+
+
 def _pipeline(
     learner: "type[NetworkLearner]", shape: Mapping[str, Any], params: Params, seed: int, facts: DataFacts
 ) -> "Pipeline":
@@ -84,4 +92,25 @@ FT_TRANSFORMER = Family(
     stops_early=True,
     optional=LIMIT,
     extra="torch",
+)
+
+KERAS_MLP = Family(
+    name="keras_mlp",
+    display_name="a multilayer perceptron in Keras",
+    space={
+        "learning_rate": Float(3e-4, 1e-2, log=True),
+        "layers": Choice((2, 1, 3)),
+        "width": Choice((128, 64, 256)),
+        "dropout": Choice((0.1, 0.0, 0.3)),
+        "weight_decay": Float(1e-4, 1e-1, log=True),
+        **SHARED,
+    },
+    build=_keras_mlp,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    accepts_weights=True,
+    cost=80,
+    stops_early=True,
+    optional=LIMIT,
+    extra="tensorflow",
 )

@@ -18,6 +18,7 @@ NETWORKS: Mapping[str, Params] = {
         "weight_decay": 1e-4,
         **_SHARED,
     },
+    "keras_mlp": {"learning_rate": 0.01, "layers": 2, "width": 64, "dropout": 0.0, "weight_decay": 1e-3, **_SHARED},
 }
 PACKAGES = {"torch": "torch", "tensorflow": "keras"}
 
