@@ -7,7 +7,16 @@ from pathlib import Path
 from lakehouse.settings import PROJECT
 from simulation.run import SAMPLE, TABLES
 
-COPIED = ("dbt_project", "dbt_project.yml", "profiles.yml", "lakehouse", "scoring", "training", "simulation")
+COPIED = (
+    "dbt_project",
+    "dbt_project.yml",
+    "selectors.yml",
+    "profiles.yml",
+    "lakehouse",
+    "scoring",
+    "training",
+    "simulation",
+)
 LANDING = Path("dbt_project/landing/german_customers")
 
 

@@ -75,7 +75,7 @@ def _rehearse(project: Path, environment: dict[str, str]) -> None:
 def _copy_project(project: Path) -> None:
     """Copy what a project has besides the wheel, with criteria that any second version meets."""
     shutil.copytree(HERE / "dbt_project", project / "dbt_project", ignore=shutil.ignore_patterns("adapter"))
-    for name in ("dbt_project.yml", "profiles.yml"):
+    for name in ("dbt_project.yml", "selectors.yml", "profiles.yml"):
         shutil.copy(HERE / name, project / name)
     use_case = yaml.safe_load((HERE / "training" / "use_cases" / f"{USE_CASE}.yml").read_text(encoding="utf-8"))
     use_case["promotion"] = {"metric": "roc_auc", "minimum": 0.5, "margin": 0.4}
