@@ -1,4 +1,4 @@
-"""Rows of a landing file as a frame of the engine."""
+"""Rows of a landing file or source as a frame of the engine."""
 
 import atexit
 import shutil
@@ -13,20 +13,12 @@ from pyspark.sql import DataFrame, SparkSession
 LARGEST_MESSAGE = 64 * 2**20  # bytes; Spark Connect's client sends at most 128 MiB, rows and plan together
 
 
-def landed_frame(session: SparkSession, rows: pa.Table) -> DataFrame:
-    """Rows as a frame. Rows that are too many for a message reach the engine as a temporary Parquet file.
-
-    The file stays until this process ends, because the engine reads it when a table is made from the frame.
-    """
-    if rows.nbytes <= LARGEST_MESSAGE:
-        return session.createDataFrame(rows)
-    file = _temporary_file()
-    pq.write_table(rows, file, use_dictionary=False)
-    return session.read.parquet(str(file))
-
-
 def streamed_frame(session: SparkSession, schema: pa.Schema, parts: Iterable[pa.Table]) -> DataFrame:
-    """Rows as a frame, of which memory holds one part and at most a message at a time."""
+    """Rows as a frame, of which memory holds one part and at most a message at a time.
+
+    Rows that are too many for a message reach the engine as a temporary Parquet file. The file stays until this
+    process ends, because the engine reads it when a table is made from the frame.
+    """
     file, size = _temporary_file(), 0
     with pq.ParquetWriter(file, schema) as writer:
         for part in parts:

@@ -14,29 +14,50 @@ from lakehouse.landing.lines import without_lines
 from lakehouse.landing.options import ROW_NUMBER, LandingOptions
 from lakehouse.landing.records import Chunk, LandedRecord, Quoting
 from lakehouse.landing.source import line_ends, text_blocks
-from lakehouse.landing.values import ValueProblem, converted, undeclared
+from lakehouse.landing.undeclared import UndeclaredFormats
+from lakehouse.landing.values import ValueProblem, converted
 
 _SHOWN = 3
 
 
 def read_delimited(path: Path, options: LandingOptions) -> pa.Table:
-    """Read a delimited file with every value as text, and `row_number` from 1 in file order.
-
-    A path with `*` or `?` is a pattern: its files are read in the order of their names, each with the header.
-    Beside the rows, memory holds a few MiB of a file, or its longest record.
+    """Rows of `landed_parts` as one table, in memory.
 
     Raises:
         LandingFileMissing: the file does not exist.
         LandingFileRefused: the file differs from its declaration, is broken, or has no rows.
     """
-    rows = pa.concat_tables([_Reader(file, options).read() for file in matching_files(path)])
-    if rows.num_rows == 0:
+    return pa.concat_tables(landed_parts(path, options))
+
+
+def landed_parts(path: Path, options: LandingOptions) -> Iterator[pa.Table]:
+    """Rows of a delimited file, part by part, with every value as text, and `row_number` from 1 in file order.
+
+    A path with `*` or `?` is a pattern: its files are read in the order of their names, each with the header.
+    Memory holds a few MiB of a file, or its longest record.
+
+    Raises:
+        LandingFileMissing: the file does not exist.
+        LandingFileRefused: the file differs from its declaration, is broken, or has no rows; some of that is only
+            known after the last part.
+    """
+    rows = 0
+    for file in matching_files(path):
+        for part in _Reader(file, options).checked_parts():
+            numbers = np.arange(rows + 1, rows + part.num_rows + 1)
+            rows += part.num_rows
+            yield part.append_column(ROW_NUMBER, pa.array(numbers))
+    if rows == 0:
         raise LandingFileRefused(f"the landing file {path} has a header and no rows", hint="Deliver the file again.")
-    return rows.append_column(ROW_NUMBER, pa.array(np.arange(1, rows.num_rows + 1)))
+
+
+def landed_schema(options: LandingOptions) -> pa.Schema:
+    """Columns of `landed_parts`."""
+    return pa.schema([*((column, pa.string()) for column in options.columns), (ROW_NUMBER, pa.int64())])
 
 
 def delimited_parts(path: Path, options: LandingOptions) -> Iterator[pa.Table]:
-    """Rows of one delimited file as `read_delimited` reads them, part by part; undeclared formats are not looked for.
+    """Rows of one delimited file, part by part, as texts; undeclared formats are not looked for.
 
     Raises:
         LandingFileMissing: the file does not exist.
@@ -69,17 +90,19 @@ class _Reader:
         self.malformed = 0
         self.shown: list[tuple[int, int, str]] = []  # line, fields and text
 
-    def read(self) -> pa.Table:
-        """All rows as texts.
+    def checked_parts(self) -> Iterator[pa.Table]:
+        """Rows of each chunk as texts, and after the last one a search for undeclared formats.
 
         Raises:
             LandingFileRefused: the file differs from its declaration.
         """
-        tables = list(self.parts())
-        rows = pa.concat_tables(tables)
-        if problem := undeclared(rows, self.options):
-            raise self._refused(problem, self._line_of(problem.row, tables))
-        return rows
+        formats, rows = UndeclaredFormats(self.options), list[int]()
+        for part in self.parts():
+            formats.observe(part)
+            rows.append(part.num_rows)
+            yield part
+        if problem := formats.problem:
+            raise self._refused(problem, self._line_of(problem.row, rows))
 
     def parts(self) -> Iterator[pa.Table]:
         """Rows of each chunk as texts.
@@ -184,11 +207,12 @@ class _Reader:
                     f"value, write `embedded_rows: true` into {IN_THE_YML}.",
                 )
 
-    def _line_of(self, row: int, tables: list[pa.Table]) -> int:
-        for chunk, rows in zip(self._chunks(), tables, strict=True):
-            if row < rows.num_rows:
+    def _line_of(self, row: int, parts: list[int]) -> int:
+        """Line of a row, found by the number of rows of each part."""
+        for chunk, rows in zip(self._chunks(), parts, strict=True):
+            if row < rows:
                 return self._line_in(chunk, row)
-            row -= rows.num_rows
+            row -= rows
         raise IndexError(row)
 
     def _line_in(self, chunk: Chunk, row: int) -> int:

@@ -1,4 +1,4 @@
-"""Numbers and dates of a landing file: declared ones are converted, undeclared ones are found."""
+"""Numbers and dates of a landing file in a declared format, converted to texts that SQL can cast."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,14 +8,9 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.landing.errors import IN_THE_YML
 from lakehouse.landing.options import DATE_PIECES, LandingOptions
 
-# A column looks like numbers or dates if nine of ten values do.
-SHARE = 0.9
-_SAMPLE = 1_000
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_TO_KEEP = "Write the column into `texts` if it is to stay as it is."
 
 
 @dataclass(frozen=True)
@@ -26,56 +21,6 @@ class ValueProblem:
     column: str
     problem: str
     hint: str
-
-
-@dataclass(frozen=True)
-class _Look:
-    """The looks of a column in an undeclared format.
-
-    Attributes:
-        shape: pattern of nearly all values.
-        evidence: pattern of at least one value, which is in no other format.
-        rare: a character of all evidence, which is found quickly.
-    """
-
-    name: str
-    shape: str
-    evidence: str
-    rare: bytes
-    options: str
-
-
-_DECIMAL_COMMA = _Look(
-    "a number with a decimal comma",
-    r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$",
-    r"\d\.\d{3},\d+$|,(\d{1,2}|\d{4,})$",
-    b",",
-    '`decimal: ","`, with `thousands: "."` if points group its digits',
-)
-_COMMAS = _Look(
-    "a number with groups of thousands",
-    r"^[+-]?(\d{1,3}([,']\d{3})+|\d+)(\.\d+)?$",
-    r"^[+-]?\d{1,3}[,']\d{3}",
-    b"[,']",
-    '`thousands: ","` with the character between the groups (or `decimal: ","` if it is not between groups)',
-)
-_POINTS = _Look(
-    "a number with groups of thousands",
-    r"^[+-]?([1-9]\d{0,2}(\.\d{3})*|0)$",
-    r"\.\d{3}$",
-    b"[.]",
-    '`decimal: ","` and `thousands: "."`',
-)
-_DATES = _Look(
-    "a date that SQL cannot cast",
-    r"^\d{1,2}[./-]\d{1,2}[./-]\d{4}( \d{1,2}:\d\d(:\d\d)?)?$",
-    r"^\d",
-    b"[./-]",
-    "`date_format: dd.MM.yyyy`, or the pattern that it has",
-)
-
-# Shape of nearly all values, and of at least one, by which a column is in a format that must be declared.
-UNDECLARED_SHAPES = tuple((look.shape, look.evidence) for look in (_DECIMAL_COMMA, _COMMAS, _POINTS, _DATES))
 
 
 def converted(rows: pa.Table, options: LandingOptions) -> pa.Table | ValueProblem:
@@ -91,48 +36,6 @@ def converted(rows: pa.Table, options: LandingOptions) -> pa.Table | ValueProble
             problems.append(_not_converted(row, column, values[row].as_py(), options))
         rows = rows.set_column(rows.column_names.index(column), column, pc.fill_null(texts, ""))
     return min(problems, key=lambda problem: problem.row) if problems else rows
-
-
-def undeclared(rows: pa.Table, options: LandingOptions) -> ValueProblem | None:
-    """The first value of a column that looks like numbers or dates in a format that the options do not declare."""
-    declared = {*options.numbers, *options.dates, *options.texts}
-    for column in options.columns:
-        for look in (_DECIMAL_COMMA, _COMMAS, _POINTS, _DATES) if column not in declared else ():
-            row = _first_of(rows[column], look)
-            if row is not None:
-                applies = "dates" if look is _DATES else "numbers"
-                problem = f"{rows[column][row].as_py()!r}, {look.name},"
-                hint = f"Write {look.options}, and `{applies}: [{column}]` into {IN_THE_YML}. {_TO_KEEP}"
-                return ValueProblem(row, column, problem, hint)
-    return None
-
-
-def _first_of(values: pa.ChunkedArray, look: _Look) -> int | None:
-    if not _most(values.slice(0, _SAMPLE), look) or not _holds(values, look.rare):
-        return None
-    evidence = pc.and_(_matches(values, look.shape), _matches(values, look.evidence))
-    row: int = pc.index(evidence, True).as_py()
-    if row < 0 or not _most(values, look):
-        return None
-    # 1.500 alone may be one and a half. Beside 2 or 1.000.000 it is not, and beside 1234 it is.
-    if look is _POINTS and (_any(values, r"^[+-]?\d{4,}$") or not _any(values, r"^[+-]?\d{1,3}$|\..*\.")):
-        return None
-    return row
-
-
-def _most(values: pa.ChunkedArray, look: _Look) -> bool:
-    """Return True if nearly all values have the shape; empty ones do not count."""
-    filled = values.filter(pc.not_equal(values, ""))
-    return (pc.sum(_matches(filled, look.shape)).as_py() or 0) >= SHARE * len(filled)
-
-
-def _any(values: pa.ChunkedArray, pattern: str) -> bool:
-    return bool(pc.any(_matches(values, pattern)).as_py())
-
-
-def _holds(values: pa.ChunkedArray, characters: bytes) -> bool:
-    """Return True if any value may hold one of the characters: a search of the memory, which is fast."""
-    return any(re.search(characters, memoryview(part.buffers()[2] or b"")) for part in values.chunks)
 
 
 def _matches(values: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:

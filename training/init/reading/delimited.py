@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lakehouse.landing.landing_file import delimited_parts, matching_files
 from lakehouse.landing.options import LandingOptions
-from lakehouse.landing.values import SHARE, UNDECLARED_SHAPES
+from lakehouse.landing.undeclared import SHARE, UNDECLARED_SHAPES
 from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused
 from training.init.names import column_names

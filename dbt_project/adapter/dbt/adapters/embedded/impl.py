@@ -32,8 +32,8 @@ from pyspark.errors import PySparkException
 
 from lakehouse.errors import LakehouseError
 from lakehouse.landing.deliveries import new_rows
-from lakehouse.landing.frame import landed_frame, streamed_frame
-from lakehouse.landing.landing_file import read_delimited
+from lakehouse.landing.frame import streamed_frame
+from lakehouse.landing.landing_file import landed_parts, landed_schema
 from lakehouse.landing.options import LandingOptions
 from lakehouse.landing.sources.declaration import LandingSource
 from lakehouse.landing.sources.reading import source_rows, source_schema
@@ -120,8 +120,8 @@ class EmbeddedAdapter(SailAdapter):
         name = f"landing_of_{model}"
         with _as_dbt_errors():
             options = LandingOptions.of(model, landing_file)
-            rows = read_delimited(Path(self._credentials.project_root) / options.path, options)
-            landed_frame(self._session(), rows).createOrReplaceTempView(name)
+            rows = landed_parts(Path(self._credentials.project_root) / options.path, options)
+            streamed_frame(self._session(), landed_schema(options), rows).createOrReplaceTempView(name)
         return name
 
     @available.parse_none
