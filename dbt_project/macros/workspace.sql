@@ -4,6 +4,12 @@
   {{ return(run_query_as(list_schemas_sql(database), 'list_schemas')) }}
 {%- endmacro %}
 
+{# The first query of `dbt test`, which creates no schema; dbt-databricks calls it by this name. #}
+{% macro get_uc_tables(relation) -%}
+  {%- do require_workspace() -%}
+  {{ return(run_query_as(get_uc_tables_sql(relation), 'get_uc_tables')) }}
+{%- endmacro %}
+
 {# Fails unless the target names a workspace and a SQL warehouse; `not-set` is part of the placeholders in profiles.yml. #}
 {% macro require_workspace() -%}
   {%- if 'not-set' in target.host -%}

@@ -3,9 +3,14 @@
 import gzip
 import shutil
 from pathlib import Path
+from socket import socket
 
 import pytest
+import yaml
+from databricks import sql
+from databricks.sql.exc import RequestError
 
+from lakehouse.settings import PROJECT
 from lakehouse.tables.warehouse import TableName, Warehouse
 from tests.checkout import Checkout
 
@@ -28,13 +33,31 @@ def test_the_databricks_target_parses_offline(checkout: Checkout) -> None:
     checkout.run("dbt", "parse", "--target", "databricks", "--no-partial-parse")
 
 
-def test_the_databricks_target_without_a_sql_warehouse_ends_before_it_connects(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["build", "test"])
+def test_the_databricks_target_without_a_sql_warehouse_ends_before_it_connects(tmp_path: Path, command: str) -> None:
     unbuilt = Checkout.below(tmp_path)
     workspace = Checkout(unbuilt.root, unbuilt.variables | {"DATABRICKS_HOST": "127.0.0.1:1"})
-    output = workspace.run("dbt", "build", "--target", "databricks", "--select", "client_features", exits=2)
+    output = workspace.run("dbt", command, "--target", "databricks", "--select", "client_features", exits=2)
     assert "DATABRICKS_HTTP_PATH is not set, so that dbt has no SQL warehouse." in output
     assert "export DATABRICKS_HTTP_PATH=/sql/1.0/warehouses/ID, with an ID of: databricks warehouses list" in output
     assert "127.0.0.1" not in output
+
+
+@pytest.mark.parametrize("listens", [False, True], ids=["refused", "silent"])
+def test_the_connector_gives_up_on_a_sql_warehouse_without_an_answer(listens: bool) -> None:
+    profile = (PROJECT / "profiles.yml").read_text(encoding="utf-8")
+    bounds = yaml.safe_load(profile)["lakehouse"]["outputs"]["databricks"]["connection_parameters"]
+    assert set(bounds) == {"_retry_stop_after_attempts_duration", "_socket_timeout"}
+    with socket() as port:
+        port.bind(("127.0.0.1", 0))
+        if listens:
+            port.listen()
+        uri = f"http://127.0.0.1:{port.getsockname()[1]}/cliservice"
+        with pytest.raises(RequestError):
+            sql.connect(
+                "127.0.0.1", "/cliservice", "a token", _connection_uri=uri, enable_telemetry=False,
+                **dict.fromkeys(bounds, 1),
+            )  # fmt: skip
 
 
 def test_a_second_build_keeps_the_rows_and_the_history(checkout: Checkout) -> None:
