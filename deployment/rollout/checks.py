@@ -53,7 +53,7 @@ def breach(observed: ObservedStep, plan: RolloutPlan, steps: int) -> str:
         if log_e_value(ours, ours + theirs, expected_share(stable, new, observed.share)) > limit:
             stable_share = _share(theirs, stable.requests)
             return f"{_share(ours, new.requests)} of its requests {kind}; of the stable version {stable_share}"
-    evidence, bound = slower(observed)
+    evidence, bound = slower(observed, plan.tolerated_ms)
     if evidence > limit:
         late, usual = (_share(each.slower_than(bound), each.answered) for each in (timed, observed.timed_stable))
         return f"{late} of its requests took longer than {bound:g} ms; of the stable version {usual}"
@@ -69,17 +69,17 @@ def expected_share(stable: VersionCounts, new: VersionCounts, share: float) -> f
     return min(max(share, new.requests / requests if requests else 0.0), 1 - 1e-9)
 
 
-def slower(observed: ObservedStep) -> tuple[float, float]:
+def slower(observed: ObservedStep, tolerated_ms: float = 0.0) -> tuple[float, float]:
     """Logarithm of the evidence that more requests of the new version are slow, and the bound that shows it best.
 
-    The e-value is the mean over all bounds of the histogram. The bound at the 95th percentile of the stable version
-    is one of them; to choose it by the data seen so far would not be valid, and a coarse bound above the percentile
-    would hide a version that is three times as slow.
+    The e-value is the mean over the bounds of the histogram from the tolerated response time on. The bound at the
+    95th percentile of the stable version is one of them; to choose it by the data seen so far would not be valid, and
+    a coarse bound above the percentile would hide a version that is three times as slow.
     """
     new, stable, evidence = observed.timed_new, observed.timed_stable, dict[float, float]()
     share = expected_share(stable, new, observed.share)
     for bound in stable.bounds:
-        if bound in new.within:
+        if bound in new.within and bound >= tolerated_ms:
             slow, usual = new.slower_than(bound), stable.slower_than(bound)
             evidence[bound] = log_e_value(slow, slow + usual, share)
     return log_mean_e_value([*evidence.values()]), max(evidence, key=lambda bound: evidence[bound], default=math.inf)

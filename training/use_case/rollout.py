@@ -19,6 +19,7 @@ class RolloutPlan(Declaration):
         max_extensions: times that a bake with fewer requests is repeated before the rollout pauses.
         alpha: probability that a version as good as the stable one is rolled back, over all tests of a rollout.
         max_error_rate: share of failed requests (status 5xx) that is never accepted.
+        tolerated_ms: response time in milliseconds that is never too slow, whatever the stable version takes.
         max_p99_ms: response time in milliseconds that 99 % of requests must meet; null for no limit.
         shadow: before the first step, mirror requests to the new version for a bake; the stable one answers.
         max_prediction_distance: largest distance between the predictions of the two versions, from 0 to 1 (for
@@ -33,6 +34,7 @@ class RolloutPlan(Declaration):
     max_extensions: int = Field(default=1, ge=0, le=100)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     max_error_rate: float = Field(default=0.05, gt=0, lt=1)
+    tolerated_ms: float = Field(default=5.0, ge=0)
     max_p99_ms: float | None = Field(default=2000.0, gt=0)
     shadow: bool = False
     max_prediction_distance: float | None = Field(default=None, gt=0, lt=1)

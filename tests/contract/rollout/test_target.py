@@ -22,7 +22,8 @@ from tests.contract.rollout.fake_workspace import FakeWorkspace
 from tests.unit.rollout.in_memory import Records
 from training.use_case.rollout import RolloutPlan
 
-PLAN = RolloutPlan(bake_minutes=30, steps=(10, 50), min_requests=20, poll_seconds=30)
+# Response times are real here, and differ with the load of the machine.
+PLAN = RolloutPlan(bake_minutes=30, steps=(10, 50), min_requests=20, poll_seconds=30, tolerated_ms=1000)
 ROW = {"age": 41}
 
 

@@ -10,7 +10,7 @@ from deployment.rollout.counts import VersionCounts
 from deployment.rollout.evidence import log_e_value
 from training.use_case.rollout import RolloutPlan
 
-PLAN = RolloutPlan()
+PLAN = RolloutPlan(tolerated_ms=0)
 BOUNDS = (1.0, 2.5, 5.0, 10.0, 25.0, math.inf)
 
 
@@ -80,6 +80,14 @@ def test_a_slow_tail_is_found_beside_the_stable_version_and_beyond_the_hard_limi
     assert "took longer than 5 ms, not 1 %" in breach(tail, limited, steps=2)
     assert slower(tail)[1] in {2.5, 5.0}
     assert breach(observed(counts(900, slow=9), counts(100, slow=1)), limited, steps=2) == ""
+
+
+def test_responses_within_the_tolerated_time_are_never_slow() -> None:
+    slower_within_10_ms = observed(counts(9_000), counts(1_000, slow=900))
+    assert "took longer than 5 ms" in breach(
+        slower_within_10_ms, PLAN.model_copy(update={"tolerated_ms": 5}), steps=2
+    )
+    assert breach(slower_within_10_ms, PLAN.model_copy(update={"tolerated_ms": 10}), steps=2) == ""
 
 
 def test_faster_or_fewer_errors_are_no_breach() -> None:
