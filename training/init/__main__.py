@@ -9,15 +9,14 @@ import click
 from lakehouse import console
 from lakehouse.settings import Settings
 from scoring.tasks import TASKS
-from training.init.errors import InitRefused
-from training.init.names import use_case_name
+from training.init.names import require_usable, use_case_name
 from training.init.project import project_files
 from training.init.proposing.proposal import Proposal, Wishes, propose, show
 from training.init.reading.dates import DateOrder
 from training.init.reading.given import Habits
 from training.init.reading.opening import open_table
 from training.init.running import build_tables, next_commands, train_briefly
-from training.init.writing.files import planned_files, write_files
+from training.init.writing.files import planned_files, require_free, write_files
 
 LIST = "COLUMN,..."
 
@@ -69,16 +68,20 @@ def main(  # noqa: PLR0913  (the options of a command)
     wishes = Wishes(
         said["target"], said["task"], said["key"], said["time"], said["group"], said["exclude"], said["keep"]
     )
-    name = _checked(name) if name else use_case_name(said["table"] or _plain_name(Path(file)))
+    if name:
+        require_usable(name)
+    else:
+        name = use_case_name(said["table"] or _plain_name(Path(file)))
+    settings = Settings.from_environment()
     with tempfile.TemporaryDirectory(prefix="init-") as workspace:
         console.stage(f"Reading {file}")
         table = open_table(file, habits, Path(workspace), memory)
         proposal = propose(name, table, wishes)
         show(proposal)
         if check:
+            require_free(planned_files(proposal, project_files(settings.project, name)), settings.project)
             console.detail("Nothing was written (--check).")
             return
-        settings = Settings.from_environment()
         _write(proposal, settings)
         build_tables(proposal)
     version = train_briefly(proposal.name, settings, minutes, families)
@@ -88,12 +91,6 @@ def main(  # noqa: PLR0913  (the options of a command)
 def _plain_name(file: Path) -> str:
     """Name of the file without endings; of a pattern, what is before its star, or the folder."""
     return file.name.partition(".")[0].partition("*")[0].rstrip("-_ ") or file.absolute().parent.name
-
-
-def _checked(name: str) -> str:
-    if name != (usable := use_case_name(name)):
-        raise InitRefused.name(name, usable)
-    return name
 
 
 def _write(proposal: Proposal, settings: Settings) -> None:

@@ -36,6 +36,14 @@ class InitRefused(LakehouseError):
         )
 
     @classmethod
+    def reserved_name(cls, name: str, owner: str, usable: str) -> "InitRefused":
+        return cls(f"--name '{name}' is {owner}", hint=f"Choose another one, such as --name {usable}.")
+
+    @classmethod
+    def long_name(cls, name: str, most: int) -> "InitRefused":
+        return cls(f"--name has {len(name)} characters, and may have {most}", hint=f"Such as --name {name[:20]}.")
+
+    @classmethod
     def file(cls, path: Path | str, problem: str, hint: str) -> "InitRefused":
         return cls(f"{path} {problem}", hint=hint)
 

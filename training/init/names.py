@@ -1,9 +1,13 @@
 """Names for columns and use cases that SQL takes without quotes."""
 
+import keyword
 import re
 from collections.abc import Iterable
 
 from scoring.encodings.categories import slug
+from training.init.errors import InitRefused
+
+MOST_CHARACTERS = 60  # of a use case; its models and category indices add theirs
 
 # Words with a meaning of their own in SQL of Spark or DuckDB, and columns that the build adds.
 _RESERVED = frozenset(
@@ -19,6 +23,18 @@ _RESERVED = frozenset(
         unknown update user using values when where window with""",
     )
 )
+_YAML = frozenset(("none", "null", "nil", "true", "false", "yes", "no", "on", "off", "y", "n"))
+# Names of dbt's context, and of folders, schemas and files beside those of a use case.
+_DBT = frozenset(
+    re.findall(
+        r"\w+",
+        """adapter builtins config context dbt doc env_var exceptions execute exposure exposures flags gold graph
+        hooks invocation_id landing load_result log macro macros metric metrics model models modules project_name
+        raw ref run_query schema seed seeds selectors snapshot snapshots source sources staging statement target
+        template test tests this thread_id unit_tests var""",
+    )
+)
+_DEVICE = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])")
 
 
@@ -54,8 +70,41 @@ def column_names(headers: Iterable[str]) -> list[str]:
 def use_case_name(text: str) -> str:
     """Name of a use case from that of a file.
 
-    >>> use_case_name("Kunden 2024"), use_case_name("2024-sales")
-    ('kunden_2024', 'data_2024_sales')
+    >>> use_case_name("Kunden 2024"), use_case_name("2024-sales"), use_case_name("none"), use_case_name("")
+    ('kunden_2024', 'data_2024_sales', 'none_data', 'data')
     """
-    name = slug(text) or "data"
+    name = (slug(text) or "data")[:MOST_CHARACTERS].rstrip("_")
+    if _owner(name):
+        return f"{name}_data"
     return f"data_{name}" if name[0].isdigit() else name
+
+
+def require_usable(name: str) -> None:
+    """Check a name for a use case, its models, its files and its folders.
+
+    Raises:
+        InitRefused: it has other characters, is too long, or is a word of SQL, YAML, Python, dbt or Windows.
+    """
+    if owner := _owner(name.lower()):
+        raise InitRefused.reserved_name(name, owner, f"{name.lower()}_data")
+    if len(name) > MOST_CHARACTERS:
+        raise InitRefused.long_name(name, MOST_CHARACTERS)
+    if name != (usable := use_case_name(name)):
+        raise InitRefused.name(name, usable)
+
+
+def _owner(name: str) -> str:
+    """Owner of a word that is no name of a use case; empty if it is free.
+
+    >>> _owner("class"), _owner("com1"), _owner("churn")
+    ('a word of Python', 'a name that Windows keeps for a device', '')
+    """
+    if name in _YAML:
+        return "a word of YAML, and not a text"
+    if name in _DBT:
+        return "a word of dbt or of this project"
+    if name in _RESERVED:
+        return "a word of SQL"
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        return "a word of Python"
+    return "a name that Windows keeps for a device" if _DEVICE.fullmatch(name) else ""

@@ -89,12 +89,7 @@ def write_files(planned: PlannedFiles, project: Path) -> list[str]:
     Raises:
         WritingRefused: a file exists with another content, a name is taken, or the project cannot be written to.
     """
-    paths = [*planned.copies, *planned.texts]
-    _require_free_names(paths, project)
-    missing = [path for path in paths if not (project / path).exists()]
-    differing = {path: difference for path in paths if (difference := _difference(planned, path, project))}
-    if differing:
-        raise WritingRefused.existing(differing, missing)
+    missing = require_free(planned, project)
     if missing:
         try:
             with tempfile.TemporaryDirectory(prefix=".init-", dir=project) as draft:
@@ -102,6 +97,21 @@ def write_files(planned: PlannedFiles, project: Path) -> list[str]:
                 _move(missing, Path(draft), project)
         except OSError as err:
             raise WritingRefused.unwritable(project, err) from err
+    return missing
+
+
+def require_free(planned: PlannedFiles, project: Path) -> list[str]:
+    """Check that the files can be written; return the paths of those that do not exist yet.
+
+    Raises:
+        WritingRefused: a file exists with another content, or a name is taken.
+    """
+    paths = [*planned.copies, *planned.texts]
+    _require_free_names(paths, project)
+    missing = [path for path in paths if not (project / path).exists()]
+    differing = {path: difference for path in paths if (difference := _difference(planned, path, project))}
+    if differing:
+        raise WritingRefused.existing(differing, missing)
     return missing
 
 

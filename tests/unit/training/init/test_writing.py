@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from training.init.errors import InitRefused
+from training.init.names import require_usable
 from training.init.proposing.proposal import Proposal, Wishes, propose
 from training.init.reading.given import Habits
 from training.init.reading.opening import open_table
@@ -110,3 +112,25 @@ def test_an_interruption_while_files_are_moved_leaves_none_behind(
         write_files(planned, project)
     assert len(moved) == 3
     assert list(project.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("none", "a word of YAML, and not a text"),
+        ("schema", "a word of dbt or of this project"),
+        ("select", "a word of SQL"),
+        ("lambda", "a word of Python"),
+        ("AUX", "a name that Windows keeps for a device"),
+    ],
+)
+def test_a_name_that_is_a_word_of_another_system_is_refused_with_its_owner(name: str, owner: str) -> None:
+    with pytest.raises(InitRefused, match=f"--name '{name}' is {owner}\n.*--name {name.lower()}_data"):
+        require_usable(name)
+
+
+def test_a_name_with_other_characters_or_of_great_length_is_refused() -> None:
+    with pytest.raises(InitRefused, match="--name kunden_2024"):
+        require_usable("Kunden 2024")
+    with pytest.raises(InitRefused, match="has 80 characters, and may have 60"):
+        require_usable("a" * 80)
