@@ -69,15 +69,14 @@ def _of_requests(traffic: WindowTraffic, plan: MonitoringPlan) -> Iterator[Compa
     if traffic.requests < LEAST_REQUESTS:
         return
     limits = [
-        ("errors", "requests", traffic.failed, plan.max_error_share),
-        ("refused", "requests", traffic.refused, plan.max_refused_share),
+        ("errors", "requests", traffic.failed, traffic.requests, plan.max_error_share),
+        ("refused", "requests", traffic.refused, traffic.requests, plan.max_refused_share),
     ]
-    if plan.max_p99_ms is not None:
-        limits.append(("latency", f"{plan.max_p99_ms:g} ms", traffic.slow, 0.01))
-    for kind, subject, hits, limit in limits:
-        p = above_limit_p(hits, traffic.requests, limit)
-        share = hits / traffic.requests
-        yield Comparison(kind, subject, ALL, traffic.requests, 0, share, limit, p)
+    if plan.max_p99_ms is not None and traffic.timed >= LEAST_REQUESTS:
+        limits.append(("latency", f"{plan.max_p99_ms:g} ms", traffic.slow, traffic.timed, 0.01))
+    for kind, subject, hits, rows, limit in limits:
+        p = above_limit_p(hits, rows, limit)
+        yield Comparison(kind, subject, ALL, rows, 0, hits / rows, limit, p)
 
 
 def _slices(

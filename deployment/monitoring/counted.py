@@ -12,7 +12,9 @@ from deployment.monitoring.counting import (
     LATENCY,
     LATENCY_EDGES,
     LEFT_OUT,
+    NO_TIME,
     OTHER_VERSION,
+    OUTSIDE,
     RECORDS,
     SLOW,
     STATUS,
@@ -45,6 +47,11 @@ class WindowTraffic:
     left_out: Mapping[str, int]
 
     @property
+    def timed(self) -> int:
+        """Requests whose duration is known."""
+        return int(self.latency.sum())
+
+    @property
     def failed(self) -> int:
         """Requests with a status of 5xx, or with none."""
         return self.statuses[5] + self.statuses[0]
@@ -71,24 +78,42 @@ class Counted:
         counts: by (window, slice), by column, by bin.
         other_version: rows of other versions in the period.
         future: rows with a time after the run: some clock is ahead.
+        outside: rows before or after the windows of the run.
+        without_time: rows without a time.
     """
 
     counts: Mapping[tuple[int, str], Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
     other_version: int = 0
     future: int = 0
+    outside: int = 0
+    without_time: int = 0
 
     @classmethod
     def of(cls, rows: Iterable[Any]) -> "Counted":
         """Read rows with the columns of `counting.SCHEMA`."""
         counts: dict[tuple[int, str], dict[str, dict[int, float]]] = {}
-        totals = {OTHER_VERSION: 0.0, FUTURE: 0.0}
+        totals = dict.fromkeys((OTHER_VERSION, FUTURE, OUTSIDE, NO_TIME), 0.0)
         for row in rows:
             if row["name"] in totals:
                 totals[row["name"]] += row["count"]
                 continue
             by_name = counts.setdefault((row["window"], row["slice"]), {})
             by_name.setdefault(row["name"], {})[row["bin"]] = row["count"]
-        return cls(counts, int(totals[OTHER_VERSION]), int(totals[FUTURE]))
+        return cls(counts, *map(int, totals.values()))
+
+    def rows(self, windows: int) -> dict[str, int]:
+        """Every row that was read, by the one place in which it counts.
+
+        Args:
+            windows: number of windows of the run.
+        """
+        return {
+            "in_windows": sum(self.traffic(number).requests for number in range(windows)),
+            "other_versions": self.other_version,
+            "outside_the_windows": self.outside,
+            "later_than_the_run": self.future,
+            "without_a_time": self.without_time,
+        }
 
     def column(self, window: int, name: str, size: int, slice_: str = ALL) -> Floats:
         """(size,) counts of a column; with a smaller size without those of `ColumnBins.TAIL`."""

@@ -20,8 +20,8 @@ from training.population.bins import ABSENT, NOT_SENT, BinIndices, ColumnBins
 
 ALL, PREDICTION = "", "$prediction"  # name of the whole window, and of the prediction
 STATUS, VOLUME, SLOW, LATENCY, LEFT_OUT, RECORDS = "$status", "$volume", "$slow", "$latency", "$left_out", "$records"
-# Rows that belong to no window are counted in window 0 under these names.
-OTHER_VERSION, FUTURE = "$other_version", "$future"
+# Rows that belong to no window are counted in window 0 under these names. Each row has one of them, or a status.
+NO_TIME, FUTURE, OUTSIDE, OTHER_VERSION = "$no_time", "$future", "$outside", "$other_version"
 LATENCY_EDGES = tuple(float(edge) for edge in np.geomspace(0.1, 60_000, 80))  # milliseconds
 TAIL = len(ColumnBins.TAIL)
 SCHEMA = "window long, slice string, name string, bin long, count double"
@@ -98,28 +98,44 @@ class BatchCounter:
         """Count the rows of a batch with the columns of `count`."""
         plan = self._plan
         columns = {name: batch.column(name) for name in batch.schema.names}
-        at = np.asarray(columns["at"].to_numpy(zero_copy_only=False), dtype=np.int64)
+        at = np.asarray(columns["at"].fill_null(plan.first).to_numpy(zero_copy_only=False), dtype=np.int64)
+        timed = np.asarray(columns["at"].is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
         ours = np.asarray([plan.is_ours(each) for each in columns["served"].to_pylist()], dtype=np.bool_)
         windows = (at - plan.first) // plan.length
-        self._add_scalar(FUTURE, float((at > plan.now).sum()))
-        inside = (windows >= 0) & (windows < plan.windows) & (at <= plan.now)
-        self._add_scalar(OTHER_VERSION, float((inside & ~ours).sum()))
+        known = timed & (at <= plan.now)
+        inside = known & (windows >= 0) & (windows < plan.windows)
+        for name, rows in (
+            (NO_TIME, ~timed),
+            (FUTURE, timed & ~known),
+            (OUTSIDE, known & ~inside),
+            (OTHER_VERSION, inside & ~ours),
+        ):
+            self._add_scalar(name, float(rows.sum()))
         chosen = np.flatnonzero(inside & ours)
         windows = windows[chosen]
         status = _floats(columns["status"])[chosen].astype(np.int64)
         sampling = _floats(columns["sampling"])[chosen]
-        duration = _floats(columns["duration_ms"])[chosen]
         self._bin(ALL, STATUS, windows, np.clip(status // 100, 0, 5), 6)
         self._bin(ALL, VOLUME, windows, np.zeros_like(windows), 1, 1 / np.where(sampling > 0, sampling, 1))
-        self._bin(ALL, LATENCY, windows, np.searchsorted(LATENCY_EDGES, duration), len(LATENCY_EDGES) + 1)
-        if plan.max_ms is not None:
-            self._bin(ALL, SLOW, windows, (duration > plan.max_ms).astype(np.int64), 2)
+        self._add_durations(columns["duration_ms"], chosen, windows)
         self._add_records(columns, chosen, windows, status)
+
+    def _add_durations(self, durations: pa.Array, chosen: npt.NDArray[np.intp], windows: BinIndices) -> None:
+        """Count the requests whose duration is known and not negative."""
+        every = np.asarray(durations.to_numpy(zero_copy_only=False), dtype=np.float64)[chosen]
+        measured = every >= 0  # not NaN either
+        duration, windows = every[measured], windows[measured]
+        self._bin(ALL, LATENCY, windows, np.searchsorted(LATENCY_EDGES, duration), len(LATENCY_EDGES) + 1)
+        if (limit := self._plan.max_ms) is not None:
+            self._bin(ALL, SLOW, windows, (duration > limit).astype(np.int64), 2)
 
     def _add_records(
         self, columns: Mapping[str, Any], chosen: npt.NDArray[np.intp], windows: BinIndices, status: BinIndices
     ) -> None:
-        requests, responses = (columns[name].take(pa.array(chosen)).to_pylist() for name in ("request", "response"))
+        # As bytes: a text that is no UTF-8 is no JSON either, and must not end the run.
+        requests, responses = (
+            columns[name].take(pa.array(chosen)).cast(pa.binary()).to_pylist() for name in ("request", "response")
+        )
         records: list[dict[str, Any]] = []
         predictions: list[Any] = []
         of_record: list[int] = []

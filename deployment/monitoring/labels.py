@@ -11,17 +11,23 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from deployment.monitoring.counting import CountPlan, batch_of
+from deployment.monitoring.label_table import key_of, known_labels, of_the_period, require_columns, uncounted
 from deployment.monitoring.unpacking import SUCCESS, Exchanged, unpack
 from lakehouse.arrays import Floats
-from lakehouse.errors import LakehouseError
-from training.population.bins import NOT_SENT, ColumnBins
+from training.population.bins import ColumnBins
 from training.population.population import MOMENTS, Population
 from training.use_case.monitoring import LabelSource, parse_length
 
+_LOGGED = pa.schema(
+    [
+        ("at", pa.int64()), ("request", pa.binary()), ("response", pa.binary()), ("served", pa.string()),
+        ("client_request_id", pa.string()),
+    ]
+)  # fmt: skip
 _PREDICTED = "window long, bin long, value double, key string, at long, id string"
 _ARROW = pa.schema(
     [
@@ -31,17 +37,6 @@ _ARROW = pa.schema(
 )  # fmt: skip
 
 
-class LabelsRefused(LakehouseError):
-    """The table of labels lacks a column."""
-
-    @classmethod
-    def columns(cls, table: str, missing: Sequence[str]) -> "LabelsRefused":
-        return cls(
-            f"the label table {table} has no column {' or '.join(missing)}",
-            hint="Correct monitoring.labels in the use case.",
-        )
-
-
 @dataclass(frozen=True)
 class LabelCounts:
     """Labelled predictions of a run.
@@ -49,14 +44,27 @@ class LabelCounts:
     Attributes:
         outcomes: by window, in the form of `Population.outcomes`.
         without_request: label rows of the period whose request is not in the payload table.
+        without_prediction: those of a logged request whose prediction cannot be used: it failed, does not parse, has
+            several records, is of another version, or is in no window.
         before_request: labels that were known before their request: a clock disagrees, or the label leaked.
         unknown_labels: labels that are no class of the version, or no number.
+        incomplete: rows of the table without a key, a label or a needed time.
+        not_yet_known: rows that were not known by the end of the run.
+        replaced: earlier labels of a request that has a later one.
     """
 
     outcomes: Mapping[int, Floats] = field(default_factory=dict)
     without_request: int = 0
     before_request: int = 0
     unknown_labels: int = 0
+    without_prediction: int = 0
+    incomplete: int = 0
+    not_yet_known: int = 0
+    replaced: int = 0
+
+    def counted(self) -> int:
+        """Labels that count."""
+        return round(sum(float(each.sum() if each.ndim > 1 else each[0]) for each in self.outcomes.values()))
 
 
 def count_labels(
@@ -71,19 +79,20 @@ def count_labels(
     Raises:
         LabelsRefused: the label table lacks a column.
     """
-    needed = [source.column, *_keys(source), *(each for each in (source.timestamp, source.known_at) if each)]
-    if missing := [name for name in needed if name not in labels.columns]:
-        raise LabelsRefused.columns(source.table, missing)
+    require_columns(labels, source)
     predicted = _predicted(exchanges, source, plan)
-    known = _known(labels, source, plan)
-    rows = _counts(_joined(predicted, known, source), population)
-    early = sum(row["labels"] for row in rows if row["is_early"])
-    outcomes, unknown = _outcomes([row for row in rows if not row["is_early"]], population)
-    return LabelCounts(outcomes, _without_request(known, exchanges, source, plan), early, unknown)
-
-
-def _keys(source: LabelSource) -> tuple[str, ...]:
-    return source.entity if source.request_id is None else (source.request_id,)
+    known = known_labels(labels, source, plan)
+    rows = _counts(_joined(predicted, known, source, plan), population)
+    unmatched = sum(row["labels"] for row in rows if row["window"] is None)
+    matched = [row for row in rows if row["window"] is not None]
+    early = sum(row["labels"] for row in matched if row["is_early"])
+    outcomes, unknown = _outcomes([row for row in matched if not row["is_early"]], population)
+    without_request = _without_request(known, exchanges, source, plan)
+    incomplete, late = uncounted(labels, source, plan)
+    return LabelCounts(
+        outcomes, without_request, early, unknown, max(0, unmatched - without_request), incomplete, late,
+        sum(row["replaced"] for row in rows),
+    )  # fmt: skip
 
 
 def _predicted(exchanges: DataFrame, source: LabelSource, plan: CountPlan) -> DataFrame:
@@ -91,9 +100,10 @@ def _predicted(exchanges: DataFrame, source: LabelSource, plan: CountPlan) -> Da
 
     def on_worker(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            yield batch_of([row for request in batch.to_pylist() for row in _rows(request, source, plan)], _ARROW)
+            requests = batch.cast(_LOGGED).to_pylist()  # as bytes: a text that is no UTF-8 is no JSON either
+            yield batch_of([row for request in requests for row in _rows(request, source, plan)], _ARROW)
 
-    successful = exchanges.where(F.col("status") == F.lit(SUCCESS)).select(
+    successful = exchanges.where((F.col("status") == F.lit(SUCCESS)) & F.col("at").isNotNull()).select(
         "at", "request", "response", "served", "client_request_id"
     )
     return successful.mapInArrow(on_worker, _PREDICTED)
@@ -112,62 +122,40 @@ def _rows(request: Mapping[str, Any], source: LabelSource, plan: CountPlan) -> I
     for number, (record, value, at) in enumerate(
         zip(found.records, found.predictions, indices.tolist(), strict=True)
     ):
-        key = request["client_request_id"] if source.request_id is not None else _key(record, source.entity)
+        key = request["client_request_id"] if source.request_id is not None else key_of(record, source.entity)
         if key is None or at < 0:
             continue
         score = float(value) if isinstance(value, int | float) else None
         yield window, at, score, key, request["at"], f"{request['at']}-{key}-{number}"
 
 
-def _key(record: Mapping[str, Any], entity: Sequence[str]) -> str | None:
-    """The key of a record as Spark's `concat_ws` makes it of the label table's columns."""
-    values = [record.get(name, NOT_SENT) for name in entity]
-    if any(value is None or value is NOT_SENT for value in values):
-        return None
-    return "|".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+def _joined(predicted: DataFrame, known: DataFrame, source: LabelSource, plan: CountPlan) -> DataFrame:
+    """Predictions with their labels; `is_early` marks labels that were known before their request.
 
-
-def _known(labels: DataFrame, source: LabelSource, plan: CountPlan) -> DataFrame:
-    """Labels that arrived by the end of the run, with their key, time and text; of several, the one known last."""
-    key = F.concat_ws("|", *(F.col(name).cast("string") for name in _keys(source)))
-    known_at = _micros(source.known_at) if source.known_at else F.lit(None).cast("long")
-    stamped = _micros(source.timestamp) if source.timestamp else F.lit(None).cast("long")
-    rows = labels.select(
-        key.alias("label_key"),
-        stamped.alias("stamped"),
-        known_at.alias("known_at"),
-        F.col(source.column).cast("string").alias("label"),
-    ).where(F.col("label").isNotNull())
-    if source.known_at:
-        rows = rows.where(F.col("known_at") <= F.lit(plan.now))
-    if source.request_id is None:
-        return rows
-    newest = F.max(F.struct(F.coalesce("known_at", F.lit(0)).alias("known"), "stamped", "known_at", "label"))
-    grouped = rows.groupBy("label_key").agg(newest.alias("newest"))
-    return grouped.select("label_key", "newest.stamped", "newest.known_at", "newest.label")
-
-
-def _joined(predicted: DataFrame, known: DataFrame, source: LabelSource) -> DataFrame:
-    """Predictions with their labels; `is_early` marks labels that were known before their request."""
-    pairs = predicted.join(known, F.col("key") == F.col("label_key"), "inner")
-    if source.request_id is None:
+    Labels by request of the period stay without a prediction: their window is null.
+    """
+    same = F.col("key") == F.col("label_key")
+    if source.request_id is not None:
+        pairs = known.join(predicted, same, "left").where(F.col("key").isNotNull() | of_the_period(source, plan))
+    else:
+        pairs = predicted.join(known, same, "inner")
         within = parse_length(source.within).total_seconds() * 1e6
         after = (F.col("stamped") >= F.col("at")) & (F.col("stamped") <= F.col("at") + F.lit(round(within)))
-        first = F.min(F.struct("stamped", "known_at", "label")).alias("first")
+        first = F.min(F.struct("stamped", "known_at", "label", "replaced")).alias("first")
         pairs = pairs.where(after).groupBy("id", "window", "bin", "value", "at").agg(first)
-        pairs = pairs.select("window", "bin", "value", "at", "first.known_at", "first.label")
+        pairs = pairs.select("window", "bin", "value", "at", "first.known_at", "first.label", "first.replaced")
     is_early = F.coalesce(F.col("known_at") < F.col("at"), F.lit(False))
-    return pairs.select("window", "bin", "value", "label", is_early.alias("is_early"))
+    return pairs.select("window", "bin", "value", "label", "replaced", is_early.alias("is_early"))
 
 
 def _counts(joined: DataFrame, population: Population) -> list[Any]:
-    labels = F.count("label").alias("labels")
+    labels = F.count("label").alias("labels"), F.sum("replaced").alias("replaced")
     if population.classes:
-        return joined.groupBy("is_early", "window", "label", "bin").agg(labels).collect()
+        return joined.groupBy("is_early", "window", "label", "bin").agg(*labels).collect()
     error = F.abs(F.col("value") - F.expr("try_cast(label AS double)"))
     sums = [F.count(error), F.sum(error), F.sum(error * error), F.sum(error * error * error * error)]
     named = [each.alias(name) for each, name in zip(sums, MOMENTS, strict=True)]
-    return joined.groupBy("is_early", "window").agg(*named, labels).collect()
+    return joined.groupBy("is_early", "window").agg(*named, *labels).collect()
 
 
 def _outcomes(rows: Sequence[Any], population: Population) -> tuple[dict[int, Floats], int]:
@@ -195,18 +183,10 @@ def _outcomes(rows: Sequence[Any], population: Population) -> tuple[dict[int, Fl
 
 def _without_request(known: DataFrame, exchanges: DataFrame, source: LabelSource, plan: CountPlan) -> int:
     """Label rows of the period without a request in it; all label rows, if they have no time."""
-    rows = known
-    time = "stamped" if source.timestamp else "known_at"
-    if source.timestamp or source.known_at:
-        end = plan.first + plan.windows * plan.length
-        rows = rows.where((F.col(time) >= F.lit(plan.first)) & (F.col(time) < F.lit(end)))
     if source.request_id is not None:
         requests = exchanges.select(F.col("client_request_id").alias("key"))
     else:  # those of other versions are requests too
         requests = _predicted(exchanges, source, replace(plan, served=frozenset()))
     keys = requests.select("key").distinct()
+    rows = known.where(of_the_period(source, plan))
     return rows.join(keys, F.col("label_key") == F.col("key"), "left_anti").count()
-
-
-def _micros(name: str) -> Column:
-    return F.unix_micros(F.col(name).cast("timestamp"))

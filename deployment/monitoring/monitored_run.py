@@ -64,14 +64,23 @@ class MonitoredRun:
             for reason, rows in window.traffic.left_out.items():
                 left_out[reason] = left_out.get(reason, 0) + rows
         facts = [
+            (counted.without_time, "rows without a time, which are in no window"),
             (counted.future, "rows later than this run, which are in no window (a clock is ahead)"),
             (counted.other_version, f"rows of other versions than {self.version}"),
             (empty, "empty windows, which are not tested and neither confirm nor end a finding"),
             (untested, "windows with too few rows to be tested"),
             *((rows, f"rows left out because the {reason}") for reason, rows in left_out.items()),
+            (
+                sum(each.traffic.requests - each.traffic.timed for each in self.compared),
+                "requests without a duration",
+            ),
             (labels.without_request, "labels without a request in this period"),
+            (labels.without_prediction, "labels of requests without a usable prediction of this version"),
             (labels.before_request, "labels known before their request, which do not count (compare the clocks)"),
             (labels.unknown_labels, "labels that are no class of the version, or no number"),
+            (labels.incomplete, "rows of the label table without a label, a key or a time"),
+            (labels.not_yet_known, "labels known after the end of the run"),
+            (labels.replaced, "labels replaced by a later one of the same request"),
         ]
         return [f"{what}: {number:,}" for number, what in facts if number]
 

@@ -72,7 +72,9 @@ LEGACY = TableLayout(
 
 
 def exchanges(rows: DataFrame, table: str, since: datetime) -> DataFrame:
-    """The table's rows from a time on, with the columns of `COLUMNS`.
+    """The table's rows from a time on, with the columns of `COLUMNS`; rows without a time stay, to be counted.
+
+    A value that is none of its column's kind becomes null: one such row must not end the run.
 
     Raises:
         NoPayloadTable: the table has other columns.
@@ -83,21 +85,21 @@ def exchanges(rows: DataFrame, table: str, since: datetime) -> DataFrame:
     names = layout.columns
     for date in ("request_date", "date"):  # partitions
         if date in rows.columns:
-            rows = rows.where(F.col(date) >= F.lit(since.date()))
+            rows = rows.where((F.col(date) >= F.lit(since.date())) | F.col(date).isNull())
     read = rows.select(
         _micros(rows, names["at"]).alias("at"),
-        F.col(names["status"]).cast("int").alias("status"),
-        F.col(names["duration_ms"]).cast("double").alias("duration_ms"),
-        F.col(names["sampling"]).cast("double").alias("sampling"),
+        F.col(names["status"]).try_cast("int").alias("status"),
+        F.col(names["duration_ms"]).try_cast("double").alias("duration_ms"),
+        F.col(names["sampling"]).try_cast("double").alias("sampling"),
         F.col(names["request"]).cast("string").alias("request"),
         F.col(names["response"]).cast("string").alias("response"),
         (F.col(names["served"]) if "served" in names else F.lit(None)).cast("string").alias("served"),
         F.col(names["client_request_id"]).cast("string").alias("client_request_id"),
     )
-    return read.where(F.col("at") >= F.lit(micros_of(since)))
+    return read.where((F.col("at") >= F.lit(micros_of(since))) | F.col("at").isNull())
 
 
 def _micros(rows: DataFrame, name: str) -> Column:
     if isinstance(rows.schema[name].dataType, TimestampType | TimestampNTZType):
         return F.unix_micros(F.col(name).cast("timestamp"))
-    return F.col(name).cast("long") * F.lit(1000)
+    return (F.col(name).cast("decimal(38, 0)") * F.lit(1000)).try_cast("long")

@@ -35,7 +35,7 @@ class Exchanged:
     reason: int | None = None
 
 
-def unpack(request: str | None, response: str | None, status: int, field: str) -> Exchanged | int:
+def unpack(request: bytes | None, response: bytes | None, status: int, field: str) -> Exchanged | int:
     """Unpack a request in any of the four formats, and its response.
 
     Args:
@@ -70,9 +70,9 @@ def _records(body: Any) -> Sequence[dict[str, Any]] | None:
         return None
 
 
-def _predictions(response: str | None, field: str, rows: int) -> list[Any] | None:
+def _predictions(response: bytes | None, field: str, rows: int) -> list[Any] | None:
     try:
-        found = orjson.loads(response or "")["predictions"]
+        found = orjson.loads(response or b"")["predictions"]
         if len(found) != rows:
             return None
         return [each[field] for each in found]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deployment.monitoring.decision import EXIT_CODES, current_findings
+from deployment.monitoring.labels import LabelCounts
 from deployment.monitoring.monitored_run import MonitoredRun
 from lakehouse import console
 from lakehouse.settings import Settings
@@ -23,6 +24,8 @@ def to_json(run: MonitoredRun, page: Path) -> str:
         "window_seconds": int(run.windows.length.total_seconds()),
         "windows": run.windows.count,
         "tested": sum(window.tested for window in run.compared),
+        "rows": run.counted.rows(run.windows.count),
+        "labels": None if run.labels is None else _label_counts(run.labels),
         "action": decision.action,
         "exit_code": EXIT_CODES[decision.action],
         "last_tested_window": None if decision.window is None else run.start(decision.window).isoformat(),
@@ -47,6 +50,20 @@ def to_json(run: MonitoredRun, page: Path) -> str:
         "report": str(page),
     }
     return json.dumps(content, indent=2)
+
+
+def _label_counts(labels: LabelCounts) -> dict[str, int]:
+    """Every row of the label table in the period, by the one place in which it counts."""
+    return {
+        "counted": labels.counted(),
+        "without_a_request": labels.without_request,
+        "without_a_prediction": labels.without_prediction,
+        "before_the_request": labels.before_request,
+        "no_class_or_number": labels.unknown_labels,
+        "incomplete": labels.incomplete,
+        "not_yet_known": labels.not_yet_known,
+        "replaced": labels.replaced,
+    }
 
 
 def show(run: MonitoredRun, page: Path, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -20,6 +20,7 @@ from deployment.commands import use_cases
 from deployment.commands.monitoring.command import CountingFailed
 from deployment.commands.monitoring.follow_up import ActionRefused
 from deployment.model_server.process import server_process
+from deployment.model_server.request_log.payload_table import append
 from deployment.monitoring.payload import NoPayloadTable
 from deployment.monitoring.version import NotMonitored
 from deployment.monitoring.windows import WindowsRefused
@@ -163,6 +164,54 @@ def test_labels_of_unknown_requests_and_labels_before_their_request_are_counted(
     assert "labels known before their request, which do not count (compare the clocks): 1" in notes
     _, found = run(labels={**LABELS, "column": "label", "known_at": None})
     assert "labels without a request in this period: 7" in " ".join(found["notes"])
+
+
+def test_each_row_of_the_log_and_of_the_label_table_counts_in_one_place(run: Run, people: Environment) -> None:
+    requests = log_days(people.warehouse, [0.0, 0.0, None, 0.0])  # the last day is after the period
+    log = people.warehouse / "logs/people_payload"
+    rows = DeltaTable(log).to_pyarrow_table().sort_by("request_time").to_pylist()
+    tomorrow = datetime.now(UTC) + DAY
+    odd: list[dict[str, Any]] = [
+        {"request_time": None},
+        {"request_time": None, "request_date": None, "served_entity_id": None},
+        {"request_time": tomorrow, "request_date": tomorrow.date()},
+        {"served_entity_id": "people-1", "client_request_id": "other version"},
+        {"request": None, "client_request_id": "no body"},
+        {"request": "{", "client_request_id": "no json"},
+        {"response": "{}", "client_request_id": "no answer"},
+        {"status_code": None, "execution_duration_ms": None, "client_request_id": "no status"},
+    ]
+    append(log, [{**rows[0], "client_request_id": None, **changes} for changes in odd])
+    known = START + DAY
+    unusable = ("other version", "no body", "no json", "no answer", "no status")
+    more: list[dict[str, Any]] = [
+        *({"request": id_, "label": 1, "known": known} for id_ in unusable),
+        *({"request": f"x{number}", "label": 1, "known": known} for number in range(7)),
+        *({"request": requests[0][0], "label": 1, "known": requests[0][1] + DAY - each * DAY / 4} for each in (1, 2)),
+        {"request": "a", "label": None, "known": known},
+        {"request": None, "label": 1, "known": known},
+        {"request": "b", "label": 1, "known": None},
+        {"request": "c", "label": 1, "known": START + 9 * DAY},
+        {"request": requests[9][0], "label": 9, "known": requests[9][1] + DAY},
+        {"request": requests[8][0], "label": 1, "known": requests[8][1] - timedelta(hours=1)},
+    ]
+    mine = [each for number, each in enumerate(requests[:800]) if number not in {8, 9}]
+    write_labels(people.warehouse, mine, more=more)
+    _, found = run(labels=LABELS)
+    assert found["rows"] == {
+        "in_windows": 800 + 4, "other_versions": 1, "outside_the_windows": 400, "later_than_the_run": 1,
+        "without_a_time": 2,
+    }  # fmt: skip
+    assert sum(found["rows"].values()) == len(rows) + len(odd)
+    assert found["labels"] == {
+        "counted": 798, "without_a_request": 7, "without_a_prediction": 5, "before_the_request": 1,
+        "no_class_or_number": 1, "incomplete": 3, "not_yet_known": 1, "replaced": 2,
+    }  # fmt: skip
+    assert sum(found["labels"].values()) == len(mine) + len(more)
+    notes = " ".join(found["notes"])
+    assert "rows without a time, which are in no window: 2" in notes
+    assert "requests without a duration: 1" in notes
+    assert "labels of requests without a usable prediction of this version: 5" in notes
 
 
 @pytest.mark.parametrize("key", [{"request_id": "request"}, {"entity": ["noise"], "timestamp": "known"}])

@@ -5,11 +5,26 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from deployment.monitoring.counting import PREDICTION
+from deployment.monitoring.counted import Counted
+from deployment.monitoring.counting import PREDICTION, BatchCounter
 from deployment.monitoring.unpacking import REASONS
-from tests.unit.monitoring.samples import LENGTH, START, counted, payload_row, plan, population, records, score
+from deployment.monitoring.windows import micros_of
+from tests.unit.monitoring.samples import (
+    LENGTH,
+    SCHEMA,
+    START,
+    counted,
+    payload_row,
+    plan,
+    population,
+    records,
+    score,
+)
 
 POPULATION = population(500)
 SENT = records(np.random.default_rng(1), 4)
@@ -146,3 +161,61 @@ def test_the_score_of_a_record_is_its_prediction() -> None:
 
 def test_no_finite_number_is_an_unknown_value() -> None:
     assert AGES.index([10**400, float("nan"), float("inf"), True, "7"])[0].tolist() == [-2] * 5
+
+
+DAYS = st.floats(-2, 6).map(lambda days: micros_of(START + days * LENGTH))
+BODIES = st.sampled_from(
+    [None, "", "{", "[]", "7", '{"instances": [[1]]}', json.dumps({"dataframe_records": SENT}), '{"inputs": {}}']
+)
+ANSWERS = st.sampled_from(
+    [
+        None,
+        "{",
+        '{"predictions": 4}',
+        '{"predictions": [1, 2, 3, 4]}',
+        json.dumps({"predictions": [{"probability": each} for each in (None, "much", 0.5, [1])]}),
+    ]
+)
+LOGGED = st.fixed_dictionaries(
+    {
+        "at": st.none() | DAYS | st.sampled_from([-(2**63), 2**63 - 1]),
+        "status": st.none() | st.sampled_from([0, 200, 204, 302, 404, 500, 999, -1]),
+        "duration_ms": st.none() | st.sampled_from([3.0, 0.0, -5.0, float("nan"), float("inf"), 1e300]),
+        "sampling": st.none() | st.sampled_from([1.0, 0.5, 0.0, -1.0, float("nan")]),
+        "request": BODIES,
+        "response": ANSWERS,
+        "served": st.sampled_from([None, "people-1", "people-2"]),
+    }
+)
+
+
+@given(st.lists(LOGGED, max_size=12))
+def test_each_row_that_is_read_counts_in_one_place_and_each_of_its_values_too(rows: list[dict[str, Any]]) -> None:
+    found = counted(rows, plan(POPULATION))
+    assert sum(found.rows(3).values()) == len(rows)
+    assert found.without_time == sum(row["at"] is None for row in rows)
+    for day in range(3):
+        traffic = found.traffic(day)
+        assert sum(traffic.statuses) == traffic.requests
+        assert traffic.timed <= traffic.requests
+        assert traffic.volume >= traffic.requests
+        for name, column in POPULATION.inputs.items():  # every record sends every field
+            counts = found.column(day, name, column.bins.size + 2)
+            assert counts.sum() == traffic.records
+
+
+def test_a_body_that_is_no_utf8_is_no_json_and_does_not_end_the_run() -> None:
+    whole = pa.RecordBatch.from_pylist([payload_row(SENT), payload_row(SENT)], SCHEMA)
+    broken = pa.array([b"\xff{", None], pa.binary())
+    text = pa.StringArray.from_buffers(2, *broken.buffers()[1:], broken.buffers()[0])
+    counter = BatchCounter(plan(POPULATION))
+    counter.add(whole.set_column(SCHEMA.get_field_index("request"), "request", text))
+    left_out = Counted.of(counter.result().to_pylist()).traffic(0).left_out
+    assert left_out == {REASONS[1]: 1, REASONS[0]: 1}
+
+
+def test_a_request_without_a_duration_does_not_count_as_a_fast_one() -> None:
+    rows = [payload_row(SENT, duration_ms=None if number < 60 else 400.0) for number in range(100)]
+    traffic = counted(rows, plan(POPULATION)).traffic(0)
+    assert (traffic.requests, traffic.timed, traffic.slow) == (100, 40, 40)
+    assert traffic.quantile(0.5) > 390
