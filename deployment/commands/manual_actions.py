@@ -8,7 +8,15 @@ from lakehouse.settings import Settings
 from training.registry.versions import CHAMPION, version_of
 
 
-def rollback(name: str, settings: Settings, to: int | None, reason: str, *, roll_out: bool = True) -> None:
+def rollback(  # noqa: PLR0913  (which champion, which instead, and why)
+    name: str,
+    settings: Settings,
+    to: int | None,
+    reason: str,
+    *,
+    roll_out: bool = True,
+    instead_of: int | None = None,
+) -> None:
     """Restore an earlier champion, and give it all traffic at once. The file of the use case need not be valid.
 
     Args:
@@ -17,10 +25,11 @@ def rollback(name: str, settings: Settings, to: int | None, reason: str, *, roll
         to: former champion to restore; None for the previous one.
         reason: reason in a sentence.
         roll_out: False to leave the endpoint as it is.
+        instead_of: version that must be the champion; None accepts any.
     """
     with gate_of(name, settings, load_for_emergency) as gate:
         before = version_of(gate.client, name, CHAMPION)
-        version = gate.rollback(to, reason)
+        version = gate.rollback(to, reason, instead_of)
         unrecorded = gate.missing_ledger()
     unchanged = before is not None and int(before.version) == version
     console.detail(

@@ -24,6 +24,13 @@ class RollbackRefused(LakehouseError):
             hint=f"To make a new version champion: python -m deployment.run promote --use-case {name}",
         )
 
+    @classmethod
+    def other_champion(cls, name: str, version: int, champion: int | None) -> "RollbackRefused":
+        return cls(
+            f"version {version} of {name} is not rolled back: the champion is {champion or 'no version'}",
+            hint=f"Show the history: python -m deployment.run history --use-case {name}",
+        )
+
 
 class NotApproved(LakehouseError):
     """The challenger lacks an approval."""

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from deployment.gate import verdict
 from deployment.gate.criteria.decision import Decision
-from deployment.gate.errors import NotApproved
+from deployment.gate.errors import NotApproved, RollbackRefused
 from deployment.gate.evaluation import Evaluation
 from deployment.gate.loaded_version import LoadedVersion
 from deployment.gate.new_entry import ChampionBeforeAfter, LedgerEvent, new_entry
@@ -94,11 +94,16 @@ class Gate:
         else:
             self._champion_change.record(entry)
 
-    def rollback(self, to: int | None, reason: str) -> int:
+    def rollback(self, to: int | None, reason: str, instead_of: int | None = None) -> int:
         """Restore an earlier champion after it loads and reproduces its golden predictions; return its version.
 
+        Args:
+            to: former champion; None for the previous one.
+            reason: reason in a sentence.
+            instead_of: version that must be the champion; None accepts any.
+
         Raises:
-            RollbackRefused: No earlier champion exists, or `to` was never champion.
+            RollbackRefused: No earlier champion exists, `to` was never champion, or another version is the champion.
             VersionBroken: The version does not load, or its golden predictions have changed.
             PromotionBusy: Another command is changing the champion.
         """
@@ -108,6 +113,7 @@ class Gate:
             self.reset_ledger(reason)
         except LedgerMismatch:
             champion = self._champion_change.champion()
+            self._require_champion(instead_of, champion)
             target = marked_target(self.client, self.use_case.name, to)
             if target != champion:
                 LoadedVersion.load(self._version(target)).replay()
@@ -116,11 +122,16 @@ class Gate:
             return target
         with self.locked(rollback_to=to):
             history, current = self._champion_change.history(), self._champion_change.champion()
+            self._require_champion(instead_of, current)
             target = recorded_target(self.use_case.name, history, to)
             if target != current:
                 LoadedVersion.load(self._version(target)).replay()
                 self._champion_change.move(self._entry("rolled_back", target, (current, target), reason))
             return target
+
+    def _require_champion(self, version: int | None, champion: int | None) -> None:
+        if version is not None and version != champion:
+            raise RollbackRefused.other_champion(self.use_case.name, version, champion)
 
     def reset_ledger(self, reason: str) -> None:
         """Record that the model was deleted and trained again, the ledger lost, or the registry restored.

@@ -4,7 +4,8 @@ A run replaces the rows of its windows: late labels change earlier windows, and 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,32 +16,24 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
-from deployment.monitoring.decision import action_of
 from deployment.monitoring.monitored_run import MonitoredRun
-from deployment.monitoring.windows import EPOCH
+from deployment.monitoring.output.comparison_rows import FINDINGS, TIME, comparison_rows, rows_of_windows
 from lakehouse.errors import LakehouseError, first_line
 from lakehouse.home import DATABRICKS, LOCAL, Home
 from lakehouse.settings import Settings
-from lakehouse.tables.warehouse import TableName, Warehouse, quoted_name, sql_text
+from lakehouse.tables.warehouse import TableName, Warehouse, quoted_name
+from lakehouse.tables.writer_lock import WarehouseBusy, WriterLock
 from training.use_case.monitoring import ActionTable
 
 SCHEMA_NAME = "monitoring"
+LOCKS = ".locks"  # folder next to the tables
+CLAIM_KEY = ("use_case", "version", "action", "window_start", "outcome")  # one start of an action for a window
+CONFLICTS = ("DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentWrite")
 ATTEMPTS, PAUSE_SECONDS = 12, 0.05  # of a write, while other runs write
-_TIME = pa.timestamp("us", "UTC")
-FINDINGS = pa.schema(
-    [
-        ("use_case", pa.string()), ("version", pa.int64()), ("window_start", _TIME), ("window_end", _TIME),
-        ("window_seconds", pa.int64()), ("window_number", pa.int64()), ("kind", pa.string()),
-        ("subject", pa.string()), ("slice", pa.string()), ("rows", pa.int64()), ("reference_rows", pa.int64()),
-        ("value", pa.float64()), ("expected", pa.float64()), ("p_value", pa.float64()), ("psi", pa.float64()),
-        ("wasserstein", pa.float64()), ("found", pa.bool_()), ("confirmed", pa.bool_()), ("action", pa.string()),
-        ("sentence", pa.string()), ("computed_at", _TIME),
-    ]
-)  # fmt: skip
 ACTIONS = pa.schema(
     [
-        ("use_case", pa.string()), ("version", pa.int64()), ("action", pa.string()), ("window_start", _TIME),
-        ("at", _TIME), ("reason", pa.string()), ("outcome", pa.string()),
+        ("use_case", pa.string()), ("version", pa.int64()), ("action", pa.string()), ("window_start", TIME),
+        ("at", TIME), ("reason", pa.string()), ("outcome", pa.string()),
     ]
 )  # fmt: skip
 ActionRow = Mapping[str, Any]
@@ -49,7 +42,7 @@ _SQL_TYPES = {
     pa.int64(): "bigint",
     pa.float64(): "double",
     pa.bool_(): "boolean",
-    _TIME: "timestamp",
+    TIME: "timestamp",
 }
 
 
@@ -71,8 +64,31 @@ class FindingsNotWritten(LakehouseError):
         )
 
 
+class FollowUpBusy(LakehouseError):
+    """Another run follows up the findings of the same use case."""
+
+    @classmethod
+    def by(cls, use_case: str, holder: str) -> "FollowUpBusy":
+        return cls(
+            f"the findings of {use_case} are being followed up by {holder}",
+            hint="This run alerted nobody and took no action. Wait until the other one ends, then run it again.",
+        )
+
+
 class FindingsTable(Protocol):
     """Keeps findings and actions."""
+
+    def lock(self, use_case: str) -> AbstractContextManager[bool]:
+        """Lock for alerts and actions of a use case; True if it shows that no other run is in the middle of one.
+
+        Raises:
+            FollowUpBusy: another run holds it.
+        """
+        ...
+
+    def claim(self, row: ActionRow) -> bool:
+        """Add the start of an action, unless another run has added the same one; False then."""
+        ...
 
     def replace(self, run: MonitoredRun, table: ActionTable) -> None:
         """Write every comparison of a run, in place of earlier rows of the same windows."""
@@ -95,7 +111,24 @@ class FolderFindings:
 
     def replace(self, run: MonitoredRun, table: ActionTable) -> None:
         self.warehouse.require_writable()
-        self._write("findings", pa.Table.from_pylist(comparison_rows(run, table), FINDINGS), _predicate(run))
+        self._write("findings", pa.Table.from_pylist(comparison_rows(run, table), FINDINGS), rows_of_windows(run))
+
+    @contextmanager
+    def lock(self, use_case: str) -> Iterator[bool]:
+        folder = self.warehouse.folder(SCHEMA_NAME) / LOCKS / use_case
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = WriterLock.on(folder)
+        except WarehouseBusy as err:
+            raise FollowUpBusy.by(use_case, err.failed.rpartition(" by ")[2]) from err
+        try:
+            yield True  # the system releases the lock of a process that ends
+        finally:
+            lock.release()
+
+    def claim(self, row: ActionRow) -> bool:
+        self.record(row)
+        return True
 
     def actions(self, use_case: str, version: int) -> list[ActionRow]:
         location = self.warehouse.location(TableName(SCHEMA_NAME, "actions"))
@@ -140,7 +173,29 @@ class CatalogFindings:
 
     def replace(self, run: MonitoredRun, table: ActionTable) -> None:
         rows = pa.Table.from_pylist(comparison_rows(run, table), FINDINGS)
-        self._write("findings", rows, _predicate(run))
+        self._write("findings", rows, rows_of_windows(run))
+
+    @contextmanager
+    def lock(self, use_case: str) -> Iterator[bool]:
+        """Lock nothing: of two runs, the second finds the action claimed."""
+        yield False
+
+    def claim(self, row: ActionRow) -> bool:
+        name = self._name("actions")
+        self._write("actions", pa.Table.from_pylist([], ACTIONS), None)  # creates it
+        rows = self.session.createDataFrame(pa.Table.from_pylist([dict(row)], ACTIONS), _types(ACTIONS))
+        rows.createOrReplaceTempView("claimed_action")
+        same = " AND ".join(f"actions.{key} = claim.{key}" for key in CLAIM_KEY)
+        # A merge reads the target, so Delta detects two writers of the same row; two appends would both succeed.
+        merge = f"MERGE INTO {name} AS actions USING claimed_action AS claim ON {same} WHEN NOT MATCHED THEN INSERT *"
+        try:
+            self.session.sql(merge).collect()
+        except PySparkException as err:
+            if any(word in str(err) for word in CONFLICTS):
+                return False
+            raise FindingsNotWritten.at(name.replace("`", ""), err) from err
+        mine = [each for each in self.actions(row["use_case"], row["version"]) if each["at"] == row["at"]]
+        return any(each["outcome"] == row["outcome"] for each in mine)
 
     def actions(self, use_case: str, version: int) -> list[ActionRow]:
         name = self._name("actions")
@@ -166,8 +221,7 @@ class CatalogFindings:
         try:
             self.session.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted_name(self.catalog, self.schema)}").collect()
             # With its types: those of an empty table cannot be inferred.
-            types = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in rows.schema)
-            frame = self.session.createDataFrame(rows, types)
+            frame = self.session.createDataFrame(rows, _types(rows.schema))
             if predicate is None or not self.session.catalog.tableExists(name):
                 frame.write.format("delta").mode("append").saveAsTable(name)
             else:
@@ -177,58 +231,13 @@ class CatalogFindings:
             raise FindingsNotWritten.at(name.replace("`", ""), err) from err
 
 
+def _types(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in schema)
+
+
 def open_findings(settings: Settings) -> FindingsTable:
     """The tables of the home that FEATURE_STORE chooses."""
     return OPEN_FINDINGS[settings.home](settings)
-
-
-def comparison_rows(run: MonitoredRun, table: ActionTable) -> list[dict[str, Any]]:
-    """A row for each comparison, with the columns of `FINDINGS`."""
-    rows = []
-    for window in run.compared:
-        for each in window.comparisons:
-            rows.append(
-                {
-                    "use_case": run.use_case,
-                    "version": run.version,
-                    "window_start": run.start(window.number),
-                    "window_end": run.end(window.number),
-                    "window_seconds": int(run.windows.length.total_seconds()),
-                    "window_number": _number(run, window.number),
-                    "kind": each.kind,
-                    "subject": each.subject,
-                    "slice": each.slice,
-                    "rows": each.rows,
-                    "reference_rows": each.reference_rows,
-                    "value": each.value,
-                    "expected": each.expected,
-                    "p_value": each.p_value,
-                    "psi": each.psi,
-                    "wasserstein": each.wasserstein,
-                    "found": each.found,
-                    "confirmed": each.confirmed,
-                    "action": action_of(each, table) if each.confirmed else "nothing",
-                    "sentence": each.sentence(),
-                    "computed_at": run.at,
-                }
-            )
-    return rows
-
-
-def _predicate(run: MonitoredRun) -> str:
-    """The rows of a run's windows, as SQL."""
-    # Whole numbers: engines differ in how they compare a column with the text of a time.
-    start = _number(run, 0)
-    return (
-        f"use_case = {sql_text(run.use_case)} AND version = {run.version}"
-        f" AND window_seconds = {int(run.windows.length.total_seconds())}"
-        f" AND window_number >= {start} AND window_number < {start + run.windows.count}"
-    )
-
-
-def _number(run: MonitoredRun, window: int) -> int:
-    """The number of a window since 1970."""
-    return (run.start(window) - EPOCH) // run.windows.length
 
 
 def _open_local(settings: Settings) -> FindingsTable:

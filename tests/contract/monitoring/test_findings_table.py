@@ -22,6 +22,7 @@ from deployment.monitoring.output.findings_table import (
     FindingsNotWritten,
     FindingsTable,
     FolderFindings,
+    FollowUpBusy,
 )
 from deployment.monitoring.windows import Windows
 from lakehouse.session import new_session
@@ -95,6 +96,26 @@ def test_actions_are_read_as_they_were_recorded_with_times_in_utc(home: Home) ->
     assert home.tables.actions("people", 2) == [row]
     (found,) = home.tables.actions("people", 2)
     assert found["at"] > START  # a time without a zone could not be compared
+
+
+def test_of_two_runs_at_the_same_time_one_starts_an_action(home: Home) -> None:
+    first = {
+        "use_case": "people", "version": 2, "action": "retrain", "window_start": START, "at": START + DAY,
+        "reason": "it's drift", "outcome": "started",
+    }  # fmt: skip
+    second = {**first, "at": START + DAY + timedelta(microseconds=1)}
+    with home.tables.lock("people") as is_alone:
+        assert home.tables.claim(first)
+        if is_alone:  # a folder excludes the other run
+            with pytest.raises(FollowUpBusy, match="being followed up by process"), home.tables.lock("people"):
+                pass
+            with home.tables.lock("others"):
+                pass
+        else:  # a catalog lets it in, where it finds the action claimed
+            assert not home.tables.claim(second)
+    assert home.tables.actions("people", 2) == [first]
+    assert home.tables.claim({**second, "window_start": START + DAY})
+    assert home.tables.claim({**second, "outcome": "started again"})
 
 
 def test_a_run_replaces_the_rows_of_its_windows_and_no_others(home: Home) -> None:

@@ -21,12 +21,14 @@ from deployment.commands.monitoring.command import CountingFailed
 from deployment.commands.monitoring.follow_up import ActionRefused
 from deployment.model_server.process import server_process
 from deployment.model_server.request_log.payload_table import append
+from deployment.monitoring.output.findings_table import FolderFindings
 from deployment.monitoring.payload import NoPayloadTable
 from deployment.monitoring.version import NotMonitored
 from deployment.monitoring.windows import WindowsRefused
 from deployment.run import main
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
+from lakehouse.tables.warehouse import Warehouse
 from tests.contract.monitoring.live import DAY, LABEL_TABLE, START, TABLE, log_days, write_labels
 from tests.contract.people import NAME, USE_CASE, Environment, mlflow_restored
 from training.use_case.use_case import UseCase
@@ -320,6 +322,40 @@ def test_act_retrains_once_within_the_cooldown(
     assert run("--act", **table)[0] == 0
     assert run("--act", **table)[0] == 0
     assert trained == [NAME]
+
+
+def test_act_beside_another_run_that_acts_does_nothing_and_recommends_the_same(
+    run: Run, people: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_days(people.warehouse, [0.0, 1.0, 1.0])
+    trained: list[str] = []
+    monkeypatch.setattr("training.run.train", lambda use_case, _settings: trained.append(use_case.name))
+    monkeypatch.setattr("training.use_case.use_case.load", lambda _name: USE_CASE)
+    with FolderFindings(Warehouse(people.warehouse)).lock(NAME):
+        assert run("--act", actions={"drift": "retrain"}, alerts="people.jsonl")[0] == 5
+    assert trained == []
+    assert not (people.settings.project / "people.jsonl").exists()
+
+
+def test_an_action_that_was_killed_is_taken_once_more_and_no_third_time(
+    run: Run, people: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_days(people.warehouse, [0.0, 1.0, 1.0])
+    trained: list[str] = []
+
+    def killed(use_case: UseCase, _settings: Settings) -> None:
+        trained.append(use_case.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.run.train", killed)
+    monkeypatch.setattr("training.use_case.use_case.load", lambda _name: USE_CASE)
+    table = {"actions": {"drift": "retrain"}}
+    for _ in range(2):
+        assert run("--act", **table)[0] not in {0, 5}
+    assert run("--act", **table)[0] == 5
+    assert trained == [NAME, NAME]
+    recorded = DeltaTable(people.warehouse / "monitoring/actions").to_pyarrow_table().sort_by("at").to_pylist()
+    assert [row["outcome"] for row in recorded if row["action"] == "retrain"] == ["started", "started again"]
 
 
 def test_an_action_that_failed_is_recorded_and_stays_open(
