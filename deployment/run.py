@@ -167,7 +167,17 @@ def verify(name: str, repair: bool) -> None:
 @options.PORT
 @options.WORKERS
 @options.FOLLOW
-def serve(name: str | None, detach: bool, port: int | None, workers: int, follow: bool) -> None:
+@options.WEBHOOK_URL
+@options.WEBHOOK_LISTEN
+def serve(  # noqa: PLR0913, PLR0917  (options of the command)
+    name: str | None,
+    detach: bool,
+    port: int | None,
+    workers: int,
+    follow: bool,
+    webhook_url: str | None,
+    webhook_listen: tuple[str, int],
+) -> None:
     """Start the model server; with --use-case, serve the champion.
 
     On Databricks, create or update the endpoint; no server is started.
@@ -176,12 +186,21 @@ def serve(name: str | None, detach: bool, port: int | None, workers: int, follow
 
     if follow and (detach or name is None):
         raise click.UsageError("--follow needs --use-case, and no --detach: beside a detached server run `follow`")
+    if webhook_url is not None and not follow:
+        raise click.UsageError("--webhook-url needs --follow")
     settings = Settings.from_environment()
-    command.serve(name, settings, port, workers, detach=detach, follow=follow)
+    command.serve(
+        name, settings, port, workers, detach=detach, follow=follow, webhook=_webhook(webhook_url, webhook_listen)
+    )
     if name is not None and follow and settings.home.runs_model_server:
-        from deployment.commands.rollouts.follow import Follower
+        from deployment.commands.rollouts import follow as follow_command
 
-        Follower(name, settings).run()
+        follow_command.follow(name, settings, follow_command.POLL_SECONDS, webhook_url, webhook_listen)
+
+
+def _webhook(url: str | None, listen: tuple[str, int]) -> tuple[str, ...]:
+    """Options of `follow` for a webhook; none without an address."""
+    return () if url is None else ("--webhook-url", url, "--webhook-listen", f"{listen[0]}:{listen[1]}")
 
 
 @main.command()

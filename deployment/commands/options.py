@@ -186,7 +186,7 @@ POLL = click.option(
 )
 WEBHOOK_URL = click.option(
     "--webhook-url",
-    help="HTTPS address at which the MLflow server reaches this command: it tells of a new champion at once.",
+    help="With `follow`: HTTPS address at which the MLflow server reaches this command, to tell of a new champion.",
 )
 WEBHOOK_LISTEN = click.option(
     "--webhook-listen",

@@ -13,6 +13,12 @@ import requests
 
 from tests.ports import free_port
 
+# MLflow sends webhooks to HTTPS at public addresses only; these lift that for a machine of a developer.
+DEVELOPMENT = {
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "1", "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "0",
+}  # fmt: skip
+
 
 @contextmanager
 def mlflow_server(database: Path, folder: Path, **variables: str) -> Iterator[str]:

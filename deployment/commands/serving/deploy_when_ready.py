@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 
 import click
 
@@ -18,21 +19,24 @@ from lakehouse.settings import Settings
 
 TICK = 0.1
 END_SECONDS = 10.0  # for `follow` to give its lease back
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # before `follow` is started again after it was killed
 FOLLOW = (sys.executable, "-m", "deployment.run", "follow", "--use-case")
 COMMAND = (sys.executable, "-m", "deployment.commands.serving.deploy_when_ready")
 
 
 @contextmanager
-def deployed(settings: ServerSettings, name: str, *, follow: bool = False) -> Iterator[None]:
+def deployed(
+    settings: ServerSettings, name: str, *, follow: bool = False, webhook: tuple[str, ...] = ()
+) -> Iterator[None]:
     """Deploy the champion to the server that the block runs in this process; stop the server if that fails.
 
     A child process reads the registry and calls the server: MLflow would otherwise stay in this process's memory.
-    With `follow` it stays, and rolls out each new champion.
+    With `follow` it stays, and rolls out each new champion, told of it by a webhook if options name one.
 
     Raises:
         LakehouseError: The champion cannot be served; the message is that of the child process.
     """
-    deployer = _Deployer(settings, name, follow=follow)
+    deployer = _Deployer(settings, name, follow=follow, webhook=webhook)
     deployer.start()
     try:
         yield
@@ -45,9 +49,9 @@ def deployed(settings: ServerSettings, name: str, *, follow: bool = False) -> It
 class _Deployer(threading.Thread):
     """Waits for the server, then runs the child process."""
 
-    def __init__(self, settings: ServerSettings, name: str, *, follow: bool) -> None:
+    def __init__(self, settings: ServerSettings, name: str, *, follow: bool, webhook: tuple[str, ...]) -> None:
         super().__init__(daemon=True)
-        self.settings, self.use_case, self.follow = settings, name, follow
+        self.settings, self.use_case, self.follow, self.webhook = settings, name, follow, webhook
         self.failure = ""
         self._follower: subprocess.Popen[str] | None = None
         self._ended = threading.Event()
@@ -84,9 +88,20 @@ class _Deployer(threading.Thread):
         self.join()
 
     def _follow(self) -> None:
-        """Print each line of `follow` until the server ends."""
+        """Print each line of `follow` until the server ends; start it again if it ends before."""
+        pause = FIRST_PAUSE
+        while not self._ended.is_set():
+            since = monotonic()
+            code = self._follow_once()
+            pause = FIRST_PAUSE if monotonic() - since > LONGEST_PAUSE else pause
+            if not self._ended.is_set():
+                console.verbatim(f"`follow` ended with exit code {code}; it is started again in {pause:g} s")
+            self._ended.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _follow_once(self) -> int:
         with subprocess.Popen(
-            [*FOLLOW, self.use_case], cwd=self.settings.project,
+            [*FOLLOW, self.use_case, *self.webhook], cwd=self.settings.project,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         ) as follower:  # fmt: skip
             self._follower = follower
@@ -94,6 +109,7 @@ class _Deployer(threading.Thread):
                 follower.terminate()
             for line in follower.stdout or ():
                 console.verbatim(line.rstrip())
+            return follower.wait()
 
 
 def _is_ready(settings: ServerSettings) -> bool:

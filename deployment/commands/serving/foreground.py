@@ -22,12 +22,15 @@ from lakehouse import console
 REFRESH_SECONDS = 1.0
 
 
-def serve(settings: ServerSettings, name: str | None = None, *, follow: bool = False) -> None:
+def serve(
+    settings: ServerSettings, name: str | None = None, *, follow: bool = False, webhook: tuple[str, ...] = ()
+) -> None:
     """Serve until Ctrl-C. Without a terminal, the log goes to standard error, for a log collector.
 
     Args:
         name: use case whose champion is deployed as soon as the server is ready.
         follow: True to roll out each new champion of the use case too.
+        webhook: options of `follow` for a webhook.
 
     Raises:
         LakehouseError: The server cannot start, or the champion cannot be served.
@@ -35,7 +38,7 @@ def serve(settings: ServerSettings, name: str | None = None, *, follow: bool = F
     on_terminal = console.OUT.is_terminal
     with ExitStack() as contexts:
         if name:
-            contexts.enter_context(deployed(settings, name, follow=follow))
+            contexts.enter_context(deployed(settings, name, follow=follow, webhook=webhook))
         if on_terminal:
             console.stage(f"Serving at {settings.url}; Ctrl-C stops it. Log: {settings.log_file}")
             contexts.enter_context(_live_statistics(settings))

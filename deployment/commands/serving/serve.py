@@ -9,7 +9,14 @@ from lakehouse.settings import Settings
 
 
 def serve(  # noqa: PLR0913  (options of the command)
-    name: str | None, settings: Settings, port: int | None, workers: int = 0, *, detach: bool, follow: bool = False
+    name: str | None,
+    settings: Settings,
+    port: int | None,
+    workers: int = 0,
+    *,
+    detach: bool,
+    follow: bool = False,
+    webhook: tuple[str, ...] = (),
 ) -> None:
     """Start the model server, or update the endpoint of a workspace.
 
@@ -19,6 +26,7 @@ def serve(  # noqa: PLR0913  (options of the command)
         workers: processes of each compiled model that predict requests of many rows.
         detach: True for a server in the background.
         follow: True to roll out each new champion too; in a workspace the caller does so.
+        webhook: options of `follow` for a webhook.
 
     Raises:
         LakehouseError: The server cannot start, or the champion cannot be served.
@@ -38,4 +46,4 @@ def serve(  # noqa: PLR0913  (options of the command)
         from deployment.commands.serving import foreground
         from deployment.commands.serving.address import settings_to_serve
 
-        foreground.serve(settings_to_serve(settings, port, workers), name, follow=follow)
+        foreground.serve(settings_to_serve(settings, port, workers), name, follow=follow, webhook=webhook)

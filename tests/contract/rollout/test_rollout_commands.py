@@ -1,9 +1,12 @@
 """Rollouts by the commands of a person, on a real server: promote with serving.rollout, decisions and follow."""
 
+import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +21,11 @@ from deployment.endpoints import endpoint_client
 from deployment.gate.gate import Gate
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.process import server_process
+from deployment.model_server.process.ports import started_at
 from deployment.model_server.settings import ServerSettings
 from deployment.rollout.lease import is_held
 from deployment.rollout.state import Rollout
 from deployment.run import main
-from lakehouse.errors import LakehouseError
 from tests.checkout import Checkout, ended
 from tests.contract.people import NAME, USE_CASE, Environment, champion, command, mlflow_restored
 from tests.ports import free_port
@@ -155,30 +158,60 @@ def test_ctrl_c_leaves_the_rollout_where_it_is_and_names_the_command_that_contin
     assert serving.traffic() == {2: 50, 4: 50}
 
 
-def test_serve_follow_rolls_out_a_promotion_without_a_restart(gate: Gate, machine: Machine) -> None:
-    machine.declare(steps=[])
-    with ended(machine.checkout.start("deployment.run", "serve", "--use-case", NAME, "--follow")) as server:
-        lines: list[str] = []
-        reader = threading.Thread(target=lambda: lines.extend(iter(server.stdout.readline, "")))  # type: ignore[union-attr]
-        reader.start()
-        eventually(lambda: server.poll() is not None or served(machine) == {2: 100})
-        assert server.poll() is None, lines
+def test_serve_follow_rolls_out_a_promotion_and_starts_a_killed_follower_again(gate: Gate, machine: Machine) -> None:
+    machine.declare(bake_minutes=10)
+    webhook = ("--webhook-url", "https://hooks.example.org", "--webhook-listen", f"127.0.0.1:{free_port()}")
+    serve = machine.checkout.start("deployment.run", "serve", "--use-case", NAME, "--follow", *webhook)
+    with ended(serve) as server, lines_of(server) as lines:
+
+        def told(line: str, times: int = 1) -> None:
+            eventually(lambda: server.poll() is not None or sum(line in each for each in lines) >= times)
+            assert server.poll() is None, lines
+
+        told("following the champion of people")
+        assert any("no webhook, only looks at the alias: only a registry behind" in line for line in lines), lines
+        assert machine.traffic() == {2: 100}
         command("promote", "--no-rollout")
-        eventually(lambda: any("version 4: all traffic: the rollout is finished" in line for line in lines))
-        assert served(machine) == {4: 100}
+        told("version 4: 50 % of the traffic for 10 min")
+        (killed,) = followers(server.pid)
+        os.kill(killed, signal.SIGKILL)
+        told("`follow` ended with exit code -9; it is started again in 1 s")
+        told("the rollout continues after 'baking'")
+        (again,) = followers(server.pid)
+        assert is_held(gate.client, NAME, time.time())
+        assert machine.traffic() == {2: 50, 4: 50}
+        command("rollout", "--decide", "proceed", "--reason", "looked at")
+        told("version 4: all traffic: the rollout is finished")
+        assert machine.traffic() == {4: 100}
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
-        reader.join()
-    assert any(line.endswith("following the champion of people\n") for line in lines), lines
+    assert started_at(again) is None, "no child is left"
     assert rollouts(gate)[-1] == "finished"
     assert not is_held(gate.client, NAME, time.time())
 
 
-def served(machine: Machine) -> dict[int, int]:
+@contextmanager
+def lines_of(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
+    """Lines that a process prints until its end."""
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))  # type: ignore[union-attr]
+    reader.start()
     try:
-        return machine.traffic()
-    except (LakehouseError, OSError):  # the server is starting
-        return {}
+        yield lines
+    finally:
+        if process.poll() is None:
+            process.kill()
+        reader.join()
+
+
+def followers(pid: int) -> list[int]:
+    """Processes of `follow` below a process, whichever of its threads has started them."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (thread / "children").read_text().split()):
+            is_follow = b"\0follow\0" in Path(f"/proc/{child}/cmdline").read_bytes()
+            found += [child] if is_follow else followers(child)
+    return found
 
 
 def status() -> str:

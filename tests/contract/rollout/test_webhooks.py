@@ -1,6 +1,8 @@
 """`follow` with webhooks of a real MLflow server, and what it does without them."""
 
 import http.client
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,20 +15,14 @@ import pytest
 from mlflow.tracking import MlflowClient
 from mlflow.webhooks.delivery import _generate_hmac_signature as signed
 
-from deployment.commands.rollouts.follow import Follower
+from deployment.commands.rollouts.follow import Follower, follow
 from deployment.commands.rollouts.webhook_receiver import ReceiverNotStarted, is_genuine, receiving
 from deployment.commands.rollouts.webhook_registration import WebhookAddress, woken_by_webhooks
 from lakehouse.settings import Settings
-from tests.contract.mlflow_server import mlflow_server
+from tests.contract.mlflow_server import DEVELOPMENT, mlflow_server
 from tests.contract.people import mlflow_restored
 from tests.contract.rollout.golden_versions import GOOD, NAME, RolloutRegistry
 from tests.ports import free_port
-
-# MLflow sends to HTTPS at public addresses only; these lift that for a machine of a developer.
-LIFTED = {
-    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
-    "MLFLOW_WEBHOOK_CACHE_TTL": "1", "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "0",
-}  # fmt: skip
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -67,6 +63,23 @@ def following(settings: Settings, address: WebhookAddress, looks: list[float], l
             thread.join()
 
 
+@contextmanager
+def sigterm_restored() -> Iterator[None]:
+    handler = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # until `follow` has its own
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _terminate_once(condition: Callable[[], bool]) -> None:
+    try:
+        eventually(condition)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)  # also after a failure: `follow` would wait for an hour
+
+
 def test_a_moved_champion_alias_wakes_follow_and_nothing_else_does(tmp_path: Path) -> None:
     registry = RolloutRegistry.built(tmp_path, [GOOD, GOOD], {})
     database = Path(registry.uri.removeprefix("sqlite:///"))
@@ -74,7 +87,7 @@ def test_a_moved_champion_alias_wakes_follow_and_nothing_else_does(tmp_path: Pat
     address = WebhookAddress(f"http://127.0.0.1:{listen[1]}/mlflow", listen)
     looks: list[float] = []
     lines: list[str] = []
-    with mlflow_restored(), mlflow_server(database, tmp_path, **LIFTED) as url:
+    with mlflow_restored(), mlflow_server(database, tmp_path, **DEVELOPMENT) as url:
         settings, client = replace(registry.settings, tracking_uri=url, registry_uri=url), MlflowClient(url, url)
         left = client.create_webhook("other", address.url, ["registered_model.created"])  # of somebody else
         with following(settings, address, looks, lines):
@@ -93,6 +106,13 @@ def test_a_moved_champion_alias_wakes_follow_and_nothing_else_does(tmp_path: Pat
             following(settings, replace(address, listen=("127.0.0.1", free_port())), [], []),
         ):
             assert len(client.list_webhooks()) == 2
+        # SIGTERM during its pause.
+        terminated = threading.Thread(target=lambda: _terminate_once(lambda: len(client.list_webhooks()) == 2))
+        with sigterm_restored(), pytest.raises(SystemExit):
+            terminated.start()
+            follow(NAME, settings, 3_600.0, address.url, listen)
+        terminated.join()
+        assert [each.webhook_id for each in client.list_webhooks()] == [left.webhook_id]
     assert lines == [f"the registry tells of a new champion at {address.url}", f"following the champion of {NAME}"]
 
 

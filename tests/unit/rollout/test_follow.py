@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from deployment.commands.rollouts import follow
 from deployment.commands.rollouts.follow import Follower
+from deployment.commands.serving import serve
+from deployment.run import main
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 
@@ -49,3 +52,18 @@ def test_whoever_knows_that_the_alias_moved_wakes_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(follow.Follower, "look", look)
     follower.run()
     assert len(looks) == 3
+
+
+def test_serve_in_a_workspace_follows_with_the_webhook_and_refuses_options_without_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    followed: list[tuple[Any, ...]] = []
+    monkeypatch.setenv("FEATURE_STORE", "databricks")
+    monkeypatch.setattr(serve, "serve", lambda *_, **__: None)
+    monkeypatch.setattr(follow, "follow", lambda name, _settings, *options: followed.append((name, *options)))
+    url = "https://hooks.example.org"
+    command = ["serve", "--use-case", "people", "--webhook-url", url, "--webhook-listen", "127.0.0.1:8095"]
+    assert CliRunner().invoke(main, [*command, "--follow"]).exit_code == 0
+    assert followed == [("people", follow.POLL_SECONDS, url, ("127.0.0.1", 8095))]
+    refused = CliRunner().invoke(main, command)
+    assert (refused.exit_code, "--webhook-url needs --follow" in refused.output) == (2, True)
