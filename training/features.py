@@ -1,16 +1,16 @@
 """`python -m training.features`: list feature tables and features, and check promises."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT, Settings
 from lakehouse.wording import number_of
-from training.catalogue import promises
-from training.feature_store.errors import TablesLeftOut
-from training.feature_store.home import open_store
-from training.feature_store.store import FeatureReader
-from training.use_case.use_case import load_all
+
+if TYPE_CHECKING:
+    from training.feature_store.store import FeatureReader
 
 PROMISES = PROJECT / "dbt_project" / "feature_tables.json"
 
@@ -32,6 +32,8 @@ def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
     if check or record:
         _promises(manifest, record=record)
         return
+    from training.feature_store.home import open_store
+
     store = open_store(Settings.from_environment())
     if name:
         _features(store, name)
@@ -40,6 +42,9 @@ def main(name: str | None, check: bool, record: bool, manifest: str) -> None:
 
 
 def _promises(manifest: str, *, record: bool) -> None:
+    from training.catalogue import promises
+    from training.use_case.use_case import load_all
+
     declared, before = promises.declared(PROJECT / manifest), promises.recorded(PROMISES)
     features = sum(len(promise.features) for promise in declared.values())
     summary = f"{len(declared)} feature tables with {features} features"
@@ -51,14 +56,16 @@ def _promises(manifest: str, *, record: bool) -> None:
         console.detail(f"Promises kept: {summary}")
 
 
-def _features(store: FeatureReader, name: str) -> None:
+def _features(store: "FeatureReader", name: str) -> None:
     table = store.table(name)
     console.detail(table.description)
     rows = [[feature.name, feature.data_type, feature.description] for feature in table.features]
     console.table(["feature", "type", "meaning"], rows)
 
 
-def _tables(store: FeatureReader) -> None:
+def _tables(store: "FeatureReader") -> None:
+    from training.feature_store.errors import TablesLeftOut
+
     header = ["feature table", "version", "key", "timestamp", "features"]
     unreadable = dict[str, LakehouseError]()
     rows = [

@@ -6,8 +6,6 @@ from lakehouse import console
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from lakehouse.wording import number_of
-from training.feature_store.errors import TablesLeftOut
-from training.feature_store.home import open_store
 
 
 @click.command()
@@ -20,6 +18,9 @@ def main(names: tuple[str, ...], online: bool) -> None:
 
     A table that cannot be published does not stop the others; the exit code is then 1.
     """
+    from training.feature_store.errors import TablesLeftOut
+    from training.feature_store.home import open_store
+
     del online  # online is the only target
     store = open_store(Settings.from_environment())
     rows, failures = list[list[str]](), dict[str, LakehouseError]()

@@ -1,36 +1,33 @@
-"""`python -m training.run --use-case NAME`: from gold tables to a registered challenger."""
+"""`python -m training.run --use-case NAME`: from gold tables to a registered challenger.
+
+The stages are imported when they run: MLflow and scikit-learn take seconds, and a shell asks for the options alone.
+"""
 
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
-from mlflow.entities.model_registry import ModelVersion
 
 from lakehouse import console
 from lakehouse.settings import Settings
 from lakehouse.use_case_option import use_case_option
 from lakehouse.wording import number_of
-from training.budget import Budget
-from training.report import TrainedRun
-from training.search.executors.search_folder import remove_left_behind
-from training.search.leaderboard import PRINTED, print_leaderboard
-from training.stages.read import read
-from training.stages.refit import refit
-from training.stages.register import register
-from training.stages.report import write_report
-from training.stages.search import apply_overrides, find_interrupted, resolve_inputs, search, search_options
-from training.tracking import tracking
-from training.tracking.searches import search_identity, search_run
-from training.use_case.use_case import UseCase, load
+from training.stages.search_options import PRINTED, search_options
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+    from training.use_case.use_case import UseCase
 
 
 def train(
-    use_case: UseCase,
+    use_case: "UseCase",
     settings: Settings,
     resume: str | None = None,
     *,
     register_on_interrupt: bool = False,
     leaderboard: int = PRINTED,
-) -> ModelVersion:
+) -> "ModelVersion":
     """Run all stages of training; the new version becomes the challenger.
 
     Args:
@@ -38,6 +35,18 @@ def train(
         register_on_interrupt: True if Ctrl-C during the search registers the best model so far.
         leaderboard: number of trials to print after the search.
     """
+    from training.budget import Budget
+    from training.report import TrainedRun
+    from training.search.executors.search_folder import remove_left_behind
+    from training.search.leaderboard import print_leaderboard
+    from training.stages.read import read
+    from training.stages.refit import refit
+    from training.stages.register import register
+    from training.stages.report import write_report
+    from training.stages.search import find_interrupted, resolve_inputs, search
+    from training.tracking import tracking
+    from training.tracking.searches import search_identity, search_run
+
     budget = Budget.of(use_case.search.max_seconds)
     if removed := remove_left_behind():
         console.detail(f"removed {number_of('temporary folder', removed)} of searches that were killed")
@@ -84,6 +93,9 @@ def main(
     name: str, resume: str | None, *, register_on_interrupt: bool, leaderboard: int, **overrides: object
 ) -> None:
     """Search, refit and register the best model of a use case."""
+    from training.stages.search import apply_overrides
+    from training.use_case.use_case import load
+
     use_case, settings = apply_overrides(load(name), overrides), Settings.from_environment()
     train(use_case, settings, resume, register_on_interrupt=register_on_interrupt, leaderboard=leaderboard)
 

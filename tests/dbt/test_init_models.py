@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from tests.checkout import Checkout
 from training.init.proposing.proposal import Wishes, propose
-from training.init.reading.given import Habits
+from training.init.reading.habits import Habits
 from training.init.reading.opening import open_table
 from training.init.writing.files import planned_files, write_files
 

@@ -13,7 +13,8 @@ from scoring.tasks import TASKS
 from tests.unit.points import POINTS
 from training.models import FAMILIES
 from training.models.family import DataFacts, Family
-from training.use_case.search import Engine, ExecutorName, Method, SearchPlan
+from training.use_case.search import SearchPlan
+from training.use_case.search_words import Engine, ExecutorName, Method
 from training.use_case.split import SplitPlan
 
 PAGE = (PROJECT / "docs" / "training.md").read_text(encoding="utf-8")

@@ -1,22 +1,12 @@
 """`python -m training.init FILE --target COLUMN`: from a file to a registered challenger."""
 
-import tempfile
-from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from lakehouse import console
-from lakehouse.settings import Settings
 from scoring.tasks import TASKS
-from training.init.names import require_usable, use_case_name
-from training.init.project import project_files
-from training.init.proposing.proposal import Proposal, Wishes, propose, show
-from training.init.reading.dates import DateOrder
-from training.init.reading.given import Habits
-from training.init.reading.opening import open_table
-from training.init.running import build_tables, next_commands, train_briefly
-from training.init.writing.files import planned_files, require_free, write_files
+from training.init.reading.habits import DateOrder
 
 LIST = "COLUMN,..."
 
@@ -64,45 +54,9 @@ def main(  # noqa: PLR0913  (the options of a command)
     a Delta table, or the address of a database with --table, such as sqlite:///shop.db. Nothing that exists is
     overwritten.
     """
-    habits = Habits(said["dates"], said["decimal"], said["encoding"], said["table"])
-    wishes = Wishes(
-        said["target"], said["task"], said["key"], said["time"], said["group"], said["exclude"], said["keep"]
-    )
-    if name:
-        require_usable(name)
-    else:
-        name = use_case_name(said["table"] or _plain_name(Path(file)))
-    settings = Settings.from_environment()
-    with tempfile.TemporaryDirectory(prefix="init-") as workspace:
-        console.stage(f"Reading {file}")
-        table = open_table(file, habits, Path(workspace), memory)
-        proposal = propose(name, table, wishes)
-        show(proposal)
-        if check:
-            require_free(planned_files(proposal, project_files(settings.project, name)), settings.project)
-            console.detail("Nothing was written (--check).")
-            return
-        _write(proposal, settings)
-        build_tables(proposal)
-    version = train_briefly(proposal.name, settings, minutes, families)
-    next_commands(proposal.name, version)
+    from training.init.command import Order, carry_out
 
-
-def _plain_name(file: Path) -> str:
-    """Name of the file without endings; of a pattern, what is before its star, or the folder."""
-    return file.name.partition(".")[0].partition("*")[0].rstrip("-_ ") or file.absolute().parent.name
-
-
-def _write(proposal: Proposal, settings: Settings) -> None:
-    console.stage(f"Writing {proposal.name}")
-    around = project_files(settings.project, proposal.name)
-    if around:
-        console.detail(f"{settings.project} becomes a project")
-    written = write_files(planned_files(proposal, around), settings.project)
-    for path in written:
-        console.detail(path)
-    if not written:
-        console.detail("every file is there and the same")
+    carry_out(Order(file, name, memory, minutes, families, check, **said))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from lakehouse.wording import number_of
 from training.evaluation.metrics import METRICS
 from training.search.trial import Trial
 
-PRINTED = 10  # trials, unless a command asks for another number
 NONE = "-"
 
 

@@ -1,11 +1,10 @@
-"""Stage 2: search the model families. Also the command-line options of a search."""
+"""Stage 2: search the model families."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
-from typing import Any, get_args
+from typing import Any
 
-import click
 import mlflow
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -45,39 +44,12 @@ from training.tracking.searches import (
 )
 from training.tracking.trials import TrialLog
 from training.use_case.narrowing import RECENCY
-from training.use_case.search import Engine, ExecutorName, Method, SearchPlan
+from training.use_case.search import SearchPlan
 from training.use_case.use_case import UseCase, with_search
 
-OPTIONS = (
-    click.option(
-        "--method", type=click.Choice(get_args(Method)), help="Search method: tpe (Bayesian), random or grid."
-    ),
-    click.option(
-        "--engine", type=click.Choice(get_args(Engine)), help="Library that proposes trials (not used by grid)."
-    ),
-    click.option("--families", metavar="NAME,...", help="Model families to search, separated by commas."),
-    click.option("--max-evals", type=click.IntRange(1), help="Maximum number of trials; a larger grid is rejected."),
-    click.option(
-        "--max-minutes",
-        type=click.FloatRange(0, min_open=True),
-        help="Time limit of training: of search, blend, refit and report.",
-    ),
-    click.option("--parallelism", type=click.IntRange(1), help="Number of trials that run at once."),
-    click.option("--executor", type=click.Choice(get_args(ExecutorName)), help="Executor that runs the trials."),
-    click.option(
-        "--seed", type=click.IntRange(0), help="Random seed; the same seed and parallelism reproduce the trials."
-    ),
-)
 TOO_LONG = "families_too_long"  # tag of a run
 LEAST_MINUTES = 1e-6  # engines refuse a limit of zero
 LOGGED = {"method", "engine", "families", "metric", "seed", "parallelism"}
-
-
-def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that override the `search` of a use case."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
 
 
 def apply_overrides(use_case: UseCase, overrides: Mapping[str, Any]) -> UseCase:

@@ -12,11 +12,9 @@ from training.models.portfolio import PORTFOLIOS
 from training.space.joint_space import Candidate, JointSpace
 from training.space.left_out_inputs import require_known
 from training.use_case.narrowing import CLASSIFICATION_ONLY, RECENCY, Range, joint_space
+from training.use_case.search_words import Engine, ExecutorName, Method
 
-Method = Literal["grid", "random", "tpe"]
-Engine = Literal["hyperopt", "optuna"]
 FinalForm = Literal["refit", "bag", "auto"]
-ExecutorName = Literal["in_process", "processes", "spark_trials", "spark_connect"]
 
 
 class SearchPlan(Declaration):

@@ -18,8 +18,8 @@ from scoring.scorer import Scorer
 from tests.contract.feature_store.homes import Declared, LocalHome
 from tests.golden.write_versions import FOLDER
 from tests.unit.in_memory_reader import use_case
+from training.batch_scoring import ScoringVersion, score
 from training.feature_store.local import ONLINE
-from training.score import ScoringVersion, score
 
 VERSION = FOLDER / "compiled_blend_regression"
 LARGE = 2**53 + 1

@@ -31,10 +31,10 @@ from tests.contract.feature_store.homes import Declared, LocalHome
 from tests.unit.frames import ENCODER, alternating
 from tests.unit.in_memory_reader import use_case
 from tests.unit.scoring.test_scorer import PARAMS, PIPELINE
+from training.batch_scoring import ScoreRefused, ScoringVersion, counts, find_version, score
 from training.feature_store.errors import KeyTypesDiffer, TableExists
 from training.frame.raw_inputs import without_features
 from training.registry.frame_declaration import FRAME, frame_declaration
-from training.score import ScoreRefused, ScoringVersion, counts, find_version, score
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
 from training.use_case.use_case import LookupDeclaration

@@ -29,7 +29,8 @@ from training.feature_store.home import open_store
 from training.frame import splits
 from training.frame.lineage import rebuild
 from training.frame.provenance import SOURCES, Provenance
-from training.maintenance import Duration, TablesNotMaintained, maintain
+from training.maintenance import Duration
+from training.retention.maintain import TablesNotMaintained, maintain
 from training.retention.needed import RegistryUnread, needed_versions
 from training.run import train
 from training.tracking import TrackingFailed, experiment_id, tracking
@@ -59,7 +60,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     uri = new_database(folder)
     settings = Settings(folder, folder / "warehouse", None, uri, uri, "")
     with mlflow_restored(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.run.write_report", lambda *_: None)
+        patch.setattr("training.stages.report.write_report", lambda *_: None)
         for _ in range(2):
             train(CASE, settings)
             rebuild_tables(settings.warehouse, 3)

@@ -14,12 +14,11 @@ from pyspark.sql import Row, SparkSession
 
 from lakehouse.home import DATABRICKS
 from lakehouse.settings import Settings
-from training import maintenance
 from training.feature_store.databricks import NotInWorkspace
 from training.feature_store.unity_catalog import UnityCatalog
-from training.maintenance import RetentionTooShort, TablesNotMaintained, maintain
 from training.retention.databricks import FILES, LOG, DatabricksMaintenance
 from training.retention.home import open_maintenance
+from training.retention.maintain import RetentionTooShort, TablesNotMaintained, maintain
 
 WEEK = timedelta(days=7)
 
@@ -110,12 +109,12 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> Workspace:
         }
     )
     catalog = UnityCatalog(cast(SparkSession, workspace), "main")
-    monkeypatch.setattr(maintenance, "open_maintenance", lambda _: DatabricksMaintenance(catalog))
+    monkeypatch.setattr("training.retention.maintain.open_maintenance", lambda _: DatabricksMaintenance(catalog))
     needed = {
         "gold.features": {2: ("version 1 of churn",), 4: ("version 2 of churn",)},
         "gold.labels": {3: ("version 2 of churn",), 77: ("version 1 of churn",)},
     }
-    monkeypatch.setattr(maintenance, "needed_versions", lambda *_: needed)
+    monkeypatch.setattr("training.retention.maintain.needed_versions", lambda *_: needed)
     return workspace
 
 

@@ -54,7 +54,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    monkeypatch.setattr("training.run.write_report", lambda *_: None)
+    monkeypatch.setattr("training.stages.report.write_report", lambda *_: None)
     with mlflow_restored(), tracking(settings) as ours:
         yield ours
 

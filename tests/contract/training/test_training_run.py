@@ -41,7 +41,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture
 def client(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
     monkeypatch.setattr(
-        "training.run.write_report", lambda *_: None
+        "training.stages.report.write_report", lambda *_: None
     )  # tests/contract/training/test_report_publication.py
     with mlflow_restored(), tracking(settings) as ours:
         yield ours
@@ -121,10 +121,10 @@ def test_a_grid_that_is_too_large_leaves_no_run_behind(settings: Settings, clien
 KILLED_BEFORE_REGISTRATION = """
 import os, signal, sys
 from pathlib import Path
-import training.run
+import training.run, training.stages.refit
 from lakehouse.settings import Settings
 from tests.contract.training.test_training_run import CASE
-training.run.refit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+training.stages.refit.refit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 folder, uri = Path(sys.argv[1]), sys.argv[2]
 training.run.train(CASE, Settings(folder, folder, None, uri, uri, ""))
 """
@@ -154,7 +154,7 @@ def test_a_run_that_was_killed_before_its_registration_is_ended_by_the_next_star
 def test_runs_and_version_are_logged_to_an_mlflow_server_without_a_line_per_trial(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("training.run.write_report", lambda *_: None)
+    monkeypatch.setattr("training.stages.report.write_report", lambda *_: None)
     with mlflow_server(tmp_path / "server.db", tmp_path) as address, mlflow_restored():
         remote = replace(settings, tracking_uri=address, registry_uri=address)
         version = train(CASE, remote)

@@ -164,7 +164,7 @@ def wide_vectors(session: SparkSession) -> list[Any]:
 
 
 def main(folder: Path, remote: str | None, families: Sequence[str]) -> None:
-    with mock.patch("training.run.write_report"):  # tests/contract/training/test_report_publication.py
+    with mock.patch("training.stages.report.write_report"):  # tests/contract/training/test_report_publication.py
         for family in families:
             found = train_people(family, settings(folder, remote))
             if remote is not None:

@@ -23,7 +23,10 @@ INTERNAL = {
     VERBS,
 }
 FOLDERS = ("lakehouse", "scoring", "simulation", "training", "deployment")
-HEAVY = {"mlflow", "sklearn", "pandas", "pyspark", "scipy", "starlette", "databricks", "rich.progress"}
+HEAVY = {
+    "databricks", "duckdb", "mlflow", "pandas", "pyarrow", "pyspark", "rich.progress", "scipy", "sklearn",
+    "starlette",
+}  # fmt: skip
 CONTEXT = click.Context(main, info_name="lakehouse")
 NAMES = main.list_commands(CONTEXT)
 
@@ -86,14 +89,32 @@ def test_help_imports_no_engine(words: str) -> None:
     assert HEAVY & set(done.stdout.split()) == set()
 
 
-def test_names_are_completed_without_an_import_of_their_modules() -> None:
-    words = {"COMP_WORDS": "lakehouse un", "COMP_CWORD": "1", "_LAKEHOUSE_COMPLETE": "bash_complete"}
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("lakehouse un", "plain,unfreeze"),
+        ("lakehouse init --mem", "plain,--memory"),
+        ("lakehouse train --max-e", "plain,--max-evals"),
+        ("lakehouse train --engine o", "plain,optuna"),
+        ("lakehouse score --inp", "plain,--input"),
+        ("lakehouse features --rec", "plain,--record"),
+        ("lakehouse publish --onl", "plain,--online"),
+        ("lakehouse maintenance --ret", "plain,--retain"),
+        ("lakehouse promote --dry", "plain,--dry-run"),
+    ],
+)
+def test_words_are_completed_without_an_import_of_an_engine(line: str, completed: str) -> None:
+    words = {
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - 1),
+        "_LAKEHOUSE_COMPLETE": "bash_complete",
+    }
     code = "from deployment.command_line import main; main(prog_name='lakehouse')"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code],
         cwd=PROJECT, env=os.environ | words, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.stdout.split() == ["plain,unfreeze"]
+    assert done.stdout.split() == [completed]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert HEAVY & imported == set()
 

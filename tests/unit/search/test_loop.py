@@ -18,7 +18,7 @@ from training.search.result import SearchFailed, SearchResult
 from training.search.trial import Attempt, Trial, TrialSpec
 from training.space.joint_space import Candidate, JointSpace
 from training.space.space import Params
-from training.use_case.search import Engine
+from training.use_case.search_words import Engine
 
 SPACE = JointSpace({name: FAMILIES[name].space for name in ("logistic_regression", "knn")})
 

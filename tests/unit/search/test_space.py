@@ -14,7 +14,8 @@ from training.search.engines.hyperopt import Algorithm, algorithm, hyperopt_spac
 from training.space.joint_space import Candidate, JointSpace
 from training.space.space import Choice, Dimension, Float, Int, SpaceRefused, When, is_active, require_valid
 from training.use_case.narrowing import Range, joint_space
-from training.use_case.search import Engine, Method, SearchPlan
+from training.use_case.search import SearchPlan
+from training.use_case.search_words import Engine, Method
 
 SPACE = JointSpace(
     {

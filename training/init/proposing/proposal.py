@@ -1,20 +1,17 @@
-"""The proposal for a table: its columns' roles, its split, and the table on the console that explains them."""
+"""The proposal for a table: roles of its columns, and its split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lakehouse import console
 from lakehouse.wording import number_of
-from scoring.encodings.categories import slug
 from training.init.errors import InitRefused
 from training.init.proposing.keys import NO_COLUMN, KeyOptions, RowIdentity, find_identity
 from training.init.proposing.profile import ColumnProfile, profiles
-from training.init.proposing.roles import ColumnRole, find_roles, outcome_notes
+from training.init.proposing.roles import ColumnRole, find_roles
 from training.init.proposing.target import Target, target_of
 from training.init.reading.given import GivenTable
 
 LEAST_ROWS = 50
-_SHOWN = 60  # characters of a reason in the table
 
 
 @dataclass(frozen=True)
@@ -97,44 +94,6 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
             table.source, f"has no column to learn from: {reasons}", "Keep one of them: --keep COLUMN."
         )
     return proposal
-
-
-def show(proposal: Proposal) -> None:
-    """Print what was found and decided: one table of all columns, and the notes."""
-    table = proposal.table
-    console.detail(f"{number_of('row', table.rows)}, {number_of('column', len(table.columns))} in {table.source}")
-    for note in (*table.notes, *outcome_notes(proposal.roles)):
-        console.detail(note)
-    rows = [[_shown(role), role.profile.column.kind, role.role, _why(role), role.change] for role in proposal.roles]
-    if not proposal.identity.key:
-        rows.insert(0, ["row_number", "bigint", "key", proposal.identity.why["row_number"], "--key COLUMN"])
-    console.table(["column", "type", "role", "why", "how to change"], rows)
-    console.detail(f"Split: {_split(proposal)}")
-
-
-def _shown(role: ColumnRole) -> str:
-    """Name in SQL, with the name in the file where a person would not find it again."""
-    column = role.profile.column
-    if column.name.replace("_", "") == slug(column.source_name).replace("_", ""):
-        return column.name
-    return f"{column.name} ({column.source_name or 'no name'})"
-
-
-def _why(role: ColumnRole) -> str:
-    note = role.profile.column.note
-    return f"{role.why}; {note}" if note and note not in role.why else role.why
-
-
-def _split(proposal: Proposal) -> str:
-    identity = proposal.identity
-    if identity.group is not None:
-        return (
-            f"rows of the same {identity.group} stay together, in one fold or in the holdout (--group none: by row)"
-        )
-    if identity.time is not None:
-        return f"by {identity.time}: the last fifth is the holdout"
-    by = "by label" if proposal.target.task.predicts_classes else "at random"
-    return f"{by}; the rows have no time (--time COLUMN: the last fifth by time)"
 
 
 def _resolved(option: str, name: str, known: Mapping[str, str]) -> str:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
 
 import duckdb
 
 from lakehouse.landing.options import DATE_PIECES
 from lakehouse.landing.values import MONTHS
+from training.init.reading.habits import DateOrder
 
-DateOrder = Literal["dmy", "mdy", "ymd"]
 CLOCK = r"(?: (\d{1,2}):(\d\d)(?::(\d\d))?)?"
 DATE = r"(\d{1,4})([./-])(\d{1,2})[./-](\d{1,4})" + CLOCK
 NAMED_MONTH = rf"(?i)(\d{{1,2}})([ ./-])({'|'.join(MONTHS)})[ ./-](\d{{4}}|\d{{2}})"

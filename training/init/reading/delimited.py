@@ -17,7 +17,8 @@ from training.init.reading.dates import strptime_pattern
 from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect, second_opinion
 from training.init.reading.encoding import decoded_file
 from training.init.reading.formats import TextFormat, find_formats, text_list
-from training.init.reading.given import GivenColumn, GivenTable, Habits, keep_rows, write_parts
+from training.init.reading.given import GivenColumn, GivenTable, keep_rows, write_parts
+from training.init.reading.habits import Habits
 
 
 def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duckdb.DuckDBPyConnection) -> GivenTable:

@@ -12,13 +12,13 @@ from training.init.reading.dates import (
     DATE,
     NAMED_MONTH,
     SHORT_YEAR_NOTE,
-    DateOrder,
     date_pattern,
     fitting_orders,
     latest_year,
     named_month_pattern,
     strptime_pattern,
 )
+from training.init.reading.habits import DateOrder
 
 # In a column of numbers or dates, each of these words is a missing value; in a column of texts only those of SURE.
 MISSING = ("-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "k.a.", "k. a.", "unknown",

@@ -10,17 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakehouse.landing.sources.declaration import SqlType
-from training.init.reading.dates import DateOrder
-
-
-@dataclass(frozen=True)
-class Habits:
-    """Choices of the person about the format of the file; None is found from the file."""
-
-    dates: DateOrder | None = None
-    decimal: str | None = None
-    encoding: str | None = None
-    table: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import duckdb
 from lakehouse.landing.sources.declaration import SourceLocation
 from training.init.errors import InitRefused
 from training.init.reading.delimited import delimited_table
-from training.init.reading.given import GivenTable, Habits
+from training.init.reading.given import GivenTable
+from training.init.reading.habits import Habits
 from training.init.reading.typed import typed_table
 
 _EXCEL = (".xlsx", ".xlsm")

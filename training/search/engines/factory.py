@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from training.search.engines.grid import Grid
 from training.search.engines.proposer import Proposer
 from training.space.joint_space import JointSpace
-from training.use_case.search import Engine, Method
+from training.use_case.search_words import Engine, Method
 
 
 def _hyperopt(space: JointSpace, method: Method, seed: int) -> Proposer:

@@ -9,7 +9,8 @@ from training.search.executors.in_process import InProcess
 from training.search.executors.processes import Processes
 from training.search.executors.spark_connect import SparkConnect
 from training.search.trial import Trial, TrialSpec
-from training.use_case.search import ExecutorName, SearchPlan
+from training.use_case.search import SearchPlan
+from training.use_case.search_words import ExecutorName
 
 RunTrial = Callable[[TrialSpec], Trial]
 

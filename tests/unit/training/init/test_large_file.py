@@ -11,7 +11,7 @@ READ = """
 import resource, sys, tempfile
 from pathlib import Path
 from training.init.proposing.proposal import Wishes, propose
-from training.init.reading.given import Habits
+from training.init.reading.habits import Habits
 from training.init.reading.opening import open_table
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

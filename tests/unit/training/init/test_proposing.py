@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from training.init.errors import InitRefused
-from training.init.proposing.proposal import Proposal, Wishes, propose, show
-from training.init.reading.given import Habits
+from training.init.proposing.proposal import Proposal, Wishes, propose
+from training.init.proposing.shown import show
+from training.init.reading.habits import Habits
 from training.init.reading.opening import open_table
 
 ROWS = 300

@@ -13,7 +13,8 @@ import pytest
 
 from lakehouse.errors import LakehouseError
 from training.init.errors import InitRefused
-from training.init.reading.given import GivenTable, Habits
+from training.init.reading.given import GivenTable
+from training.init.reading.habits import Habits
 from training.init.reading.opening import open_table
 
 MEMORY = "300MB"

@@ -9,7 +9,7 @@ import yaml
 from training.init.errors import InitRefused
 from training.init.names import require_usable
 from training.init.proposing.proposal import Proposal, Wishes, propose
-from training.init.reading.given import Habits
+from training.init.reading.habits import Habits
 from training.init.reading.opening import open_table
 from training.init.writing.files import PlannedFiles, WritingRefused, planned_files, write_files
 from training.use_case.use_case import load

@@ -1,0 +1,97 @@
+"""The steps behind `python -m training.init`: read, propose, write, build, train."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse import console
+from lakehouse.settings import Settings
+from training.init.names import require_usable, use_case_name
+from training.init.project import project_files
+from training.init.proposing.proposal import Proposal, Wishes, propose
+from training.init.proposing.shown import show
+from training.init.reading.habits import DateOrder, Habits
+from training.init.reading.opening import open_table
+from training.init.running import build_tables, next_commands, train_briefly
+from training.init.writing.files import planned_files, require_free, write_files
+
+
+@dataclass(frozen=True)
+class Order:
+    """Options of the command; None is found from the file, or is the default of the written use case."""
+
+    file: str
+    name: str | None
+    memory: str
+    minutes: float
+    families: str | None
+    check: bool
+    target: str
+    task: str | None
+    key: tuple[str, ...]
+    time: str | None
+    group: str | None
+    exclude: tuple[str, ...]
+    keep: tuple[str, ...]
+    dates: DateOrder | None
+    decimal: str | None
+    encoding: str | None
+    table: str | None
+
+    @property
+    def habits(self) -> Habits:
+        """Format of the file."""
+        return Habits(self.dates, self.decimal, self.encoding, self.table)
+
+    @property
+    def wishes(self) -> Wishes:
+        """Roles of the columns."""
+        return Wishes(self.target, self.task, self.key, self.time, self.group, self.exclude, self.keep)
+
+    @property
+    def use_case(self) -> str:
+        """Name of the use case.
+
+        Raises:
+            InitRefused: the given name cannot be one.
+        """
+        if self.name is None:
+            return use_case_name(self.table or _plain_name(Path(self.file)))
+        require_usable(self.name)
+        return self.name
+
+
+def carry_out(order: Order) -> None:
+    """Carry out the order; with `check` it ends before anything is written."""
+    name, settings = order.use_case, Settings.from_environment()
+    with tempfile.TemporaryDirectory(prefix="init-") as workspace:
+        console.stage(f"Reading {order.file}")
+        table = open_table(order.file, order.habits, Path(workspace), order.memory)
+        proposal = propose(name, table, order.wishes)
+        show(proposal)
+        if order.check:
+            planned = planned_files(proposal, project_files(settings.project, name))
+            require_free(planned, settings.project)
+            console.detail("Nothing was written (--check).")
+            return
+        _write(proposal, settings)
+        build_tables(proposal)
+    version = train_briefly(proposal.name, settings, order.minutes, order.families)
+    next_commands(proposal.name, version)
+
+
+def _plain_name(file: Path) -> str:
+    """Name of the file without endings; of a pattern, what is before its star, or the folder."""
+    return file.name.partition(".")[0].partition("*")[0].rstrip("-_ ") or file.absolute().parent.name
+
+
+def _write(proposal: Proposal, settings: Settings) -> None:
+    console.stage(f"Writing {proposal.name}")
+    around = project_files(settings.project, proposal.name)
+    if around:
+        console.detail(f"{settings.project} becomes a project")
+    written = write_files(planned_files(proposal, around), settings.project)
+    for path in written:
+        console.detail(path)
+    if not written:
+        console.detail("every file is there and the same")
