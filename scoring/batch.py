@@ -31,7 +31,7 @@ from pyspark.sql.types import (
 )
 
 from lakehouse.arrays import is_known
-from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
+from lakehouse.engine.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
 from lakehouse.tables.column_names import column_names
 from scoring.hooks import Record, Response
 from scoring.hooks.fields import Fields, Kind

@@ -13,6 +13,7 @@ import click
 
 from lakehouse import console
 from lakehouse.settings import PROJECT
+from lakehouse.whole_files import replace_file
 from scoring.encodings import ENCODINGS
 from training.catalogue.promises import Promises, declared, users
 from training.use_case.use_case import UseCase, load_all
@@ -64,9 +65,7 @@ def main(manifest: Path, output: Path) -> None:
     """Write MANIFEST with the users and types of the features to OUTPUT."""
     tables = declared(PROJECT / manifest)
     known = json.loads((PROJECT / manifest).read_text(encoding="utf-8"))
-    target = PROJECT / output
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(enriched(known, tables, load_all())), encoding="utf-8")
+    replace_file(PROJECT / output, json.dumps(enriched(known, tables, load_all())))
 
 
 if __name__ == "__main__":

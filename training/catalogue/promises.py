@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.errors import LakehouseError
+from lakehouse.whole_files import replace_file
 from training.use_case.use_case import UseCase
 
 
@@ -87,7 +88,7 @@ def recorded(file: Path) -> Promises:
 def record(promises: Promises, file: Path) -> None:
     """Write the promises to the file."""
     tables = {name: {"key": promise.key, "features": promise.features} for name, promise in promises.items()}
-    file.write_text(json.dumps(tables, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_file(file, json.dumps(tables, indent=1, ensure_ascii=False) + "\n")
 
 
 def breaking(before: Promises, after: Promises) -> list[Change]:

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
+from lakehouse.whole_files import replace_file
 from scoring.scorer import Scorer
 from training.budget import NO_LIMIT, Budget
 from training.frame.provenance import Provenance
@@ -109,8 +110,7 @@ def write(run: TrainedRun, client: MlflowClient, settings: Settings) -> Publishe
     try:
         report = render_report(collect_evidence(run, client))
         path = settings.reports / str(version.name) / f"version-{version.version}.html"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(report.page, encoding="utf-8")
+        replace_file(path, report.page)
         client.log_artifact(str(version.run_id), str(path), ARTIFACTS)
     except (OSError, LakehouseError, MlflowException, RequestException) as err:
         raise ReportFailed.of(version, err) from err

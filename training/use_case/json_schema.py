@@ -12,6 +12,7 @@ import json
 import re
 from typing import Any
 
+from lakehouse.whole_files import replace_file
 from training.use_case.use_case import FOLDER, UseCase
 
 PUBLISHED = FOLDER / "schema.json"
@@ -37,7 +38,7 @@ def _describe(declaration: dict[str, Any]) -> None:
 
 def main() -> None:
     """Write the schema file."""
-    PUBLISHED.write_text(schema_text(), encoding="utf-8")
+    replace_file(PUBLISHED, schema_text())
 
 
 if __name__ == "__main__":

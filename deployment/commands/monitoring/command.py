@@ -21,6 +21,7 @@ from deployment.monitoring.windows import Windows, format_length
 from lakehouse import console
 from lakehouse.errors import LakehouseError, first_line
 from lakehouse.settings import Settings
+from lakehouse.whole_files import replace_file
 from training.use_case.monitoring import parse_length
 from training.use_case.use_case import UseCase
 
@@ -90,8 +91,7 @@ def monitor(name: str, options: MonitorOptions, settings: Settings) -> int:
             run = monitored(use_case, version, traffic, windows, now, _until(options, now))
         except PySparkException as err:
             raise CountingFailed.because(name, err) from err
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(render_page(run, use_case.monitoring), encoding="utf-8")
+        replace_file(page, render_page(run, use_case.monitoring))
         log_run(run, page, client, settings)
     write_prometheus(run, page.with_suffix(".prom"))
     findings = open_findings(settings)

@@ -1,7 +1,6 @@
 """Endpoints on disk: one JSON file, replaced atomically, so that a crash leaves the old or the new one."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from deployment.model_server.endpoints.endpoint import Endpoint
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.request_body import decode
 from lakehouse.errors import LakehouseError
+from lakehouse.whole_files import replace_file
 
 # Strict: a value of another type is not converted, and a field of a later release is not dropped.
 _ENDPOINTS = TypeAdapter(dict[str, Endpoint], config=ConfigDict(strict=True, extra="forbid"))
@@ -60,16 +60,4 @@ class EndpointStore:
     def write(self, endpoints: dict[str, Endpoint]) -> None:
         """Replace all stored endpoints, atomically and durably."""
         text = json.dumps({name: asdict(endpoint) for name, endpoint in endpoints.items()}, indent=1)
-        replace_file(self._path, text)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file atomically: write a temporary file next to it, then rename. Only the owner can read it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        replace_file(self._path, text, private=True)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from deployment.model_server.http.callers import RESERVED, Caller, TokenBucket
 from deployment.model_server.http.errors import ApiError
 from deployment.model_server.http.request_body import decode
 from lakehouse.errors import LakehouseError
+from lakehouse.whole_files import replace_file
 
 LOG = logging.getLogger(__name__)
 _CORRECT = "Correct the file, or delete it and add its callers again: python -m deployment.run add-caller NAME"
@@ -176,12 +176,8 @@ def remove(path: Path, name: str) -> None:
 
 
 def _write(path: Path, entries: Mapping[str, CallerEntry]) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     values = {name: entry.model_dump(exclude_none=True) for name, entry in entries.items()}
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(json.dumps(values, indent=1))
-    temporary.replace(path)
+    replace_file(path, json.dumps(values, indent=1), private=True)
 
 
 def _caller(name: str, entry: CallerEntry, before: Caller | None) -> Caller:

@@ -19,12 +19,12 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from deployment.model_server.clock import SYSTEM, Clock
-from deployment.model_server.endpoints.store import replace_file
 from deployment.model_server.http import tls
 from deployment.model_server.process.json_log import format_for_console, log_as_json
 from deployment.model_server.process.ports import check_free, holder_of, started_at
 from deployment.model_server.settings import ServerSettings, child_environment
 from lakehouse.errors import LakehouseError
+from lakehouse.whole_files import replace_file
 
 POLL_SECONDS = 0.05
 MAX_LOG_BYTES = 10 * 1024 * 1024
@@ -89,7 +89,8 @@ def serve(
     with _exclusive(settings):
         info = _this_process(settings)
         log_as_json(settings, settings.log_file if to_file else None)
-        replace_file(settings.process_file, json.dumps({name: str(getattr(info, name)) for name in RECORDED_FIELDS}))
+        recorded = json.dumps({name: str(getattr(info, name)) for name in RECORDED_FIELDS})
+        replace_file(settings.process_file, recorded, private=True)
         try:
             return run(lambda started: _listen(settings, started))
         finally:

@@ -1,6 +1,8 @@
 """Alerts: to stderr always, and to a file and a webhook where they are configured."""
 
+import errno
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +54,16 @@ class Alert:
         )
 
 
+def _append_line(file: Path, line: str) -> None:
+    """Append a line in one write; a line that a full disk cut off stays apart from it."""
+    with file.open("a+b", buffering=0) as lines:
+        if lines.seek(0, os.SEEK_END):
+            lines.seek(-1, os.SEEK_END)
+            line = line if lines.read() == b"\n" else f"\n{line}"
+        if lines.write(data := f"{line}\n".encode()) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def deliver(alert: Alert, file: Path | None, webhook: str | None) -> list[str]:
     """Write the alert everywhere; return why a place did not get it.
 
@@ -65,8 +77,7 @@ def deliver(alert: Alert, file: Path | None, webhook: str | None) -> list[str]:
     if file is not None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(alert.to_json() + "\n")
+            _append_line(file, alert.to_json())
         except OSError as err:
             failures.append(f"the alert was not written to {file}: {err.strerror}")
     if webhook is not None:

@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from benchmarks.harness.jvm_spark import available
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.contract_model import ContractModel
-from lakehouse.payload_limit import PayloadTooLarge
+from lakehouse.engine.payload_limit import PayloadTooLarge
 from lakehouse.session import new_session, open_session
 from lakehouse.tables.warehouse import TableNotFound
 from scoring.batch import PackedScorer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.jvm_spark import available
-from lakehouse.payload_limit import PayloadTooLarge
+from lakehouse.engine.payload_limit import PayloadTooLarge
 from lakehouse.settings import PROJECT, Settings
 from tests.unit.frames import alternating, by_time
 from tests.unit.search.attempts import Misbehaving, Smooth

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Self
 
-from lakehouse.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
+from lakehouse.engine.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
 from training.search import record
 from training.search.executors import mapped_pickle
 from training.search.trial import Trial, TrialSpec
