@@ -18,7 +18,7 @@ from deployment.monitoring.findings import confirm
 from lakehouse import console
 from lakehouse.arrays import Floats, Mask
 from training.population.bins import CategoryBins, ColumnBins, NumberBins, tally
-from training.population.build import number_bins
+from training.population.placement import number_bins
 from training.population.population import CountedColumn, CountedSlice, Population
 from training.use_case.monitoring import MonitoringPlan
 

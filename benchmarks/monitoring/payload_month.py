@@ -21,7 +21,7 @@ from lakehouse import console
 from lakehouse.session import open_session
 from lakehouse.settings import PROJECT
 from training.population.bins import CategoryBins, ColumnBins
-from training.population.build import number_bins
+from training.population.placement import number_bins
 
 START, DAYS = datetime(2026, 11, 1, tzinfo=UTC), 30
 NUMBERS, FLAGS, DISTINCT, CHUNK = 6, 3, 50_000, 500_000

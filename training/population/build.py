@@ -1,8 +1,7 @@
 """Building the population of a version from its training rows, its holdout and its predictions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,36 +12,22 @@ from lakehouse.errors import LakehouseError, nearest
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding
 from scoring.encodings.numbers import UNKNOWN as UNKNOWN_NAME
+from scoring.hooks import Record
 from scoring.scorer import Scorer
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Split
-from training.population.bins import MISSING, BinIndices, CategoryBins, ColumnBins, NumberBins, tally
+from training.population.bins import MISSING, BinIndices, CategoryBins, NumberBins
+from training.population.placement import PlacedColumn, number_bins
 from training.population.population import CountedColumn, CountedSlice, Population
+from training.population.predictions import outcomes, placed_prediction
 from training.use_case.monitoring import MonitoringPlan
 
-NUMBER_BINS, SCORE_BINS = 50, 100
-MOST_DISTINCT = 10  # a number with so many distinct values is counted by value
 OWN_BINS, MOST_CATEGORIES = 50, 20
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """A column with the bin of each reference row."""
-
-    bins: ColumnBins
-    indices: BinIndices
-    merged: bool = False
-
-    def counts(self, rows: npt.NDArray[np.bool_] | slice = slice(None)) -> Floats:
-        indices = self.indices[rows]
-        return tally(self.bins, indices, np.zeros(len(indices), dtype=np.bool_))
-
-    def within(self, divided: "_Placed") -> Floats:
-        """(categories, bins.size + 3) counts within each category of another column."""
-        return np.stack([self.counts(divided.indices == category) for category in range(divided.bins.size)])
-
-
-def population_of(scorer: Scorer, data: Split, predicted: Floats, plan: MonitoringPlan) -> Population:
+def population_of(
+    scorer: Scorer, data: Split, predicted: Floats, plan: MonitoringPlan, golden: Record | None = None
+) -> Population:
     """Count inputs on the reference rows, and predictions and labels on the holdout.
 
     Args:
@@ -50,11 +35,15 @@ def population_of(scorer: Scorer, data: Split, predicted: Floats, plan: Monitori
         data: training rows and holdout.
         predicted: the scorer's predictions for the holdout: (rows,) or (rows, classes).
         plan: names the reference rows and the slices; a slice that the inputs do not have is left out.
+        golden: a caller's record, with which the hooks are tried: what they change is not monitored. None tries none.
     """
     on_holdout = plan.reference == "holdout"
     rows, others = (data.holdout, data.training) if on_holdout else (data.training, data.holdout)
     inputs, cohorts = _inputs(scorer.encoder, rows, others)
-    prediction = _prediction(scorer, predicted)
+    changed = set() if golden is None else _changed_inputs(scorer, golden)
+    inputs = {name: placed for name, placed in inputs.items() if name not in changed}
+    cohorts = {name: each for name, each in cohorts.items() if each[0] not in changed}
+    prediction = placed_prediction(scorer, predicted, golden)
     slices = {
         name: CountedSlice(
             column,
@@ -68,7 +57,9 @@ def population_of(scorer: Scorer, data: Split, predicted: Floats, plan: Monitori
     columns = {name: CountedColumn(placed.bins, placed.counts(), placed.merged) for name, placed in inputs.items()}
     in_training = _inputs(scorer.encoder, data.training, data.holdout)[0] if on_holdout else {}
     training = {
-        name: CountedColumn(placed.bins, placed.counts(), placed.merged) for name, placed in in_training.items()
+        name: CountedColumn(placed.bins, placed.counts(), placed.merged)
+        for name, placed in in_training.items()
+        if name in inputs
     }
     population = Population(columns, slices, training=training)
     if prediction is None:
@@ -79,7 +70,7 @@ def population_of(scorer: Scorer, data: Split, predicted: Floats, plan: Monitori
         population,
         response_field=field,
         prediction=CountedColumn(placed.bins, placed.counts()),
-        outcomes=_outcomes(scorer, data.holdout, predicted, placed),
+        outcomes=outcomes(scorer, data.holdout, predicted, placed),
         threshold=response.threshold,
         classes=tuple(response.classes),
     )
@@ -119,36 +110,18 @@ def require_slices(plan: MonitoringPlan, encoder: Encoder) -> None:
             raise SliceUnknown.of(name, known)
 
 
-def number_bins(values: Floats, most: int = NUMBER_BINS, at: Sequence[float] = ()) -> NumberBins:
-    """Bins with about equally many of the values; few distinct values have a bin each.
-
-    Args:
-        values: (n,) finite numbers, n > 0.
-        most: largest number of bins.
-        at: further inner edges.
-    """
-    distinct = np.unique(values)
-    discrete = len(distinct) <= MOST_DISTINCT and not at
-    if discrete:
-        edges = [
-            float(np.nextafter(a, np.inf)) if a + b == 2 * a else float((a + b) / 2) for a, b in pairwise(distinct)
-        ]
-    else:
-        inner = np.quantile(values, np.linspace(0, 1, most + 1)[1:-1], method="inverted_cdf")
-        edges = sorted({*inner.tolist(), *at} - {float(distinct[0])})
-    edges = edges or [float(np.nextafter(distinct[-1], np.inf))]
-    bins = np.searchsorted(edges, values, side="right")
-    sums, counts = np.bincount(bins, values, len(edges) + 1), np.bincount(bins, minlength=len(edges) + 1)
-    centres = np.where(counts > 0, sums / np.maximum(counts, 1), [*edges, edges[-1]])
-    return NumberBins(tuple(edges), float(distinct[0]), float(distinct[-1]), tuple(centres.tolist()), discrete)
+def _changed_inputs(scorer: Scorer, golden: Record) -> set[str]:
+    """Fields of a caller's record that a hook before the model reads in other units, or for another input."""
+    read = scorer.hooks.before(0, golden)
+    return {name for name, value in golden.items() if read.get(name) != value}
 
 
 def _inputs(
     encoder: Encoder, rows: TrainingFrame, others: TrainingFrame
-) -> tuple[dict[str, _Placed], dict[str, tuple[str, _Placed]]]:
+) -> tuple[dict[str, PlacedColumn], dict[str, tuple[str, PlacedColumn]]]:
     """Inputs by raw column, and cohorts by feature with their raw column."""
-    inputs: dict[str, _Placed] = {}
-    cohorts: dict[str, tuple[str, _Placed]] = {}
+    inputs: dict[str, PlacedColumn] = {}
+    cohorts: dict[str, tuple[str, PlacedColumn]] = {}
     described = encoder.by_column()
     for encoding in encoder.encodings:
         if not all(name in frame.features for name in encoding.features for frame in (rows, others)):
@@ -167,8 +140,8 @@ def _inputs(
 
 
 def _divisions(
-    inputs: Mapping[str, _Placed], cohorts: Mapping[str, tuple[str, _Placed]]
-) -> dict[str, tuple[str, _Placed]]:
+    inputs: Mapping[str, PlacedColumn], cohorts: Mapping[str, tuple[str, PlacedColumn]]
+) -> dict[str, tuple[str, PlacedColumn]]:
     few = {
         name: (name, placed)
         for name, placed in inputs.items()
@@ -177,7 +150,7 @@ def _divisions(
     return {**few, **cohorts}
 
 
-def _number(encoding: Encoding, rows: TrainingFrame, others: TrainingFrame) -> _Placed:
+def _number(encoding: Encoding, rows: TrainingFrame, others: TrainingFrame) -> PlacedColumn:
     """A number; its bins and its range are those of all rows."""
 
     def present(frame: TrainingFrame) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -187,17 +160,17 @@ def _number(encoding: Encoding, rows: TrainingFrame, others: TrainingFrame) -> _
     known = np.concatenate([values[~is_missing], elsewhere[~missing_elsewhere]])
     bins = number_bins(known if len(known) else np.zeros(1))
     bins = replace(bins, of_texts=bool(encoding.text_features))
-    return _Placed(bins, np.where(is_missing, MISSING, bins.index_array(values)))
+    return PlacedColumn(bins, np.where(is_missing, MISSING, bins.index_array(values)))
 
 
-def _cohort(bounds: Sequence[float], cohorts: npt.NDArray[Any]) -> _Placed:
+def _cohort(bounds: Sequence[float], cohorts: npt.NDArray[Any]) -> PlacedColumn:
     """The bins of a cohort: 0 is missing, 1 the first bin."""
     limit = float(np.finfo(np.float64).max)
     bins = NumberBins(tuple(map(float, bounds)), -limit, limit, (*map(float, bounds), float(bounds[-1])))
-    return _Placed(bins, np.where(cohorts == 0, MISSING, cohorts - 1).astype(np.int64))
+    return PlacedColumn(bins, np.where(cohorts == 0, MISSING, cohorts - 1).astype(np.int64))
 
 
-def _category(names: Sequence[str], indices: BinIndices) -> _Placed:
+def _category(names: Sequence[str], indices: BinIndices) -> PlacedColumn:
     """A category; the first name may be that of missing and unknown ones, otherwise it is a flag."""
     has_unknown = names[0] == UNKNOWN_NAME
     values: list[Any] = list(names[1:]) if has_unknown else [False, True]
@@ -207,29 +180,4 @@ def _category(names: Sequence[str], indices: BinIndices) -> _Placed:
     rank = np.empty(len(values), dtype=np.int64)
     rank[order] = np.minimum(np.arange(len(values)), own)
     bins = CategoryBins(tuple(values[at] for at in order.tolist()), own)
-    return _Placed(bins, np.where(known < 0, MISSING, rank[np.maximum(known, 0)]), merged=has_unknown)
-
-
-def _prediction(scorer: Scorer, predicted: Floats) -> tuple[str, _Placed] | None:
-    """The monitored response field with the bin of each prediction; None if a hook answers without a known field."""
-    response, known = scorer.response_format, scorer.fields()
-    single = [field for field in ("probability", "value") if field in known and predicted.ndim == 1]
-    if single:
-        at = [response.threshold] if response.task.predicts_classes else []
-        bins = number_bins(predicted, SCORE_BINS, at)
-        return single[0], _Placed(bins, bins.index_array(predicted))
-    if "label" not in known:
-        return None
-    labels = response.task.columns("label", predicted, response.classes, response.threshold)["label"]
-    categories = CategoryBins(tuple(response.classes), len(response.classes))
-    return "label", _Placed(categories, categories.index(labels)[0])
-
-
-def _outcomes(scorer: Scorer, holdout: TrainingFrame, predicted: Floats, placed: _Placed) -> Floats:
-    """(classes, bins) number of rows by label and bin, or the sums of `MOMENTS`."""
-    if not scorer.response_format.task.predicts_classes:
-        error = predicted - holdout.y
-        return np.asarray([len(error), np.abs(error).sum(), (error**2).sum(), (error**4).sum()])
-    classes, size = len(scorer.response_format.classes), placed.bins.size
-    flat = np.bincount(holdout.y.astype(np.int64) * size + placed.indices, minlength=classes * size)
-    return flat.reshape(classes, size).astype(np.float64)
+    return PlacedColumn(bins, np.where(known < 0, MISSING, rank[np.maximum(known, 0)]), merged=has_unknown)

@@ -57,7 +57,7 @@ def register(
         measured,
         notes,
         baseline,
-        population_of(scorer, data, predicted, use_case.monitoring),
+        population_of(scorer, data, predicted, use_case.monitoring, use_case.golden_request),
         **compilation.tags(),
     )
     console.detail(f"{use_case.name} version {version.version} is the challenger")

@@ -14,7 +14,7 @@ from deployment.monitoring.counting import BatchCounter, CountPlan
 from deployment.monitoring.monitored_run import count_plan
 from deployment.monitoring.windows import Windows, micros_of
 from training.population.bins import CategoryBins, NumberBins, tally
-from training.population.build import number_bins
+from training.population.placement import number_bins
 from training.population.population import CountedColumn, CountedSlice, Population
 from training.use_case.monitoring import MonitoringPlan
 

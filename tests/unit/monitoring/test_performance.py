@@ -9,7 +9,7 @@ from deployment.monitoring.performance import estimate, measured, metric_of
 from tests.unit.monitoring.samples import population
 from training.evaluation.metrics import METRICS
 from training.population.bins import CategoryBins
-from training.population.build import number_bins
+from training.population.placement import number_bins
 from training.population.population import CountedColumn, Population
 
 DRAW = np.random.default_rng(8)

@@ -8,13 +8,17 @@ import pytest
 
 from scoring.encoder import Encoder
 from scoring.encodings import ENCODINGS
+from scoring.hooks import Hooks
+from scoring.hooks.fields import fields_of
+from scoring.hooks.hook import Hook
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import MULTICLASS, REGRESSION
 from tests.unit.frames import alternating
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Split
 from training.population.bins import CategoryBins, NumberBins
-from training.population.build import SliceUnknown, number_bins, population_of, require_slices, sliceable
+from training.population.build import SliceUnknown, population_of, require_slices, sliceable
+from training.population.placement import number_bins
 from training.population.population import Population
 from training.use_case.monitoring import MonitoringPlan
 
@@ -149,6 +153,50 @@ def test_numbers_and_several_classes_have_outcomes_too() -> None:
     assert classes.response_field == "label"
     assert classes.outcomes.shape == (3, 3)
     assert classes.outcomes.sum() == 400
+
+
+HOOKS = """
+def as_percentage(response, record):
+    return {**response, "probability": 100 * response["probability"]}
+
+def as_words(response, record):
+    return {"verdict": "yes" if response["label"] else "no"}
+
+def in_years(record):
+    return {**record, "age": record["age"] // 12}
+
+def with_a_word(response, record):
+    return {**response, **as_words(response, record)}
+"""
+
+
+def answering(postprocess: str) -> Scorer:
+    response = ResponseFormat(("label", "probability"), 0.3)
+    hook = Hook.of_source(f"hooks:{postprocess}", HOOKS)
+    fields = fields_of(hook(0, response.samples()[0], RECORDS[1]))
+    return Scorer(None, ENCODER, response, Hooks(postprocess=hook, response_fields=fields))
+
+
+@pytest.mark.parametrize(
+    ("postprocess", "field"), [("with_a_word", "probability"), ("as_percentage", "label"), ("as_words", "")]
+)
+def test_a_field_that_a_hook_changes_is_not_monitored_since_its_reference_is_not_known(
+    postprocess: str, field: str
+) -> None:
+    data, predicted = split_of()
+    found = population_of(answering(postprocess), data, predicted, MonitoringPlan(), RECORDS[1])
+    assert found.response_field == field
+    assert (found.prediction is None) is (not field)
+
+
+def test_an_input_that_a_hook_reads_in_other_units_is_not_monitored() -> None:
+    data, predicted = split_of()
+    months = RECORDS[1] | {"age": 12 * RECORDS[1]["age"]}
+    hooks = Hooks(Hook.of_source("hooks:in_years", HOOKS), request_fields=fields_of(months))
+    changing = replace(scorer(), hooks=hooks)
+    found = population_of(changing, data, predicted, MonitoringPlan(slices=("age_cohort", "job")), months)
+    assert set(found.inputs) == set(found.training) == {"job", "owner", "place", "rank"}
+    assert set(found.slices) == {"job"}
 
 
 @pytest.mark.parametrize("values", [[3.0], [1.0, 1.0], [0.0, 1.0], [1e15, 1e15 + 1], list(range(10))])

@@ -15,7 +15,7 @@ from deployment.monitoring.statistics import (
     wasserstein,
 )
 from lakehouse.arrays import Floats
-from training.population.build import number_bins
+from training.population.placement import number_bins
 
 
 def binned(edges: tuple[float, ...], values: Floats) -> Floats:
