@@ -74,8 +74,15 @@ class Checkout:
         """Run a command to its end; its output, after checking how it exited."""
         with ended(self.start(*command)) as process:
             output, _ = process.communicate(timeout=900)
-        assert process.returncode == exits, f"{command} exited with {process.returncode}:\n{output}"
+        assert process.returncode == exits, (
+            f"{command} exited with {process.returncode}. The last lines first:\n{_last_lines(output)}\n\n{output}"
+        )
         return output
+
+
+def _last_lines(output: str) -> str:
+    # A log that is cut in the middle still has the reason: dbt repeats its failures at the end.
+    return "\n".join(output.splitlines()[-40:])
 
 
 @contextmanager
