@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text test test-spark test-torch test-jobs torch tensorflow spark features docs check bench format schema lock clean
+.PHONY: help demo demo-text demo-embeddings test test-spark test-torch test-text test-jobs torch tensorflow text spark features docs check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,6 +40,13 @@ demo-text: $(READY)  ## the same for a model that reads texts: reviews of clothe
 	$(call show,python -m deployment.run serve --use-case recommended --detach)
 	$(call show,python -m deployment.run ask --use-case recommended)
 
+demo-embeddings: text  ## the same with embeddings of a pretrained transformer in place of words (about ten minutes)
+	$(call show,python -m lakehouse.build --select tag:clothing_reviews +tag:review_embeddings)
+	$(call show,python -m training.run --use-case recommended_by_meaning)
+	$(call show,python -m deployment.run promote --use-case recommended_by_meaning) || test $$? -eq 3  # 3: not promoted
+	$(call show,python -m deployment.run serve --use-case recommended_by_meaning --detach)
+	$(call show,python -m deployment.run ask --use-case recommended_by_meaning)
+
 test: $(READY)  ## every test this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # files with few tests are the slow ones
 
@@ -52,11 +59,16 @@ spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
 test-torch: torch tensorflow  ## the tests of neural networks, which `make test` skips without PyTorch and Keras
 	@$(BIN)/python -m pytest tests/unit/networks
 
+test-text: text  ## the tests of embeddings, which `make test` skips without a tokenizer
+	@$(BIN)/python -m pytest tests/e2e/test_embeddings.py
+
 torch: $(VENV)/.torch  ## install PyTorch (the extra torch, 4 GB) into the environment, pinned by hashes
 tensorflow: $(VENV)/.tensorflow  ## install TensorFlow with Keras (the extra tensorflow, 1.4 GB), pinned by hashes
 
+text: $(VENV)/.text  ## install a tokenizer and a pretrained transformer (the extra text, 130 MB), pinned by hashes
+
 # A changed requirements.lock takes extras away, and these put them back.
-$(VENV)/.torch $(VENV)/.tensorflow: $(VENV)/.%: resources/%.lock $(READY)
+$(VENV)/.torch $(VENV)/.tensorflow $(VENV)/.text: $(VENV)/.%: resources/%.lock $(READY)
 	@echo "Adding $* to $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirements $<
 	@touch $@
@@ -117,6 +129,8 @@ lock: $(READY)  ## write every lock and the jobs' requirements from pyproject.to
 		--overrides resources/torch.overrides $(EXTRA_LOCK) --output-file resources/torch.lock
 	@$(BIN)/python -m resources.requirements tensorflow | $(BIN)/uv pip compile - --constraints requirements.lock \
 		--constraints resources/torch.lock $(EXTRA_LOCK) --output-file resources/tensorflow.lock
+	@$(BIN)/python -m resources.requirements text text-models | $(BIN)/uv pip compile - --no-deps \
+		--constraints requirements.lock $(EXTRA_LOCK) --output-file resources/text.lock
 
 clean:  ## delete all generated files except the virtual environment
 	@test ! -x $(BIN)/python || $(BIN)/python -m deployment.run stop

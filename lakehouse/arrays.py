@@ -1,6 +1,6 @@
 """Array types by element type."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,16 @@ Integers = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.intp]
 Times = npt.NDArray[np.datetime64]
 Mask = npt.NDArray[np.bool_]
+MatrixFormat = Literal["sparse", "dense"]  # input of a learner: `Encoder.matrix` or `Encoder.dense`
 
 
 def is_known(values: npt.NDArray[Any]) -> Mask:
-    """(n,) True for finite numbers, and for texts.
+    """(n,) True for finite numbers, for texts, and for rows of (n, numbers) with finite numbers alone.
 
     >>> is_known(np.asarray([1.0, np.nan])), is_known(np.asarray(["", None], dtype=object))
     (array([ True, False]), array([ True, False]))
     """
     if values.dtype == object:
         return np.asarray([isinstance(value, str) for value in values], dtype=np.bool_)
-    return np.asarray(np.isfinite(values))
+    finite = np.isfinite(values)
+    return np.asarray(finite if values.ndim == 1 else finite.all(axis=1))

@@ -1,6 +1,6 @@
 """Writes requirements.txt: the packages of the jobs, as pyproject.toml declares them for every home.
 
-With the name of an extra it prints the packages of that extra instead, for a lock of its own.
+With names of extras or dependency groups it prints their packages instead, for a lock of its own.
 """
 
 import re
@@ -24,17 +24,22 @@ def requirements() -> str:
     return HEADER + "".join(f"{each}\n" for each in sorted(needed))
 
 
-def extra(name: str) -> str:
-    """The packages of an extra, one a line."""
-    return "".join(f"{each}\n" for each in _project()["optional-dependencies"][name])
+def packages(name: str) -> str:
+    """The packages of an extra or a dependency group, one a line."""
+    named = {**_file()["dependency-groups"], **_project()["optional-dependencies"]}
+    return "".join(f"{each}\n" for each in named[name])
 
 
 def _project() -> dict[str, Any]:
-    project: dict[str, Any] = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project: dict[str, Any] = _file()["project"]
     return project
 
 
+def _file() -> dict[str, Any]:
+    return tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+
+
 if __name__ == "__main__" and len(sys.argv) > 1:
-    sys.stdout.write(extra(sys.argv[1]))
+    sys.stdout.write("".join(map(packages, sys.argv[1:])))
 elif __name__ == "__main__":
     FILE.write_text(requirements(), encoding="utf-8")

@@ -32,6 +32,7 @@ from pyspark.sql.types import (
 
 from lakehouse.arrays import is_known
 from lakehouse.engine.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
+from lakehouse.tables.array_columns import numbers_of
 from lakehouse.tables.column_names import column_names
 from scoring.hooks import Record, Response
 from scoring.hooks.fields import Fields, Kind
@@ -134,11 +135,24 @@ def score_features(
     names = [name for features in tables.values() for name in features]
 
     def outcomes(batch: pa.RecordBatch) -> Outcomes:
-        features = {name: _feature(batch.column(name)) for name in names}
+        scorer = packed.scorer()
+        vectors = scorer.encoder.vectors
+        features = {
+            name: numbers_of(batch.column(name), name, len(vectors[name]))
+            if name in vectors
+            else _feature(batch.column(name))
+            for name in names
+        }
         reasons = _missing_features(features, tables, batch.num_rows)
         complete = np.asarray([reason is None for reason in reasons], dtype=np.bool_)
         records = _records(batch.filter(pa.array(complete)), kept)
-        found = _outcomes(packed.scorer(), {name: values[complete] for name, values in features.items()}, records)
+        columns: dict[str, np.ndarray[Any, Any]] = {}
+        for name, values in features.items():
+            if name in vectors:
+                columns |= dict(zip(vectors[name], values[complete].T, strict=True))
+            else:
+                columns[name] = values[complete]
+        found = _outcomes(scorer, columns, records)
         return [next(found) if reason is None else RejectedRecord(reason) for reason in reasons]
 
     return _mapped(rows, Inputs(kept, kept, names), packed, outcomes)

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse.arrays import MatrixFormat
 from scoring.encodings import Encoding, FeatureColumns, UnknownCategories, Values, Vocabularies
 from scoring.encodings.field_types import RequestFields
 from scoring.encodings.row_writers import EncodedRow
@@ -16,8 +17,6 @@ from scoring.texts.terms import Analysis, TermReader
 
 if TYPE_CHECKING:
     from scipy import sparse
-
-MatrixFormat = Literal["sparse", "dense"]  # input of a learner: `Encoder.matrix` or `Encoder.dense`
 
 
 @dataclass(frozen=True)
@@ -183,6 +182,20 @@ class Encoder:
     def number_features(self) -> tuple[str, ...]:
         """The other features: those that a learner of dense rows reads."""
         return tuple(name for name in self.features if name not in self.text_features)
+
+    @cached_property
+    def vectors(self) -> Mapping[str, tuple[str, ...]]:
+        """Columns of feature tables that hold several features as an array; see `Encoding.vectors`."""
+        found: dict[str, tuple[str, ...]] = {}
+        for encoding in self.encodings:
+            found |= encoding.vectors
+        return found
+
+    @cached_property
+    def table_columns(self) -> tuple[str, ...]:
+        """The columns of feature tables that hold the features."""
+        column_of = {feature: column for column, features in self.vectors.items() for feature in features}
+        return tuple(dict.fromkeys(column_of.get(feature, feature) for feature in self.features))
 
     @cached_property
     def _term_readers(self) -> Mapping[str, TermReader]:

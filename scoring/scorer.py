@@ -9,10 +9,10 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, MatrixFormat
 from scoring.compiled import Compiled, load_compiled
 from scoring.contract import ContractViolation
-from scoring.encoder import Encoder, MatrixFormat
+from scoring.encoder import Encoder
 from scoring.encodings import ENCODINGS, FeatureColumns
 from scoring.hooks import NO_HOOKS, Fields, HookFailed, Hooks, Record, Response
 from scoring.hooks.columns import Columns, responses_of
@@ -128,6 +128,12 @@ class Scorer:
         """Responses or rejections for rows of features that were looked up; `records` identify the rows."""
         return self._after_hook(self.predict(features), records)
 
+    @property
+    def inline_rows(self) -> int:
+        """Up to this many rows are predicted in the calling thread; 0 if encoding a row takes milliseconds."""
+        is_slow = any(encoding.packages for encoding in self.encoder.encodings)
+        return 0 if self.compiled is None or is_slow else self.compiled.inline_rows
+
     def fields(self) -> Fields:
         """The fields of every response."""
         return self.hooks.response_fields or fields_of(self.response_format.samples()[0])
@@ -177,6 +183,10 @@ class Scorer:
         }
         (folder / SCORER).write_text(json.dumps(description, indent=1), encoding="utf-8")
         written = {name: str(folder / name) for name in (PIPELINE, SCORER)} | self.hooks.save(folder)
+        for encoding in self.encoder.encodings:
+            for name, content in encoding.files().items():
+                (folder / name).write_bytes(content)
+                written[name] = str(folder / name)
         return written | (self.compiled.save(folder) if self.compiled is not None else {})
 
     @classmethod
@@ -186,6 +196,7 @@ class Scorer:
         Raises:
             ArtifactRefused: the pipeline holds types that are not trusted.
             HookRefused: the code of a hook does not run here.
+            EmbedderMissing, EmbedderChanged: an embedding model cannot be opened.
         """
         description = json.loads(Path(artifacts[SCORER]).read_text(encoding="utf-8"))
         encoder = Encoder(
@@ -194,6 +205,8 @@ class Scorer:
             tuple(description["features"]),
             description.get("unknown_categories", "refuse"),
         )
+        for encoding in encoder.encodings:
+            encoding.require_files(artifacts)
         response_format = ResponseFormat(
             tuple(description["fields"]),
             description["threshold"],

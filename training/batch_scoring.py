@@ -198,7 +198,7 @@ def counts(scored: DataFrame) -> Mapping[str | None, int]:
 
 def _lookups(use_case: UseCase, scorer: Scorer, store: FeatureStore) -> list[FeatureLookup]:
     """Lookups of the version's features in the current tables of the use case."""
-    missing, lookups = set(scorer.encoder.features), list[FeatureLookup]()
+    missing, lookups = set(scorer.encoder.table_columns), list[FeatureLookup]()
     for lookup in use_case.features:
         table = store.table(lookup.table)
         table.require_fresh(datetime.now(UTC))

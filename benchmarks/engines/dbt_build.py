@@ -38,7 +38,7 @@ def _build(folder: Path, target: str, remote: str | None = None) -> float:
         **({"SPARK_REMOTE": remote} if remote else {}),
     }
     folders = ("--target-path", str(folder / "target"), "--log-path", str(folder / "logs"))
-    selected = ("--exclude", "tag:german_customers", "tag:clothing_reviews")
+    selected = ("--exclude", "tag:german_customers", "tag:clothing_reviews", "tag:review_embeddings")
     command = [tool("dbt"), "--quiet", "build", "--target", target, *selected, *folders]
     return measure(command, PROJECT, environment).seconds
 

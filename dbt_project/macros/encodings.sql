@@ -69,8 +69,21 @@
   them do not count, so that an umlaut is one character in either of its Unicode forms.
 #}
 {% macro text_feature(column) -%}
-  cast(char_length(regexp_replace(coalesce({{ column }}, ''), {{ sql_text('\\p{M}') }}, '')) as int) as {{ column }}_length,
+  {{ text_length(column) }},
   coalesce({{ column }}, '') as {{ column }}
+{%- endmacro %}
+
+{% macro text_length(column) -%}
+  cast(char_length(regexp_replace(coalesce({{ column }}, ''), {{ sql_text('\\p{M}') }}, '')) as int) as {{ column }}_length
+{%- endmacro %}
+
+{#
+  The length of a text, and its embedding from the column `<column>_embedding` of a Python model, joined before: SQL
+  cannot compute it. See dbt_project/models/staging/review_embeddings.
+#}
+{% macro embedded_text(column) -%}
+  {{ text_length(column) }},
+  {{ column }}_embedding
 {%- endmacro %}
 
 {% macro is_missing(column) -%}
@@ -80,6 +93,7 @@
 {# One macro for each `as` of an encoding. #}
 {% macro encode_number(encoding) -%} {{ number(encoding.column, encoding.get('impute')) }} {%- endmacro %}
 {% macro encode_text(encoding) -%} {{ text_feature(encoding.column) }} {%- endmacro %}
+{% macro encode_embedding(encoding) -%} {{ embedded_text(encoding.column) }} {%- endmacro %}
 {% macro encode_flag(encoding) -%} {{ flag(encoding.column) }} {%- endmacro %}
 {% macro encode_cohort(encoding) -%} {{ age_cohort(encoding.column, encoding.bounds) }} {%- endmacro %}
 {% macro encode_one_hot(encoding) -%} {{ one_hot(encoding.column, encoding.categories) }} {%- endmacro %}

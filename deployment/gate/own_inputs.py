@@ -91,7 +91,7 @@ class _Source:
 def _sources(version: LoadedVersion, use_case: UseCase, pinned: Versions, store: FeatureReader) -> list[_Source]:
     encoder = version.scorer.encoder
     own = provenance_of(version.version).sources
-    remaining, chosen = list(encoder.features), list[_Source]()
+    remaining, chosen = list(encoder.table_columns), list[_Source]()
     for declared in _declared(version, use_case, own):
         candidates = list(_candidates(declared, pinned, own, store))
         names = [name for name in _names(candidates[-1:], declared) if name in remaining]
@@ -113,7 +113,7 @@ def _declared(version: LoadedVersion, use_case: UseCase, own: Versions) -> list[
     if FRAME in version.metadata:
         return list(declared)
     # What it excluded is unknown; the use case decides only if it would be read from two tables.
-    doubtful = {name for lookup in declared for name in lookup.exclude} & set(version.scorer.encoder.features)
+    doubtful = {name for lookup in declared for name in lookup.exclude} & set(version.scorer.encoder.table_columns)
     tables = {lookup.table: lookup.model_copy(update={"exclude": ()}) for lookup in declared}
     tables |= {name: LookupDeclaration(table=name) for name in own if name not in tables}
     excluding = {lookup.table for lookup in declared if doubtful & set(lookup.exclude)}
@@ -145,7 +145,9 @@ def _offers(
     table: FeatureTable, names: Sequence[str], encoder: Encoder, versions: Versions, store: FeatureReader
 ) -> bool:
     """True if the table has these features, encoded as the version expects them."""
-    expected, encoded = ({f: e for e in each for f in e.features} for each in (encoder.encodings, table.encodings))
+    expected, encoded = (
+        {name: e for e in each for name in e.table_columns} for each in (encoder.encodings, table.encodings)
+    )
     for name in names:
         if name not in {feature.name for feature in table.features}:
             return False
@@ -178,8 +180,7 @@ def _read(
     labels, rows = use_case.labels, holdout.rows
     spine = Spine(labels.table, labels.keys, labels.timestamp, None)
     versions = {labels.table: rows.sources[labels.table]} | {each.table.name: each.table.version for each in chosen}
-    texts = version.scorer.encoder.text_features
-    found = look_up(spine, [source.lookup for source in chosen], store, versions, texts)
+    found = look_up(spine, [source.lookup for source in chosen], store, versions, version.scorer.encoder)
     known = pd.MultiIndex.from_arrays([found.keys, found.times])
     first = ~known.duplicated()
     places = known[first].get_indexer(pd.MultiIndex.from_arrays([rows.keys, rows.times]))

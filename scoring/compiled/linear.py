@@ -14,10 +14,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, MatrixFormat
 from scoring.compiled import Row
 from scoring.compiled.links import expit, expit_each
-from scoring.encoder import Encoder, MatrixFormat
+from scoring.encoder import Encoder
 
 FILE = "linear.json"
 LinearLink = Literal["logistic", "softmax", "identity"]

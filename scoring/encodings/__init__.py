@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from scoring.encodings.categories import Categorical, CategoryIndex, OneHot, Ordinal, slug
+from scoring.encodings.embedding import Embedding
 from scoring.encodings.encoding import (
     KINDS,
     Encoding,
@@ -34,6 +35,7 @@ __all__ = [
     "Categorical",
     "CategoryIndex",
     "Cohort",
+    "Embedding",
     "Encoding",
     "EncodingContext",
     "FeatureColumns",

@@ -68,6 +68,7 @@ class Encoding(BaseModel, ABC):
         feature_type: type of the feature columns in the feature catalogue.
         ordered: the values have an order, by which the report shades them.
         describes_column: False leaves the description of the column to its other encodings.
+        is_free_text: True if the raw column is a free text, whose statistics are those of its length.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +77,7 @@ class Encoding(BaseModel, ABC):
     feature_type: ClassVar[FeatureType] = "numeric"
     ordered: ClassVar[bool] = True
     describes_column: ClassVar[bool] = True
+    is_free_text: ClassVar[bool] = False
 
     column: str
     kind: str = Field(alias="as")
@@ -105,6 +107,29 @@ class Encoding(BaseModel, ABC):
     @property
     def text_features(self) -> Mapping[str, Analysis]:
         """The feature columns that are texts, with the rule that finds their terms; all others are numbers."""
+        return {}
+
+    @property
+    def vectors(self) -> Mapping[str, tuple[str, ...]]:
+        """The columns of the table that hold several features as an array, with these features in its order."""
+        return {}
+
+    @property
+    def table_columns(self) -> tuple[str, ...]:
+        """Names of the columns of the table that hold the features."""
+        inside = {name for features in self.vectors.values() for name in features}
+        return (*(name for name in self.features if name not in inside), *self.vectors)
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """Packages that a request needs for its encoding, in addition to numpy."""
+        return frozenset()
+
+    def require_files(self, artifacts: Mapping[str, str] | None = None) -> None:
+        """Open the files that encoding needs: those among the artifacts of a version, else installed ones."""
+
+    def files(self) -> Mapping[str, bytes]:
+        """The files that a version needs for its encoding, by name."""
         return {}
 
     @property

@@ -1,35 +1,23 @@
 """Encoding of a free text: itself, for the terms that a model finds in it, and its length as a number."""
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from lakehouse.arrays import Mask
-from scoring.encodings.encoding import (
-    Encoding,
-    EncodingContext,
-    FeatureColumns,
-    FeatureType,
-    JsonSchema,
-    Values,
-    Vocabularies,
-)
+from scoring.encodings.encoding import EncodingContext, FeatureColumns, Values, Vocabularies
+from scoring.encodings.free_text import FreeText
 from scoring.encodings.row_writers import EncodedRow, RowWriter
-from scoring.hooks.fields import Kind
 from scoring.texts.terms import Analysis, length
 
-NUL = "\0"
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _Count = Annotated[int, Field(ge=1, le=10)]
 
 
-class Text(Encoding):
-    """A free text in any language and script; null is the empty text.
+class Text(FreeText):
+    """A free text whose terms are counted.
 
-    Its terms become columns of the sparse matrix, as the categories of an index do, and a family weights them. The
+    The terms become columns of the sparse matrix, as the categories of an index do, and a family weights them. The
     vocabulary is learned with the frame, not by SQL.
 
     Attributes:
@@ -37,18 +25,12 @@ class Text(Encoding):
         characters: fewest and most characters of a part of a word. Parts find what compound words share
             (`Lieferzeit`, `Lieferung`) and forgive typing errors. They take about five times the time and memory.
         min_documents: a term of fewer texts is ignored.
-        max_characters: longest accepted text of a request.
     """
-
-    field_kind: ClassVar[Kind] = "text"
-    feature_type: ClassVar[FeatureType] = "text"
-    ordered: ClassVar[bool] = False
 
     kind: Literal["text"] = Field(alias="as")
     words: tuple[_Count, _Count] | None = (1, 2)
     characters: tuple[_Count, _Count] | None = None
     min_documents: int = Field(default=2, ge=1)
-    max_characters: int = Field(default=10_000, ge=1, le=1_000_000)
 
     @model_validator(mode="after")
     def _require_terms(self) -> Self:
@@ -58,11 +40,6 @@ class Text(Encoding):
             if bounds is not None and bounds[0] > bounds[1]:
                 raise ValueError(f"{name} must ascend: {list(bounds)}")
         return self
-
-    @property
-    def length_feature(self) -> str:
-        """Name of the feature column with the number of characters."""
-        return f"{self.column}_length"
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -105,29 +82,5 @@ class Text(Encoding):
 
         return write
 
-    def accepts(self, value: object, context: EncodingContext) -> bool:
-        if value is None:
-            return True
-        if not isinstance(value, str) or len(value) > self.max_characters or NUL in value:
-            return False
-        return value.isascii() or _HALF_PAIR.search(value) is None
-
-    def expected(self, context: EncodingContext) -> str:
-        return f"text of at most {self.max_characters:,} characters without NUL and half surrogate pairs, or null"
-
-    def json_schema(self, context: EncodingContext) -> JsonSchema:
-        return {"type": ["string", "null"], "maxLength": self.max_characters}
-
-    def examples(self, golden: Any, context: EncodingContext) -> Sequence[Any]:
-        if not isinstance(golden, str):
-            return [None, ""]
-        words = golden.split()
-        middle = len(words) // 2
-        return [None, "", " ".join(words[:middle]), " ".join(words[middle:]), *words[:20]]
-
-    def numbers(self, features: FeatureColumns) -> tuple[Values, Mask]:
-        if self.length_feature in features:
-            lengths = np.asarray(features[self.length_feature], dtype=np.float64)
-        else:  # the use case excludes it
-            lengths = np.asarray(list(map(length, features[self.column])), dtype=np.float64)
-        return lengths, np.asarray(lengths == 0)
+    def read(self, features: FeatureColumns) -> Values:
+        return np.asarray(list(map(length, features[self.column])), dtype=np.float64)

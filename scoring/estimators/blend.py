@@ -8,8 +8,7 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from lakehouse.arrays import Floats
-from scoring.encoder import MatrixFormat
+from lakehouse.arrays import Floats, MatrixFormat
 from scoring.predictions import weighted_average
 from scoring.tasks import TASKS
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from tests.checkout import Checkout
 from tests.e2e.test_lifecycle import LINEAR, USE_CASE, set_search
 
-BUILD = ("dbt", "build", "--exclude", "tag:german_customers", "tag:clothing_reviews", "resource_type:unit_test")
+TAGS = ("tag:german_customers", "tag:clothing_reviews", "tag:review_embeddings")
+BUILD = ("dbt", "build", "--exclude", *TAGS, "resource_type:unit_test")
 
 
 def test_a_challenger_is_promoted_after_rebuilds_and_maintenance(tmp_path: Path) -> None:

@@ -30,13 +30,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout
     checkout.run("deployment.run", "stop")
 
 
-def ask(checkout: Checkout, records: list[dict[str, Any]]) -> tuple[int, Any]:
+def ask(checkout: Checkout, records: list[dict[str, Any]], endpoint: str = "recommended") -> tuple[int, Any]:
     address = checkout.variables["MODEL_SERVER"].removeprefix("http://")
     token = (checkout.root / ".serving/token").read_text(encoding="ascii").strip()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     body = json.dumps({"dataframe_records": records})
     with closing(HTTPConnection(address, timeout=60)) as connection:
-        connection.request("POST", "/serving-endpoints/recommended/invocations", body, headers)
+        connection.request("POST", f"/serving-endpoints/{endpoint}/invocations", body, headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
 

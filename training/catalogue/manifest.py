@@ -43,11 +43,11 @@ def _exposure(use_case: UseCase) -> dict[str, str]:
 def _feature_types(encodings: list[Any]) -> Iterator[tuple[str, str]]:
     """Each feature of the encodings with its type: numeric, boolean, categorical or text."""
     for encoding in ENCODINGS.validate_python(encodings):
-        for name in encoding.features:
+        for name in encoding.table_columns:
             if name == f"{encoding.column}_is_missing":
                 yield name, "boolean"
             elif encoding.feature_type == "text" and name not in encoding.text_features:
-                yield name, "numeric"  # the length
+                yield name, "numeric"  # the length, and the numbers of an embedding
             else:
                 yield name, encoding.feature_type
 

@@ -153,7 +153,8 @@ class LocalFeatureStore:
 
     def publish(self, name: str) -> PublishedTable:
         table = self.table(name)
-        names = tuple(feature.name for feature in table.features)
+        columns = tuple(feature.name for feature in table.features)
+        names = tuple(feature for column in columns for feature in table.vectors.get(column, (column,)))
         kinds = key_kinds(table, self._columns(name, {name: table.version}, table.keys))
         table_id = str(self.warehouse.open(TableName.parse(name), table.version).metadata().id)
         with OnlineStore(self.warehouse.root / ONLINE) as online:
@@ -167,11 +168,11 @@ class LocalFeatureStore:
             base = current if table.known_at is None else None
             appended = self._appended(name, base.version, table.version) if base else None
             rows = self._read(name, table.version) if appended is None else appended
-            newest = newest_rows(table, rows).select(*table.keys, to_micros(table.timestamp), *names)
+            newest = newest_rows(table, rows).select(*table.keys, to_micros(table.timestamp), *columns)
             with online.publication(
                 name, names, table.version, rebuild=appended is None, source=Source(table_id, kinds)
             ) as publication:
-                publication.put(online_rows(newest, len(table.keys)))
+                publication.put(online_rows(newest, len(table.keys), table.vectors))
             published = online.published(name)
         assert published is not None  # noqa: S101  (it was just committed)
         return published

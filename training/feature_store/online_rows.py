@@ -1,12 +1,13 @@
 """Rows of an online table, from the newest rows of a feature table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from lakehouse.tables.array_columns import numbers_of
 from lakehouse.tables.online_store import EntityKey, KeyKind, OnlineTableRefused, StoredRow
 from training.feature_store.key_types import key_kind
 from training.feature_store.tables import FeatureTable
@@ -29,13 +30,24 @@ def key_kinds(table: FeatureTable, rows: DataFrame) -> dict[str, KeyKind]:
     return kinds
 
 
-def online_rows(newest: DataFrame, keys: int) -> Iterator[tuple[EntityKey, int, StoredRow]]:
-    """The rows in the layout of the online store, converted to Python in batches to bound memory."""
+def online_rows(
+    newest: DataFrame, keys: int, vectors: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[EntityKey, int, StoredRow]]:
+    """The rows in the layout of the online store, converted to Python in batches to bound memory.
+
+    Args:
+        vectors: the features of each column that holds several of them as an array.
+    """
     for rows in newest.toArrow().to_batches(max_chunksize=_BATCH):
         columns = rows.columns
         # NULL becomes NaN, and an integer beyond 2^53 the nearest double, as in a training frame.
         features = np.column_stack(
-            [column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for column in columns[keys + 1 :]]
+            [
+                numbers_of(column, name, len(vectors[name]))
+                if name in vectors
+                else column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+                for name, column in zip(rows.schema.names[keys + 1 :], columns[keys + 1 :], strict=True)
+            ]
         )
         entities = zip(*(_key_values(column) for column in columns[:keys]), strict=True)
         yield from zip(entities, columns[keys].to_pylist(), features, strict=True)

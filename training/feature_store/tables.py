@@ -57,6 +57,13 @@ class FeatureTable:
             raise StaleTable.of(self.name, self.newest, self.max_age)
 
     @property
+    def vectors(self) -> Mapping[str, tuple[str, ...]]:
+        """The features of each column that holds several of them as an array."""
+        names = {feature.name for feature in self.features}
+        declared = {name: parts for encoding in self.encodings for name, parts in encoding.vectors.items()}
+        return {name: parts for name, parts in declared.items() if name in names}
+
+    @property
     def times(self) -> tuple[str, ...]:
         """Columns that decide which of two rows of a key is newer, in order of precedence."""
         return (self.timestamp, self.known_at) if self.known_at else (self.timestamp,)

@@ -1,6 +1,6 @@
 """Builds the training frame from gold tables: a spine with features as of its times."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lakehouse.arrays import Mask, Times, is_known
+from lakehouse.tables.array_columns import numbers_of
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding, FeatureColumns, Number, Values, Vocabularies, index_tables
 from training.feature_store.joined_rows import JoinedRows
@@ -49,6 +50,7 @@ def load_frame(
         TableNotFound, NotAFeatureTable, FeatureNotFound: the store lacks a table or feature of the use case.
         FrameRefused: the frame has no rows, missing values, labels that do not fit the task, or an unusable fold
             column.
+        ArrayRefused: a column of several features has no array of them.
     """
     declared = use_case.labels
     spine = Spine(declared.table, declared.keys, declared.timestamp, declared.column, use_case.split.column)
@@ -114,20 +116,21 @@ def look_up(
     lookups: Sequence[FeatureLookup],
     store: FeatureReader,
     versions: Versions,
-    texts: Collection[str] = (),
+    encoder: Encoder,
 ) -> LookedUp:
-    """Look features up for every row of a spine, at versions of the tables; `texts` are those that are no numbers.
+    """Look features up for every row of a spine, at versions of the tables, as the encoder reads them.
 
     Raises:
         TableNotFound, NotAFeatureTable, FeatureNotFound: as `load_frame`.
-        FrameRefused: a feature is neither a number nor one of the texts.
+        FrameRefused: a feature is neither a number nor one of the encoder's texts.
+        ArrayRefused: a column of several features has no array of them.
     """
     rows, _ = store.training_frame(spine, lookups, versions)
     of_spine = pa.table(dict(rows.columns(spine.columns)))
     return LookedUp(
         entity_keys(of_spine, spine.keys),
         of_spine[spine.timestamp].to_numpy().astype("datetime64[us]"),
-        _read_features(rows, [feature for lookup in lookups for feature in lookup.features], texts),
+        _read_features(rows, [column for lookup in lookups for column in lookup.features], encoder),
     )
 
 
@@ -138,7 +141,10 @@ def _encoder(
     vocabularies, indices = {}, {}
     for name in index_tables(declared):
         vocabularies[name], indices[name] = store.vocabulary(name, (versions or {}).get(name))
-    features = tuple(feature for lookup in lookups for feature in lookup.features)
+    vectors = {column: features for encoding in declared for column, features in encoding.vectors.items()}
+    features = tuple(
+        feature for lookup in lookups for column in lookup.features for feature in vectors.get(column, (column,))
+    )
     needed = [e for e in declared if any(name in features for name in e.features)]
     encoded = {name for encoding in needed for name in encoding.features}
     plain = [plain_number(name) for name in features if name not in encoded]
@@ -184,18 +190,25 @@ def _learned(encoder: Encoder, features: FeatureColumns) -> Vocabularies:
 
 
 def _columns(rows: JoinedRows, encoder: Encoder, lookups: Sequence[FeatureLookup]) -> dict[str, Values]:
-    columns = _read_features(rows, encoder.features, encoder.text_features)
-    missing = {name: int((~is_known(values)).sum()) for name, values in columns.items()}
+    columns = _read_features(rows, encoder.table_columns, encoder)
+    column_of = {feature: column for column, features in encoder.vectors.items() for feature in features}
+    missing: dict[str, int] = {}
+    for name, values in columns.items():
+        column = column_of.get(name, name)
+        missing[column] = max(missing.get(column, 0), int((~is_known(values)).sum()))
     if any(missing.values()):
         raise _missing(missing, rows, lookups)
-    return columns
+    return {name: columns[name] for name in encoder.features}
 
 
-def _read_features(rows: JoinedRows, names: Sequence[str], texts: Collection[str]) -> dict[str, Values]:
-    """(rows,) each feature; only one column at a time is in memory twice."""
-    columns = {}
+def _read_features(rows: JoinedRows, names: Sequence[str], encoder: Encoder) -> dict[str, Values]:
+    """(rows,) each feature in these columns of tables; only one column at a time is in memory twice."""
+    columns: dict[str, Values] = {}
     for name, values in rows.columns(names):
-        if name in texts:
+        if (features := encoder.vectors.get(name)) is not None:
+            columns |= dict(zip(features, numbers_of(values, name, len(features)).T, strict=True))
+            continue
+        if name in encoder.text_features:
             if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
                 raise FrameRefused.no_text(name, str(values.type))
             columns[name] = np.asarray(values.to_pandas(), dtype=object)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.arrays import Times
+from lakehouse.arrays import MatrixFormat, Times
 from lakehouse.errors import LakehouseError
 from lakehouse.wording import format_number, number_of
-from scoring.encoder import Encoder, MatrixFormat
+from scoring.encoder import Encoder
 from scoring.encodings import FeatureColumns
 from scoring.tasks import Classes, Task
 from training.evaluation.resampling import Dependence

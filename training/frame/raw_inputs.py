@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from scoring.encoder import Encoder, MatrixFormat
+from lakehouse.arrays import MatrixFormat
+from scoring.encoder import Encoder
 from training.frame.frame import TrainingFrame
 
 Groups = Mapping[str, tuple[str, ...]]

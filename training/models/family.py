@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from scoring.encoder import MatrixFormat
+from lakehouse.arrays import MatrixFormat
 from scoring.tasks import BINARY, MULTICLASS, REGRESSION, Task
 from training.space.space import Choice, Params, Space
 

@@ -159,7 +159,7 @@ def _number(encoding: Encoding, rows: TrainingFrame, others: TrainingFrame) -> P
     (values, is_missing), (elsewhere, missing_elsewhere) = present(rows), present(others)
     known = np.concatenate([values[~is_missing], elsewhere[~missing_elsewhere]])
     bins = number_bins(known if len(known) else np.zeros(1))
-    bins = replace(bins, of_texts=bool(encoding.text_features))
+    bins = replace(bins, of_texts=encoding.is_free_text)
     return PlacedColumn(bins, np.where(is_missing, MISSING, bins.index_array(values)))
 
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from itertools import accumulate
 
-from scoring.encoder import Encoder, MatrixFormat
+from lakehouse.arrays import MatrixFormat
+from scoring.encoder import Encoder
 from training.frame.raw_inputs import ColumnIndices
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, MatrixFormat
 from scoring.compiled.neighbours import CompiledNeighbours
-from scoring.encoder import Encoder, MatrixFormat
+from scoring.encoder import Encoder
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.column_subset import ColumnSubset

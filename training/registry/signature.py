@@ -52,7 +52,14 @@ def requirements(scorer: Scorer) -> list[str]:
     """Packages of the pipeline, its compiled model and the hooks, pinned to the versions used in training."""
     imported = {name.partition(".")[0] for name in _modules(scorer.pipeline)}
     pipeline = {distributions()[name][0] for name in (imported - BROUGHT_ALONG) & distributions().keys()}
-    needed = _ALWAYS | pipeline | scorer.hooks.packages() | (scorer.compiled.packages if scorer.compiled else set())
+    encoding = frozenset[str]().union(*(each.packages for each in scorer.encoder.encodings))
+    needed = (
+        _ALWAYS
+        | pipeline
+        | encoding
+        | scorer.hooks.packages()
+        | (scorer.compiled.packages if scorer.compiled else set())
+    )
     return [f"{package}=={installed(package)}" for package in sorted(needed)]
 
 

@@ -89,7 +89,7 @@ def profiles(encoder: Encoder, data: Split, seed: int, seconds: float) -> list[I
 
 def _profiles(encoder: Encoder, data: Split, random: np.random.Generator, end: float) -> Iterator[InputProfile]:
     halves = _halves(data.training, random)
-    texts = {each.column for each in encoder.encodings if each.text_features}
+    texts = {each.column for each in encoder.encodings if each.is_free_text}
     for name, features in groups(encoder).items():
         training, holdout = (input_values(name, encoder, part.features) for part in (data.training, data.holdout))
         distribution = _distribution(training, holdout)

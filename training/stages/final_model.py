@@ -13,10 +13,9 @@ from time import perf_counter
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, MatrixFormat
 from lakehouse.errors import LakehouseError
 from lakehouse.wording import number_of
-from scoring.encoder import MatrixFormat
 from scoring.estimators.blend import Blend
 from scoring.predictions import weighted_average
 from scoring.scorer import Scorer

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from sklearn.pipeline import Pipeline
 
 from lakehouse import console
-from scoring.encoder import MatrixFormat
+from lakehouse.arrays import MatrixFormat
 from scoring.scorer import Scorer
 from training.budget import NO_LIMIT, Budget
 from training.evaluation.calibration import UNCALIBRATED, Calibration, FoldPredictions, calibrate, pooled

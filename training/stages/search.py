@@ -71,8 +71,11 @@ def resolve_inputs(use_case: UseCase, frame: TrainingFrame) -> UseCase:
         SpaceRefused: the tables lack a named input, or the grid is larger than `max_evals`.
         EngineMissing: the engine is an extra that is not installed.
         SliceUnknown: monitoring names a slice that the inputs do not have.
+        EmbedderMissing: an encoding needs an extra that is not installed.
     """
     require_slices(use_case.monitoring, frame.encoder)
+    for encoding in frame.encoder.encodings:
+        encoding.require_files()
     plan = use_case.search.with_inputs(list(groups(frame.encoder)), constant_inputs(frame.encoder))
     if plan.recency_weights and frame.first == frame.last:
         plan = plan.without_recency()

@@ -94,7 +94,6 @@ class VersionReader:
 
     def _read_scorer(self, files: VersionFiles) -> tuple[ContractModel, VersionSchema]:
         scorer = Scorer.load(files.artifacts)
-        inline_rows = scorer.compiled.inline_rows if scorer.compiled else 0
         example = files.metadata.get(REQUEST)
         schema = version_schema.of_scorer(scorer, files.registered, as_rows(example)[0] if example else None)
         schema = replace(schema, distributions=distributions_of(files.artifacts))
@@ -105,7 +104,7 @@ class VersionReader:
             predict_rows = KeyedScorer(scorer, KeyedRows(lookup, scorer.encoder, online)).predict_rows
             schema = version_schema.with_keys(schema, lookup.keys)
         decoder = None if lookup_fields or scorer.hooks.preprocess else RecordDecoder.of(scorer.encoder)
-        return ContractModel(predict_rows, inline_rows, files.log_rule, decoder), schema
+        return ContractModel(predict_rows, scorer.inline_rows, files.log_rule, decoder), schema
 
     def _online_row(self, keys: Sequence[str], table: str, values: tuple[Any, ...]) -> Any:
         """The row of an online table. The first lookup opens the store."""

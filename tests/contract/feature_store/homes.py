@@ -27,7 +27,12 @@ from training.feature_store.local import LocalFeatureStore
 from training.feature_store.store import FeatureReader, FeatureStore, TableStore, Unreadable
 from training.feature_store.tables import Feature, FeatureLookup, FeatureTable, Snapshot, Spine, Versions
 
-SQL_TYPES = {pa.int64(): "bigint", pa.string(): "string", pa.float64(): "double"}
+SQL_TYPES = {
+    pa.int64(): "bigint",
+    pa.string(): "string",
+    pa.float64(): "double",
+    pa.list_(pa.float32()): "array<float>",
+}
 
 
 @dataclass(frozen=True)

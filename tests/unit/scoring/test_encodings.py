@@ -31,6 +31,7 @@ ONE_HOT = {"as": "one_hot", "categories": ["red", "dark blue"]}
 ORDINAL = {"as": "ordinal", "categories": ["low", "high"], "impute": "high"}
 INDEX = {"as": "category_index", "index": "gold.i"}
 TEXT = {"as": "text"}
+EMBEDDING = {"as": "embedding"}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_unlisted_categories_are_any_text_where_they_are_missing(declared: dict[
 
 def test_every_kind_has_its_sql_macro() -> None:
     macros = (PROJECT / "dbt_project" / "macros" / "encodings.sql").read_text(encoding="utf-8")
-    declared: list[dict[str, Any]] = [NUMBER, FLAG, COHORT, ONE_HOT, ORDINAL, INDEX, TEXT]
+    declared: list[dict[str, Any]] = [NUMBER, FLAG, COHORT, ONE_HOT, ORDINAL, INDEX, EMBEDDING, TEXT]
     assert [each["as"] for each in declared] == list(KINDS)
     assert [each["as"] for each in declared if f"macro {encoding(**each).sql_macro}(" not in macros] == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
 
-from scoring.encoder import MatrixFormat
+from lakehouse.arrays import MatrixFormat
 from scoring.estimators.spark_linear import SparkLogistic
 from scoring.estimators.spark_trees import LEAF, Ensemble, SparkTrees
 from scoring.scorer import ResponseFormat, Scorer

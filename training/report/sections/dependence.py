@@ -28,7 +28,7 @@ def blocks(evidence: Evidence, ranked: Sequence[str]) -> Sequence[Block]:
     rows = at_rows(donors, np.arange(min(ROWS, len(training))))
     every, end = groups(evidence.scorer.encoder), monotonic() + SECONDS
     figures = list[Figure]()
-    texts = {each.column for each in evidence.scorer.encoder.encodings if each.text_features}
+    texts = {each.column for each in evidence.scorer.encoder.encodings if each.is_free_text}
     for column in [name for name in ranked if name not in texts][:MAIN_INPUTS]:  # one text for all rows means nothing
         if figures and monotonic() > end:
             break
