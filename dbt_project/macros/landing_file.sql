@@ -43,8 +43,13 @@
   (
     select
       {%- for column in file.columns %}
-      case when trim({{ sql_name(column) }}) in ({{ sql_texts(file.missing) }}) then '' else {{ sql_name(column) }} end
-      as {{ sql_name(column) }}{{ ',' if not loop.last }}
+      {%- set words = file.missing.get(column) if file.missing is mapping else file.missing %}
+      {% if words -%}
+      case when trim({{ sql_name(column) }}) in ({{ sql_texts(words) }}) then '' else {{ sql_name(column) }} end
+      as {{ sql_name(column) }}
+      {%- else -%}
+      {{ sql_name(column) }}
+      {%- endif %}{{ ',' if not loop.last }}
       {%- endfor %}
     from {{ read_files_of(file, encoding, fields) }}
   )
@@ -80,12 +85,22 @@
   end
 {%- endmacro %}
 
-{# Text such as 2024-12-31, with a time if the pattern has one, from a date in another format. #}
+{#
+  Text such as 2024-12-31, with a time if the pattern has one, from a date in another format. A name of a month is cut to
+  three letters, and a German one becomes English, which Spark reads.
+#}
 {% macro landed_date(column, pattern) -%}
   {%- set text = 'trim(' ~ sql_name(column) ~ ')' -%}
+  {%- set date = namespace(text=text) -%}
+  {%- if 'MMM' in pattern -%}
+    {%- set date.text = "regexp_replace(initcap(" ~ text ~ "), '([^0-9 ./-]{3})[^0-9 ./-]+', '$1')" -%}
+    {%- for german, english in [('Mär', 'Mar'), ('Mrz', 'Mar'), ('Mai', 'May'), ('Okt', 'Oct'), ('Dez', 'Dec'), ('Jän', 'Jan')] -%}
+      {%- set date.text = 'replace(' ~ date.text ~ ", '" ~ german ~ "', '" ~ english ~ "')" -%}
+    {%- endfor -%}
+  {%- endif -%}
   {%- set format = 'yyyy-MM-dd HH:mm:ss' if 'H' in pattern else 'yyyy-MM-dd' -%}
   case
     when {{ text }} = '' then ''
-    else date_format(to_timestamp({{ text }}, {{ sql_text(pattern) }}), {{ sql_text(format) }})
+    else date_format(to_timestamp({{ date.text }}, {{ sql_text(pattern) }}), {{ sql_text(format) }})
   end
 {%- endmacro %}

@@ -36,7 +36,8 @@ class LandingOptions(Declaration):
         thousands: character that groups the digits of the `numbers`, or None.
         dates: columns whose dates become texts like 2024-12-31, which SQL can cast; or the pattern of each of them.
         date_format: pattern of the `dates` in Spark's letters, such as dd.MM.yyyy or dd.MM.yyyy HH:mm.
-        missing: texts that mean a missing value, such as k.A. or a dash; they become empty.
+        missing: texts that mean a missing value, such as k.A. or a dash; they become empty, in every column
+            or in those that are named with their texts.
         skip_lines: lines before the header.
         skip_last_lines: lines behind the last row, such as a sum.
         texts: columns that stay as they are, although they look like undeclared numbers or dates.
@@ -54,7 +55,7 @@ class LandingOptions(Declaration):
     thousands: str | None = None
     dates: tuple[str, ...] | dict[str, str] = ()
     date_format: str | None = None
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
     skip_lines: int = Field(default=0, ge=0)
     skip_last_lines: int = Field(default=0, ge=0)
     texts: tuple[str, ...] = ()
@@ -83,6 +84,13 @@ class LandingOptions(Declaration):
         if isinstance(self.dates, dict):
             return self.dates
         return dict.fromkeys(self.dates, str(self.date_format))
+
+    @property
+    def missing_words(self) -> Mapping[str, tuple[str, ...]]:
+        """The texts of each column that mean a missing value."""
+        if isinstance(self.missing, dict):
+            return self.missing
+        return dict.fromkeys(self.columns, self.missing) if self.missing else {}
 
     @field_validator("columns")
     @classmethod
@@ -150,7 +158,7 @@ class LandingOptions(Declaration):
         if len(self.file_header) != len(self.columns):
             raise ValueError(f"`header` has {len(self.file_header)} names, and `columns` has {len(self.columns)}")
         converted = [*self.numbers, *self.dates, *self.texts]
-        for column in converted:
+        for column in [*converted, *(self.missing if isinstance(self.missing, dict) else ())]:
             known_word("column", column, list(self.columns))
         if twice := [column for column, times in Counter(converted).items() if times > 1]:
             raise ValueError(f"`numbers`, `dates` and `texts` name a column twice: {', '.join(twice)}")

@@ -8,9 +8,8 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.landing.months import month_numbers
 from lakehouse.landing.options import DATE_PIECES, LandingOptions
-
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,12 @@ def _conversions(options: LandingOptions) -> Mapping[str, Conversion]:
 
 def _without_missing(rows: pa.Table, options: LandingOptions) -> pa.Table:
     """Rows with an empty text in place of each text that means a missing value."""
-    if not options.missing:
-        return rows
-    words = pa.array(options.missing)
-    columns = (
-        pc.if_else(pc.is_in(pc.utf8_trim_whitespace(values), value_set=words), "", values) for values in rows.columns
-    )
-    return pa.table(list(columns), names=rows.column_names)
+    for column, words in options.missing_words.items():
+        values = rows[column]
+        is_missing = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(words))
+        position = rows.column_names.index(column)
+        rows = rows.set_column(position, column, pc.if_else(is_missing, "", values))
+    return rows
 
 
 def _as_numbers(values: pa.ChunkedArray, options: LandingOptions) -> pa.ChunkedArray:
@@ -79,7 +77,7 @@ def _as_dates(values: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
     pieces = list(DATE_PIECES.finditer(pattern))
     words = [piece[0] for piece in pieces if piece[1]]
     digits = {word: r"\d{1,2}" if len(word) == 1 else rf"\d{{{len(word)}}}" for word in words}
-    digits["MMM"] = "[A-Za-z]{3}"
+    digits["MMM"] = r"\p{L}+\.?"
     groups = (f"(?P<{piece[1]}>{digits[piece[0]]})" if piece[1] else re.escape(piece[0]) for piece in pieces)
     found = pc.extract_regex(values, f"^{''.join(groups)}$")
     parts = {word[0]: _padded(pc.struct_field(found, word[0]), word) for word in words}
@@ -96,8 +94,7 @@ def _padded(values: pa.ChunkedArray, word: str) -> pa.ChunkedArray:
     if word == "yy":  # as POSIX reads it: 69 to 99 are of the last century
         return pc.binary_join_element_wise(pc.if_else(pc.greater_equal(values, "69"), "19", "20"), values, "")
     if word == "MMM":
-        positions = pc.add(pc.index_in(pc.utf8_lower(values), value_set=pa.array(MONTHS)), 1)
-        return pc.utf8_lpad(pc.cast(positions, pa.string()), 2, "0")
+        return pc.utf8_lpad(pc.cast(month_numbers(values), pa.string()), 2, "0")
     return pc.utf8_lpad(values, max(len(word), 2), "0")
 
 

@@ -24,7 +24,7 @@ ROWS = 120
 
 def odd_csv(folder: Path) -> str:
     """Categories with signs, ISO times with zones, codes with leading zeros, few whole numbers to predict."""
-    lines = ["shop visit,Zip Code,kind,plus,vip,at time,born on,weight,grade"]
+    lines = ["shop visit,Zip Code,kind,plus,vip,at time,born on,weight,age,since,quiet days,grade"]
     for row in range(ROWS):
         moment = f"{START + timedelta(hours=row):%Y-%m-%dT%H:%M:%S}+02:00"
         born = "" if row % 5 == 0 else f"{date(1980, 1, 1) + timedelta(days=row)}"
@@ -32,7 +32,8 @@ def odd_csv(folder: Path) -> str:
         weight = "n/a" if row % 7 == 0 else f"{row / 4}"
         lines.append(
             f"v{row},{1000 + row % 40:05},{KINDS[row % 4]},{'+-'[row % 2]}x,{vip},{moment},"
-            f"{born},{weight},{row % 3 + 1}"
+            f"{born},{weight},{20 + row % 50},{1 + row % 28}. {'März' if row % 2 else 'Okt.'} 2020,"
+            f"{999 if row % 6 == 0 else row % 10},{row % 3 + 1}"
         )
     path = folder / "odd visits.csv"
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -86,7 +87,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     folder = tmp_path_factory.mktemp("written")
     checkout = Checkout.below(folder)
     given = [
-        ("visits", odd_csv(folder), Wishes("grade"), Habits()),
+        ("visits", odd_csv(folder), Wishes("grade", missing=("quiet days=999",)), Habits()),
         ("doses", grouped_parquet(folder), Wishes("effect"), Habits()),
         ("items", delta_table(folder), Wishes("ok", key=("item_id",)), Habits()),
         ("sales", sqlite_table(folder), Wishes("value"), Habits(table="orders")),
@@ -97,7 +98,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         proposal = propose(name, open_table(source, habits, workspace, "300MB"), wishes)
         write_files(planned_files(proposal, {}), checkout.root)
     selected = [f"+{name}_{table}" for name, *_ in given for table in ("features", "labels")]
-    checkout.run("dbt", "build", "--select", *selected)
+    output = checkout.run("dbt", "build", "--select", *selected)
+    # Of visits for staging and features, of sales and doses for features, of items for features and labels.
+    assert "6 unit tests" in output
     return checkout
 
 
@@ -118,6 +121,9 @@ def test_values_of_a_text_file_arrive(checkout: Checkout) -> None:
     born = date(1980, 1, 1) + timedelta(days=7)
     assert seventh["born_on_days"] == (date(2024, 1, 1) - born).days
     assert (rows["v5"]["born_on_days"], rows["v5"]["born_on_days_is_missing"]) == (0, 1)
+    assert (rows["v6"]["quiet_days_is_missing"], seventh["quiet_days"]) == (1, 7)
+    assert (rows["v29"]["age_cohort"], rows["v30"]["age_cohort"]) == (2, 3)  # 49 and 50 years
+    assert seventh["since_days"] == (date(2024, 1, 1) - date(2020, 3, 8)).days
     index = {row["zip_code"]: row["zip_code_index"] for row in rows_of(checkout, "visits_zip_code_index", "zip_code")}
     assert len(index) == 40
     assert seventh["zip_code_index"] == index["01007"]

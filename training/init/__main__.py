@@ -33,6 +33,15 @@ def _columns(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--decimal", type=click.Choice([",", "."]), help="Decimal character, where it is ambiguous.")
 @click.option("--encoding", help="Encoding of a text file, such as iso-8859-15.")
 @click.option("--table", metavar="NAME", help="Table of a database, or sheet of a workbook.")
+@click.option(
+    "--words", callback=_columns, metavar=LIST, help="Columns whose words such as `unknown` are values, not missing."
+)
+@click.option(
+    "--missing",
+    callback=_columns,
+    metavar="COLUMN=VALUE,...",
+    help="Values that mean a missing one, such as days=999; a column may have several.",
+)
 @click.option("--memory", default="1GB", show_default=True, help="Memory limit for reading the file.")
 @click.option(
     "--minutes",

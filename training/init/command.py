@@ -37,16 +37,18 @@ class Order:
     decimal: str | None
     encoding: str | None
     table: str | None
+    words: tuple[str, ...]
+    missing: tuple[str, ...]
 
     @property
     def habits(self) -> Habits:
         """Format of the file."""
-        return Habits(self.dates, self.decimal, self.encoding, self.table)
+        return Habits(self.dates, self.decimal, self.encoding, self.table, self.words)
 
     @property
     def wishes(self) -> Wishes:
         """Roles of the columns."""
-        return Wishes(self.target, self.task, self.key, self.time, self.group, self.exclude, self.keep)
+        return Wishes(self.target, self.task, self.key, self.time, self.group, self.exclude, self.keep, self.missing)
 
     @property
     def use_case(self) -> str:

@@ -233,6 +233,9 @@ def test_columns_that_look_like_another_format_are_refused_unless_declared_as_te
         ("MM/dd/yy", "12/31/69", "1969-12-31"),
         ("d-MMM-yyyy", "3-Mar-2024", "2024-03-03"),
         ("dd MMM yy", "03 DEC 99", "1999-12-03"),
+        ("d. MMM yyyy", "3. März 2024", "2024-03-03"),
+        ("d. MMM yyyy", "3. Sept. 2024", "2024-09-03"),
+        ("dd-MMM-yy", "03-Okt-24", "2024-10-03"),
     ],
 )
 def test_dates_follow_their_pattern(tmp_path: Path, pattern: str, text: str, expected: str) -> None:

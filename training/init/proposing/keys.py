@@ -20,6 +20,7 @@ _PARTY = re.compile(
 )  # an identifier where it repeats
 _TIME = re.compile(r"date|datum|time|zeit|_at$|_on$|_am$|created|updated|day|tag|month|monat|timestamp")
 _BIRTH = re.compile(r"birth|geb|dob")
+_NO_YEAR = 2200  # 9999-12-31 is the end of something that has none
 _LEAST_TIMES = 10  # different times that folds in order of time need
 
 
@@ -90,6 +91,7 @@ def _time(columns: Sequence[ColumnProfile], named: str | None) -> tuple[str | No
         and not column.missing
         and column.distinct >= _LEAST_TIMES
         and not _BIRTH.search(column.name)
+        and column.maximum.year < _NO_YEAR
     ]
     if not able:
         return None, ""

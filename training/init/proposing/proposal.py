@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lakehouse.wording import number_of
 from training.init.errors import InitRefused
+from training.init.proposing.absent import with_missing_values
 from training.init.proposing.keys import NO_COLUMN, KeyOptions, RowIdentity, find_identity
 from training.init.proposing.profile import ColumnProfile, profiles
 from training.init.proposing.roles import ColumnRole, find_roles
@@ -25,6 +26,7 @@ class Wishes:
     group: str | None = None
     exclude: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
     chosen = {_resolved("--exclude", column, known): False for column in wishes.exclude}
     chosen |= {_resolved("--keep", column, known): True for column in wishes.keep}
     _require_one_role_each(target_name, options, chosen)
+    table = with_missing_values(table, [_missing_value(each, known) for each in wishes.missing])
     columns = profiles(table)
     target = target_of(_named(columns, target_name), wishes.task)
     if target.profile.filled < LEAST_ROWS:
@@ -94,6 +97,18 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
             table.source, f"has no column to learn from: {reasons}", "Keep one of them: --keep COLUMN."
         )
     return proposal
+
+
+def _missing_value(wish: str, known: Mapping[str, str]) -> tuple[str, str]:
+    """Column and value of `--missing COLUMN=VALUE`.
+
+    Raises:
+        InitRefused: there is no value, or no such column.
+    """
+    column, sign, value = wish.partition("=")
+    if not sign or not value.strip():
+        raise InitRefused.file(f"--missing {wish}", "has no value", "Write it as --missing COLUMN=VALUE.")
+    return _resolved("--missing", column.strip(), known), value.strip()
 
 
 def _resolved(option: str, name: str, known: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal
 
 import duckdb
@@ -20,6 +20,11 @@ Role = Literal["key", "time", "group", "target", "number", "flag", "one_hot", "c
 FEATURES: tuple[Role, ...] = ("number", "flag", "one_hot", "category_index", "days")
 MOST_ONE_HOT = 30
 _CODE = re.compile(r"(^|_)(plz|zip|zipcode|postal\w*|postleitzahl|code|vorwahl)($|_)|_code$")
+_AGE = re.compile(
+    r"((customer|client|patient|person|member|user|applicant|kunden?|patienten|lebens)_?)?(age|alter)"
+    r"(_(in_)?(years|yrs|jahren?))?"
+)
+AGE_BOUNDS = (18, 50, 65)  # of persons: 18 to 49 is the shipped target group
 _MOST_COMPARED = 60  # numbers compared in pairs
 
 
@@ -34,6 +39,7 @@ class ColumnRole:
         change: how to choose otherwise.
         impute: value in place of a missing number; None if no number is missing.
         as_text: True if a column of integers is taken as codes.
+        bounds: bounds of the cohorts that a person's age has beside the number; empty for any other column.
     """
 
     profile: ColumnProfile
@@ -42,6 +48,7 @@ class ColumnRole:
     change: str
     impute: float | None = None
     as_text: bool = False
+    bounds: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -90,6 +97,8 @@ def _given_role(column: ColumnProfile, target: Target, identity: RowIdentity) ->
     if column.name == target.name:
         left_out = "is" if column.missing == 1 else "are"
         missing = f"; {number_of('row', column.missing)} without it {left_out} left out" if column.missing else ""
+        if words := column.column.missing_words:
+            missing += f", with {' or '.join(words)} as missing (as classes: --words {column.name})"
         return ColumnRole(column, "target", f"{target.task}: {target.why}{missing}", target.change or "--task")
     if column.name in identity.key:
         return ColumnRole(column, "key", identity.why[column.name], "--key COLUMN, or --key none for the row number")
@@ -128,11 +137,25 @@ def _number(column: ColumnProfile, *, is_kept: bool) -> ColumnRole:
     if max(abs(float(column.minimum)), abs(float(column.maximum))) > 1e15:
         return _out(column, "numbers beyond 1e15, of which doubles skip some")
     why = f"{column.minimum:g} to {column.maximum:g}"
+    bounds = AGE_BOUNDS if _is_age(column) else ()
+    if bounds:
+        why += f"; an age: a second column has its cohort ({_cohorts(bounds)})"
     if not column.missing:
-        return ColumnRole(column, "number", why, f"--exclude {column.name}")
+        change = "`encodings` of the feature table" if bounds else f"--exclude {column.name}"
+        return ColumnRole(column, "number", why, change, bounds=bounds)
     impute = _rounded(column.median or 0.0, whole=column.column.kind == "bigint")
     why += f"; {column.missing / column.rows:.1%} missing become {impute:g}, and a flag marks them"
-    return ColumnRole(column, "number", why, "`impute` in the feature table", impute)
+    return ColumnRole(column, "number", why, "`impute` in the feature table", impute, bounds=bounds)
+
+
+def _is_age(column: ColumnProfile) -> bool:
+    """True for an age of persons, not of houses: by its name, and by its range."""
+    return bool(_AGE.fullmatch(column.name)) and column.minimum >= 0 and 18 <= column.maximum <= 120
+
+
+def _cohorts(bounds: Sequence[int]) -> str:
+    between = [f"{low} to {high - 1}" for low, high in pairwise(bounds)]
+    return ", ".join([f"below {bounds[0]}", *between, f"from {bounds[-1]}"])
 
 
 def _boolean(column: ColumnProfile) -> ColumnRole:

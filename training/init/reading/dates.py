@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import duckdb
 
+from lakehouse.landing.months import NAMES
 from lakehouse.landing.options import DATE_PIECES
-from lakehouse.landing.values import MONTHS
 from training.init.reading.habits import DateOrder
 
 CLOCK = r"(?: (\d{1,2}):(\d\d)(?::(\d\d))?)?"
 DATE = r"(\d{1,4})([./-])(\d{1,2})[./-](\d{1,4})" + CLOCK
-NAMED_MONTH = rf"(?i)(\d{{1,2}})([ ./-])({'|'.join(MONTHS)})[ ./-](\d{{4}}|\d{{2}})"
+_MONTH = "|".join(name for names in NAMES for name in names)
+NAMED_MONTH = rf"(?i)(\d{{1,2}})(\. |[ ./-])({_MONTH})(\. |[ ./-])(\d{{4}}|\d{{2}})"
 SHORT_YEAR_NOTE = "years of two digits are 1969 to 2068"
 _POSITIONS: Mapping[DateOrder, tuple[str, str, str]] = {"dmy": ("y3", "y2", "y1"), "mdy": ("y3", "y1", "y2"),
                                                         "ymd": ("y1", "y2", "y3")}  # fmt: skip
@@ -23,10 +24,10 @@ _CODES = {"yyyy": "%Y", "yy": "%y", "MMM": "%b", "MM": "%m", "M": "%m", "dd": "%
           "mm": "%M", "ss": "%S"}  # fmt: skip
 
 
-def strptime_pattern(pattern: str) -> str:
+def _strptime_pattern(pattern: str) -> str:
     """A date pattern in the letters of DuckDB.
 
-    >>> strptime_pattern("dd-MMM-yy")
+    >>> _strptime_pattern("dd-MMM-yy")
     '%d-%b-%y'
     """
     return DATE_PIECES.sub(lambda piece: _CODES.get(piece[0], piece[0]), pattern)
@@ -92,15 +93,30 @@ def date_pattern(connection: duckdb.DuckDBPyConnection, values: str, order: Date
 
 def named_month_pattern(connection: duckdb.DuckDBPyConnection, values: str) -> str | None:
     """Pattern of dates such as 03-Mar-24 in Spark's letters; None if they have several."""
-    separator, day, year = (f"regexp_extract(v, '{NAMED_MONTH}', {group})" for group in (2, 1, 4))
+    day, before, behind, year = (f"regexp_extract(v, '{NAMED_MONTH}', {group})" for group in (1, 2, 4, 5))
+    behind = f"replace({behind}, '. ', ' ')"  # of a short name; `Mai` has no point
     row = connection.execute(
-        f"select min({separator}), count(distinct {separator}), min(length({day})), min(length({year})), "
-        f"max(length({year})), bool_and(regexp_extract(v, '[A-Za-z]+(.)', 1) = {separator}) from ({values})"
+        f"select min({before}), count(distinct {before}), min({behind}), count(distinct {behind}), "
+        f"min(length({day})), min(length({year})), max(length({year})) from ({values})"
     ).fetchone()
-    found, separators, days, shortest, longest, same = row or ("", 0, 0, 0, 0, False)
-    if separators != 1 or shortest != longest or not same:
+    first, firsts, second, seconds, days, shortest, longest = row or ("", 0, "", 0, 0, 0, 0)
+    if firsts != 1 or seconds != 1 or shortest != longest:
         return None
-    return str(found).join(["d" if days == 1 else "dd", "MMM", "yy" if shortest == 2 else "yyyy"])
+    return f"{'d' if days == 1 else 'dd'}{first}MMM{second}{'yy' if shortest == 2 else 'yyyy'}"
+
+
+def parsed(value: str, pattern: str) -> str:
+    """SQL of DuckDB for the date of a text; NULL where it is none.
+
+    Args:
+        value: SQL of the text.
+        pattern: pattern in Spark's letters. A month has its name in English or German, with a point or without.
+    """
+    if "MMM" in pattern:
+        for names in NAMES:
+            value = f"regexp_replace({value}, '(?i)({'|'.join(names)})', '{names[0][:3].title()}')"
+        value = f"regexp_replace({value}, '([A-Za-z])[.] ', '\\1 ')"
+    return f"try_strptime({value}, '{_strptime_pattern(pattern)}')"
 
 
 def latest_year(pattern: str) -> int:

@@ -1,6 +1,8 @@
 """A delimited text file as typed rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from lakehouse.landing.undeclared import SHARE, UNDECLARED_SHAPES
 from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused
 from training.init.names import column_names
-from training.init.reading.dates import strptime_pattern
+from training.init.reading.dates import parsed
 from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect, second_opinion
 from training.init.reading.encoding import decoded_file
 from training.init.reading.formats import TextFormat, find_formats, text_list
@@ -37,18 +39,33 @@ def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duc
     texts = workspace / "texts.parquet"
     write_parts(texts, schema, (part for file in files for part in delimited_parts(file, options)))
     connection.execute(f"create view texts as select * from read_parquet('{texts}')")
-    formats = find_formats(connection, names, habits.dates, habits.decimal)
-    landing |= _converted(formats)
+    formats = find_formats(connection, names, replace(habits, words=_columns_of_words(habits, names, dialect.header)))
+    landing |= _converted(formats, by_column=bool(habits.words))
     landing |= _unconverted(connection, names, landing)
     _materialize(connection, workspace, formats)
     columns = tuple(
-        GivenColumn(name, header, formats[name].kind, True, formats[name].truth, formats[name].note)
+        GivenColumn(
+            name, header, formats[name].kind, True, formats[name].truth, formats[name].note, formats[name].missing
+        )
         for name, header in zip(names, dialect.header, strict=True)
     )
     notes = tuple(filter(None, [*found, *_said(dialect, landing)]))
     if "*" not in str(path):
         return GivenTable(str(path), connection, columns, landing, True, path, notes)
     return GivenTable(str(path), connection, columns, {"path": str(path), **landing}, True, None, notes)
+
+
+def _columns_of_words(habits: Habits, names: Sequence[str], header: Sequence[str]) -> tuple[str, ...]:
+    """Columns in which words such as `unknown` are values, as named in SQL.
+
+    Raises:
+        InitRefused: there is no such column.
+    """
+    known = dict(zip(header, names, strict=True)) | dict(zip(names, names, strict=True))
+    for name in habits.words:
+        if name not in known:
+            raise InitRefused.no_column("--words", name, [*known], list(header))
+    return tuple(known[name] for name in habits.words)
 
 
 def _dialect(files: Sequence[Path], habits: Habits) -> tuple[Dialect, str, list[str]]:
@@ -101,10 +118,12 @@ def _landing(dialect: Dialect, encoding: str, names: list[str]) -> dict[str, Any
     return options
 
 
-def _converted(formats: Mapping[str, TextFormat]) -> dict[str, Any]:
+def _converted(formats: Mapping[str, TextFormat], *, by_column: bool) -> dict[str, Any]:
     numbers = {name: each for name, each in formats.items() if each.decimal}
     dates = {name: each.date_format for name, each in formats.items() if each.date_format}
-    missing = sorted({word for each in formats.values() for word in each.missing})
+    missing: Any = sorted({word for each in formats.values() for word in each.missing})
+    if by_column:  # a word that is missing in one is a value in another
+        missing = {name: list(each.missing) for name, each in formats.items() if each.missing}
     options: dict[str, Any] = {}
     if numbers:
         first = next(iter(numbers.values()))
@@ -155,7 +174,7 @@ def _value(column: str, text: TextFormat) -> str:
     if text.decimal:
         value = f"replace(replace({value}, '{text.thousands or ''}', ''), '{text.decimal}', '.')"
     if text.date_format:
-        return f"cast(try_strptime({value}, '{strptime_pattern(text.date_format)}') as {text.kind})"
+        return f"cast({parsed(value, text.date_format)} as {text.kind})"
     if text.kind == "timestamp":
         return f"cast(try_cast({value} as timestamptz) at time zone 'UTC' as timestamp)"
     return f"try_cast({value} as {text.kind})" if text.kind != "string" else value
@@ -174,5 +193,7 @@ def _said(dialect: Dialect, landing: Mapping[str, Any]) -> Iterable[str]:
     if "date_format" in landing:
         said.append(f"dates {landing['date_format']}")
     if "missing" in landing:
-        said.append(f"missing values {', '.join(landing['missing'])}")
+        missing = landing["missing"]
+        words = sorted({*chain(*missing.values())}) if isinstance(missing, dict) else missing
+        said.append(f"missing values {', '.join(words)}")
     yield ", ".join(said)

@@ -16,9 +16,9 @@ from training.init.reading.dates import (
     fitting_orders,
     latest_year,
     named_month_pattern,
-    strptime_pattern,
+    parsed,
 )
-from training.init.reading.habits import DateOrder
+from training.init.reading.habits import DateOrder, Habits
 
 # In a column of numbers or dates, each of these words is a missing value; in a column of texts only those of SURE.
 MISSING = ("-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "k.a.", "k. a.", "unknown",
@@ -64,29 +64,29 @@ class _Evidence:
     counts: Mapping[str, int]
     missing: tuple[str, ...] = ()
     orders: tuple[DateOrder, ...] = field(default=())
+    has_words: bool = False
 
 
 def find_formats(
-    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], dates: DateOrder | None, decimal: str | None
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], habits: Habits
 ) -> dict[str, TextFormat]:
     """Formats of the text columns of the table `texts`.
 
     Args:
         connection: DuckDB with the table.
         columns: its columns.
-        dates: order of day, month and year, where the person has said it.
-        decimal: decimal character, where the person has said it.
+        habits: what the person has said about the format, with columns of `words` named as in SQL.
 
     Raises:
         InitRefused: every date fits two orders, or every number two decimal characters, and there is no terminal.
     """
-    found = {column: _evidence(connection, column) for column in columns}
-    decimal = decimal or _decimal(found)
-    order = dates or _order(found)
+    found = {column: _evidence(connection, column, has_words=column in habits.words) for column in columns}
+    decimal = habits.decimal or _decimal(found)
+    order = habits.dates or _order(found)
     formats = {column: _format(connection, evidence, decimal, order) for column, evidence in found.items()}
     words = sorted({word for each in formats.values() if each.kind != "string" for word in each.missing})
     for column, each in formats.items():
-        if each.kind == "string":
+        if each.kind == "string" and column not in habits.words:
             formats[column] = TextFormat(
                 "string", truth=each.truth, missing=_sure(connection, column, words), note=each.note
             )
@@ -98,7 +98,7 @@ def text_list(values: Sequence[str]) -> str:
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
 
 
-def _evidence(connection: duckdb.DuckDBPyConnection, column: str) -> _Evidence:
+def _evidence(connection: duckdb.DuckDBPyConnection, column: str, *, has_words: bool) -> _Evidence:
     value = f"trim({quoted(column)})"
     patterns = {
         "plain": _PLAIN, "comma": _COMMA, "grouped": _GROUPED, "iso_date": _ISO_DATE, "iso_time": _ISO_TIME,
@@ -116,7 +116,7 @@ def _evidence(connection: duckdb.DuckDBPyConnection, column: str) -> _Evidence:
     names = [item[0] for item in row.description]
     counts = dict(zip(names, row.fetchone() or (), strict=True))
     missing: tuple[str, ...] = ()
-    if counts["words"]:
+    if counts["words"] and not has_words:
         words = connection.execute(
             f"select distinct {value} from texts where lower({value}) in ({text_list(MISSING)}) order by 1"
         ).fetchall()
@@ -124,7 +124,7 @@ def _evidence(connection: duckdb.DuckDBPyConnection, column: str) -> _Evidence:
         counts["n"] -= counts["words"]
     found = counts["date"] == counts["n"] > 0
     orders = fitting_orders(connection, column, _filled(column)) if found else ()
-    return _Evidence(column, counts, missing, orders)
+    return _Evidence(column, counts, missing, orders, has_words)
 
 
 def _filled(column: str) -> str:
@@ -218,9 +218,8 @@ def _number_format(evidence: _Evidence, decimal: str | None) -> TextFormat | Non
 
 def _text_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence) -> TextFormat:
     value = f"lower(trim({quoted(evidence.column)}))"
-    words = connection.execute(
-        f"select distinct {value} from texts where {value} <> '' and {value} not in ({text_list(SURE)}) limit 3"
-    ).fetchall()
+    sure = text_list(("",) if evidence.has_words else ("", *SURE))
+    words = connection.execute(f"select distinct {value} from texts where {value} not in ({sure}) limit 3").fetchall()
     values = {word for (word,) in words}
     truth = next((pair for pair in TRUTHS if values == set(pair)), None)
     counts, n = evidence.counts, evidence.counts["n"]
@@ -241,9 +240,7 @@ def _date_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence, pat
     latest = latest_year(pattern)
     if latest == 9999:
         return TextFormat(kind, date_format=pattern, missing=evidence.missing)
-    row = connection.execute(
-        f"select max(year(try_strptime(v, '{strptime_pattern(pattern)}'))) from ({_filled(evidence.column)})"
-    ).fetchone()
+    row = connection.execute(f"select max(year({parsed('v', pattern)})) from ({_filled(evidence.column)})").fetchone()
     if row and (row[0] or 0) > latest:
         return TextFormat(
             "string", note=f"dates with years of two digits, of which some may be before {latest}: stay text"

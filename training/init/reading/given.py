@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ class GivenColumn:
         is_text: True if the landing model has it as text.
         truth: words for true and false, where it is a boolean that lands as text.
         note: what was decided about its format.
+        missing_words: words of a text file that were read as a missing value.
+        missing_values: values that mean a missing one, as the person has said.
     """
 
     name: str
@@ -31,6 +34,8 @@ class GivenColumn:
     is_text: bool = False
     truth: tuple[str, str] | None = None
     note: str = ""
+    missing_words: tuple[str, ...] = ()
+    missing_values: tuple[int | float | str | date, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,3 +14,4 @@ class Habits:
     decimal: str | None = None
     encoding: str | None = None
     table: str | None = None
+    words: tuple[str, ...] = ()  # columns whose words such as `unknown` are values, not missing ones

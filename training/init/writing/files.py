@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lakehouse.errors import LakehouseError
 from training.init.proposing.proposal import Proposal
-from training.init.writing import gold, labels, staging
+from training.init.writing import gold, labels, staging, unit_tests
 from training.init.writing.names import LANDING, MODELS, USE_CASES, Names
 from training.init.writing.use_case import use_case_yml
 
@@ -64,15 +64,15 @@ def _texts(proposal: Proposal) -> Iterator[tuple[str, str]]:
     yield str(stage / f"{names.raw}.sql"), staging.raw_sql(proposal)
     yield str(stage / f"{names.raw}.yml"), staging.raw_yml(proposal)
     yield str(stage / f"{names.staging}.sql"), staging.staging_sql(proposal)
-    yield str(stage / f"{names.staging}.yml"), staging.staging_yml(proposal)
+    yield str(stage / f"{names.staging}.yml"), staging.staging_yml(proposal) + unit_tests.staging_tests(proposal)
     for role in proposal.features:
         if role.role == "category_index":
             yield str(tables / f"{names.index(role.name)}.sql"), gold.index_sql(names, role.name)
             yield str(tables / f"{names.index(role.name)}.yml"), gold.index_yml(names, role)
     yield str(tables / f"{names.features}.sql"), gold.features_sql(proposal)
-    yield str(tables / f"{names.features}.yml"), gold.features_yml(proposal)
+    yield str(tables / f"{names.features}.yml"), gold.features_yml(proposal) + unit_tests.features_tests(proposal)
     yield str(tables / f"{names.labels}.sql"), labels.labels_sql(proposal)
-    yield str(tables / f"{names.labels}.yml"), labels.labels_yml(proposal)
+    yield str(tables / f"{names.labels}.yml"), labels.labels_yml(proposal) + unit_tests.labels_tests(proposal)
     yield str(USE_CASES / f"{names.name}.yml"), use_case_yml(proposal)
 
 

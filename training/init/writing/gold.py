@@ -1,6 +1,7 @@
 """Feature table, label table and category indices of a proposal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from scoring.encodings.categories import slug
@@ -26,8 +27,18 @@ def as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def encoding(role: ColumnRole, names: Names) -> dict[str, Any]:
-    """The encoding of a feature."""
+def encodings(proposal: Proposal) -> list[dict[str, Any]]:
+    """The encodings of all features; an age has a second one for its cohort."""
+    names = Names.of(proposal)
+    found = []
+    for role in proposal.features:
+        if role.bounds:
+            found.append({"column": raw_input(role), "as": "cohort", "bounds": list(role.bounds)})
+        found.append(_encoding(role, names))
+    return found
+
+
+def _encoding(role: ColumnRole, names: Names) -> dict[str, Any]:
     found: dict[str, Any] = {"column": raw_input(role), "as": "number" if role.role == "days" else role.role}
     if role.role == "number":
         if role.profile.column.kind == "double":
@@ -47,8 +58,8 @@ def features_sql(proposal: Proposal) -> str:
     """SQL of the feature table."""
     names = Names.of(proposal)
     entries = "\n".join(
-        "  {" + ", ".join(f"'{key}': {jinja_value(value)}" for key, value in encoding(role, names).items()) + "},"
-        for role in proposal.features
+        "  {" + ", ".join(f"'{key}': {jinja_value(value)}" for key, value in encoding.items()) + "},"
+        for encoding in encodings(proposal)
     )
     indexed = [role.name for role in proposal.features if role.role == "category_index"]
     joins = "".join(
@@ -149,11 +160,19 @@ def _number_columns(role: ColumnRole, column: str, names: Names) -> Iterator[str
     source = role.profile.column.source_name
     kind = "double" if role.role == "number" and role.profile.column.kind == "double" else "bigint"
     about = f"Days from {source} to {names.time}" if role.role == "days" else source
+    if role.bounds:
+        yield column_yml(f"{column}_cohort", "int", _about_cohorts(source, role.bounds))
     if role.impute is None:
         yield column_yml(column, kind, f"{about}.")
         return
     yield column_yml(column, kind, f"{about}; {role.impute:g} if unknown.")
     yield column_yml(f"{column}_is_missing", "int", f"1 if {source} is unknown.")
+
+
+def _about_cohorts(source: str, bounds: Sequence[int]) -> str:
+    between = [f"{number} from {low} to {high - 1}" for number, (low, high) in enumerate(pairwise(bounds), 2)]
+    cohorts = [f"1 below {bounds[0]}", *between, f"{len(bounds) + 1} from {bounds[-1]}"]
+    return f"Cohort of {source}: {', '.join(cohorts)}; 0 unknown."
 
 
 def index_sql(names: Names, column: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from lakehouse.settings import PROJECT
 from lakehouse.tables.warehouse import sql_text
+from training.init.proposing.absent import without
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
 from training.init.reading.given import GivenColumn
@@ -118,7 +119,7 @@ def _columns(proposal: Proposal, names: Names) -> Iterator[tuple[str, str]]:
 
 def _typed(role: ColumnRole) -> str:
     column = role.profile.column
-    value = _value(column)
+    value = without(_value(column), column)
     if role.role == "time":
         return f"cast({value} as timestamp)"
     return f"cast({value} as string)" if role.as_text else value
@@ -160,7 +161,9 @@ def _declared(proposal: Proposal, names: Names) -> Iterator[str]:
     if proposal.identity.time is None:
         yield column_yml(names.time, "timestamp", "The same for all rows, because the source has no time.")
     for role in proposal.roles:
-        about = f"`{role.profile.column.source_name}` of the source."
+        absent = role.profile.column.missing_values
+        without_value = f"; {' or '.join(map(str, absent))} means a missing value" if absent else ""
+        about = f"`{role.profile.column.source_name}` of the source{without_value}."
         if role.role == "days":
             about = f"Days from `{role.profile.column.source_name}` to {names.time}."
             yield column_yml(f"{role.name}_days", "bigint", about, required=not role.profile.missing)

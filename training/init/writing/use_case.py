@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 from lakehouse.tables.scan import quoted
+from training.init.proposing.metrics import metrics_of
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
 from training.init.writing.gold import as_text, raw_input
@@ -27,7 +28,7 @@ def use_case_yml(proposal: Proposal) -> str:
         fields.append("probabilities")
     serving = {"endpoint": names.name.replace("_", "-"), **({"fields": fields} if fields else {})}
     request = "\n".join(f"  {field}: {yaml_value(value)}" for field, value in golden_request(proposal).items())
-    metric, promoted, minimum, why = _bar(proposal)
+    metrics = metrics_of(target)
     return f"""# yaml-language-server: $schema=schema.json
 # Predicts `{target.profile.column.source_name}` of {_file(proposal)}.
 name: {names.name}
@@ -44,14 +45,14 @@ search:
   method: tpe
   max_evals: 40
   max_minutes: 10
-  metric: {metric}
+  metric: {metrics.search}
   portfolio: true
   families: {yaml_value(families)}
   seed: 1
 promotion:
-  metric: {promoted}
-  # {why}
-  minimum: {minimum}
+  metric: {metrics.promotion}
+  # {metrics.why}
+  minimum: {metrics.minimum}
   margin: 0.02
   min_rows: {_min_rows(proposal)}
   guards: {{max_p99_ms: 500, max_size_mb: 50}}
@@ -69,23 +70,6 @@ def _file(proposal: Proposal) -> str:
         if table.copied is not None
         else str(table.landing.get("table") or table.landing.get("path"))
     )
-
-
-def _bar(proposal: Proposal) -> tuple[str, str, float, str]:
-    """Metric of the search and of the gate, the least value of the latter, and its reason."""
-    target = proposal.target
-    if target.classes:
-        rows = sum(count for _, count in target.profile.values)
-        largest = max(count for _, count in target.profile.values) / rows
-        return (
-            "log_loss",
-            "accuracy",
-            min(round(largest + 0.01, 2), 0.99),
-            f"{largest:.2f} of the rows are of one class.",
-        )
-    if target.task.predicts_classes:
-        return "roc_auc", "roc_auc", 0.55, "0.5 is chance."
-    return "mse", "r2", 0.05, "0 is the mean of the labels."
 
 
 def _min_rows(proposal: Proposal) -> int:
