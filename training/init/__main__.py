@@ -42,6 +42,9 @@ def _columns(_context: click.Context, _option: click.Parameter, value: str | Non
     metavar="COLUMN=VALUE,...",
     help="Values that mean a missing one, such as days=999; a column may have several.",
 )
+@click.option(
+    "--rows", type=click.IntRange(50), help="Most rows to learn from; the default keeps the matrix below 1 GiB."
+)
 @click.option("--memory", default="1GB", show_default=True, help="Memory limit for reading the file.")
 @click.option(
     "--minutes",

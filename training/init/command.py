@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lakehouse import console
 from lakehouse.settings import Settings
+from lakehouse.wording import number_of
 from training.init.names import require_usable, use_case_name
 from training.init.project import project_files
 from training.init.proposing.proposal import Proposal, Wishes, propose
@@ -39,6 +40,7 @@ class Order:
     table: str | None
     words: tuple[str, ...]
     missing: tuple[str, ...]
+    rows: int | None
 
     @property
     def habits(self) -> Habits:
@@ -48,7 +50,9 @@ class Order:
     @property
     def wishes(self) -> Wishes:
         """Roles of the columns."""
-        return Wishes(self.target, self.task, self.key, self.time, self.group, self.exclude, self.keep, self.missing)
+        return Wishes(
+            self.target, self.task, self.key, self.time, self.group, self.exclude, self.keep, self.missing, self.rows
+        )
 
     @property
     def use_case(self) -> str:
@@ -90,10 +94,11 @@ def _plain_name(file: Path) -> str:
 def _write(proposal: Proposal, settings: Settings) -> None:
     console.stage(f"Writing {proposal.name}")
     around = project_files(settings.project, proposal.name)
-    if around:
-        console.detail(f"{settings.project} becomes a project")
     written = write_files(planned_files(proposal, around), settings.project)
+    if added := [path for path in written if path in around]:
+        console.detail(f"{settings.project} becomes a project: {number_of('file', len(added))} around the use case")
     for path in written:
-        console.detail(path)
+        if path not in around:
+            console.detail(path)
     if not written:
         console.detail("every file is there and the same")

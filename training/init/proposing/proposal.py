@@ -9,6 +9,7 @@ from training.init.proposing.absent import with_missing_values
 from training.init.proposing.keys import NO_COLUMN, KeyOptions, RowIdentity, find_identity
 from training.init.proposing.profile import ColumnProfile, profiles
 from training.init.proposing.roles import ColumnRole, find_roles
+from training.init.proposing.sampling import ALL_ROWS, RowSample, row_sample
 from training.init.proposing.target import Target, target_of
 from training.init.reading.given import GivenTable
 
@@ -27,6 +28,7 @@ class Wishes:
     exclude: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Proposal:
         target: label and task.
         identity: key, time and group of the rows.
         roles: role of each column, in the order of the file.
+        sample: the rows that training reads.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Proposal:
     target: Target
     identity: RowIdentity
     roles: tuple[ColumnRole, ...]
+    sample: RowSample = ALL_ROWS
 
     @property
     def features(self) -> list[ColumnRole]:
@@ -90,7 +94,9 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
         )
     identity = find_identity(table.connection, columns, target_name, options)
     roles = find_roles(table.connection, columns, target, identity, chosen)
-    proposal = Proposal(name, table, target, identity, tuple(roles))
+    width = sum(role.width for role in roles if role.is_feature)
+    sample = row_sample(target.profile.filled, width, wishes.rows)
+    proposal = Proposal(name, table, target, identity, tuple(roles), sample)
     if not proposal.features:
         reasons = "; ".join(f"{role.name}: {role.why}" for role in roles if role.role == "out")
         raise InitRefused.file(

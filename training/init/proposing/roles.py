@@ -60,6 +60,13 @@ class ColumnRole:
         """True if the model reads the column."""
         return self.role in FEATURES
 
+    @property
+    def width(self) -> int:
+        """Columns of the matrix that a feature takes."""
+        if self.role == "one_hot":
+            return len(self.profile.values)
+        return 1 + (self.impute is not None) + bool(self.bounds)
+
 
 def find_roles(
     connection: duckdb.DuckDBPyConnection,

@@ -21,6 +21,8 @@ def show(proposal: Proposal) -> None:
         rows.insert(0, ["row_number", "bigint", "key", proposal.identity.why["row_number"], "--key COLUMN"])
     console.table(["column", "type", "role", "why", "how to change"], rows)
     console.detail(f"Split: {_split(proposal)}")
+    if proposal.sample.why:
+        console.detail(proposal.sample.why)
     metrics = metrics_of(proposal.target)
     console.detail(f"Promotion: {metrics.promotion} of at least {metrics.minimum:g}; {metrics.why}")
 

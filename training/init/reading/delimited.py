@@ -184,7 +184,9 @@ def _said(dialect: Dialect, landing: Mapping[str, Any]) -> Iterable[str]:
     if dialect.skip_lines:
         yield f"the header is in line {dialect.skip_lines + 1}; the lines before it are left out"
     if dialect.skip_last_lines:
-        yield f"the last {dialect.skip_last_lines} line(s) are no rows and are left out"
+        count = dialect.skip_last_lines
+        lines = "the last line is no row and is" if count == 1 else f"the last {count} lines are no rows and are"
+        yield f"{lines} left out"
     said = [f"fields between {DELIMITERS[dialect.delimiter]}s"]
     if "encoding" in landing:
         said.append(f"encoding {landing['encoding']}")
@@ -192,6 +194,8 @@ def _said(dialect: Dialect, landing: Mapping[str, Any]) -> Iterable[str]:
         said.append(f"decimal '{landing['decimal']}'")
     if "date_format" in landing:
         said.append(f"dates {landing['date_format']}")
+    elif isinstance(landing.get("dates"), dict):
+        said += [f"{column} {pattern}" for column, pattern in landing["dates"].items()]
     if "missing" in landing:
         missing = landing["missing"]
         words = sorted({*chain(*missing.values())}) if isinstance(missing, dict) else missing

@@ -7,6 +7,11 @@ from training.init.writing.literals import yaml_value
 from training.init.writing.names import Names
 from training.init.writing.staging import column_yml
 
+_SAMPLED = """{{# Training reads one of this number of rows: a matrix of all of them would be too large. #}}
+{{% set every = {every} %}}
+
+"""
+
 
 def labels_sql(proposal: Proposal) -> str:
     """SQL of the label table."""
@@ -19,8 +24,14 @@ def labels_sql(proposal: Proposal) -> str:
       when pmod(xxhash64({group}), 5) = 0 then 'holdout'
       else concat('fold_', cast(pmod(xxhash64({group}), 3) as string))
     end as fold"""
-    filled = f"\n  where {target.name} is not null" if target.profile.missing else ""
-    return f"""with staged as (
+    conditions = [f"{target.name} is not null"] if target.profile.missing else []
+    every, sampled = proposal.sample.every, ""
+    if every > 1:
+        by = [group] if group is not None else names.key
+        sampled = _SAMPLED.format(every=every)
+        conditions.append(f"pmod(xxhash64({', '.join(by)}, 'sample'), {{{{ every }}}}) = 0")
+    filled = f"\n  where {' and '.join(conditions)}" if conditions else ""
+    return f"""{sampled}with staged as (
 
   select * from {{{{ ref('{names.staging}') }}}}
 

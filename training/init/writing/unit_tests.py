@@ -82,7 +82,11 @@ def features_tests(proposal: Proposal) -> str:
 def labels_tests(proposal: Proposal) -> str:
     """Unit test of a binary label; empty for other tasks, whose label is the column itself."""
     names, target = Names.of(proposal), proposal.target
-    if target.positive is None or any(_is_odd(value) for value, _ in target.profile.values):
+    if (
+        target.positive is None
+        or proposal.sample.every > 1
+        or any(_is_odd(value) for value, _ in target.profile.values)
+    ):
         return ""
     keys = [_key(proposal, names, number) for number in (1, 2)]
     other = next(value for value, _ in target.profile.values if value != target.positive)

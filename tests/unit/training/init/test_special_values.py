@@ -16,7 +16,9 @@ from training.init.proposing.shown import show
 from training.init.reading.habits import Habits
 from training.init.reading.opening import open_table
 from training.init.writing.gold import encodings
+from training.init.writing.labels import labels_sql
 from training.init.writing.staging import staging_sql
+from training.init.writing.unit_tests import labels_tests
 from training.init.writing.use_case import use_case_yml
 
 ROWS = 400
@@ -119,6 +121,24 @@ def test_an_age_of_persons_has_its_cohort_too(tmp_path: Path) -> None:
     found = encodings(proposal(tmp_path, drawn_target(yes=0.5, no=0.5)))
     assert {"column": "alter", "as": "cohort", "bounds": [18, 50, 65]} in found
     assert [each["as"] for each in found if each["column"] == "house_age"] == ["number"]
+
+
+def test_a_large_table_is_sampled_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = drawn_target(yes=0.5, no=0.5)
+    whole = proposal(tmp_path, target)
+    assert "every" not in labels_sql(whole)
+    monkeypatch.setattr("training.init.proposing.sampling.MATRIX_BYTES", 8 * 150 * 6)  # 150 rows of 6 columns
+    sampled = proposal(tmp_path, target)
+    show(sampled)
+    assert (
+        "Training reads a sample: about 133 rows of 400, one of 3 by a hash of the key (" in capsys.readouterr().out
+    )
+    assert "{% set every = 3 %}" in labels_sql(sampled)
+    assert "pmod(xxhash64(member_no, 'sample'), {{ every }}) = 0" in labels_sql(sampled)
+    assert labels_tests(sampled) == ""
+    assert proposal(tmp_path, target, rows=100).sample.every == 4
 
 
 def test_german_names_of_months_are_dates(tmp_path: Path) -> None:
