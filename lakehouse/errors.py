@@ -15,7 +15,7 @@ class LakehouseError(Exception):
         super().__init__(failed if hint is None else f"{failed}\n  {hint}")
 
 
-def first_line(reason: Exception) -> str:
+def first_line(reason: Exception | str) -> str:
     """First line of an engine's error; a Spark Connect client has the server's backtrace below it.
 
     >>> first_line(ValueError("[NO_SUCH_CATALOG] no catalog.\\n\\nJVM stacktrace: ..."))

@@ -6,13 +6,14 @@ e-value of a rollout alone, and by a rollout with its defaults, which has five t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import click
 import numpy as np
 import numpy.typing as npt
 
-from deployment.rollout.checks import TESTS
-from deployment.rollout.evidence import log_e_value, log_limit
+from deployment.rollout.limits.checks import TESTS
+from deployment.rollout.limits.evidence import log_e_value, log_limit
 from lakehouse import console
 from training.use_case.rollout import RolloutPlan
 
@@ -39,7 +40,8 @@ class Canaries:
         return cls(*(np.cumsum(each, axis=1).astype(float) for each in (new, stable, *errors)))
 
 
-Rule = Callable[[Canaries], npt.NDArray[np.bool_]]
+Drawn = TypeVar("Drawn")
+Rule = Callable[[Drawn], npt.NDArray[np.bool_]]  # from canaries to runs and looks that it rolls back
 
 
 def fixed_threshold(seen: Canaries) -> npt.NDArray[np.bool_]:
@@ -55,7 +57,7 @@ def z_test(seen: Canaries) -> npt.NDArray[np.bool_]:
     return difference > 1.6449 * np.where(error > 0, error, np.inf)
 
 
-def e_value(limit: float) -> Rule:
+def e_value(limit: float) -> Rule[Canaries]:
     """The mixture e-value of a rollout beyond a limit (logarithm)."""
     log_e_values = np.vectorize(log_e_value, otypes=[float])
 
@@ -66,10 +68,12 @@ def e_value(limit: float) -> Rule:
     return rule
 
 
-def outcome(rule: Rule, seen: Canaries) -> str:
-    """Share of the canaries that were rolled back, and the median number of requests until then."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rolled_back = rule(seen)
+def described(rolled_back: npt.NDArray[np.bool_]) -> str:
+    """Share of the canaries that were rolled back, and the median number of requests until then.
+
+    >>> described(np.array([[False, True], [False, False]]))
+    '50.0 % (400)'
+    """
     found = rolled_back.any(axis=1)
     if not found.any():
         return "0.0 %"
@@ -81,7 +85,7 @@ def outcome(rule: Rule, seen: Canaries) -> str:
 def main() -> None:
     """Print the table of `benchmarks/README.md`."""
     plan = RolloutPlan()
-    rules: dict[str, Rule] = {
+    rules: dict[str, Rule[Canaries]] = {
         "canary > stable + 1 pp": fixed_threshold,
         "z-test, 5 % at each look": z_test,
         "e-value, alpha 5 %": e_value(log_limit(ALPHA, 1)),
@@ -90,9 +94,9 @@ def main() -> None:
     rows = []
     for stable_rate, new_rate in RATES:
         seen = Canaries.drawn(stable_rate, new_rate)
-        rows.append(
-            [f"{100 * stable_rate:g} % / {100 * new_rate:g} %", *(outcome(rule, seen) for rule in rules.values())]
-        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            outcomes = [described(rule(seen)) for rule in rules.values()]
+        rows.append([f"{100 * stable_rate:g} % / {100 * new_rate:g} %", *outcomes])
     console.table(["errors stable / canary", *rules], rows)
 
 

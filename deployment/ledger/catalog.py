@@ -8,8 +8,8 @@ from typing import Any
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from deployment.ledger.storage import LedgerStorage, PromotionBusy
-from lakehouse.errors import LakehouseError, first_line
+from deployment.ledger.storage import LedgerStorage, LedgerUnavailable, PromotionBusy
+from lakehouse.errors import first_line
 
 SCHEMA = (
     "number bigint, at timestamp, actor string, action string, use_case string, version bigint, from_version bigint,"
@@ -20,14 +20,21 @@ _COLUMNS = {column.split()[0]: column for column in SCHEMA.split(", ")}
 _CONFLICTS = ("DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentWrite")
 
 
-class CatalogRefused(LakehouseError):
-    """The table cannot be created or written to."""
+class CatalogRefused(LedgerUnavailable):
+    """The table cannot be created, written to or read."""
 
     @classmethod
     def at(cls, table: str, reason: Exception) -> "CatalogRefused":
         return cls(
             f"the ledger {table} cannot be written to: {first_line(reason)}",
             hint="Ask for CREATE TABLE and MODIFY on its schema, or set DATABRICKS_CATALOG to an existing catalog.",
+        )
+
+    @classmethod
+    def unreadable(cls, table: str, reason: Exception) -> "CatalogRefused":
+        return cls(
+            f"the ledger {table} cannot be read: {first_line(reason)}",
+            hint="Check the connection to the workspace, and ask for SELECT on the table.",
         )
 
 
@@ -59,10 +66,13 @@ class CatalogLedger:
         yield
 
     def rows(self, use_case: str) -> list[dict[str, Any]]:
-        if not self.session.catalog.tableExists(self.table):
-            return []
-        written = self._written
-        entries = written.where(written.use_case == use_case).orderBy("number").toArrow()
+        try:
+            if not self.session.catalog.tableExists(self.table):
+                return []
+            written = self._written
+            entries = written.where(written.use_case == use_case).orderBy("number").toArrow()
+        except PySparkException as err:
+            raise CatalogRefused.unreadable(self.table, err) from err
         return [{name: row.get(name) for name in _COLUMNS} for row in entries.to_pylist()]
 
     def add(self, row: Mapping[str, Any]) -> None:

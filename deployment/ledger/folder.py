@@ -59,11 +59,13 @@ class FolderLedger:
     def lock(self, use_case: str) -> Iterator[None]:
         # One lock folder per use case: neither a long dbt build nor another model's promotion blocks a rollback.
         folder = self.warehouse.folder(TABLE.schema) / LOCKS / use_case
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             lock = WriterLock.on(folder)
         except WarehouseBusy as err:
             raise PromotionBusy.by(err.failed.rpartition(" by ")[2]) from err
+        except OSError as err:
+            raise EntryNotWritten.of(use_case, err) from err
         try:
             yield
         finally:

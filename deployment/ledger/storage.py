@@ -46,7 +46,11 @@ class LedgerStorage(Protocol):
         ...
 
 
-class EntryNotWritten(LakehouseError):
+class LedgerUnavailable(LakehouseError):
+    """The ledger cannot be read or written to now."""
+
+
+class EntryNotWritten(LedgerUnavailable):
     """An entry could not be written to the ledger."""
 
     @classmethod

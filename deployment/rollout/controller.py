@@ -4,20 +4,19 @@ It may be killed at any moment. The next controller reads the last state from th
 that was begun. Each side effect asks endpoint or registry for its state first, and does nothing if it is done.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from deployment.endpoints.waiting import DeploymentFailed
-from deployment.model_server.clock import Clock
-from deployment.rollout.checks import ObservedStep, breach
-from deployment.rollout.counts import StepCounts
 from deployment.rollout.events import describe, share_of
 from deployment.rollout.findings import StepFindings
-from deployment.rollout.journal import ACTIONS, Decided, RolloutJournal
-from deployment.rollout.progress import ProgressStore, RolloutProgress
+from deployment.rollout.journal import ACTIONS, Decided
+from deployment.rollout.lease import RolloutBusy
+from deployment.rollout.limits.checks import ObservedStep, breach
+from deployment.rollout.limits.counts import StepCounts
+from deployment.rollout.ports import RecordsUnavailable, RolloutPorts
+from deployment.rollout.progress import RolloutProgress
 from deployment.rollout.state import WATCHED, Phase, Rollout
-from deployment.rollout.target import GoldenRowsDiffer, RolloutTarget
+from deployment.rollout.target import GoldenRowsDiffer
 from deployment.rollout.transitions import (
     Act,
     Effect,
@@ -33,34 +32,6 @@ from training.use_case.rollout import RolloutPlan
 # Attempts of a side effect that fails for a reason that may pass, such as a server that restarts.
 ATTEMPTS, RETURN_ATTEMPTS = 3, 20
 JUDGED_AGAIN_SECONDS = 60.0  # until logged predictions are read again, if there were too few
-GoldenRows = tuple[Sequence[Any], Sequence[Any]]  # request records and their predictions
-
-
-@dataclass(frozen=True)
-class RolloutPorts:
-    """Everything outside that a controller uses.
-
-    Attributes:
-        journal: record of the rollouts.
-        target: endpoint.
-        progress: progress between the records.
-        golden_rows: golden rows of a version and their predictions.
-        findings: findings about the predictions of a step.
-        renew: extends the lease.
-        require_lease: checks that no other controller has taken it; called before each side effect.
-        clock: time and pauses.
-        tell: prints one line about an event.
-    """
-
-    journal: RolloutJournal
-    target: RolloutTarget
-    progress: ProgressStore
-    golden_rows: Callable[[int], GoldenRows]
-    findings: Callable[[Rollout], StepFindings]
-    renew: Callable[[], None]
-    require_lease: Callable[[], None]
-    clock: Clock
-    tell: Callable[[str], None]
 
 
 @dataclass
@@ -90,6 +61,7 @@ class Controller:
 
         Raises:
             RolloutBusy: Another controller has taken over.
+            RecordsUnavailable: Registry or ledger did not respond for too long.
             LakehouseError: A side effect of the way back failed, or ledger or registry cannot be used.
         """
         self._counts = self.ports.progress.counts(rollout)
@@ -146,7 +118,7 @@ class Controller:
         return replace(
             facts, requests=self._counts.of(rollout.version).requests, breach=found, missing=self._missing,
             silent=now - self._missing_since if self._missing else 0.0, unreadable=self._unreadable, changed=changed,
-            unjudged=judged.unjudged,
+            unjudged=judged.unjudged, outage=self.ports.outages.longest(),
         )  # fmt: skip
 
     def _champion_and_choice(self, rollout: Rollout) -> RolloutFacts:
@@ -192,7 +164,11 @@ class Controller:
             except (DeploymentFailed, GoldenRowsDiffer) as err:
                 if way_back:
                     raise
+                if attempt < attempts - 1 and isinstance(err, DeploymentFailed) and self._records_were_away():
+                    continue  # the endpoint could not fetch the version
                 return self._recorded(rollout, rollout.failed(err.failed))
+            except (RecordsUnavailable, RolloutBusy):
+                raise
             except LakehouseError as err:
                 if attempt < attempts - 1:
                     self.ports.clock.sleep(self.plan.poll_seconds)
@@ -206,6 +182,12 @@ class Controller:
             after = replace(after, since=now, until=now + after.bake)
         self._counts, self._missing = StepCounts(), 0
         return self._recorded(rollout, after)
+
+    def _records_were_away(self) -> bool:
+        """True if the registry does not respond at first; returns once it does."""
+        before = self.ports.outages.count
+        self.ports.journal.champion()
+        return self.ports.outages.count > before
 
     def _carry_out(self, effect: Effect, after: Rollout) -> None:
         match effect:

@@ -12,7 +12,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from requests import RequestException
 
 from deployment.ledger.entries import Ledger
 from deployment.ledger.origin import actor
@@ -80,8 +82,11 @@ class Lease:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if _stored(self.client, self.name).get("token") == self.token:
-            self.client.delete_registered_model_tag(self.name, TAG)
+        try:
+            if _stored(self.client, self.name).get("token") == self.token:
+                self.client.delete_registered_model_tag(self.name, TAG)
+        except (MlflowException, RequestException):
+            pass  # the registry is away: the lease ends by itself, and the error or exit that led here is told
 
     def renew(self) -> None:
         """Extend the lease; call it at least every 30 seconds.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mlflow.tracking import MlflowClient
 
-from deployment.rollout.counts import StepCounts
+from deployment.rollout.limits.counts import StepCounts
 from deployment.rollout.state import Rollout
 from training.registry.versions import model_of
 

@@ -54,7 +54,8 @@ class Rollout:
         extensions: number of extensions of the current bake.
         reason: reason of a pause, a failure or an end; empty if all is well.
         decided: number of the ledger entry with the last choice of a person that was carried out.
-        changed: True while it is paused because somebody else changed the endpoint.
+        changed: True while it is paused for a reason that may pass: somebody else changed the endpoint, or the
+            registry or the ledger were away. The whole bake begins again then.
     """
 
     id: str

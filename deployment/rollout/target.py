@@ -12,8 +12,8 @@ from deployment.endpoints.endpoint_client import translated_errors
 from deployment.endpoints.state import format_traffic, is_updating, not_loaded, state
 from deployment.endpoints.waiting import WaitLimit, find
 from deployment.model_server.endpoints.endpoint import SHADOW
-from deployment.rollout.counts import MetricsReading
-from deployment.rollout.exposition import parse
+from deployment.rollout.limits.counts import MetricsReading
+from deployment.rollout.limits.exposition import parse
 from deployment.rollout.state import Rollout
 from lakehouse.errors import LakehouseError
 from scoring.golden import nearly_equal

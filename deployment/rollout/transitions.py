@@ -13,6 +13,7 @@ from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from training.use_case.rollout import RolloutPlan
 
 MISSING_READINGS, MISSING_SECONDS = 3, 60.0  # readings in a row without metrics, over this time, are a failure
+MOST_OUTAGE_SECONDS = 600.0  # registry or ledger may be away for as long; after a longer outage a bake begins again
 
 
 class Effect(StrEnum):
@@ -42,6 +43,7 @@ class RolloutFacts:
         unreadable: reason why there were none.
         changed: how somebody else changed the endpoint, in words; empty if nobody did.
         unjudged: reason why a declared limit cannot be judged yet; empty if it can.
+        outage: seconds for which registry or ledger did not respond, once they do again; 0 without an outage.
     """
 
     now: float
@@ -55,6 +57,7 @@ class RolloutFacts:
     unreadable: str = ""
     changed: str = ""
     unjudged: str = ""
+    outage: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def _way_on(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Transit
     return (
         _stopped(rollout, facts)
         or _chosen(rollout, facts)
+        or _unrecorded(rollout, facts)
         or _changed(rollout, facts)
         or _end_of_bake(rollout, facts, plan)
     )
@@ -149,7 +153,7 @@ def _stopped(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
     if facts.breach:
         return Move(rollout.failed(facts.breach))
     if facts.missing >= MISSING_READINGS and facts.silent >= MISSING_SECONDS:
-        return Move(rollout.failed(f"no metrics for {_duration(facts.silent)}: {facts.unreadable}"))
+        return Move(rollout.failed(f"no metrics for {duration(facts.silent)}: {facts.unreadable}"))
     return None
 
 
@@ -162,6 +166,14 @@ def _chosen(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
     return None
 
 
+def _unrecorded(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
+    """Transition if nobody could watch the bake for long; it is recorded once that is possible again."""
+    if facts.outage <= MOST_OUTAGE_SECONDS or rollout.phase is Phase.PAUSED:
+        return None
+    reason = f"registry or ledger did not respond for {duration(facts.outage)}"
+    return Move(rollout.at(Phase.PAUSED, reason=reason, until=0.0, changed=True))
+
+
 def _changed(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
     """Transition if somebody else changed the endpoint, or has taken that back: then the whole bake begins again."""
     if facts.missing:
@@ -169,7 +181,7 @@ def _changed(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
     if facts.changed and rollout.phase is not Phase.PAUSED:
         return Move(rollout.at(Phase.PAUSED, reason=facts.changed, until=0.0, changed=True))
     if rollout.changed and not facts.changed:
-        until, reason = facts.now + rollout.bake, "the endpoint is as it was before the change"
+        until, reason = facts.now + rollout.bake, f"the bake begins again; before, {rollout.reason}"
         return Move(rollout.at(_bake_of(rollout), until=until, reason=reason, changed=False))
     return None
 
@@ -179,10 +191,10 @@ def _end_of_bake(rollout: Rollout, facts: RolloutFacts, plan: RolloutPlan) -> Tr
     if facts.missing:
         return Wait(f"no metrics: {facts.unreadable}")
     if facts.now < min(rollout.since, rollout.until):
-        reason = f"the clock was set back by at least {_duration(rollout.since - facts.now)}"
+        reason = f"the clock was set back by at least {duration(rollout.since - facts.now)}"
         return Move(rollout.at(rollout.phase, since=facts.now, until=facts.now + rollout.bake, reason=reason))
     if facts.now < rollout.until:
-        return Wait(f"{_duration(rollout.until - facts.now)} of the bake left, {few}")
+        return Wait(f"{duration(rollout.until - facts.now)} of the bake left, {few}")
     if facts.requests < plan.min_requests or facts.changed:
         return _too_few(rollout, facts, plan, f"only {few} at the end of the bake")
     return _too_few(rollout, facts, plan, facts.unjudged) if facts.unjudged else _next_step(rollout, facts)
@@ -206,10 +218,10 @@ def _bake_of(rollout: Rollout) -> Phase:
     return Phase.MIRRORED if rollout.step < 0 else Phase.BAKING
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Format a duration.
 
-    >>> _duration(1799.2), _duration(12.3), _duration(0.4)
+    >>> duration(1799.2), duration(12.3), duration(0.4)
     ('30 min', '12 s', '1 s')
     """
     return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{max(1, round(seconds))} s"

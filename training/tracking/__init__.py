@@ -1,6 +1,7 @@
 """The MLflow connection: address, experiments, and translation of its errors."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socket import gaierror
@@ -29,13 +30,13 @@ class TrackingFailed(LakehouseError):
     @classmethod
     def at(cls, uri: str, reason: Exception) -> "TrackingFailed":
         return cls(
-            f"MLflow at {uri} {_cause(reason)}",
+            f"MLflow at {uri} {cause(reason)}",
             hint="Start it or correct MLFLOW_TRACKING_URI. Finished trials are kept: the next training logs them,"
             " and --resume latest continues the search.",
         )
 
 
-def _cause(reason: BaseException) -> str:
+def cause(reason: BaseException) -> str:
     """The error; for a connection the system's message without the three layers around it."""
     deepest = reason
     while (inner := deepest.__cause__ or deepest.__context__) is not None:
@@ -58,8 +59,14 @@ def tracking(settings: Settings) -> Iterator[MlflowClient]:
         # Without it MLflow asks the Spark session on each call, and after Ctrl-C waits for it in vain.
         mlflow.set_registry_uri(settings.registry_uri)
         yield registry_client(settings)
-    except (MlflowException, RequestException) as err:
+    except _errors() as err:
         raise TrackingFailed.at(settings.tracking_uri, err) from err
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Errors of MLflow, and those that reach us from its driver of a database, where it has imported one."""
+    driver = sys.modules.get("sqlalchemy.exc")
+    return MlflowException, RequestException, *((driver.SQLAlchemyError,) if driver else ())
 
 
 def registry_client(settings: Settings) -> MlflowClient:
@@ -71,6 +78,8 @@ def _quiet() -> None:
     # Hides a line for each table of a new database, a bar for each file and an address for each trial.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # It logs each error of a database with its trace; `tracking` translates the error.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # type: ignore[no-untyped-call]
     if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():  # type: ignore[no-untyped-call]

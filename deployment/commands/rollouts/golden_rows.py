@@ -10,6 +10,7 @@ from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.tracking import MlflowClient
 
+from deployment.rollout.outages import is_outage
 from deployment.rollout.target import GoldenRowsDiffer
 from scoring.golden import REQUEST, RESPONSE, as_rows
 
@@ -19,6 +20,7 @@ def golden_rows(client: MlflowClient, name: str, number: int) -> tuple[Sequence[
 
     Raises:
         GoldenRowsDiffer: The version has none, or its files cannot be read.
+        MlflowException, OSError: The registry does not respond, or the disk is full.
     """
     version = client.get_model_version(name, str(number))
     uri = f"models:/{version.name}/{version.version}/{MLMODEL_FILE_NAME}"
@@ -28,6 +30,8 @@ def golden_rows(client: MlflowClient, name: str, number: int) -> tuple[Sequence[
                 Model.load(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)).metadata or {}
             )
     except (MlflowException, OSError) as err:
+        if is_outage(err):
+            raise
         raise GoldenRowsDiffer(f"its golden rows cannot be read: {err}") from err
     if metadata.get(REQUEST) is None or metadata.get(RESPONSE) is None:
         raise GoldenRowsDiffer("it has no golden rows and responses")

@@ -16,10 +16,12 @@ from deployment.gate.gate import Gate
 from deployment.ledger import aliases
 from deployment.model_server.clock import SYSTEM, Clock
 from deployment.rollout.beginning import Aim, RolloutRefused, begun
-from deployment.rollout.controller import Controller, RolloutPorts
+from deployment.rollout.controller import Controller
 from deployment.rollout.findings import Findings
 from deployment.rollout.journal import LedgerJournal
 from deployment.rollout.lease import Lease, is_left_behind
+from deployment.rollout.outages import Outages, guarded
+from deployment.rollout.ports import RolloutPorts
 from deployment.rollout.progress import ProgressTags
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointTarget
@@ -52,14 +54,14 @@ class RenewingClock:
     """A clock whose pauses renew a lease: an endpoint can take minutes to load a version."""
 
     clock: Clock
-    lease: Lease
+    renew: Callable[[], None]
 
     def time(self) -> float:
         return self.clock.time()
 
     def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)
-        self.lease.renew()
+        self.renew()
 
 
 def with_time(text: str) -> None:
@@ -86,6 +88,7 @@ def carry_out(
         NoChampion: There is no champion.
         RolloutBusy: Another controller carries it out.
         RolloutRefused: The rollout of this version was rolled back before.
+        RecordsUnavailable: Registry or ledger did not respond for too long.
         LakehouseError: Endpoint, registry or ledger cannot be used.
     """
     client = client or serving_client(settings)
@@ -97,9 +100,10 @@ def carry_out(
         return None  # without the lease, which `follow` would otherwise take at each look
     with Lease(name, gate.client, gate.ledger, options.clock) as lease:
         opened = _OpenRollout(gate, settings, client, options)
-        while (rollout := opened.next()) is not None:
+        outages = Outages(name, options.clock, options.tell, options.patient, lease.require_own)
+        while (rollout := outages.wait_out(opened.next)) is not None:
             try:
-                ended = opened.run(rollout, lease)
+                ended = opened.run(rollout, lease, outages)
             except KeyboardInterrupt as err:
                 raise KeyboardInterrupt(
                     f"The rollout of version {rollout.version} and the traffic stay where they are. Continue it:"
@@ -155,16 +159,16 @@ class _OpenRollout:
             raise RolloutRefused.no_mirroring(endpoint)
         return rollout
 
-    def run(self, rollout: Rollout, lease: Lease) -> Rollout:
-        clock = RenewingClock(self.options.clock, lease)
+    def run(self, rollout: Rollout, lease: Lease, outages: Outages) -> Rollout:
+        clock = RenewingClock(self.options.clock, lambda: outages.wait_out(lease.renew))
         name, registry = self.gate.use_case.name, self.gate.client
         target, plan = EndpointTarget(self.client, WaitLimit(clock=clock)), plan_of(self.gate)
         findings = Findings(target, plan, lambda rollout: logged_answers(self.client, self.settings, rollout))
         ports = RolloutPorts(
             self._journal, target, ProgressTags(registry, name), lambda version: golden_rows(registry, name, version),
-            findings, lease.renew, lease.require_own, clock, self.options.tell,
+            findings, lease.renew, lease.require_own, clock, self.options.tell, outages,
         )  # fmt: skip
-        return Controller(ports, plan, self.options.patient).run(rollout)
+        return Controller(guarded(ports, outages), plan, self.options.patient).run(rollout)
 
     @property
     def _journal(self) -> LedgerJournal:

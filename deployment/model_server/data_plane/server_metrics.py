@@ -22,7 +22,7 @@ from deployment.model_server.request_log.request_log import RequestLog
 
 OPENMETRICS = CONTENT_TYPE_LATEST
 FindSchema = Callable[[str, str], VersionSchema | None]
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class ServerMetrics:
@@ -42,7 +42,7 @@ class ServerMetrics:
             "model_server_request_seconds",
             "Time from the first byte of a scoring request to its response.",
             ["endpoint", "served_entity", "version", "status"],
-            buckets=_BUCKETS,
+            buckets=BUCKETS,
             registry=self._registry,
         )
         self._in_flight = Gauge(

@@ -14,9 +14,9 @@ from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out
 from deployment.commands.serving.detached import NoServer
 from deployment.gate.gate import Gate
 from deployment.ledger.history import History
-from deployment.rollout.counts import StepCounts, VersionCounts
 from deployment.rollout.journal import LedgerJournal, end_superseded, unfinished
 from deployment.rollout.lease import SECONDS, TAG, Lease, RolloutBusy, is_held, progress_of
+from deployment.rollout.limits.counts import StepCounts, VersionCounts
 from deployment.rollout.progress import ProgressTags, RolloutProgress
 from deployment.rollout.state import Phase, Rollout, RolloutChoice
 from deployment.rollout.transitions import Act, Effect

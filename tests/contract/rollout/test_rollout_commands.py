@@ -95,7 +95,7 @@ def serving(machine: Machine) -> Iterator[Machine]:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(600):
+    for _ in range(1800):
         if condition():
             return
         time.sleep(0.1)

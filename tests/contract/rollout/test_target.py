@@ -14,8 +14,10 @@ from deployment.endpoints.endpoint_client import EndpointServesOtherModel
 from deployment.endpoints.waiting import WaitLimit
 from deployment.model_server.clock import SYSTEM
 from deployment.rollout.beginning import Aim, begun
-from deployment.rollout.controller import Controller, RolloutPorts
+from deployment.rollout.controller import Controller
 from deployment.rollout.findings import StepFindings
+from deployment.rollout.outages import Outages
+from deployment.rollout.ports import RolloutPorts
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointTarget
 from tests.contract.rollout.fake_workspace import FakeWorkspace
@@ -71,9 +73,10 @@ class Backend:
         self.records.record("rollout_started", rollout, "started")
         records, target = self.records, EndpointTarget(self.client, WaitLimit(60, SYSTEM))
         golden = [answer(str(version), ROW)]
+        outages = Outages("m", self, records.lines.append, patient, lambda: None)
         ports = RolloutPorts(
             records, target, records, lambda _: ([ROW], golden), lambda _: StepFindings(), lambda: None, lambda: None,
-            self, records.lines.append,
+            self, records.lines.append, outages,
         )  # fmt: skip
         return Controller(ports, plan, patient).run(rollout)
 

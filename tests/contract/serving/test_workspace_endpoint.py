@@ -20,7 +20,7 @@ from deployment.endpoints import endpoint_client
 from deployment.gate.gate import Gate
 from deployment.ledger.entries import Ledger
 from deployment.ledger.folder import FolderLedger
-from deployment.rollout.counts import StepCounts, VersionCounts
+from deployment.rollout.limits.counts import StepCounts, VersionCounts
 from deployment.rollout.progress import ProgressTags, RolloutProgress
 from deployment.rollout.state import Phase, Rollout
 from deployment.run import main

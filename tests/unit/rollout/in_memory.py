@@ -5,12 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+
 from deployment.endpoints.waiting import DeploymentFailed
 from deployment.ledger.entries import Action
-from deployment.rollout.controller import Controller, RolloutPorts
-from deployment.rollout.counts import MetricsReading, StepCounts, VersionCounts
+from deployment.rollout.controller import Controller
 from deployment.rollout.findings import StepFindings
 from deployment.rollout.journal import Decided, RolloutJournal
+from deployment.rollout.limits.counts import MetricsReading, StepCounts, VersionCounts
+from deployment.rollout.outages import Outages, guarded
+from deployment.rollout.ports import RolloutPorts
 from deployment.rollout.progress import ProgressStore, RolloutProgress
 from deployment.rollout.state import Rollout, RolloutChoice
 from deployment.rollout.target import EndpointView, GoldenRowsDiffer, RolloutTarget
@@ -49,10 +54,14 @@ class Records:
     Attributes:
         alias: version with the alias champion.
         crash_at: number of the event before which the controller is killed; None for never.
+        away: error of registry and ledger while they are away.
+        away_at: number of the event after which they are away for five minutes; None for never.
     """
 
     alias: int | None = 5
     crash_at: int | None = None
+    away: Exception | None = None
+    away_at: int | None = None
     events: int = 0
     entries: list[tuple[Action, Rollout, str]] = field(default_factory=list)
     decisions: list[Decided] = field(default_factory=list)
@@ -66,6 +75,7 @@ class Records:
         return self.entries[-1][1] if self.entries else None
 
     def record(self, action: Action, rollout: Rollout, event: str, intent: Act | None = None) -> None:
+        self.require_records()
         self._event()
         self.entries.append((action, rollout, event))
         self.begun_act = intent
@@ -75,6 +85,7 @@ class Records:
         return self.begun_act
 
     def decision(self, rollout: Rollout) -> Decided | None:
+        self.require_records()
         last = self.decisions[-1] if self.decisions else None
         return last if last is not None and last.number > rollout.decided else None
 
@@ -82,9 +93,11 @@ class Records:
         self.decisions.append(Decided(len(self.decisions) + 1, choice, "a person"))
 
     def champion(self) -> int | None:
+        self.require_records()
         return self.alias
 
     def return_champion(self, rollout: Rollout) -> str:
+        self.require_records()
         if self.alias == rollout.version:
             self.alias = rollout.stable
         self._event()
@@ -97,16 +110,28 @@ class Records:
         return stored[1] if stored and stored[0] == (rollout.id, rollout.step) else StepCounts()
 
     def save(self, rollout: Rollout, progress: RolloutProgress, counts: StepCounts) -> None:
+        self.require_records()
         self.stored = {"progress": progress, "counts": ((rollout.id, rollout.step), counts)}
 
     def clear(self) -> None:
         self.stored = {}
 
-    def _event(self) -> None:
+    def require_records(self) -> None:
+        if self.away is not None:
+            raise self.away
+
+    def _event(self, *, of_records: bool = True) -> None:
         self.events += 1
         if self.crash_at == self.events:
             self.crash_at = None
             raise Crash
+        if self.away_at == self.events:
+            self.begin_outage(300.0)
+            if of_records:
+                self.require_records()  # what was written is written; the response is lost
+
+    def begin_outage(self, seconds: float) -> None:
+        raise NotImplementedError
 
 
 @dataclass
@@ -139,13 +164,18 @@ class World(Records):
 
     def run(self, plan: RolloutPlan, *, patient: bool = True) -> Rollout:
         """Run a controller from the recorded state."""
+        outages = Outages("m", self, self.lines.append, patient, self.require_records)
         ports = RolloutPorts(
             self, self, self, lambda version: ([{"age": 41}], [version]), lambda _rollout: self.findings,
-            lambda: None, lambda: None, self, self.lines.append,
+            self.require_records, self.require_records, self, self.lines.append, outages,
         )  # fmt: skip
         current = self.current()
         assert current is not None
-        return Controller(ports, plan, patient).run(current)
+        return Controller(guarded(ports, outages), plan, patient).run(current)
+
+    def begin_outage(self, seconds: float) -> None:
+        self.away = MlflowException("database is locked", TEMPORARILY_UNAVAILABLE)
+        self.at[self.now + seconds] = lambda world: setattr(world, "away", None)
 
     # Clock
 
@@ -175,7 +205,7 @@ class World(Records):
             self.traffic = dict(rollout.traffic)
             self.updates.append(self.traffic)
         self.mirrored = rollout.version if rollout.mirroring else None
-        self._event()
+        self._event(of_records=False)
 
     def check_golden_rows(self, rollout: Rollout, rows: Sequence[Any], expected: Sequence[Any]) -> None:
         self._reachable()

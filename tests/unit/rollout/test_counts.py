@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from deployment.rollout.counts import MetricsReading, StepCounts, VersionCounts
-from deployment.rollout.exposition import MetricsMissing, parse
+from deployment.rollout.limits.counts import MetricsReading, StepCounts, VersionCounts
+from deployment.rollout.limits.exposition import MetricsMissing, parse
 
 OURS = """\
 # HELP request_count Requests.

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from deployment.rollout.checks import ObservedStep, breach, slower
-from deployment.rollout.counts import VersionCounts
-from deployment.rollout.evidence import log_e_value
+from deployment.rollout.limits.checks import ObservedStep, breach, slower
+from deployment.rollout.limits.counts import VersionCounts
+from deployment.rollout.limits.evidence import log_e_value
 from training.use_case.rollout import RolloutPlan
 
 PLAN = RolloutPlan(tolerated_ms=0)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployment.rollout.counts import MetricsReading
 from deployment.rollout.findings import Findings, LoggedAnswers, StepFindings, distance, noise
+from deployment.rollout.limits.counts import MetricsReading
 from deployment.rollout.state import Phase, Rollout
 from deployment.rollout.target import EndpointView
 from lakehouse.errors import LakehouseError

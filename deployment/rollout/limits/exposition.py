@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployment.rollout.counts import MetricsReading, VersionCounts
+from deployment.rollout.limits.counts import MetricsReading, VersionCounts
 from lakehouse.errors import LakehouseError
 
 REQUESTS, REFUSED, FAILED = "request_count_total", "request_4xx_count_total", "request_5xx_count_total"

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from deployment.rollout.counts import VersionCounts
-from deployment.rollout.evidence import log_e_value, log_limit, log_mean_e_value
+from deployment.rollout.limits.counts import VersionCounts
+from deployment.rollout.limits.evidence import log_e_value, log_limit, log_mean_e_value
 from training.use_case.rollout import RolloutPlan
 
 TESTS = 5  # of each step: failed, refused and slow requests beside the stable version; error rate and p99
