@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-embeddings test test-spark test-torch test-text test-jobs torch tensorflow text spark features docs check bench format schema lock clean
+.PHONY: help demo demo-text demo-embeddings test test-spark test-torch test-text check-extras test-jobs torch tensorflow text spark features docs check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -56,11 +56,13 @@ test-spark: $(READY)  ## the tests that need JVM Spark (Java 17); they also run 
 spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
 	@$(BIN)/python -m benchmarks.harness.jvm_spark
 
-test-torch: torch tensorflow  ## the tests of neural networks, which `make test` skips without PyTorch and Keras
+test-torch: torch tensorflow text  ## the tests of neural networks, which `make test` skips without PyTorch and Keras
 	@$(BIN)/python -m pytest tests/unit/networks
 
 test-text: text  ## the tests of embeddings, which `make test` skips without a tokenizer
 	@$(BIN)/python -m pytest tests/e2e/test_embeddings.py
+
+check-extras: test-torch test-text  ## the tests of all extras, which CI leaves out: they install 6 GB
 
 torch: $(VENV)/.torch  ## install PyTorch (the extra torch, 4 GB) into the environment, pinned by hashes
 tensorflow: $(VENV)/.tensorflow  ## install TensorFlow with Keras (the extra tensorflow, 1.4 GB), pinned by hashes

@@ -10,7 +10,7 @@ Integers = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.intp]
 Times = npt.NDArray[np.datetime64]
 Mask = npt.NDArray[np.bool_]
-MatrixFormat = Literal["sparse", "dense"]  # input of a learner: `Encoder.matrix` or `Encoder.dense`
+MatrixFormat = Literal["sparse", "dense", "table"]  # input of a learner: that method of `Encoder`, or `matrix`
 
 
 def is_known(values: npt.NDArray[Any]) -> Mask:

@@ -145,7 +145,9 @@ class Encoder:
 
     def inputs(self, matrix_format: MatrixFormat, columns: FeatureColumns) -> Any:
         """Feature columns in the matrix format of a learner."""
-        return self.matrix(columns).values if matrix_format == "sparse" else self.dense(columns)
+        if matrix_format == "sparse":
+            return self.matrix(columns).values
+        return self.dense(columns) if matrix_format == "dense" else self.table(columns)
 
     def categories(self) -> Mapping[int, int]:
         """Number of categories, unknown included, of each column of `dense` that is a category index."""

@@ -34,6 +34,7 @@ TRUSTED = frozenset(
         "scoring.estimators.spark_trees.SparkTrees",
         "scoring.estimators.xgboost.XgBoost",
         "scoring.texts.term_weights.TermWeights",
+        "scoring.texts.token_rows.TokenRows",
         "scoring.estimators.neighbour_weights.inverse_distance",
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",

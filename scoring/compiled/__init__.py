@@ -26,6 +26,7 @@ _KINDS = {
     "blend.json": ("blend", "CompiledBlend"),
     "linear.json": ("linear", "CompiledLinear"),
     "text.json": ("text", "CompiledText"),
+    "tokens.json": ("tokens", "CompiledTokens"),
     "trees.onnx": ("trees", "CompiledTrees"),
     "model.onnx": ("onnx", "CompiledOnnx"),
     "model.cbm": ("catboost", "CompiledCatBoost"),

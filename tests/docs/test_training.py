@@ -48,10 +48,10 @@ def test_the_row_of_a_family_equals_its_declaration(name: str) -> None:
     assert tasks == ", ".join(name for name, task in TASKS.items() if task in family.tasks)
     assert matrix_format == family.matrix_format
     assert (categories == "0/1 columns") is (family.matrix_format == "sparse")
-    assert (categories == "embeddings") is (family.extra is not None)
-    assert (categories == "native") is (stops_early(family) and family.extra is None)
+    assert (categories == "embeddings") is bool(family.extras)
+    assert (categories == "native") is (stops_early(family) and not family.extras)
     assert weights == ("yes" if family.accepts_weights else "no")
-    unit = "rounds" if family.extra is None else "epochs"
+    unit = "rounds" if not family.extras else "epochs"
     assert stopping == (f"by {unit}" if stops_early(family) else "no")
 
 

@@ -78,7 +78,7 @@ _BY_FAMILY: Mapping[str, Sequence[Params]] = {
     "catboost": [{"learning_rate": 0.2, "depth": 3, "l2_leaf_reg": 1.0, "rsm": 1.0, **_NO_WEIGHTS}],
 }
 # The others fit on Spark, or need an extra: tests/contract/training/test_families_on_spark.py, tests/unit/networks.
-LOCAL = [name for name, family in FAMILIES.items() if family.fits_on == "process" and family.extra is None]
+LOCAL = [name for name, family in FAMILIES.items() if family.fits_on == "process" and not family.extras]
 POINTS: Sequence[tuple[str, Params]] = [(name, params) for name, points in _BY_FAMILY.items() for params in points]
 
 

@@ -71,6 +71,13 @@ class FrameRefused(LakehouseError):
         )
 
     @classmethod
+    def no_texts(cls, families: Sequence[str]) -> "FrameRefused":
+        return cls(
+            f"{', '.join(families)} read texts, and no feature is a text",
+            hint="Encode a column `as: text` in its gold model, or search other families.",
+        )
+
+    @classmethod
     def text_on_spark(cls, features: Sequence[str]) -> "FrameRefused":
         return cls(
             f"families on Spark read no texts, and these features are texts: {', '.join(features)}",

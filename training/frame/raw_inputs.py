@@ -40,7 +40,8 @@ def without(
     kept = without_features(frame, removed)
     if not kept.encoder.features:
         raise ValueError("every input is left out")
-    names = frame.columns if matrix_format == "sparse" else frame.encoder.number_features
+    encoder = frame.encoder
+    names = {"sparse": frame.columns, "dense": encoder.number_features, "table": encoder.features}[matrix_format]
     return kept, _kept_columns(names, removed)
 
 

@@ -14,6 +14,7 @@ from training.models.spark import (
     SPARK_RANDOM_FOREST,
     SPARK_XGBOOST,
 )
+from training.models.texts import FINE_TUNED_TRANSFORMER, TEXT_TRANSFORMER
 from training.models.trees import GRADIENT_BOOSTING, RANDOM_FOREST
 
 _DECLARED = (
@@ -30,6 +31,8 @@ _DECLARED = (
     MLP,
     FT_TRANSFORMER,
     KERAS_MLP,
+    TEXT_TRANSFORMER,
+    FINE_TUNED_TRANSFORMER,
     SPARK_LOGISTIC_REGRESSION,
     SPARK_RANDOM_FOREST,
     SPARK_GRADIENT_BOOSTING,

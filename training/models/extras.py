@@ -6,7 +6,12 @@ from importlib.util import find_spec
 from lakehouse.errors import LakehouseError
 from training.models import FAMILIES
 
-PACKAGES = {"torch": ("PyTorch", "torch"), "tensorflow": ("TensorFlow", "keras")}  # name, and a package of the extra
+# The name of each extra, and a package of it.
+PACKAGES = {
+    "torch": ("PyTorch", "torch"),
+    "tensorflow": ("TensorFlow", "keras"),
+    "text": ("tokenizers", "tokenizers"),
+}
 
 
 class ExtraMissing(LakehouseError):
@@ -28,6 +33,6 @@ def require_extras(families: Iterable[str]) -> None:
         ExtraMissing: one is not.
     """
     for extra, (_, package) in PACKAGES.items():
-        needing = [name for name in families if FAMILIES[name].extra == extra]
+        needing = [name for name in families if extra in FAMILIES[name].extras]
         if needing and find_spec(package) is None:
             raise ExtraMissing.of(needing, extra)

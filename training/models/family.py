@@ -28,6 +28,7 @@ class DataFacts:
     Attributes:
         classes: count of classes; 0 for numbers.
         categories: count of categories of each category index, by its position among the dense columns.
+        text_places: positions of the features that are texts, in a row of `Encoder.table`.
         texts: sparse columns of the terms of each text feature: the first, the one after the last, and the fewest
             texts of a term.
     """
@@ -36,6 +37,7 @@ class DataFacts:
     classes: int
     categories: Mapping[int, int]
     texts: Sequence[tuple[int, int, int]] = ()
+    text_places: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,13 @@ class Family:
             named `model`.
         tasks: tasks that it can fit.
         matrix_format: `sparse`: each category index as a block of 0/1 columns, and each text as one of terms;
-            `dense`: the feature columns that are numbers, with a category index as an integer.
+            `dense`: the feature columns that are numbers, with a category index as an integer; `table`: every feature
+            column, a text as itself.
         accepts_weights: True if `model` accepts a weight for each row.
         fits_on: where `model` is fitted: in this process, by Spark ML on the session of the tables, or on a classic
             Spark session. On Spark a fit is parallel by itself, so that trials run one after the other.
         stops_early: True if `model` finds its boosting rounds or epochs on validation rows.
-        extra: the extra of pyproject.toml that fitting needs; None if the project's own packages suffice.
+        extras: the extras of pyproject.toml that fitting needs; none if the project's own packages suffice.
         optional: further hyperparameters, which a search has only if `search.space` of the use case names them.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
             cheapest family.
@@ -75,7 +78,7 @@ class Family:
     stops_early: bool = False
     optional: Space = field(default_factory=dict)
     fits_on: FitsOn = "process"
-    extra: str | None = None
+    extras: tuple[str, ...] = ()
 
     @property
     def capitalised_name(self) -> str:

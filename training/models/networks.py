@@ -42,12 +42,25 @@ def _pipeline(
 ) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
+    return Pipeline([("model", network_of(learner, shape, params, seed, facts))])
+
+
+def network_of(  # noqa: PLR0913  (a learner has so many parts)
+    learner: "type[NetworkLearner]",
+    shape: Mapping[str, Any],
+    params: Params,
+    seed: int,
+    facts: DataFacts,
+    *,
+    batch: int = 256,
+) -> "NetworkLearner":
+    """The unfitted learner of a network, with `batch` rows of a step."""
     from training.networks.options import FitOptions
 
     rate, decay = float(str(params["learning_rate"])), float(str(params["weight_decay"]))
-    options = FitOptions(rate, decay, int(str(params.get("max_epochs") or EPOCHS)), seed=seed)
+    options = FitOptions(rate, decay, int(str(params.get("max_epochs") or EPOCHS)), batch=batch, seed=seed)
     balanced = facts.task.predicts_classes and bool(params["class_weight"])
-    return Pipeline([("model", learner(facts.task.name, shape, options, facts.categories, balanced=balanced))])
+    return learner(facts.task.name, shape, options, facts.categories, balanced=balanced)
 
 
 LIMIT: Space = {"max_epochs": Choice((8, 16, 32, 64, 128))}  # the limit as a dimension
@@ -70,7 +83,7 @@ MLP = Family(
     cost=70,
     stops_early=True,
     optional=LIMIT,
-    extra="torch",
+    extras=("torch",),
 )
 
 FT_TRANSFORMER = Family(
@@ -91,7 +104,7 @@ FT_TRANSFORMER = Family(
     cost=400,
     stops_early=True,
     optional=LIMIT,
-    extra="torch",
+    extras=("torch",),
 )
 
 KERAS_MLP = Family(
@@ -112,5 +125,5 @@ KERAS_MLP = Family(
     cost=80,
     stops_early=True,
     optional=LIMIT,
-    extra="tensorflow",
+    extras=("tensorflow",),
 )

@@ -59,12 +59,22 @@ class GraphBuilder:
         product = self.add("MatMul", name, self.constant(weights))
         return product if bias is None else self.add("Add", product, self.constant(bias))
 
-    def serialised(self, output: str, width: int, link: str, *, scale: float = 1.0, offset: float = 0.0) -> bytes:
+    def serialised(  # noqa: PLR0913  (each is a part of the graph)
+        self,
+        output: str,
+        width: int,
+        link: str,
+        *,
+        scale: float = 1.0,
+        offset: float = 0.0,
+        alone: bool = False,
+    ) -> bytes:
         """The graph, whose sums are the output in double precision, times the scale, plus the offset.
 
         Args:
             width: columns of the output.
             link: name in `scoring.compiled.links.LINKS`.
+            alone: True if each row is to be run alone; see `NetworkGraph`.
         """
         from onnx import TensorProto, helper
 
@@ -77,5 +87,5 @@ class GraphBuilder:
         outputs = [helper.make_tensor_value_info(SUMS, TensorProto.DOUBLE, [None, width])]
         graph = helper.make_graph(nodes, "network", [rows], outputs, self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-        model.metadata_props.add(key=METADATA_KEY, value=json.dumps({"link": link}))
+        model.metadata_props.add(key=METADATA_KEY, value=json.dumps({"link": link, "alone": alone}))
         return bytes(model.SerializeToString())

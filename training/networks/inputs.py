@@ -6,7 +6,7 @@ both in double precision: dates as integers and epoch milliseconds have more dig
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ class NetworkInputs:
         categories: for each category index, its column and (size,) True for each category that the fit has seen. The
             others have the embedding of 0, the unknown category.
     """
+
+    alone: ClassVar[bool] = False  # a row has the same bits in any batch
 
     columns: tuple[int, ...]
     varied: int
@@ -117,6 +119,8 @@ def _has_two_values(column: Floats) -> bool:
 
 def _scaling(values: Floats) -> tuple[Floats, Floats]:
     """Median and factor of each column: by the quartiles, or by the range where both quartiles are one value."""
+    if not values.shape[1]:
+        return np.zeros(0), np.zeros(0)
     known = np.where(np.isnan(values).all(axis=0), 0.0, values)
     low, quarter, centre, three_quarters, high = np.nanquantile(known, [0, 0.25, 0.5, 0.75, 1], axis=0)
     spread, extent = three_quarters - quarter, high - low

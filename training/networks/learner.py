@@ -119,7 +119,8 @@ class Fitted:
         """The network as a graph of rows with so many columns."""
         graph, targets = GraphBuilder(columns), self.targets
         output = self.written(graph)
-        return graph.serialised(output, targets.outputs, targets.link, scale=targets.scale, offset=targets.offset)
+        units = {"scale": targets.scale, "offset": targets.offset}
+        return graph.serialised(output, targets.outputs, targets.link, **units, alone=self.inputs.alone)
 
 
 def _require_equal(graph: bytes, fitted: Fitted, rows: Floats) -> None:
@@ -133,7 +134,7 @@ def _require_equal(graph: bytes, fitted: Fitted, rows: Floats) -> None:
     expected = fitted.outputs(chosen) * targets.scale + targets.offset
     unit = max(float(np.std(expected)), 1e-3 * float(np.abs(expected).max(initial=0.0)), 1e-6)
     for batch in BATCHES:
-        found = network.sums(chosen[:batch])
+        found = network.batch_sums(chosen[:batch])
         apart = float(np.abs(found - expected[:batch]).max(initial=0.0)) / unit
         if not apart <= LARGEST_DIFFERENCE:
             raise GraphDiffers(

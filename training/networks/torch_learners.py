@@ -22,11 +22,15 @@ class TorchLearner(NetworkLearner):
     def _network(self, inputs: NetworkInputs, targets: LearnedLabels) -> Any:
         """An untrained network."""
 
+    def _inputs(self, rows: Floats, sizes: dict[int, int]) -> Any:
+        """Learn the preparation of rows."""
+        return NetworkInputs.of(rows, sizes)
+
     def _fitted(self, rows: WeightedRows, classes: int, checkpoint: Checkpoint, *, validates: bool) -> Fitted:
         from training.networks.pytorch.fit import TorchFit
 
         targets, sizes = partial(self._targets, classes), dict(self.sizes)
-        fit = TorchFit(self._network, targets, self.task, sizes, self.options, checkpoint, validates)
+        fit = TorchFit(self._network, targets, self.task, sizes, self.options, checkpoint, validates, self._inputs)
         return TorchFitted(*fit.run(rows))
 
 

@@ -21,6 +21,7 @@ from scoring.compiled.linear import CompiledLinear
 from scoring.compiled.neighbours import CompiledNeighbours
 from scoring.compiled.network import CompiledNetwork
 from scoring.compiled.text import CompiledText
+from scoring.compiled.tokens import CompiledTokens
 from scoring.encodings import FeatureColumns
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
@@ -29,6 +30,7 @@ from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.network import Network
 from scoring.estimators.xgboost import XgBoost
 from scoring.scorer import Scorer
+from scoring.texts.token_rows import TokenRows
 from training.registry.kept_features import kept_features, number_features
 from training.registry.probes import MOST_ROWS, probe_rows
 from training.registry.reference import reference
@@ -130,6 +132,8 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
         yield from _wrapped(inner, indices=indices)
     elif isinstance(model, Blend):
         yield "blend", lambda: _blend(scorer, model)
+    elif isinstance(first, TokenRows):
+        yield "tokens", lambda: CompiledTokens.of(first, model)
     elif isinstance(model, Network):
         yield "network", lambda: CompiledNetwork(model.graph)
     elif hasattr(model, "n_neighbors"):

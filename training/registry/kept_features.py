@@ -15,6 +15,8 @@ def kept_features(encoder: Encoder, matrix_format: MatrixFormat, columns: Column
     """
     if matrix_format == "sparse":
         widths = encoder.widths()
+    elif matrix_format == "table":
+        widths = [1] * len(encoder.features)
     else:  # a text has no dense column
         widths = [0 if name in encoder.text_features else 1 for name in encoder.features]
     kept, ends = set(columns.tolist()), accumulate(widths)

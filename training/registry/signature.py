@@ -16,6 +16,7 @@ from scoring.estimators.network import Network
 from scoring.hooks.fields import Kind
 from scoring.hooks.source import BROUGHT_ALONG, distributions
 from scoring.scorer import Scorer
+from scoring.texts.token_rows import TokenRows
 
 # Imported by the loader of every version.
 _ALWAYS = frozenset({"mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "scipy", "skops"})
@@ -85,7 +86,7 @@ class _Observer(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         self.modules.add(str(getattr(obj, "__module__", None) or type(obj).__module__))
-        if isinstance(obj, EarlyStoppingBooster | Network):  # its model may be bytes, which name no module
+        if isinstance(obj, EarlyStoppingBooster | Network | TokenRows):  # bytes and texts name no module
             self.modules.add(obj.library)
         return NotImplemented
 

@@ -76,7 +76,9 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
 
     OpenMP threads wait for each other by spinning: on a busy machine two of them took 14 times as long as one.
     """
-    facts = DataFacts(frame.task, len(frame.classes), frame.encoder.categories(), frame.encoder.term_columns())
+    encoder = frame.encoder
+    places = [at for at, name in enumerate(encoder.features) if name in encoder.text_features]
+    facts = DataFacts(frame.task, len(frame.classes), encoder.categories(), encoder.term_columns(), places)
     if family.fits_on != "process":
         from training.search.spark_fitting import fit_on_spark  # it imports PySpark, and most trials need none
 

@@ -110,10 +110,15 @@ class Float:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the values. The first one is the default; a grid uses all."""
+    """One of the values. The first one is the default; a grid uses all.
+
+    Attributes:
+        is_open: True if a use case may name other texts than these.
+    """
 
     values: tuple[Value, ...]
     when: When | None = None
+    is_open: bool = False
 
     def __post_init__(self) -> None:
         if not self.values:

@@ -23,7 +23,7 @@ def unaffordable(plan: SearchPlan, attempt: Attempt, budget: Budget) -> Mapping[
 
     One epoch of each is measured on a sample. If the plan has networks alone, none is left out.
     """
-    networks = [name for name in plan.families if FAMILIES[name].extra is not None]
+    networks = [name for name in plan.families if FAMILIES[name].extras]
     left = budget.left()
     if left is None or len(networks) == len(plan.families):
         return {}

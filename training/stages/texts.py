@@ -10,10 +10,12 @@ def plan_for_texts(plan: SearchPlan, frame: TrainingFrame) -> SearchPlan:
     """The plan for this frame. With a text it has neither blend nor bag, whose rows are numbers alone.
 
     Raises:
-        FrameRefused: a family reads numbers alone, and there are none.
+        FrameRefused: a family reads numbers alone, or texts, and there are none.
     """
     texts = sorted(frame.encoder.text_features)
     if not texts:
+        if readers := [name for name in plan.families if FAMILIES[name].matrix_format == "table"]:
+            raise FrameRefused.no_texts(readers)
         return plan
     if dense := [name for name in plan.families if FAMILIES[name].matrix_format == "dense"]:
         if not frame.encoder.number_features:

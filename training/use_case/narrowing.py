@@ -91,6 +91,8 @@ def _fits(declared: Dimension, value: Value) -> bool:
     The sign matters since a family would fit nonsense without an error, as weights that grow with a row's age.
     """
     if isinstance(declared, Choice):
+        if declared.is_open and isinstance(value, str) and value:
+            return True
         return value in declared.values or (_is_positive(value) and any(map(_is_number, declared.values)))
     if isinstance(declared, Int):
         return value is None or (

@@ -20,11 +20,10 @@ NETWORKS: Mapping[str, Params] = {
     },
     "keras_mlp": {"learning_rate": 0.01, "layers": 2, "width": 64, "dropout": 0.0, "weight_decay": 1e-3, **_SHARED},
 }
-PACKAGES = {"torch": "torch", "tensorflow": "keras"}
+PACKAGES = {"torch": "torch", "tensorflow": "keras", "text": "tokenizers"}
 
 
 def require(family: str) -> None:
     """Skip the test if the extra of the family is not installed."""
-    extra = FAMILIES[family].extra
-    if extra is not None:
+    for extra in FAMILIES[family].extras:
         pytest.importorskip(PACKAGES[extra], reason=f"the extra {extra} is not installed: make {extra}")

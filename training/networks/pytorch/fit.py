@@ -34,6 +34,7 @@ class TorchFit:
     Attributes:
         build: makes the untrained network.
         targets: makes the targets of labels and weights.
+        read: learns the preparation of rows.
     """
 
     build: Untrained
@@ -43,6 +44,7 @@ class TorchFit:
     options: FitOptions
     checkpoint: Checkpoint
     validates: bool
+    read: Callable[[Floats, dict[int, int]], Any] = NetworkInputs.of
     _resumed: Arrays | None = field(default=None, init=False)
 
     def run(self, rows: WeightedRows) -> tuple[Any, NetworkInputs, LearnedLabels, int]:
@@ -80,7 +82,7 @@ class _Stage:
         self, fit: TorchFit, number: int, rows: WeightedRows, validation: WeightedRows | None, epochs: int
     ) -> None:
         self.fit, self.number, self.epochs, self.options = fit, number, epochs, fit.options
-        self.inputs = NetworkInputs.of(rows.x, fit.sizes)
+        self.inputs = fit.read(rows.x, fit.sizes)
         self.learned = fit.targets(rows.y, rows.weights)
         self.network = fit.build(self.inputs, self.learned).to(device())
         self.rows = self._tensors(rows.x, self.learned)
