@@ -90,7 +90,7 @@ class Outages:
     def _repeated(self, call: Callable[[], Answer], err: Exception) -> Answer:
         since, pause, too_long = self.clock.time(), FIRST_PAUSE, False
         self.count += 1
-        self.tell(f"registry or ledger do not respond; nothing is changed until they do: {_line(err)}")
+        self.tell(f"registry or ledger cannot be used; nothing is changed until they can be: {_line(err)}")
         while True:
             self.clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -111,7 +111,7 @@ class Outages:
                 self.tell(unavailable.failed)
         away = max(0.0, self.clock.time() - since)
         self._longest = max(self._longest, away)
-        self.tell(f"registry and ledger respond again after {duration(away)}")
+        self.tell(f"registry and ledger can be used again after {duration(away)}")
         return result
 
 

@@ -21,8 +21,8 @@ class RecordsUnavailable(LakehouseError):
     @classmethod
     def of(cls, name: str, away: str, reason: str) -> "RecordsUnavailable":
         return cls(
-            f"the rollout is paused: registry or ledger did not respond for {away}: {reason}",
-            hint="The traffic stays as it is, and nothing was recorded meanwhile. Once they respond, continue it:"
+            f"the rollout is paused: registry or ledger could not be used for {away}: {reason}",
+            hint="The traffic stays as it is, and nothing was recorded meanwhile. Once they can be used, continue it:"
             f" python -m deployment.run rollout --use-case {name}",
         )
 

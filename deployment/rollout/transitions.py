@@ -170,7 +170,7 @@ def _unrecorded(rollout: Rollout, facts: RolloutFacts) -> Transition | None:
     """Transition if nobody could watch the bake for long; it is recorded once that is possible again."""
     if facts.outage <= MOST_OUTAGE_SECONDS or rollout.phase is Phase.PAUSED:
         return None
-    reason = f"registry or ledger did not respond for {duration(facts.outage)}"
+    reason = f"registry or ledger could not be used for {duration(facts.outage)}"
     return Move(rollout.at(Phase.PAUSED, reason=reason, until=0.0, changed=True))
 
 

@@ -101,7 +101,8 @@ def carry_out(
     with Lease(name, gate.client, gate.ledger, options.clock) as lease:
         opened = _OpenRollout(gate, settings, client, options)
         outages = Outages(name, options.clock, options.tell, options.patient, lease.require_own)
-        while (rollout := outages.wait_out(opened.next)) is not None:
+        rollout = opened.next()  # a command that cannot even begin ends at once
+        while rollout is not None:
             try:
                 ended = opened.run(rollout, lease, outages)
             except KeyboardInterrupt as err:
@@ -111,6 +112,7 @@ def carry_out(
                 ) from err
             if ended.phase is not Phase.SUPERSEDED:
                 return ended
+            rollout = outages.wait_out(opened.next)
         return None
 
 

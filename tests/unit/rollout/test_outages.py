@@ -3,6 +3,7 @@
 import errno
 import socket
 import sqlite3
+from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -16,11 +17,12 @@ from deployment.rollout.lease import RolloutBusy
 from deployment.rollout.outages import is_outage
 from deployment.rollout.ports import RecordsUnavailable
 from deployment.rollout.state import Phase
+from lakehouse.tables.warehouse import WarehouseUnwritable
 from tests.unit.rollout.in_memory import Behaviour, World
 from training.use_case.rollout import RolloutPlan
 
 PLAN = RolloutPlan(bake_minutes=30, steps=(10, 50), poll_seconds=30)
-AWAY = "registry or ledger do not respond; nothing is changed until they do: MLflow failed: database is locked"
+AWAY = "registry or ledger cannot be used; nothing is changed until they can be: MLflow failed: database is locked"
 SHORT, LONG = 300.0, 1_500.0  # the limit is ten minutes
 
 
@@ -45,26 +47,26 @@ def test_an_outage_at_any_event_is_waited_for_and_nothing_is_lost_or_done_twice(
             told = [line for line in world.lines if "registry" in line]
             assert told == [
                 AWAY,
-                "registry and ledger respond again after 5 min",
+                "registry and ledger can be used again after 5 min",
             ], event
 
 
 def test_follow_waits_for_the_end_of_a_long_outage_records_it_and_bakes_again() -> None:
     world = begun(at={900.0: lambda w: w.begin_outage(LONG)})
     assert world.run(PLAN).phase is Phase.FINISHED
-    assert paused(world) == ["paused: registry or ledger did not respond for 25 min"]
+    assert paused(world) == ["paused: registry or ledger could not be used for 25 min"]
     assert world.now >= 900 + LONG + 2 * 1_800, "the whole bake begins again"
-    assert [line for line in world.lines if "respond" in line and "version" not in line] == [
+    assert [line for line in world.lines if "ledger c" in line and "version" not in line] == [
         AWAY,
-        "the rollout is paused: registry or ledger did not respond for 10 min: MLflow failed: database is locked",
-        "registry and ledger respond again after 25 min",
+        "the rollout is paused: registry or ledger could not be used for 10 min: MLflow failed: database is locked",
+        "registry and ledger can be used again after 25 min",
     ]
 
 
 def test_the_command_rollout_ends_after_ten_minutes_with_the_reason_and_is_continued() -> None:
     world = begun(at={900.0: lambda w: w.begin_outage(LONG)})
     with pytest.raises(
-        RecordsUnavailable, match="did not respond for 10 min: MLflow failed: database is locked"
+        RecordsUnavailable, match="could not be used for 10 min: MLflow failed: database is locked"
     ) as unavailable:
         world.run(PLAN, patient=False)
     assert "rollout --use-case m" in str(unavailable.value)
@@ -125,6 +127,7 @@ def test_what_may_pass_is_told_from_an_answer(monkeypatch: pytest.MonkeyPatch) -
         OSError(errno.ENOSPC, "No space left on device"),
         EntryNotWritten.of("m", OSError("disk full")),
         PromotionBusy.by("process 1"),
+        WarehouseUnwritable.at(Path("warehouse"), OSError(errno.ENOSPC, "No space left on device")),
     ):
         assert is_outage(passes)
     missing = MlflowException("no such model", RESOURCE_DOES_NOT_EXIST)
