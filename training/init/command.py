@@ -7,6 +7,7 @@ from pathlib import Path
 from lakehouse import console
 from lakehouse.settings import Settings
 from lakehouse.wording import number_of
+from training.init.errors import InitRefused
 from training.init.names import require_usable, use_case_name
 from training.init.project import project_files
 from training.init.proposing.proposal import Proposal, Wishes, propose
@@ -15,6 +16,7 @@ from training.init.reading.habits import DateOrder, Habits
 from training.init.reading.opening import open_table
 from training.init.running import build_tables, next_commands, train_briefly
 from training.init.writing.files import planned_files, require_free, write_files
+from training.models import FAMILIES, SEARCHED
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def carry_out(order: Order) -> None:
         table = open_table(order.file, order.habits, Path(workspace), order.memory)
         proposal = propose(name, table, order.wishes)
         show(proposal)
+        _require_families(order.families, proposal)
         if order.check:
             planned = planned_files(proposal, project_files(settings.project, name))
             require_free(planned, settings.project)
@@ -84,6 +87,21 @@ def carry_out(order: Order) -> None:
         build_tables(proposal)
     version = train_briefly(proposal.name, settings, order.minutes, order.families)
     next_commands(proposal.name, version)
+
+
+def _require_families(families: str | None, proposal: Proposal) -> None:
+    """Check the families before anything is written: their task is known only now.
+
+    Raises:
+        InitRefused: a family is unknown, or of another task.
+    """
+    task = proposal.target.task
+    known = sorted(name for name in SEARCHED if task in FAMILIES[name].tasks)
+    for name in [name.strip() for name in (families or "").split(",") if name.strip()]:
+        if name not in known:
+            raise InitRefused.file(
+                f"--families {name}", f"is no model family for {task.name}", f"Known: {', '.join(known)}."
+            )
 
 
 def _plain_name(file: Path) -> str:

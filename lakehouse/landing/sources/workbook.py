@@ -50,6 +50,19 @@ def _opened(path: Path) -> Any:
         raise LandingSourceRefused.unreadable(f"the workbook {path}", err) from err
 
 
+def sheet_headers(path: Path) -> dict[str, list[str]]:
+    """Header of each sheet that has one.
+
+    Raises:
+        LandingSourceRefused: the file is no workbook.
+    """
+    book = _opened(path)
+    names = list(book.sheetnames)
+    book.close()
+    headers = {name: next(_rows(path, name, 0), None) for name in names}
+    return {name: [str(value) for value in header if value is not None] for name, header in headers.items() if header}
+
+
 def _rows(path: Path, sheet: str | None, skip_rows: int) -> Iterator[Sequence[Any]]:
     book = _opened(path)
     try:

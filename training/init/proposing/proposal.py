@@ -100,7 +100,9 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
     if not proposal.features:
         reasons = "; ".join(f"{role.name}: {role.why}" for role in roles if role.role == "out")
         raise InitRefused.file(
-            table.source, f"has no column to learn from: {reasons}", "Keep one of them: --keep COLUMN."
+            table.source,
+            f"has no column to learn from: {reasons}",
+            "Keep one of them: --keep COLUMN, or leave --exclude away.",
         )
     return proposal
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import duckdb
 
 from lakehouse.landing.sources.declaration import SourceLocation
-from training.init.errors import InitRefused
+from lakehouse.landing.sources.workbook import sheet_headers
+from training.init.errors import InitRefused, ask
 from training.init.reading.delimited import delimited_table
 from training.init.reading.given import GivenTable
 from training.init.reading.habits import Habits
@@ -80,7 +81,20 @@ def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR
     if path.suffix in {".jsonl", ".ndjson", ".json"}:
         return SourceLocation(format="json_lines", path=str(path.absolute()))
     if path.suffix in _EXCEL:
-        return SourceLocation(format="excel", path=str(path.absolute()), sheet=habits.table)
+        return SourceLocation(format="excel", path=str(path.absolute()), sheet=habits.table or _sheet(path))
     if path.suffix == ".xls":
         raise InitRefused.file(path, "is a workbook of Excel 2003", "Save it as .xlsx or CSV.")
     return None
+
+
+def _sheet(path: Path) -> str | None:
+    """The sheet to read; None for the only one.
+
+    Raises:
+        InitRefused: several sheets have values, and there is no terminal.
+    """
+    headers = sheet_headers(path)
+    if len(headers) < 2:
+        return None
+    answers = {name: f"columns {', '.join(header[:4])}" for name, header in headers.items()}
+    return ask(f"{path.name} has several sheets", "--table", answers)

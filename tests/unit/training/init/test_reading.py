@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from lakehouse.errors import LakehouseError
@@ -250,3 +251,19 @@ def test_the_files_of_a_pattern_are_read_in_order_and_must_be_alike(tmp_path: Pa
         opened(tmp_path / "sales-*.csv")
     with pytest.raises(LakehouseError, match="does not exist"):
         opened(tmp_path / "none-*.csv")
+
+
+def test_a_workbook_with_several_sheets_asks_for_one(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "cover"
+    book.active.append(["about"])
+    page = book.create_sheet("sales")
+    for row in [["price", "sold"], *([number, "yes"] for number in range(3))]:
+        page.append(row)
+    book.create_sheet("empty")
+    path = tmp_path / "report.xlsx"
+    book.save(path)
+    with pytest.raises(InitRefused, match="has several sheets") as refused:
+        opened(path)
+    assert "--table cover: columns about; --table sales: columns price, sold" in str(refused.value)
+    assert opened(path, table="sales").rows == 3

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from training.init.__main__ import main
 from training.init.errors import InitRefused
 from training.init.proposing.metrics import metrics_of
 from training.init.proposing.proposal import Proposal, Wishes, propose
@@ -146,3 +148,12 @@ def test_german_names_of_months_are_dates(tmp_path: Path) -> None:
     joined = next(role.profile for role in found.roles if role.name == "joined")
     assert (joined.minimum, joined.maximum) == (START, START + timedelta(days=ROWS - 1))
     assert found.table.landing["date_format"] == "d. MMM yyyy"
+
+
+def test_a_family_of_another_task_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = csv_file(tmp_path, drawn_target(yes=0.5, no=0.5))
+    monkeypatch.setattr("training.init.command.write_files", lambda *_: pytest.fail("files were written"))
+    done = CliRunner().invoke(main, [str(path), "--target", "outcome", "--families", "lightgbm,ridge"])
+    assert "--families ridge is no model family for binary" in str(done.exception)
