@@ -49,17 +49,18 @@ def woken_by_webhooks(
     """
     secret, model = secrets.token_urlsafe(32), settings.registered_model(name)
     with receiving(address.listen, secret, lambda body: is_about(body, model, CHAMPION), wake):
+        identifier, refused = "", False
         try:
-            identifier = _registered(address.url, model, secret, settings)
-        except LakehouseError as err:
-            tell(f"no webhook, only looks at the alias: {err.failed}")
-            yield
-            return
-        tell(f"the registry tells of a new champion at {address.url}")
-        try:
+            try:
+                identifier = _registered(address.url, model, secret, settings)
+                tell(f"the registry tells of a new champion at {address.url}")
+            except LakehouseError as err:
+                refused = True
+                tell(f"no webhook, only looks at the alias: {err.failed}")
             yield
         finally:
-            _deregister(identifier, settings, tell)
+            if not refused:  # SIGTERM may arrive before the registry has answered with the identifier
+                _deregister(identifier, _name(model, address.url), settings, tell)
 
 
 def _registered(url: str, model: str, secret: str, settings: Settings) -> str:
@@ -67,7 +68,7 @@ def _registered(url: str, model: str, secret: str, settings: Settings) -> str:
     if not settings.registry_uri.startswith(("http://", "https://")):
         raise LakehouseError("only a registry behind an MLflow server sends webhooks")
     with tracking(settings) as client:
-        name = f"follow-{hashlib.sha256(f'{model} {url}'.encode()).hexdigest()[:16]}"
+        name = _name(model, url)
         try:
             for identifier in _named(client, name):
                 client.delete_webhook(identifier)
@@ -77,6 +78,10 @@ def _registered(url: str, model: str, secret: str, settings: Settings) -> str:
             raise LakehouseError(f"the registry sends none ({err})") from err
         except MlflowException as err:
             raise LakehouseError(f"the registry refuses it: {err.message}") from err
+
+
+def _name(model: str, url: str) -> str:
+    return f"follow-{hashlib.sha256(f'{model} {url}'.encode()).hexdigest()[:16]}"
 
 
 def _named(client: MlflowClient, name: str) -> list[str]:
@@ -89,9 +94,11 @@ def _named(client: MlflowClient, name: str) -> list[str]:
             return found
 
 
-def _deregister(identifier: str, settings: Settings, tell: Tell) -> None:
+def _deregister(identifier: str, name: str, settings: Settings, tell: Tell) -> None:
+    """Delete a webhook; without its identifier, the one of the name."""
     try:
         with tracking(settings) as client:
-            client.delete_webhook(identifier)
+            for each in [identifier] if identifier else _named(client, name):
+                client.delete_webhook(each)
     except LakehouseError as err:
-        tell(f"the webhook {identifier} stays in the registry: {err.failed}")
+        tell(f"the webhook {identifier or name} stays in the registry: {err.failed}")

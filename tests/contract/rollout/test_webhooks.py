@@ -26,7 +26,7 @@ from tests.ports import free_port
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(600):
+    for _ in range(3_600):
         if condition():
             return
         time.sleep(0.05)
