@@ -21,7 +21,8 @@ class MonitoringDecision:
 
     Attributes:
         window: number of the last tested window; None if no window was tested.
-        findings: the confirmed current findings that call for something, with their actions.
+        findings: the confirmed current findings that call for something, with their actions: the strongest action
+            first, and of one action the most certain finding first.
     """
 
     action: MonitoringAction
@@ -43,9 +44,9 @@ def decide(windows: Sequence[ComparedWindow], table: ActionTable) -> MonitoringD
     if last is None:
         return MonitoringDecision("nothing", None)
     current = [finding for _, finding in current_findings(windows)]
-    certain = sorted(current, key=lambda each: each.p_or_one)
-    found = tuple((each, action_of(each, table)) for each in certain if each.confirmed)
-    action = max((action for _, action in found), key=ACTIONS.index, default=ACTIONS[0])
+    confirmed = [(each, action_of(each, table)) for each in current if each.confirmed]
+    found = sorted(confirmed, key=lambda pair: (-ACTIONS.index(pair[1]), pair[0].p_or_one))
+    action = found[0][1] if found else ACTIONS[0]
     return MonitoringDecision(action, last.number, tuple(pair for pair in found if pair[1] != ACTIONS[0]))
 
 

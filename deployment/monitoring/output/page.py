@@ -106,10 +106,18 @@ def _tiles(run: MonitoredRun) -> Tiles:
 def _findings(run: MonitoredRun, plan: MonitoringPlan) -> Sequence[Block]:
     rows: list[Sequence[Cell]] = []
     marked = set[int]()
-    current = {(window.number, each.key) for window, each in current_findings(run.compared)}
-    found = [(window, each) for window in reversed(run.compared) for each in window.findings]
-    for window, each in sorted(found, key=lambda pair: (-pair[0].number, not pair[1].confirmed, pair[1].p_or_one)):
-        if each.confirmed and (window.number, each.key) in current:
+    behind = {
+        (window.number, each.key)
+        for window, each in current_findings(run.compared)
+        if each.confirmed and action_of(each, plan.actions) == run.decision.action != "nothing"
+    }
+    found = [
+        ((window.number, each.key) not in behind, -window.number, not each.confirmed, each.p_or_one, window, each)
+        for window in run.compared
+        for each in window.findings
+    ]
+    for is_other, _, _, _, window, each in sorted(found, key=lambda row: row[:4]):
+        if not is_other:
             marked.add(len(rows))
         action = action_of(each, plan.actions) if each.confirmed else "wait"
         rows.append(
@@ -136,7 +144,7 @@ def _findings(run: MonitoredRun, plan: MonitoringPlan) -> Sequence[Block]:
         Column("Moved by, sd", tooltip="Wasserstein distance in standard deviations of the reference."),
         Column("p-value"),
     )  # fmt: skip
-    caption = "Findings, newest window first. Marked: those behind the recommended action."
+    caption = "First and marked: the findings behind the recommended action. Then the newest window first."
     return [Table(caption, columns, rows, frozenset(marked))]
 
 

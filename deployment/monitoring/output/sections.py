@@ -78,12 +78,14 @@ def performance(run: MonitoredRun) -> Sequence[Block]:
             lines.append(Trend("on labelled rows", known))
         if any(map(isfinite, estimated)):
             lines.append(Trend("estimated without labels", estimated))
-        figures.append(chart_of(run, name, name, lines))
+        figures.append(chart_of(run, name[0].upper() + name[1:], name, lines, from_zero=False))
         blocks.append(_measures(run, name))
         blocks.append(
             Paragraph(
                 "The estimate assumes that labels follow the predictions as on the holdout. It sees a shift of the "
                 "inputs, and is blind to a change of what they mean. No action follows from it."
+                if any(map(isfinite, estimated))
+                else f"{name} is not estimated without labels."
             )
         )
     return [Figures(figures), *blocks] if figures else [Paragraph("The version has no prediction that is monitored.")]
@@ -112,7 +114,7 @@ def _measures(run: MonitoredRun, name: str) -> Table:
         Column(name),
         Column("95 % interval"),
     )
-    return Table(f"{name} by window", columns, rows)
+    return Table(f"{name[0].upper()}{name[1:]} by window", columns, rows)
 
 
 def traffic(run: MonitoredRun) -> Sequence[Block]:

@@ -30,11 +30,15 @@ class Trend:
         return [list(run) for finite, run in runs if finite]
 
 
-def chart_of(run: MonitoredRun, title: str, label: str, trends: Sequence[Trend]) -> Figure:
-    """Lines over the windows, each with a shape of its own."""
+def chart_of(run: MonitoredRun, title: str, label: str, trends: Sequence[Trend], *, from_zero: bool = True) -> Figure:
+    """Lines over the windows, each with a shape of its own.
+
+    Args:
+        from_zero: False if the axis may start near the least value: zero would flatten a metric near its reference.
+    """
     values = [value for trend in trends for value in trend.values if isfinite(value)] or [0.0, 1.0]
     low, high = min(0.0, *values), max(values)
-    if low == 0.0 and min(values) > 0.5 * high:  # a metric near its reference: zero would flatten it
+    if not from_zero and low == 0.0 and min(values) > 0.5 * high:
         low = min(values) - 0.1 * (high - min(values) or high)
     y = Axis(label, low, high + 0.08 * (high - low or 1.0))
     x = _TimeAxis("window", -0.5, run.windows.count - 0.5, names=_names(run))

@@ -148,6 +148,24 @@ def test_late_labels_count_by_the_end_of_the_run_and_a_loss_recommends_retrainin
     assert "estimated" in page
 
 
+def test_the_findings_behind_the_action_come_first_in_the_report_and_in_the_alert(
+    run: Run, people: Environment
+) -> None:
+    requests = log_days(people.warehouse, [1.0, 1.0])
+    inverted = [(id_, at, probability, 1 - label) for id_, at, probability, label in requests]
+    write_labels(people.warehouse, inverted, late=timedelta(hours=1))
+    code, found = run(days=2, labels=LABELS, alerts="people.jsonl")
+    assert code == 5
+    assert {kind for kind, _ in kinds(found)} >= {"performance", "drift"}
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    rows = re.findall("<tr.*?</tr>", page[page.index("First and marked") :], re.DOTALL)
+    marked = [number for number, row in enumerate(rows) if "marked" in row]
+    assert marked == [1]  # below the header
+    assert "performance" in rows[1]
+    alert = json.loads((people.settings.project / "people.jsonl").read_text(encoding="utf-8"))
+    assert alert["findings"][0].endswith("(retrain)")
+
+
 def test_labels_of_unknown_requests_and_labels_before_their_request_are_counted(
     run: Run, people: Environment
 ) -> None:
