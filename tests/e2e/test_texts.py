@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
-from tests.checkout import Checkout
+from tests.checkout import Checkout, ended
 
 ROWS = 5_000
 LANDING = Path("dbt_project/landing/clothing_reviews/reviews.parquet")
@@ -88,6 +89,22 @@ def test_an_odd_text_is_predicted_or_refused_with_a_reason(
     assert ("predictions" in response) is (expected == 200)
     if expected == 400:
         assert "review" in response["message"] or "UTF-8" in response["message"]
+
+
+def test_live_reviews_are_monitored_by_their_length_and_have_not_moved(trained: tuple[Checkout, str]) -> None:
+    checkout, _ = trained
+    use_case = ("--use-case", "recommended")
+    rows = ("--input", "staging.stg_clothing_reviews", "--newest", str(ROWS))
+    checkout.run("deployment.run", "replay", *use_case, *rows, "--seconds", "2")
+    with ended(checkout.start("deployment.run", "monitor", *use_case, "--since", "10m", "--window", "1s")) as process:
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode in {0, 4}, output  # quiet traffic has a false alarm now and then
+    table = DeltaTable(checkout.root / "warehouse/monitoring/findings")
+    compared = [row for row in table.to_pyarrow_table().to_pylist() if row["subject"] == "review"]
+    drift = [row for row in compared if row["kind"] == "drift"]
+    assert sum(row["rows"] for row in drift) > 500
+    assert max(row["psi"] for row in drift) < 0.1
+    assert not any(row["found"] for row in compared if row["kind"] == "unknown")
 
 
 def test_a_plain_build_leaves_the_reviews_out(trained: tuple[Checkout, str]) -> None:

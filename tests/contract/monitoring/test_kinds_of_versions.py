@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -114,7 +114,7 @@ class Live:
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Live:
     root = tmp_path_factory.mktemp("kinds")
     new_database(root)
     place = Environment(root / "warehouse", root / "mlflow.db")
@@ -147,7 +147,7 @@ def write_sizes(warehouse: Path) -> None:
 
 
 def kinds(size: Any) -> list[str]:
-    return np.asarray(SIZES)[np.digitize(size, [0.1, 0.9])].tolist()
+    return [SIZES[at] for at in np.digitize(size, [0.1, 0.9])]
 
 
 def train(case: UseCase, place: Environment, client: MlflowClient) -> None:
