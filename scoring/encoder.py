@@ -111,6 +111,13 @@ class Encoder:
         row_ends = row_ends.astype(indices.dtype)
         return Matrix(sparse.csr_matrix((data, indices, row_ends), shape=(rows, len(names))), tuple(names))
 
+    def shape(self, rows: int) -> Matrix:
+        """An empty matrix in the shape and with the columns that so many rows have."""
+        from scipy import sparse
+
+        names = self.matrix({feature: np.empty(0) for feature in self.features}).columns
+        return Matrix(sparse.csr_matrix((rows, len(names))), names)
+
     def dense(self, columns: FeatureColumns) -> npt.NDArray[np.float64]:
         """(rows, features) the numbers side by side; an index newer than the vocabulary is 0, unknown."""
         sizes = self._index_sizes()

@@ -1,5 +1,6 @@
 """Holdout for comparing challenger and champion: pinned at training time, rebuilt at promotion time."""
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +15,7 @@ from lakehouse.tables.scan import RowsUnreadable
 from training.feature_store.store import FeatureReader
 from training.frame.build import load_frame
 from training.frame.frame import TrainingFrame
+from training.frame.on_spark import OnSpark
 from training.frame.provenance import NoProvenance, Provenance
 from training.frame.splits import split
 from training.use_case.split import hashed_below
@@ -101,11 +103,12 @@ def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureReader) -
     if pinned.overlaps_holdout(pinned):
         raise HoldoutRefused.seen(str(challenger.version), str(pinned.last), str(pinned.holdout_from))
     try:
-        frame = load_frame(use_case, store, pinned.sources)
+        frame = load_frame(use_case, store, pinned.sources, on_spark=OnSpark(collect=False))
+        with closing(split(frame, use_case.split)) as parts:
+            rows = parts.holdout.collected()
     except (PySparkException, RowsUnreadable, OSError) as err:
         raise HoldoutRefused.unreadable(challenger, err) from err
-    rows = split(frame, use_case.split).holdout
-    fingerprint = rows.fingerprint()
+    fingerprint = rows.fingerprint(like=pinned.holdout_fingerprint)
     if fingerprint != pinned.holdout_fingerprint:
         raise HoldoutRefused.changed(challenger, pinned.holdout_fingerprint, fingerprint)
     return Holdout(rows, fingerprint)

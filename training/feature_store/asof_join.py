@@ -20,7 +20,7 @@ from pyspark.sql.types import DataType
 from lakehouse.arrays import Indices, Mask
 from lakehouse.tables.scan import Scan, duckdb_type, open_duckdb, quoted
 from training.feature_store.duplicates import require_unique
-from training.feature_store.joined_rows import JoinedRows
+from training.feature_store.joined_rows import JoinedRows, unmatched
 from training.feature_store.key_types import compared_types
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine
 
@@ -120,6 +120,9 @@ class AsofRows:
                 yield name, self.spine[name]
         for found in self.found:
             yield from found.columns([name for name in names if name in found.features])
+
+    def unmatched(self, features: Sequence[str]) -> Mask:
+        return unmatched(self, features)
 
     def where(self, kept: Mask) -> JoinedRows:
         found = tuple(replace(each, places=each.places[kept]) for each in self.found)

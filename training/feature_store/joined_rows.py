@@ -1,9 +1,11 @@
 """Rows of a point-in-time join: columns of the spine and of the looked-up features, in the order of the spine."""
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, reduce
+from operator import and_
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from lakehouse.arrays import Mask
@@ -21,6 +23,10 @@ class JoinedRows(Protocol):
         """(rows,) each column, one after the other: whoever keeps none of them needs the memory of one."""
         ...
 
+    def unmatched(self, features: Sequence[str]) -> Mask:
+        """(rows,) True where none of the features has a value: the table has no row for it."""
+        ...
+
     def where(self, kept: Mask) -> "JoinedRows":
         """The rows where `kept` (rows,) is True."""
         ...
@@ -32,6 +38,16 @@ class JoinedRows(Protocol):
     def to_spark(self) -> "DataFrame":
         """The rows as a frame of the engine. It may have lost their order."""
         ...
+
+
+def unmatched(rows: JoinedRows, features: Sequence[str]) -> Mask:
+    """(rows,) True where none of the features has a value, read column by column."""
+    found = np.ones(len(rows), dtype=np.bool_)
+    for _, values in rows.columns(features):
+        found &= values.is_null().to_numpy()
+        if not found.any():
+            break
+    return found
 
 
 class ArrowRows:
@@ -46,6 +62,9 @@ class ArrowRows:
     def columns(self, names: Sequence[str]) -> Iterator[tuple[str, pa.ChunkedArray]]:
         for name in names:
             yield name, self._table[name]
+
+    def unmatched(self, features: Sequence[str]) -> Mask:
+        return unmatched(self, features)
 
     def where(self, kept: Mask) -> JoinedRows:
         return ArrowRows(self._table.filter(pa.array(kept)))
@@ -71,6 +90,9 @@ class SparkRows:
     def columns(self, names: Sequence[str]) -> Iterator[tuple[str, pa.ChunkedArray]]:
         return self._computed.columns(names)
 
+    def unmatched(self, features: Sequence[str]) -> Mask:
+        return self._computed.unmatched(features)
+
     def where(self, kept: Mask) -> JoinedRows:
         return self._computed.where(kept)
 
@@ -80,6 +102,38 @@ class SparkRows:
     def to_spark(self) -> "DataFrame":
         return self._frame
 
+    def of_spine(self, spine: Sequence[str], tables: Sequence[Sequence[str]]) -> "SpineRows":
+        """The rows without their features, which stay on Spark.
+
+        Args:
+            spine: columns of the spine.
+            tables: the features of each table.
+        """
+        from pyspark.sql import functions as F  # noqa: N812
+
+        flags = {tuple(features): f"$unmatched_{number}" for number, features in enumerate(tables)}
+        marks = [
+            reduce(and_, (F.col(f"`{feature}`").isNull() for feature in features)).alias(flag)
+            for features, flag in flags.items()
+            if features
+        ]
+        rows = self._frame.select(*(f"`{name}`" for name in spine), *marks)
+        return SpineRows(rows.toArrow(), flags)
+
     @cached_property
     def _computed(self) -> ArrowRows:
         return ArrowRows(self._frame.toArrow())
+
+
+class SpineRows(ArrowRows):
+    """Rows in memory without their features: columns of the spine, and which tables have a row for them."""
+
+    def __init__(self, table: pa.Table, flags: Mapping[tuple[str, ...], str]) -> None:
+        super().__init__(table)
+        self._flags = flags
+
+    def unmatched(self, features: Sequence[str]) -> Mask:
+        return np.asarray(self._table[self._flags[tuple(features)]].to_numpy(), dtype=np.bool_)
+
+    def where(self, kept: Mask) -> "SpineRows":
+        return SpineRows(self._table.filter(pa.array(kept)), self._flags)

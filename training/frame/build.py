@@ -1,34 +1,31 @@
 """Builds the training frame from gold tables: a spine with features as of its times."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lakehouse.arrays import Mask, Times, is_known
+from lakehouse.arrays import Times, is_known
 from lakehouse.tables.array_columns import numbers_of
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding, FeatureColumns, Number, Values, Vocabularies, index_tables
-from training.feature_store.joined_rows import JoinedRows
+from training.feature_store.joined_rows import JoinedRows, SparkRows
 from training.feature_store.store import FeatureReader
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Versions
 from training.frame import labels
 from training.frame.fold_column import fold_values
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
 from training.frame.keys import entity_keys
+from training.frame.on_spark import COLLECTED, OnSpark, columns_on_spark, keep_joined
+from training.frame.refusals import FrameRefused
+from training.spark_ml.feature_columns import number_array
 from training.use_case.use_case import LookupDeclaration, UseCase
 
-if TYPE_CHECKING:
-    from training.spark_ml.rows import RowsOnSpark
-
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
-
-
-KeepRows = Callable[[JoinedRows, pa.Table, Sequence[str]], "RowsOnSpark"]
 
 
 def load_frame(
@@ -36,14 +33,14 @@ def load_frame(
     store: FeatureReader,
     versions: Versions | None = None,
     now: datetime | None = None,
-    keep: KeepRows | None = None,
+    on_spark: OnSpark = COLLECTED,
 ) -> TrainingFrame:
     """Build the frame of a use case from the newest versions of its tables, or exactly from `versions`.
 
     With `now`, the newest row of every feature table must be as recent as its model declares.
 
     Args:
-        keep: keeps the rows on Spark, given the join, keys and times of its rows, and its features.
+        on_spark: the part of the frame that stays on Spark.
 
     Raises:
         StaleTable: the newest row is older.
@@ -63,18 +60,24 @@ def load_frame(
         for table, lookup in zip(tables, use_case.features, strict=True)
     ]
     _require_distinct(use_case.name, lookups)
-    rows, sources = store.training_frame(spine, lookups, versions)
+    joined, sources = store.training_frame(spine, lookups, versions)
+    rows: JoinedRows = joined
+    keep = on_spark.keep
+    encoder, indices = _encoder(store, tables, lookups, versions)
+    if keep is not None and encoder.text_features:
+        raise FrameRefused.text_on_spark(sorted(encoder.text_features))
+    if keep is not None and encoder.vectors:
+        raise FrameRefused.arrays_on_spark(sorted(encoder.vectors))
+    only_numbers = not encoder.text_features and not encoder.vectors
+    if stay := not on_spark.collect and only_numbers and isinstance(joined, SparkRows):
+        rows, keep = joined.of_spine(spine.columns, [lookup.features for lookup in lookups]), keep or keep_joined
     if len(rows) == 0:
         raise FrameRefused.no_rows(spine.table)
     nulls = {name: column.null_count for name, column in rows.columns([*spine.keys, spine.timestamp])}
     if any(nulls.values()):
         raise FrameRefused.missing({name: count for name, count in nulls.items() if count}, len(rows))
-    joined = rows
     rows, left_out = _leave_out(rows, use_case.features, lookups)
-    encoder, indices = _encoder(store, tables, lookups, versions)
-    if keep is not None and encoder.text_features:
-        raise FrameRefused.text_on_spark(sorted(encoder.text_features))
-    features = _columns(rows, encoder, lookups)
+    features: FeatureColumns = {} if stay else _columns(rows, encoder, lookups)
     encoder = replace(encoder, vocabularies={**encoder.vocabularies, **_learned(encoder, features)})
     of_spine = pa.table(dict(rows.columns(spine.columns)))
     y = labels.label_array(
@@ -82,9 +85,13 @@ def load_frame(
     )
     keys, assigned = entity_keys(of_spine, declared.keys), fold_values(of_spine, use_case.split, declared.table)
     times = of_spine[spine.timestamp].to_numpy().astype("datetime64[us]")
-    on_spark = keep(joined, of_spine.select([*declared.keys, spine.timestamp]), encoder.features) if keep else None
+    kept = keep(joined, of_spine.select([*declared.keys, spine.timestamp]), encoder.features) if keep else None
+    if stay and kept is not None:
+        features = columns_on_spark(joined.to_spark().schema, kept)
+        if any((missing := features.missing_counts()).values()):
+            raise _missing(missing, rows, lookups)
     del joined, rows, of_spine  # frees memory before the matrix is built: both together would be the peak
-    matrix = encoder.matrix(features)
+    matrix = encoder.shape(len(y)) if stay else encoder.matrix(features)
     return TrainingFrame(
         task=use_case.task,
         x=matrix.values,
@@ -98,7 +105,7 @@ def load_frame(
         classes=use_case.classes,
         left_out=left_out,
         fold_values=assigned,
-        on_spark=on_spark,
+        on_spark=kept,
     )
 
 
@@ -163,22 +170,12 @@ def _leave_out(
     kept, left_out = np.ones(len(rows), dtype=np.bool_), {}
     for declaration, lookup in zip(declared, lookups, strict=True):
         if declaration.missing == "leave_out" and lookup.features:
-            no_match = _no_match(rows, lookup)
+            no_match = rows.unmatched(lookup.features)
             left_out[lookup.table] = int(no_match.sum())
             kept &= ~no_match
     if not kept.any():
         raise FrameRefused.nothing_found(sorted(left_out))
     return rows if kept.all() else rows.where(kept), left_out
-
-
-def _no_match(rows: JoinedRows, lookup: FeatureLookup) -> Mask:
-    """(rows,) True where no feature of the table has a value."""
-    unmatched = np.ones(len(rows), dtype=np.bool_)
-    for _, values in rows.columns(lookup.features):
-        unmatched &= values.is_null().to_numpy()
-        if not unmatched.any():
-            break
-    return unmatched
 
 
 def _learned(encoder: Encoder, features: FeatureColumns) -> Vocabularies:
@@ -215,13 +212,13 @@ def _read_features(rows: JoinedRows, names: Sequence[str], encoder: Encoder) -> 
             continue
         if not any(is_number(values.type) for is_number in _NUMBERS):
             raise FrameRefused.no_number(name, str(values.type))
-        columns[name] = _numbers(values)
+        columns[name] = number_array(values)
     return columns
 
 
 def _missing(counts: dict[str, int], rows: JoinedRows, lookups: Sequence[FeatureLookup]) -> FrameRefused:
     """The refusal of missing values, which tells rows without any feature of a table from single values."""
-    unmatched = {lookup.table: int(_no_match(rows, lookup).sum()) for lookup in lookups if lookup.features}
+    unmatched = {lookup.table: int(rows.unmatched(lookup.features).sum()) for lookup in lookups if lookup.features}
     table_of = {name: lookup.table for lookup in lookups for name in lookup.features}
     single = [name for name, count in counts.items() if count > unmatched[table_of[name]]]
     return FrameRefused.missing_features(
@@ -230,14 +227,6 @@ def _missing(counts: dict[str, int], rows: JoinedRows, lookups: Sequence[Feature
         {table: count for table, count in unmatched.items() if count},
         single,
     )
-
-
-def _numbers(column: pa.ChunkedArray) -> Values:
-    """Integers in their own width, which saves three quarters of the memory of small ones; other types as doubles."""
-    if pa.types.is_integer(column.type) and not column.null_count:
-        return np.asarray(column.to_numpy())
-    # NULL becomes NaN. The caller also counts infinite values as missing.
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
 
 
 def _require_distinct(use_case: str, lookups: Sequence[FeatureLookup]) -> None:

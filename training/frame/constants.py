@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from lakehouse.wording import format_number
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import without_features
+from training.frame.refusals import FrameRefused
+from training.spark_ml.feature_columns import FeaturesOnSpark
 
 SHOWN = 10
 
@@ -42,6 +44,9 @@ def format_constants(constant: Mapping[str, float]) -> str:
 
 def _constant_features(frame: TrainingFrame) -> dict[str, float]:
     constant, sizes = {}, frame.encoder.categories()
+    if isinstance(frame.features, FeaturesOnSpark):
+        ranges = frame.features.ranges(frame.encoder.features, sizes)
+        return {name: low for name, (low, high) in ranges.items() if low == high}
     for index, name in enumerate(frame.encoder.number_features):
         values = frame.features[name]
         if index in sizes:  # the model reads an index that is newer than the vocabulary as 0, unknown

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lakehouse.wording import number_of
-from training.frame.frame import FrameRefused
+from training.frame.refusals import FrameRefused
 from training.use_case.split import SplitPlan
 
 _TYPES = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)

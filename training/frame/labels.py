@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from scoring.tasks import Classes, Task
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
+from training.frame.refusals import FrameRefused
 
 ZERO_AND_ONE: Classes = (0, 1)
 SHOWN = 10

@@ -7,8 +7,9 @@ import numpy as np
 
 from lakehouse.arrays import Mask
 from training.frame.constants import without_constants
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
 from training.frame.labels import require_learnable, require_measurable
+from training.frame.refusals import FrameRefused
 from training.use_case.split import SplitPlan
 
 DAY = 86_400_000_000  # microseconds
@@ -30,6 +31,10 @@ class Split:
         """Free the rows that a search keeps on Spark."""
         if self.training.on_spark is not None:
             self.training.on_spark.source.close()
+
+    def bounded(self) -> "Split":
+        """The split in this process; of features on Spark a bounded sample."""
+        return replace(self, training=self.training.bounded(), holdout=self.holdout.bounded())
 
     @property
     def seen_rows(self) -> int:

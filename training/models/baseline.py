@@ -20,6 +20,7 @@ def _dummy(_params: Params, seed: int, facts: DataFacts) -> "Pipeline":
 DUMMY = Family(
     name="dummy",
     display_name="the labels' mean",
+    reads_features=False,
     space={},
     build=_dummy,
     tasks=TABULAR_TASKS,

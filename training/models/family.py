@@ -63,6 +63,7 @@ class Family:
         optional: further hyperparameters, which a search has only if `search.space` of the use case names them.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
             cheapest family.
+        reads_features: False if it learns from labels alone.
         searched: True if a use case may search it. Every search tries the other families by itself.
     """
 
@@ -75,6 +76,7 @@ class Family:
     accepts_weights: bool
     cost: float = 0
     searched: bool = True
+    reads_features: bool = True
     stops_early: bool = False
     optional: Space = field(default_factory=dict)
     fits_on: FitsOn = "process"

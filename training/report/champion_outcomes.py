@@ -50,7 +50,7 @@ def _outcomes(champion: ModelVersion, holdout: TrainingFrame, pinned: Provenance
         return ChampionOutcomes(
             version, None, f"it needs features that this version's tables lack: {', '.join(missing)}"
         )
-    predicted, threshold = model.scorer.predict(holdout.features), model.scorer.response_format.threshold
+    predicted, threshold = holdout.score(model.scorer), model.scorer.response_format.threshold
     outcomes = ScoredRows(holdout.y, predicted, threshold, holdout.dependence)
     return ChampionOutcomes(version, outcomes, _unfairness(champion, pinned))
 

@@ -87,12 +87,17 @@ class Evidence:
     def seed(self) -> int:
         return self.use_case.search.seed
 
+    @cached_property
+    def sampled(self) -> Split:
+        """Training rows and holdout in this process; of features on Spark a bounded sample."""
+        return self.data.bounded()
+
     def loss(self, value: float) -> float:
         """The loss of a metric value; less is better."""
         return METRICS[self.metric].loss(value)
 
     def outcomes(self, scorer: Scorer, frame: TrainingFrame) -> ScoredRows:
-        return self._rows(frame, scorer.predict(frame.features), scorer)
+        return self._rows(frame, frame.score(scorer), scorer)
 
     def _rows(self, frame: TrainingFrame, predicted: Floats, scorer: Scorer | None = None) -> ScoredRows:
         threshold = (scorer or self.scorer).response_format.threshold

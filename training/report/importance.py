@@ -9,7 +9,7 @@ from time import monotonic
 
 import numpy as np
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, Indices
 from scoring.encodings import FeatureColumns
 from training.evaluation.metrics import METRICS
 from training.evaluation.weighted_metrics import ScoredRows
@@ -47,10 +47,12 @@ class Importance:
     rounds: int
 
 
-def sample(model: Predictor, features: FeatureColumns, rows: ScoredRows, random: np.random.Generator) -> FoldSample:
-    """Draw at most `ROWS_PER_FOLD` rows of a fold."""
+def sample(
+    model: Predictor, features_at: Callable[[Indices], FeatureColumns], rows: ScoredRows, random: np.random.Generator
+) -> FoldSample:
+    """Draw at most `ROWS_PER_FOLD` rows of a fold, whose features are read by index."""
     chosen = np.sort(random.permutation(len(rows))[:ROWS_PER_FOLD])
-    return FoldSample(model, {name: values[chosen] for name, values in features.items()}, rows.take(chosen))
+    return FoldSample(model, features_at(chosen), rows.take(chosen))
 
 
 def permutation_importance(

@@ -20,10 +20,9 @@ from lakehouse.wording import number_of
 from scoring.predictions import weighted_average
 from scoring.tasks import Task
 from training.evaluation.metrics import METRICS, Targets, evaluate
-from training.frame.splits import Fold
 from training.models import FAMILIES
 from training.search.blend_candidate import blend_candidate
-from training.search.fitting import fit, fitted_blend
+from training.search.fitting import fit, fitted_blend, predict
 from training.search.trial import Attempt, Trial
 from training.space.joint_space import Candidate
 
@@ -208,16 +207,14 @@ def _fit_on_folds(
     folds = [
         MemberPredictions(
             fold.validate.y,
-            [_predict(pipeline, candidate, fold) for pipeline, candidate in zip(pipelines, candidates, strict=True)],
+            [
+                predict(candidate, pipeline, fold.validate)
+                for pipeline, candidate in zip(pipelines, candidates, strict=True)
+            ],
         )
         for fold, pipelines in zip(attempt.folds, fitted, strict=True)
     ]
     return fitted, folds
-
-
-def _predict(pipeline: Pipeline, candidate: Candidate, fold: Fold) -> Floats:
-    rows = fold.validate
-    return rows.task.predict(pipeline, rows.inputs(FAMILIES[candidate.family].matrix_format))
 
 
 def _weights_after(picks: Floats, member: int) -> tuple[float, ...]:

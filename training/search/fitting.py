@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
+from lakehouse.arrays import Floats
 from scoring.estimators.blend import Blend
 from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.early_stopping import VALIDATION_SHARE, first_validation_row
@@ -41,6 +42,18 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
         return _fit(family, params, seed, frame)
     kept, indices = without(frame, left_out, family.matrix_format)
     return Pipeline([("kept", ColumnSubset(indices)), *_fit(family, params, seed, kept).steps])
+
+
+def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> Floats:
+    """Predictions of the candidate's fitted pipeline: (rows,) or (rows, classes).
+
+    Raises:
+        SparkFailed: the features are on Spark, and an executor cannot predict.
+    """
+    family = FAMILIES[candidate.family]
+    if not family.reads_features:
+        return frame.task.predict(pipeline, frame.x)
+    return frame.predict(pipeline, family.matrix_format)
 
 
 def fitted_blend(members: Members, fitted: Sequence[Pipeline], frame: TrainingFrame) -> Pipeline:
@@ -89,8 +102,9 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
         options = {"model__sample_weight": weights}
     if family.stops_early and not frame.in_time:
         options["model__validation"] = draw_rows(frame, VALIDATION_SHARE, seed)
+    inputs = frame.inputs(family.matrix_format) if family.reads_features else frame.x
     with threadpool_limits(1, user_api="openmp"):
-        fitted = family.build(params, seed, facts).fit(frame.inputs(family.matrix_format), frame.y, **options)
+        fitted = family.build(params, seed, facts).fit(inputs, frame.y, **options)
     return _read_out(fitted)
 
 

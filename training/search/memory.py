@@ -30,11 +30,14 @@ class RowsTooLarge(LakehouseError):
 
 
 def require_memory(plan: SearchPlan, frame: TrainingFrame) -> str | None:
-    """Describe the peak memory of dense rows in a search; None if every family uses sparse rows.
+    """Describe the peak memory of dense rows in a search; None if every family uses sparse rows, or
+    rows stay on Spark.
 
     Raises:
         RowsTooLarge: it exceeds the free memory of this machine.
     """
+    if frame.stays_on_spark:
+        return None
     dense = [name for name in plan.families if FAMILIES[name].matrix_format == "dense"]
     if not dense and plan.blend:
         dense = [BLEND]

@@ -1,5 +1,7 @@
 """Fitting a candidate on Spark: on the rows of the frame that stayed there."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,12 @@ from sklearn.pipeline import Pipeline
 
 from training.frame.frame import TrainingFrame
 from training.models.family import Family
+from training.models.target_encoding import FOLDS
+from training.spark_ml.column_names import LABEL, MEANS, VALIDATION, WEIGHT
 from training.spark_ml.rows import RowsToFit
-from training.spark_ml.vectors import LABEL, MEANS, VALIDATION, WEIGHT
 
 SAMPLE = 200  # rows on which Spark's predictions are compared with those of the model that was read out
+MOST_LABELS = 100  # distinct labels that show a step its shape
 
 
 def fit_on_spark(
@@ -23,7 +27,8 @@ def fit_on_spark(
 ) -> Pipeline:
     """Fit the last step of a pipeline of the family on Spark; the result predicts without Spark.
 
-    Only labels, weights, keys and target means go from here to Spark, and 200 predictions come back.
+    Only labels, weights, keys and target means go from here to Spark. 200 rows and their predictions come back, and
+    each category index that target means replace.
 
     Args:
         weights: (rows,) weight of each row.
@@ -41,15 +46,31 @@ def fit_on_spark(
     }
     count = len(frame) if frame.on_spark.source.is_sent else min(SAMPLE, len(frame))
     replaced: tuple[int, ...] = ()
+    inputs = frame.rows(np.arange(count)).inputs(family.matrix_format)
     if earlier:
-        encoder = earlier[0][1]
-        encoded = encoder.fit_transform(frame.inputs(family.matrix_format), frame.y)
-        replaced = tuple(encoder.transformers[0][2])
-        inputs = encoded[:count]
-        if replaced:
-            columns[MEANS] = encoded[:, : encoded.shape[1] - (len(frame.encoder.features) - len(replaced))]
-    else:
-        inputs = frame.rows(np.arange(count)).inputs(family.matrix_format)
+        step = earlier[0][1]
+        if replaced := tuple(step.transformers[0][2]):
+            columns[MEANS] = fit_target_means(step, frame, replaced)
+            inputs = np.hstack([columns[MEANS][:count], np.delete(inputs, replaced, axis=1)])
+        else:
+            step.fit(inputs, frame.y[:count])
     sizes = frame.encoder.categories()
     data = RowsToFit(frame.on_spark, frame.encoder.features, sizes, columns, replaced, inputs)
     return Pipeline([*earlier, (name, learner.fit(data))])
+
+
+def fit_target_means(step: Any, frame: TrainingFrame, replaced: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Fit a step of `target_encoder`, and return (rows, columns) its means by cross fitting.
+
+    It reads no other column than those that it replaces, which may be all that leaves Spark.
+    """
+    ((name, encoder, _),) = step.transformers
+    names = tuple(frame.encoder.features[position] for position in replaced)
+    categories = replace(frame.encoder, features=names).dense(frame.columns_of(names))
+    means: npt.NDArray[np.float64] = encoder.fit_transform(categories, frame.y)
+    # The step learns its shape from as few rows as cross fitting accepts; then it gets the encoder of all rows.
+    labels = np.repeat(np.unique(frame.y)[:MOST_LABELS], FOLDS)
+    step.fit(np.zeros((len(labels), len(frame.encoder.features))), labels)
+    (_, _, columns), *rest = step.transformers_
+    step.transformers_ = [(name, encoder, columns), *rest]
+    return means

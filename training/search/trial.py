@@ -13,10 +13,10 @@ from training.evaluation.metrics import METRICS, evaluate, evaluate_baseline
 from training.frame.drawing import numbered
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
-from training.models import FAMILIES
-from training.search.fitting import fit
+from training.search.fitting import fit, predict
 from training.search.pruning import PruningThreshold
 from training.space.joint_space import Candidate
+from training.spark_ml.feature_columns import SparkFailed
 
 MetricValues = dict[str, float]
 EarlyStop = Literal["timeout", "out_of_memory", "pruned"]
@@ -131,6 +131,8 @@ class Attempt:
                     return reason, "pruned"
         except MemoryError as err:
             return f"MemoryError: {err}", "out_of_memory"
+        except SparkFailed as err:
+            return err.failed, None
         except (ValueError, ArithmeticError, np.linalg.LinAlgError) as err:
             return f"{type(err).__name__}: {err}", None
         return None, None
@@ -159,8 +161,7 @@ def _with_plain_keys(frame: TrainingFrame) -> TrainingFrame:
 
 
 def _predicted(candidate: Candidate, fold: Fold, seed: int) -> Floats:
-    rows, matrix_format = fold.validate, FAMILIES[candidate.family].matrix_format
-    return rows.task.predict(fit(candidate, fold.fit, seed), rows.inputs(matrix_format))
+    return predict(candidate, fit(candidate, fold.fit, seed), fold.validate)
 
 
 def _scored(candidate: Candidate, fold: Fold, predicted: Floats, threshold: float) -> MetricValues:

@@ -20,8 +20,8 @@ from scoring.compiled import LIMIT, difference
 from scoring.estimators.spark_linear import SparkLogistic
 from scoring.estimators.spark_trees import Ensemble
 from scoring.tasks import TASKS
+from training.spark_ml.column_names import FEATURES, LABEL, POSITION, WEIGHT
 from training.spark_ml.rows import RowsToFit, cached
-from training.spark_ml.vectors import FEATURES, LABEL, POSITION, WEIGHT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

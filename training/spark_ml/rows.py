@@ -13,7 +13,8 @@ from pyspark.errors import PySparkException
 
 from lakehouse import console
 from lakehouse.errors import first_line
-from training.spark_ml.vectors import MEANS, POSITION, dense_vectors, sparse_vectors
+from training.spark_ml.column_names import MEANS, POSITION
+from training.spark_ml.vectors import dense_vectors, sparse_vectors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

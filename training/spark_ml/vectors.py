@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
+from training.spark_ml.column_names import FEATURES, LABEL, MEANS, POSITION, VALIDATION, WEIGHT
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-# Columns of rows to fit. A feature table may have columns of these names, so they begin with a mark of their own.
-POSITION, LABEL, WEIGHT, VALIDATION = "$position", "$label", "$weight", "$validation"
-MEANS, FEATURES = "$means", "$features"
 
 
 def sparse_vectors(rows: "DataFrame", features: Sequence[str], sizes: Mapping[int, int]) -> "DataFrame":

@@ -11,9 +11,9 @@ from lakehouse.errors import first_line
 from scoring.estimators.early_stopping import PATIENCE
 from scoring.estimators.xgboost import XgBoost
 from scoring.tasks import TASKS
+from training.spark_ml.column_names import FEATURES, LABEL, POSITION, VALIDATION, WEIGHT
 from training.spark_ml.rows import RowsToFit, in_order, uploaded
 from training.spark_ml.sessions import session_of
-from training.spark_ml.vectors import FEATURES, LABEL, POSITION, VALIDATION, WEIGHT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

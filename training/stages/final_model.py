@@ -21,7 +21,8 @@ from scoring.predictions import weighted_average
 from scoring.scorer import Scorer
 from training.budget import Budget
 from training.evaluation.metrics import METRICS, evaluate
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
+from training.frame.refusals import FrameRefused
 from training.frame.splits import Fold, folds
 from training.models import FAMILIES
 from training.registry.compilation import compile_scorer
@@ -127,10 +128,7 @@ def _better(use_case: UseCase, candidate: Candidate, frame: TrainingFrame, parts
     except FrameRefused as err:
         reason = f"folds inside of the folds are too small to compare a bag: {err.failed}"
         return replace(_refitted(candidate, frame, seed, reason), fold_pipelines=models)
-    of_models = tuple(
-        frame.task.predict(model, part.validate.inputs(matrix_format))
-        for model, part in zip(models, parts, strict=True)
-    )
+    of_models = tuple(part.validate.predict(model, matrix_format) for model, part in zip(models, parts, strict=True))
     bagged, single = (_mean(use_case, parts, each) for each in (of_bags, of_models))
     metrics = {f"bag_{metric}": bagged, f"refit_{metric}": single}
     against = f"{metric} out of fold {bagged:.4f} for a bag of {len(models)} models, {single:.4f} for one model"
@@ -157,8 +155,9 @@ def _bag_predictions(use_case: UseCase, candidate: Candidate, part: Fold) -> Flo
     inner = list(folds(part.fit, use_case.split, use_case.search.seed))
     if len(inner) < 2:
         raise FrameRefused(f"{number_of('fold', len(inner))} inside of a fold")
-    rows = part.validate.inputs(FAMILIES[candidate.family].matrix_format)
-    predicted = [part.fit.task.predict(model, rows) for model in _fit_on(candidate, inner, use_case.search.seed)]
+    matrix_format = FAMILIES[candidate.family].matrix_format
+    models = _fit_on(candidate, inner, use_case.search.seed)
+    predicted = [part.validate.predict(model, matrix_format) for model in models]
     return weighted_average(predicted, [1 / len(inner)] * len(inner))
 
 
@@ -174,7 +173,7 @@ def _too_slow(use_case: UseCase, bag: Pipeline, frame: TrainingFrame) -> str | N
     limit = use_case.promotion.guards.max_p99_ms
     if limit is None:
         return None
-    some = {name: values[:TIMED_ROWS] for name, values in frame.features.items()}
+    some = frame.features_at(np.arange(min(TIMED_ROWS, len(frame))))
     scorer = Scorer(bag, frame.encoder, use_case.response_format, matrix_format="dense")
     compilation = compile_scorer(scorer, some)
     if compilation.compiled is None:

@@ -9,8 +9,9 @@ from lakehouse import console
 from lakehouse.settings import Settings
 from training.feature_store.home import open_store
 from training.feature_store.joined_rows import JoinedRows
-from training.frame.build import KeepRows, load_frame
+from training.frame.build import load_frame
 from training.frame.constants import format_constants
+from training.frame.on_spark import COLLECTED, OnSpark
 from training.frame.splits import Split, training_split
 from training.models import FAMILIES, ON_SPARK
 from training.models.extras import require_extras
@@ -32,7 +33,8 @@ def read(use_case: UseCase, settings: Settings) -> Split:
     require_classic(_fitting_on(use_case.search, "classic_spark"), settings)
     require_spark_ml(_fitting_on(use_case.search, "spark"), settings)
     console.stage(f"Reading features of {use_case.name} as of each label timestamp")
-    frame = load_frame(use_case, open_store(settings), now=datetime.now(UTC), keep=_keep(use_case.search, settings))
+    on_spark = _on_spark(use_case.search, settings)
+    frame = load_frame(use_case, open_store(settings), now=datetime.now(UTC), on_spark=on_spark)
     data = training_split(frame, use_case.split)
     sources = ", ".join(f"{table} v{version}" for table, version in sorted(frame.sources.items()))
     console.detail(f"{len(frame):,} rows x {frame.x.shape[1]} columns from {sources}")
@@ -46,16 +48,16 @@ def read(use_case: UseCase, settings: Settings) -> Split:
     return data
 
 
-def _keep(plan: SearchPlan, settings: Settings) -> KeepRows | None:
-    """Keeps the rows on Spark, if a family of the search fits there."""
+def _on_spark(plan: SearchPlan, settings: Settings) -> OnSpark:
+    """Rows stay on Spark if a family fits there, and features are collected if any other family needs them."""
     if not ON_SPARK.intersection(plan.families):
-        return None
+        return COLLECTED
     beside = bool(_fitting_on(plan, "classic_spark")) and not settings.in_workspace
 
     def keep(joined: JoinedRows, keys: pa.Table, features: Sequence[str]) -> RowsOnSpark:
         return keep_rows(None if beside else joined.to_spark(), keys, features, settings.master if beside else None)
 
-    return keep
+    return OnSpark(keep, collect=beside or not ON_SPARK.issuperset(plan.families))
 
 
 def _fitting_on(plan: SearchPlan, place: FitsOn) -> list[str]:

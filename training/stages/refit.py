@@ -99,7 +99,7 @@ def out_of_fold_predictions(
     return [
         FoldPredictions(
             fold.validate.y,
-            fold.validate.task.predict(pipeline, fold.validate.inputs(matrix_format)),
+            fold.validate.predict(pipeline, matrix_format),
             fold.validate.dependence,
         )
         for pipeline, fold in zip(fold_pipelines, parts, strict=True)

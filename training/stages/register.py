@@ -31,11 +31,12 @@ def register(
     console.stage(f"Registering {use_case.name}")
     winner = result.best(use_case.search.metric)
     previous = newest_version(client, use_case.name)
-    compilation = compile_scorer(refitted.scorer, data.holdout.features)
+    sampled = data.bounded()
+    compilation = compile_scorer(refitted.scorer, sampled.holdout.features)
     console.detail(compilation.summary())
     refitted = replace(refitted, scorer=compilation.applied_to(refitted.scorer))
     scorer = refitted.scorer
-    predicted, threshold = scorer.predict(data.holdout.features), scorer.response_format.threshold
+    predicted, threshold = data.holdout.score(scorer), scorer.response_format.threshold
     metrics = evaluate(use_case.task, data.holdout.y, predicted, threshold)
     on_holdout = {f"holdout_{name}": value for name, value in metrics.items()}
     baseline = baseline_metrics(data.training, data.holdout, use_case.search.seed)
@@ -57,7 +58,7 @@ def register(
         measured,
         notes,
         baseline,
-        population_of(scorer, data, predicted, use_case.monitoring, use_case.golden_request),
+        population_of(scorer, sampled, sampled.holdout.score(scorer), use_case.monitoring, use_case.golden_request),
         **compilation.tags(),
     )
     console.detail(f"{use_case.name} version {version.version} is the challenger")

@@ -1,7 +1,8 @@
 """Families that read texts, and what a search of a frame with texts leaves out."""
 
 from lakehouse import console
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
+from training.frame.refusals import FrameRefused
 from training.models import FAMILIES
 from training.use_case.search import SearchPlan
 

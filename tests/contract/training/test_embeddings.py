@@ -35,7 +35,8 @@ from training.feature_store.local import ONLINE
 from training.feature_store.tables import FeatureLookup, Spine
 from training.frame import splits
 from training.frame.build import load_frame, look_up
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
+from training.frame.refusals import FrameRefused
 from training.population.bins import NumberBins
 from training.population.build import population_of
 from training.registry.compilation import compile_scorer

@@ -28,19 +28,21 @@ from lakehouse.settings import PROJECT, Settings
 from lakehouse.tables.warehouse import Warehouse
 from tests.contract.databases import new_database
 from tests.contract.people import USE_CASE, mlflow_restored, write_tables
-from tests.contract.training.trainings_on_spark import WIDE, case, settings
+from tests.contract.training.trainings_on_spark import FEW, WIDE, case, settings
 from tests.ports import free_port
 from training.feature_store.local import LocalFeatureStore
 from training.frame.build import load_frame
-from training.frame.frame import TrainingFrame
+from training.frame.frame import BY_ROW, TrainingFrame
 from training.frame.splits import training_split
 from training.models import FAMILIES, ON_SPARK
 from training.run import train
+from training.spark_ml.column_names import POSITION, RESULT
 from training.spark_ml.sessions import ClassicSparkNeeded, SparkMlMissing, require_classic, require_spark_ml
 from training.tracking import tracking
 from training.use_case.search import SearchPlan
 
 BY_CONNECT = sorted(name for name in ON_SPARK if FAMILIES[name].fits_on == "spark")
+FEATURES = {"height", "noise"}
 ROUNDING = 1e-15  # Spark's probability of label 1 is 1 - P(0)
 jvm = pytest.mark.skipif(not available(), reason="Spark ML runs on the JVM, and that is a Java")
 
@@ -163,6 +165,39 @@ def test_rows_of_many_categories_are_sparse_on_spark(trained: Trained) -> None:
         ["SparseVector", size, [WIDE], [1.0]],
         ["SparseVector", size, [0, 1], [2.0, 1.0]],  # newer than the vocabulary: unknown
     ]
+
+
+@pytest.mark.jvm
+@jvm
+def test_a_training_receives_no_features_but_bounded_samples(trained: Trained) -> None:
+    batches = [(set(columns), rows) for columns, rows in trained.found("rows")["received"]]
+    assert sum(rows for columns, rows in batches if columns & {"person", "at"}) == 400  # the spine, once
+    assert all("label" in columns and not columns & FEATURES for columns, _ in batches if "person" in columns)
+    assert 0 < max(rows for columns, rows in batches if columns & FEATURES) <= FEW
+    assert sum(rows for columns, rows in batches if columns == {POSITION, RESULT}) > 400  # folds, holdout and hashes
+    assert trained.found("rows")["report"]
+
+
+@pytest.mark.jvm
+@jvm
+def test_spark_predicts_the_holdout_as_it_is_served(trained: Trained) -> None:
+    assert trained.found("rows")["same_as_served"]
+
+
+@pytest.mark.jvm
+@jvm
+def test_rows_on_spark_have_the_fingerprint_of_the_same_rows_here(trained: Trained) -> None:
+    on_spark, here, tag = trained.found("rows")["fingerprints"]
+    assert on_spark == here == tag and tag.startswith(BY_ROW)
+
+
+@pytest.mark.jvm
+@jvm
+def test_a_frame_on_spark_has_the_rows_constants_and_refusals_of_a_collected_one(trained: Trained) -> None:
+    (on_spark, collected), (refused_there, refused_here) = trained.found("rows")["frames"]
+    assert on_spark == collected and "{'flat': 2.5}" in on_spark and "{'gold.bodies': 60}" in on_spark
+    assert refused_there == refused_here
+    assert "(400 in all): height in 60, noise in 68" in refused_here
 
 
 @pytest.mark.jvm

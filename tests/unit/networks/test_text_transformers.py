@@ -17,7 +17,7 @@ from tests.unit.frames import alternating
 from tests.unit.networks.points import require
 from tests.unit.scoring.test_texts import UMLAUT, frame_of, records_of
 from training.evaluation.metrics import METRICS
-from training.frame.frame import FrameRefused
+from training.frame.refusals import FrameRefused
 from training.registry.compilation import Compilation, compile_scorer
 from training.registry.signature import requirements
 from training.search.fitting import fit

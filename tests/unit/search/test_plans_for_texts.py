@@ -4,8 +4,8 @@ import pytest
 
 from tests.unit.frames import alternating
 from tests.unit.scoring.test_texts import frame_of
-from training.frame.frame import FrameRefused
 from training.frame.raw_inputs import without_features
+from training.frame.refusals import FrameRefused
 from training.stages.texts import plan_for_texts
 from training.use_case.search import SearchPlan
 

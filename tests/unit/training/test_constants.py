@@ -7,8 +7,9 @@ import pytest
 
 from tests.unit.frames import alternating, by_time
 from training.frame.constants import format_constants
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import constant_inputs
+from training.frame.refusals import FrameRefused
 from training.frame.splits import training_split
 from training.use_case.search import SearchPlan
 

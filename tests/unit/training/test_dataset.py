@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.unit.frames import alternating, by_time, frame
 from training.frame import splits
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
+from training.frame.refusals import FrameRefused
 from training.use_case.split import SplitPlan as Plan
 from training.use_case.split import after
 

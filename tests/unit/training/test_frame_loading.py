@@ -13,7 +13,9 @@ from scoring.tasks import TASKS
 from tests.unit.in_memory_reader import InMemoryFeatureReader, use_case
 from training.feature_store.errors import FeatureNotFound, StaleTable
 from training.frame.build import load_frame
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
+from training.frame.on_spark import OnSpark, keep_joined
+from training.frame.refusals import FrameRefused
 from training.use_case.use_case import UseCase
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -171,6 +173,16 @@ def test_a_feature_that_is_no_number_is_missing() -> None:
 def test_a_feature_of_text_is_refused_by_name() -> None:
     with pytest.raises(FrameRefused, match="height"):
         loaded(reader(height=["a", "b", "c", "d"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "what"), [("text", "note", "texts"), ("embedding", "note_embedding", "arrays")]
+)
+def test_texts_and_arrays_of_families_on_spark_are_refused(kind: str, column: str, what: str) -> None:
+    rows = reader(**{column: ["good", "bad", "", "good"]})
+    notes = replace(rows, declared={"gold.people": [column]}, encodings=[{"column": "note", "as": kind}])
+    with pytest.raises(FrameRefused, match=f"families on Spark read no {what}, and these .* are {what}: {column}"):
+        load_frame(use_case("gold.people"), notes, on_spark=OnSpark(keep_joined))
 
 
 def test_a_row_without_a_time_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Models read out of Spark ML, without a JVM: its description of trees, and the compiled form of what was read."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,16 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from lakehouse.arrays import MatrixFormat
+from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS
 from scoring.estimators.spark_linear import SparkLogistic
 from scoring.estimators.spark_trees import LEAF, Ensemble, SparkTrees
 from scoring.scorer import ResponseFormat, Scorer
 from tests.unit.points import rows_of
+from training.models.family import DataFacts
+from training.models.target_encoding import target_encoder
 from training.registry.compilation import compile_scorer
+from training.search.spark_fitting import fit_target_means
 from training.spark_ml.read_out import read_trees
 
 # As Spark 4.2 writes it: every double with all of its digits.
@@ -119,3 +125,23 @@ def test_the_compiled_form_equals_the_read_model_and_both_survive_saving(
         folder = tmp_path / saved.compiled.kind if saved.compiled else tmp_path / "pipeline"
         folder.mkdir()
         np.testing.assert_array_equal(Scorer.load(saved.save(folder)).predict(rows.features), expected)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_target_means_of_one_column_equal_those_of_all_columns(task: str) -> None:
+    words = ("", *(f"place {number}" for number in range(1, 20)))
+    encodings = [
+        {"column": "amount", "as": "number", "type": "double"},
+        {"column": "place", "as": "category_index", "index": "gold.place_index"},
+    ]
+    encoder = Encoder(ENCODINGS.validate_python(encodings), {"gold.place_index": words}, ("place_index", "amount"))
+    plain = rows_of(task)
+    places = np.random.default_rng(0).integers(0, 25, len(plain))  # the last five are newer than the vocabulary
+    features = {"amount": plain.features["amount"], "place_index": places}
+    frame = replace(plain, encoder=encoder, features=features)
+    facts = DataFacts(frame.task, len(frame.classes), encoder.categories())
+    whole, ours = (target_encoder(facts, 3, above=8)[0] for _ in range(2))
+    inputs = frame.inputs("dense")
+    expected = whole.fit_transform(inputs, frame.y)
+    assert np.array_equal(fit_target_means(ours, frame, [0]), expected[:, :-1])
+    assert np.array_equal(ours.transform(inputs), whole.transform(inputs))

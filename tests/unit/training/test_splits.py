@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.unit.frames import alternating
-from training.frame.frame import FrameRefused, TrainingFrame
+from training.frame.frame import TrainingFrame
+from training.frame.refusals import FrameRefused
 from training.frame.splits import Split, folds, split
 from training.use_case.split import SplitPlan as Plan
 

@@ -24,7 +24,7 @@ AXIS_CHARACTERS, MOST_NAME = 48, 12  # that fit below an axis, and of one catego
 def blocks(evidence: Evidence, ranked: Sequence[str]) -> Sequence[Block]:
     """One figure for each of the most important inputs, as far as the time goes."""
     random, training = np.random.default_rng(evidence.seed), evidence.data.training
-    donors = at_rows(training.features, random.permutation(len(training))[: 10 * ROWS])
+    donors = training.features_at(random.permutation(len(training))[: 10 * ROWS])
     rows = at_rows(donors, np.arange(min(ROWS, len(training))))
     every, end = groups(evidence.scorer.encoder), monotonic() + SECONDS
     figures = list[Figure]()

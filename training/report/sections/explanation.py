@@ -45,7 +45,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
 def _permutation(evidence: Evidence) -> Importance:
     random = np.random.default_rng(evidence.seed)
     folds = [
-        sample(scorer.predict, result.fold.validate.features, result.outcomes, random)
+        sample(scorer.predict, result.fold.validate.features_at, result.outcomes, random)
         for scorer, result in zip(evidence.fold_scorers, evidence.fold_results, strict=True)
     ]
     inputs = groups(evidence.scorer.encoder)
@@ -90,11 +90,11 @@ def _shapley(evidence: Evidence) -> tuple[Block, ...]:
     # In random order: the time limit would otherwise leave only the oldest rows.
     rows = random.permutation(len(newest))[:ROWS]
     background = np.sort(random.permutation(len(training))[:BACKGROUND])
-    explained = at_rows(newest.features, rows)
+    explained = newest.features_at(rows)
     found = contributions(
         partial(_output, evidence),
         explained,
-        at_rows(training.features, background),
+        training.features_at(background),
         groups(evidence.scorer.encoder),
         random=random,
         seconds=EXPLAINING_SECONDS,

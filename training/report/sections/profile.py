@@ -26,14 +26,15 @@ MOST_DRAWN = 100  # inputs with a drawing: each takes about 3 KiB of the page
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """The table of all inputs, and a warning for each suspect of a leak."""
-    found = profiles(evidence.scorer.encoder, evidence.data, evidence.seed, ALONE_SECONDS)
+    found = profiles(evidence.scorer.encoder, evidence.sampled, evidence.seed, ALONE_SECONDS)
     if not found:
         return (Paragraph("The model reads no input."),)
     metric = found[0].alone_metric
+    training, holdout = len(evidence.sampled.training), len(evidence.sampled.holdout)
     explanation = Paragraph(
-        f"Every input on {len(evidence.data.training):,} training rows (bars) and {len(evidence.data.holdout):,} "
-        "holdout rows (line). Drift is the share of the holdout's rows that would have to move for the distributions "
-        f"to be equal; from {DRIFTED:.0%} on, and twice what chance gives, it is named. Alone: {metric_name(metric)} "
+        f"Every input on {training:,} training rows (bars) and {holdout:,} holdout rows (line). Drift is the share "
+        "of the holdout's rows that would have to move for the distributions to be equal; from "
+        f"{DRIFTED:.0%} on, and twice what chance gives, it is named. Alone: {metric_name(metric)} "
         f"of a tree of depth {DEPTH_ALONE} on this input alone, fitted on one half of the training rows and measured "
         f"on the other. From {SUSPECT[metric]:.2f} on the input may be known only after the label: a leak."
     )

@@ -31,7 +31,8 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     everything = evidence.validation
     overall = everything.metric(evidence.metric)
     judged, small = [], []
-    for categories in _inputs(evidence):
+    inputs, everything = _inputs(evidence)
+    for categories in inputs:
         for name, rows in _slices(categories, everything):
             if len(rows) < MIN_ROWS or evidence.task.rarest(rows.labels) < MIN_ROWS_PER_LABEL:
                 small.append(f"{categories.label} {name} ({len(rows)})")
@@ -58,10 +59,15 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
     return slice_blocks
 
 
-def _inputs(evidence: Evidence) -> list[RowCategories]:
-    frames = [result.fold.validate.features for result in evidence.fold_results]
-    features = {name: np.concatenate([frame[name] for frame in frames]) for name in frames[0]}
-    return categorical(evidence.scorer.encoder, features)
+def _inputs(evidence: Evidence) -> tuple[list[RowCategories], ScoredRows]:
+    """Inputs to slice by, with the rows that they describe: of features on Spark, a bounded sample of each fold."""
+    frames = [result.fold.validate for result in evidence.fold_results]
+    starts = np.cumsum([0, *map(len, frames)])
+    drawn = [frame.drawn() for frame in frames]
+    every = [frame.features_at(rows) for frame, rows in zip(frames, drawn, strict=True)]
+    features = {name: np.concatenate([each[name] for each in every]) for name in every[0]}
+    rows = np.concatenate([start + indices for start, indices in zip(starts, drawn, strict=False)])
+    return categorical(evidence.scorer.encoder, features), evidence.validation.take(rows)
 
 
 def _slices(categories: RowCategories, everything: ScoredRows) -> Iterator[tuple[str, ScoredRows]]:
