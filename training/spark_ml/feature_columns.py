@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from training.spark_ml.rows import RowsOnSpark
 
-Predictor = Callable[[FeatureColumns], Floats]
-
 
 class SparkFailed(LakehouseError):
     """Spark cannot compute something of these rows."""
@@ -61,7 +59,7 @@ class FeaturesOnSpark(Mapping[str, Values]):
         found = self._in_order(self._selected(names))
         return {name: number_array(found[name]) for name in names}
 
-    def predict(self, predictor: Predictor, names: Sequence[str]) -> Floats:
+    def predict(self, predictor: Callable[[FeatureColumns], Floats], names: Sequence[str]) -> Floats:
         """Predict on the executors; only the predictions come back: (rows,) or (rows, outputs).
 
         Args:
