@@ -111,30 +111,36 @@ def _engine(examination: Examination) -> list[Finding]:
 
 
 def _workspace(examination: Examination) -> list[Finding]:
-    from deployment.commands.doctor import catalog_tables, credentials, workspace
+    from deployment.commands.doctor import catalog_tables, credentials, network, workspace
 
     config, findings = credentials.read_configuration()
     if config is not None:
         findings += credentials.check_credentials(config)
     if not examination.online:
         return findings + workspace.list_unchecked()
-    if any(finding.severity is Severity.ERROR for finding in findings):
+    if config is None or _has_error(findings):
         return findings
-    from databricks.sdk import WorkspaceClient
-
     try:
         path = str(_target(examination).values.get("http_path", ""))
     except ProfileRefused:  # a finding of its own
         path = ""
-    client, settings = WorkspaceClient(), examination.settings
-    findings += workspace.check_workspace(client, settings, path)
-    if any(finding.severity is Severity.ERROR for finding in findings):
-        return findings
-    return findings + catalog_tables.check_catalog_tables(client, settings, _promises(examination))
+    try:
+        with network.workspace_client(config.host) as client:
+            findings += workspace.check_workspace(client, examination.settings, path)
+            if not _has_error(findings):
+                promises = _promises(examination)
+                findings += catalog_tables.check_catalog_tables(client, examination.settings, promises)
+    except LakehouseError as err:
+        findings.append(FindingArea("workspace").error(sentence(err), err.hint or credentials.LOGIN))
+    return findings
+
+
+def _has_error(findings: list[Finding]) -> bool:
+    return any(finding.severity is Severity.ERROR for finding in findings)
 
 
 def _registry(examination: Examination) -> list[Finding]:
-    from deployment.commands.doctor import registry
+    from deployment.commands.doctor import network, registry
     from training.tracking import tracking
 
     settings, uri = examination.settings, examination.settings.registry_uri
@@ -148,7 +154,9 @@ def _registry(examination: Examination) -> list[Finding]:
             return findings
     elif not examination.online:
         return findings + registry.list_unchecked(uri, examination.target)
-    with tracking(settings) as client:
+    if not in_file and (host := network.host_of_registry(uri)):
+        network.require_answer(host)
+    with network.bounded_registry(), tracking(settings) as client:
         findings += registry.check_models(client, examination.use_cases)
         findings += unfinished.check_champion_changes(client, examination.use_cases)
     return findings

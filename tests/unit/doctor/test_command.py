@@ -4,9 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +22,6 @@ from tests.stand_ins.unity_catalog_registry import serving
 from training.tracking import tracking
 
 PATH = "/sql/1.0/warehouses/abc123"
-EXISTING: dict[str, Any] = {
-    "/api/2.0/preview/scim/v2/Me": {"userName": "anna@example.com"},
-    "/api/2.0/sql/warehouses/abc123": {"id": "abc123", "name": "Starter", "state": "STOPPED"},
-    "/api/2.1/unity-catalog/catalogs/prod": {"name": "prod"},
-    "/api/2.1/unity-catalog/schemas/prod.models": {"full_name": "prod.models"},
-}
 
 
 def run(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -78,33 +69,6 @@ def test_every_target_of_the_option_has_checks() -> None:
 
     (option,) = TARGET(command).__click_params__  # type: ignore[attr-defined]
     assert set(option.type.choices) == set(CHECKS)
-
-
-@pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """A workspace that has one warehouse, one catalog and one schema."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            content = EXISTING.get(self.path.partition("?")[0])
-            missing = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"{self.path} does not exist."}
-            body = json.dumps(content or missing).encode()
-            self.send_response(200 if content else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def asked(host: str, catalog: str, http_path: str) -> list[Finding]:
