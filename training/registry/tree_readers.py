@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from scoring.compiled.links import single_log_odds
 from scoring.compiled.trees import TreesMetadata
 from scoring.estimators.spark_trees import LEAF, SparkTrees
 from training.registry.tree_graph import LT, Child, TreeGraph, last_left
@@ -167,10 +168,8 @@ def _xgboost(model: Any, columns: int) -> ReadTrees:
         raise ValueError(f"the objective {objective}")
     graph = TreeGraph(columns, outputs, single=True)
     base = np.broadcast_to(np.float32(json.loads(parameters["base_score"])), outputs)
-    if objective == "binary:logistic":
-        one = np.float32(1)
-        base = -np.log(one / base - one)
-    for output, value in enumerate(base.tolist()):
+    start = [single_log_odds(share) for share in base] if objective == "binary:logistic" else base.tolist()
+    for output, value in enumerate(start):
         graph.tree(graph.leaf(value, output))
     boosted = learner["gradient_booster"]["model"]
     for tree, output in zip(boosted["trees"], boosted["tree_info"], strict=True):

@@ -28,6 +28,7 @@ from training.models import FAMILIES, trees
 from training.registry import onnx_export
 from training.registry.compilation import Compilation, compile_scorer
 from training.registry.reference import reference
+from training.registry.tree_readers import read_trees
 from training.search.blend_candidate import blend_candidate
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
@@ -173,6 +174,18 @@ def test_xgboost_stays_native_with_many_categories(
     rows = rows_split_by_place(task)
     compilation = require_served(scorer_of(Candidate("xgboost", PARAMS["xgboost"]), rows), rows, tmp_path)
     assert compilation.tags()["compiled"] == "xgboost"
+
+
+def test_a_graph_of_xgboost_starts_where_the_library_does_for_every_share_of_labels() -> None:
+    from xgboost import XGBClassifier
+
+    rows = np.random.default_rng(3).normal(size=(60, 2))
+    # For the first three numpy's logarithm in single precision has another last bit than that of the C library.
+    for share in (0.63422245, 0.60450304, 0.540632, 0.27439097, 0.050154053):
+        model = XGBClassifier(n_estimators=3, max_depth=2, base_score=share, n_jobs=1).fit(rows, rows[:, 0] > 0)
+        graph, metadata = read_trees(model, 2)
+        sums = graph.compiled(metadata).sums(rows)
+        assert sums[:, 0].tolist() == model.predict(rows, output_margin=True).tolist()
 
 
 def _of_two(family: str, folder: Path) -> Compilation:
