@@ -67,7 +67,7 @@ def engines(jvm_spark: str, tmp_path_factory: pytest.TempPathFactory) -> Engines
     build(sail, jvm, GERMAN)
     for checkout in (sail, jvm):
         deliver(SAMPLE, checkout.root / LANDING, CUTS[1], CUTS[2])
-    build(sail, jvm, (*GERMAN, *BANK))
+    build(sail, jvm, (*GERMAN, "tag:regional_revenue", *BANK))
     return Engines(sail, jvm, jvm_spark)
 
 

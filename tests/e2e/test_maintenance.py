@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.checkout import Checkout
 from tests.e2e.test_lifecycle import LINEAR, USE_CASE, set_search
 
-TAGS = ("tag:german_customers", "tag:clothing_reviews", "tag:review_embeddings")
+TAGS = ("tag:german_customers", "tag:clothing_reviews", "tag:review_embeddings", "tag:regional_revenue")
 BUILD = ("dbt", "build", "--exclude", *TAGS, "resource_type:unit_test")
 
 
