@@ -83,7 +83,7 @@ def _connect(profiles: Path, served: Served) -> None:
     target = profile["lakehouse"]["outputs"]["databricks"]
     for oauth in ("client_id", "client_secret"):
         del target[oauth]
-    # One model at a time: with two threads one of a dozen builds failed in the stand-in, for a reason not yet found.
+    # One model at a time: a build of two threads failed once, maybe because its JVM had no room for compiled code.
     target.update(served.profile(), threads=1)
     profiles.write_text(yaml.safe_dump(profile), encoding="utf-8")
 
