@@ -40,9 +40,9 @@ def ask(name: str, settings: Settings) -> None:
         "  call the endpoint:",
         *("    " + line for line in curl(server, url, body, settings.project)),
         f"  open the report:     {_relative(report, settings.project)}",
-        f"  open the MLflow UI:  .venv/bin/mlflow ui --backend-store-uri {store} --port 5000",
-        "  show the server:     .venv/bin/python -m deployment.run status",
-        "  stop the server:     .venv/bin/python -m deployment.run stop",
+        f"  open the MLflow UI:  mlflow ui --backend-store-uri {store} --port 5000",
+        "  show the server:     python -m deployment.run status",
+        "  stop the server:     python -m deployment.run stop",
     )
 
 
