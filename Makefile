@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-embeddings test test-spark test-torch test-text check-extras test-jobs torch tensorflow text spark features docs check bench format schema lock clean
+.PHONY: help demo demo-text demo-embeddings demo-forecast test test-spark test-torch test-text check-extras test-jobs torch tensorflow text spark features docs check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -46,6 +46,14 @@ demo-embeddings: text  ## the same with embeddings of a pretrained transformer i
 	$(call show,python -m deployment.run promote --use-case recommended_by_meaning) || test $$? -eq 3  # 3: not promoted
 	$(call show,python -m deployment.run serve --use-case recommended_by_meaning --detach)
 	$(call show,python -m deployment.run ask --use-case recommended_by_meaning)
+
+demo-forecast: $(READY)  ## the same for forecasts: daily revenue of each German state, 14 days ahead, looked up by key (about two minutes)
+	$(call show,python -m lakehouse.build --select +tag:regional_revenue --exclude-resource-type unit_test)
+	$(call show,python -m training.run --use-case regional_revenue)
+	$(call show,python -m deployment.run promote --use-case regional_revenue) || test $$? -eq 3  # 3: not promoted
+	$(call show,python -m training.publish --online gold.region_revenue_features)
+	$(call show,python -m deployment.run serve --use-case regional_revenue --detach)
+	$(call show,python -m deployment.run ask --use-case regional_revenue)
 
 test: $(READY)  ## every test this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # files with few tests are the slow ones

@@ -28,6 +28,8 @@ TRUSTED = frozenset(
         "scoring.estimators.catboost.CatBoost",
         "scoring.estimators.dense_if_small.DenseIfSmall",
         "scoring.estimators.column_subset.ColumnSubset",
+        "scoring.estimators.forecaster.Forecaster",
+        "scoring.estimators.seasonal_naive.SeasonalNaive",
         "scoring.estimators.lightgbm.LightGbm",
         "scoring.estimators.network.Network",
         "scoring.estimators.spark_linear.SparkLogistic",

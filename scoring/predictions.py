@@ -1,4 +1,8 @@
-"""Decisions from predictions: (n,) probabilities of label 1, or (n, classes) probabilities."""
+"""Shapes of predictions, and what follows from a shape.
+
+Predictions are (n,) probabilities of label 1, (n, classes) probabilities, (n,) numbers, or (n, 4) forecasts: value,
+lower bound, upper bound, and the scale by which errors are divided.
+"""
 
 from collections.abc import Sequence
 
@@ -6,6 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
+
+VALUE, LOWER, UPPER, SCALE = range(4)  # columns of forecasts
+QUANTILES = (0.1, 0.9)  # quantiles that the bounds of a forecast are meant to be
+
+
+def values(predicted: Floats) -> Floats:
+    """(n,) the predicted numbers, of (n,) numbers or (n, 4) forecasts."""
+    return predicted if predicted.ndim == 1 else predicted[:, VALUE]
 
 
 def decisions(predicted: Floats, threshold: float) -> npt.NDArray[np.int64]:

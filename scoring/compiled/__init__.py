@@ -22,6 +22,7 @@ LIMIT = 1e-12
 
 # Wrappers of other kinds come first. A kind is imported only if a version has it: some run on large packages.
 _KINDS = {
+    "forecaster.json": ("forecaster", "CompiledForecaster"),
     "calibrated.json": ("calibrated", "CompiledCalibrated"),
     "blend.json": ("blend", "CompiledBlend"),
     "linear.json": ("linear", "CompiledLinear"),
@@ -55,11 +56,11 @@ class Compiled(Protocol):
         ...
 
     def predict_one(self, row: Row) -> float | list[float]:
-        """Predict one row of features: a number, or a probability for each class."""
+        """Predict one row of features: a number, a probability for each class, or a forecast."""
         ...
 
     def predict_many(self, rows: Floats) -> Floats:
-        """Predict (rows, features): (rows,) or (rows, classes), each row as `predict_one` does."""
+        """Predict (rows, features): (rows,), (rows, classes) or (rows, 4), each row as `predict_one` does."""
         ...
 
     def save(self, folder: Path) -> dict[str, str]:

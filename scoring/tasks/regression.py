@@ -1,6 +1,6 @@
 """Labels that are numbers, predicted as a number."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,12 @@ from scoring.tasks.task import Classes, Task
 class Regression(Task):
     """Regression; a prediction is (rows,) numbers."""
 
-    name = "regression"
-    fields = ("value",)
+    name: ClassVar[str] = "regression"
+    fields: ClassVar[tuple[str, ...]] = ("value",)
     predicts_classes = False
-    valid_prediction = "numbers"
+    valid_prediction: ClassVar[str] = "numbers"
     target_type = "continuous"
-    explained_value = "the prediction"
+    explained_value: ClassVar[str] = "the prediction"
 
     def classes(self, declared: Classes) -> Classes:
         return ()

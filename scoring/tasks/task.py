@@ -20,9 +20,12 @@ class Task(ABC):
 
     Attributes:
         name: name in use cases, in registered versions and in the table of report sections.
-        fields: fields that a response may have; the first two are the default.
+        fields: fields that a response may have.
+        default_fields: count of the first fields, which a response has by default.
         predicts_classes: True if labels are classes. Class weights, stratified folds and decisions exist only then.
         declares_classes: True if the use case lists the classes. Otherwise they are fixed, or labels are numbers.
+        declares_forecast: True if the use case names the columns of a forecast. Models then learn labels in units of
+            each row's scale, above its level (`scoring.estimators.forecaster`).
         has_threshold: True if the use case may tune a decision threshold and calibrate probabilities.
         valid_prediction: a valid prediction in words, for the verdict of the gate.
         target_type: type of the labels in scikit-learn's terms.
@@ -34,6 +37,8 @@ class Task(ABC):
     fields: ClassVar[tuple[str, ...]]
     predicts_classes: ClassVar[bool]
     declares_classes: ClassVar[bool] = False
+    declares_forecast: ClassVar[bool] = False
+    default_fields: ClassVar[int] = 2
     has_threshold: ClassVar[bool] = False
     valid_prediction: ClassVar[str]
     target_type: ClassVar[str]

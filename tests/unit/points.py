@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from scoring.tasks import MULTICLASS, REGRESSION
-from tests.unit.frames import alternating
+from scoring.tasks import FORECAST, MULTICLASS, REGRESSION
+from tests.unit.frames import ENCODER, alternating
 from training.frame.frame import TrainingFrame
 from training.models import FAMILIES
 from training.space.space import Params
+from training.use_case.forecast import ForecastColumns
 
 _NO_WEIGHTS: Params = {"class_weight": None, "recency_half_life_days": None}
 _LINEAR: list[Params] = [
@@ -30,6 +31,7 @@ _NEIGHBOURS: list[Params] = [
 ]
 _BY_FAMILY: Mapping[str, Sequence[Params]] = {
     "dummy": [{}],
+    "seasonal_naive": [{}],
     "logistic_regression": _LINEAR,
     "ridge": [{"alpha": 0.1, "numeric_shape": "as_is", "recency_half_life_days": None}],
     "elastic_net": [{"alpha": 0.01, "l1_ratio": 0.5, "numeric_shape": "arcsinh", "recency_half_life_days": 60}],
@@ -90,5 +92,17 @@ def rows_of(task: str, rows: int = 120) -> TrainingFrame:
     amount = frame.features["amount"]
     if task == "regression":
         return replace(frame, task=REGRESSION, y=2 * amount + frame.features["known"], classes=())
+    if task == "forecast":
+        return _forecast(frame)
     thirds = np.searchsorted(np.quantile(amount, [1 / 3, 2 / 3]), amount)
     return replace(frame, task=MULTICLASS, y=thirds, classes=("low", "middle", "high"))
+
+
+def _forecast(frame: TrainingFrame) -> TrainingFrame:
+    """The amount is level and season, `known` is the scale, and every row is of the first step."""
+    features = {**frame.features, "known": frame.features["known"] + 1}
+    amount, place = features["amount"], features["place_index"]
+    y = amount + features["known"] * (amount + 0.1 * place)
+    columns = ForecastColumns(level="amount", scale="known", season="amount", step="known_is_missing")
+    x = ENCODER.matrix(features).values
+    return replace(frame, task=FORECAST, x=x, features=features, y=y, classes=(), forecast=columns)

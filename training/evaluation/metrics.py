@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-from scoring.predictions import decisions
-from scoring.tasks import BINARY, MULTICLASS, REGRESSION, Task
+from scoring.predictions import LOWER, QUANTILES, SCALE, UPPER, decisions, values
+from scoring.tasks import BINARY, FORECAST, MULTICLASS, REGRESSION, Task
 
 Targets = npt.NDArray[Any]
 MetricFunction = Callable[[Targets, Floats, float], float]
 
 _LOSS = (0.0, math.inf)
-_BINARY, _CLASSES, _NUMBERS = frozenset({BINARY}), frozenset({BINARY, MULTICLASS}), frozenset({REGRESSION})
+_BINARY, _CLASSES = frozenset({BINARY}), frozenset({BINARY, MULTICLASS})
+_NUMBERS, _FORECASTS = frozenset({REGRESSION, FORECAST}), frozenset({FORECAST})
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,39 @@ def _of_decisions(name: str, **options: object) -> MetricFunction:
 
 def _of_predictions(name: str) -> MetricFunction:
     return lambda labels, predicted, _threshold: float(_of_sklearn(name)(labels, predicted))
+
+
+def _of_values(name: str) -> MetricFunction:
+    return lambda labels, predicted, _threshold: float(_of_sklearn(name)(labels, values(predicted)))
+
+
+def _mean_of(losses: Callable[[Targets, Floats], Floats]) -> MetricFunction:
+    return lambda labels, predicted, _threshold: float(losses(labels, predicted).mean())
+
+
+def absolute_scaled_errors(labels: Targets, predicted: Floats) -> Floats:
+    """(n,) absolute errors in scales; their mean is MASE (Hyndman & Koehler, 2006)."""
+    return np.asarray(np.abs(labels - values(predicted)) / predicted[:, SCALE])
+
+
+def symmetric_errors(labels: Targets, predicted: Floats) -> Floats:
+    """(n,) twice the absolute error over the sum of both sizes, 0 to 2; 0 where both numbers are 0."""
+    sizes = np.abs(labels) + np.abs(values(predicted))
+    return np.asarray(2 * np.abs(labels - values(predicted)) / np.where(sizes > 0, sizes, 1))
+
+
+def pinball_losses(labels: Targets, predicted: Floats) -> Floats:
+    """(n,) mean pinball loss of the two bounds, in scales: each as a forecast of its quantile."""
+    losses = []
+    for place, quantile in zip((LOWER, UPPER), QUANTILES, strict=True):
+        error = labels - predicted[:, place]
+        losses.append(np.maximum(quantile * error, (quantile - 1) * error) / predicted[:, SCALE])
+    return np.asarray(np.mean(losses, axis=0), dtype=np.float64)
+
+
+def within_bounds(labels: Targets, predicted: Floats) -> Floats:
+    """(n,) 1 where the label is within the bounds, else 0."""
+    return np.asarray((predicted[:, LOWER] <= labels) & (labels <= predicted[:, UPPER]), dtype=np.float64)
 
 
 def _of_sklearn(name: str) -> Callable[..., float]:
@@ -94,6 +128,11 @@ def _log_loss(labels: Targets, predicted: Floats, _threshold: float) -> float:
     return float(_of_sklearn("log_loss")(labels, predicted, labels=list(classes)))
 
 
+FORECAST_LOSSES: Mapping[str, Callable[[Targets, Floats], Floats]] = {
+    "mase": absolute_scaled_errors,
+    "smape": symmetric_errors,
+    "pinball": pinball_losses,
+}
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric(_of_decisions("accuracy_score"), greater_is_better=True, tasks=_CLASSES, decides=True),
     "precision": Metric(
@@ -112,10 +151,14 @@ METRICS: Mapping[str, Metric] = {
     "roc_auc": Metric(_roc_auc, greater_is_better=True, tasks=_CLASSES),
     "average_precision": Metric(_of_predictions("average_precision_score"), greater_is_better=True, tasks=_BINARY),
     "log_loss": Metric(_log_loss, greater_is_better=False, tasks=_CLASSES, bounds=_LOSS),
-    "mse": Metric(_of_predictions("mean_squared_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
-    "rmse": Metric(_of_predictions("root_mean_squared_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
-    "mae": Metric(_of_predictions("mean_absolute_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
-    "r2": Metric(_of_predictions("r2_score"), greater_is_better=True, tasks=_NUMBERS, bounds=(-math.inf, 1.0)),
+    "mse": Metric(_of_values("mean_squared_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
+    "rmse": Metric(_of_values("root_mean_squared_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
+    "mae": Metric(_of_values("mean_absolute_error"), greater_is_better=False, tasks=_NUMBERS, bounds=_LOSS),
+    "r2": Metric(_of_values("r2_score"), greater_is_better=True, tasks=_NUMBERS, bounds=(-math.inf, 1.0)),
+    **{
+        name: Metric(_mean_of(losses), greater_is_better=False, tasks=_FORECASTS, bounds=_LOSS)
+        for name, losses in FORECAST_LOSSES.items()
+    },
 }
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-from scoring.predictions import decisions
+from scoring.predictions import SCALE, decisions, values
 from training.evaluation.bootstrap import RESAMPLES, Interval, intervals
-from training.evaluation.metrics import METRICS
+from training.evaluation.metrics import FORECAST_LOSSES, METRICS
 from training.evaluation.resampling import INDEPENDENT, Dependence, DrawCounts, Resampling, resamplings
 
 WeightedMetric = Callable[[DrawCounts], Any]  # a number, or (draws,) of them
@@ -29,7 +29,7 @@ class ScoredRows:
 
     Attributes:
         labels: (n,) labels.
-        predicted: (n,) probabilities of label 1, or (n, classes) of each class, or (n,) numbers.
+        predicted: (n,) probabilities of label 1, or (n, classes) of each class, or (n,) numbers, or (n, 4) forecasts.
         threshold: a probability at or above it is decided 1.
         dependence: entity and time of the rows, for intervals.
     """
@@ -47,7 +47,9 @@ class ScoredRows:
         return ScoredRows(self.labels[chosen], self.predicted[chosen], self.threshold, dependence)
 
     def squared_errors(self) -> Floats:
-        """(n,) squared distance of each prediction from its label; summed over the classes."""
+        """(n,) squared distance of each prediction from its label; summed over classes, of forecasts in scales."""
+        if self.predicted.ndim > 1 and self.labels.dtype.kind == "f":  # indices of classes are integers
+            return np.asarray(((values(self.predicted) - self.labels) / self.predicted[:, SCALE]) ** 2)
         if self.predicted.ndim == 1:
             return np.asarray((self.predicted - self.labels) ** 2, dtype=np.float64)
         true = np.arange(self.predicted.shape[1]) == self.labels[:, None]
@@ -107,6 +109,9 @@ def resample_count(rows: int) -> int:
 
 def weighted_metric(name: str, rows: ScoredRows) -> WeightedMetric:
     """Return the metric as a function of draw counts; its value is NaN where the drawn rows do not define it."""
+    if name in FORECAST_LOSSES:
+        losses = FORECAST_LOSSES[name](rows.labels, rows.predicted)
+        return lambda counts: _ratio(counts @ losses, counts.sum(axis=-1))
     weighted = _WEIGHTED if rows.predicted.ndim == 1 else _WEIGHTED_OF_CLASSES
     if name in weighted:
         return weighted[name](rows)
@@ -114,6 +119,8 @@ def weighted_metric(name: str, rows: ScoredRows) -> WeightedMetric:
     def on_copies(counts: DrawCounts) -> Any:
         if counts.ndim == 2:
             return np.asarray([on_copies(each) for each in counts])
+        if not counts.any():  # blocks of time may miss all times of a short fold
+            return float("nan")
         return rows.take(np.repeat(np.arange(len(rows)), counts)).metric(name)
 
     return on_copies

@@ -18,6 +18,7 @@ from training.feature_store.store import FeatureReader
 from training.feature_store.tables import FeatureLookup, FeatureTable, Spine, Versions
 from training.frame import labels
 from training.frame.fold_column import fold_values
+from training.frame.forecasts import require_forecast_columns
 from training.frame.frame import TrainingFrame
 from training.frame.keys import entity_keys
 from training.frame.on_spark import COLLECTED, OnSpark, columns_on_spark, keep_joined
@@ -91,6 +92,8 @@ def load_frame(
         if any((missing := features.missing_counts()).values()):
             raise _missing(missing, rows, lookups)
     del joined, rows, of_spine  # frees memory before the matrix is built: both together would be the peak
+    if use_case.forecast is not None:
+        require_forecast_columns(use_case.forecast, features)
     matrix = encoder.shape(len(y)) if stay else encoder.matrix(features)
     return TrainingFrame(
         task=use_case.task,
@@ -106,6 +109,7 @@ def load_frame(
         left_out=left_out,
         fold_values=assigned,
         on_spark=kept,
+        forecast=use_case.forecast,
     )
 
 

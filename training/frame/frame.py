@@ -18,6 +18,7 @@ from training.evaluation.resampling import Dependence
 from training.feature_store.tables import Versions
 from training.spark_ml.feature_columns import FeaturesOnSpark
 from training.spark_ml.row_digests import RowDigests
+from training.use_case.forecast import ForecastColumns
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -49,6 +50,7 @@ class TrainingFrame:
         constant: value of each feature that `x` and `encoder` lack because all training rows have the same one.
         fold_values: (rows,) the value of each row's fold as text, if the use case has a fold column.
         on_spark: the same rows on Spark, if a family of the search fits there.
+        forecast: features that describe the series of each row, if the task is to forecast.
         in_time: True if models may learn from the order of the rows; False if the split is not by time.
     """
 
@@ -67,6 +69,7 @@ class TrainingFrame:
     fold_values: npt.NDArray[Any] | None = None
     in_time: bool = True
     on_spark: "RowsOnSpark | None" = None
+    forecast: ForecastColumns | None = None
 
     def __len__(self) -> int:
         return len(self.y)

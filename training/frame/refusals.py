@@ -139,6 +139,13 @@ class FrameRefused(LakehouseError):
         return cls(f"the fold column {column} {problem}", hint=hint)
 
     @classmethod
+    def forecast_column(cls, role: str, feature: str, problem: str) -> "FrameRefused":
+        return cls(
+            f"`forecast.{role}` names the feature {feature}, which {problem}",
+            hint="Correct `forecast` in the use case, or the feature in its gold model.",
+        )
+
+    @classmethod
     def labels(cls, needed: str, found: object, where: str) -> "FrameRefused":
         return cls(
             f"{needed}; {where} has only {found}",

@@ -23,7 +23,9 @@ def _columns(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--time", metavar="COLUMN", help="Column with the time of a row; `none`: rows have no time.")
 @click.option("--group", metavar="COLUMN", help="Column whose rows stay on one side of each split, or `none`.")
 @click.option(
-    "--task", type=click.Choice(list(TASKS)), help="Kind of the prediction; the default follows the target."
+    "--task",
+    type=click.Choice([name for name, task in TASKS.items() if not task.declares_forecast]),
+    help="Kind of the prediction; the default follows the target.",
 )
 @click.option("--exclude", callback=_columns, metavar=LIST, help="Columns that are no features.")
 @click.option("--keep", callback=_columns, metavar=LIST, help="Columns that stay features in spite of a reason.")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from training.models.family import TABULAR_TASKS, DataFacts, Family
+from training.models.family import ALL_TASKS, DataFacts, Family
 from training.space.space import Params
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ DUMMY = Family(
     reads_features=False,
     space={},
     build=_dummy,
-    tasks=TABULAR_TASKS,
+    tasks=ALL_TASKS,
     matrix_format="sparse",
     accepts_weights=True,
     searched=False,
@@ -39,7 +39,7 @@ BLEND = Family(
     display_name="a blend of the best",
     space={},
     build=_unfitted,
-    tasks=TABULAR_TASKS,
+    tasks=ALL_TASKS,
     matrix_format="dense",
     accepts_weights=True,
     searched=False,

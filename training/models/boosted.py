@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from training.models.family import CLASS_WEIGHT, RECENCY, TABULAR_TASKS, DataFacts, Family, class_weight
+from training.models.family import ALL_TASKS, CLASS_WEIGHT, RECENCY, DataFacts, Family, class_weight
 from training.space.space import Choice, Float, Int, Params, Space
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ LIGHTGBM = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_lightgbm,
-    tasks=TABULAR_TASKS,
+    tasks=ALL_TASKS,
     matrix_format="dense",
     accepts_weights=True,
     cost=4,
@@ -87,7 +87,7 @@ XGBOOST = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_xgboost,
-    tasks=TABULAR_TASKS,
+    tasks=ALL_TASKS,
     matrix_format="dense",
     accepts_weights=True,
     cost=5,
@@ -120,7 +120,7 @@ CATBOOST = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_catboost,
-    tasks=TABULAR_TASKS,
+    tasks=ALL_TASKS,
     matrix_format="dense",
     accepts_weights=True,
     cost=13,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lakehouse.arrays import MatrixFormat
-from scoring.tasks import BINARY, MULTICLASS, REGRESSION, Task
+from scoring.tasks import BINARY, FORECAST, MULTICLASS, REGRESSION, Task
 from training.space.space import Choice, Params, Space
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class DataFacts:
         text_places: positions of the features that are texts, in a row of `Encoder.table`.
         texts: sparse columns of the terms of each text feature: the first, the one after the last, and the fewest
             texts of a term.
+        season: of a forecast, the dense column of the seasonal naive forecast.
     """
 
     task: Task
@@ -38,6 +39,7 @@ class DataFacts:
     categories: Mapping[int, int]
     texts: Sequence[tuple[int, int, int]] = ()
     text_places: Sequence[int] = ()
+    season: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Family:
 
 CLASS_TASKS: frozenset[Task] = frozenset({BINARY, MULTICLASS})
 TABULAR_TASKS = CLASS_TASKS | {REGRESSION}
+ALL_TASKS = TABULAR_TASKS | {FORECAST}
 RECENCY = Choice((None, 30, 60, 120, 240, 480))
 CLASS_WEIGHT = Choice((None, "balanced"))
 NUMERIC_SHAPE = Choice(("as_is", "arcsinh"))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from scoring.tasks import REGRESSION
+from scoring.tasks import FORECAST, REGRESSION
 from training.models.family import CLASS_TASKS, CLASS_WEIGHT, NUMERIC_SHAPE, RECENCY, DataFacts, Family, scaled
 from training.space.space import Choice, Float, Params
 
@@ -72,7 +72,7 @@ RIDGE = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_ridge,
-    tasks=frozenset({REGRESSION}),
+    tasks=frozenset({REGRESSION, FORECAST}),
     matrix_format="sparse",
     accepts_weights=True,
     cost=1,
@@ -88,7 +88,7 @@ ELASTIC_NET = Family(
         "recency_half_life_days": RECENCY,
     },
     build=_elastic_net,
-    tasks=frozenset({REGRESSION}),
+    tasks=frozenset({REGRESSION, FORECAST}),
     matrix_format="sparse",
     accepts_weights=True,
     cost=2,

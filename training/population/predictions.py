@@ -4,6 +4,7 @@ import numpy as np
 
 from lakehouse.arrays import Floats
 from scoring.hooks import HookFailed, Record
+from scoring.predictions import values as values_of
 from scoring.scorer import Scorer
 from training.frame.frame import TrainingFrame
 from training.population.bins import CategoryBins
@@ -17,11 +18,12 @@ def placed_prediction(scorer: Scorer, predicted: Floats, golden: Record | None) 
     """The monitored response field with the bin of each prediction; None if a hook leaves no field as it is."""
     response = scorer.response_format
     known = scorer.fields() if golden is None else _kept_fields(scorer, predicted, golden)
-    single = [field for field in ("probability", "value") if field in known and predicted.ndim == 1]
+    numbers = predicted if response.task.predicts_classes else values_of(predicted)
+    single = [field for field in ("probability", "value") if field in known and numbers.ndim == 1]
     if single:
         at = [response.threshold] if response.task.predicts_classes else []
-        bins = number_bins(predicted, SCORE_BINS, at)
-        return single[0], PlacedColumn(bins, bins.index_array(predicted))
+        bins = number_bins(numbers, SCORE_BINS, at)
+        return single[0], PlacedColumn(bins, bins.index_array(numbers))
     if "label" not in known:
         return None
     labels = response.task.columns("label", predicted, response.classes, response.threshold)["label"]
@@ -31,7 +33,8 @@ def placed_prediction(scorer: Scorer, predicted: Floats, golden: Record | None) 
 
 def _kept_fields(scorer: Scorer, predicted: Floats, golden: Record) -> set[str]:
     """Fields of the model's response that a hook after it leaves as they are: others have no known distribution."""
-    order = np.argsort(predicted if predicted.ndim == 1 else predicted.argmax(axis=1), kind="stable")
+    numbers = predicted if scorer.response_format.task.predicts_classes else values_of(predicted)
+    order = np.argsort(numbers if numbers.ndim == 1 else numbers.argmax(axis=1), kind="stable")
     tried = predicted[order[np.linspace(0, len(order) - 1, min(TRIED, len(order))).astype(np.intp)]]
     columns = scorer.response_format.columns(tried)
     try:
@@ -44,7 +47,7 @@ def _kept_fields(scorer: Scorer, predicted: Floats, golden: Record) -> set[str]:
 def outcomes(scorer: Scorer, holdout: TrainingFrame, predicted: Floats, placed: PlacedColumn) -> Floats:
     """(classes, bins) number of rows by label and bin, or the sums of `MOMENTS`."""
     if not scorer.response_format.task.predicts_classes:
-        error = predicted - holdout.y
+        error = values_of(predicted) - holdout.y
         return np.asarray([len(error), np.abs(error).sum(), (error**2).sum(), (error**4).sum()])
     classes, size = len(scorer.response_format.classes), placed.bins.size
     flat = np.bincount(holdout.y.astype(np.int64) * size + placed.indices, minlength=classes * size)

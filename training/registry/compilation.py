@@ -17,6 +17,7 @@ from lakehouse.arrays import Floats
 from scoring.compiled import LIMIT, Compiled, difference
 from scoring.compiled.blend import CompiledBlend
 from scoring.compiled.calibrated import CompiledCalibrated
+from scoring.compiled.forecaster import CompiledForecaster
 from scoring.compiled.linear import CompiledLinear
 from scoring.compiled.neighbours import CompiledNeighbours
 from scoring.compiled.network import CompiledNetwork
@@ -27,6 +28,7 @@ from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.catboost import CatBoost
 from scoring.estimators.column_subset import ColumnSubset
+from scoring.estimators.forecaster import Forecaster
 from scoring.estimators.network import Network
 from scoring.estimators.xgboost import XgBoost
 from scoring.scorer import Scorer
@@ -123,7 +125,9 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
         yield from _wrapped(replace(scorer, pipeline=pipeline.model), **curve)
         return
     first, model = pipeline.steps[0][1], pipeline.steps[-1][1]
-    if scorer.matrix_format == "dense" and scorer.encoder.text_features:
+    if isinstance(model, Forecaster):
+        yield from _forecasters(scorer, model)
+    elif scorer.matrix_format == "dense" and scorer.encoder.text_features:
         indices, encoder = number_features(scorer.encoder)
         yield from _wrapped(replace(scorer, encoder=encoder), indices=indices)
     elif isinstance(first, ColumnSubset):
@@ -149,6 +153,19 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
         yield "onnx", lambda: onnx_of(pipeline, scorer.encoder)
         if native := _NATIVE.get(type(model)):
             yield native[0], lambda: _native(pipeline, *native)
+
+
+def _forecasters(scorer: Scorer, model: Forecaster) -> Iterator[tuple[str, Build]]:
+    for name, build in _builds(replace(scorer, pipeline=model.model)):
+        yield name, partial(_forecaster, scorer, model, build)
+
+
+def _forecaster(scorer: Scorer, forecaster: Forecaster, build: Build) -> Compiled:
+    level, scale, step = (
+        kept_features(scorer.encoder, scorer.matrix_format, np.asarray([column]))[0][0]
+        for column in forecaster.columns
+    )
+    return CompiledForecaster(build(), level, scale, step, forecaster.lower.tolist(), forecaster.upper.tolist())
 
 
 def _native(pipeline: Pipeline, module: str, kind: str) -> Compiled:

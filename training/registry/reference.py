@@ -17,6 +17,7 @@ from scoring.encoder import Encoder
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.column_subset import ColumnSubset
+from scoring.estimators.forecaster import Forecaster
 from training.registry.kept_features import kept_features
 
 
@@ -56,8 +57,10 @@ def reference(pipeline: Any, encoder: Encoder, matrix_format: MatrixFormat) -> A
         members = [reference(member, encoder, each) for member, each in pairs]
         blend = Blend(model.task, members, model.matrix_formats, model.weights, model.sizes)
         return Pipeline([*pipeline.steps[:-1], (last_name, blend)])
+    if isinstance(model, Forecaster):
+        exact = Forecaster(reference(model.model, encoder, matrix_format), model.columns, model.lower, model.upper)
+        return Pipeline([*pipeline.steps[:-1], (last_name, exact)])
     dense = dict(pipeline.steps).get("denseifsmall")  # absent with texts
     if not hasattr(model, "n_neighbors") or dense is None or not dense.dense_:
         return pipeline
-    exact = ExactNeighbours(CompiledNeighbours.of(pipeline, encoder))
-    return Pipeline([*pipeline.steps[:-1], (last_name, exact)])
+    return Pipeline([*pipeline.steps[:-1], (last_name, ExactNeighbours(CompiledNeighbours.of(pipeline, encoder)))])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from training.report.evidence import Evidence
 from training.report.page import Block
-from training.report.sections import binary, multiclass, regression
+from training.report.sections import binary, forecast, multiclass, regression
 
 
 @dataclass(frozen=True)
@@ -21,4 +21,5 @@ TASK_SECTIONS: Mapping[str, ReportSection] = {
     "binary": ReportSection("curves", "Curves and decisions", binary.blocks),
     "multiclass": ReportSection("classes", "Classes", multiclass.blocks),
     "regression": ReportSection("errors", "Errors", regression.blocks),
+    "forecast": ReportSection("forecasts", "Forecasts", forecast.blocks),
 }

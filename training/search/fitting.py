@@ -13,7 +13,10 @@ from lakehouse.arrays import Floats
 from scoring.estimators.blend import Blend
 from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.early_stopping import VALIDATION_SHARE, first_validation_row
+from scoring.estimators.forecaster import Forecaster
+from training.evaluation.forecast_bounds import residual_bounds
 from training.frame.drawing import draw_rows, sample
+from training.frame.forecasts import forecast_indices, in_scales
 from training.frame.frame import TrainingFrame
 from training.frame.raw_inputs import without
 from training.models import FAMILIES
@@ -35,6 +38,8 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
     """
     if members := blend_members(candidate):
         return fitted_blend(members, [fit(member, frame, seed) for _, member in members], frame)
+    if frame.task.declares_forecast:
+        return _forecaster(candidate, frame, seed)
     family, params = FAMILIES[candidate.family], dict(hyperparameters(candidate.params))
     if (rows := params.pop(SAMPLE_ROWS, None)) is not None:
         frame = frame.rows(sample(frame, int(str(rows)), seed))
@@ -54,6 +59,18 @@ def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> F
     if not family.reads_features:
         return frame.task.predict(pipeline, frame.x)
     return frame.predict(pipeline, family.matrix_format)
+
+
+def _forecaster(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
+    """Fit the candidate on scaled labels. The bounds are those of its errors on the same rows, so too narrow."""
+    if frame.forecast is None:
+        raise TypeError("the frame of a forecast lacks its columns")
+    matrix_format = FAMILIES[candidate.family].matrix_format
+    at = forecast_indices(frame, frame.forecast, matrix_format)
+    scaled = in_scales(frame, frame.forecast)
+    fitted, rows = fit(candidate, scaled, seed), scaled.inputs(matrix_format)
+    lower, upper = residual_bounds(scaled.y - fitted.predict(rows), frame.features[frame.forecast.step])
+    return Pipeline([("model", Forecaster(fitted, (at.level, at.scale, at.step), lower, upper))])
 
 
 def fitted_blend(members: Members, fitted: Sequence[Pipeline], frame: TrainingFrame) -> Pipeline:
@@ -91,7 +108,7 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
     """
     encoder = frame.encoder
     places = [at for at, name in enumerate(encoder.features) if name in encoder.text_features]
-    facts = DataFacts(frame.task, len(frame.classes), encoder.categories(), encoder.term_columns(), places)
+    facts = DataFacts(frame.task, len(frame.classes), encoder.categories(), encoder.term_columns(), places, _season(frame))
     if family.fits_on != "process":
         from training.search.spark_fitting import fit_on_spark  # it imports PySpark, and most trials need none
 
@@ -106,6 +123,12 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
     with threadpool_limits(1, user_api="openmp"):
         fitted = family.build(params, seed, facts).fit(inputs, frame.y, **options)
     return _read_out(fitted)
+
+
+def _season(frame: TrainingFrame) -> int | None:
+    """The dense column of the seasonal naive forecast; None without a forecast, or if the candidate leaves it out."""
+    names = frame.encoder.number_features
+    return names.index(frame.forecast.season) if frame.forecast and frame.forecast.season in names else None
 
 
 def _read_out(pipeline: Pipeline) -> Pipeline:

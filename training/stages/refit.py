@@ -1,4 +1,4 @@
-"""Stage 3: refit the winner on all training rows, calibrate it, and tune its decision threshold."""
+"""Stage 3: refit the winner on all training rows, calibrate it, and tune its decision threshold or its bounds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +17,7 @@ from training.models import FAMILIES
 from training.search.fitting import fit
 from training.search.result import fit_seconds
 from training.search.trial import Trial
+from training.stages.conformal import with_conformal_bounds
 from training.stages.final_model import final_model
 from training.use_case.use_case import UseCase
 
@@ -60,7 +61,8 @@ def refit(
     pipeline, notes = final.pipeline, [final.note] if final.note else []
     encoder = replace(frame.encoder, unknown_categories=serving.unknown_categories)
     scorer = Scorer(pipeline, encoder, use_case.response_format, use_case.hooks(), final.matrix_format)
-    if serving.calibration == "none" and not isinstance(serving.threshold, ThresholdRule):
+    forecast = use_case.forecast
+    if serving.calibration == "none" and not isinstance(serving.threshold, ThresholdRule) and forecast is None:
         return Refitted(scorer, tuple(notes), final.metrics, final.fold_pipelines)
     parts = list(folds(frame, use_case.split, use_case.search.seed))
     fold_pipelines = final.fold_pipelines
@@ -74,6 +76,10 @@ def refit(
             FoldPredictions(fold.validate.y, predicted, fold.validate.dependence)
             for fold, predicted in zip(parts, kept, strict=True)
         ]
+    if forecast is not None:
+        pipeline, note = with_conformal_bounds(pipeline, parts, predictions, forecast.step)
+        notes.append(note)
+        return Refitted(replace(scorer, pipeline=pipeline), tuple(notes), final.metrics, fold_pipelines)
     calibration = UNCALIBRATED
     if serving.calibration != "none":
         calibration = calibrate(serving.calibration, predictions, in_time=use_case.split.in_time)

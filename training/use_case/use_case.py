@@ -17,6 +17,7 @@ from scoring.tasks import TASKS, Classes, Task
 from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.threshold import ThresholdRule
 from training.models import FAMILIES, SEARCHED
+from training.use_case.forecast import ForecastColumns
 from training.use_case.limits import drop_without_effect, limits_without_effect
 from training.use_case.monitoring import MonitoringPlan
 from training.use_case.narrowing import Range
@@ -105,6 +106,7 @@ class UseCase(Declaration):
         task: kind of the prediction.
         labels: the spine: entity, timestamp and label.
         features: feature tables to join, as of the time of each label.
+        forecast: features of a task `forecast` that describe a row's series.
         split: holdout and folds.
         search: families, metric and limits of the search.
         promotion: criteria of the gate.
@@ -117,6 +119,7 @@ class UseCase(Declaration):
     task: DeclaredTask
     labels: LabelTable
     features: tuple[LookupDeclaration, ...] = Field(min_length=1)
+    forecast: ForecastColumns | None = None
     split: SplitPlan = SplitPlan()
     search: SearchPlan
     promotion: PromotionCriteria
@@ -170,6 +173,14 @@ class UseCase(Declaration):
         return self
 
     @model_validator(mode="after")
+    def _forecast_fits_the_task(self) -> Self:
+        if self.task.declares_forecast and self.forecast is None:
+            raise ValueError("forecast must name the features level, scale, season and step of a forecast task")
+        if self.forecast is not None and not self.task.declares_forecast:
+            raise ValueError(f"forecast must be absent: it is for a forecast task, and this one is {self.task}")
+        return self
+
+    @model_validator(mode="after")
     def _monitoring_finds_a_loss(self) -> Self:
         if idle := drop_without_effect(self.monitoring.max_drop, self.promotion.metric):
             raise ValueError(f"monitoring.{idle}")
@@ -191,7 +202,7 @@ class UseCase(Declaration):
     @property
     def response_format(self) -> ResponseFormat:
         """The response format before the hook and before the threshold is tuned."""
-        fields = self.serving.fields or self.task.fields[:2]
+        fields = self.serving.fields or self.task.fields[: self.task.default_fields]
         return ResponseFormat(fields, self.serving.untuned_threshold, self.task, self.classes)
 
     def hooks(self) -> Hooks:

@@ -23,7 +23,7 @@ from deployment.gate.criteria.decision import (
 )
 from deployment.gate.criteria.guards import guards
 from lakehouse.wording import format_number, number_of
-from scoring.predictions import decisions
+from scoring.predictions import decisions, values
 from training.evaluation.metrics import METRICS
 from training.evaluation.resampling import format_draws
 from training.use_case.promotion import PromotionCriteria
@@ -95,7 +95,7 @@ def _good_enough(
 ) -> Iterator[CriterionResult]:
     yield _enough_rows(rows, policy)
     yield _minimum(rows, challenger, policy)
-    yield _varied(challenger)
+    yield _varied(rows, challenger)
     if champion is not None:
         yield _different(rows, challenger, champion)
         yield _attempt(state.attempt, policy)
@@ -146,9 +146,10 @@ def _different(rows: HoldoutRows, challenger: Scores, champion: Scores) -> Crite
     return CriterionResult(name, "at least 1 row", f"{changed} rows", changed > 0, {"rows": changed}, 1)
 
 
-def _varied(challenger: Scores) -> CriterionResult:
+def _varied(rows: HoldoutRows, challenger: Scores) -> CriterionResult:
     """Require predictions that differ between rows: a constant answer knows nothing of its input."""
-    distinct = len(np.unique(challenger.predicted, axis=0))
+    predicted = challenger.predicted if rows.task.predicts_classes else values(challenger.predicted)
+    distinct = len(np.unique(predicted, axis=0))
     return CriterionResult(
         "predictions differ between rows",
         "at least 2 distinct",

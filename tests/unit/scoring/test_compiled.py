@@ -37,6 +37,7 @@ PARAMS = dict(POINTS)
 # Kind of each family on the rows here, which have an index of four categories; `none` is not compiled.
 KINDS = {
     "dummy": "none",
+    "seasonal_naive": "linear",
     "logistic_regression": "linear",
     "ridge": "linear",
     "elastic_net": "linear",
@@ -55,7 +56,7 @@ def rows_split_by_place(task: str, family: str = "") -> TrainingFrame:
     """Rows whose label depends on their place too, so that learners split by it; LightGBM needs more of them."""
     rows = rows_of(task, 600) if family == "lightgbm" else BY_TASK[task]
     odd = rows.features["place_index"] % 2
-    y = rows.y + 3 * odd if task == "regression" else np.where(odd == 1, rows.y, 0)
+    y = np.where(odd == 1, rows.y, 0) if TASKS[task].predicts_classes else rows.y + 3 * odd
     return replace(rows, y=y)
 
 
@@ -136,7 +137,7 @@ def test_calibrated_versions_are_compiled(tmp_path: Path, family: str, curve: Cu
 @pytest.mark.parametrize("task", TASKS)
 def test_a_blend_is_compiled_from_its_compiled_members(tmp_path: Path, task: str) -> None:
     rows = rows_split_by_place(task)
-    linear = "ridge" if task == "regression" else "logistic_regression"
+    linear = "logistic_regression" if TASKS[task].predicts_classes else "ridge"
     parts = [
         (0.2, Candidate.of("knn", PARAMS["knn"])),
         (0.5, Candidate.of("xgboost", {**PARAMS["xgboost"], "without.known": True})),

@@ -75,7 +75,7 @@ def test_a_blend_predicts_the_weighted_mean_of_its_members_and_reloads(tmp_path:
     predicted = blended.predict(rows.features)
     np.testing.assert_allclose(predicted, 0.75 * alone[0] + 0.25 * alone[1], rtol=1e-12)
     np.testing.assert_array_equal(Scorer.load(blended.save(tmp_path)).predict(rows.features), predicted)
-    if task != "regression":
+    if TASKS[task].predicts_classes:
         pipeline = blended.pipeline
         assert pipeline.classes_.tolist() == list(range(len(rows.classes)))
         probabilities = pipeline.predict_proba(rows.inputs("dense"))
@@ -140,12 +140,13 @@ DIVERSE: Mapping[str, tuple[str, str]] = {
     "binary": ("random_forest", "xgboost"),
     "multiclass": ("logistic_regression", "knn"),
     "regression": ("elastic_net", "gradient_boosting"),
+    "forecast": ("elastic_net", "xgboost"),
 }
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_fold_is_scored_with_weights_of_the_other_folds(task: str) -> None:
-    attempt, metric = attempt_on(task), "r2" if task == "regression" else "log_loss"
+    attempt, metric = attempt_on(task), "log_loss" if TASKS[task].predicts_classes else "r2"
     families = DIVERSE[task]
     trials = tried(attempt, *families)
     blended = blend(trials, attempt, metric, 2)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from scoring.tasks import BINARY, MULTICLASS, REGRESSION
-from training.evaluation.metrics import METRICS, evaluate, evaluate_baseline, metrics_of
+from training.evaluation.metrics import FORECAST_LOSSES, METRICS, evaluate, evaluate_baseline, metrics_of
 
 LABELS = np.array([0, 0, 1, 1])
 PROBABILITIES = np.array([0.1, 0.6, 0.4, 0.9])
@@ -102,7 +102,7 @@ def test_metrics_are_python_floats() -> None:
     assert {type(value) for value in found.values()} == {float}
 
 
-LOSSES = {"log_loss", "mse", "rmse", "mae"}
+LOSSES = {"log_loss", "mse", "rmse", "mae", *FORECAST_LOSSES}
 
 
 @pytest.mark.parametrize(("metric", "sign"), [(name, 1 if name in LOSSES else -1) for name in METRICS])

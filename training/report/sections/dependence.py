@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 import numpy as np
 
+from lakehouse.arrays import Floats
 from scoring.encodings import FeatureColumns
+from scoring.predictions import values as values_of
 from training.frame.raw_inputs import groups
 from training.report.charts.drawing import COLOURS, Axis, Bars, Dots, Line, Mark, chart, span
 from training.report.evidence import Evidence
@@ -34,7 +37,7 @@ def blocks(evidence: Evidence, ranked: Sequence[str]) -> Sequence[Block]:
             break
         known = _known(column, evidence, donors)
         values = reading(column, evidence.scorer.encoder, known)
-        curve = _legible(partial_dependence(evidence.scorer.predict, rows, known, values, every[column]))
+        curve = _legible(partial_dependence(partial(_predicted, evidence), rows, known, values, every[column]))
         if len(curve.texts) > 1:
             figures.append(_figure(evidence, column, curve))
     if not figures:
@@ -46,6 +49,12 @@ def blocks(evidence: Evidence, ranked: Sequence[str]) -> Sequence[Block]:
         "model, not causes."
     )
     return explanation, Figures(figures)
+
+
+def _predicted(evidence: Evidence, features: FeatureColumns) -> Floats:
+    """Predictions without the bounds of forecasts."""
+    predicted = evidence.scorer.predict(features)
+    return predicted if evidence.task.predicts_classes else values_of(predicted)
 
 
 def _known(column: str, evidence: Evidence, donors: FeatureColumns) -> FeatureColumns:
