@@ -16,7 +16,7 @@ FILE = "forecaster.json"
 
 @dataclass(frozen=True)
 class CompiledForecaster:
-    """A compiled model of (label - level) / scale; see `scoring.estimators.forecaster`.
+    """A compiled model of (label - level) / scale; see `scoring.forecasts.forecaster`.
 
     Attributes:
         inner: the wrapped compiled model; it takes the same rows.

@@ -25,7 +25,7 @@ class Task(ABC):
         predicts_classes: True if labels are classes. Class weights, stratified folds and decisions exist only then.
         declares_classes: True if the use case lists the classes. Otherwise they are fixed, or labels are numbers.
         declares_forecast: True if the use case names the columns of a forecast. Models then learn labels in units of
-            each row's scale, above its level (`scoring.estimators.forecaster`).
+            each row's scale, above its level (`scoring.forecasts.forecaster`).
         has_threshold: True if the use case may tune a decision threshold and calibrate probabilities.
         valid_prediction: a valid prediction in words, for the verdict of the gate.
         target_type: type of the labels in scikit-learn's terms.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def _seasonal_naive(_params: Params, _seed: int, facts: DataFacts) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
-    from scoring.estimators.seasonal_naive import SeasonalNaive
+    from scoring.forecasts.seasonal_naive import SeasonalNaive
 
     return Pipeline([("model", SeasonalNaive(facts.season))])
 

@@ -28,9 +28,9 @@ from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.catboost import CatBoost
 from scoring.estimators.column_subset import ColumnSubset
-from scoring.estimators.forecaster import Forecaster
 from scoring.estimators.network import Network
 from scoring.estimators.xgboost import XgBoost
+from scoring.forecasts.forecaster import Forecaster
 from scoring.scorer import Scorer
 from scoring.texts.token_rows import TokenRows
 from training.registry.kept_features import kept_features, number_features

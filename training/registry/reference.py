@@ -17,7 +17,7 @@ from scoring.encoder import Encoder
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.column_subset import ColumnSubset
-from scoring.estimators.forecaster import Forecaster
+from scoring.forecasts.forecaster import Forecaster
 from training.registry.kept_features import kept_features
 
 

@@ -13,7 +13,7 @@ from lakehouse.arrays import Floats
 from scoring.estimators.blend import Blend
 from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.early_stopping import VALIDATION_SHARE, first_validation_row
-from scoring.estimators.forecaster import Forecaster
+from scoring.forecasts.forecaster import Forecaster
 from training.evaluation.forecast_bounds import residual_bounds
 from training.frame.drawing import draw_rows, sample
 from training.frame.forecasts import forecast_indices, in_scales

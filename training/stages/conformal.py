@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from lakehouse.arrays import Floats
 from scoring.estimators.blend import Blend
-from scoring.estimators.forecaster import Forecaster
+from scoring.forecasts.forecaster import Forecaster
 from scoring.predictions import QUANTILES, SCALE, values
 from training.evaluation.calibration import FoldPredictions
 from training.evaluation.forecast_bounds import residual_bounds

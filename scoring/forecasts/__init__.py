@@ -1,0 +1,1 @@
+"""Forecasts: the models that only they need."""
