@@ -143,16 +143,19 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
     elif hasattr(model, "n_neighbors"):
         yield "neighbours", lambda: CompiledNeighbours.of(pipeline, scorer.encoder)
     elif hasattr(model, "coef_"):
-        if scorer.encoder.text_features:
-            yield "text", lambda: CompiledText.of(pipeline, scorer.encoder)
-        else:
-            yield "linear", lambda: CompiledLinear.of(pipeline, scorer.encoder, scorer.matrix_format)
+        yield _linear(scorer)
     elif scorer.matrix_format == "dense":
         from training.registry.onnx_export import onnx_of
 
         yield "onnx", lambda: onnx_of(pipeline, scorer.encoder)
         if native := _NATIVE.get(type(model)):
             yield native[0], lambda: _native(pipeline, *native)
+
+
+def _linear(scorer: Scorer) -> tuple[str, Build]:
+    if scorer.encoder.text_features:
+        return "text", lambda: CompiledText.of(scorer.pipeline, scorer.encoder)
+    return "linear", lambda: CompiledLinear.of(scorer.pipeline, scorer.encoder, scorer.matrix_format)
 
 
 def _forecasters(scorer: Scorer, model: Forecaster) -> Iterator[tuple[str, Build]]:

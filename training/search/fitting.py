@@ -108,7 +108,8 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
     """
     encoder = frame.encoder
     places = [at for at, name in enumerate(encoder.features) if name in encoder.text_features]
-    facts = DataFacts(frame.task, len(frame.classes), encoder.categories(), encoder.term_columns(), places, _season(frame))
+    categories, terms = encoder.categories(), encoder.term_columns()
+    facts = DataFacts(frame.task, len(frame.classes), categories, terms, places, _season(frame))
     if family.fits_on != "process":
         from training.search.spark_fitting import fit_on_spark  # it imports PySpark, and most trials need none
 

@@ -15,7 +15,7 @@ from training.evaluation.forecast_bounds import FEWEST_ERRORS, residual_bounds
 from training.evaluation.metrics import evaluate, metrics_of
 from training.evaluation.weighted_metrics import ScoredRows, weighted_metric
 from training.frame.forecasts import forecast_indices, in_scales, require_forecast_columns
-from training.frame.frame import FrameRefused
+from training.frame.refusals import FrameRefused
 from training.frame.splits import folds
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
