@@ -22,9 +22,9 @@ LIMIT = 1e-12
 
 # Wrappers of other kinds come first. A kind is imported only if a version has it: some run on large packages.
 _KINDS = {
-    "forecaster.json": ("forecaster", "CompiledForecaster"),
-    "calibrated.json": ("calibrated", "CompiledCalibrated"),
-    "blend.json": ("blend", "CompiledBlend"),
+    "forecaster.json": ("wrappers.forecaster", "CompiledForecaster"),
+    "calibrated.json": ("wrappers.calibrated", "CompiledCalibrated"),
+    "blend.json": ("wrappers.blend", "CompiledBlend"),
     "linear.json": ("linear", "CompiledLinear"),
     "text.json": ("text", "CompiledText"),
     "tokens.json": ("tokens", "CompiledTokens"),

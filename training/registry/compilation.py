@@ -15,14 +15,14 @@ from sklearn.pipeline import Pipeline
 
 from lakehouse.arrays import Floats
 from scoring.compiled import LIMIT, Compiled, difference
-from scoring.compiled.blend import CompiledBlend
-from scoring.compiled.calibrated import CompiledCalibrated
-from scoring.compiled.forecaster import CompiledForecaster
 from scoring.compiled.linear import CompiledLinear
 from scoring.compiled.neighbours import CompiledNeighbours
 from scoring.compiled.network import CompiledNetwork
 from scoring.compiled.text import CompiledText
 from scoring.compiled.tokens import CompiledTokens
+from scoring.compiled.wrappers.blend import CompiledBlend
+from scoring.compiled.wrappers.calibrated import CompiledCalibrated
+from scoring.compiled.wrappers.forecaster import CompiledForecaster
 from scoring.encodings import FeatureColumns
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated

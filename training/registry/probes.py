@@ -7,9 +7,9 @@ import numpy as np
 
 from lakehouse.arrays import Floats
 from scoring.compiled import Compiled
-from scoring.compiled.blend import CompiledBlend
-from scoring.compiled.calibrated import CompiledCalibrated
 from scoring.compiled.trees import CompiledTrees
+from scoring.compiled.wrappers.blend import CompiledBlend
+from scoring.compiled.wrappers.calibrated import CompiledCalibrated
 from scoring.encoder import Encoder
 from scoring.encodings import LARGEST
 from training.registry.tree_graph import thresholds_of

@@ -1,0 +1,1 @@
+"""Compiled models that contain others: of a blend, behind a calibration, of a forecast in scales."""
