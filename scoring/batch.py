@@ -30,7 +30,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from lakehouse.arrays import is_known
+from lakehouse.arrays import Mask
 from lakehouse.engine.payload_limit import PAYLOAD_LIMIT, PayloadTooLarge
 from lakehouse.tables.array_columns import numbers_of
 from lakehouse.tables.column_names import column_names
@@ -129,30 +129,23 @@ def score_features(
     Args:
         rows: keys, times and features.
         kept: the columns to keep next to the predictions; a hook gets them as the record, in the types of JSON.
-        tables: the features of each table.
+        tables: the columns of each table: features, and the marker of a found row if there is one.
         packed: the version.
     """
     names = [name for features in tables.values() for name in features]
 
     def outcomes(batch: pa.RecordBatch) -> Outcomes:
-        scorer = packed.scorer()
-        vectors = scorer.encoder.vectors
-        features = {
-            name: numbers_of(batch.column(name), name, len(vectors[name]))
-            if name in vectors
-            else _feature(batch.column(name))
-            for name in names
-        }
-        reasons = _missing_features(features, tables, batch.num_rows)
+        encoder = packed.scorer().encoder
+        columns: dict[str, np.ndarray[Any, Any]] = {}
+        for name in names:
+            if (features := encoder.vectors.get(name)) is not None:
+                columns |= dict(zip(features, numbers_of(batch.column(name), name, len(features)).T, strict=True))
+            else:
+                columns[name] = _feature(batch.column(name))
+        reasons = _missing_features(dict(encoder.lacking(columns, tables.values())), tables, batch.num_rows)
         complete = np.asarray([reason is None for reason in reasons], dtype=np.bool_)
         records = _records(batch.filter(pa.array(complete)), kept)
-        columns: dict[str, np.ndarray[Any, Any]] = {}
-        for name, values in features.items():
-            if name in vectors:
-                columns |= dict(zip(vectors[name], values[complete].T, strict=True))
-            else:
-                columns[name] = values[complete]
-        found = _outcomes(scorer, columns, records)
+        found = _outcomes(packed.scorer(), {name: columns[name][complete] for name in encoder.features}, records)
         return [next(found) if reason is None else RejectedRecord(reason) for reason in reasons]
 
     return _mapped(rows, Inputs(kept, kept, names), packed, outcomes)
@@ -221,12 +214,13 @@ def _feature(column: pa.Array) -> np.ndarray[Any, Any]:
 
 
 def _missing_features(
-    features: Mapping[str, np.ndarray[Any, Any]], tables: Mapping[str, Sequence[str]], rows: int
+    lacking: Mapping[str, Mask], tables: Mapping[str, Sequence[str]], rows: int
 ) -> list[str | None]:
     """Reason for each row that cannot be scored: the first table without a row or without a value for it."""
     reasons: list[str | None] = [None] * rows
-    for table, names in tables.items():
-        missing = np.column_stack([~is_known(features[name]) for name in names])
+    for table, columns_of_table in tables.items():
+        names = [name for name in columns_of_table if name in lacking]
+        missing = np.column_stack([lacking[name] for name in names])
         for row in np.flatnonzero(missing.any(axis=1)):
             columns = ", ".join(name for name, is_missing in zip(names, missing[row], strict=True) if is_missing)
             lacks = "no row in" if missing[row].all() else f"no value of {columns} in"

@@ -1,6 +1,6 @@
 """The encodings of a use case together: from records to feature columns, and from those to one matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.arrays import MatrixFormat
+from lakehouse.arrays import Mask, MatrixFormat, is_known
 from scoring.encodings import Encoding, FeatureColumns, UnknownCategories, Values, Vocabularies
 from scoring.encodings.field_types import RequestFields
 from scoring.encodings.row_writers import EncodedRow
@@ -68,7 +68,8 @@ class Encoder:
     def matrix(self, columns: FeatureColumns) -> Matrix:
         """Feature columns side by side; an index of n categories as n + 1 columns of 0/1 in sparse format.
 
-        A category index stores one non-zero value per row, whatever its cardinality. A text feature has a column for
+        A category index stores one non-zero value per row, whatever its cardinality. A missing number is stored as
+        NaN; a 0 is not stored. A text feature has a column for
         each term of its vocabulary, with the count of the term. The arrays of the result are filled in place, which
         saves a second copy in memory.
         """
@@ -205,6 +206,38 @@ class Encoder:
         """The columns of feature tables that hold the features."""
         column_of = {feature: column for column, features in self.vectors.items() for feature in features}
         return tuple(dict.fromkeys(column_of.get(feature, feature) for feature in self.features))
+
+    @cached_property
+    def nullable_features(self) -> frozenset[str]:
+        """The features in which a value may be missing; it is NaN in every matrix."""
+        found: frozenset[str] = frozenset().union(*(encoding.nullable_features for encoding in self.encodings))
+        return found.intersection(self.features)
+
+    def lacking(self, columns: FeatureColumns, tables: Iterable[Sequence[str]]) -> Iterator[tuple[str, Mask]]:
+        """(rows,) True for each column of a table where a row has no value and needs one.
+
+        A number that may be missing is needed where its table has no row: where all columns of the table are missing.
+
+        Args:
+            columns: looked-up features, NaN or None where there is no value.
+            tables: the columns of each table: those of features, and the marker of a found row if there is one.
+        """
+        for names in tables:
+            nullable = self.nullable_features.intersection(names)
+            without_row: Mask = np.ones(len(columns[names[0]]) if nullable else 0, dtype=np.bool_)
+            for name in names if nullable else ():
+                without_row &= self._missing(columns, name)
+            for name in names:
+                if name in nullable:
+                    yield name, np.where(np.isnan(columns[name]), without_row, np.isinf(columns[name]))
+                elif name in self.table_columns:
+                    yield name, self._missing(columns, name)
+
+    def _missing(self, columns: FeatureColumns, name: str) -> Mask:
+        """(rows,) True where a column of a table has no value; of an array, not every number."""
+        return np.asarray(
+            np.logical_or.reduce([~is_known(columns[part]) for part in self.vectors.get(name, (name,))])
+        )
 
     @cached_property
     def _term_readers(self) -> Mapping[str, TermReader]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import nan
 from typing import Any, Literal, Protocol
 
 from scoring.contract import MISSING_FIELD, ContractViolation, Problem, check, format_value, unknown_fields
@@ -134,7 +135,8 @@ class KeyedRows:
                 return self._default_row(table, key)
             for name, value in stored.features.items():
                 if name in self._indices and name not in excluded:
-                    row[self._indices[name]] = value
+                    is_kept = value is None and name in self._encoder.nullable_features
+                    row[self._indices[name]] = nan if is_kept else value
         if missing := [name for name, index in self._indices.items() if row[index] is None]:
             raise self._refused(key, f"a key with a value for '{missing[0]}' in {', '.join(self._lookup.tables)}")
         return [value for value in row if value is not None]

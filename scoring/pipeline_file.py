@@ -16,6 +16,7 @@ TRUSTED = frozenset(
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.arcsinh",
+        "numpy.dtype",  # of an imputer
         "numpy.ufunc",
         "scipy.sparse._csr.csr_matrix",  # training rows of k-NN that are too many to be dense
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

@@ -165,7 +165,7 @@ def predictions(
     lookups = _lookups(use_case, scorer, store)
     frame, versions = store.training_frame(spine, lookups)
     console.detail("features from " + ", ".join(f"{table} v{number}" for table, number in sorted(versions.items())))
-    return score_features(frame.to_spark(), keys, {lookup.table: lookup.features for lookup in lookups}, packed)
+    return score_features(frame.to_spark(), keys, {lookup.table: lookup.columns for lookup in lookups}, packed)
 
 
 def find_version(client: MlflowClient, name: str, requested: str | None) -> ModelVersion:
@@ -204,7 +204,7 @@ def _lookups(use_case: UseCase, scorer: Scorer, store: FeatureStore) -> list[Fea
         table.require_fresh(datetime.now(UTC))
         features = tuple(name for name in table.select(()) if name in missing and name not in lookup.exclude)
         if features:
-            lookups.append(FeatureLookup(table.name, features, lookup.lookback_days))
+            lookups.append(table.lookup(features, lookup.lookback_days))
         missing -= set(features)
     if missing:
         raise ScoreRefused.no_feature(sorted(missing))

@@ -51,7 +51,7 @@
   cast(coalesce({{ column }} not in ({{ sql_texts(categories) }}), true) as int) as {{ column }}_is_missing
 {%- endmacro %}
 
-{# A number as it is; with `impute`, NULL becomes that value and is marked. #}
+{# A number as it is, NULL where it is missing; with `impute`, NULL becomes that value and is marked. #}
 {% macro number(column, impute=none) -%}
   {%- if impute is none -%} {{ column }}
   {%- else -%} coalesce({{ column }}, {{ sql_number(impute) }}) as {{ column }},
@@ -91,7 +91,15 @@
 {%- endmacro %}
 
 {# One macro for each `as` of an encoding. #}
-{% macro encode_number(encoding) -%} {{ number(encoding.column, encoding.get('impute')) }} {%- endmacro %}
+{% macro encode_number(encoding) -%}
+  {%- set missing, impute = encoding.get('missing'), encoding.get('impute') -%}
+  {%- if missing is not none and (missing != 'keep' or impute is not none) -%}
+    {{ exceptions.raise_compiler_error("number: column '" ~ encoding.column ~ "' has missing: " ~ missing
+       ~ (", beside impute: " ~ impute if impute is not none else "")
+       ~ ". Set either `missing: keep`, which leaves NULL, or `impute` with a value in its place.") }}
+  {%- endif -%}
+  {{ number(encoding.column, impute) }}
+{%- endmacro %}
 {% macro encode_text(encoding) -%} {{ text_feature(encoding.column) }} {%- endmacro %}
 {% macro encode_embedding(encoding) -%} {{ embedded_text(encoding.column) }} {%- endmacro %}
 {% macro encode_flag(encoding) -%} {{ flag(encoding.column) }} {%- endmacro %}

@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 
 from deployment.gate.holdout import Holdout, provenance_of
 from deployment.gate.loaded_version import LoadedVersion
-from lakehouse.arrays import Mask, is_known
+from lakehouse.arrays import Mask
 from lakehouse.errors import LakehouseError
 from scoring.encoder import Encoder
 from scoring.encodings import FeatureColumns
@@ -97,9 +97,7 @@ def _sources(version: LoadedVersion, use_case: UseCase, pinned: Versions, store:
         names = [name for name in _names(candidates[-1:], declared) if name in remaining]
         for source, current in candidates:
             if names and _offers(source, names, encoder, pinned if current else own, store):
-                chosen.append(
-                    _Source(source, FeatureLookup(source.name, tuple(names), declared.lookback_days), current)
-                )
+                chosen.append(_Source(source, source.lookup(names, declared.lookback_days), current))
                 remaining = [name for name in remaining if name not in names]
                 break
     if remaining:
@@ -185,7 +183,10 @@ def _read(
     first = ~known.duplicated()
     places = known[first].get_indexer(pd.MultiIndex.from_arrays([rows.keys, rows.times]))
     features = {name: np.where(places < 0, np.nan, values[first][places]) for name, values in found.features.items()}
-    complete: Mask = np.all([is_known(values) for values in features.values()], axis=0)
+    encoder = version.scorer.encoder
+    lacking = encoder.lacking(features, [source.lookup.columns for source in chosen])
+    complete: Mask = ~np.any([mask for _, mask in lacking], axis=0)
+    features = {name: features[name] for name in encoder.features}
     for source in chosen:
         if not source.current:
             complete &= rows.times <= _newest(source.table, store)

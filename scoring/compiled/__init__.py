@@ -24,6 +24,7 @@ LIMIT = 1e-12
 _KINDS = {
     "forecaster.json": ("wrappers.forecaster", "CompiledForecaster"),
     "calibrated.json": ("wrappers.calibrated", "CompiledCalibrated"),
+    "imputed.json": ("wrappers.imputed", "CompiledImputed"),
     "blend.json": ("wrappers.blend", "CompiledBlend"),
     "linear.json": ("linear", "CompiledLinear"),
     "text.json": ("text", "CompiledText"),

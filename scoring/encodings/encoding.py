@@ -100,6 +100,11 @@ class Encoding(BaseModel, ABC):
         return True
 
     @property
+    def nullable_features(self) -> frozenset[str]:
+        """The feature columns in which a missing value stays NULL; in arrays it is NaN."""
+        return frozenset()
+
+    @property
     def index_table(self) -> str | None:
         """The index table whose vocabulary the encoding needs."""
         return None

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self, TypeGuard
 import numpy as np
 from pydantic import Field, model_validator
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, Mask
 from lakehouse.wording import format_number
 from scoring.encodings.column_writers import (
     CodeWriter,
@@ -26,6 +26,7 @@ from scoring.encodings.encoding import (
     FeatureType,
     JsonSchema,
     RowCategories,
+    Values,
     Vocabularies,
 )
 from scoring.encodings.field_types import BOOLEANS, NO_PLACE, ChoiceField, FieldType, NumberField
@@ -37,23 +38,36 @@ UNKNOWN = "unknown"  # name of category 0 in reports
 
 
 class Number(Encoding):
-    """A number as it is; with `impute`, a missing one becomes that value and is marked."""
+    """A number as it is.
+
+    Attributes:
+        impute: a missing number becomes this value and is marked; None for no such value.
+        missing: `keep`: a missing number stays NULL in the feature table, and the model reads that it is missing.
+            None refuses it, unless it is imputed.
+    """
 
     kind: Literal["number"] = Field(alias="as")
     type: Literal["integer", "double"] = "integer"
     minimum: float | None = None
     maximum: float | None = None
     impute: float | None = None
+    missing: Literal["keep"] | None = None
 
     @model_validator(mode="after")
     def _require_range(self) -> Self:
+        if self.impute is not None and self.missing is not None:
+            raise ValueError(f"{self.column} has both `impute` and `missing`: a missing number is replaced or kept")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum {format_number(self.minimum)} is above maximum {format_number(self.maximum)}")
         return self
 
     @property
     def nullable(self) -> bool:
-        return self.impute is not None
+        return self.impute is not None or self.missing is not None
+
+    @property
+    def nullable_features(self) -> frozenset[str]:
+        return frozenset() if self.missing is None else frozenset({self.column})
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -89,13 +103,13 @@ class Number(Encoding):
 
     def code_writer(self, field: FieldType, context: EncodingContext) -> CodeWriter:
         index = index_of(self.column, context)
-        missing = self.row_cells([None], context)[0] if self.nullable else ()
-        nullable = self.nullable
+        imputes = self.impute is not None
+        missing = self.row_cells([None], context)[0] if imputes else ()
 
         def write(numbers: Floats, matrix: Floats) -> None:
             if index is not None:
                 matrix[:, index] = numbers
-            if nullable and (are_missing := np.isnan(numbers)).any():
+            if imputes and (are_missing := np.isnan(numbers)).any():
                 if index is not None:
                     matrix[are_missing, index] = 0.0
                 for cell, number in missing:
@@ -151,6 +165,10 @@ class Number(Encoding):
 
     def examples(self, golden: Any, context: EncodingContext) -> Sequence[Any]:
         return near(golden)
+
+    def numbers(self, features: FeatureColumns) -> tuple[Values, Mask]:
+        values, is_missing = super().numbers(features)
+        return values, is_missing | np.isnan(values)
 
 
 class Flag(Encoding):

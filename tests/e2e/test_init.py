@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from deltalake import DeltaTable
 
 from tests.checkout import Checkout
 
@@ -145,3 +146,28 @@ def test_a_file_becomes_an_answering_endpoint(
     checkout.run("deployment.run", "serve", "--use-case", name, "--detach")
     request = yaml.safe_load(file.read_text(encoding="utf-8"))["golden_request"]
     assert 0 < answer(checkout, name, request)["probability"] < 1
+    assert 0 < answer(checkout, name, {**request, "age": None})["probability"] < 1
+
+
+def test_a_null_has_one_answer_over_http_and_in_batch_and_is_null_in_the_feature_table(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    name = "missing_ages"
+    briefly = ("--minutes", "0.05", "--families", "lightgbm")
+    checkout.run("training.init", *json_lines(tmp_path / "ages"), "--target", "churned", "--name", name, *briefly)
+    gold = checkout.root / "warehouse" / "gold"
+    ages = DeltaTable(str(gold / f"{name}_features")).to_pyarrow_table()["age"]
+    assert ages.null_count == ROWS / 12
+    file = checkout.root / "training" / "use_cases" / f"{name}.yml"
+    file.write_text(file.read_text(encoding="utf-8").replace("minimum: 0.55", "minimum: 0.05"), encoding="utf-8")
+    checkout.run("deployment.run", "promote", "--use-case", name)
+    checkout.run("deployment.run", "serve", "--use-case", name, "--detach")
+    checkout.run("training.score", "--use-case", name, "--input", f"gold.{name}_labels", "--output", "gold.answers")
+    scored = {row["customer_no"]: row for row in DeltaTable(str(gold / "answers")).to_pyarrow_table().to_pylist()}
+    fields = yaml.safe_load(file.read_text(encoding="utf-8"))["golden_request"]
+    staged = DeltaTable(str(checkout.root / "warehouse" / "staging" / f"stg_{name}")).to_pyarrow_table().to_pylist()
+    without = [row for row in staged if row["age"] is None]
+    assert len(without) == ROWS / 12
+    for row in [*without, *staged[:4]]:
+        answered = answer(checkout, name, {field: row[field] for field in fields})
+        assert answered["probability"] == scored[row["customer_no"]]["probability"]

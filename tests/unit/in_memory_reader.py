@@ -62,7 +62,7 @@ class InMemoryFeatureReader:
         self, spine: Spine, lookups: Sequence[FeatureLookup], versions: Versions | None = None
     ) -> tuple[JoinedRows, Versions]:
         self.spines.append(spine.table)
-        columns = [*spine.columns, *(f for lookup in lookups for f in lookup.features)]
+        columns = [*spine.columns, *(name for lookup in lookups for name in lookup.columns)]
         read = {name: (versions or {}).get(name, 9) for name in [spine.table, *(lookup.table for lookup in lookups)]}
         return ArrowRows(self.joined.select(columns)), read
 

@@ -14,7 +14,7 @@ import click
 from lakehouse import console
 from lakehouse.settings import PROJECT
 from lakehouse.whole_files import replace_file
-from scoring.encodings import ENCODINGS
+from scoring.encodings import ENCODINGS, Encoding
 from training.catalogue.promises import Promises, declared, users
 from training.use_case.use_case import UseCase, load_all
 
@@ -23,11 +23,14 @@ def enriched(manifest: dict[str, Any], tables: Promises, use_cases: Sequence[Use
     """The manifest with an exposure per use case, and with the users, type and NULL rule of each feature."""
     nodes = {f"{node['schema']}.{node['alias']}": node for node in manifest["nodes"].values() if "alias" in node}
     for table, promise in tables.items():
-        types = dict(_feature_types(nodes[table]["config"]["meta"].get("encodings", [])))
+        encodings = ENCODINGS.validate_python(nodes[table]["config"]["meta"].get("encodings", []))
+        types = dict(_feature_types(encodings))
+        nullable = frozenset[str]().union(*(encoding.nullable_features for encoding in encodings))
         for feature in promise.features:
             catalog = {
                 "feature_type": types.get(feature, "numeric"),
-                "null_behavior": "error",  # load_frame refuses a NULL in any feature
+                # load_frame refuses a NULL in all other features
+                "null_behavior": "propagate" if feature in nullable else "error",
                 "used_by": users(table, feature, use_cases),
             }
             _add(nodes[table]["columns"][feature], catalog)
@@ -40,9 +43,9 @@ def _exposure(use_case: UseCase) -> dict[str, str]:
     return {"name": use_case.name, "type": "ml", "description": description}
 
 
-def _feature_types(encodings: list[Any]) -> Iterator[tuple[str, str]]:
+def _feature_types(encodings: Sequence[Encoding]) -> Iterator[tuple[str, str]]:
     """Each feature of the encodings with its type: numeric, boolean, categorical or text."""
-    for encoding in ENCODINGS.validate_python(encodings):
+    for encoding in encodings:
         for name in encoding.table_columns:
             if name == f"{encoding.column}_is_missing":
                 yield name, "boolean"

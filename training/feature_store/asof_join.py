@@ -78,7 +78,7 @@ def asof_join(
             for batch in connection.sql(query).to_arrow_reader(_BATCH):
                 row, position = (column.to_numpy() for column in batch.columns)
                 places[row] = side.scan.places(position)
-        found.append(FoundRows(side.scan, side.lookup.features, places))
+        found.append(FoundRows(side.scan, side.lookup.features, places, side.lookup.marker))
     connection.unregister("spine_rows")
     return AsofRows(ordered, tuple(found), open_session)
 
@@ -89,18 +89,27 @@ class FoundRows:
 
     Attributes:
         places: (rows,) place of the found row in the scan; -1 where there is none.
+        marker: name of the column that is NULL where no row was found, if there is one.
     """
 
     scan: Scan
     features: tuple[str, ...]
     places: Indices
+    marker: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that it has."""
+        return self.features if self.marker is None else (*self.features, self.marker)
 
     def columns(self, names: Sequence[str]) -> Iterator[tuple[str, pa.ChunkedArray]]:
         """(rows,) each feature; NULL where no row was found."""
         indices = pa.array(self.places, mask=self.places < 0)
         with open_duckdb() as connection:
-            for name, values in self.scan.columns(connection, names):
+            for name, values in self.scan.columns(connection, [name for name in names if name != self.marker]):
                 yield name, pa.chunked_array([values.take(indices)])
+        if self.marker is not None and self.marker in names:
+            yield self.marker, pa.chunked_array([pa.array(self.places >= 0, mask=self.places < 0)])
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ class AsofRows:
             if name in self.spine.column_names:
                 yield name, self.spine[name]
         for found in self.found:
-            yield from found.columns([name for name in names if name in found.features])
+            yield from found.columns([name for name in names if name in found.names])
 
     def unmatched(self, features: Sequence[str]) -> Mask:
         return unmatched(self, features)
@@ -129,7 +138,7 @@ class AsofRows:
         return replace(self, spine=self.spine.filter(pa.array(kept)), found=found)
 
     def to_arrow(self) -> pa.Table:
-        names = [*self.spine.column_names, *(name for found in self.found for name in found.features)]
+        names = [*self.spine.column_names, *(name for found in self.found for name in found.names)]
         return pa.table(dict(self.columns(names)))
 
     def to_spark(self) -> "DataFrame":

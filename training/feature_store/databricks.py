@@ -165,7 +165,8 @@ class DatabricksFeatureStore:
         tables = [self.table(lookup.table, requested.get(lookup.table)) for lookup in lookups]
         pinned |= {table.name: table.version for table in tables}
         names = require_joinable(spine, list(zip(tables, lookups, strict=True)))
-        if not all(self._client_reads(table, requested) for table in tables):
+        marked = any(lookup.marker for lookup in lookups)  # the client adds features alone
+        if marked or not all(self._client_reads(table, requested) for table in tables):
             sides = [self._side(*pair) for pair in zip(tables, lookups, strict=True)]
             return SparkRows(point_in_time_join(rows, spine, sides)), pinned
         keyed = [(each, self.catalog.columns(each.name, each.version, [*each.keys, *each.times])) for each in tables]

@@ -81,6 +81,8 @@ def require_joinable(spine: Spine, lookups: Sequence[tuple[FeatureTable, Feature
             if feature in names:
                 raise DuplicateColumn.by(feature, table.name)
             names.append(feature)
+        if lookup.marker is not None:
+            names.append(lookup.marker)
     return names
 
 
@@ -151,7 +153,8 @@ def _with_features(frame: DataFrame, spine: Spine, side: Side, newest: str) -> D
     if side.lookup.lookback_days is not None:
         conditions.append(F.col("_since") >= to_micros(spine.timestamp) - side.lookup.lookback_days * _DAY)
     joined = frame.join(renamed, reduce(Column.__and__, conditions), "left")
-    return joined.select(*(column for column in frame.columns if column != newest), *features)
+    marker = [F.when(F.col("_since").isNotNull(), True).alias(name) for name in (side.lookup.marker,) if name]
+    return joined.select(*(column for column in frame.columns if column != newest), *features, *marker)
 
 
 def _newness(table: FeatureTable) -> Column:

@@ -80,6 +80,12 @@ class FeatureTable:
                 raise FeatureNotFound.named(name, self.name, names)
         return tuple(name for name in names if name not in exclude)
 
+    def lookup(self, features: Sequence[str], lookback_days: int | None = None) -> "FeatureLookup":
+        """Look up these features, with a marker if each of them may be NULL."""
+        nullable = frozenset[str]().union(*(encoding.nullable_features for encoding in self.encodings))
+        marker = f"_row_of_{self.name.replace('.', '_')}" if features and nullable.issuperset(features) else None
+        return FeatureLookup(self.name, tuple(features), lookback_days, marker)
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -124,8 +130,24 @@ class Spine:
 
 @dataclass(frozen=True)
 class FeatureLookup:
-    """Features of one table, and the maximum age of a row in days."""
+    """Features of one table, and the maximum age of a row in days.
+
+    Attributes:
+        marker: name of a further column of the joined rows, which is NULL where the table has no row. None where the
+            features tell: one of them is never NULL.
+    """
 
     table: str
     features: tuple[str, ...]
     lookback_days: int | None = None
+    marker: str | None = None
+
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """Columns of the joined rows that are all NULL only where the table has no row."""
+        return self.features if self.marker is None else (self.marker,)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the joined rows that are of this table."""
+        return self.features if self.marker is None else (*self.features, self.marker)

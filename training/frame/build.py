@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lakehouse.arrays import Times, is_known
+from lakehouse.arrays import Times
 from lakehouse.tables.array_columns import numbers_of
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding, FeatureColumns, Number, Values, Vocabularies, index_tables
@@ -23,6 +23,7 @@ from training.frame.frame import TrainingFrame
 from training.frame.keys import entity_keys
 from training.frame.on_spark import COLLECTED, OnSpark, columns_on_spark, keep_joined
 from training.frame.refusals import FrameRefused
+from training.models import FAMILIES
 from training.spark_ml.feature_columns import number_array
 from training.use_case.use_case import LookupDeclaration, UseCase
 
@@ -57,7 +58,7 @@ def load_frame(
         for table in tables:
             table.require_fresh(now)
     lookups = [
-        FeatureLookup(table.name, table.select(lookup.exclude), lookup.lookback_days)
+        table.lookup(table.select(lookup.exclude), lookup.lookback_days)
         for table, lookup in zip(tables, use_case.features, strict=True)
     ]
     _require_distinct(use_case.name, lookups)
@@ -69,8 +70,8 @@ def load_frame(
         raise FrameRefused.text_on_spark(sorted(encoder.text_features))
     if keep is not None and encoder.vectors:
         raise FrameRefused.arrays_on_spark(sorted(encoder.vectors))
-    only_numbers = not encoder.text_features and not encoder.vectors
-    if stay := not on_spark.collect and only_numbers and isinstance(joined, SparkRows):
+    whole_numbers = not encoder.text_features and not encoder.vectors and not encoder.nullable_features
+    if stay := not on_spark.collect and whole_numbers and isinstance(joined, SparkRows):
         rows, keep = joined.of_spine(spine.columns, [lookup.features for lookup in lookups]), keep or keep_joined
     if len(rows) == 0:
         raise FrameRefused.no_rows(spine.table)
@@ -78,6 +79,8 @@ def load_frame(
     if any(nulls.values()):
         raise FrameRefused.missing({name: count for name, count in nulls.items() if count}, len(rows))
     rows, left_out = _leave_out(rows, use_case.features, lookups)
+    if encoder.nullable_features and (refusing := _refusing(use_case)):
+        raise FrameRefused.missing_numbers(refusing, sorted(encoder.nullable_features))
     features: FeatureColumns = {} if stay else _columns(rows, encoder, lookups)
     encoder = replace(encoder, vocabularies={**encoder.vocabularies, **_learned(encoder, features)})
     of_spine = pa.table(dict(rows.columns(spine.columns)))
@@ -115,7 +118,10 @@ def load_frame(
 
 @dataclass(frozen=True)
 class LookedUp:
-    """Features of a spine's rows, before any check: NaN, or None for a text, where there are none."""
+    """Features of a spine's rows, and markers of their tables, before any check.
+
+    There is NaN, or None for a text, where there is no value.
+    """
 
     keys: npt.NDArray[Any]
     times: Times
@@ -141,7 +147,7 @@ def look_up(
     return LookedUp(
         entity_keys(of_spine, spine.keys),
         of_spine[spine.timestamp].to_numpy().astype("datetime64[us]"),
-        _read_features(rows, [column for lookup in lookups for column in lookup.features], encoder),
+        _read_features(rows, [name for lookup in lookups for name in lookup.columns], encoder),
     )
 
 
@@ -174,7 +180,7 @@ def _leave_out(
     kept, left_out = np.ones(len(rows), dtype=np.bool_), {}
     for declaration, lookup in zip(declared, lookups, strict=True):
         if declaration.missing == "leave_out" and lookup.features:
-            no_match = rows.unmatched(lookup.features)
+            no_match = rows.unmatched(lookup.telling)
             left_out[lookup.table] = int(no_match.sum())
             kept &= ~no_match
     if not kept.any():
@@ -191,15 +197,18 @@ def _learned(encoder: Encoder, features: FeatureColumns) -> Vocabularies:
 
 
 def _columns(rows: JoinedRows, encoder: Encoder, lookups: Sequence[FeatureLookup]) -> dict[str, Values]:
-    columns = _read_features(rows, encoder.table_columns, encoder)
-    column_of = {feature: column for column, features in encoder.vectors.items() for feature in features}
-    missing: dict[str, int] = {}
-    for name, values in columns.items():
-        column = column_of.get(name, name)
-        missing[column] = max(missing.get(column, 0), int((~is_known(values)).sum()))
+    names = [*encoder.table_columns, *(lookup.marker for lookup in lookups if lookup.marker)]
+    columns = _read_features(rows, names, encoder)
+    lacking = encoder.lacking(columns, [lookup.columns for lookup in lookups if lookup.features])
+    missing = {name: int(mask.sum()) for name, mask in lacking}
     if any(missing.values()):
         raise _missing(missing, rows, lookups)
     return {name: columns[name] for name in encoder.features}
+
+
+def _refusing(use_case: UseCase) -> list[str]:
+    """The families of the search that take no missing values."""
+    return [name for name in use_case.search.families if FAMILIES[name].missing_values == "refused"]
 
 
 def _read_features(rows: JoinedRows, names: Sequence[str], encoder: Encoder) -> dict[str, Values]:
@@ -222,7 +231,7 @@ def _read_features(rows: JoinedRows, names: Sequence[str], encoder: Encoder) -> 
 
 def _missing(counts: dict[str, int], rows: JoinedRows, lookups: Sequence[FeatureLookup]) -> FrameRefused:
     """The refusal of missing values, which tells rows without any feature of a table from single values."""
-    unmatched = {lookup.table: int(rows.unmatched(lookup.features).sum()) for lookup in lookups if lookup.features}
+    unmatched = {lookup.table: int(rows.unmatched(lookup.telling).sum()) for lookup in lookups if lookup.features}
     table_of = {name: lookup.table for lookup in lookups for name in lookup.features}
     single = [name for name, count in counts.items() if count > unmatched[table_of[name]]]
     return FrameRefused.missing_features(

@@ -1,7 +1,8 @@
-"""Constant features: those with one value on all training rows. A model can learn nothing from them."""
+"""Constant features: those with one value on all training rows, or none at all. A model can learn nothing of them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isnan
 
 import numpy as np
 
@@ -37,7 +38,10 @@ def format_constants(constant: Mapping[str, float]) -> str:
     >>> format_constants({"channel": 7.0, "rate": 0.25})
     'channel (7), rate (0.25)'
     """
-    shown = [f"{name} ({format_number(value)})" for name, value in list(constant.items())[:SHOWN]]
+    shown = [
+        f"{name} ({'missing' if isnan(value) else format_number(value)})"
+        for name, value in list(constant.items())[:SHOWN]
+    ]
     more = f" and {len(constant) - SHOWN} more" if len(constant) > SHOWN else ""
     return f"{', '.join(shown)}{more}"
 
@@ -51,6 +55,6 @@ def _constant_features(frame: TrainingFrame) -> dict[str, float]:
         values = frame.features[name]
         if index in sizes:  # the model reads an index that is newer than the vocabulary as 0, unknown
             values = np.where(values < sizes[index], values, 0)
-        if values.min() == values.max():
+        if values.min() == values.max() or np.isnan(values).all():
             constant[name] = float(values[0])
     return constant

@@ -47,7 +47,8 @@ class TrainingFrame:
         sources: Delta version of every table read.
         classes: labels in the order of their indices; empty for numbers.
         left_out: by table, count of spine rows that are missing here because they had no match in it.
-        constant: value of each feature that `x` and `encoder` lack because all training rows have the same one.
+        constant: value of each feature that `x` and `encoder` lack because all training rows have the same one;
+            NaN if none has a number.
         fold_values: (rows,) the value of each row's fold as text, if the use case has a fold column.
         on_spark: the same rows on Spark, if a family of the search fits there.
         forecast: features that describe the series of each row, if the task is to forecast.

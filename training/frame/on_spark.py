@@ -26,7 +26,8 @@ class OnSpark:
         keep: keeps the rows there, given the join, keys and times of its rows, and its features; None if no family
             fits there.
         collect: False to leave features there where Spark joins them; only columns of the spine are collected. A
-            frame with texts or arrays is collected nevertheless: this process learns terms, and takes arrays apart.
+            frame with texts, arrays or numbers that may be missing is collected nevertheless: this process learns
+            terms, takes arrays apart, and tells a missing number from a missing row.
     """
 
     keep: KeepRows | None = None

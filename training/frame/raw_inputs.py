@@ -29,20 +29,29 @@ def constant_inputs(encoder: Encoder) -> frozenset[str]:
 
 
 def without(
-    frame: TrainingFrame, left_out: Collection[str], matrix_format: MatrixFormat
+    frame: TrainingFrame, left_out: Collection[str], matrix_format: MatrixFormat, features: Collection[str] = ()
 ) -> tuple[TrainingFrame, ColumnIndices]:
     """The frame without some raw inputs, and the indices of the columns that it keeps in this matrix format.
+
+    Args:
+        left_out: the raw inputs.
+        features: further features without which the frame is.
 
     Raises:
         ValueError: no input is left.
     """
-    removed = {feature for column in left_out for feature in groups(frame.encoder)[column]}
+    removed = {*features, *(feature for column in left_out for feature in groups(frame.encoder)[column])}
     kept = without_features(frame, removed)
     if not kept.encoder.features:
         raise ValueError("every input is left out")
     encoder = frame.encoder
     names = {"sparse": frame.columns, "dense": encoder.number_features, "table": encoder.features}[matrix_format]
     return kept, _kept_columns(names, removed)
+
+
+def empty_features(frame: TrainingFrame) -> list[str]:
+    """Features that are missing in every row: there is nothing to learn of them."""
+    return [name for name in frame.encoder.nullable_features if np.isnan(frame.features[name]).all()]
 
 
 def without_features(frame: TrainingFrame, removed: Collection[str]) -> TrainingFrame:

@@ -74,6 +74,14 @@ class FrameRefused(LakehouseError):
         )
 
     @classmethod
+    def missing_numbers(cls, families: Sequence[str], features: Sequence[str]) -> "FrameRefused":
+        take, names = "takes" if len(families) == 1 else "take", ", ".join(features)
+        return cls(
+            f"{' and '.join(families)} {take} no missing values, and `missing: keep` leaves them in {names}",
+            hint="Name other families in `search` or with --families, or impute the numbers in the gold model.",
+        )
+
+    @classmethod
     def missing(cls, counts: Mapping[str, int], rows: int) -> "FrameRefused":
         return cls(
             f"values are missing in rows of the spine ({rows:,} in all): {_format_counts(counts)}",
@@ -98,8 +106,9 @@ class FrameRefused(LakehouseError):
         ]
         if single:
             hints.append(
-                f"Give {' and '.join(single)} a value in the gold model, as {{'as': 'number', 'impute': 0}}, and run "
-                "dbt build; or leave the feature out with `exclude` in the use case."
+                f"Give {' and '.join(single)} a value in the gold model, as {{'as': 'number', 'impute': 0}}, or keep "
+                "NULL as {'as': 'number', 'missing': 'keep'}, and run dbt build; or leave the feature out with "
+                "`exclude` in the use case. Infinite numbers are refused in any case."
             )
         return cls(
             f"values are missing or infinite in rows of the spine ({rows:,} in all): {_format_counts(counts)}",

@@ -25,6 +25,7 @@ DUMMY = Family(
     build=_dummy,
     tasks=ALL_TASKS,
     matrix_format="sparse",
+    missing_values="native",
     accepts_weights=True,
     searched=False,
 )
@@ -41,6 +42,7 @@ BLEND = Family(
     build=_unfitted,
     tasks=ALL_TASKS,
     matrix_format="dense",
+    missing_values="native",
     accepts_weights=True,
     searched=False,
 )

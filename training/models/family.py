@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 FitsOn = Literal["process", "spark", "classic_spark"]
+MissingValues = Literal["native", "imputed", "refused"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Family:
         fits_on: where `model` is fitted: in this process, by Spark ML on the session of the tables, or on a classic
             Spark session. On Spark a fit is parallel by itself, so that trials run one after the other.
         stops_early: True if `model` finds its boosting rounds or epochs on validation rows.
+        missing_values: how a number that is missing reaches `model`: `native`: as NaN, of which the model learns by
+            itself; `imputed`: as the median of the fitted rows, with a mark (`training.models.missing_values`);
+            `refused`: such a number cannot be a feature.
         extras: the extras of pyproject.toml that fitting needs; none if the project's own packages suffice.
         optional: further hyperparameters, which a search has only if `search.space` of the use case names them.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
@@ -82,6 +86,7 @@ class Family:
     stops_early: bool = False
     optional: Space = field(default_factory=dict)
     fits_on: FitsOn = "process"
+    missing_values: MissingValues = "imputed"
     extras: tuple[str, ...] = ()
 
     @property

@@ -73,6 +73,7 @@ RANDOM_FOREST = Family(
     build=_random_forest,
     tasks=TABULAR_TASKS,
     matrix_format="dense",
+    missing_values="native",
     accepts_weights=True,
     cost=12,
 )
@@ -93,6 +94,7 @@ GRADIENT_BOOSTING = Family(
     build=_gradient_boosting,
     tasks=TABULAR_TASKS,
     matrix_format="dense",
+    missing_values="native",
     accepts_weights=True,
     cost=10,
 )

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from lakehouse.arrays import Floats
@@ -23,6 +24,7 @@ from scoring.compiled.tokens import CompiledTokens
 from scoring.compiled.wrappers.blend import CompiledBlend
 from scoring.compiled.wrappers.calibrated import CompiledCalibrated
 from scoring.compiled.wrappers.forecaster import CompiledForecaster
+from scoring.compiled.wrappers.imputed import CompiledImputed, Imputation
 from scoring.encodings import FeatureColumns
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
@@ -33,6 +35,7 @@ from scoring.estimators.xgboost import XgBoost
 from scoring.forecasts.forecaster import Forecaster
 from scoring.scorer import Scorer
 from scoring.texts.token_rows import TokenRows
+from training.registry.imputed_features import imputation_of
 from training.registry.kept_features import kept_features, number_features
 from training.registry.probes import MOST_ROWS, probe_rows
 from training.registry.reference import reference
@@ -134,7 +137,18 @@ def _builds(scorer: Scorer) -> Iterator[tuple[str, Build]]:
         indices, encoder = kept_features(scorer.encoder, scorer.matrix_format, first.columns)
         inner = replace(scorer, pipeline=Pipeline(pipeline.steps[1:]), encoder=encoder)
         yield from _wrapped(inner, indices=indices)
-    elif isinstance(model, Blend):
+    elif isinstance(first, SimpleImputer):
+        imputation, encoder = imputation_of(first, scorer.encoder, scorer.matrix_format)
+        inner = replace(scorer, pipeline=Pipeline(pipeline.steps[1:]), encoder=encoder)
+        for name, build in _builds(inner):
+            yield name, partial(_imputed, build, imputation)
+    else:
+        yield from _builds_of_model(scorer, first, model)
+
+
+def _builds_of_model(scorer: Scorer, first: Any, model: Any) -> Iterator[tuple[str, Build]]:
+    pipeline = scorer.pipeline
+    if isinstance(model, Blend):
         yield "blend", lambda: _blend(scorer, model)
     elif isinstance(first, TokenRows):
         yield "tokens", lambda: CompiledTokens.of(first, model)
@@ -188,6 +202,10 @@ def _wrap(build: Build, wrapper: Mapping[str, Any]) -> Compiled:
     if model.indices is not None and (outer := wrapper.get("indices")) is not None:
         wrapper = {**wrapper, "indices": [outer[index] for index in model.indices]}
     return replace(model, **wrapper)
+
+
+def _imputed(build: Build, imputation: Imputation) -> Compiled:
+    return CompiledImputed(build(), imputation)
 
 
 def _blend(scorer: Scorer, blend: Blend) -> Compiled:

@@ -29,7 +29,7 @@ def onnx_of(pipeline: Any, encoder: Encoder) -> CompiledTrees:
         raise ValueError(f"the model splits by {most:,} categories; a graph supports at most {MOST_COMPARED}")
     means = _means(before, sizes)
     columns = len(encoder.features) - len(means) + sum(len(table[0]) for _, table in means)
-    graph, metadata = read_trees(model, columns)
+    graph, metadata = read_trees(model, columns, takes_missing=bool(encoder.nullable_features))
     return graph.compiled(replace(metadata, means=means))
 
 

@@ -15,6 +15,7 @@ from scoring.encodings import LARGEST
 from training.registry.tree_graph import thresholds_of
 
 MOST_ROWS = 20_000
+MOST_BLANK, BLANK_ROWS = 4_000, 500  # probes with missing numbers, of which some have no other change
 FeatureValues = dict[int, set[float]]  # by feature
 
 
@@ -22,6 +23,7 @@ def probe_rows(rows: Floats, encoder: Encoder, compiled: Compiled, most: int = M
     """Rows of (rows, features) whose numbers are replaced by values at which a compiled model could differ.
 
     Each row tests a value of every feature at once. FeatureValues are in random order, so each meets many others.
+    Further rows lack numbers at random, of the features that may be missing.
 
     Args:
         rows: the rows that the probes vary, such as the holdout.
@@ -37,7 +39,13 @@ def probe_rows(rows: Floats, encoder: Encoder, compiled: Compiled, most: int = M
         chosen = draw.permutation(np.resize(draw.permutation(some), count))
         keep = draw.random(count) < 1 / 2 if len(some) < count / 2 else np.zeros(count, dtype=np.bool_)
         probes[:, feature] = np.where(keep, probes[:, feature], chosen)
-    return probes
+    nullable = [index for index, name in enumerate(encoder.features) if name in encoder.nullable_features]
+    if not nullable:
+        return probes
+    blanks = np.concatenate([probes, rows[draw.integers(len(rows), size=BLANK_ROWS)]])[-min(most, MOST_BLANK) :]
+    for feature, share in zip(nullable, draw.random(len(nullable)), strict=True):
+        blanks[draw.random(len(blanks)) < share, feature] = np.nan
+    return np.concatenate([probes, blanks])
 
 
 def neighbours_of(threshold: float) -> Iterator[float]:
@@ -58,7 +66,9 @@ def _values(encoder: Encoder, compiled: Compiled) -> Mapping[int, set[float]]:
                 values[index] = set(encoding.boundary_values(encoder.features[index]))
     for feature, thresholds in _thresholds(compiled).items():
         if feature not in indexed and feature in values:
-            values[feature] |= {each for threshold in thresholds for each in neighbours_of(threshold)}
+            # A split of the missing numbers from all others has a threshold beyond every number.
+            within = [threshold for threshold in thresholds if abs(threshold) <= 2 * LARGEST]
+            values[feature] |= {each for threshold in within for each in neighbours_of(threshold)}
     return {feature: {each for each in some if abs(each) <= LARGEST} for feature, some in values.items() if some}
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from lakehouse.arrays import Floats, MatrixFormat
@@ -18,6 +19,7 @@ from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.column_subset import ColumnSubset
 from scoring.forecasts.forecaster import Forecaster
+from training.registry.imputed_features import imputation_of
 from training.registry.kept_features import kept_features
 
 
@@ -49,9 +51,9 @@ def reference(pipeline: Any, encoder: Encoder, matrix_format: MatrixFormat) -> A
     if isinstance(pipeline, Calibrated):
         return Calibrated(reference(pipeline.model, encoder, matrix_format), pipeline.curve, pipeline.numbers)
     (name, first), (last_name, model) = pipeline.steps[0], pipeline.steps[-1]
-    if isinstance(first, ColumnSubset):
-        kept = kept_features(encoder, matrix_format, first.columns)[1]
-        return Pipeline([(name, first), *reference(Pipeline(pipeline.steps[1:]), kept, matrix_format).steps])
+    if isinstance(first, ColumnSubset | SimpleImputer):
+        behind = _encoder_behind(first, encoder, matrix_format)
+        return Pipeline([(name, first), *reference(Pipeline(pipeline.steps[1:]), behind, matrix_format).steps])
     if isinstance(model, Blend):
         pairs = zip(model.members, model.matrix_formats, strict=True)
         members = [reference(member, encoder, each) for member, each in pairs]
@@ -64,3 +66,10 @@ def reference(pipeline: Any, encoder: Encoder, matrix_format: MatrixFormat) -> A
     if not hasattr(model, "n_neighbors") or dense is None or not dense.dense_:
         return pipeline
     return Pipeline([*pipeline.steps[:-1], (last_name, ExactNeighbours(CompiledNeighbours.of(pipeline, encoder)))])
+
+
+def _encoder_behind(first: ColumnSubset | SimpleImputer, encoder: Encoder, matrix_format: MatrixFormat) -> Encoder:
+    """The encoder of the rows that the first step of a pipeline makes."""
+    if isinstance(first, ColumnSubset):
+        return kept_features(encoder, matrix_format, first.columns)[1]
+    return imputation_of(first, encoder, matrix_format)[1]

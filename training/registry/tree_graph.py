@@ -56,12 +56,14 @@ class TreeGraph:
         columns: number of input columns.
         outputs: number of outputs; each tree adds to those of its leaves.
         single: True if the library sums in single precision and compares float32 with float32.
+        takes_missing: True if numbers may be missing: each split then says where NaN goes.
     """
 
     columns: int
     outputs: int
     single: bool = False
-    _nodes: list[tuple[int, int, float, Child, Child]] = field(default_factory=list)
+    takes_missing: bool = False
+    _nodes: list[tuple[int, int, float, Child, Child, bool]] = field(default_factory=list)
     _members: dict[int, list[float]] = field(default_factory=dict)
     _leaves: list[tuple[int, float]] = field(default_factory=list)
     _table: list[Sequence[float]] = field(default_factory=list)
@@ -78,9 +80,11 @@ class TreeGraph:
         self._leaves.append((len(self._roots), float(len(self._table) - 1)))
         return Child(True, len(self._leaves) - 1)
 
-    def split(self, column: int, threshold: float, left: Child, right: Child, *, mode: int = LEQ) -> Child:
-        """A node that goes left if the value is at most the threshold, or below it."""
-        return self._node(column, mode, threshold, left, right)
+    def split(  # noqa: PLR0913  (a split of any library)
+        self, column: int, threshold: float, left: Child, right: Child, *, missing_left: bool = False, mode: int = LEQ
+    ) -> Child:
+        """A node that goes left if the value is at most the threshold, or below it; `missing_left`: NaN too."""
+        return self._node(column, mode, threshold, left, right, missing_true=missing_left)
 
     def membership(self, column: int, members: Collection[int], inside: Child, outside: Child) -> Child:
         """A node that tests a category index."""
@@ -115,14 +119,16 @@ class TreeGraph:
         model.metadata_props.add(key=METADATA_KEY, value=json.dumps(asdict(metadata)))
         return CompiledTrees(model.SerializeToString())
 
-    def _node(self, column: int, mode: int, threshold: float, true: Child, false: Child) -> Child:
-        self._nodes.append((column, mode, float(threshold), true, false))
+    def _node(  # noqa: PLR0913  (a row of the operator's tables)
+        self, column: int, mode: int, threshold: float, true: Child, false: Child, *, missing_true: bool = False
+    ) -> Child:
+        self._nodes.append((column, mode, float(threshold), true, false, missing_true))
         return Child(False, len(self._nodes) - 1)
 
     def _attributes(self, width: int) -> dict[str, Any]:
         from onnx import numpy_helper
 
-        columns, modes, splits, true, false = zip(*self._nodes, strict=True)
+        columns, modes, splits, true, false, missing_true = zip(*self._nodes, strict=True)
         number = np.float32 if self.single else np.float64
 
         def tensor(values: Sequence[float] | Floats, kind: Any) -> Any:
@@ -145,6 +151,8 @@ class TreeGraph:
         }
         # The values of each membership node, in the order of the nodes, with NaN behind each.
         members = [value for _, values in sorted(self._members.items()) for value in [*values, np.nan]]
+        if self.takes_missing:
+            attributes["nodes_missing_value_tracks_true"] = [int(tracks) for tracks in missing_true]
         return attributes | ({"membership_values": tensor(members, number)} if members else {})
 
 

@@ -1,13 +1,13 @@
 """Readers of fitted trees: each library's model as a `TreeGraph`, with its arithmetic.
 
-| Library | Compares | Sums leaves in |
-|---|---|---|
-| random forest | float32(x) <= double | double, divided by the number of trees |
-| gradient boosting on histograms | double x <= double | double, from the baseline on |
-| LightGBM | double x <= double; tiny x count as 0 | double |
-| XGBoost | float32(x) < float32 | float32, from the base score on |
-| CatBoost | float32(x) <= float32 | double, the bias last |
-| Spark ML | double x <= double | double, in the order of the trees |
+| Library | Compares | Missing numbers | Sums leaves in |
+|---|---|---|---|
+| random forest | float32(x) <= double | each split says | double, divided by the number of trees |
+| gradient boosting on histograms | double x <= double | each split says | double, from the baseline on |
+| LightGBM | double x <= double; tiny x count as 0 | each split says, or as 0 if the fit had none | double |
+| XGBoost | float32(x) < float32 | each split says | float32, from the base score on |
+| CatBoost | float32(x) <= float32 | each feature says | double, the bias last |
+| Spark ML | double x <= double | refused | double, in the order of the trees |
 """
 
 import json
@@ -28,21 +28,25 @@ ReadTrees = tuple[TreeGraph, TreesMetadata]
 TINY = float(np.float32(1e-35))
 
 
-def read_trees(model: Any, columns: int) -> ReadTrees:
+def read_trees(model: Any, columns: int, *, takes_missing: bool = False) -> ReadTrees:
     """The trees of a fitted model that takes so many columns.
+
+    Args:
+        takes_missing: True if numbers may be missing.
 
     Raises:
         ValueError: the model decides or sums in a way that the graph does not express.
     """
     fitted = getattr(model, "model_", model)  # our boosters wrap the library's model
     library = type(fitted).__module__.partition(".")[0]
-    if library == "sklearn":
-        return _histogram(fitted, columns) if hasattr(fitted, "_predictors") else _forest(fitted, columns)
-    if isinstance(fitted, SparkTrees):
-        return _spark(fitted, columns)
-    if library not in _READERS:
+    kind = "spark" if isinstance(fitted, SparkTrees) else library
+    if kind == "sklearn":
+        kind = "histogram" if hasattr(fitted, "_predictors") else "forest"
+    if kind not in _READERS:
         raise ValueError(f"no reader of trees of {library}")
-    return _READERS[library](fitted, columns)
+    graph, metadata = _READERS[kind](fitted, columns)
+    graph.takes_missing = takes_missing
+    return graph, metadata
 
 
 def _forest(model: Any, columns: int) -> ReadTrees:
@@ -59,7 +63,9 @@ def _forest(model: Any, columns: int) -> ReadTrees:
         if left == -1:
             return leaf(tree, node)
         threshold = last_left(float(tree.threshold[node]))
-        return graph.split(int(tree.feature[node]), threshold, child(tree, left), child(tree, right))
+        children = child(tree, left), child(tree, right)
+        missing_left = bool(tree.missing_go_to_left[node])
+        return graph.split(int(tree.feature[node]), threshold, *children, missing_left=missing_left)
 
     for tree in trees:
         graph.tree(child(tree, 0))
@@ -75,7 +81,7 @@ def _spark(model: SparkTrees, columns: int) -> ReadTrees:
             values = model.values[node].tolist()
             return graph.leaf_of_many(values) if outputs > 1 else graph.leaf(values[0])
         left, right = (child(int(each)) for each in model.children[node])
-        return graph.split(int(model.feature[node]), float(model.threshold[node]), left, right)
+        return graph.split(int(model.feature[node]), float(model.threshold[node]), left, right, missing_left=False)
 
     for root in model.roots.tolist():
         graph.tree(child(root))
@@ -97,7 +103,8 @@ def _histogram(model: Any, columns: int) -> ReadTrees:
         left, right = (child(predictor, int(node[side]), output) for side in ("left", "right"))
         column = int(node["feature_idx"])
         if not node["is_categorical"]:
-            return graph.split(int(order[column]), float(node["num_threshold"]), left, right)
+            threshold, missing_left = float(node["num_threshold"]), bool(node["missing_go_to_left"])
+            return graph.split(int(order[column]), threshold, left, right, missing_left=missing_left)
         goes_left = predictor.raw_left_cat_bitsets[int(node["bitset_idx"])]
         sides: dict[bool, list[int]] = {True: [], False: []}
         for code, category in enumerate(categories[column]):
@@ -135,9 +142,12 @@ def _lightgbm(model: Any, columns: int) -> ReadTrees:
         if node["decision_type"] == "==":
             members = [int(member) for member in str(node["threshold"]).split("||")]
             return graph.membership(column, members, left, right)
-        if node["decision_type"] != "<=" or node["missing_type"] != "None":
+        if node["decision_type"] != "<=" or node["missing_type"] not in {"None", "NaN"}:
             raise ValueError(f"a split {node['decision_type']} with missing values as {node['missing_type']}")
-        return graph.split(column, _without_tiny(float(node["threshold"])), left, right)
+        threshold = _without_tiny(float(node["threshold"]))
+        # Of a feature that the fitted rows never lack, LightGBM reads a missing number as 0.
+        missing_left = bool(node["default_left"]) if node["missing_type"] == "NaN" else threshold >= 0
+        return graph.split(column, threshold, left, right, missing_left=missing_left)
 
     for tree in dumped["tree_info"]:
         graph.tree(child(tree["tree_structure"], int(tree["tree_index"]) % outputs))
@@ -185,7 +195,8 @@ def _xgboost_node(graph: TreeGraph, tree: Mapping[str, Any], node: int, output: 
     )
     column = int(tree["split_indices"][node])
     if tree["split_type"][node] == 0:
-        return graph.split(column, float(np.float32(tree["split_conditions"][node])), left, right, mode=LT)
+        threshold, missing_left = float(np.float32(tree["split_conditions"][node])), bool(tree["default_left"][node])
+        return graph.split(column, threshold, left, right, missing_left=missing_left, mode=LT)
     at = tree["categories_nodes"].index(node)
     start, size = tree["categories_segments"][at], tree["categories_sizes"][at]
     return graph.membership(column, tree["categories"][start : start + size], right, left)
@@ -203,27 +214,32 @@ def _catboost(model: Any, columns: int) -> ReadTrees:
     if (loss := model.get_all_params()["loss_function"]) not in links or scale != 1:
         raise ValueError(f"the loss {loss}, whose exponential is the library's own")
     graph = TreeGraph(columns, 1)
-    position = {
-        each["feature_index"]: each["flat_feature_index"] for each in saved["features_info"]["float_features"]
+    # NaN is above a border only where the library treats it so; compared as it is, it is above none.
+    features = {
+        each["feature_index"]: (each["flat_feature_index"], each["nan_value_treatment"] != "AsTrue")
+        for each in saved["features_info"]["float_features"]
     }
     for tree in saved["oblivious_trees"]:
-        splits = [(position[each["float_feature_index"]], each["border"]) for each in tree["splits"] or ()]
+        splits = [(*features[each["float_feature_index"]], each["border"]) for each in tree["splits"] or ()]
         graph.tree(_oblivious(graph, splits, tree["leaf_values"]))
     return graph, TreesMetadata(links[loss], bias=bias)
 
 
-def _oblivious(graph: TreeGraph, splits: Sequence[tuple[int, float]], leaves: Sequence[float]) -> Child:
+def _oblivious(graph: TreeGraph, splits: Sequence[tuple[int, bool, float]], leaves: Sequence[float]) -> Child:
     """A tree that tests the same split on a level: split i decides bit i of the leaf's number."""
     if not splits:
         return graph.leaf(leaves[0])
-    *others, (column, border) = splits
+    *others, (column, missing_left, border) = splits
     half = len(leaves) // 2
     left, right = (_oblivious(graph, others, part) for part in (leaves[:half], leaves[half:]))
-    return graph.split(column, last_left(float(np.float32(border))), left, right)
+    return graph.split(column, last_left(float(np.float32(border))), left, right, missing_left=missing_left)
 
 
 _READERS: Mapping[str, Callable[[Any, int], ReadTrees]] = {
     "lightgbm": _lightgbm,
     "xgboost": _xgboost,
     "catboost": _catboost,
+    "forest": _forest,
+    "histogram": _histogram,
+    "spark": _spark,
 }

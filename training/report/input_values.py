@@ -1,6 +1,7 @@
 """Raw inputs, read back from feature columns: the category of each row, and its text in a chart."""
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,10 @@ MOST_CATEGORIES = 20
 
 @dataclass(frozen=True)
 class Reading:
-    """An input for people: a text for each row, and a level to shade it by, if its values have an order."""
+    """An input for people: a text for each row, and a level to shade it by, if its values have an order.
+
+    A missing number has the level NaN.
+    """
 
     texts: list[str]
     levels: Floats | None
@@ -67,7 +71,7 @@ def reading(column: str, encoder: Encoder, features: FeatureColumns) -> Reading:
     if categories is None or categories.label != column:
         first = groups(encoder)[column][0]
         values, _ = next(each for each in encodings if first in each.features).numbers(features)
-        return Reading(list(map(format_number, values)), values)
+        return Reading(["missing" if isnan(value) else format_number(value) for value in values], values)
     ordered = all(encoding.ordered for encoding in encodings)
     texts = [categories.names[index] for index in categories.indices]
     return Reading(texts, categories.indices.astype(np.float64) if ordered else None)

@@ -18,9 +18,10 @@ from training.evaluation.forecast_bounds import residual_bounds
 from training.frame.drawing import draw_rows, sample
 from training.frame.forecasts import forecast_indices, in_scales
 from training.frame.frame import TrainingFrame
-from training.frame.raw_inputs import without
+from training.frame.raw_inputs import empty_features, without
 from training.models import FAMILIES
 from training.models.family import DataFacts, Family
+from training.models.missing_values import with_imputer
 from training.networks.learner import NetworkLearner
 from training.search.blend_candidate import Members, blend_members
 from training.space.joint_space import Candidate
@@ -33,6 +34,8 @@ SAMPLE_ROWS = "sample_rows"  # parameter of a candidate that is fitted on so man
 def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
     """Fit the candidate's pipeline on the frame; the pipeline selects the inputs that it keeps from complete rows.
 
+    It also leaves out features that are missing in every row of the frame: some learners fail on them.
+
     Raises:
         ValueError: the candidate leaves out every input.
     """
@@ -43,9 +46,10 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
     family, params = FAMILIES[candidate.family], dict(hyperparameters(candidate.params))
     if (rows := params.pop(SAMPLE_ROWS, None)) is not None:
         frame = frame.rows(sample(frame, int(str(rows)), seed))
-    if not (left_out := left_out_inputs(candidate.params)):
+    left_out, empty = left_out_inputs(candidate.params), empty_features(frame)
+    if not left_out and not empty:
         return _fit(family, params, seed, frame)
-    kept, indices = without(frame, left_out, family.matrix_format)
+    kept, indices = without(frame, left_out, family.matrix_format, empty)
     return Pipeline([("kept", ColumnSubset(indices)), *_fit(family, params, seed, kept).steps])
 
 
@@ -122,7 +126,8 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
         options["model__validation"] = draw_rows(frame, VALIDATION_SHARE, seed)
     inputs = frame.inputs(family.matrix_format) if family.reads_features else frame.x
     with threadpool_limits(1, user_api="openmp"):
-        fitted = family.build(params, seed, facts).fit(inputs, frame.y, **options)
+        pipeline = with_imputer(family.build(params, seed, facts), family, frame.encoder)
+        fitted = pipeline.fit(inputs, frame.y, **options)
     return _read_out(fitted)
 
 

@@ -166,7 +166,10 @@ class PlainHome:
                 newest = _newest(table, lookup, rows.to_pylist(), spine, entity)
                 for feature in lookup.features:
                     found.setdefault(feature, []).append(newest.get(feature))
+                if lookup.marker:
+                    found.setdefault(lookup.marker, []).append(True if newest else None)
             types |= {feature: rows.schema.field(feature).type for feature in lookup.features}
+            types |= {lookup.marker: pa.bool_()} if lookup.marker else {}
         frame = pa.table({name: pa.array(found[name], types[name]) for name in types})
         order = [(name, "ascending") for name in spine.order]
         return ArrowRows(frame.sort_by(order)), read

@@ -149,6 +149,18 @@ def test_tables_with_different_keys_and_lookbacks_are_joined(home: Home) -> None
     ]
 
 
+def test_a_marker_tells_a_row_without_any_value_from_no_row(home: Home) -> None:
+    kept = Declared(("client",), encodings=[{"column": "value", "as": "number", "missing": "keep"}])
+    home.write("gold.features", table("client known_at value", [(1, day(1), None), (2, day(1), 5)]), kept)
+    write_labels(home, (1, day(2)), (2, day(2)), (3, day(2)))
+    lookup = home.store.table("gold.features").lookup(["value"])
+    assert frame(home, lookup) == [
+        (1, day(2), 0, None, True),
+        (2, day(2), 0, 5, True),
+        (3, day(2), 0, None, None),
+    ]
+
+
 def test_join_ignores_rows_that_arrived_later(home: Home) -> None:
     rows = [(1, day(1), day(1), 10), (1, day(3), day(8), 30), (1, day(3), day(9), 31), (1, day(2), day(7), 20)]
     home.write(

@@ -24,6 +24,7 @@ from lakehouse.session import new_session, open_session
 from lakehouse.tables.warehouse import TableNotFound
 from scoring.batch import PackedScorer
 from scoring.encoder import Encoder
+from scoring.encodings import ENCODINGS
 from scoring.hooks import Hooks
 from scoring.scorer import RejectedRecord, ResponseFormat, Scorer
 from scoring.tasks import MULTICLASS
@@ -37,6 +38,7 @@ from training.frame.raw_inputs import without_features
 from training.registry.frame_declaration import FRAME, frame_declaration
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
+from training.space.space import Params
 from training.use_case.use_case import LookupDeclaration
 
 BOTH = ResponseFormat(("label", "probability"), 0.5)
@@ -233,6 +235,28 @@ def test_a_spine_is_scored_with_its_features_as_of_its_times(home: LocalHome) ->
     assert rows[2]["refused_because"] == "no row in gold.people as of its time"
     assert [row["at"] for row in rows] == asked
     assert rows[2]["probability"] is None
+
+
+def test_a_row_without_any_number_is_scored_and_no_row_is_rejected(home: LocalHome) -> None:
+    """All numbers of the table may be missing, so that no feature tells whether it has a row."""
+    declared = [{"column": name, "as": "number", "type": "double", "missing": "keep"} for name in ("amount", "known")]
+    encoder = replace(ENCODER, encodings=ENCODINGS.validate_python(declared), features=("amount", "known"))
+    rows = without_features(alternating(80), ["place_index", "known_is_missing"])
+    numbers = {**rows.features, "known": np.where(np.arange(80) % 3 == 0, np.nan, rows.features["known"])}
+    trained = replace(rows, encoder=encoder, features=numbers, x=encoder.matrix(numbers).values)
+    params: Params = {"n_neighbors": 5, "weights": "uniform", "distance": "euclidean", "numeric_shape": "as_is"}
+    scorer = Scorer(fit(Candidate("knn", params), trained, 0), encoder, BOTH)
+    records: list[dict[str, Any]] = [
+        {"amount": 1.0, "known": None}, {"amount": None, "known": None}, {"amount": 0.0, "known": 2.0},
+    ]  # fmt: skip
+    features = encoder.features_of(records)
+    people = {"entity": range(3), "known_at": pa.array([DAY] * 3, TIME)}
+    people |= {name: pa.array(values, from_pandas=True) for name, values in features.items()}
+    home.write("gold.people", pa.table(people), Declared(("entity",), encodings=declared))
+    home.write("gold.new", pa.table({"entity": range(4), "at": pa.array([DAY] * 4, TIME)}))
+    found = scored(home, scorer).to_pylist()
+    assert [row["probability"] for row in found[:3]] == [each["probability"] for each in served(scorer, records)]
+    assert found[3]["refused_because"] == "no row in gold.people as of its time"
 
 
 def test_rows_of_the_first_and_the_last_year_are_scored_or_rejected_alone(home: LocalHome) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scoring.compiled.trees import TreesMetadata
 from training.registry.probes import neighbours_of
-from training.registry.tree_graph import LT, TreeGraph, last_left
+from training.registry.tree_graph import LEQ, LT, TreeGraph, last_left
 from training.registry.tree_readers import TINY, _without_tiny
 
 NUMBERS = st.floats(-1e16, 1e16, allow_nan=False)
@@ -32,8 +32,7 @@ def test_a_graph_compares_and_sums_in_the_precision_of_its_library(single: bool)
     graph = TreeGraph(1, 1, single=single)
     split = 1.7e12
     graph.tree(graph.leaf(0.1))
-    mode = {"mode": LT} if single else {}
-    graph.tree(graph.split(0, split, graph.leaf(0.2), graph.leaf(1e9), **mode))
+    graph.tree(graph.split(0, split, graph.leaf(0.2), graph.leaf(1e9), mode=LT if single else LEQ))
     graph.tree(graph.membership(0, [3, 70, 2000], graph.leaf(0.3), graph.leaf(0.0)))
     compiled = graph.compiled(TreesMetadata("identity"))
     kind = np.float32 if single else np.float64

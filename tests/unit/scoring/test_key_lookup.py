@@ -1,6 +1,6 @@
 """Key lookup: stored features, sent values, the lookback and unknown keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -99,3 +99,16 @@ def test_a_feature_missing_from_every_table_is_refused() -> None:
         keyed(KNOWN | {"n": None}).rows([{"client": 7}])
     with pytest.raises(ContractViolation, match=r"a key with a value for 'n' in gold\.t"):
         keyed(tables={"gold.t": ["n"]}).rows([{"client": 7}])
+
+
+def test_a_stored_row_without_a_number_that_may_be_missing_is_predicted() -> None:
+    kept = {"column": "n", "as": "number", "type": "double", "missing": "keep"}
+    encodings = (*ENCODER.encodings[:2], *ENCODINGS.validate_python([kept]))
+    online: Online = lambda _table, _key: Stored(int(NOW * 1e6), KNOWN | {"n": None})  # noqa: E731
+    lookup = KeyLookup.of({"keys": ["client"], "tables": {"gold.t": []}})
+    rows = KeyedRows(lookup, replace(ENCODER, encodings=encodings), online, lambda: NOW)
+    (stored, sent) = rows.rows([{"client": 7}, {"client": 7, "n": 2.0}])
+    assert str(stored) == "[nan, 2.0, 1.0]"
+    assert sent == [2.0, 2.0, 1.0]
+    (unsent,) = rows.rows([{"client": 7, "n": None}])
+    assert str(unsent) == "[nan, 2.0, 1.0]"

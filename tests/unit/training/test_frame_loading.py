@@ -16,7 +16,7 @@ from training.frame.build import load_frame
 from training.frame.frame import TrainingFrame
 from training.frame.on_spark import OnSpark, keep_joined
 from training.frame.refusals import FrameRefused
-from training.use_case.use_case import UseCase
+from training.use_case.use_case import UseCase, with_search
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 AGES: list[Any] = [30, 17, 50, 41]
@@ -235,6 +235,57 @@ def test_a_row_with_only_some_values_missing_is_not_left_out() -> None:
     lacking = reader(age=[30, None, 50, 41])
     with pytest.raises(FrameRefused, match="age in 1"):
         load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), lacking)
+
+
+KEPT = [{"column": "age", "as": "number", "missing": "keep"}, *ENCODINGS[1:]]
+
+
+def test_a_number_that_is_kept_missing_is_nan_in_both_matrices() -> None:
+    store = replace(reader(age=[None, 17, 0, float("nan")]), encodings=KEPT)
+    frame = loaded(store)
+    assert frame.encoder.nullable_features == {"age"}
+    for matrix in (frame.x.toarray()[:, 3], frame.inputs("dense")[:, 1]):
+        np.testing.assert_array_equal(matrix, [np.nan, 17, 0, np.nan])
+    other_nan = np.frombuffer(np.uint64(0x7FF8000000000001).tobytes(), np.float64)[0]
+    again = loaded(replace(reader(age=[other_nan, 17, 0, None]), encodings=KEPT))
+    assert frame.fingerprint() == again.fingerprint()
+    assert frame.fingerprint() != loaded(replace(reader(age=[0, 17, 0, None]), encodings=KEPT)).fingerprint()
+
+
+def test_a_kept_number_may_be_missing_but_not_infinite_and_not_without_a_row() -> None:
+    with pytest.raises(FrameRefused, match=r"\(4 in all\): age in 1\n  Give age .*Infinite numbers are refused"):
+        loaded(replace(reader(age=[float("inf"), None, 1.0, 2.0]), encodings=KEPT))
+    nothing: dict[str, list[Any]] = {
+        "place_index": [1, None, 0, 7],
+        "age": [None, None, 5, 6],
+        "height": [1, None, 2, 3],
+    }
+    store = replace(reader(**nothing), encodings=KEPT)
+    with pytest.raises(
+        FrameRefused, match=r"place_index in 1, age in 1, height in 1\n  1 of 4 rows have no features"
+    ):
+        loaded(store)
+    frame = load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), store)
+    assert (frame.keys.tolist(), frame.left_out) == ([1, 3, 4], {"gold.people": 1})
+
+
+def test_a_table_of_kept_numbers_alone_has_a_marker_for_its_rows() -> None:
+    marked = pa.array([True, None, True, True])
+    rows = reader(age=[None, None, 5, 6]).joined.append_column("_row_of_gold_people", marked)
+    store = InMemoryFeatureReader(rows, {"gold.people": ["age"]}, KEPT[:1])
+    with pytest.raises(FrameRefused, match=r"age in 1\n  1 of 4 rows have no features in gold\.people"):
+        load_frame(use_case("gold.people"), store)
+    frame = load_frame(use_case({"table": "gold.people", "missing": "leave_out"}), store)
+    np.testing.assert_array_equal(frame.features["age"], [np.nan, 5, 6])
+    assert list(frame.features) == ["age"]
+
+
+def test_families_on_spark_are_refused_by_name_where_numbers_are_kept_missing() -> None:
+    store = replace(reader(age=[None, 17, 1, 2]), encodings=KEPT)
+    searched = with_search(use_case("gold.people"), {"families": ["lightgbm", "spark_random_forest"]})
+    expected = "spark_random_forest takes no missing values, and `missing: keep` leaves them in age"
+    with pytest.raises(FrameRefused, match=expected):
+        load_frame(searched, store, on_spark=OnSpark(lambda *_: pytest.fail("the rows were kept")))
 
 
 def test_a_spine_without_any_features_is_refused() -> None:

@@ -21,7 +21,7 @@ class ColumnProfile:
         rows: rows of the table.
         filled: rows with a value.
         distinct: different values; an estimate between 10,000 and 80 % of the filled rows.
-        minimum, maximum, median: of numbers, dates and times; the median of numbers alone.
+        minimum, maximum: of numbers, dates and times.
         length: mean length of texts.
         values: every value with its rows, the most frequent first; empty if there are more than 50.
         ascending: share of the rows that are not below the row before them, for dates and times.
@@ -33,7 +33,6 @@ class ColumnProfile:
     distinct: int
     minimum: Any = None
     maximum: Any = None
-    median: float | None = None
     length: float = 0.0
     values: tuple[tuple[Any, int], ...] = ()
     ascending: float = 0.0
@@ -84,19 +83,18 @@ def _figures(connection: duckdb.DuckDBPyConnection, columns: Sequence[GivenColum
         block = columns[start : start + 50]
         query = ", ".join(", ".join(_aggregates(column)) for column in block)
         row = connection.execute(f"select {query} from rows").fetchone() or ()
-        found += [tuple(row[position : position + 6]) for position in range(0, len(row), 6)]
+        found += [tuple(row[position : position + 5]) for position in range(0, len(row), 5)]
     return found
 
 
 def _aggregates(column: GivenColumn) -> list[str]:
     name = quoted(column.name)
-    is_number, is_text = column.kind in {"bigint", "double"}, column.kind == "string"
+    is_text = column.kind == "string"
     return [
         f"count({name})",
         f"approx_count_distinct({name})",
         "null" if is_text else f"min({name})",
         "null" if is_text else f"max({name})",
-        f"approx_quantile({name}, 0.5)" if is_number else "null",
         f"avg(length({name}))" if is_text else "null",
     ]
 
@@ -104,7 +102,7 @@ def _aggregates(column: GivenColumn) -> list[str]:
 def _profile(
     connection: duckdb.DuckDBPyConnection, column: GivenColumn, rows: int, figures: tuple[Any, ...]
 ) -> ColumnProfile:
-    filled, distinct, minimum, maximum, median, length = figures
+    filled, distinct, minimum, maximum, length = figures
     name = quoted(column.name)
     if distinct <= _EXACT or distinct >= 0.8 * filled:
         distinct = _one(connection, f"select count(distinct {name}) from rows")
@@ -117,9 +115,7 @@ def _profile(
     if column.kind in {"date", "timestamp"} and filled:
         query = f"select avg(cast({name} >= before as int)) from (select {name}, lag({name}) over (order by row_number) as before from rows)"  # noqa: E501
         ascending = float(_one(connection, query) or 0)
-    return ColumnProfile(
-        column, rows, filled, distinct, minimum, maximum, median, length or 0.0, tuple(values), ascending
-    )
+    return ColumnProfile(column, rows, filled, distinct, minimum, maximum, length or 0.0, tuple(values), ascending)
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:

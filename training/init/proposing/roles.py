@@ -18,6 +18,7 @@ from training.init.proposing.target import Target
 
 Role = Literal["key", "time", "group", "target", "number", "flag", "one_hot", "category_index", "days", "out"]
 FEATURES: tuple[Role, ...] = ("number", "flag", "one_hot", "category_index", "days")
+NUMBERS: tuple[Role, ...] = ("number", "days")
 MOST_ONE_HOT = 30
 _CODE = re.compile(r"(^|_)(plz|zip|zipcode|postal\w*|postleitzahl|code|vorwahl)($|_)|_code$")
 _AGE = re.compile(
@@ -37,7 +38,6 @@ class ColumnRole:
         role: key, time, group, target, kind of feature, or out.
         why: reason.
         change: how to choose otherwise.
-        impute: value in place of a missing number; None if no number is missing.
         as_text: True if a column of integers is taken as codes.
         bounds: bounds of the cohorts that a person's age has beside the number; empty for any other column.
     """
@@ -46,7 +46,6 @@ class ColumnRole:
     role: Role
     why: str
     change: str
-    impute: float | None = None
     as_text: bool = False
     bounds: tuple[int, ...] = ()
 
@@ -61,11 +60,16 @@ class ColumnRole:
         return self.role in FEATURES
 
     @property
+    def lacks_numbers(self) -> bool:
+        """True for a number that some rows lack."""
+        return self.role in NUMBERS and self.profile.missing > 0
+
+    @property
     def width(self) -> int:
         """Columns of the matrix that a feature takes."""
         if self.role == "one_hot":
             return len(self.profile.values)
-        return 1 + (self.impute is not None) + bool(self.bounds)
+        return 1 + bool(self.bounds)
 
 
 def find_roles(
@@ -150,9 +154,7 @@ def _number(column: ColumnProfile, *, is_kept: bool) -> ColumnRole:
     if not column.missing:
         change = "`encodings` of the feature table" if bounds else f"--exclude {column.name}"
         return ColumnRole(column, "number", why, change, bounds=bounds)
-    impute = _rounded(column.median or 0.0, whole=column.column.kind == "bigint")
-    why += f"; {column.missing / column.rows:.1%} missing become {impute:g}, and a flag marks them"
-    return ColumnRole(column, "number", why, "`impute` in the feature table", impute, bounds=bounds)
+    return ColumnRole(column, "number", f"{why}; {_kept(column)}", "`impute` in the feature table", bounds=bounds)
 
 
 def _is_age(column: ColumnProfile) -> bool:
@@ -201,17 +203,16 @@ def _days(column: ColumnProfile, identity: RowIdentity) -> ColumnRole:
     why = f"days from it to {identity.time}"
     if not column.missing:
         return ColumnRole(column, "days", why, f"--exclude {column.name}")
-    why += f"; {column.missing / column.rows:.1%} missing become 0, and a flag marks them"
-    return ColumnRole(column, "days", why, "`impute` in the feature table", 0)
+    return ColumnRole(column, "days", f"{why}; {_kept(column)}", "`impute` in the feature table")
+
+
+def _kept(column: ColumnProfile) -> str:
+    return f"{column.missing / column.rows:.1%} missing stay NULL (`missing: keep`)"
 
 
 def _out(column: ColumnProfile, why: str, change: str = "") -> ColumnRole:
     note = f" ({column.column.note})" if column.column.note else ""
     return ColumnRole(column, "out", why + note, change or f"--keep {column.name}")
-
-
-def _rounded(value: float, *, whole: bool) -> float:
-    return round(value) if whole else float(f"{value:.3g}")
 
 
 def _duplicates(connection: duckdb.DuckDBPyConnection, roles: Sequence[ColumnRole]) -> dict[str, str]:

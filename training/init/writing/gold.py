@@ -45,8 +45,8 @@ def _encoding(role: ColumnRole, names: Names) -> dict[str, Any]:
             found["type"] = "double"
         if role.profile.minimum >= 0:
             found["minimum"] = 0
-    if role.impute is not None:
-        found["impute"] = role.impute
+    if role.lacks_numbers:
+        found["missing"] = "keep"
     if role.role == "one_hot":
         found["categories"] = categories(role)
     if role.role == "category_index":
@@ -110,7 +110,7 @@ def features_yml(proposal: Proposal) -> str:
     columns = "\n".join([*key_columns(proposal, names), *_feature_columns(proposal, names)])
     listed = any(role.role == "one_hot" for role in proposal.features)
     tests = f"\n      - listed_categories: {{arguments: {{relation: ref('{names.staging}')}}}}" if listed else ""
-    entity = names.key[0] if len(names.key) == 1 else yaml_value(names.key)
+    entity = yaml_value(names.key[0] if len(names.key) == 1 else names.key)
     return f"""models:
   - name: {names.features}
     description: >
@@ -123,7 +123,7 @@ def features_yml(proposal: Proposal) -> str:
           is_feature_table: true
           entity: {entity}
           grain: {yaml_value(key)}
-          timestamp_column: {names.time}
+          timestamp_column: {yaml_value(names.time)}
           owner: data-science@example.com
           lifecycle: active
     data_tests:
@@ -162,11 +162,8 @@ def _number_columns(role: ColumnRole, column: str, names: Names) -> Iterator[str
     about = f"Days from {source} to {names.time}" if role.role == "days" else source
     if role.bounds:
         yield column_yml(f"{column}_cohort", "int", _about_cohorts(source, role.bounds))
-    if role.impute is None:
-        yield column_yml(column, kind, f"{about}.")
-        return
-    yield column_yml(column, kind, f"{about}; {role.impute:g} if unknown.")
-    yield column_yml(f"{column}_is_missing", "int", f"1 if {source} is unknown.")
+    unknown = "; NULL if unknown" if role.lacks_numbers else ""
+    yield column_yml(column, kind, f"{about}{unknown}.", required=not role.lacks_numbers)
 
 
 def _about_cohorts(source: str, bounds: Sequence[int]) -> str:

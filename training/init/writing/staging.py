@@ -175,6 +175,6 @@ def _declared(proposal: Proposal, names: Names) -> Iterator[str]:
 def column_yml(name: str, kind: str, description: str, *, required: bool = True, more: str = "") -> str:
     """A column of a model's declaration."""
     constraints = "\n        constraints: [{type: not_null}]" if required else ""
-    return f"""      - name: {name}
+    return f"""      - name: {yaml_value(name)}
         data_type: {kind}
         description: {yaml_value(description)}{constraints}{more}"""

@@ -5,6 +5,7 @@ A test is named after its model: dbt keeps its result in a table of the test's n
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from math import isnan
 from typing import Any
 
 from lakehouse.tables.scan import quoted
@@ -166,7 +167,9 @@ def _key(proposal: Proposal, names: Names, number: int) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """A number of the encoder as YAML has it: a whole one without a point."""
+    """A number of the encoder as YAML has it: a whole one without a point, and null for a missing one."""
+    if isnan(value):
+        return None
     return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)
 
 

@@ -21,7 +21,7 @@ def use_case_yml(proposal: Proposal) -> str:
     names, target = Names.of(proposal), proposal.target
     task = target.task
     families = [name for name in _FAMILIES if name in SEARCHED and task in FAMILIES[name].tasks]
-    entity = names.key[0] if len(names.key) == 1 else yaml_value(names.key)
+    entity = yaml_value(names.key[0] if len(names.key) == 1 else names.key)
     classes = f"\n  classes: {yaml_value(target.classes)}" if target.classes else ""
     fields = list(task.fields[:2]) if task.predicts_classes else []
     if target.classes and "probabilities" in task.fields:
@@ -36,8 +36,8 @@ task: {task.name}
 labels:
   table: gold.{names.labels}
   entity: {entity}
-  timestamp: {names.time}
-  column: {target.name}{classes}
+  timestamp: {yaml_value(names.time)}
+  column: {yaml_value(target.name)}{classes}
 features:
   - {{table: gold.{names.features}}}
 split: {yaml_value(proposal.split)}

@@ -81,9 +81,12 @@ def _offsets(ascending: Floats) -> list[float]:
 
 
 def _styles(levels: Floats | None, count: int) -> list[str]:
-    """Shade of each point: one of `SHADES` bins of its rank; a single shade without an order."""
-    if levels is None or np.ptp(levels) == 0:
+    """Shade of each point: one of `SHADES` bins of its rank; a single shade without an order, or without a level."""
+    distinct = np.unique(levels[~np.isnan(levels)]) if levels is not None else np.zeros(0)
+    if levels is None or len(distinct) < 2:
         return ["orderless"] * count
-    distinct = np.unique(levels)
     ranks = np.searchsorted(distinct, levels) / (len(distinct) - 1)
-    return [f"level{min(int(rank * SHADES), SHADES - 1)}" for rank in ranks]
+    return [
+        "orderless" if np.isnan(level) else f"level{min(int(rank * SHADES), SHADES - 1)}"
+        for level, rank in zip(levels, ranks, strict=True)
+    ]

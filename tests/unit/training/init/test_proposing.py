@@ -76,7 +76,7 @@ def test_each_kind_of_column_gets_its_role(tmp_path: Path) -> None:
     } | ({"row_value": "key"})  # fmt: skip
     why = reasons(found)
     assert why["row_value"].startswith("first column")
-    assert "10.0% missing become" in why["age"]
+    assert "10.0% missing stay NULL (`missing: keep`)" in why["age"]
     assert "free text" in why["note"] or "own in every row" in why["note"]
     assert why["country"] == "one value in every row"
     assert found.split == {"by": "stratified", "holdout": 0.2, "folds": 3}
