@@ -25,6 +25,7 @@ from tests.unit.points import LOCAL, POINTS
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Split
 from training.models import FAMILIES
+from training.models.family import TABULAR_TASKS
 from training.population.build import population_of
 from training.registry.compilation import compile_scorer
 from training.registry.reference import reference
@@ -52,7 +53,7 @@ ENCODER = Encoder(
 )
 NUMBERS: Classes = ()
 CLASSES: Mapping[str, Classes] = {"binary": (0, 1), "multiclass": ("low", "middle", "high"), "regression": NUMBERS}
-FITTED = [name for name in LOCAL if name not in {"dummy", "blend"}]
+FITTED = [name for name in LOCAL if name not in {"dummy", "blend"} and FAMILIES[name].tasks & TABULAR_TASKS]
 CASES = [(name, task) for name in FITTED for task in CLASSES if TASKS[task] in FAMILIES[name].tasks]
 CASES += [("blend", task) for task in CLASSES] + [("without a town", "binary"), ("without a town", "regression")]
 pytestmark = pytest.mark.filterwarnings("ignore:The max_iter was reached")
