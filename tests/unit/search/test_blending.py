@@ -226,14 +226,6 @@ class MemoryLog:
         return None
 
 
-@pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Params that a search logs."""
-    params: dict[str, Any] = {}
-    monkeypatch.setattr("training.stages.search.mlflow.log_params", params.update)
-    return params
-
-
 def plan(**search: Any) -> UseCase:
     fields = use_case("gold.people").model_dump()
     small = {

@@ -37,8 +37,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    monkeypatch.setattr("training.stages.search.mlflow.log_params", lambda _params: None)
+def clock(monkeypatch: pytest.MonkeyPatch, logged: dict[str, Any]) -> Clock:
     found = Clock()
     for module in ("budget", "search.loop", "search.trial", "search.blending"):
         monkeypatch.setattr(f"training.{module}.monotonic", found)
