@@ -190,4 +190,4 @@ def test_an_unknown_encoding_is_refused_with_the_known_ones(project: Project) ->
     project.write({"models/features.sql": FEATURES.replace("'signed_root'", "'square_root'")})
     output = project.process("build", exits=2)
     assert "no encoding 'square_root' for column 'amount'" in output
-    assert "Known: category_index, cohort, flag, number, one_hot, ordinal, signed_root, text." in output
+    assert "Known: category_index, cohort, embedding, flag, number, one_hot, ordinal, signed_root, text." in output

@@ -208,7 +208,7 @@ def test_a_table_that_cannot_be_read_is_named_and_blocks_no_other(
     [
         ("http://127.0.0.1:{port}", TrackingFailed),
         ("sqlite:///{folder}/other.db", RegistryUnread),
-        ("sqlite:///{folder}/damaged.db", RegistryUnread),
+        ("sqlite:///{folder}/damaged.db", TrackingFailed),
     ],
 )
 def test_nothing_is_deleted_if_the_registry_cannot_be_read(

@@ -163,7 +163,7 @@ regions_of_states as (
 
   select state as region, state, population from populations
   union all
-  select '{{ germany() }}' as region, state, population from populations
+  select {{ sql_text(germany()) }} as region, state, population from populations
 
 ),
 

@@ -28,7 +28,7 @@ final as (
   from located
   where state is not null
   union all
-  select '{{ germany() }}' as region, day, known_at, amount_cents
+  select {{ sql_text(germany()) }} as region, day, known_at, amount_cents
   from located
   where state is not null
 
