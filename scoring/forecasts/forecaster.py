@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from lakehouse.arrays import Floats
+from scoring.forecasts.scales import bounded_forecasts
 
 
 class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -32,9 +33,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def predict(self, x: Any) -> Floats:
         """(rows, 4) value, lower bound, upper bound and scale."""
         level, scale, step = (column(x, index) for index in self.columns)
-        value = level + scale * np.asarray(self.model.predict(x), dtype=np.float64)
-        steps = steps_of(step, len(self.lower))
-        return np.stack([value, value + scale * self.lower[steps], value + scale * self.upper[steps], scale], axis=1)
+        predicted = np.asarray(self.model.predict(x), dtype=np.float64)
+        return bounded_forecasts(predicted, level, scale, step, (self.lower, self.upper))
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -44,8 +44,3 @@ def column(x: Any, index: int) -> Floats:
     """(rows,) a column of a dense or sparse matrix."""
     chosen: Any = x[:, [index]]
     return np.asarray(chosen.toarray() if hasattr(chosen, "toarray") else chosen, dtype=np.float64)[:, 0]
-
-
-def steps_of(steps: Floats, known: int) -> npt.NDArray[np.intp]:
-    """(rows,) index of each row's bounds."""
-    return np.clip(steps, 0, known - 1).astype(np.intp)

@@ -4,19 +4,16 @@ It is the compiled form of scikit-learn's `SimpleImputer` in front of a model: a
 the fitted rows, and the marks follow behind all other features.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-from scoring.compiled import Compiled, Row, load_compiled
-
-FILE = "imputed.json"
+from scoring.compiled import Compiled, Row
+from scoring.compiled.wrappers.wrapper import CompiledWrapper
 
 
 @dataclass(frozen=True)
@@ -53,23 +50,11 @@ class Imputation:
 
 
 @dataclass(frozen=True)
-class CompiledImputed:
+class CompiledImputed(CompiledWrapper):
     """A compiled model behind the filling in of missing numbers."""
 
-    inner: Compiled
+    file: ClassVar[str] = "imputed.json"
     imputation: Imputation
-
-    @property
-    def kind(self) -> str:
-        return self.inner.kind
-
-    @property
-    def packages(self) -> frozenset[str]:
-        return self.inner.packages
-
-    @property
-    def inline_rows(self) -> int:
-        return self.inner.inline_rows
 
     def predict_one(self, row: Row) -> float | list[float]:
         return self.inner.predict_one(self.imputation.one(row))
@@ -77,13 +62,9 @@ class CompiledImputed:
     def predict_many(self, rows: Floats) -> Floats:
         return self.inner.predict_many(self.imputation.many(rows))
 
-    def save(self, folder: Path) -> dict[str, str]:
-        (folder / FILE).write_text(json.dumps(asdict(self.imputation)), encoding="utf-8")
-        return {FILE: str(folder / FILE)} | self.inner.save(folder)
+    def fields(self) -> dict[str, Any]:
+        return asdict(self.imputation)
 
     @classmethod
-    def load(cls, artifacts: Mapping[str, str]) -> Self:
-        inner = load_compiled({name: path for name, path in artifacts.items() if name != FILE})
-        if inner is None:
-            raise ValueError(f"{FILE} comes without the files of the compiled model that it wraps")
-        return cls(inner, Imputation(**json.loads(Path(artifacts[FILE]).read_text(encoding="utf-8"))))
+    def around(cls, inner: Compiled, fields: dict[str, Any]) -> Self:
+        return cls(inner, Imputation(**fields))
