@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lakehouse.arrays import Times
 from lakehouse.tables.array_columns import numbers_of
+from lakehouse.tables.number_columns import number_array
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding, FeatureColumns, Number, Values, Vocabularies, index_tables
 from training.feature_store.joined_rows import JoinedRows, SparkRows
@@ -24,7 +25,6 @@ from training.frame.keys import entity_keys
 from training.frame.on_spark import COLLECTED, OnSpark, columns_on_spark, keep_joined
 from training.frame.refusals import FrameRefused
 from training.models import FAMILIES
-from training.spark_ml.feature_columns import number_array
 from training.use_case.use_case import LookupDeclaration, UseCase
 
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)

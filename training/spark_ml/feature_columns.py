@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from lakehouse.arrays import Floats, Integers
 from lakehouse.errors import LakehouseError, first_line
+from lakehouse.tables.number_columns import number_array
 from scoring.encodings import FeatureColumns, Values
 from training.spark_ml.column_names import POSITION, RESULT
 
@@ -158,18 +159,6 @@ class FeaturesOnSpark(Mapping[str, Values]):
         found: pa.Table = rows.toArrow().sort_by(POSITION)
         places = np.searchsorted(found[POSITION].to_numpy(), self.rows.positions)
         return found.take(pa.array(places))
-
-
-def number_array(column: pa.Array | pa.ChunkedArray) -> Values:
-    """Integers in their own width, which saves three quarters of the memory of small ones; other types as doubles."""
-    plain = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if pa.types.is_integer(plain.type) and not plain.null_count:
-        return np.asarray(plain.to_numpy(zero_copy_only=False))
-    # NULL becomes NaN. Callers also count infinite values as missing.
-    numbers = np.asarray(plain.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    if np.isnan(numbers).any():
-        numbers = np.where(np.isnan(numbers), np.nan, numbers)  # one NaN of the many, for equal fingerprints
-    return numbers
 
 
 def _is_range(positions: Integers) -> bool:

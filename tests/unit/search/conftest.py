@@ -1,4 +1,4 @@
-"""What tests of a search share."""
+"""Fixtures of the tests of a search."""
 
 from typing import Any
 
