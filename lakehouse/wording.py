@@ -1,5 +1,6 @@
 """Wording that several messages share."""
 
+from datetime import datetime
 from numbers import Integral
 from typing import SupportsFloat
 
@@ -13,6 +14,25 @@ def number_of(noun: str, count: int) -> str:
     ('1 trial', '1,200 trials')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def format_minutes(minutes: float) -> str:
+    """A limit of time.
+
+    >>> format_minutes(1), format_minutes(0.5), format_minutes(10)
+    ('1 minute', '0.5 minutes', '10 minutes')
+    """
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+
+
+def format_dates(first: datetime, last: datetime) -> str:
+    """The days of the first and the last row; one day if they are the same.
+
+    >>> format_dates(datetime(2008, 5, 5, 9), datetime(2009, 5, 14)), format_dates(*[datetime(2000, 1, 1)] * 2)
+    ('2008-05-05 to 2009-05-14', '2000-01-01')
+    """
+    days = (f"{each:%Y-%m-%d}" for each in (first, last))
+    return " to ".join(dict.fromkeys(days))
 
 
 def format_version(version: int | None) -> str:

@@ -25,7 +25,7 @@ class Interval:
     """A value on all rows, with the bounds of its confidence interval.
 
     Attributes:
-        low, high: quantiles over the draws; NaN if a draw has no defined value, as one without a positive row.
+        low, high: quantiles over the draws; NaN if one of them has no defined value, or all rows have none.
     """
 
     value: float
@@ -69,7 +69,7 @@ def combined(
     """
     covered = 2 * confidence - 1
     found = [(way, *of(values, confidence)) for way, values in drawn]
-    if not all(math.isfinite(low) and math.isfinite(high) for _, low, high in found):
+    if not math.isfinite(value + sum(low + high for _, low, high in found)):
         return Interval(value, math.nan, math.nan, covered)
     if len(found) == 1 and found[0][0].unit == "row":
         return Interval(value, *found[0][1:], covered)

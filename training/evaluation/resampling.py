@@ -170,7 +170,8 @@ def automatic_block_length(series: Floats) -> float:
     most = math.ceil(min(3 * math.sqrt(count), count / 3))
     run = max(5, math.ceil(math.sqrt(math.log10(count))))
     last = min(math.ceil(math.sqrt(count)) + run, count - 1)
-    covariances = np.asarray([centred[: count - lag] @ centred[lag:] / count for lag in range(2 * last + 1)])
+    lags_known = min(2 * last + 1, count)
+    covariances = np.asarray([centred[: count - lag] @ centred[lag:] / count for lag in range(lags_known)])
     if covariances[0] <= 0:
         return 1.0
     small = np.abs(covariances[1 : last + 1] / covariances[0]) < 2 * math.sqrt(math.log10(count) / count)

@@ -69,6 +69,7 @@ RowSets = Mapping[str, ScoredRows]  # by the name of the set, such as the holdou
 def metric_intervals(names: Sequence[str], folds: Sequence[ScoredRows]) -> dict[str, Interval]:
     """Mean of each metric over the folds, with its interval; trials are compared by this mean.
 
+    A draw of blocks of time may miss a short fold, or all of its rows of one label: it is a mean of the other folds.
     Combined resamplings are symmetric, so near the best value they pass it: bounds end at the metric's own.
     """
     measured = {name: [weighted_metric(name, rows) for rows in folds] for name in names}
@@ -77,8 +78,11 @@ def metric_intervals(names: Sequence[str], folds: Sequence[ScoredRows]) -> dict[
 
     def means(counts: DrawCounts) -> dict[str, float]:
         of_folds = np.split(counts, edges)
+        is_draw = not (counts == 1).all()
         return {
-            name: float(np.mean([metric(count) for metric, count in zip(per_fold, of_folds, strict=True)]))
+            name: _mean(
+                [metric(drawn) for metric, drawn in zip(per_fold, of_folds, strict=True) if drawn.any()], is_draw
+            )
             for name, per_fold in measured.items()
         }
 
@@ -86,6 +90,11 @@ def metric_intervals(names: Sequence[str], folds: Sequence[ScoredRows]) -> dict[
     losses = np.concatenate([rows.squared_errors() for rows in folds])
     found = intervals(means, resamplings(sum(sizes), dependence, losses), draws=resample_count(sum(sizes)))
     return {name: interval.within(*METRICS[name].bounds) for name, interval in found.items()}
+
+
+def _mean(values: Sequence[float], defined_alone: bool) -> float:
+    chosen = [value for value in values if np.isfinite(value)] if defined_alone else values
+    return float(np.mean(chosen)) if chosen else float("nan")
 
 
 def gain_intervals(names: Sequence[str], new: ScoredRows, old: ScoredRows) -> dict[str, Interval]:

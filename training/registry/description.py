@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from lakehouse.wording import format_number
+from lakehouse.wording import format_dates, format_number
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import METRICS
 from training.frame.constants import format_constants
@@ -44,7 +44,7 @@ def describe(  # noqa: PLR0913, PLR0917  (the content of a description)
             f"Holdout: {_format_metrics(holdout, baseline)}{data.holdout_rows:,} rows",
             *_unbeaten(holdout, baseline),
             *notes,
-            f"Trained on: {data.rows:,} rows, {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d}; {_new_rows(data)}",
+            f"Trained on: {data.rows:,} rows, {format_dates(data.first, data.last)}; {_new_rows(data)}",
             f"Data: {', '.join(f'{table} v{version}' for table, version in sorted(data.sources.items()))}",
         )
     )

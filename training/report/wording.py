@@ -1,5 +1,7 @@
 """Formats and names shared by the sections of the page."""
 
+from math import isfinite
+
 from training.evaluation.bootstrap import Interval
 
 
@@ -23,6 +25,9 @@ METRIC_NAMES = {
     "mae": "MAE",
     "rmse": "RMSE",
     "r2": "R²",
+    "mase": "MASE",
+    "smape": "sMAPE",
+    "pinball": "pinball loss",
 }
 
 
@@ -36,7 +41,14 @@ def metric_name(metric: str) -> str:
 
 
 def format_bounds(interval: Interval, sign: str = "") -> str:
-    """Format the bounds of an interval as a range."""
+    """Format the bounds of an interval as a range; a dash if there is none.
+
+    >>> from math import nan
+    >>> format_bounds(Interval(0.5, 0.4, 0.625), "+"), format_bounds(Interval(0.5, nan, nan))
+    ('+0.4000 to +0.6250', '-')
+    """
+    if not isfinite(interval.low + interval.high):
+        return "-"
     return f"{format_number(interval.low, sign)} to {format_number(interval.high, sign)}"
 
 

@@ -20,7 +20,9 @@ def first_model(plan: SearchPlan, attempt: Attempt) -> Trial:
     params = {**space.default(cheapest).params, SAMPLE_ROWS: ROWS}
     trial = attempt(TrialSpec(0, Candidate.of(cheapest, params)))
     outcome = f"{plan.metric} {trial.metrics[plan.metric]:.4f}" if trial.status == "ok" else trial.error
-    console.detail(f"first model: {cheapest} on a sample of {ROWS:,} rows, in case no trial ends in time: {outcome}")
+    console.detail(
+        f"first model: {cheapest} on at most {ROWS:,} rows of each fold, in case no trial ends in time: {outcome}"
+    )
     return trial
 
 

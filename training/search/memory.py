@@ -48,7 +48,7 @@ def require_memory(plan: SearchPlan, frame: TrainingFrame) -> str | None:
         plan.parallelism if plan.resolved_executor in LOCAL else 1
     )  # other executors use the memory of their workers
     needed = len(frame) * columns * 8 * COPIES * at_once
-    described = f"dense rows ({', '.join(dense)}) take up to {_mebibytes(needed)}"
+    described = f"dense rows ({', '.join(dense)}) take up to {_mebibytes(max(needed, 2**20))}"
     if needed > (free := available_bytes()):
         raise RowsTooLarge.of(described, len(frame), columns, free)
     return described

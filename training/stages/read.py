@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from lakehouse import console
 from lakehouse.settings import Settings
+from lakehouse.wording import format_dates
 from training.feature_store.home import open_store
 from training.feature_store.joined_rows import JoinedRows
 from training.frame.build import load_frame
@@ -43,8 +44,7 @@ def read(use_case: UseCase, settings: Settings) -> Split:
     if constant := data.training.constant:
         console.detail(f"constant on all training rows, left out of the model: {format_constants(constant)}")
     for name, rows in (("training", data.training), ("holdout", data.holdout)):
-        span = f"{rows.first:%Y-%m-%d} to {rows.last:%Y-%m-%d}"
-        console.detail(f"{name:<9}{len(rows):>7,} rows  {span}  {rows.outcome}")
+        console.detail(f"{name:<9}{len(rows):>7,} rows  {format_dates(rows.first, rows.last)}  {rows.outcome}")
     return data
 
 

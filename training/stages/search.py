@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse import console
 from lakehouse.settings import Settings
-from lakehouse.wording import number_of
+from lakehouse.wording import format_minutes, number_of
 from training.budget import Budget
 from training.feature_store.home import open_store
 from training.frame import lineage
@@ -188,8 +188,8 @@ def run_search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier
 
         result = run_plan(_shortened(plan, budget), attempt, record, settings, resumed)
     console.detail(f"{number_of('trial', len(result.trials))}: {progress.summary()}")
-    if result.stop_reason == "out_of_time":
-        console.detail(f"search stopped by its limit of {plan.max_minutes:g} minutes")
+    if result.stop_reason == "out_of_time" and plan.max_minutes:
+        console.detail(f"search stopped by its limit of {format_minutes(plan.max_minutes)}")
     last = _blend(result, attempt, plan, budget) or in_place_of_trials(result, first)
     if last is None:
         return replace(result, trials=(baseline, *result.trials))
@@ -255,5 +255,5 @@ def _trial_count(plan: SearchPlan) -> int:
 def _format_plan(plan: SearchPlan) -> str:
     trials = number_of("point" if plan.method == "grid" else "trial", _trial_count(plan))
     at_once = f", {plan.parallelism} at once" if plan.parallelism > 1 else ""
-    minutes = "" if plan.max_minutes is None else f", at most {plan.max_minutes:g} minutes"
+    minutes = "" if plan.max_minutes is None else f", at most {format_minutes(plan.max_minutes)}"
     return f"{trials}{at_once}{minutes}"

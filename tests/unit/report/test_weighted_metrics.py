@@ -55,6 +55,23 @@ def test_interval_of_folds_contains_their_mean() -> None:
         assert interval.low < interval.value < interval.high
 
 
+def test_folds_of_few_days_have_an_interval_of_their_mean() -> None:
+    """Blocks of days miss a fold of five days in many draws; its bounds were NaN then."""
+    days = np.repeat(np.arange(15), 20).astype("datetime64[D]").astype("datetime64[us]")
+    rows = ScoredRows(LABELS, PREDICTED, 0.4, Dependence(None, days))
+    folds = [rows.take(np.arange(start, start + 100)) for start in (0, 100, 200)]
+    found = metric_intervals(["roc_auc", "log_loss", "precision"], folds)
+    for name, interval in found.items():
+        assert interval.value == pytest.approx(np.mean([fold.metric(name) for fold in folds]))
+        assert interval.low < interval.value < interval.high, name
+
+
+def test_the_mean_is_undefined_if_it_is_so_on_one_fold() -> None:
+    folds = [FINE.take(np.flatnonzero(LABELS == 0)), FINE.take(np.arange(150, 300))]
+    interval = metric_intervals(["roc_auc"], folds)["roc_auc"]
+    assert np.isnan([interval.value, interval.low, interval.high]).all()
+
+
 def test_interval_of_a_nearly_perfect_model_ends_at_the_best_value() -> None:
     predicted = np.where(LABELS == 1, 0.8, 0.2) + RANDOM.normal(0, 0.15, 300)
     times = np.arange(300).astype("datetime64[D]").astype("datetime64[us]")

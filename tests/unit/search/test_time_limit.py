@@ -135,7 +135,8 @@ def test_the_first_model_is_the_result_if_no_trial_succeeds_in_time(
     assert log.trials == list(result.trials)
     shown = capsys.readouterr().out
     assert (
-        "first model: logistic_regression on a sample of 40 rows, in case no trial ends in time: log_loss 0." in shown
+        "first model: logistic_regression on at most 40 rows of each fold, in case no trial ends in time: log_loss 0."
+        in shown
     )
     assert "no blend: 0 distinct trials succeeded, and a blend takes two" in shown
     assert "no trial succeeded in time: the first model becomes trial 2" in shown

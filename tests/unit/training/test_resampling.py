@@ -78,6 +78,11 @@ def test_blocks_are_longer_where_losses_are_correlated() -> None:
     assert automatic_block_length(np.zeros(100)) == 1
 
 
+@pytest.mark.parametrize("times", range(MIN_TIMES, 24))
+def test_blocks_of_few_times_have_a_length(times: int) -> None:
+    assert 1 <= automatic_block_length(np.random.default_rng(times).normal(size=times).cumsum()) <= times
+
+
 def test_interval_of_clustered_rows_matches_that_of_their_means() -> None:
     draw = np.random.default_rng(2)
     means = draw.normal(size=40)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lakehouse.wording import format_dates
 from training.report.evidence import Evidence
 from training.report.page import Block, Collapsed, Column, Table, number_cell, prose_cell, text_cell
 
@@ -15,7 +16,7 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
         for table, count in sorted(evidence.data.training.left_out.items())
     ]
     facts = [
-        ("Trained on", f"{data.rows:,} rows, {data.first:%Y-%m-%d} to {data.last:%Y-%m-%d}"),
+        ("Trained on", f"{data.rows:,} rows, {format_dates(data.first, data.last)}"),
         ("Rows newer than the previous version", new_rows),
         ("Holdout", f"{data.holdout_rows:,} rows from {data.holdout_from:%Y-%m-%d} on"),
         ("SHA-256 of the holdout", data.holdout_fingerprint),

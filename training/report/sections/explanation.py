@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from lakehouse.arrays import Floats
+from lakehouse.wording import format_dates
 from scoring.encodings import FeatureColumns
 from training.frame.raw_inputs import groups
 from training.report.charts.beeswarm import beeswarm
@@ -103,7 +104,7 @@ def _shapley(evidence: Evidence) -> tuple[Block, ...]:
         f"Shapley values (SHAP): the contribution of each input to {evidence.task.explained_value} in single "
         f"predictions of the registered version, relative to {len(background)} random training rows. "
         f"{_progress(found.explained, len(rows))} rows are explained, drawn from the last validation fold, "
-        f"{newest.first:%Y-%m-%d} to {newest.last:%Y-%m-%d}. Shapley values describe the model, not causes."
+        f"{format_dates(newest.first, newest.last)}. Shapley values describe the model, not causes."
     )
     drawn = at_rows(explained, np.arange(found.explained))
     swarm = () if found.values.shape[2] > 1 else (_swarm(found, drawn, evidence),)

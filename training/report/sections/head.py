@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from lakehouse.wording import format_dates
 from training.models import FAMILIES
 from training.registry.description import split_lines
 from training.report.champion_outcomes import ChampionOutcomes
@@ -39,11 +40,11 @@ def tiles(evidence: Evidence) -> Tiles:
     trials = searched_trials(evidence.trials)
     stopped = sum(trial.status == "pruned" for trial in trials)
     failed = sum(not np.isfinite(trial.loss(metric)) for trial in trials) - stopped
-    dates = f"{evidence.provenance.first:%Y-%m-%d} to {evidence.provenance.last:%Y-%m-%d}"
+    dates = format_dates(evidence.provenance.first, evidence.provenance.last)
     return Tiles(
         (
-            Tile(f"{name}, mean of folds", format_number(folds.value), f"95 % interval {format_bounds(folds)}"),
-            Tile(f"{name}, holdout", format_number(holdout.value), f"95 % interval {format_bounds(holdout)}"),
+            Tile(f"{name}, mean of folds", format_number(folds.value), f"95 % interval: {format_bounds(folds)}"),
+            Tile(f"{name}, holdout", format_number(holdout.value), f"95 % interval: {format_bounds(holdout)}"),
             *_random_folds(evidence),
             _gain_over_champion(evidence),
             Tile(
@@ -102,7 +103,7 @@ def _gain_over_champion(evidence: Evidence) -> Tile:
     return Tile(
         f"Gain over champion version {champion.version}",
         format_number(gain.value, "+"),
-        f"95 % interval {format_bounds(gain, '+')}, holdout{_unfair(champion)}",
+        f"95 % interval: {format_bounds(gain, '+')}, holdout{_unfair(champion)}",
     )
 
 
