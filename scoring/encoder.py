@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from lakehouse.arrays import Mask, MatrixFormat, is_known
 from scoring.encodings import Encoding, FeatureColumns, UnknownCategories, Values, Vocabularies
 from scoring.encodings.field_types import RequestFields
 from scoring.encodings.row_writers import EncodedRow
+from scoring.texts.counted_texts import CountedTexts
 from scoring.texts.terms import Analysis, TermReader
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+_ROWS_AT_ONCE = 2**17  # that a matrix is filled with: the arrays of this work stay small
 
 
 @dataclass(frozen=True)
@@ -71,52 +74,51 @@ class Encoder:
         A category index stores one non-zero value per row, whatever its cardinality. A missing number is stored as
         NaN; a 0 is not stored. A text feature has a column for
         each term of its vocabulary, with the count of the term. The arrays of the result are filled in place, which
-        saves a second copy in memory.
+        saves a second copy in memory, a part of the rows at a time.
         """
         from scipy import sparse  # a compiled model predicts without scipy
 
         sizes, readers = self._index_sizes(), self._term_readers
         rows = len(columns[self.features[0]]) if self.features else 0
-        terms = {feature: _term_counts(reader, columns[feature]) for feature, reader in readers.items()}
+        terms = {feature: CountedTexts.of(reader, columns[feature]) for feature, reader in readers.items()}
         row_ends = np.zeros(rows + 1, dtype=np.int64)
         for feature in self.features:
             if feature in terms:
-                row_ends[1:] += terms[feature][2]
+                row_ends[1:] += np.diff(terms[feature].ends)
             else:
                 row_ends[1:] += 1 if feature in sizes else columns[feature] != 0
         np.cumsum(row_ends, out=row_ends)
         data = np.empty(row_ends[-1])
-        indices = np.empty(row_ends[-1], dtype=np.int32 if row_ends[-1] < 2**31 else np.int64)
-        free, names = row_ends[:-1].copy(), list[str]()
-        for feature in self.features:
-            values = columns[feature]
-            if feature in sizes:
-                # The model does not know a category that is newer than the vocabulary.
-                indices[free] = len(names) + np.where(values < sizes[feature], values, 0)
-                data[free] = 1
-                free += 1
-                names += [f"{feature}={i}" for i in range(sizes[feature])]
-            elif feature in terms:
-                positions, counts, lengths = terms[feature]
-                starts = free - (np.cumsum(lengths) - lengths)
-                cells = np.repeat(starts, lengths) + np.arange(len(positions))
-                indices[cells], data[cells] = len(names) + positions, counts
-                free += lengths
-                names += [f"{feature}={term}" for term in self.vocabularies[feature]]
-            else:
-                filled = np.flatnonzero(values)
-                indices[free[filled]] = len(names)
-                data[free[filled]] = values[filled]
-                free[filled] += 1
-                names.append(feature)
-        row_ends = row_ends.astype(indices.dtype)
-        return Matrix(sparse.csr_matrix((data, indices, row_ends), shape=(rows, len(names))), tuple(names))
+        row_ends = row_ends.astype(np.int32 if row_ends[-1] < 2**31 else np.int64)
+        indices, names = np.empty(len(data), dtype=row_ends.dtype), self._matrix_columns(sizes)
+        for begin in range(0, rows, _ROWS_AT_ONCE):
+            some = slice(begin, begin + _ROWS_AT_ONCE)
+            free, first = row_ends[:-1][some].astype(np.intp), 0
+            for feature in self.features:
+                values = columns[feature][some]
+                if feature in sizes:
+                    # The model does not know a category that is newer than the vocabulary.
+                    indices[free] = np.where(values < sizes[feature], values, 0).astype(indices.dtype) + first
+                    data[free] = 1
+                    free += 1
+                    first += sizes[feature]
+                elif feature in terms:
+                    cells, positions, counts = terms[feature].cells(some, free)
+                    indices[cells], data[cells] = first + positions, counts
+                    first += len(self.vocabularies[feature])
+                else:
+                    filled = np.flatnonzero(values)
+                    indices[free[filled]] = first
+                    data[free[filled]] = values[filled]
+                    free[filled] += 1
+                    first += 1
+        return Matrix(sparse.csr_matrix((data, indices, row_ends), shape=(rows, len(names))), names)
 
     def shape(self, rows: int) -> Matrix:
         """An empty matrix in the shape and with the columns that so many rows have."""
         from scipy import sparse
 
-        names = self.matrix({feature: np.empty(0) for feature in self.features}).columns
+        names = self._matrix_columns(self._index_sizes())
         return Matrix(sparse.csr_matrix((rows, len(names))), names)
 
     def dense(self, columns: FeatureColumns) -> npt.NDArray[np.float64]:
@@ -252,6 +254,17 @@ class Encoder:
     def _known_categories(self) -> Mapping[str, frozenset[str]]:
         return {index: frozenset(words[1:]) for index, words in self.vocabularies.items()}
 
+    def _matrix_columns(self, sizes: Mapping[str, int]) -> tuple[str, ...]:
+        names = list[str]()
+        for feature in self.features:
+            if feature in sizes:
+                names += [f"{feature}={i}" for i in range(sizes[feature])]
+            elif feature in self.text_features:
+                names += [f"{feature}={term}" for term in self.vocabularies[feature]]
+            else:
+                names.append(feature)
+        return tuple(names)
+
     def _index_sizes(self) -> dict[str, int]:
         sizes: dict[str, int] = {}
         for encoding in self.encodings:
@@ -262,11 +275,3 @@ class Encoder:
 def _known(values: Values, size: int | None) -> Values:
     """The values of a feature, with 0 for a category that is newer than the vocabulary."""
     return values if size is None else np.where(values < size, values, 0)
-
-
-def _term_counts(reader: TermReader, texts: Values) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Positions and counts of the terms of all texts one after another, and the number of terms of each text."""
-    counted = [reader.counts(text) for text in texts.tolist()]
-    lengths = np.fromiter(map(len, counted), dtype=np.int64, count=len(counted))
-    flat = np.fromiter(chain.from_iterable(chain.from_iterable(counted)), np.int64, 2 * int(lengths.sum()))
-    return flat[::2], flat[1::2], lengths

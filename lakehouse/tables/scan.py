@@ -37,7 +37,7 @@ _OTHERS = {
 _TIMES = {"timestamp": "TIMESTAMP WITH TIME ZONE", "timestamp_ntz": "TIMESTAMP"}
 _STORED_TIMES = {*_TIMES.values(), "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"}
 _TYPES = _INTEGERS | _OTHERS | _TIMES
-_COLUMNS_AT_ONCE = 2**28  # bytes
+_BATCH = 250_000  # rows
 
 
 class RowsUnreadable(LakehouseError):
@@ -48,6 +48,14 @@ class RowsUnreadable(LakehouseError):
         return cls(
             f"the rows of a table cannot be read: {first_line(reason)}",
             hint="Files of an old version may have been deleted: read a newer one. Or free memory and TMPDIR.",
+        )
+
+    @classmethod
+    def in_another_order(cls, expected: int, found: Sequence[int]) -> "RowsUnreadable":
+        return cls(
+            f"the rows of a table were read in another order: those from place {expected:,} on begin at place"
+            f" {found[0]:,} and end at {found[1]:,}",
+            hint="Leave DuckDB's preserve_insertion_order on, and report this if it was.",
         )
 
 
@@ -65,11 +73,15 @@ class Scan(Protocol):
         ...
 
     def places(self, positions: Indices) -> Indices:
-        """The place in the order of `columns` for each `_position`."""
+        """The place in the order of `batches` for each `_position`."""
         ...
 
-    def columns(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[tuple[str, pa.Array]]:
-        """(rows,) each column in the order of the rows, one after the other."""
+    def batches(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> pa.RecordBatchReader:
+        """Columns of all rows in their order, a batch after the other.
+
+        Raises:
+            RowsUnreadable: the rows come in another order.
+        """
         ...
 
 
@@ -167,15 +179,22 @@ class FileScan:
         begins = np.cumsum([0, *self.lengths[:-1]])
         return np.asarray(begins[positions >> 32] + (positions & 0xFFFFFFFF))
 
-    def columns(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[tuple[str, pa.Array]]:
-        at_once = max(_COLUMNS_AT_ONCE // (8 * max(self.rows, 1)), 1)
-        for first in range(0, len(names), at_once):
-            some = names[first : first + at_once]
-            selected = ", ".join(f"{self._column(name)} AS {quoted(name)}" for name in some)
-            read = connection.sql(f"SELECT {selected} FROM {_read(self.files)}").to_arrow_table()
-            for name in some:
-                yield name, _one_chunk(read[name])
-                read = read.drop_columns([name])
+    def batches(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> pa.RecordBatchReader:
+        read = connection.sql(self.relation(connection, names)).to_arrow_reader(_BATCH)
+        schema = pa.schema(list(read.schema)[:-1])
+        return pa.RecordBatchReader.from_batches(schema, self._in_order(read, schema))
+
+    def _in_order(self, read: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        begin = 0
+        for batch in read:
+            if not len(batch):
+                continue
+            *columns, position = batch.columns
+            ends = self.places(np.asarray([position[0].as_py(), position[-1].as_py()]))
+            if ends.tolist() != [begin, begin + len(batch) - 1]:
+                raise RowsUnreadable.in_another_order(begin, ends.tolist())
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            begin += len(batch)
 
     def _column(self, name: str) -> str:
         wanted = duckdb_type(self.schema[name].dataType)
@@ -205,10 +224,9 @@ class MemoryScan:
     def places(self, positions: Indices) -> Indices:
         return positions
 
-    def columns(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[tuple[str, pa.Array]]:
+    def batches(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> pa.RecordBatchReader:
         del connection
-        for name in names:
-            yield name, _one_chunk(self.table[name])
+        return self.table.select(list(names)).to_reader(_BATCH)
 
 
 def delta_schema(log: DeltaTable) -> StructType:
@@ -230,7 +248,3 @@ def _read(files: Sequence[str]) -> str:
 def _list(files: Sequence[str]) -> str:
     escaped = (file.replace("'", "''") for file in files)
     return "[" + ", ".join(f"'{file}'" for file in escaped) + "]"
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

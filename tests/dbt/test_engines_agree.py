@@ -117,7 +117,7 @@ def by_duckdb(log: DeltaTable) -> pa.Table:
         scan = FileScan.of(connection, log)
         if scan is None:  # nested types, which reach DuckDB through Arrow
             return connection.from_arrow(log.to_pyarrow_dataset()).to_arrow_table()
-        return pa.table(dict(scan.columns(connection, scan.schema.names)))
+        return scan.batches(connection, scan.schema.names).read_all()
 
 
 @cache

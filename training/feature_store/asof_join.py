@@ -1,7 +1,7 @@
 """The point-in-time join of the local home, by DuckDB's ASOF join over the files of Delta tables.
 
-The join carries only keys, times and the number of each row through its sorts. A feature column is read afterwards,
-one at a time, and its values are taken by these numbers. So no second copy of a frame's features is in memory.
+The join carries only keys, times and the number of each row through its sorts. Feature columns are read afterwards,
+a few at a time, and the values at these numbers are kept. So no second copy of a frame's features is in memory.
 """
 
 import atexit
@@ -18,6 +18,7 @@ import pyarrow as pa
 from pyspark.sql.types import DataType
 
 from lakehouse.arrays import Indices, Mask
+from lakehouse.tables.gathering import gather
 from lakehouse.tables.scan import Scan, duckdb_type, open_duckdb, quoted
 from training.feature_store.duplicates import require_unique
 from training.feature_store.joined_rows import JoinedRows, unmatched
@@ -104,10 +105,8 @@ class FoundRows:
 
     def columns(self, names: Sequence[str]) -> Iterator[tuple[str, pa.ChunkedArray]]:
         """(rows,) each feature; NULL where no row was found."""
-        indices = pa.array(self.places, mask=self.places < 0)
         with open_duckdb() as connection:
-            for name, values in self.scan.columns(connection, [name for name in names if name != self.marker]):
-                yield name, pa.chunked_array([values.take(indices)])
+            yield from gather(self.scan, connection, [name for name in names if name != self.marker], self.places)
         if self.marker is not None and self.marker in names:
             yield self.marker, pa.chunked_array([pa.array(self.places >= 0, mask=self.places < 0)])
 

@@ -43,7 +43,8 @@ class JoinedRows(Protocol):
 def unmatched(rows: JoinedRows, features: Sequence[str]) -> Mask:
     """(rows,) True where none of the features has a value, read column by column."""
     found = np.ones(len(rows), dtype=np.bool_)
-    for _, values in rows.columns(features):
+    for feature in features:
+        ((_, values),) = rows.columns([feature])
         found &= values.is_null().to_numpy()
         if not found.any():
             break

@@ -96,7 +96,9 @@ class LocalFeatureStore:
         log = self.warehouse.open(TableName.parse(index_table), version)
         with open_duckdb() as connection:
             scan = self._scan(connection, index_table, log)
-            columns = [values.to_pylist() for _, values in scan.columns(connection, scan.schema.names)]
+            columns = [
+                values.to_pylist() for values in scan.batches(connection, scan.schema.names).read_all().columns
+            ]
         return categories(zip(*columns, strict=True)), log.version()
 
     def training_frame(

@@ -1,5 +1,6 @@
 """Encodings: raw values to feature columns to one sparse matrix."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -104,6 +105,24 @@ def test_a_category_newer_than_the_vocabulary_is_unknown() -> None:
     ours = encoder(("", "a"))
     columns = {"n": np.zeros(1), "age_cohort": np.ones(1), "place_index": np.array([7.0])}
     assert ours.matrix(columns).values.toarray()[0, -2:].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("rows_at_once", [3, 2**17])
+def test_columns_of_any_width_make_the_same_matrix_in_any_number_of_parts(
+    rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoring.encoder._ROWS_AT_ONCE", rows_at_once)
+    ours = replace(encoder(tuple(f"place {i}" for i in range(300))), features=("n", "place_index", "age_cohort"))
+    numbers = np.arange(20)
+    wide = {"n": numbers % 2, "age_cohort": numbers % 4, "place_index": numbers * 7 % 100}
+    narrow = {name: values.astype(np.int8) for name, values in wide.items()}
+    found, expected = ours.matrix(narrow), np.zeros((20, 1 + 300 + 4))
+    expected[numbers, 0] = wide["n"]
+    expected[numbers, 1 + wide["place_index"]] = 1
+    expected[numbers, 301 + wide["age_cohort"]] = 1
+    assert found.values.toarray().tolist() == expected.tolist()
+    assert found.values.has_canonical_format
+    assert len(found.columns) == 305
 
 
 def test_index_tables_are_listed_once() -> None:

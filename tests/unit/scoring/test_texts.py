@@ -181,7 +181,11 @@ def test_rows_and_columns_of_texts_agree_and_the_length_counts_letters() -> None
     assert all(np.array_equal(again[name], columns[name]) for name in FEATURES)
 
 
-def test_the_matrix_counts_every_term_between_the_other_columns() -> None:
+@pytest.mark.parametrize("rows_at_once", [7, 2**17])
+def test_the_matrix_counts_every_term_between_the_other_columns(
+    rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoring.encoder._ROWS_AT_ONCE", rows_at_once)
     records, _ = records_of(60)
     encoder, columns = encoder_of(records)
     matrix = encoder.matrix(columns)
