@@ -168,7 +168,7 @@ class DatabricksFeatureStore:
         marked = any(lookup.marker for lookup in lookups)  # the client adds features alone
         if marked or not all(self._client_reads(table, requested) for table in tables):
             sides = [self._side(*pair) for pair in zip(tables, lookups, strict=True)]
-            return SparkRows(point_in_time_join(rows, spine, sides)), pinned
+            return SparkRows(point_in_time_join(rows, spine, sides), spine.order), pinned
         keyed = [(each, self.catalog.columns(each.name, each.version, [*each.keys, *each.times])) for each in tables]
         compared_types(spine, rows.schema, [(table, keys.schema) for table, keys in keyed])
         for table, keys in keyed:
@@ -180,7 +180,7 @@ class DatabricksFeatureStore:
         if joins:
             with _translated(spine.table, [join.table_name for join in joins]):
                 rows = self.client.create_training_set(df=rows, feature_lookups=joins, label=spine.label).load_df()
-        return SparkRows(rows.select(*names).orderBy(*spine.order)), pinned
+        return SparkRows(rows.select(*names).orderBy(*spine.order), spine.order), pinned
 
     def snapshot(self, name: str, version: int) -> Snapshot:
         return self.catalog.snapshot(name, version)

@@ -112,7 +112,7 @@ class LocalFeatureStore:
         if self.joins_in_engine:
             sides = [self._side(lookup, pinned) for lookup in lookups]
             frame = self._columns(spine.table, pinned, spine.columns)
-            return SparkRows(point_in_time_join(frame, spine, sides)), pinned
+            return SparkRows(point_in_time_join(frame, spine, sides), spine.order), pinned
         tables = [(self.table(lookup.table, pinned[lookup.table]), lookup) for lookup in lookups]
         for table, lookup in tables:
             known = delta_schema(logs[table.name]).names

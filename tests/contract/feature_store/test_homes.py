@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -25,6 +26,7 @@ from training.feature_store.errors import (
     NotAFeatureTable,
     TableExists,
 )
+from training.feature_store.joined_rows import SparkRows
 from training.feature_store.tables import FeatureLookup, Spine
 
 TIME = pa.timestamp("us", "UTC")
@@ -127,6 +129,20 @@ def test_a_frame_is_sorted_by_time_key_and_label_and_keeps_every_row(home: Home)
         (1, day(3), 0, 7),
         (2, day(3), 0, None),
     ]
+
+
+def test_columns_of_the_spine_have_its_order_while_the_features_stay_on_spark(tmp_path: Path) -> None:
+    """Sail sorts so many rows in several parts, and a selection of columns does not merge them."""
+    home, count = LocalHome(open_session(), tmp_path, joins_in_engine=True), 60_000
+    times = np.datetime64(day(1).replace(tzinfo=None), "us") + np.random.default_rng(1).permutation(count)
+    labels = {"client": np.arange(count), "at": pa.array(times, TIME), "label": np.arange(count) % 2}
+    home.write("gold.labels", pa.table(labels))
+    write_features(home, (5, day(0), 7))
+    joined, _ = home.store.training_frame(SPINE, [VALUE])
+    assert isinstance(joined, SparkRows)
+    kept, whole = joined.of_spine(SPINE.columns, [VALUE.features]), joined.to_arrow()
+    assert kept.to_arrow().select(SPINE.columns).equals(whole.select(SPINE.columns))
+    assert np.array_equal(~kept.unmatched(VALUE.features), whole["client"].to_numpy() == 5)
 
 
 def test_tables_with_different_keys_and_lookbacks_are_joined(home: Home) -> None:
