@@ -241,14 +241,17 @@ def load(name: str, folder: Path = FOLDER) -> UseCase:
 
 
 def with_search(use_case: UseCase, changes: Mapping[str, object]) -> UseCase:
-    """The use case with changed settings of its search.
+    """The use case with changed settings of its search; ranges of families that it no longer names have no effect.
 
     Raises:
         UseCaseRefused: a setting is invalid.
     """
     declared = use_case.model_dump(exclude_unset=True)
+    search = {**declared["search"], **changes}
+    if "families" in changes and "space" not in changes:
+        search["space"] = {name: each for name, each in search.get("space", {}).items() if name in search["families"]}
     try:
-        return UseCase.model_validate({**declared, "search": {**declared["search"], **changes}})
+        return UseCase.model_validate({**declared, "search": search})
     except ValidationError as err:
         raise UseCaseRefused.options([_problem(error, "the use case") for error in err.errors()]) from err
 

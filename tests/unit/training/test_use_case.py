@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from training.evaluation.threshold import ThresholdRule
+from training.models import ON_SPARK
 from training.stages.search import apply_overrides
 from training.use_case.use_case import FOLDER, UseCaseRefused, load, load_all, with_search
 
@@ -55,6 +56,19 @@ def test_search_options_apply_to_all_use_cases() -> None:
         otherwise = with_search(use_case, {"max_evals": 3})
         assert otherwise.search.max_evals == 3
         assert with_search(otherwise, {"max_evals": use_case.search.max_evals}) == use_case
+
+
+def test_other_families_than_those_of_the_use_case_need_none_of_its_ranges() -> None:
+    use_case = load("recommended")
+    assert with_search(use_case, {"families": ["lightgbm"]}).search.space == {}
+    both = with_search(use_case, {"families": ["lightgbm", "logistic_regression"]})
+    assert both.search.space == use_case.search.space != {}
+
+
+@pytest.mark.parametrize("family", sorted(ON_SPARK))
+def test_a_family_on_spark_is_refused_for_a_forecast_by_name(family: str) -> None:
+    with pytest.raises(UseCaseRefused, match=f"no family for forecast '{family}'. (Known: catboost|Did you mean)"):
+        with_search(load("regional_revenue"), {"families": [family], "parallelism": 1})
 
 
 @pytest.mark.parametrize(
