@@ -49,12 +49,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
 
     def predict_proba(self, x: Any) -> Floats:
         """(rows, classes) probabilities."""
-        sums = self._opened.sums(np.asarray(x))
-        if sums.shape[1] == 1:
-            positive = expit(sums[:, 0])
-            return np.stack([1 - positive, positive], axis=1)
-        powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-        return np.asarray(powers / sequential_sum(powers))
+        return probabilities(self._opened.sums(np.asarray(x)))
 
     @cached_property
     def _opened(self) -> NetworkGraph:
@@ -65,3 +60,12 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+def probabilities(sums: Floats) -> Floats:
+    """(rows, classes) probabilities of (rows, outputs) sums of the last layer."""
+    if sums.shape[1] == 1:
+        positive = expit(sums[:, 0])
+        return np.stack([1 - positive, positive], axis=1)
+    powers = np.exp(sums - sums.max(axis=1, keepdims=True))
+    return np.asarray(powers / sequential_sum(powers))

@@ -19,6 +19,7 @@ from lakehouse.settings import PROJECT
 
 FOLDER = PROJECT / "target" / "checkpoints"
 SECONDS = 30.0  # between two checkpoints
+FORMAT = 2  # of the arrays: a file of another format is not resumed
 KEPT_DAYS = 7  # checkpoints of fits that nobody repeated
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -42,7 +43,7 @@ class Checkpoint:
     @classmethod
     def of(cls, options: object, *arrays: npt.NDArray[Any] | None) -> Self:
         """The checkpoint of a fit with these options on these arrays."""
-        found = hashlib.sha256(repr(options).encode())
+        found = hashlib.sha256(repr((FORMAT, options)).encode())
         for array in arrays:
             found.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
         return cls(FOLDER / f"{found.hexdigest()}.npz", SECONDS)

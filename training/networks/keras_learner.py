@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from training.networks.graph import GraphBuilder
 from training.networks.inputs import NetworkInputs
 from training.networks.learner import Fitted, NetworkLearner
 from training.networks.options import Diverged
+from training.networks.rungs import RUNGS, RungPredictions, RungWatch
 from training.networks.schedule import learning_rate
 from training.networks.targets import LearnedLabels
 
@@ -36,6 +38,7 @@ class KerasMlpLearner(NetworkLearner):
 
         Raises:
             Diverged: the loss is no number.
+            FitStopped: the watch stops it.
         """
         keras = _keras()
         keras.utils.set_random_seed(self.options.seed)
@@ -55,6 +58,8 @@ class KerasMlpLearner(NetworkLearner):
             like = learned.like(self.task, validation.y, validation.weights)
             options = {"validation_data": (_arrays(inputs, validation.x), like.labels, like.weights)}
             callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=self.options.patience))
+            if self.watch is not None:
+                callbacks.append(_at_rungs(keras, self._reached(self.watch, network, inputs, learned, validation)))
         history = network.fit(
             _arrays(inputs, rows.x),
             learned.labels,
@@ -70,6 +75,18 @@ class KerasMlpLearner(NetworkLearner):
                 raise Diverged.after(number, self.options.learning_rate)
         best = epochs if validation is None else int(np.argmin(history["val_loss"])) + 1
         return KerasFitted(network, inputs, learned, best)
+
+    def _reached(
+        self, watch: RungWatch, network: Any, inputs: NetworkInputs, learned: LearnedLabels, validation: WeightedRows
+    ) -> Callable[[], None]:
+        """A call that tells the watch of the network as it is then."""
+        arrays = _arrays(inputs, validation.x)
+
+        def reached() -> None:
+            sums = np.asarray(network(arrays, training=False), dtype=np.float64)
+            watch.reach(validation.y, RungPredictions(self.task, learned, sums).predictions())
+
+        return reached
 
     def _network(self, keras: Any, inputs: NetworkInputs, learned: LearnedLabels) -> Any:
         layers = keras.layers
@@ -108,6 +125,16 @@ class KerasFitted(Fitted):
 def _arrays(inputs: NetworkInputs, rows: Floats) -> list[Any]:
     numbers, categories = inputs.prepared(rows)
     return [numbers, *(column[:, None].astype(np.int32) for column in categories.T)]
+
+
+def _at_rungs(keras: Any, call: Callable[[], None]) -> Any:
+    """A callback that makes the call after the epochs of each rung."""
+
+    def end(epoch: int, _logs: object) -> None:
+        if epoch + 1 in RUNGS:
+            call()
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=end)
 
 
 def _loss(keras: Any, classes: int) -> Any:

@@ -18,6 +18,7 @@ from training.networks.checkpoint import Checkpoint
 from training.networks.graph import GraphBuilder
 from training.networks.inputs import NetworkInputs
 from training.networks.options import FitOptions, GraphDiffers
+from training.networks.rungs import RungWatch
 from training.networks.targets import LearnedLabels
 
 BATCHES = 1, 7, 100  # rows at once, with which the graph must predict as the network does
@@ -33,8 +34,11 @@ class NetworkLearner(BaseEstimator):
         options: options of the fit.
         sizes: count of categories of each category index, by its column.
         balanced: True for balanced class weights.
+        watch: follows the fit on its validation rows, and may stop it; None if nothing does.
         network_: the fitted network, without the library.
     """
+
+    watch: RungWatch | None = None
 
     def __init__(
         self,

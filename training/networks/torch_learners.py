@@ -30,7 +30,9 @@ class TorchLearner(NetworkLearner):
         from training.networks.pytorch.fit import TorchFit
 
         targets, sizes = partial(self._targets, classes), dict(self.sizes)
-        fit = TorchFit(self._network, targets, self.task, sizes, self.options, checkpoint, validates, self._inputs)
+        fit = TorchFit(
+            self._network, targets, self.task, sizes, self.options, checkpoint, validates, self._inputs, self.watch
+        )
         return TorchFitted(*fit.run(rows))
 
 

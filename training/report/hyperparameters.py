@@ -18,7 +18,7 @@ from sklearn.ensemble import RandomForestRegressor
 from lakehouse.arrays import Floats
 from training.evaluation.metrics import METRICS
 from training.models import FAMILIES
-from training.search.pruning import MedianRule
+from training.search.pruning.medians import MedianRule
 from training.search.trial import Trial
 from training.space.space import Params, Value
 
@@ -101,15 +101,15 @@ class HyperparameterImportance:
 def scored_trials(trials: Sequence[Trial], metric: str) -> list[Trial]:
     """Trials with a value of the metric; that of a trial stopped early is estimated.
 
-    The estimate keeps the trial's distance to the median at the end. A trial that was stopped for a metric that is
-    not a number is left out.
+    The estimate keeps the trial's distance to the median at the end. A trial that was stopped before the end of its
+    first fold, or for a metric that is not a number, is left out.
     """
     ended = [trial for trial in trials if np.isfinite(trial.loss(metric))]
     rule = MedianRule(metric)
     for trial in ended:
         if FAMILIES[trial.candidate.family].searched:
             rule.observe(trial.fold_losses(metric))
-    stopped = [trial for trial in trials if trial.status == "pruned"]
+    stopped = [trial for trial in trials if trial.status == "pruned" and trial.per_fold]
     estimates = [METRICS[metric].loss(rule.estimate(trial.fold_losses(metric))) for trial in stopped]
     estimated_trials = [
         replace(trial, metrics={metric: value})

@@ -23,6 +23,7 @@ from training.models import FAMILIES
 from training.models.family import DataFacts, Family
 from training.models.missing_values import with_imputer
 from training.networks.learner import NetworkLearner
+from training.networks.rungs import RungWatch
 from training.search.blend_candidate import Members, blend_members
 from training.space.joint_space import Candidate
 from training.space.left_out_inputs import hyperparameters, left_out_inputs
@@ -31,13 +32,17 @@ from training.space.space import Params
 SAMPLE_ROWS = "sample_rows"  # parameter of a candidate that is fitted on so many rows, drawn at random
 
 
-def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
+def fit(candidate: Candidate, frame: TrainingFrame, seed: int, watch: RungWatch | None = None) -> Pipeline:
     """Fit the candidate's pipeline on the frame; the pipeline selects the inputs that it keeps from complete rows.
 
     It also leaves out features that are missing in every row of the frame: some learners fail on them.
 
+    Args:
+        watch: follows the fit of a network.
+
     Raises:
         ValueError: the candidate leaves out every input.
+        FitStopped: the watch stops the fit.
     """
     if members := blend_members(candidate):
         return fitted_blend(members, [fit(member, frame, seed) for _, member in members], frame)
@@ -48,9 +53,9 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
         frame = frame.rows(sample(frame, int(str(rows)), seed))
     left_out, empty = left_out_inputs(candidate.params), empty_features(frame)
     if not left_out and not empty:
-        return _fit(family, params, seed, frame)
+        return _fit(family, params, seed, frame, watch)
     kept, indices = without(frame, left_out, family.matrix_format, empty)
-    return Pipeline([("kept", ColumnSubset(indices)), *_fit(family, params, seed, kept).steps])
+    return Pipeline([("kept", ColumnSubset(indices)), *_fit(family, params, seed, kept, watch).steps])
 
 
 def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> Floats:
@@ -105,7 +110,7 @@ def ages_in_days(frame: TrainingFrame) -> npt.NDArray[np.float64]:
     return np.asarray((frame.times[-1] - frame.times) / np.timedelta64(1, "D"), dtype=np.float64)
 
 
-def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pipeline:
+def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch: RungWatch | None = None) -> Pipeline:
     """Fit a pipeline of the family on one thread.
 
     OpenMP threads wait for each other by spinning: on a busy machine two of them took 14 times as long as one.
@@ -127,6 +132,8 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame) -> Pip
     inputs = frame.inputs(family.matrix_format) if family.reads_features else frame.x
     with threadpool_limits(1, user_api="openmp"):
         pipeline = with_imputer(family.build(params, seed, facts), family, frame.encoder)
+        if isinstance(learner := pipeline.steps[-1][1], NetworkLearner):
+            learner.watch = watch
         fitted = pipeline.fit(inputs, frame.y, **options)
     return _read_out(fitted)
 

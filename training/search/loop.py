@@ -10,7 +10,8 @@ from lakehouse.errors import LakehouseError
 from training.search.blending import finishing_seconds, keep_predictions
 from training.search.engines.proposer import Proposer
 from training.search.executors import Executor
-from training.search.pruning import MedianRule
+from training.search.pruning.halving import HalvingRule
+from training.search.pruning.medians import MedianRule
 from training.search.result import OnTrial, SearchResult, StopReason
 from training.search.trial import Trial, TrialSpec
 from training.space.joint_space import Candidate
@@ -82,6 +83,7 @@ class Loop:
         self._proposer, self._executor, self._limits = proposer, executor, limits
         self._record, self._finished = record, dict(finished or {})
         self._rule = MedianRule(limits.metric) if limits.prune else None
+        self._halving = HalvingRule(limits.metric)
         self._ended: dict[int, Trial] = {}
         self._asked = self._reported = 0
         self._deadline = self._end = None if limits.seconds is None else monotonic() + limits.seconds
@@ -136,15 +138,21 @@ class Loop:
     def _start(self, number: int, proposed: Candidate) -> None:
         finished = self._finished.pop(number, None)
         if finished is None:
-            self._executor.submit(TrialSpec(number, proposed, self._rule.threshold() if self._rule else None))
+            self._executor.submit(self._spec(number, proposed))
         elif finished.candidate != proposed:
             raise ResumeRefused.other_candidate(finished, proposed)
         else:
             self._ended[number] = finished
 
+    def _spec(self, number: int, proposed: Candidate) -> TrialSpec:
+        if self._rule is None:
+            return TrialSpec(number, proposed)
+        return TrialSpec(number, proposed, self._rule.threshold(), self._halving.limits(proposed))
+
     def _loss(self, trial: Trial) -> float:
         if self._rule is None:
             return trial.loss(self._limits.metric)
+        self._halving.observe(trial.candidate, trial.rungs)
         if trial.status == "pruned":
             return self._rule.estimate(trial.fold_losses(self._limits.metric))
         loss = trial.loss(self._limits.metric)

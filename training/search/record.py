@@ -20,6 +20,7 @@ def to_json(trial: Trial) -> str:
             "duration_s": trial.duration.total_seconds(),
             "error": trial.error,
             "stopped": trial.stopped,
+            **({"rungs": trial.rungs} if trial.rungs else {}),
             **({"origin": trial.origin} if trial.origin else {}),
         }
     )
@@ -37,4 +38,5 @@ def from_json(text: str) -> Trial:
         fields["error"],
         fields["stopped"],
         origin=fields.get("origin", ""),
+        rungs=tuple(fields.get("rungs", ())),
     )

@@ -13,8 +13,10 @@ from training.evaluation.metrics import METRICS, evaluate, evaluate_baseline
 from training.frame.drawing import numbered
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
+from training.networks.rungs import FitStopped
 from training.search.fitting import fit, predict
-from training.search.pruning import PruningThreshold
+from training.search.pruning.halving import HalvingWatch, RungLimits
+from training.search.pruning.medians import PruningThreshold
 from training.space.joint_space import Candidate
 from training.spark_ml.feature_columns import SparkFailed
 
@@ -27,11 +29,12 @@ BASELINE_CANDIDATE = Candidate("dummy", {})
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """A trial to run: its candidate, and the threshold that prunes it."""
+    """A trial to run: its candidate, and what prunes it after a fold, or after epochs of a network."""
 
     number: int
     candidate: Candidate
     threshold: PruningThreshold | None = None
+    rungs: RungLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Trial:
         stopped: cause of an early stop, if the executor or pruning ended the trial.
         predictions: predictions of each fold's validation rows, of (rows,) or (rows, classes). None unless the trial
             is complete and ran in this search on this machine; a record of a trial has none.
+        rungs: losses of a network on its validation rows at the rungs of successive halving, in the first fold.
         origin: what proposed the candidate, such as `portfolio`; empty if it is not known.
     """
 
@@ -57,6 +61,7 @@ class Trial:
     stopped: EarlyStop | None = None
     predictions: tuple[Floats, ...] | None = field(default=None, compare=False, repr=False)
     origin: str = field(default="", compare=False)
+    rungs: tuple[float, ...] = ()
 
     @property
     def status(self) -> TrialStatus:
@@ -96,7 +101,8 @@ class Attempt:
     def __call__(self, spec: TrialSpec) -> Trial:
         """Run the trial. A candidate that cannot be fitted is a failed trial, not an error."""
         start, scored, predicted = monotonic(), list[MetricValues](), list[Floats]()
-        error, stopped = self._score_folds(spec, scored, predicted)
+        watch = None if spec.rungs is None else HalvingWatch(spec.rungs, self.threshold)
+        error, stopped = self._score_folds(spec, scored, predicted, watch)
         per_fold = tuple(scored) if error is None or stopped == "pruned" else ()
         complete = per_fold if error is None else ()
         means = {
@@ -104,7 +110,8 @@ class Attempt:
         }
         duration = timedelta(seconds=monotonic() - start)
         predictions = tuple(predicted) if error is None else None
-        return Trial(spec.number, spec.candidate, means, per_fold, duration, error, stopped, predictions)
+        rungs = tuple(watch.losses) if watch else ()
+        return Trial(spec.number, spec.candidate, means, per_fold, duration, error, stopped, predictions, rungs=rungs)
 
     @property
     def refits(self) -> float:
@@ -120,15 +127,21 @@ class Attempt:
         }
 
     def _score_folds(
-        self, spec: TrialSpec, per_fold: list[MetricValues], predictions: list[Floats]
+        self,
+        spec: TrialSpec,
+        per_fold: list[MetricValues],
+        predictions: list[Floats],
+        watch: HalvingWatch | None,
     ) -> tuple[str | None, EarlyStop | None]:
         """Fill `per_fold` and `predictions`; return the error and the cause of an early stop, if any."""
         try:
-            for fold in self.folds:
-                predictions.append(_predicted(spec.candidate, fold, self.seed))
+            for number, fold in enumerate(self.folds):
+                predictions.append(_predicted(spec.candidate, fold, self.seed, None if number else watch))
                 per_fold.append(_scored(spec.candidate, fold, predictions[-1], self.threshold))
                 if spec.threshold is not None and (reason := spec.threshold.pruning_reason(per_fold)):
                     return reason, "pruned"
+        except FitStopped as err:
+            return str(err), "pruned"
         except MemoryError as err:
             return f"MemoryError: {err}", "out_of_memory"
         except SparkFailed as err:
@@ -160,8 +173,8 @@ def _with_plain_keys(frame: TrainingFrame) -> TrainingFrame:
     return replace(frame, keys=keys, fold_values=None)
 
 
-def _predicted(candidate: Candidate, fold: Fold, seed: int) -> Floats:
-    return predict(candidate, fit(candidate, fold.fit, seed), fold.validate)
+def _predicted(candidate: Candidate, fold: Fold, seed: int, watch: HalvingWatch | None = None) -> Floats:
+    return predict(candidate, fit(candidate, fold.fit, seed, watch), fold.validate)
 
 
 def _scored(candidate: Candidate, fold: Fold, predicted: Floats, threshold: float) -> MetricValues:

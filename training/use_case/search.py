@@ -25,8 +25,8 @@ class SearchPlan(Declaration):
         max_minutes: time limit of search, blend, refit and report. Up to two fifths of it are reserved for what
             follows the search. Then no trial starts and running trials are abandoned; `in_process` finishes the
             running one.
-        prune: stop a trial that is worse than the median of earlier trials over the same folds. The default is true,
-            except for a grid and for `spark_trials`.
+        prune: stop a trial that is worse than the median of earlier trials over the same folds, and a network
+            that is worse after as many epochs. The default is true, except for a grid and for `spark_trials`.
         parallelism: number of trials that run at once.
         executor: where trials run. The default is `in_process` for one trial at once without limits, and `processes`
             otherwise.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from tests.unit.points import rows_of
 from training.frame.splits import Fold
 from training.networks import checkpoint
 from training.networks.checkpoint import Arrays, Checkpoint
+from training.networks.rungs import FitStopped
 from training.search.fitting import fit
-from training.search.trial import run_trial
+from training.search.pruning.halving import HalvingWatch, RungLimits
+from training.search.trial import Attempt, TrialSpec, run_trial
 from training.space.joint_space import Candidate
 
 ROWS = rows_of("binary", 400)
@@ -111,3 +114,44 @@ def test_a_diverging_trial_fails_with_its_epoch(family: str) -> None:
     trial = run_trial(3, Candidate(family, {**NETWORKS[family], "learning_rate": 1e30}), [Fold(rows, rows)], 0, 0.5)
     assert trial.status == "failed"
     assert str(trial.error).startswith("Diverged: the loss is not a number in epoch ")
+
+
+def watched(family: str, limits: RungLimits) -> HalvingWatch:
+    """The watch of a fit that it stopped or not."""
+    require(family)
+    watch = HalvingWatch(limits, threshold=0.5)
+    with suppress(FitStopped):
+        fit(Candidate(family, NETWORKS[family]), ROWS, 0, watch)
+    return watch
+
+
+@pytest.mark.parametrize("family", NETWORKS)
+def test_a_network_worse_than_the_limit_of_a_rung_stops_there(folder: Path, family: str) -> None:
+    losses = watched(family, RungLimits("log_loss")).losses
+    assert 3 <= len(losses) <= 4  # epochs 2, 4, 8 and, without early stopping, 16
+    assert losses[2] < losses[0]
+    assert all(0 < loss < 1 for loss in losses)
+    limits = RungLimits("log_loss", (losses[0], losses[1] - 1e-9), (4, 4))
+    assert watched(family, limits).losses == losses[:2]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("family", STAGED[:1])
+def test_an_interrupted_fit_remembers_its_rungs(folder: Path, monkeypatch: pytest.MonkeyPatch, family: str) -> None:
+    expected = watched(family, RungLimits("roc_auc"))
+    for saves in (3, 17):  # in the stage with validation rows, and in the one with all rows
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoint, "save", killed_after(saves))
+            with pytest.raises(Killed):
+                watched(family, RungLimits("roc_auc"))
+        assert watched(family, RungLimits("roc_auc")) == expected
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("family", NETWORKS)
+def test_a_trial_stopped_at_a_rung_is_pruned_before_its_first_fold_ends(family: str) -> None:
+    require(family)
+    limits = RungLimits("roc_auc", (-2.0,), (5,))
+    trial = Attempt([Fold(ROWS, ROWS)], 0, 0.5)(TrialSpec(3, Candidate(family, NETWORKS[family]), None, limits))
+    assert (trial.status, trial.metrics, trial.per_fold, len(trial.rungs)) == ("pruned", {}, (), 1)
+    assert "after 2 epochs is worse than 2.0000, the median of 5 networks" in str(trial.error)

@@ -13,7 +13,7 @@ from training.models import FAMILIES
 from training.search.engines.factory import proposer
 from training.search.executors.in_process import InProcess
 from training.search.loop import Loop, ResumeRefused, SearchLimits
-from training.search.pruning import WARM_UP, MedianRule, PruningThreshold
+from training.search.pruning.medians import WARM_UP, MedianRule, PruningThreshold
 from training.search.result import SearchFailed, SearchResult
 from training.search.trial import Attempt, Trial, TrialSpec
 from training.space.joint_space import Candidate, JointSpace

@@ -48,11 +48,11 @@ def trials_take(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: float, e
     """Every searched trial takes so long; the baseline and the first model take no time."""
     original = Attempt._score_folds
 
-    def scored(attempt: Attempt, spec: TrialSpec, per_fold: Any, predictions: Any) -> Any:
+    def scored(attempt: Attempt, spec: TrialSpec, *results: Any) -> Any:
         if spec.number == 0:
-            return original(attempt, spec, per_fold, predictions)
+            return original(attempt, spec, *results)
         clock.now += seconds
-        return (error, None) if error else original(attempt, spec, per_fold, predictions)
+        return (error, None) if error else original(attempt, spec, *results)
 
     monkeypatch.setattr(Attempt, "_score_folds", scored)
 

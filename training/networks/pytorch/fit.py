@@ -18,6 +18,7 @@ from training.networks.checkpoint import Arrays, Checkpoint
 from training.networks.inputs import NetworkInputs
 from training.networks.options import Diverged, FitOptions
 from training.networks.pytorch.device import device
+from training.networks.rungs import RUNGS, FitStopped, RungPredictions, RungWatch
 from training.networks.schedule import learning_rate, regularisation
 from training.networks.targets import LearnedLabels
 
@@ -35,6 +36,7 @@ class TorchFit:
         build: makes the untrained network.
         targets: makes the targets of labels and weights.
         read: learns the preparation of rows.
+        watch: follows the first stage, and may stop it.
     """
 
     build: Untrained
@@ -45,6 +47,7 @@ class TorchFit:
     checkpoint: Checkpoint
     validates: bool
     read: Callable[[Floats, dict[int, int]], Any] = NetworkInputs.of
+    watch: RungWatch | None = None
     _resumed: Arrays | None = field(default=None, init=False)
 
     def run(self, rows: WeightedRows) -> tuple[Any, NetworkInputs, LearnedLabels, int]:
@@ -52,20 +55,32 @@ class TorchFit:
 
         Raises:
             Diverged: the loss is no number.
+            FitStopped: the watch stops it.
         """
-        with _reproducible(self.options.seed):
-            self._resumed = self.checkpoint.load()
-            epochs = self.options.epochs
-            if self._resumed is not None and int(self._resumed["stage"]) == 2:
-                epochs = int(self._resumed["best_epoch"])
-            elif self.validates:
-                remaining, validation = rows.split()
-                epochs = _Stage(self, 1, remaining, validation, epochs).run()
-            torch.manual_seed(self.options.seed)
-            stage = _Stage(self, 2, rows, None, epochs)
-            stage.run()
-            self.checkpoint.delete()
+        try:
+            with _reproducible(self.options.seed):
+                stage, epochs = self._run(rows)
+        except (Diverged, FitStopped):
+            self.checkpoint.delete()  # as it would end so again
+            raise
+        self.checkpoint.delete()
         return stage.network.eval().cpu(), stage.inputs, stage.learned, epochs
+
+    def _run(self, rows: WeightedRows) -> tuple["_Stage", int]:
+        """The last stage, and the epochs that it was fitted with."""
+        self._resumed = self.checkpoint.load()
+        if self._resumed is not None and self.watch is not None:
+            self.watch.resume(self._resumed["rungs"].tolist())
+        epochs = self.options.epochs
+        if self._resumed is not None and int(self._resumed["stage"]) == 2:
+            epochs = int(self._resumed["best_epoch"])
+        elif self.validates:
+            remaining, validation = rows.split()
+            epochs = _Stage(self, 1, remaining, validation, epochs).run()
+        torch.manual_seed(self.options.seed)
+        stage = _Stage(self, 2, rows, None, epochs)
+        stage.run()
+        return stage, epochs
 
     def take_resumed(self, stage: int) -> Arrays | None:
         """The checkpoint of this stage, once."""
@@ -86,7 +101,7 @@ class _Stage:
         self.learned = fit.targets(rows.y, rows.weights)
         self.network = fit.build(self.inputs, self.learned).to(device())
         self.rows = self._tensors(rows.x, self.learned)
-        self.validation = None
+        self.validation, self.y = None, None if validation is None else validation.y
         if validation is not None:
             like = self.learned.like(fit.task, validation.y, validation.weights)
             self.validation = self._tensors(validation.x, like)
@@ -131,20 +146,21 @@ class _Stage:
             raise Diverged.after(self.epoch + 1, self.options.learning_rate)
 
     def _validate(self) -> None:
-        if self.validation is None:
+        if self.validation is None or self.y is None:
             return
         self.network.eval()
         numbers, categories, labels, weights = self.validation
-        losses = []
         with torch.no_grad():
-            for start in range(0, len(labels), PREDICTED):
-                part = slice(start, start + PREDICTED)
-                losses.append(self._losses(self.network(numbers[part], categories[part]), labels[part]))
-        loss = float((torch.cat(losses) * weights).mean().item())
+            parts = [slice(start, start + PREDICTED) for start in range(0, len(labels), PREDICTED)]
+            outputs = torch.cat([self.network(numbers[part], categories[part]) for part in parts])
+            loss = float((self._losses(outputs, labels) * weights).mean().item())
         if not np.isfinite(loss):
             raise Diverged.after(self.epoch, self.options.learning_rate)
         if loss < self.least:
             self.least, self.best_epoch = loss, self.epoch
+        if self.fit.watch is not None and self.epoch in RUNGS:
+            sums = outputs.cpu().numpy().astype(np.float64)
+            self.fit.watch.reach(self.y, RungPredictions(self.fit.task, self.learned, sums).predictions())
 
     def _losses(self, output: Any, labels: Any) -> Any:
         if not self.learned.classes:
@@ -187,6 +203,7 @@ class _Stage:
             **arrays,
             **{name: np.asarray(value) for name, value in counts.items()},
             "best_epoch": np.asarray(best),
+            "rungs": np.asarray([] if self.fit.watch is None else self.fit.watch.losses, dtype=np.float64),
             "random": torch.get_rng_state().numpy(),
         }
 

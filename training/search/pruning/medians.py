@@ -65,7 +65,13 @@ class MedianRule:
         return PruningThreshold(self._metric, self._medians(), len(self._running_means))
 
     def estimate(self, fold_losses: Sequence[float]) -> float:
-        """Estimate the loss of a pruned trial over all folds: its distance from the median stays the same."""
+        """Estimate the loss of a pruned trial over all folds: its distance from the median stays the same.
+
+        A trial that stopped within its first fold has the largest loss of the complete trials; it is infinite if
+        there are none.
+        """
+        if not fold_losses:
+            return max((means[-1] for means in self._running_means), default=float("inf"))
         medians = self._medians()
         return medians[-1] + float(np.mean(fold_losses)) - medians[len(fold_losses) - 1]
 

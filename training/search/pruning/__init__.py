@@ -1,0 +1,1 @@
+"""Pruning: poor trials stop early, after a fold or after epochs of a network."""
