@@ -65,12 +65,12 @@ spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
 	@$(BIN)/python -m benchmarks.harness.jvm_spark
 
 test-torch: torch tensorflow text  ## the tests of neural networks, which `make test` skips without PyTorch and Keras
-	@$(BIN)/python -m pytest tests/unit/networks
+	@$(BIN)/python -m pytest -n 2 tests/unit/networks
 
 test-text: text  ## the tests of embeddings, which `make test` skips without a tokenizer
 	@$(BIN)/python -m pytest tests/e2e/test_embeddings.py
 
-check-extras: test-torch test-text  ## the tests of all extras, which CI leaves out: they install 6 GB
+check-extras: test-torch test-text  ## the tests of all extras, which install 6 GB
 
 torch: $(VENV)/.torch  ## install PyTorch (the extra torch, 4 GB) into the environment, pinned by hashes
 tensorflow: $(VENV)/.tensorflow  ## install TensorFlow with Keras (the extra tensorflow, 1.4 GB), pinned by hashes
