@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lakehouse.errors import LakehouseError, nearest
+from lakehouse.wording import number_of
 from scoring.encoder import Encoder
 from scoring.encodings import Encoding
 
@@ -38,8 +39,9 @@ class ContractViolation(LakehouseError):
         self.found = len(problems)
         self.problems = problems[: self.SHOWN]
         first = self.problems[0]
+        verb = "breaks" if self.found == 1 else "break"
         super().__init__(
-            f"{self.found} value(s) break the input contract; first: row {first.row}, "
+            f"{number_of('value', self.found)} {verb} the input contract; first: row {first.row}, "
             f"field '{first.field}': expected {first.expected}, got {first.got}"
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployment.model_server.http.errors import ApiError
+from lakehouse.wording import number_of
 
 RequestRecord = dict[str, Any]
 EXTRA_FIELDS = frozenset({"client_request_id", "usage_context", "params"})
@@ -85,8 +86,8 @@ def _split(name: str, value: Any) -> Parsed:
     _list(f"{name}.index", value.get("index", []))
     for number, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(columns):
-            got = f"{len(row)} value(s)" if isinstance(row, list) else json_type(row)
-            raise ApiError.wrong_value(number, "", f"a list of {len(columns)} value(s)", got)
+            got = number_of("value", len(row)) if isinstance(row, list) else json_type(row)
+            raise ApiError.wrong_value(number, "", f"a list of {number_of('value', len(columns))}", got)
     return [dict(zip(columns, row, strict=True)) for row in data], None
 
 

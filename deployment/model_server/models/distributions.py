@@ -14,6 +14,8 @@ POPULATION = "population.json"  # name of the artifact
 BARS, MOST_CATEGORIES = 20, 20
 MANY_BINS = 20  # from so many on, the outer two hold few rows over a wide range, and have no bar
 
+OPEN = 1e300  # bounds beyond it are those of a cohort without an end
+
 
 def distributions_of(artifacts: Mapping[str, str]) -> dict[str, Any]:
     """By input: `low`, `high` and the `shares` of bars of equal width; or shares by category, most frequent first."""
@@ -38,9 +40,19 @@ def _of_column(bins: Mapping[str, Any], counts: Sequence[float]) -> dict[str, An
         return {
             "shares": {_json_text(value): round(count / total, 4) for value, count in zip(own, counts, strict=False)}
         }
-    low, high = bins["low"], bins["high"]
+    low, high = _ends(bins)
     bounds = [low, *(min(max(edge, low), high) for edge in bins["edges"]), high]
     return _of_number(bounds, counts[: len(bounds) - 1])
+
+
+def _ends(bins: Mapping[str, Any]) -> tuple[float, float]:
+    """The ends of the outer bins; those of a cohort are open, and get the mean width of the others."""
+    edges, low, high = bins["edges"], bins["low"], bins["high"]
+    width = (edges[-1] - edges[0]) / (len(edges) - 1) if len(edges) > 1 else abs(edges[0]) or 1.0
+    return (
+        low if low > -OPEN else edges[0] - width if edges[0] <= 0 else max(edges[0] - width, 0.0),
+        high if high < OPEN else edges[-1] + width,
+    )
 
 
 def _of_number(bounds: Sequence[float], counts: Sequence[float]) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from deployment.model_server.endpoints.ai_gateway import InferenceTable
 from deployment.model_server.request_log import payload_table
 from deployment.model_server.request_log.payload_table import Exchange
+from lakehouse.wording import number_of
 
 LOG = logging.getLogger(__name__)
 MAX_QUEUED_ROWS, MAX_QUEUED_BYTES = 20_000, 64 * 1024 * 1024  # per table
@@ -116,7 +117,7 @@ class RequestLog:
             self._report_lost()
         if unwritten := self.waiting:
             self.lost += unwritten
-            LOG.error("the request log could not write its last %s row(s)", unwritten)
+            LOG.error("the request log could not write its last %s", number_of("row", unwritten))
 
     def _due(self, *, everything: bool) -> list[tuple[Path, _Queue]]:
         """Queues to write now. After a failed write a table waits, except for its last write."""
@@ -149,21 +150,23 @@ class RequestLog:
     def _retry_later(self, folder: Path, queue: _Queue, rows: int, err: Exception) -> bool:
         """Schedule a retry of a failed write. Return False if no endpoint uses the table any more."""
         if folder not in map(self._folder, self._tables_in_use()):
-            LOG.warning("the request log drops %s row(s) for %s, which no endpoint uses: %s", rows, folder, err)
+            LOG.warning(
+                "the request log drops %s for %s, which no endpoint uses: %s", number_of("row", rows), folder, err
+            )
             return False
         queue.failures += 1
         pause = min(self._seconds * 2 ** min(queue.failures, 16), MAX_RETRY_PAUSE)
         queue.retry_at = time.monotonic() + pause
         first = err if queue.failures == 1 else None  # one traceback is enough
         LOG.error(
-            "the request log cannot write %s row(s) to %s; retry in %g s: %s",
-            rows, folder, pause, str(err)[:500], exc_info=first,
+            "the request log cannot write %s to %s; retry in %g s: %s",
+            number_of("row", rows), folder, pause, str(err)[:500], exc_info=first,
         )  # fmt: skip
         return True
 
     def _report_lost(self) -> None:
         if self.lost > self._reported_lost:
-            LOG.warning("the request log has lost %s row(s) since the server started", self.lost)
+            LOG.warning("the request log has lost %s since the server started", number_of("row", self.lost))
         self._reported_lost = self.lost
 
 

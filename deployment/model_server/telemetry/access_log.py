@@ -13,6 +13,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployment.model_server.http.request_facts import RequestFacts
+from lakehouse.wording import number_of
 
 LOG = logging.getLogger(__name__)
 MAX_QUEUED_LINES = 100_000
@@ -43,7 +44,7 @@ class AccessLog:
         if self._listener is not None:
             self._listener.stop()
         if self._lines.lost:
-            LOG.warning("the access log has lost %s line(s) since the server started", self._lines.lost)
+            LOG.warning("the access log has lost %s since the server started", number_of("line", self._lines.lost))
 
 
 class _BoundedQueueHandler(QueueHandler):

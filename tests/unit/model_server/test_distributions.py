@@ -1,6 +1,7 @@
 """The training distribution of a version's inputs, from its population, for the try page."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,17 @@ def test_the_wide_ends_of_a_number_with_many_bins_have_no_bar(tmp_path: Path) ->
     found = distributions_of(stored(tmp_path, {"inputs": {"balance": column}}))["balance"]
     assert (found["low"], found["high"]) == (0.0, 48.0)
     assert sum(found["shares"]) == pytest.approx(0.96)
+
+
+def test_the_open_ends_of_cohorts_are_as_wide_as_the_others(tmp_path: Path) -> None:
+    largest = sys.float_info.max
+    column = {"bins": number([18.0, 50.0, 66.0], -largest, largest), "counts": [10, 40, 30, 20, 5, 0, 0]}
+    found = distributions_of(stored(tmp_path, {"inputs": {"age": column}}))["age"]
+    assert (found["low"], found["high"]) == (0.0, 90.0), "ages begin at 0, and 24 years are the mean width"
+    assert sum(found["shares"]) == pytest.approx(1.0, abs=1e-3)
+    one_bound = {"bins": number([-5.0], -largest, largest), "counts": [1, 3, 0, 0, 0]}
+    found = distributions_of(stored(tmp_path, {"inputs": {"degrees": one_bound}}))["degrees"]
+    assert (found["low"], found["high"], found["shares"][0], found["shares"][-1]) == (-10.0, 0.0, 0.025, 0.075)
 
 
 def test_categories_have_their_shares_by_their_json_text(tmp_path: Path) -> None:

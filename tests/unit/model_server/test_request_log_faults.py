@@ -68,7 +68,7 @@ def test_a_row_that_cannot_be_created_is_lost_and_does_not_block_the_rest(caplog
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert warnings == [
         "the request log cannot create the row of request 7: ZeroDivisionError",
-        "the request log has lost 1 row(s) since the server started",
+        "the request log has lost 1 row since the server started",
     ]
 
 

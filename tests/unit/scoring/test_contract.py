@@ -86,7 +86,7 @@ def test_the_message_has_the_count_and_the_first_problem() -> None:
     with pytest.raises(ContractViolation) as refused:
         check([GOOD, {"age": None, "job": 1}], CONTRACT)
     assert str(refused.value) == (
-        "2 value(s) break the input contract; first: row 1, field 'age': "
+        "2 values break the input contract; first: row 1, field 'age': "
         "expected integer at least 16 at most 120, got null"
     )
 
