@@ -127,6 +127,7 @@ def _write(rows: pa.Table, file: Path) -> None:
     "--from",
     "begin",
     type=click.DateTime(),
+    metavar="TIME",
     default="2021-01-01",
     show_default=True,
     help="Start of the arrival period, in UTC.",
@@ -135,12 +136,13 @@ def _write(rows: pa.Table, file: Path) -> None:
     "--until",
     "end",
     type=click.DateTime(),
+    metavar="TIME",
     default="2025-02-01",
     show_default=True,
     help="End of the arrival period, in UTC; not included.",
 )
 def main(customers: int, seed: int, output: Path, begin: datetime, end: datetime) -> None:
-    """Simulate a delivery: records that arrived in [--from, --until)."""
+    """Simulate a delivery: records that arrive from --from on and before --until."""
     console.stage(f"Simulating {customers:,} customers")
     counts = deliver(Sample(customers, seed), output, begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
     for table, rows in counts.items():

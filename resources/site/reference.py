@@ -12,10 +12,20 @@ import click
 
 from deployment.command_line import SECTIONS, long_name, main
 from deployment.run import MEANING_OF_EXIT_CODES
+from lakehouse.wording import format_number
 from scoring.encodings import KINDS
-from training.use_case.json_schema import schema_text
+from scoring.encodings.encoding import Encoding
+from training.use_case.json_schema import describe, schema_text
 from training.use_case.promotion import GuardLimits, PromotionCriteria
 
+WORDS = {
+    "string": "text",
+    "object": "mapping",
+    "float": "number",
+    "integer range": "integer",
+    "float range": "number",
+}
+WORDS |= {name: name for name in ("text", "integer", "number", "boolean")}
 BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 
 
@@ -47,19 +57,35 @@ def _command(name: str, command: click.Command) -> str:
     lines = [f"### {name}\n", _prose(command.help or ""), f"\n`{usage}`\n{same}"]
     rows = [_option(param, own) for param in command.params if isinstance(param, click.Option) and not param.hidden]
     if rows:
-        lines += ["| option | value | default | meaning |", "|---|---|---|---|", *rows]
+        lines += ["| option | value | meaning |", "|---|---|---|", *rows]
     return "\n".join(lines) + "\n"
 
 
 def _option(option: click.Option, context: click.Context) -> str:
-    value = "" if option.is_flag else option.make_metavar(context)
     default = option.get_default(context)
-    shown = (
-        "" if option.is_flag or default is None or "Sentinel" in repr(default) or default == () else f"`{default}`"
-    )
-    required = "required" if option.required else shown
+    is_shown = not option.is_flag and default not in {None, ()} and "Sentinel" not in repr(default)
     names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-    return _row(names, f"`{value}`" if value else "", required, option.help or "")
+    value = "" if option.is_flag else _value(option, context)
+    return _row(names, value, _meaning(option.help or "", option.required, f"`{default}`" if is_shown else ""))
+
+
+def _value(option: click.Option, context: click.Context) -> str:
+    kind = option.type
+    if option.metavar is None and isinstance(kind, click.Choice):
+        return ", ".join(f"`{choice}`" for choice in kind.choices)
+    if option.metavar is None and kind.name in WORDS:
+        bounds = {"minimum": getattr(kind, "min", None), "maximum": getattr(kind, "max", None)}
+        return " ".join([WORDS[kind.name], *_bounds(bounds)])
+    return f"`{option.make_metavar(context)}`"
+
+
+def _meaning(text: str, is_required: bool, default: str) -> str:
+    described = f"{_sentence(text).rstrip('.')}." if text else ""
+    return " ".join(
+        part
+        for part in (described, *(["**Required.**"] if is_required else []), default and f"Default: {default}.")
+        if part
+    )
 
 
 def use_case_keys() -> str:
@@ -96,12 +122,11 @@ def _keys(properties: Mapping[str, Any], required: Sequence[str], sections: Mapp
         _row(
             f"`{name}`",
             _type(each, sections or {}),
-            "required" if name in required else _default(each),
-            _sentence(str(each.get("description", ""))),
+            _meaning(str(each.get("description", "")), name in required, _default(each)),
         )
         for name, each in properties.items()
     ]
-    return "\n".join(["| key | value | default | meaning |", "|---|---|---|---|", *rows]) + "\n"
+    return "\n".join(["| key | value | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
 def _type(each: Mapping[str, Any], sections: Mapping[str, str]) -> str:
@@ -117,15 +142,20 @@ def _type(each: Mapping[str, Any], sections: Mapping[str, str]) -> str:
         return " or ".join(text for text in texts if text != "null")
     kind = str(each.get("type", ""))
     if kind == "array" and isinstance(each.get("items"), Mapping):
-        return f"list of {_type(each['items'], sections) or 'values'}"
-    bounds = [f"{word} {each[key]:g}" for key, word in BOUNDS.items() if isinstance(each.get(key), int | float)]
-    return " ".join([kind, *bounds])
+        kind = _type(each["items"], sections) or "values"
+        return f"list of {kind}s" if kind in {"text", "integer", "number"} else f"list of {kind}"
+    return " ".join([WORDS.get(kind, kind), *_bounds(each)])
+
+
+def _bounds(each: Mapping[str, Any]) -> list[str]:
+    found = {word: each.get(key) for key, word in BOUNDS.items()}
+    return [f"{word} {format_number(value)}" for word, value in found.items() if isinstance(value, int | float)]
 
 
 def _default(each: Mapping[str, Any]) -> str:
     if each.get("default") is None or isinstance(each["default"], Mapping):
         return ""
-    return f"`{each['default']}`" if each["default"] != [] else "none"
+    return f"`{json.dumps(each['default']).strip(chr(34))}`" if each["default"] != [] else ""
 
 
 def encodings() -> str:
@@ -135,15 +165,15 @@ def encodings() -> str:
         "[Feature tables](../docs/features.md#encodings).\n"
     ]
     for kind, encoding in KINDS.items():
-        parts += [f"## {kind}\n", _prose(encoding.__doc__ or "") + "\n"]
+        parts.append(f"## {kind}\n")
         content = encoding.model_json_schema(by_alias=True)
-        meanings = {"column": "The raw column.", "as": f"`{kind}`"}
-        keys = {
-            name: each | {"description": meanings.get(name, "")}
-            for name, each in content["properties"].items()
-            if name != "kind"
-        }
-        parts.append(_keys(keys, content.get("required", [])))
+        for described in (*reversed(encoding.__mro__), encoding):  # the text itself is that of the encoding
+            if issubclass(described, Encoding):
+                content["description"] = described.__doc__ or ""
+                describe(content)
+        keys = {name: each for name, each in content["properties"].items() if name != "kind"}
+        keys["as"]["description"] = "the kind of encoding"
+        parts += [content["description"] + "\n", _keys(keys, content.get("required", []))]
         facts = f"Feature type: {encoding.feature_type}. Value in a request: {encoding.field_kind}."
         parts.append(f"{facts} Macro in SQL: `encode_{kind}`.\n")
     return "\n".join(parts)

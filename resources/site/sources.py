@@ -53,6 +53,8 @@ def _copied(folder: Path) -> list[str]:
         text = (PROJECT / page).read_text(encoding="utf-8")
         linked = [_target(page, match[2]) for match in LINK.finditer(text) if "://" not in match[2]]
         waiting += [target for target in linked if target.endswith(".md") and (PROJECT / target).is_file()]
+        if page == "README.md":  # the start page has the name of the project
+            text = re.sub(r"^# .*", "# Overview", text, count=1)
         _write(folder / page, LINK.sub(partial(_link, page), text))
         copied.append(page)
     return copied

@@ -78,7 +78,11 @@ class Categorical(Encoding):
 
 
 class OneHot(Categorical):
-    """One 0/1 column for each of a fixed list of categories; a missing one is 0 in all."""
+    """One 0/1 column for each of a fixed list of categories; a missing one is 0 in all.
+
+    Attributes:
+        categories: the list; `serving.unknown_categories` decides about another one in a request.
+    """
 
     feature_type: ClassVar[FeatureType] = "boolean"
     ordered: ClassVar[bool] = False
@@ -109,7 +113,12 @@ class OneHot(Categorical):
 
 
 class Ordinal(Categorical):
-    """The rank of an ordered category, from 1; a missing one takes the imputed rank and is marked."""
+    """The rank of an ordered category, from 1; a missing one takes the imputed rank and is marked.
+
+    Attributes:
+        categories: the categories in their order.
+        impute: the category that a missing one counts as.
+    """
 
     kind: Literal["ordinal"] = Field(alias="as")
     categories: tuple[str, ...] = Field(min_length=1)
@@ -142,7 +151,11 @@ class Ordinal(Categorical):
 
 
 class CategoryIndex(Categorical):
-    """The category's integer in its index table; a missing or unlisted one is 0."""
+    """The category's integer in its index table; a missing or unlisted one is 0.
+
+    Attributes:
+        index: model of the index table, such as `job_index`.
+    """
 
     ordered: ClassVar[bool] = False
 

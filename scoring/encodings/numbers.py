@@ -41,9 +41,12 @@ class Number(Encoding):
     """A number as it is.
 
     Attributes:
-        impute: a missing number becomes this value and is marked; None for no such value.
+        type: `integer` refuses fractions.
+        minimum: least accepted value.
+        maximum: greatest accepted value.
+        impute: a missing number becomes this value and is marked.
         missing: `keep`: a missing number stays NULL in the feature table, and the model reads that it is missing.
-            None refuses it, unless it is imputed.
+            Without it, a missing number is refused, unless it is imputed.
     """
 
     kind: Literal["number"] = Field(alias="as")
@@ -216,7 +219,11 @@ class Flag(Encoding):
 
 
 class Cohort(Encoding):
-    """The cohort of a number: 1 below the first bound, 2 from the first to below the second; 0 unknown."""
+    """The cohort of a number: 1 below the first bound, 2 from the first to below the second; 0 unknown.
+
+    Attributes:
+        bounds: ascending bounds; each begins a cohort.
+    """
 
     feature_type: ClassVar[FeatureType] = "categorical"
     describes_column: ClassVar[bool] = False  # it takes what the number of the same column takes

@@ -90,6 +90,13 @@ def test_the_reference_lists_every_encoding_and_criterion(site: Path) -> None:
         assert [key for key in model.model_fields if f"| `{key}` |" not in criteria] == []
 
 
+def test_the_reference_says_what_each_option_and_key_means(site: Path) -> None:
+    for name in ("commands", "use_case", "encodings", "criteria"):
+        rows = re.findall(r"^\| `.*$", (site / "reference" / f"{name}.md").read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(rows) > 10
+        assert [row for row in rows if re.search(r"\|\s*(\*\*Required\.\*\*)?\s*(Default: .*)?\|$", row)] == [], name
+
+
 def test_the_reference_lists_the_routes_of_the_server(site: Path) -> None:
     text = (site / "reference" / "routes.md").read_text(encoding="utf-8")
     for route in (

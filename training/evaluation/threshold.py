@@ -50,14 +50,24 @@ ONE_SIDED = frozenset({"precision", "recall"})
 
 
 class Costs(Declaration):
-    """Costs of the two kinds of mistake, in any unit."""
+    """Costs of the two kinds of mistake, in any unit.
+
+    Attributes:
+        false_positive: cost of label 1 where 0 is right.
+        false_negative: cost of label 0 where 1 is right.
+    """
 
     false_positive: float = Field(gt=0)
     false_negative: float = Field(gt=0)
 
 
 class ThresholdRule(Declaration):
-    """Rule that tunes the threshold: maximise a metric of decisions, or minimise the cost of mistakes."""
+    """Rule that tunes the threshold: maximise a metric of decisions, or minimise the cost of mistakes.
+
+    Attributes:
+        maximise: metric of decisions, such as `f1`.
+        cost: costs whose mean is minimised.
+    """
 
     maximise: str | None = None
     cost: Costs | None = None

@@ -22,18 +22,20 @@ def schema_text() -> str:
     """Text of the schema file."""
     schema = UseCase.model_json_schema()
     for declaration in (schema, *schema["$defs"].values()):
-        _describe(declaration)
+        describe(declaration)
     complete = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(complete, indent=2, ensure_ascii=False) + "\n"
 
 
-def _describe(declaration: dict[str, Any]) -> None:
+def describe(declaration: dict[str, Any]) -> None:
     """Move the docstring of each attribute to the attribute, where an editor shows it."""
     text, _, attributes = inspect.cleandoc(declaration.get("description", "")).partition("\n\nAttributes:\n")
     if text:
         declaration["description"] = " ".join(text.split())
-    for name, description in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", attributes, re.MULTILINE):
-        declaration["properties"][name]["description"] = " ".join(description.split())
+    for names, description in re.findall(r"^ {4}(\w+(?:, \w+)*): (.*(?:\n {8}.*)*)", attributes, re.MULTILINE):
+        for name in names.split(", "):
+            if name in declaration["properties"]:
+                declaration["properties"][name]["description"] = " ".join(description.split())
 
 
 def main() -> None:

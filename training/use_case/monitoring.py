@@ -47,6 +47,7 @@ class LabelSource(Declaration):
     """Table of labels that arrive after the predictions.
 
     Attributes:
+        table: table or view with the labels, such as `gold.term_deposit_labels`.
         column: column with the label.
         request_id: column with the `client_request_id` of the request. Without it, a record's key fields name the
             entity, and its label is in the first row at or after the request.
@@ -77,6 +78,19 @@ class ActionTable(Declaration):
     """The decision table: the action for each kind of finding that two windows in a row confirm.
 
     An estimate of the performance is no measurement: it may alert, and nothing else.
+
+    Attributes:
+        drift: inputs of a window differ from the population.
+        prediction_drift: predictions differ.
+        slice_drift: inputs differ within a slice.
+        missing: more values of an input are missing.
+        unknown: more categories are unknown.
+        out_of_range: more numbers are outside the known range.
+        errors: too many requests end with a status of 5xx.
+        refused: too many requests end with a status of 4xx.
+        latency: requests take too long.
+        performance: the promotion metric is worse by more than `max_drop`.
+        estimated_performance: the same, estimated from the predictions alone.
     """
 
     drift: MonitoringAction = "alert"
@@ -107,11 +121,14 @@ class MonitoringPlan(Declaration):
         reference: rows with which traffic is compared: the `holdout` on which the gate judged the version, or the
             `training` rows.
         slices: inputs with few categories, and cohorts, within which drift is tested as well.
-        max_error_share, max_refused_share: greatest shares of requests with a status of 5xx, and of 4xx.
+        max_error_share: greatest share of requests with a status of 5xx.
+        max_refused_share: greatest share of requests with a status of 4xx.
         max_p99_ms: greatest 99th percentile of the time of a request; not tested if absent.
         max_drop: accepted loss of the promotion metric against the holdout: a number in units of the metric, such as
             `0.02`, or a share of the value on the holdout, such as `5%`. Default: 0.02 of a metric between 0 and 1,
             10% of an error without an upper bound (`mse`: 20%).
+        labels: where labels that arrive later are found.
+        actions: the action for each kind of finding.
         alerts: file that gets each alert as a line of JSON, below the project folder.
         cooldown: time in which an action is not repeated for the same version.
     """

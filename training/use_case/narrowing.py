@@ -13,7 +13,14 @@ from training.space.space import Choice, Dimension, Float, Int, Space, SpaceRefu
 
 
 class Range(Declaration):
-    """A range of a dimension that replaces the declared one; omitted values keep their declaration."""
+    """A range of a dimension that replaces the declared one; omitted values keep their declaration.
+
+    Attributes:
+        low: least value.
+        high: greatest value.
+        log: true draws values evenly on a logarithmic scale.
+        points: number of values of a grid.
+    """
 
     low: int | float | None = None
     high: int | float | None = None

@@ -56,6 +56,7 @@ class PromotionCriteria(Declaration):
     """Criteria that a challenger must meet on the holdout before it serves.
 
     Attributes:
+        guards: limits beside the metric.
         metric: metric that compares champion and challenger.
         minimum: smallest value of the metric, with or without a champion; for a loss, the largest value.
         test: `non_inferiority`: worse than the champion by less than `margin`; `superiority`: better by more than

@@ -21,6 +21,11 @@ class SearchPlan(Declaration):
     """The search of a use case.
 
     Attributes:
+        method: `tpe` proposes trials by earlier results, `random` draws them, `grid` tries each point.
+        engine: library that proposes trials.
+        metric: metric by which trials are ranked, as the mean over the folds.
+        families: kinds of models to search.
+        seed: start of every random draw; a run with the same seed and data gives the same result.
         max_evals: number of trials; for a grid, the largest number of points.
         max_minutes: time limit of search, blend, refit and report. Up to two fifths of it are reserved for what
             follows the search. Then no trial starts and running trials are abandoned; `in_process` finishes the

@@ -15,7 +15,12 @@ HOOK = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"  # package.module:functio
 
 
 class RequestLogging(Declaration):
-    """Request log of an endpoint: the share of logged requests, and columns whose values are never written."""
+    """Request log of an endpoint: the share of logged requests, and columns whose values are never written.
+
+    Attributes:
+        sampling: share of the requests that are logged.
+        redact: raw fields whose values are never written.
+    """
 
     sampling: float = Field(default=1.0, gt=0, le=1)
     redact: tuple[str, ...] = ()
@@ -25,6 +30,10 @@ class LookupByKey(Declaration):
     """Requests with the keys of an entity: features come from the online tables, unless the request has them.
 
     A key that is not in a table is refused, or predicted with `defaults`: raw columns, null if not listed.
+
+    Attributes:
+        unknown: `refuse` refuses a key that no table has; `defaults` predicts it with the values below.
+        defaults: value of each raw column for such a key; null if it is not listed.
     """
 
     unknown: Literal["refuse", "defaults"] = "refuse"
@@ -38,6 +47,12 @@ class ServingPlan(Declaration):
     `postprocess` turns a prediction and that record into the response.
 
     Attributes:
+        endpoint: name of the endpoint.
+        fields: fields of a response, such as `label` and `probability`; the default depends on the task.
+        preprocess: hook before the model, as `module:function`.
+        postprocess: hook after the model, as `module:function`.
+        lookup: answers requests that have only the key of an entity.
+        request_log: which requests are logged for `monitor`.
         threshold: decision threshold, the least probability of label 1: a number, or a rule that tunes it on
             validation rows.
         unknown_categories: how a request's unknown categories are treated: `refuse`, or as `missing`.

@@ -27,6 +27,7 @@ class SplitPlan(Declaration):
     """The holdout, which no trial sees, and the folds of the other rows.
 
     Attributes:
+        folds: number of folds.
         by: `time`: the last rows are the holdout, and each fold validates on rows later than its training rows;
             `window`: one fold, as long as the holdout and just before it; `group`: all rows of an entity are on one
             side, whatever their time; `stratified`: the same, and all folds have the classes in equal shares;

@@ -50,6 +50,10 @@ class LabelTable(Declaration):
     """The spine: entity (one column or several), timestamp and label.
 
     Attributes:
+        table: label table, such as `gold.term_deposit_labels`.
+        entity: key columns of a row; a feature table is joined by them.
+        timestamp: column with the time from which the features must be known.
+        column: column with the label.
         classes: every possible label of a `multiclass` task.
     """
 
@@ -81,6 +85,12 @@ class LookupDeclaration(Declaration):
     """A feature table to join, without the features in `exclude`.
 
     A spine row without a match is refused, or left out and counted.
+
+    Attributes:
+        table: feature table, such as `gold.client_features`.
+        exclude: features that the model does not get.
+        lookback_days: greatest age of a feature row, in days; older rows are no match.
+        missing: `refuse` ends the training if a spine row has no match; `leave_out` drops such rows and counts them.
     """
 
     table: str
