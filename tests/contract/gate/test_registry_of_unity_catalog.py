@@ -1,12 +1,14 @@
 """Registration, promotion and rollback through MLflow's own client for the registry of Unity Catalog."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 
 from deployment.gate.audit import audit
 from deployment.gate.gate import Gate
@@ -100,6 +102,30 @@ def test_a_name_of_another_schema_is_refused(gate: Gate) -> None:
         ) as client,
     ):
         client.create_registered_model(NAME)
+
+
+def tagged(key: str, value: str = "b") -> Callable[[MlflowClient], object]:
+    return lambda client: client.set_model_version_tag(FULL_NAME, "1", key, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        *((tagged(f"a{sign}b"), "not a valid tag key") for sign in ".,-=/:"),
+        (tagged(" a"), "not a valid tag key"),
+        (tagged("a", "b" * 1001), "1001 characters"),
+        (lambda client: client.set_registered_model_alias(FULL_NAME, "v1", "1"), "alias"),
+        (lambda client: client.search_model_versions("tag.stage = 'Production'"), "filter"),
+        (lambda client: client.create_registered_model("risk.dev_anna_models.a/b"), "name"),
+        (lambda client: client.create_registered_model("risk.nowhere.people"), "does not exist"),
+        (lambda client: client.get_model_version(FULL_NAME, "9"), "does not exist"),
+    ],
+)
+def test_the_registry_refuses_what_unity_catalog_refuses(
+    gate: Gate, change: Callable[[MlflowClient], object], reason: str
+) -> None:
+    with pytest.raises(MlflowException, match=reason):
+        change(gate.client)
 
 
 def test_the_gate_promotes_and_rolls_back(
