@@ -91,6 +91,7 @@ for trial in here.searched(here.plan(executor="spark_trials", space=here.LARGE, 
 LARGE = {"knn": {"n_neighbors": [3, 500]}}  # 3 can be fitted, 500 cannot
 
 
+@pytest.mark.jvm
 @pytest.mark.skipif(not available(), reason="SparkTrials needs a classic session, and that a Java")
 def test_spark_trials_search_on_a_classic_session() -> None:
     done = subprocess.run(
