@@ -111,22 +111,23 @@ def jvm_spark(server: str, port: int, settings: Mapping[str, str], *arguments: s
 
 @click.command()
 def main() -> None:
-    """Run a server in the foreground until Ctrl-C.
+    """Run a server in the foreground until Ctrl-C or SIGTERM, which end it too.
 
     Raises:
         JvmSparkFailed: Java is missing, or the server did not start.
     """
     if not available():
         raise JvmSparkFailed.without_java()
+    for ends in (signal.SIGINT, signal.SIGTERM):  # a shell has a job in the background ignore Ctrl-C
+        signal.signal(ends, signal.default_int_handler)
     console.stage("Starting Spark; the first start downloads Delta")
-    with jvm_spark_connect() as remote:
+    with jvm_spark_connect() as remote, suppress(KeyboardInterrupt):
         console.stage(f"Spark Connect server ready at {remote}; Ctrl-C stops it")
         console.verbatim(
             "  build the tables:  SPARK_REMOTE=" + remote + " dbt build",
             "  train on them:     SPARK_REMOTE=" + remote + " python -m training.run --use-case term_deposit",
         )
-        with suppress(KeyboardInterrupt):
-            signal.pause()
+        signal.pause()
 
 
 def available() -> bool:

@@ -1,6 +1,9 @@
 """Wrong addresses, and servers that cannot run the lifecycle: one sentence each, with the next command."""
 
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +20,23 @@ from lakehouse.engine import remote
 from lakehouse.engine.remote import EngineRefused, EngineUnreachable, require_shared_folder
 from lakehouse.session import JavaNotFound, classic_session, new_session, open_session
 from lakehouse.settings import Settings
+
+FOREGROUND = """
+import os, signal
+from contextlib import contextmanager
+from benchmarks.harness import jvm_spark
+
+@contextmanager
+def server():
+    try:
+        yield "sc://127.0.0.1:1"
+    finally:
+        print("the server ended", flush=True)
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for a command in the background
+jvm_spark.available, jvm_spark.jvm_spark_connect = lambda: True, server
+jvm_spark.main(standalone_mode=False)
+"""
 
 
 @pytest.fixture
@@ -104,3 +124,13 @@ def test_without_java_the_jvm_engine_and_spark_trials_name_the_next_step(
     assert str(result.exception) == (
         "there is no java on the PATH\n  Install Java 17 or newer; Sail needs none: dbt build."
     )
+
+
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_the_jvm_engine_ends_with_its_command(ends: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", FOREGROUND], stdout=subprocess.PIPE, text=True) as command:
+        assert command.stdout is not None
+        assert any("ready at" in line for line in command.stdout)
+        command.send_signal(ends)
+        rest = command.stdout.read()
+    assert (rest.splitlines()[-1], command.returncode) == ("the server ended", 0)
