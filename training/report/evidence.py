@@ -29,6 +29,8 @@ from training.search.result import fit_seconds
 from training.search.trial import BASELINE, Attempt, Trial, baseline_metrics, run_trial
 from training.use_case.use_case import UseCase
 
+SHORT_SECONDS = 2.0  # fits as short as that are done even where the time has run out
+
 
 @dataclass(frozen=True)
 class FoldResult:
@@ -140,11 +142,11 @@ class Evidence:
     def too_slow(self, trials: float) -> str | None:
         """Why there is no time for work as long as so many of the winner's trials; None if there is."""
         seconds = trials * fit_seconds(self.winner.candidate, self.trials)
-        if self.budget.allows(seconds):
+        if seconds <= SHORT_SECONDS or self.budget.allows(seconds):
             return None
         return (
             f"Left out: it fits the winner again, which takes about {seconds:.0f} s, and {self.budget.left():.0f} s "
-            f"of max_minutes were left"
+            f"were left. A longer max_minutes has time for it"
         )
 
     def _fitted(self, all_folds: Sequence[Fold]) -> Sequence[Pipeline]:

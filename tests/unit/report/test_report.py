@@ -371,8 +371,17 @@ def test_sections_that_do_not_fit_into_the_time_left_say_so(evidence: Evidence) 
     trials = [slow if trial.candidate == slow.candidate else trial for trial in evidence.trials]
     late = replace(evidence, winner=slow, trials=trials, budget=Budget.of(1e-9))
     assert late.too_slow(1) == (
-        "Left out: it fits the winner again, which takes about 300 s, and 0 s of max_minutes were left"
+        "Left out: it fits the winner again, which takes about 300 s, and 0 s were left. "
+        "A longer max_minutes has time for it"
     )
     report = render_report(late)
     assert report.page.count("Left out: it fits the winner again") == 2
+    assert "Partial dependence:" in report.page, "it fits nothing"
+    assert "Shapley values (SHAP)" in report.page
     assert not report.failures
+
+
+def test_a_fit_of_a_second_is_always_done(evidence: Evidence) -> None:
+    quick = replace(evidence.winner, duration=timedelta(seconds=1))
+    trials = [quick if trial.candidate == quick.candidate else trial for trial in evidence.trials]
+    assert replace(evidence, winner=quick, trials=trials, budget=Budget.of(1e-9)).too_slow(1) is None

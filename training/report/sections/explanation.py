@@ -36,11 +36,16 @@ MAX_SWARM_INPUTS = 12
 
 def blocks(evidence: Evidence) -> Sequence[Block]:
     """Effect of the inputs on the metric and on single predictions."""
+    contributed, shapley = _shapley(evidence)
     if reason := evidence.too_slow(1):
-        return (Paragraph(f"{reason}."),)
-    found = _permutation(evidence)
-    ranked = [each.column for each in found.inputs]
-    return (*_permutation_blocks(evidence, found), *dependence.blocks(evidence, ranked), *_shapley(evidence))
+        sizes = contributed.mean_size()
+        ranked = sorted(sizes, key=lambda column: (-sizes[column], column))
+        permuted: Sequence[Block] = (Paragraph(f"Permutation importance. {reason}."),)
+    else:
+        found = _permutation(evidence)
+        ranked = [each.column for each in found.inputs]
+        permuted = _permutation_blocks(evidence, found)
+    return (*permuted, *dependence.blocks(evidence, ranked), *shapley)
 
 
 def _permutation(evidence: Evidence) -> Importance:
@@ -85,7 +90,7 @@ def _importance_table(evidence: Evidence, found: Importance) -> Table:
     return Table(f"Permutation importance for {metric_name(evidence.metric)}, {VALIDATION}", columns, rows)
 
 
-def _shapley(evidence: Evidence) -> tuple[Block, ...]:
+def _shapley(evidence: Evidence) -> tuple[Contributions, tuple[Block, ...]]:
     random = np.random.default_rng(evidence.seed)
     newest, training = evidence.fold_results[-1].fold.validate, evidence.data.training
     # In random order: the time limit would otherwise leave only the oldest rows.
@@ -108,7 +113,7 @@ def _shapley(evidence: Evidence) -> tuple[Block, ...]:
     )
     drawn = at_rows(explained, np.arange(found.explained))
     swarm = () if found.values.shape[2] > 1 else (_swarm(found, drawn, evidence),)
-    return explanation, *swarm, _sizes(found)
+    return found, (explanation, *swarm, _sizes(found))
 
 
 def _swarm(found: Contributions, explained: FeatureColumns, evidence: Evidence) -> Figure:
