@@ -34,7 +34,7 @@ def main() -> None:
 def promote(name: str, version: int | None, dry_run: bool, explain: int | None, no_rollout: bool) -> None:
     """Promote the challenger if it meets every criterion, and roll it out.
 
-    Exits with 3 if it does not or is rolled back, 7 if its rollout is paused.
+    Exits with 3 if a criterion is not met or the rollout is rolled back, with 7 if the rollout is paused.
     """
     from deployment.commands import promote as command
 
@@ -80,7 +80,10 @@ def rollback(name: str, to: int | None, reason: str, no_rollout: bool) -> None:
 @options.DECIDE
 @options.REASON_OR_TAG
 def rollout(name: str, at_once: bool, retry: bool, decide: str | None, reason: str | None) -> None:
-    """Move the traffic to the champion in steps, or continue that. Exits with 3 if it is rolled back, 7 if paused."""
+    """Move the traffic to the champion in steps, or continue an interrupted rollout.
+
+    Exits with 3 if the rollout is rolled back, with 7 if it is paused.
+    """
     from deployment.commands.rollouts import command
     from deployment.rollout.state import Phase
 
@@ -101,7 +104,7 @@ def rollout(name: str, at_once: bool, retry: bool, decide: str | None, reason: s
 @options.WEBHOOK_URL
 @options.WEBHOOK_LISTEN
 def follow(name: str, poll: float, webhook_url: str | None, webhook_listen: tuple[str, int]) -> None:
-    """Watch the champion, and roll each new one out. One line for each event; Ctrl-C ends it."""
+    """Wait for new champions, and roll each out. One line for each event; Ctrl-C ends it."""
     from deployment.commands.rollouts import follow as command
 
     command.follow(name, Settings.from_environment(), poll, webhook_url, webhook_listen)
@@ -278,7 +281,8 @@ def replay(name: str, table: str, newest: int, seconds: int, shifts: list[tuple[
 def monitor(name: str, **values: Any) -> None:
     """Compare logged traffic with the data of the champion, and recommend an action.
 
-    Exits with 0 for nothing, 4 for an alert, 5 for retraining, 6 for a rollback; with --act with 0 once it is done.
+    Exits with 0 if there is nothing to do, 4 for an alert, 5 for retraining, 6 for a rollback; with --act, with 0
+    once that is done.
     """
     from deployment.commands.monitoring import command
 

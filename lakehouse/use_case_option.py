@@ -16,6 +16,7 @@ use_case_option = partial(
     click.option,
     "--use-case",
     "name",
+    metavar="NAME",
     shell_complete=_names,
     help="Name of the use case: training/use_cases/NAME.yml.",
 )

@@ -10,7 +10,7 @@ from lakehouse.wording import number_of
 
 @click.command()
 @click.option(
-    "--online", is_flag=True, required=True, help="Required. Offline feature tables are published by dbt build."
+    "--online", is_flag=True, required=True, help="Update the online tables; `dbt build` publishes the offline ones."
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def main(names: tuple[str, ...], online: bool) -> None:

@@ -92,7 +92,10 @@ def train(
 def main(
     name: str, resume: str | None, *, register_on_interrupt: bool, leaderboard: int, **overrides: object
 ) -> None:
-    """Search, refit and register the best model of a use case."""
+    """Search, refit and register the best model of a use case.
+
+    An option takes the place of the key with its name in the use case.
+    """
     from training.stages.search import apply_overrides
     from training.use_case.use_case import load
 

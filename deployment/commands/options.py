@@ -130,7 +130,7 @@ def _shifts(_context: click.Context, _option: click.Parameter, texts: tuple[str,
 
 INPUT = click.option("--input", "table", required=True, help="Table of raw records (schema.table).")
 NEWEST = click.option(
-    "--newest", type=click.IntRange(1), default=10_000, show_default=True, help="Newest rows to draw from."
+    "--newest", type=click.IntRange(1), default=10_000, show_default=True, help="Number of newest rows to draw from."
 )
 SECONDS = click.option(
     "--seconds", type=click.IntRange(1, 3600), default=10, show_default=True, help="Seconds of traffic."

@@ -24,11 +24,9 @@ class TableNotFound(LakehouseError):
 
     @classmethod
     def named(cls, name: str, known: list[str]) -> "TableNotFound":
-        model = name.rpartition(".")[2]
-        return cls(
-            f"{name} is not in the warehouse. {nearest(name, known)}",
-            hint=f"Build it: dbt build --select +{model}",
-        )
+        model, suggested = name.rpartition(".")[2], nearest(name, known)
+        when = "If it is not built yet" if suggested.startswith("Did") else "Build it"  # else the name may be wrong
+        return cls(f"{name} is not in the warehouse. {suggested}", hint=f"{when}: dbt build --select +{model}")
 
     @classmethod
     def at_version(cls, name: str, version: int | None, reason: Exception) -> "TableNotFound":

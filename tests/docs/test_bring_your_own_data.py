@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from sklearn.datasets import load_wine
 
 from lakehouse.settings import PROJECT
 from tests.checkout import Checkout
+from tests.docs.typed_commands import BEGINS, command_of
 
 PAGE = (PROJECT / "docs" / "bring_your_own_data.md").read_text(encoding="utf-8")
+TUTORIAL = (PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 # A file block has its path on the line above; a `bash` block holds commands to type.
 BLOCK = re.compile(r"(?:^`(?P<path>[\w./]+)`\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = list(BLOCK.finditer(PAGE))
@@ -49,13 +52,24 @@ def run_commands(checkout: Checkout, commands: str) -> str:
     return done.stdout
 
 
+def commands_of_the_page() -> list[str]:
+    return [line for block in BLOCKS if block["kind"] == "bash" for line in block["text"].splitlines()]
+
+
+def meaning(line: str) -> tuple[str | None, ...]:
+    """The name of the command, with its arguments."""
+    command, arguments = command_of(shlex.split(line))
+    return command.name, command.help, *arguments
+
+
 def test_the_page_leads_from_a_file_to_a_prediction(checkout: Checkout) -> None:
+    """Runs the commands of the tutorial, which are those of the page by their short names."""
+    typed = [line for block in BLOCK.finditer(TUTORIAL) for line in block["text"].splitlines() if BEGINS.match(line)]
+    assert {meaning(line) for line in commands_of_the_page()} <= {meaning(line) for line in typed}
     printed = ""
-    for block in BLOCKS:
-        if block["kind"] == "bash":
-            printed += run_commands(
-                checkout, block["text"].replace("--target cultivar", f"--target cultivar {BRIEFLY}")
-            )
+    for line in typed:
+        printed += run_commands(checkout, line.replace("--target cultivar", f"--target cultivar {BRIEFLY}"))
+    assert "Nothing was written (--check)" in printed
     assert "version 1 is the challenger" in printed
     assert "Version 1 is the champion" in printed
     answer = json.loads(printed.partition("> Response\n")[2].partition("\n> ")[0])["predictions"][0]

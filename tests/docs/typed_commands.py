@@ -99,10 +99,10 @@ def _of_group(group: click.Group, rest: list[str]) -> tuple[click.Command, list[
 
 
 def shown_in(page: Path) -> Iterator[tuple[str, bool]]:
-    """Commands in the shell blocks of a page, and with True those that its sentences mention."""
+    """Commands in the blocks of a page, typed or printed, and with True those that its sentences mention."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    for block in re.findall(r"^```(?:bash|sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in re.split(r"\n|&&", block):
             if match := SHELL.search(line):
                 yield re.split(r"\s(?:\||&&|\|\||>|#|2>)|[;)]", match[1])[0].strip(), False
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)

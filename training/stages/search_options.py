@@ -16,14 +16,18 @@ OPTIONS = (
         "--engine", type=click.Choice(get_args(Engine)), help="Library that proposes trials (not used by grid)."
     ),
     click.option("--families", metavar="NAME,...", help="Model families to search, separated by commas."),
-    click.option("--max-evals", type=click.IntRange(1), help="Maximum number of trials; a larger grid is rejected."),
+    click.option("--max-evals", type=click.IntRange(1), help="Maximum number of trials; a larger grid is refused."),
     click.option(
         "--max-minutes",
         type=click.FloatRange(0, min_open=True),
         help="Time limit of training: of search, blend, refit and report.",
     ),
     click.option("--parallelism", type=click.IntRange(1), help="Number of trials that run at once."),
-    click.option("--executor", type=click.Choice(get_args(ExecutorName)), help="Executor that runs the trials."),
+    click.option(
+        "--executor",
+        type=click.Choice(get_args(ExecutorName)),
+        help="Where trials run: in this process, in processes of their own, or on Spark.",
+    ),
     click.option(
         "--seed", type=click.IntRange(0), help="Random seed; the same seed and parallelism reproduce the trials."
     ),

@@ -190,7 +190,8 @@ def test_feature_tables_of_all_schemas_are_sorted_without_interrupted_writes(sto
 def test_missing_table_error_suggests_name_and_command(store: LocalFeatureStore) -> None:
     publish(store.warehouse.root, "gold.people")
     message = (
-        r"gold\.peopel is not in the warehouse\. Did you mean 'gold\.people'\?\n  Build it: dbt .* --select \+peopel$"
+        r"gold\.peopel is not in the warehouse\. Did you mean 'gold\.people'\?"
+        r"\n  If it is not built yet: dbt .* --select \+peopel$"
     )
     with pytest.raises(TableNotFound, match=message):
         store.table("gold.peopel")
