@@ -26,6 +26,6 @@ def settings_to_serve(settings: Settings, port: int | None, workers: int) -> Ser
         free = next_free(server.host, server.port)
         if free is None:
             raise
-        console.detail(f"{err.failed}; it takes port {free}. Set MODEL_SERVER to choose another one")
+        console.detail(f"{err.failed}. The server takes port {free} instead; MODEL_SERVER sets another one")
         return replace(server, port=free)
     return server

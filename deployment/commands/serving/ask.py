@@ -39,6 +39,7 @@ def ask(name: str, settings: Settings) -> None:
     console.verbatim(
         "  call the endpoint:",
         *("    " + line for line in curl(server, url, body, settings.project)),
+        f"  try it in a browser: {server.url}/serving-endpoints/{endpoint}/try",
         f"  open the report:     {_relative(report, settings.project)}",
         f"  open the MLflow UI:  mlflow ui --backend-store-uri {store} --port 5000",
         "  show the server:     python -m deployment.run status",

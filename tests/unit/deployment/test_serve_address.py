@@ -44,7 +44,7 @@ def test_without_an_address_the_next_free_port_is_taken_and_named(settings: Sett
     assert taken < chosen <= taken + ports.PORTS_TRIED
     (line,) = said
     assert f"127.0.0.1:{taken}: process " in line
-    assert f"takes port {chosen}. Set MODEL_SERVER" in line
+    assert f"takes port {chosen} instead; MODEL_SERVER" in line
 
 
 def test_a_free_port_is_kept_without_a_word(settings: Settings, said: list[str]) -> None:
