@@ -9,7 +9,8 @@ from scipy import stats
 from deployment.monitoring.counted import Counted, WindowTraffic
 from deployment.monitoring.counting import ALL, PREDICTION
 from deployment.monitoring.findings import ComparedWindow, Comparison
-from deployment.monitoring.performance import NO_LOSS, AcceptedLoss, Measured
+from deployment.monitoring.outcomes.forecasts import Coverage
+from deployment.monitoring.outcomes.performance import NO_LOSS, AcceptedLoss, Measured
 from deployment.monitoring.statistics import (
     above_limit_p,
     benjamini_hochberg,
@@ -39,6 +40,7 @@ def compare(  # noqa: PLR0913, PLR0917  (everything that is known about a window
     estimate: Measured | None = None,
     expected_estimate: Measured | None = None,
     accepted: AcceptedLoss = NO_LOSS,
+    coverages: tuple[Coverage | None, Coverage | None] = (None, None),
 ) -> ComparedWindow:
     """Test one window against the population.
 
@@ -49,12 +51,14 @@ def compare(  # noqa: PLR0913, PLR0917  (everything that is known about a window
         performance, estimate: the metric on labelled rows of the window, and its estimate.
         expected_estimate: the estimate on the holdout's own predictions.
         accepted: loss of the watched metric that is no finding.
+        coverages: coverage of a forecast's bounds on the holdout, and on labelled rows of the window.
     """
     traffic = counted.traffic(number)
     tests = list(_of_requests(traffic, plan))
     tests += [test for each in _slices(counted, number, population, plan) for test in each]
     if reference is not None and performance is not None and performance.rows >= plan.min_rows:
         tests += _of_performance(reference, performance, accepted)
+    tests += _of_coverage(*coverages, plan)
     rejected = benjamini_hochberg([test.p_or_one for test in tests], plan.false_alarms)
     judged = [
         replace(test, found=bool(hit) and (test.psi is None or test.psi >= plan.min_effect))
@@ -62,7 +66,9 @@ def compare(  # noqa: PLR0913, PLR0917  (everything that is known about a window
     ]
     if estimate is not None and expected_estimate is not None and estimate.rows >= plan.min_rows:
         judged.append(_of_estimate(expected_estimate, estimate, accepted))
-    return ComparedWindow(number, traffic, tuple(judged), performance, estimate, tested=bool(tests))
+    return ComparedWindow(
+        number, traffic, tuple(judged), performance, estimate, tested=bool(tests), coverage=coverages[1]
+    )
 
 
 def _of_requests(traffic: WindowTraffic, plan: MonitoringPlan) -> Iterator[Comparison]:
@@ -158,6 +164,13 @@ def _of_performance(reference: Measured, window: Measured, accepted: AcceptedLos
         return
     p = float(stats.norm.sf(excess / error))
     yield Comparison("performance", window.metric, ALL, window.rows, reference.rows, window.value, reference.value, p)
+
+
+def _of_coverage(reference: Coverage | None, window: Coverage | None, plan: MonitoringPlan) -> Iterator[Comparison]:
+    if reference is None or window is None or window.rows < plan.min_rows:
+        return
+    p = float(stats.norm.sf(window.loss_below(reference, plan.max_coverage_drop)))
+    yield Comparison("coverage", "bounds", ALL, window.rows, reference.rows, window.value, reference.value, p)
 
 
 def _of_estimate(expected: Measured, estimate: Measured, accepted: AcceptedLoss) -> Comparison:

@@ -53,6 +53,7 @@ class CountPlan:
         slices: by name.
         response_field: response field with the prediction; empty if none is monitored.
         prediction: bins of the prediction.
+        has_bounds: True if predictions are forecasts whose losses are counted.
         served: IDs of the version among the served entities; empty counts every row.
         max_ms: time from which a request is slow; None counts none as slow.
     """
@@ -65,6 +66,7 @@ class CountPlan:
     slices: Mapping[str, SliceColumn] = field(default_factory=dict)
     response_field: str = ""
     prediction: ColumnBins | None = None
+    has_bounds: bool = False
     served: frozenset[str] = frozenset()
     max_ms: float | None = None
 

@@ -1,6 +1,6 @@
 """The decision of a run: the strongest action that the confirmed findings of its last tested window call for.
 
-Labels arrive late, so the performance is that of the last window with enough labels.
+Labels arrive late, so performance and coverage are those of the last window with enough labels.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from deployment.monitoring.findings import ComparedWindow, Comparison
 from training.use_case.monitoring import ActionTable, MonitoringAction
 
 ACTIONS: tuple[MonitoringAction, ...] = get_args(MonitoringAction)  # from the weakest to the strongest
-PERFORMANCE = "performance"  # the kind of finding that needs labels
+OF_LABELS = frozenset({"performance", "coverage"})  # the kinds of findings that need labels
 EXIT_CODES = {"nothing": 0, "alert": 4, "retrain": 5, "roll_back": 6}
 
 
@@ -51,12 +51,12 @@ def decide(windows: Sequence[ComparedWindow], table: ActionTable) -> MonitoringD
 
 
 def current_findings(windows: Sequence[ComparedWindow]) -> list[tuple[ComparedWindow, Comparison]]:
-    """Findings of the last tested window, and those of the performance in the last window with enough labels."""
+    """Findings of the last tested window, and those of labels in the last window with enough labels."""
     tested = [window for window in windows if window.tested]
-    labelled = [window for window in tested if any(each.kind == PERFORMANCE for each in window.comparisons)]
-    others = [(window, each) for window in tested[-1:] for each in window.findings if each.kind != PERFORMANCE]
+    labelled = [window for window in tested if any(each.kind in OF_LABELS for each in window.comparisons)]
+    others = [(window, each) for window in tested[-1:] for each in window.findings if each.kind not in OF_LABELS]
     return [
-        *((window, each) for window in labelled[-1:] for each in window.findings if each.kind == PERFORMANCE),
+        *((window, each) for window in labelled[-1:] for each in window.findings if each.kind in OF_LABELS),
         *others,
     ]
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from deployment.monitoring.counted import WindowTraffic
-from deployment.monitoring.performance import Measured
+from deployment.monitoring.outcomes.forecasts import Coverage
+from deployment.monitoring.outcomes.performance import Measured
 from training.report.wording import format_number
 
 
@@ -59,6 +60,9 @@ class Comparison:
             unit = "rows" if limit == "in the reference" else "requests"
             what = SHARES[self.kind].format(self.subject)
             return f"{what}: {self.value:.1%} of {self.rows:,} {unit}, {self.expected:.1%} {limit}"
+        if self.kind == "coverage":
+            share = f"{self.value:.1%} of {self.rows:,} labels"
+            return f"labels within the {self.subject}: {share}, {self.expected:.1%} on the holdout"
         if self.kind.endswith("performance"):
             how = "estimated " if self.kind.startswith("estimated") else ""
             value, expected = format_number(self.value), format_number(self.expected)
@@ -90,6 +94,7 @@ class ComparedWindow:
         performance: metric on labelled rows, if there are any.
         estimate: estimated metric.
         tested: False for an empty window, or one with too few rows.
+        coverage: of the bounds of a forecast, on labelled rows.
     """
 
     number: int
@@ -98,6 +103,7 @@ class ComparedWindow:
     performance: Measured | None = None
     estimate: Measured | None = None
     tested: bool = False
+    coverage: Coverage | None = None
 
     @property
     def findings(self) -> list[Comparison]:

@@ -10,8 +10,9 @@ from deployment.monitoring.counted import Counted
 from deployment.monitoring.counting import PREDICTION, CountPlan, SliceColumn, count
 from deployment.monitoring.decision import MonitoringDecision, decide
 from deployment.monitoring.findings import ComparedWindow, confirm
-from deployment.monitoring.labels import LabelCounts, count_labels
-from deployment.monitoring.performance import NO_LOSS, AcceptedLoss, Measured, estimate, measured, metric_of
+from deployment.monitoring.outcomes.forecasts import Coverage
+from deployment.monitoring.outcomes.labels import LabelCounts, count_labels
+from deployment.monitoring.outcomes.performance import NO_LOSS, AcceptedLoss, Measured, estimate, measured, metric_of
 from deployment.monitoring.version import MonitoredVersion, NotMonitored
 from deployment.monitoring.windows import Windows, micros_of
 from training.population.population import Population
@@ -133,15 +134,20 @@ def monitor(  # noqa: PLR0913, PLR0917  (everything that a run reads)
     accepted = NO_LOSS if reference is None else AcceptedLoss.of(plan.max_drop, reference.metric, declared)
     compared = []
     for number in range(windows.count):
-        performance = None
+        performance = coverage = None
         if reference is not None and labels is not None and number in labels.outcomes:
-            performance = measured(population, reference.metric, labels.outcomes[number])
+            losses = labels.losses.get(number, {})
+            performance = measured(population, reference.metric, labels.outcomes[number], losses)
+            coverage = Coverage.of(losses)
         estimated = None
         if reference is not None and population.prediction is not None:
             bins = population.prediction.bins.size
             estimated = estimate(population, reference.metric, counted.column(number, PREDICTION, bins))
+        coverages = Coverage.of(population.losses), coverage
         compared.append(
-            compare(number, counted, population, plan, reference, performance, estimated, expected, accepted)
+            compare(
+                number, counted, population, plan, reference, performance, estimated, expected, accepted, coverages
+            )
         )
     confirmed = confirm(compared)
     decision = decide(confirmed, plan.actions)
@@ -167,6 +173,7 @@ def count_plan(
         },
         response_field=population.response_field,
         prediction=None if population.prediction is None else population.prediction.bins,
+        has_bounds=bool(population.losses),
         served=served,
         max_ms=plan.max_p99_ms,
     )
@@ -178,6 +185,6 @@ def reference_performance(use_case: UseCase, population: Population) -> tuple[Me
         return None, None
     metric = metric_of(population, use_case.promotion.metric)
     bins = population.prediction.bins.size
-    return measured(population, metric, population.outcomes), estimate(
+    return measured(population, metric, population.outcomes, population.losses), estimate(
         population, metric, population.prediction.counts[:bins]
     )

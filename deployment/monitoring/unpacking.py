@@ -71,10 +71,16 @@ def _records(body: Any) -> Sequence[dict[str, Any]] | None:
 
 
 def _predictions(response: bytes | None, field: str, rows: int) -> list[Any] | None:
+    found = response_fields(response, (field,), rows)
+    return None if found is None else [value for (value,) in found]
+
+
+def response_fields(response: bytes | None, fields: Sequence[str], rows: int) -> list[tuple[Any, ...]] | None:
+    """Some fields of each prediction of a response; None if it has not one prediction per record, with each field."""
     try:
         found = orjson.loads(response or b"")["predictions"]
         if len(found) != rows:
             return None
-        return [each[field] for each in found]
+        return [tuple(each[field] for field in fields) for each in found]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None

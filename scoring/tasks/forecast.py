@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
-from scoring.predictions import LOWER, UPPER, VALUE, values
+from scoring.predictions import LOWER, SCALE, UPPER, VALUE, values
 from scoring.tasks.regression import Regression
 from scoring.tasks.task import Classes
 
-_COLUMNS = {"value": VALUE, "lower": LOWER, "upper": UPPER}
+_COLUMNS = {"value": VALUE, "lower": LOWER, "upper": UPPER, "scale": SCALE}
 
 
 class Forecast(Regression):
@@ -20,8 +20,8 @@ class Forecast(Regression):
     """
 
     name: ClassVar[str] = "forecast"
-    fields: ClassVar[tuple[str, ...]] = ("value", "lower", "upper")
-    default_fields: ClassVar[int] = 3
+    fields: ClassVar[tuple[str, ...]] = tuple(_COLUMNS)
+    default_fields: ClassVar[int] = 4
     declares_forecast: ClassVar[bool] = True
     valid_prediction: ClassVar[str] = "numbers within their bounds"
     explained_value: ClassVar[str] = "the forecast"

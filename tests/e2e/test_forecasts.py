@@ -1,17 +1,30 @@
 """The use case `regional_revenue` on the shipped sample: tables, training, gate, server, and forecasts by key."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from click.testing import CliRunner
+from databricks.sdk.service.serving import AiGatewayInferenceTableConfig
+from deltalake import DeltaTable, write_deltalake
 
+from deployment.commands import use_cases
+from deployment.endpoints import endpoint_client
+from deployment.run import main
+from lakehouse.settings import Settings
 from lakehouse.tables.warehouse import TableName, Warehouse
 from tests.checkout import Checkout
+from tests.contract.people import mlflow_restored
+from training.use_case.use_case import UseCase, load
 
 HISTORY, HORIZON = 56, 14
 HISTORICAL = ["same_weekday_1w", "same_weekday_2w", "same_weekday_mean", "mean_7d", "mean_56d"]
@@ -95,13 +108,13 @@ def trained(checkout: Checkout) -> Iterator[tuple[Checkout, str]]:
     checkout.run("deployment.run", "stop")
 
 
-def ask(checkout: Checkout, records: list[dict[str, Any]]) -> tuple[int, Any]:
+def ask(checkout: Checkout, records: list[dict[str, Any]], endpoint: str = "regional-revenue") -> tuple[int, Any]:
     address = checkout.variables["MODEL_SERVER"].removeprefix("http://")
     token = (checkout.root / ".serving/token").read_text(encoding="ascii").strip()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     with closing(HTTPConnection(address, timeout=60)) as connection:
         body = json.dumps({"dataframe_records": records})
-        connection.request("POST", "/serving-endpoints/regional-revenue/invocations", body, headers)
+        connection.request("POST", f"/serving-endpoints/{endpoint}/invocations", body, headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
 
@@ -164,3 +177,109 @@ def test_bounds_hold_on_the_holdout_as_often_as_they_say(trained: tuple[Checkout
     inside = (both.lower <= both.revenue) & (both.revenue <= both.upper)
     assert 0.74 < inside.mean() < 0.86
     assert 0.65 < inside[both.region == "Deutschland"].mean() < 0.95
+
+
+START, DAY = datetime(2026, 11, 1, tzinfo=UTC), timedelta(days=1)
+REVENUES = pa.schema(
+    [
+        ("region", pa.string()),
+        ("day", pa.string()),
+        ("revenue", pa.float64()),
+        ("settled_at", pa.timestamp("us", "UTC")),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def logged(trained: tuple[Checkout, str]) -> tuple[Checkout, pd.DataFrame]:
+    """A log of two days: each with a request for every region and day, one of them again; and its forecasts."""
+    checkout, _ = trained
+    token = (checkout.root / ".serving/token").read_text(encoding="ascii").strip()
+    sdk = endpoint_client.connect(checkout.variables["MODEL_SERVER"], token)
+    table_config = AiGatewayInferenceTableConfig("main", True, "logs", "revenue")
+    sdk.serving_endpoints.put_ai_gateway("regional-revenue", inference_table_config=table_config)
+    features = table(checkout, "gold.region_revenue_features")
+    keys = features[features.as_of == features.as_of.max()][["region", "day", "days_ahead"]]
+    records = keys[["region", "day"]].to_dict("records")
+    status, answer = ask(checkout, records)
+    assert [ask(checkout, each)[0] for each in (records, records[:HORIZON])] == [status, status] == [200, 200]
+    log = checkout.root / "warehouse/logs/revenue_payload"
+    deadline = time.monotonic() + 120
+    while not [*log.glob("_delta_log/*.json")] or len(rows := DeltaTable(log).to_pyarrow_table()) < 3:
+        assert time.monotonic() < deadline, "the request log has no rows"
+        time.sleep(0.2)
+    times = [START + DAY * day + timedelta(hours=hour) for day, hour in ((0, 1), (1, 1), (1, 2))]
+    pairs = zip(rows.sort_by("request_time").to_pylist(), times, strict=True)
+    moved = [row | {"request_time": at, "request_date": at.date()} for row, at in pairs]
+    write_deltalake(checkout.root / "warehouse/logs/revenue_days", pa.Table.from_pylist(moved, rows.schema))
+    return checkout, keys.reset_index(drop=True).join(pd.DataFrame(answer["predictions"]))
+
+
+def settle(checkout: Checkout, forecasts: pd.DataFrame, scales: float, at: datetime) -> None:
+    """Append revenues that are some scales above their forecasts; two origins have a row of each."""
+    revenues = forecasts[["region", "day"]].assign(
+        revenue=forecasts.value + scales * forecasts.scale, settled_at=pd.Timestamp(at)
+    )
+    twice = pa.Table.from_pandas(pd.concat([revenues, revenues]), REVENUES, preserve_index=False)
+    write_deltalake(checkout.root / "warehouse/gold/revenue_outcomes", twice, mode="append")
+
+
+def monitored(checkout: Checkout, monkeypatch: pytest.MonkeyPatch, until: datetime) -> tuple[int, dict[str, Any]]:
+    """Run `monitor` as of a time; its exit code and what it found."""
+    declared = load("regional_revenue").model_dump(exclude_unset=True)
+    labels = declared["monitoring"]["labels"] | {"table": "gold.revenue_outcomes"}
+    changes = {"window": "1d", "min_rows": 100, "labels": labels}
+    case = UseCase.model_validate(declared | {"monitoring": declared["monitoring"] | changes})
+    uri = f"sqlite:///{checkout.root}/mlflow.db"
+    settings = Settings(checkout.root, checkout.root / "warehouse", None, uri, uri, "")
+    monkeypatch.setattr(use_cases, "load", lambda _name, _folder: case)
+    monkeypatch.setattr(Settings, "from_environment", classmethod(lambda _cls: settings))
+    period = ("--since", START.isoformat(), "--until", until.isoformat(), "--table", "logs.revenue_days", "--json")
+    with mlflow_restored():
+        result = CliRunner().invoke(main, ["monitor", "--use-case", "regional_revenue", *period])
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    found, _ = json.JSONDecoder().raw_decode(result.stdout[result.stdout.index("{\n") :])
+    return result.exit_code, found
+
+
+def measures(checkout: Checkout, kind: str) -> list[tuple[int, float, float]]:
+    """Rows, value and reference of a comparison in each window that it tested."""
+    rows = DeltaTable(checkout.root / "warehouse/monitoring/findings").to_pandas()
+    rows = rows[rows.kind == kind].sort_values("window_start")
+    return list(rows[["rows", "value", "expected"]].itertuples(index=False, name=None))
+
+
+def test_forecasts_are_compared_with_revenues_as_they_settle(
+    logged: tuple[Checkout, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout, forecasts = logged
+    first = forecasts.days_ahead < 7
+    regions = forecasts.region.nunique()
+    settle(checkout, forecasts[first], 0.25, START + 10 * DAY)
+    code, found = monitored(checkout, monkeypatch, START + 11 * DAY)
+    assert (code, found["action"]) == (0, "nothing")
+    assert found["labels"] == dict.fromkeys(found["labels"], 0) | {"counted": 2 * 7 * regions}
+    (rows, error, reference), (rows_of_day_two, error_of_day_two, _) = measures(checkout, "performance")
+    assert rows == rows_of_day_two == 7 * regions, "a repeated request counts once"
+    assert [error, error_of_day_two] == pytest.approx([0.25, 0.25])
+    assert 0.7 < reference < 1.1, "MASE of the holdout"
+    (rows, covered, on_holdout), _ = measures(checkout, "coverage")
+    assert (rows, covered) == (7 * regions, 1.0)
+    assert 0.7 < on_holdout < 0.85
+
+    settle(checkout, forecasts[~first], 8.0, START + 20 * DAY)
+    code, early = monitored(checkout, monkeypatch, START + 11 * DAY)
+    assert (code, early["labels"]["counted"]) == (0, 2 * 7 * regions)
+    assert early["labels"]["not_yet_known"] == 2 * 7 * regions, "of both origins"
+    code, found = monitored(checkout, monkeypatch, START + 21 * DAY)
+    assert (code, found["action"], found["labels"]["counted"]) == (5, "retrain", 2 * HORIZON * regions)
+    confirmed = {(each["kind"], each["subject"]) for each in found["findings"] if each["confirmed"]}
+    assert confirmed - {("prediction_drift", "value")} == {("performance", "mase"), ("coverage", "bounds")}
+    sentences = [each["sentence"] for each in found["findings"]]
+    assert (
+        f"labels within the bounds: 50.0% of {HORIZON * regions} labels, {on_holdout:.1%} on the holdout" in sentences
+    )
+    assert [each[1] for each in measures(checkout, "performance")] == pytest.approx([4.125, 4.125])
+    assert [each[1] for each in measures(checkout, "coverage")] == [0.5, 0.5]
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert "Labels within the bounds by window" in page

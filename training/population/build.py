@@ -19,7 +19,7 @@ from training.frame.splits import Split
 from training.population.bins import MISSING, BinIndices, CategoryBins, NumberBins
 from training.population.placement import PlacedColumn, number_bins
 from training.population.population import CountedColumn, CountedSlice, Population
-from training.population.predictions import outcomes, placed_prediction
+from training.population.predictions import forecast_sums, outcomes, placed_prediction
 from training.use_case.monitoring import MonitoringPlan
 
 OWN_BINS, MOST_CATEGORIES = 50, 20
@@ -73,6 +73,7 @@ def population_of(
         outcomes=outcomes(scorer, data.holdout, predicted, placed),
         threshold=response.threshold,
         classes=tuple(response.classes),
+        losses=forecast_sums(scorer, data.holdout, predicted, golden),
     )
 
 

@@ -60,6 +60,8 @@ class Population:
         threshold: decision threshold of a binary task.
         classes: labels in the order of `outcomes`.
         training: the inputs on the training rows, where those are not the reference; shown beside a prediction.
+        losses: of forecasts on the holdout, the sums of `forecast_losses.LOSS_SUMS` of each loss. Empty for other
+            tasks, and if a response lacks a number of the forecast.
     """
 
     inputs: Mapping[str, CountedColumn]
@@ -70,6 +72,7 @@ class Population:
     threshold: float = 0.5
     classes: tuple[int | str, ...] = ()
     training: Mapping[str, CountedColumn] = field(default_factory=dict)
+    losses: Mapping[str, Floats] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The content of the file."""
@@ -83,6 +86,7 @@ class Population:
                 "threshold": self.threshold,
                 "classes": list(self.classes),
                 "training": {name: _column_json(column) for name, column in self.training.items()},
+                "losses": {name: sums.tolist() for name, sums in self.losses.items()},
             }
         )
 
@@ -100,6 +104,7 @@ class Population:
             found.get("threshold", 0.5),
             tuple(found.get("classes", ())),
             {name: _column(each) for name, each in found.get("training", {}).items()},
+            {name: _array(sums) for name, sums in found.get("losses", {}).items()},
         )
 
     def save(self, folder: Path) -> dict[str, str]:

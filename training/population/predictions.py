@@ -8,6 +8,7 @@ from scoring.predictions import values as values_of
 from scoring.scorer import Scorer
 from training.frame.frame import TrainingFrame
 from training.population.bins import CategoryBins
+from training.population.forecast_losses import sums_of
 from training.population.placement import PlacedColumn, number_bins
 
 SCORE_BINS = 100
@@ -17,7 +18,7 @@ TRIED = 50  # predictions with which a hook is tried
 def placed_prediction(scorer: Scorer, predicted: Floats, golden: Record | None) -> tuple[str, PlacedColumn] | None:
     """The monitored response field with the bin of each prediction; None if a hook leaves no field as it is."""
     response = scorer.response_format
-    known = scorer.fields() if golden is None else _kept_fields(scorer, predicted, golden)
+    known = _known_fields(scorer, predicted, golden)
     numbers = predicted if response.task.predicts_classes else values_of(predicted)
     single = [field for field in ("probability", "value") if field in known and numbers.ndim == 1]
     if single:
@@ -29,6 +30,10 @@ def placed_prediction(scorer: Scorer, predicted: Floats, golden: Record | None) 
     labels = response.task.columns("label", predicted, response.classes, response.threshold)["label"]
     categories = CategoryBins(tuple(response.classes), len(response.classes))
     return "label", PlacedColumn(categories, categories.index(labels)[0])
+
+
+def _known_fields(scorer: Scorer, predicted: Floats, golden: Record | None) -> set[str]:
+    return set(scorer.fields()) if golden is None else _kept_fields(scorer, predicted, golden)
 
 
 def _kept_fields(scorer: Scorer, predicted: Floats, golden: Record) -> set[str]:
@@ -52,3 +57,13 @@ def outcomes(scorer: Scorer, holdout: TrainingFrame, predicted: Floats, placed: 
     classes, size = len(scorer.response_format.classes), placed.bins.size
     flat = np.bincount(holdout.y.astype(np.int64) * size + placed.indices, minlength=classes * size)
     return flat.reshape(classes, size).astype(np.float64)
+
+
+def forecast_sums(
+    scorer: Scorer, holdout: TrainingFrame, predicted: Floats, golden: Record | None
+) -> dict[str, Floats]:
+    """Sums of the losses of forecasts; none for another task, or if a response lacks a number of the forecast."""
+    task = scorer.response_format.task
+    if not task.declares_forecast or not set(task.fields) <= _known_fields(scorer, predicted, golden):
+        return {}
+    return sums_of(holdout.y, predicted)

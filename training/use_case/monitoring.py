@@ -52,7 +52,8 @@ class LabelSource(Declaration):
         request_id: column with the `client_request_id` of the request. Without it, a record's key fields name the
             entity, and its label is in the first row at or after the request.
         entity: key columns of the table, which are also fields of a request; not used with `request_id`.
-        timestamp: time of a label row; needed without `request_id`.
+        timestamp: time of a label row. Without it and `request_id`, the key names the label: region and day of a
+            forecast, whatever the time of the request.
         within: longest time from a request to its label row.
         known_at: column with the time a label arrived; labels that arrive after the end of the run do not count.
     """
@@ -67,11 +68,16 @@ class LabelSource(Declaration):
 
     @model_validator(mode="after")
     def _joins(self) -> Self:
-        if self.request_id is None and not (self.entity and self.timestamp):
-            raise ValueError("labels need request_id, or entity and timestamp, to find the request of a label")
+        if self.request_id is None and not self.entity:
+            raise ValueError("labels need request_id, or entity, to find the request of a label")
         if self.request_id is not None and self.entity:
             raise ValueError("labels take either request_id or entity, not both")
         return self
+
+    @property
+    def is_named_by_key(self) -> bool:
+        """True if the key alone names the label, as that of a forecast does."""
+        return self.request_id is None and self.timestamp is None
 
 
 class ActionTable(Declaration):
@@ -103,6 +109,7 @@ class ActionTable(Declaration):
     refused: MonitoringAction = "alert"
     latency: MonitoringAction = "alert"
     performance: MonitoringAction = "retrain"
+    coverage: MonitoringAction = "alert"
     estimated_performance: Literal["nothing", "alert"] = "nothing"
 
 
@@ -127,6 +134,7 @@ class MonitoringPlan(Declaration):
         max_drop: accepted loss of the promotion metric against the holdout: a number in units of the metric, such as
             `0.02`, or a share of the value on the holdout, such as `5%`. Default: 0.02 of a metric between 0 and 1,
             10% of an error without an upper bound (`mse`: 20%).
+        max_coverage_drop: accepted loss of the share of labels within the bounds of a forecast, against the holdout.
         labels: where labels that arrive later are found.
         actions: the action for each kind of finding.
         alerts: file that gets each alert as a line of JSON, below the project folder.
@@ -143,6 +151,7 @@ class MonitoringPlan(Declaration):
     max_refused_share: float = Field(default=0.05, ge=0, lt=1)
     max_p99_ms: float | None = Field(default=None, gt=0)
     max_drop: NonNegative | Percentage | None = None
+    max_coverage_drop: float = Field(default=0.05, ge=0, lt=1)
     labels: LabelSource | None = None
     actions: ActionTable = ActionTable()
     alerts: str | None = None

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from deployment.monitoring.decision import EXIT_CODES, current_findings
-from deployment.monitoring.labels import LabelCounts
 from deployment.monitoring.monitored_run import MonitoredRun
+from deployment.monitoring.outcomes.labels import LabelCounts
 from lakehouse import console
 from lakehouse.settings import Settings
 

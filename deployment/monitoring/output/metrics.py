@@ -39,6 +39,8 @@ def window_metrics(window: ComparedWindow) -> dict[str, float]:
     for each in window.comparisons:
         if each.psi is not None and not each.slice:
             numbers[f"psi.{each.subject}"] = each.psi
+    if window.coverage is not None:
+        numbers["coverage"] = window.coverage.value
     for measure in (window.performance, window.estimate):
         if measure is not None and isfinite(measure.value):
             numbers[f"{'estimated_' if measure.estimated else ''}{measure.metric}"] = measure.value

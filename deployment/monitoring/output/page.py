@@ -150,7 +150,7 @@ def _findings(run: MonitoredRun, plan: MonitoringPlan) -> Sequence[Block]:
 
 def _compared(each: Comparison) -> tuple[Cell, Cell]:
     """Shares and metrics; a drift has its effect sizes instead."""
-    if each.kind in SHARES:
+    if each.kind in SHARES or each.kind == "coverage":
         return number_cell(each.value, ".2%"), number_cell(each.expected, ".2%")
     if each.psi is None:
         return number_cell(each.value), number_cell(each.expected)

@@ -12,6 +12,7 @@ from training.report.page import (
     Block,
     Cell,
     Column,
+    Figure,
     Figures,
     Paragraph,
     Table,
@@ -88,6 +89,9 @@ def performance(run: MonitoredRun) -> Sequence[Block]:
                 else f"{name} is not estimated without labels."
             )
         )
+    if any(window.coverage for window in run.compared):
+        figures.append(_coverage(run))
+        blocks.append(_coverages(run))
     return [Figures(figures), *blocks] if figures else [Paragraph("The version has no prediction that is monitored.")]
 
 
@@ -115,6 +119,29 @@ def _measures(run: MonitoredRun, name: str) -> Table:
         Column("95 % interval"),
     )
     return Table(f"{name[0].upper()}{name[1:]} by window", columns, rows)
+
+
+def _coverage(run: MonitoredRun) -> Figure:
+    shares = [window.coverage.value if window.coverage else float("nan") for window in run.compared]
+    tested = [each for window in run.compared for each in window.comparisons if each.kind == "coverage"]
+    lines = [Trend("on labelled rows", shares)]
+    if tested:
+        lines.insert(0, Trend("on the holdout", [tested[-1].expected] * run.windows.count))
+    return chart_of(run, "Labels within the bounds", "share", lines, from_zero=False)
+
+
+def _coverages(run: MonitoredRun) -> Table:
+    rows = [
+        (
+            window_cell(run, window),
+            number_cell(window.coverage.rows, ",d"),
+            number_cell(window.coverage.value, ".1%"),
+        )
+        for window in run.compared
+        if window.coverage is not None
+    ]
+    columns = (Column("Window (UTC)", "text"), Column("Rows"), Column("Within the bounds"))
+    return Table("Labels within the bounds by window", columns, rows)
 
 
 def traffic(run: MonitoredRun) -> Sequence[Block]:

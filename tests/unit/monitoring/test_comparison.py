@@ -9,7 +9,7 @@ import pytest
 
 from deployment.monitoring.comparison import compare
 from deployment.monitoring.findings import ComparedWindow, confirm
-from deployment.monitoring.performance import AcceptedLoss, Measured, estimate, measured
+from deployment.monitoring.outcomes.performance import AcceptedLoss, Measured, estimate, measured
 from tests.unit.monitoring.samples import LENGTH, START, counted, day_of, payload_row, plan, population, records
 from training.population.bins import CategoryBins
 from training.population.population import CountedColumn, Population

@@ -23,7 +23,7 @@ TRAFFIC = counted([], plan(population(200))).traffic(0)
         ({"actions": {"estimated_performance": "retrain"}}, "Input should be 'nothing' or 'alert'"),
         ({"actions": {"drift": "panic"}}, "Input should be 'nothing', 'alert', 'retrain' or 'roll_back'"),
         ({"actions": {"drifts": "alert"}}, "Extra inputs are not permitted"),
-        ({"labels": {"table": "gold.x", "column": "y"}}, "labels need request_id, or entity and timestamp"),
+        ({"labels": {"table": "gold.x", "column": "y"}}, "labels need request_id, or entity, to find"),
         (
             {"labels": {"table": "gold.x", "column": "y", "request_id": "id", "entity": ["k"], "timestamp": "at"}},
             "either request_id or entity",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deployment.monitoring.performance import estimate, measured, metric_of
+from deployment.monitoring.outcomes.performance import estimate, measured, metric_of
 from tests.unit.monitoring.samples import population
 from training.evaluation.metrics import METRICS
 from training.population.bins import CategoryBins

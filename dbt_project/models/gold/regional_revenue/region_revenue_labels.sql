@@ -25,7 +25,8 @@ final as (
     forecasts.region,
     forecasts.day,
     forecasts.as_of,
-    cast(coalesce(revenues.revenue, 0) as double) as revenue
+    cast(coalesce(revenues.revenue, 0) as double) as revenue,
+    {{ settled_at('cast(date_add(cast(forecasts.day as date), 1) as timestamp)') }} as settled_at
   from forecasts
   cross join delivered
   left join revenues on forecasts.region = revenues.region and forecasts.day = revenues.day

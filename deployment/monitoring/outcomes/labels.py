@@ -1,8 +1,8 @@
 """Labels that arrive after the predictions: joined point-in-time on Spark, and counted by window.
 
 A label belongs to a request by its `client_request_id`, or by the key fields of a record: the first label row of the
-entity at or after the request. A label that arrives after the end of the run does not count, so that a run can be
-repeated. Only counts leave Spark.
+entity at or after the request, or the label of a key that has the time of a forecast. A label that arrives after the
+end of the run does not count, so that a run can be repeated. Only counts leave Spark.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +15,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from deployment.monitoring.counting import CountPlan, batch_of
-from deployment.monitoring.label_table import key_of, known_labels, of_the_period, require_columns, uncounted
-from deployment.monitoring.unpacking import SUCCESS, Exchanged, unpack
+from deployment.monitoring.outcomes.forecasts import (
+    BOUNDS,
+    WindowLosses,
+    loss_aggregates,
+    losses_by_window,
+    with_losses,
+)
+from deployment.monitoring.outcomes.label_table import key_of, known_labels, of_the_period, require_columns, uncounted
+from deployment.monitoring.unpacking import SUCCESS, Exchanged, response_fields, unpack
 from lakehouse.arrays import Floats
 from training.population.bins import ColumnBins
 from training.population.population import MOMENTS, Population
@@ -28,13 +35,16 @@ _LOGGED = pa.schema(
         ("client_request_id", pa.string()),
     ]
 )  # fmt: skip
-_PREDICTED = "window long, bin long, value double, key string, at long, id string"
+_PREDICTED = (
+    "window long, bin long, value double, lower double, upper double, scale double, key string, at long, id string"
+)
 _ARROW = pa.schema(
     [
-        ("window", pa.int64()), ("bin", pa.int64()), ("value", pa.float64()), ("key", pa.string()),
-        ("at", pa.int64()), ("id", pa.string()),
+        ("window", pa.int64()), ("bin", pa.int64()), ("value", pa.float64()),
+        *((name, pa.float64()) for name in BOUNDS), ("key", pa.string()), ("at", pa.int64()), ("id", pa.string()),
     ]
 )  # fmt: skip
+_NUMBERS = ("bin", "value", *BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class LabelCounts:
         incomplete: rows of the table without a key, a label or a needed time.
         not_yet_known: rows that were not known by the end of the run.
         replaced: earlier labels of a request that has a later one.
+        losses: of forecasts, the sums of their losses by window.
     """
 
     outcomes: Mapping[int, Floats] = field(default_factory=dict)
@@ -61,6 +72,7 @@ class LabelCounts:
     incomplete: int = 0
     not_yet_known: int = 0
     replaced: int = 0
+    losses: WindowLosses = field(default_factory=dict)
 
     def counted(self) -> int:
         """Labels that count."""
@@ -86,12 +98,13 @@ def count_labels(
     unmatched = sum(row["labels"] for row in rows if row["window"] is None)
     matched = [row for row in rows if row["window"] is not None]
     early = sum(row["labels"] for row in matched if row["is_early"])
-    outcomes, unknown = _outcomes([row for row in matched if not row["is_early"]], population)
+    timely = [row for row in matched if not row["is_early"]]
+    outcomes, unknown = _outcomes(timely, population)
     without_request = _without_request(known, exchanges, source, plan)
     incomplete, late = uncounted(labels, source, plan)
     return LabelCounts(
         outcomes, without_request, early, unknown, max(0, unmatched - without_request), incomplete, late,
-        sum(row["replaced"] for row in rows),
+        sum(row["replaced"] for row in rows), losses_by_window(timely) if population.losses else {},
     )  # fmt: skip
 
 
@@ -119,43 +132,57 @@ def _rows(request: Mapping[str, Any], source: LabelSource, plan: CountPlan) -> I
     if source.request_id is not None and len(found.records) > 1:
         return  # the ID names the request, and not which of its records
     indices, _ = plan.prediction.index(found.predictions)
-    for number, (record, value, at) in enumerate(
-        zip(found.records, found.predictions, indices.tolist(), strict=True)
+    bounds = response_fields(request["response"], BOUNDS, len(found.records)) if plan.has_bounds else None
+    bounds = bounds or [(None,) * len(BOUNDS)] * len(found.records)
+    for number, (record, value, more, at) in enumerate(
+        zip(found.records, found.predictions, bounds, indices.tolist(), strict=True)
     ):
         key = request["client_request_id"] if source.request_id is not None else key_of(record, source.entity)
         if key is None or at < 0:
             continue
-        score = float(value) if isinstance(value, int | float) else None
-        yield window, at, score, key, request["at"], f"{request['at']}-{key}-{number}"
+        numbers = (float(each) if isinstance(each, int | float) else None for each in (value, *more))
+        yield window, at, *numbers, key, request["at"], f"{request['at']}-{key}-{number}"
 
 
 def _joined(predicted: DataFrame, known: DataFrame, source: LabelSource, plan: CountPlan) -> DataFrame:
     """Predictions with their labels; `is_early` marks labels that were known before their request.
 
-    Labels by request of the period stay without a prediction: their window is null.
+    Labels by request of the period stay without a prediction: their window is null. Of several predictions of one key
+    in a window, the last counts where the key names the label: repeated requests are no further evidence.
     """
+    is_early = F.coalesce(F.col("known_at") < F.col("at"), F.lit(False))
     same = F.col("key") == F.col("label_key")
     if source.request_id is not None:
         pairs = known.join(predicted, same, "left").where(F.col("key").isNotNull() | of_the_period(source, plan))
+    elif source.is_named_by_key:
+        matched = predicted.join(known, same, "inner").withColumn("is_early", is_early)
+        last = F.max(F.struct("at", "id", *_NUMBERS, "known_at", "label", "replaced")).alias("last")
+        pairs = matched.groupBy("is_early", "window", "key").agg(last)
+        taken = [F.col(f"last.{name}").alias(name) for name in (*_NUMBERS, "at", "known_at", "label", "replaced")]
+        pairs = pairs.select("window", *taken)
     else:
         pairs = predicted.join(known, same, "inner")
         within = parse_length(source.within).total_seconds() * 1e6
         after = (F.col("stamped") >= F.col("at")) & (F.col("stamped") <= F.col("at") + F.lit(round(within)))
         first = F.min(F.struct("stamped", "known_at", "label", "replaced")).alias("first")
-        pairs = pairs.where(after).groupBy("id", "window", "bin", "value", "at").agg(first)
-        pairs = pairs.select("window", "bin", "value", "at", "first.known_at", "first.label", "first.replaced")
-    is_early = F.coalesce(F.col("known_at") < F.col("at"), F.lit(False))
-    return pairs.select("window", "bin", "value", "label", "replaced", is_early.alias("is_early"))
+        pairs = pairs.where(after).groupBy("id", "window", *_NUMBERS, "at").agg(first)
+        pairs = pairs.select("window", *_NUMBERS, "at", "first.known_at", "first.label", "first.replaced")
+    return pairs.select("window", *_NUMBERS, "label", "replaced", is_early.alias("is_early"))
 
 
 def _counts(joined: DataFrame, population: Population) -> list[Any]:
     labels = F.count("label").alias("labels"), F.sum("replaced").alias("replaced")
     if population.classes:
         return joined.groupBy("is_early", "window", "label", "bin").agg(*labels).collect()
-    error = F.abs(F.col("value") - F.expr("try_cast(label AS double)"))
+    finite = F.abs(F.col("number")) < F.lit(float("inf"))  # a text such as NaN is a number for Spark, and no label
+    numbers = joined.withColumn("number", F.expr("try_cast(label AS double)"))
+    numbers = numbers.withColumn("number", F.when(finite, F.col("number")))
+    error = F.abs(F.col("value") - F.col("number"))
     sums = [F.count(error), F.sum(error), F.sum(error * error), F.sum(error * error * error * error)]
     named = [each.alias(name) for each, name in zip(sums, MOMENTS, strict=True)]
-    return joined.groupBy("is_early", "window").agg(*named, *labels).collect()
+    if population.losses:
+        numbers, named = with_losses(numbers), [*named, *loss_aggregates()]
+    return numbers.groupBy("is_early", "window").agg(*named, *labels).collect()
 
 
 def _outcomes(rows: Sequence[Any], population: Population) -> tuple[dict[int, Floats], int]:

@@ -1,5 +1,6 @@
 """Performance from counts of predictions by label: measured where labels are known, estimated where they are not."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from lakehouse.arrays import Floats
 from training.evaluation.metrics import METRICS
 from training.evaluation.weighted_metrics import ScoredRows, weighted_metric
 from training.population.bins import NumberBins
+from training.population.forecast_losses import LOSS_SUMS
 from training.population.population import MOMENTS, Population
 from training.use_case.monitoring import parse_share
 
@@ -95,17 +97,26 @@ NO_LOSS = AcceptedLoss(0.0)
 def metric_of(population: Population, wanted: str) -> str:
     """The metric to watch: the wanted one, or the nearest that counts can give."""
     if not population.classes:
-        return wanted if wanted in MOMENT_METRICS else "mae"
+        return wanted if wanted in MOMENT_METRICS or wanted in population.losses else "mae"
     if _has_scores(population) or METRICS[wanted].decides:
         return wanted
     return "accuracy"  # of labels alone
 
 
-def measured(population: Population, metric: str, outcomes: Floats, *, estimated: bool = False) -> Measured:
-    """The metric of counts in the form of `population.outcomes`.
+def measured(
+    population: Population,
+    metric: str,
+    outcomes: Floats,
+    losses: Mapping[str, Floats] | None = None,
+    *,
+    estimated: bool = False,
+) -> Measured:
+    """The metric of counts in the form of `population.outcomes`, or of losses in the form of `population.losses`.
 
-    The error is that of resampled rows; for numbers it follows from the moments of the errors.
+    The error is that of resampled rows; for numbers it follows from the moments of the errors or losses.
     """
+    if metric in population.losses:
+        return _of_losses(metric, (losses or {}).get(metric, np.zeros(len(LOSS_SUMS))))
     if not population.classes:
         return _of_moments(metric, outcomes)
     rows = _pseudo_rows(population)
@@ -172,6 +183,14 @@ def _pseudo_rows(population: Population) -> ScoredRows:
     decided = np.tile(np.arange(bins.size), classes)
     one_hot = (decided[:, None] == np.arange(classes)).astype(np.float64)
     return ScoredRows(labels, one_hot if classes > 2 else one_hot[:, 1], 0.5)
+
+
+def _of_losses(metric: str, sums: Floats) -> Measured:
+    rows, total, squares = sums.tolist()
+    if rows < 1:
+        return Measured(metric, float("nan"), float("nan"), 0)
+    mean = total / rows
+    return Measured(metric, mean, float(np.sqrt(max(0.0, squares / rows - mean**2) / rows)), int(rows))
 
 
 def _of_moments(metric: str, sums: Floats) -> Measured:

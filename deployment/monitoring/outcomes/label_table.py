@@ -66,8 +66,10 @@ def known_labels(labels: DataFrame, source: LabelSource, plan: CountPlan) -> Dat
     )
     if source.known_at:
         rows = rows.where(F.col("known_at") <= F.lit(plan.now))
-    if source.request_id is None:
+    if source.request_id is None and not source.is_named_by_key:
         return rows.withColumn("replaced", F.lit(0).cast("long"))
+    if source.is_named_by_key:  # a label table of forecasts has a row for each origin
+        rows = rows.distinct()
     newest = F.max(F.struct(F.coalesce("known_at", F.lit(0)).alias("known"), "stamped", "known_at", "label"))
     grouped = rows.groupBy("label_key").agg(newest.alias("newest"), (F.count("label") - F.lit(1)).alias("replaced"))
     return grouped.select("label_key", "newest.stamped", "newest.known_at", "newest.label", "replaced")
