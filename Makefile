@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-embeddings demo-forecast test test-spark test-torch test-text check-extras test-jobs torch tensorflow text spark features docs check bench format schema lock clean
+.PHONY: help demo demo-text demo-embeddings demo-forecast demo-series test test-spark test-torch test-text test-forecast check-extras test-jobs torch tensorflow text forecast spark features docs check bench format schema lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -55,6 +55,15 @@ demo-forecast: $(READY)  ## the same for forecasts: daily revenue of each German
 	$(call show,python -m deployment.run serve --use-case regional_revenue --detach)
 	$(call show,python -m deployment.run ask --use-case regional_revenue)
 
+demo-series: forecast  ## the same with statistical models of each state's own series (about three minutes)
+	$(call show,python -m lakehouse.build --select +tag:series_forecasts tag:regional_revenue --exclude-resource-type unit_test)
+	$(call show,python -m training.run --use-case regional_revenue_by_series)
+	$(call show,python -m deployment.run promote --use-case regional_revenue_by_series) || test $$? -eq 3  # 3: not promoted
+	$(call show,python -m training.publish --online gold.region_revenue_features)
+	$(call show,python -m training.publish --online gold.region_revenue_fit_features)
+	$(call show,python -m deployment.run serve --use-case regional_revenue_by_series --detach)
+	$(call show,python -m deployment.run ask --use-case regional_revenue_by_series)
+
 test: $(READY)  ## every test this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # files with few tests are the slow ones
 
@@ -70,15 +79,20 @@ test-torch: torch tensorflow text  ## the tests of neural networks, which `make 
 test-text: text  ## the tests of embeddings, which `make test` skips without a tokenizer
 	@$(BIN)/python -m pytest tests/e2e/test_embeddings.py
 
-check-extras: test-torch test-text  ## the tests of all extras, which install 6 GB
+test-forecast: forecast  ## the tests of models of single series, which `make test` skips without the extra
+	@$(BIN)/python -m pytest tests/unit/training/test_series_fits.py tests/e2e/test_series_forecasts.py
+
+check-extras: test-torch test-text test-forecast  ## the tests of all extras, which install 6 GB
 
 torch: $(VENV)/.torch  ## install PyTorch (the extra torch, 4 GB) into the environment, pinned by hashes
 tensorflow: $(VENV)/.tensorflow  ## install TensorFlow with Keras (the extra tensorflow, 1.4 GB), pinned by hashes
 
 text: $(VENV)/.text  ## install a tokenizer and a pretrained transformer (the extra text, 130 MB), pinned by hashes
 
+forecast: $(VENV)/.forecast  ## install statistical models of series (the extra forecast, 20 MB), pinned by hashes
+
 # A changed requirements.lock takes extras away, and these put them back.
-$(VENV)/.torch $(VENV)/.tensorflow $(VENV)/.text: $(VENV)/.%: resources/%.lock $(READY)
+$(VENV)/.torch $(VENV)/.tensorflow $(VENV)/.text $(VENV)/.forecast: $(VENV)/.%: resources/%.lock $(READY)
 	@echo "Adding $* to $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirements $<
 	@touch $@
@@ -141,6 +155,8 @@ lock: $(READY)  ## write every lock and the jobs' requirements from pyproject.to
 		--constraints resources/torch.lock $(EXTRA_LOCK) --output-file resources/tensorflow.lock
 	@$(BIN)/python -m resources.requirements text text-models | $(BIN)/uv pip compile - --no-deps \
 		--constraints requirements.lock $(EXTRA_LOCK) --output-file resources/text.lock
+	@$(BIN)/python -m resources.requirements forecast | $(BIN)/uv pip compile - --constraints requirements.lock \
+		$(EXTRA_LOCK) --output-file resources/forecast.lock
 
 clean:  ## delete all generated files except the virtual environment
 	@test ! -x $(BIN)/python || $(BIN)/python -m deployment.run stop

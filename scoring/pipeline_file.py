@@ -29,6 +29,7 @@ TRUSTED = frozenset(
         "scoring.estimators.catboost.CatBoost",
         "scoring.estimators.dense_if_small.DenseIfSmall",
         "scoring.estimators.column_subset.ColumnSubset",
+        "scoring.forecasts.column_forecast.ColumnForecast",
         "scoring.forecasts.forecaster.Forecaster",
         "scoring.forecasts.seasonal_naive.SeasonalNaive",
         "scoring.estimators.lightgbm.LightGbm",

@@ -15,3 +15,93 @@ steps as (
 
 )
 {%- endmacro %}
+
+{# CTEs `dated_origins` (region, origin) and `history`: the revenue of each day before an origin as known at the origin. #}
+{% macro region_histories() -%}
+orders as (
+
+  select
+    *,
+    -- The first Monday, 00:00 UTC, after the day of the order.
+    date_add(cast(date_trunc('week', day) as date), 7) as next_origin
+  from {{ ref('region_orders') }}
+
+),
+
+-- Origins after the last order would see days without data as days without revenue.
+delivered as (
+
+  select max(day) as last_day from orders
+
+),
+
+-- A region has a forecast when its first order is as long ago as the history.
+regions as (
+
+  select region, min(next_origin) as first_origin from orders group by region
+
+),
+
+origins as (
+
+  select
+    region,
+    explode(sequence(
+      0, cast(floor((datediff(delivered.last_day, first_origin) + 1) / 7) as int)
+    )) as weeks,
+    first_origin
+  from regions
+  cross join delivered
+
+),
+
+dated_origins as (
+
+  select region, date_add(first_origin, 7 * weeks) as origin
+  from origins
+  where weeks >= {{ history_weeks() }}
+
+),
+
+-- Each order in every history that it belongs to, if it was known at the origin.
+in_history as (
+
+  select region, day, known_at, amount_cents, next_origin, explode(sequence(0, {{ history_weeks() }} - 1)) as weeks
+  from orders
+
+),
+
+known as (
+
+  select
+    region,
+    date_add(next_origin, 7 * weeks) as origin,
+    datediff(date_add(next_origin, 7 * weeks), day) as days_ago,
+    sum(amount_cents) as cents
+  from in_history
+  where known_at < cast(date_add(next_origin, 7 * weeks) as timestamp)
+  group by 1, 2, 3
+
+),
+
+days as (
+
+  select region, origin, explode(sequence(1, 7 * {{ history_weeks() }})) as days_ago
+  from dated_origins
+
+),
+
+-- A day without orders has the revenue 0. Sums of cents are exact, whatever the order of the rows.
+history as (
+
+  select
+    days.region,
+    days.origin,
+    days.days_ago,
+    cast(coalesce(known.cents, 0) as bigint) as cents
+  from days
+  left join known
+    on days.region = known.region and days.origin = known.origin and days.days_ago = known.days_ago
+
+),
+{%- endmacro %}

@@ -32,6 +32,9 @@ _NEIGHBOURS: list[Params] = [
 _BY_FAMILY: Mapping[str, Sequence[Params]] = {
     "dummy": [{}],
     "seasonal_naive": [{}],
+    "auto_ets": [{}],
+    "auto_theta": [{}],
+    "mfles": [{}],
     "logistic_regression": _LINEAR,
     "ridge": [{"alpha": 0.1, "numeric_shape": "as_is", "recency_half_life_days": None}],
     "elastic_net": [{"alpha": 0.01, "l1_ratio": 0.5, "numeric_shape": "arcsinh", "recency_half_life_days": 60}],
@@ -84,6 +87,9 @@ LOCAL = [name for name, family in FAMILIES.items() if family.fits_on == "process
 POINTS: Sequence[tuple[str, Params]] = [(name, params) for name, points in _BY_FAMILY.items() for params in points]
 
 
+FITS = dict.fromkeys(("auto_ets", "auto_theta", "mfles"), "amount")
+
+
 def rows_of(task: str, rows: int = 120) -> TrainingFrame:
     """Rows of the named task; their amount carries the label."""
     frame = alternating(rows)
@@ -103,6 +109,6 @@ def _forecast(frame: TrainingFrame) -> TrainingFrame:
     features = {**frame.features, "known": frame.features["known"] + 1}
     amount, place = features["amount"], features["place_index"]
     y = amount + features["known"] * (amount + 0.1 * place)
-    columns = ForecastColumns(level="amount", scale="known", season="amount", step="known_is_missing")
+    columns = ForecastColumns(level="amount", scale="known", season="amount", step="known_is_missing", fits=FITS)
     x = ENCODER.matrix(features).values
     return replace(frame, task=FORECAST, x=x, features=features, y=y, classes=(), forecast=columns)

@@ -29,7 +29,8 @@ def require_forecast_columns(declared: ForecastColumns, features: FeatureColumns
     Raises:
         FrameRefused: a feature is missing or no number, a scale is not above 0, or a step is below 0.
     """
-    for role, name in declared.model_dump().items():
+    fits = {f"fits.{method}": name for method, name in declared.fits.items()}
+    for role, name in {**declared.roles, **fits}.items():
         if name not in features:
             raise FrameRefused.forecast_column(role, name, f"no table has. {nearest(name, sorted(features))}")
         if features[name].dtype == object:
@@ -50,7 +51,7 @@ def forecast_indices(frame: TrainingFrame, declared: ForecastColumns, matrix_for
         FrameRefused: a feature is constant on all training rows, so that no model has it.
     """
     names = frame.columns if matrix_format == "sparse" else frame.encoder.number_features
-    found = declared.model_dump()
+    found = declared.roles
     for role, name in found.items():
         if name not in names:
             raise FrameRefused.forecast_column(role, name, "has one value on all training rows, or is left out")

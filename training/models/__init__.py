@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from training.models.baseline import BLEND, DUMMY
 from training.models.boosted import CATBOOST, LIGHTGBM, XGBOOST
 from training.models.family import Family
-from training.models.forecasts import SEASONAL_NAIVE
+from training.models.forecasts import AUTO_ETS, AUTO_THETA, MFLES, SEASONAL_NAIVE
 from training.models.linear import ELASTIC_NET, LOGISTIC_REGRESSION, RIDGE
 from training.models.neighbours import KNN
 from training.models.networks import FT_TRANSFORMER, KERAS_MLP, MLP
@@ -25,6 +25,9 @@ _DECLARED = (
     ELASTIC_NET,
     KNN,
     SEASONAL_NAIVE,
+    AUTO_ETS,
+    AUTO_THETA,
+    MFLES,
     RANDOM_FOREST,
     GRADIENT_BOOSTING,
     LIGHTGBM,

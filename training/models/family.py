@@ -33,6 +33,7 @@ class DataFacts:
         texts: sparse columns of the terms of each text feature: the first, the one after the last, and the fewest
             texts of a term.
         season: of a forecast, the dense column of the seasonal naive forecast.
+        fits: of a forecast, the dense column of the forecast by each method that was fitted for each series.
     """
 
     task: Task
@@ -41,6 +42,7 @@ class DataFacts:
     texts: Sequence[tuple[int, int, int]] = ()
     text_places: Sequence[int] = ()
     season: int | None = None
+    fits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Family:
         missing_values: how a number that is missing reaches `model`: `native`: as NaN, of which the model learns by
             itself; `imputed`: as the median of the fitted rows, with a mark (`training.models.missing_values`);
             `refused`: such a number cannot be a feature.
+        reads_fit: True if its forecast is a feature that was fitted for each series; `forecast.fits` of the use case
+            names it.
         extras: the extras of pyproject.toml that fitting needs; none if the project's own packages suffice.
         optional: further hyperparameters, which a search has only if `search.space` of the use case names them.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
@@ -87,6 +91,7 @@ class Family:
     optional: Space = field(default_factory=dict)
     fits_on: FitsOn = "process"
     missing_values: MissingValues = "imputed"
+    reads_fit: bool = False
     extras: tuple[str, ...] = ()
 
     @property

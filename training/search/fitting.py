@@ -118,7 +118,7 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch:
     encoder = frame.encoder
     places = [at for at, name in enumerate(encoder.features) if name in encoder.text_features]
     categories, terms = encoder.categories(), encoder.term_columns()
-    facts = DataFacts(frame.task, len(frame.classes), categories, terms, places, _season(frame))
+    facts = DataFacts(frame.task, len(frame.classes), categories, terms, places, *_forecasts(frame))
     if family.fits_on != "process":
         from training.search.spark_fitting import fit_on_spark  # it imports PySpark, and most trials need none
 
@@ -138,10 +138,13 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch:
     return _read_out(fitted)
 
 
-def _season(frame: TrainingFrame) -> int | None:
-    """The dense column of the seasonal naive forecast; None without a forecast, or if the candidate leaves it out."""
-    names = frame.encoder.number_features
-    return names.index(frame.forecast.season) if frame.forecast and frame.forecast.season in names else None
+def _forecasts(frame: TrainingFrame) -> tuple[int | None, dict[str, int]]:
+    """Dense columns of the seasonal naive forecast and of fitted ones, less those that the candidate leaves out."""
+    columns = {name: at for at, name in enumerate(frame.encoder.number_features)}
+    if frame.forecast is None:
+        return None, {}
+    fits = {method: columns[name] for method, name in frame.forecast.fits.items() if name in columns}
+    return columns.get(frame.forecast.season), fits
 
 
 def _read_out(pipeline: Pipeline) -> Pipeline:

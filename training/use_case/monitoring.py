@@ -96,7 +96,8 @@ class ActionTable(Declaration):
         refused: too many requests end with a status of 4xx.
         latency: requests take too long.
         performance: the promotion metric is worse by more than `max_drop`.
-        estimated_performance: the same, estimated from the predictions alone.
+        coverage: fewer labels are within the bounds of a forecast, by more than `max_coverage_drop`.
+        estimated_performance: the performance, estimated from the predictions alone.
     """
 
     drift: MonitoringAction = "alert"

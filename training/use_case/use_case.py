@@ -17,7 +17,7 @@ from scoring.tasks import TASKS, Classes, Task
 from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.threshold import ThresholdRule
 from training.models import FAMILIES, SEARCHED
-from training.use_case.forecast import ForecastColumns
+from training.use_case.forecast import ForecastColumns, unfit_fits
 from training.use_case.limits import drop_without_effect, limits_without_effect
 from training.use_case.monitoring import MonitoringPlan
 from training.use_case.narrowing import Range
@@ -188,12 +188,20 @@ class UseCase(Declaration):
             raise ValueError("forecast must name the features level, scale, season and step of a forecast task")
         if self.forecast is not None and not self.task.declares_forecast:
             raise ValueError(f"forecast must be absent: it is for a forecast task, and this one is {self.task}")
+        if self.forecast is not None and (problem := unfit_fits(self.forecast.fits, self.search.families)):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
     def _monitoring_finds_a_loss(self) -> Self:
         if idle := drop_without_effect(self.monitoring.max_drop, self.promotion.metric):
             raise ValueError(f"monitoring.{idle}")
+        labels = self.monitoring.labels
+        if labels is not None and labels.is_named_by_key and not self.task.declares_forecast:
+            raise ValueError(
+                "monitoring.labels need request_id, or entity and timestamp, to find the request of a label. "
+                "Only the key of a forecast, which has its time, names one label"
+            )
         return self
 
     @model_validator(mode="after")

@@ -38,6 +38,9 @@ PARAMS = dict(POINTS)
 KINDS = {
     "dummy": "none",
     "seasonal_naive": "linear",
+    "auto_ets": "linear",
+    "auto_theta": "linear",
+    "mfles": "linear",
     "logistic_regression": "linear",
     "ridge": "linear",
     "elastic_net": "linear",

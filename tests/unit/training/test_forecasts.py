@@ -17,6 +17,7 @@ from training.evaluation.weighted_metrics import ScoredRows, weighted_metric
 from training.frame.forecasts import forecast_indices, in_scales, require_forecast_columns
 from training.frame.refusals import FrameRefused
 from training.frame.splits import folds
+from training.population.forecast_losses import losses_of, sums_of
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
 from training.stages.conformal import with_conformal_bounds
@@ -146,6 +147,7 @@ def declared(**changes: Any) -> dict[str, Any]:
         ({"forecast": None}, "forecast must name the features level, scale, season and step"),
         ({"task": "regression"}, "(seasonal_naive|mase)"),
         ({"serving": {"endpoint": "a", "fields": ["value", "median"]}}, "field of a forecast response"),
+        ({"monitoring": {"labels": {"table": "gold.a", "column": "b"}}}, "labels need request_id, or entity"),
     ],
 )
 def test_a_use_case_says_what_a_forecast_lacks(changes: dict[str, Any], message: str) -> None:
@@ -153,7 +155,28 @@ def test_a_use_case_says_what_a_forecast_lacks(changes: dict[str, Any], message:
         UseCase.model_validate(declared(**changes))
 
 
-def test_a_response_has_the_value_and_its_bounds() -> None:
+def test_a_response_has_the_value_its_bounds_and_its_scale() -> None:
     assert load("regional_revenue").response_format.responses(FORECASTS[:1]) == [
-        {"value": 8.0, "lower": 6.0, "upper": 9.0}
+        {"value": 8.0, "lower": 6.0, "upper": 9.0, "scale": 2.0}
     ]
+
+
+def test_losses_add_up_to_the_metrics_and_the_coverage() -> None:
+    sums = sums_of(LABELS, FORECASTS)
+    for name, (rows, losses, _) in sums.items():
+        expected = 1 / 2 if name == "outside" else evaluate(FORECAST, LABELS, FORECASTS, 0.5)[name]
+        assert (rows, losses / rows) == (4, pytest.approx(expected))
+
+
+def test_a_forecast_without_a_label_or_a_scale_has_no_loss() -> None:
+    labels, forecasts = LABELS.copy(), FORECASTS.copy()
+    labels[0], forecasts[1, 3], forecasts[2, 1] = np.nan, 0.0, np.inf
+    assert [np.isfinite(each).tolist() for each in losses_of(labels, forecasts).values()] == [
+        [False, False, False, True]
+    ] * 4
+
+
+def test_only_the_key_of_a_forecast_names_a_label_without_a_time() -> None:
+    labels = {"table": "gold.outcomes", "column": "churned", "entity": ["customer_id"]}
+    with pytest.raises(ValueError, match=r"monitoring\.labels need request_id, or entity and timestamp"):
+        UseCase.model_validate(load("churn").model_dump(exclude_unset=True) | {"monitoring": {"labels": labels}})

@@ -1,0 +1,1 @@
+"""Forecasts that are fitted before a search: statistical models of single series."""
