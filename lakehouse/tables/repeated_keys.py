@@ -4,6 +4,8 @@ Sorted hashes take a tenth of the time and memory of groups of the keys.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from re import IGNORECASE, fullmatch
 
 import duckdb
 import numpy as np
@@ -14,13 +16,45 @@ _BATCH = 1_000_000  # rows
 _AT_ONCE = 2**26  # hashes in memory
 
 
-def suspects(scan: Scan, columns: Sequence[str], connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+@dataclass(frozen=True)
+class Nullness:
+    """A condition that every engine reads the same: a column is NULL, or is not."""
+
+    column: str
+    is_null: bool
+
+    @classmethod
+    def parse(cls, condition: str) -> "Nullness | None":
+        """The condition of an SQL text; None if it says anything else.
+
+        >>> Nullness.parse("refused_because is null")
+        Nullness(column='refused_because', is_null=True)
+        >>> Nullness.parse("refused_because is null or late")
+        """
+        found = fullmatch(r"\s*(\w+)\s+is\s+(not\s+)?null\s*", condition, IGNORECASE)
+        return cls(found[1], found[2] is None) if found else None
+
+    @property
+    def sql(self) -> str:
+        """The condition for DuckDB."""
+        return f"{quoted(self.column)} IS {'' if self.is_null else 'NOT '}NULL"
+
+
+def suspects(
+    scan: Scan, columns: Sequence[str], connection: duckdb.DuckDBPyConnection, only: Nullness | None = None
+) -> Iterator[str]:
     """Queries for rows with equal hashes; together they have every row whose key another row has too.
 
     NULL equals NULL, NaN equals NaN, and 0.0 equals -0.0. The first thousand keys of each part of the hashes suffice,
     because one key that is there twice is refused.
+
+    Args:
+        only: a condition of the rows among which the keys are compared; None for all rows.
     """
-    relation, names = scan.relation(connection, columns), ", ".join(map(quoted, columns))
+    read = columns if only is None else list(dict.fromkeys([*columns, only.column]))
+    relation, names = scan.relation(connection, read), ", ".join(map(quoted, columns))
+    if only is not None:
+        relation = f"SELECT * FROM ({relation}) WHERE {only.sql}"
     hashed = f"SELECT *, hash({names}) AS _hash FROM ({relation})"
     parts = scan.rows // _AT_ONCE + 1
     for part in range(parts):

@@ -76,6 +76,24 @@ def test_no_query_is_needed_if_no_two_keys_can_be_equal(
     assert not has_unique_key(Warehouse(tmp_path), TableName("gold", "not_built"), ["client"])
 
 
+@pytest.mark.parametrize(
+    ("among", "unique"),
+    [
+        ("true", False),
+        ("refused is null", True),
+        ("Refused IS NULL", False),  # only the engine reads a name in other letters
+        (" refused  IS  NOT  NULL ", False),
+        ("refused is null or client > 0", False),
+        ("missing is null", False),
+        ("client is not null", False),
+    ],
+)
+def test_only_rows_among_which_keys_must_be_unique_are_compared(tmp_path: Path, among: str, unique: bool) -> None:
+    refused = pa.array([None, None, "twice", "twice"], pa.string())
+    write_deltalake(tmp_path / "gold" / "visits", pa.table({"client": [1, 2, 1, 1], "refused": refused}))
+    assert has_unique_key(Warehouse(tmp_path), NAME, ["client"], among) is unique
+
+
 MODEL = "{{ config(materialized='incremental', incremental_strategy='append') }} "
 ROWS = "select 1L as client, timestamp'2024-05-0{} 00:00:00' as at"
 MACRO_FILES = {
@@ -86,7 +104,7 @@ MACRO_FILES = {
 VISITS = {
     "name": "visits",
     "config": {"meta": {"feature_catalog": {"is_feature_table": True, "entity": "client", "timestamp_column": "at"}}},
-    "data_tests": [{"unique_key": {"arguments": {"columns": ["client", "at"]}}}],
+    "data_tests": [{"unique_key": {"arguments": {"columns": ["client", "at"], "among": "client is not null"}}}],
 }
 
 
@@ -96,7 +114,7 @@ def test_a_duplicate_key_fails_the_build_whichever_rows_were_appended(tmp_path: 
     project = Project.below(tmp_path, copied)
     project.write({"models/visits.yml": yaml.safe_dump({"models": [VISITS]})})
 
-    def build(*days: int, exits: int = 0, results: int = 1, checked: str = "where true\n") -> None:
+    def build(*days: int, exits: int = 0, results: int = 1, checked: str = "where client is not null\n") -> None:
         query = " union all ".join(ROWS.format(day) for day in days)
         project.write({"models/visits.sql": MODEL + query})
         output = project.dbt("build", exits=exits)
@@ -105,6 +123,6 @@ def test_a_duplicate_key_fails_the_build_whichever_rows_were_appended(tmp_path: 
         assert checked in compiled.read_text(encoding="utf-8")
 
     build(1, 2, checked="where false")
-    build(3, checked="where (true) and at > timestamp'2024-05-02 00:00:00.000000'")
-    build(4, 4, exits=1, checked="where (true) and at > timestamp'2024-05-03 00:00:00.000000'")
+    build(3, checked="where (client is not null) and at > timestamp'2024-05-02 00:00:00.000000'")
+    build(4, 4, exits=1, checked="where (client is not null) and at > timestamp'2024-05-03 00:00:00.000000'")
     build(2, exits=1, results=2)

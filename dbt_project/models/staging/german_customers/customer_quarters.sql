@@ -2,7 +2,7 @@
 
 with orders as (
 
-  select *, cast(date_trunc('quarter', ordered_at) as timestamp) as quarter
+  select customer_id, amount_cents, known_at, cast(date_trunc('quarter', ordered_at) as timestamp) as quarter
   from {{ ref('stg_orders') }}
   where refused_because is null
     {% if is_incremental() -%}
@@ -19,17 +19,27 @@ delivered as (
 
 ends as (
 
-  select *, cast(add_months(quarter, 3) as timestamp) as quarter_end from orders
+  -- Times are computed once for each quarter, and not for each order.
+  select quarter, cast(add_months(quarter, 3) as timestamp) as quarter_end
+  from (select distinct quarter from orders) as quarters
+
+),
+
+settled_quarters as (
+
+  select ends.*, {{ settled_at('ends.quarter_end') }} as settled_at
+  from ends
+  cross join delivered
+  where {{ settled_at('ends.quarter_end') }} <= delivered.known_until
 
 ),
 
 settled as (
 
-  select ends.*
-  from ends
-  cross join delivered
-  where {{ settled_at('quarter_end') }} <= delivered.known_until
-    and ends.known_at < {{ settled_at('quarter_end') }}
+  select orders.*, settled_quarters.quarter_end
+  from orders
+  inner join settled_quarters on orders.quarter = settled_quarters.quarter
+  where orders.known_at < settled_quarters.settled_at
 
 ),
 

@@ -183,9 +183,10 @@ class EmbeddedAdapter(SailAdapter):
         return appended_beyond(self._credentials.lakehouse, _name(relation), key, since)
 
     @available.parse_none
-    def has_unique_key(self, relation: BaseRelation, key: list[str]) -> bool:
-        """Tell if it is certain that each key has one row in the relation; a server checks its tables in SQL."""
-        return self._credentials.remote is None and has_unique_key(self._credentials.lakehouse, _name(relation), key)
+    def has_unique_key(self, relation: BaseRelation, key: list[str], among: str) -> bool:
+        """Tell if it is certain that each key has one row that meets a condition; a server checks in SQL."""
+        warehouse, here = self._credentials.lakehouse, self._credentials.remote is None
+        return here and has_unique_key(warehouse, _name(relation), key, among)
 
     @available.parse_none
     def add_columns(self, relation: BaseRelation, columns: Iterable[SparkColumn]) -> None:
