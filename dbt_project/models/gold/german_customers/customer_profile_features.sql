@@ -64,38 +64,42 @@ versions as (
 
 ),
 
-years as (
+moments as (
 
+  -- The record itself, where the year is NULL, and each year in which it may have a birthday.
   select
     *,
-    explode(sequence(
+    explode(concat(array(cast(null as int)), sequence(
       year(greatest(known_at, written_until)), year(coalesce(next_known_at, known_until))
-    )) as birthday_year
+    ))) as birthday_year
   from versions
-  where birth_date is not null and coalesce(next_known_at, known_until) > written_until
+  where coalesce(next_known_at, known_until) > written_until
 
 ),
 
-birthdays as (
+dated as (
 
-  select *, cast({{ birthday('birth_date', 'birthday_year') }} as timestamp) as as_of from years
+  select
+    *,
+    case
+      when birthday_year is null then known_at
+      else cast({{ birthday('birth_date', 'birthday_year') }} as timestamp)
+    end as as_of
+  from moments
 
 ),
 
 changes as (
 
-  select customer_id, known_at as as_of, birth_date, state, kommune, channel
-  from versions
-  where known_at > written_until
-
-  union all
-
   select customer_id, as_of, birth_date, state, kommune, channel
-  from birthdays
+  from dated
   -- Earlier runs have written up to `written_until` inclusive, so this run writes up to `known_until` inclusive.
-  where as_of > greatest(known_at, written_until)
+  where as_of > written_until
     and as_of <= known_until
-    and (next_known_at is null or as_of < next_known_at)
+    and (
+      birthday_year is null
+      or (as_of > known_at and (next_known_at is null or as_of < next_known_at))
+    )
 
 ),
 
