@@ -13,6 +13,7 @@ from lakehouse import console
 
 BENCHMARKS = (
     "engines.dbt_build",
+    "engines.dbt_duckdb",
     "engines.scaling",
     "engines.trials",
     "scale",

@@ -11,6 +11,7 @@ from lakehouse.arrays import Indices
 from lakehouse.tables.scan import Scan
 
 _AT_ONCE = 2**29  # bytes of the columns that are gathered in one pass, at eight for each value
+_WHOLE = 2**28  # bytes of columns that are rather read whole, at eight for each value: that needs no order of places
 
 
 def gather(
@@ -18,10 +19,13 @@ def gather(
 ) -> Iterator[tuple[str, pa.ChunkedArray]]:
     """(rows,) each column at some places of a scan, one after the other; NULL where a place is negative.
 
-    All rows of the scan pass by in batches, and only those at the places are kept. So memory grows with the places
-    and not with the rows of the table.
+    Where a whole column would take much memory, all rows of the scan pass by in batches, and only those at the places
+    are kept. So memory grows with the places and not with the rows of the table.
     """
     if not names:
+        return
+    if whole := _WHOLE // (8 * max(scan.rows, 1)):
+        yield from _from_whole(scan, connection, names, places, whole)
         return
     sorted_places, ranks = _sorted(places)
     without, columns = int(np.searchsorted(sorted_places, 0)), max(_AT_ONCE // (8 * max(len(places), 1)), 1)
@@ -42,6 +46,19 @@ def gather(
         for name in some:
             values = pa.chunked_array(kept.pop()).combine_chunks()
             yield name, pa.chunked_array([values.take(ranks)])
+
+
+def _from_whole(
+    scan: Scan, connection: duckdb.DuckDBPyConnection, names: Sequence[str], places: Indices, at_once: int
+) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    indices = pa.array(places, mask=places < 0)
+    for first in range(0, len(names), at_once):
+        some = names[first : first + at_once]
+        read = scan.batches(connection, some).read_all()
+        for name in some:
+            values = read[name].combine_chunks()
+            read = read.drop_columns([name])
+            yield name, pa.chunked_array([values.take(indices)])
 
 
 def _sorted(places: Indices) -> tuple[Indices, pa.Array]:

@@ -49,12 +49,17 @@ def in_files(tmp_path: Path) -> FileScan:
 
 
 @pytest.mark.parametrize("rows_of_a_batch", [7, 250_000])
-@pytest.mark.parametrize("bytes_of_a_pass", [1, 2**29])
+@pytest.mark.parametrize(("bytes_of_a_pass", "bytes_of_whole"), [(1, 0), (2**29, 0), (1, ROWS * 8 * 2), (1, 2**28)])
 def test_gathered_values_are_those_of_the_table(
-    in_files: FileScan, monkeypatch: pytest.MonkeyPatch, rows_of_a_batch: int, bytes_of_a_pass: int
+    in_files: FileScan,
+    monkeypatch: pytest.MonkeyPatch,
+    rows_of_a_batch: int,
+    bytes_of_a_pass: int,
+    bytes_of_whole: int,
 ) -> None:
     monkeypatch.setattr(scan, "_BATCH", rows_of_a_batch)
     monkeypatch.setattr(gathering, "_AT_ONCE", bytes_of_a_pass)
+    monkeypatch.setattr(gathering, "_WHOLE", bytes_of_whole)
     with open_duckdb() as connection:
         in_order = in_files.batches(connection, TABLE.column_names).read_all()  # the newest file is the first
         in_memory = MemoryScan(in_order, in_files.schema)
