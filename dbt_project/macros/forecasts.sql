@@ -105,3 +105,11 @@ history as (
 
 ),
 {%- endmacro %}
+
+{# Hours of a season of an hourly series, and of its horizon. #}
+{% macro season_hours() -%} 24 {%- endmacro %}
+
+{# Start of an hour since 1970 as text in UTC, such as 2022-05-16T20:00Z. #}
+{% macro hour_as_text(hour_number) -%}
+  date_format(timestamp_seconds({{ hour_number }} * 3600), "yyyy-MM-dd'T'HH:mm'Z'")
+{%- endmacro %}

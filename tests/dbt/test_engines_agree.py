@@ -30,6 +30,7 @@ CUTS = [datetime(*day, tzinfo=UTC) for day in ((2021, 1, 1), (2024, 2, 10), (202
 SAMPLE, LANDING = Sample(150, 9), Path("dbt_project/landing/german_customers")
 GERMAN = ("dbt", "run", "--select", "tag:german_customers")
 LEFT_OUT = {"review_features", "recommendation_labels", "review_embedding_features", "region_revenue_fit_features"}
+LEFT_OUT |= {"water_flow_features", "water_flow_labels"}
 BANK = ("+client_features", "term_deposit_labels")
 
 

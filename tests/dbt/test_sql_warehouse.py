@@ -107,7 +107,7 @@ def test_two_deliveries_build_the_rows_of_the_embedded_engine(home: Home) -> Non
     warehouse = Warehouse(home.embedded.root / "warehouse")
     tables = list(warehouse.tables())
     models = [*(home.embedded.root / "dbt_project/models").rglob("*.yml")]
-    left_out = {"clothing_reviews", "review_embeddings", "regional_revenue", "series_forecasts"}
+    left_out = {"clothing_reviews", "review_embeddings", "regional_revenue", "series_forecasts", "water_flow"}
     assert len(tables) == len([model for model in models if model.parent.name not in left_out])
     for name in tables:
         rows = home.rows(name)
