@@ -64,11 +64,12 @@ def categorical(encoder: Encoder, features: FeatureColumns) -> list[RowCategorie
 
 
 def reading(column: str, encoder: Encoder, features: FeatureColumns) -> Reading:
-    """The values of one raw column; for a number that also has a cohort, the number."""
+    """The values of one raw column: the number if there is one, also beside its cohort, else the categories."""
     encodings = [encoding for encoding in encoder.encodings if encoding.column == column]
-    every = (_row_categories(encoding, encoder, features) for encoding in encodings)
+    present = [each for each in encodings if all(name in features for name in each.features)]
+    every = [_row_categories(encoding, encoder, features) for encoding in present]
     categories = next((each for each in every if each), None)
-    if categories is None or categories.label != column:
+    if categories is None or None in every:
         first = groups(encoder)[column][0]
         values, _ = next(each for each in encodings if first in each.features).numbers(features)
         return Reading(["missing" if isnan(value) else format_number(value) for value in values], values)

@@ -80,3 +80,11 @@ def test_readings_match_the_records(
     assert found.texts == texts
     assert (None if found.levels is None else found.levels.tolist()) == levels
     assert found.levels is None or found.levels.dtype == np.float64
+
+
+def test_a_number_with_a_cohort_alone_is_read_as_its_cohort(encoder: Encoder) -> None:
+    part = Encoder(encoder.encodings, VOCABULARIES, ("age_cohort",))
+    found = reading("age", part, {"age_cohort": encoder.features_of(RECORDS)["age_cohort"]})
+    assert found.texts == ["18", "unknown", "30 and above"]
+    assert found.levels is not None, "cohorts have an order"
+    assert found.levels.tolist() == [2, 0, 4]
