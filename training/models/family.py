@@ -34,6 +34,7 @@ class DataFacts:
             texts of a term.
         season: of a forecast, the dense column of the seasonal naive forecast.
         fits: of a forecast, the dense column of the forecast by each method that was fitted for each series.
+        rows: count of the rows of the fit; None if it is not known.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class DataFacts:
     text_places: Sequence[int] = ()
     season: int | None = None
     fits: Mapping[str, int] = field(default_factory=dict)
+    rows: int | None = None
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ def _knn(params: Params, _seed: int, facts: DataFacts) -> "Pipeline":
     from scoring.estimators.dense_if_small import DenseIfSmall
 
     neighbours = KNeighborsClassifier if facts.task.predicts_classes else KNeighborsRegressor
+    wanted = int(str(params["n_neighbors"]))
     model = neighbours(
-        n_neighbors=params["n_neighbors"],
+        n_neighbors=wanted if facts.rows is None else min(wanted, facts.rows),
         weights=inverse_distance if params["weights"] == "distance" else params["weights"],
         metric="euclidean",
         algorithm="brute",  # trees are slower above about 15 columns, and refuse sparse rows

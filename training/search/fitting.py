@@ -118,7 +118,7 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch:
     encoder = frame.encoder
     places = [at for at, name in enumerate(encoder.features) if name in encoder.text_features]
     categories, terms = encoder.categories(), encoder.term_columns()
-    facts = DataFacts(frame.task, len(frame.classes), categories, terms, places, *_forecasts(frame))
+    facts = DataFacts(frame.task, len(frame.classes), categories, terms, places, *_forecasts(frame), rows=len(frame))
     if family.fits_on != "process":
         from training.search.spark_fitting import fit_on_spark  # it imports PySpark, and most trials need none
 

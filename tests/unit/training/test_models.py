@@ -224,6 +224,14 @@ def test_accepts_weights_matches_the_learner(name: str) -> None:
     assert ("recency_half_life_days" in family.space) is (family.accepts_weights and family.searched)
 
 
+def test_more_neighbours_than_rows_are_all_rows() -> None:
+    rows = rows_of("binary")
+    params = {**dict(POINTS)["knn"], "n_neighbors": len(rows) + 1}
+    pipeline: Any = fit(Candidate("knn", params), rows, 0)
+    assert pipeline.named_steps["model"].n_neighbors == len(rows)
+    assert len(pipeline.predict(rows.inputs("sparse"))) == len(rows)
+
+
 @pytest.mark.parametrize(("family", "params", "task"), [able for able in ABLE if TASKS[able[2]].predicts_classes])
 def test_probabilities_sum_to_one(family: str, params: Params, task: str) -> None:
     rows = rows_of(task)
