@@ -1,12 +1,38 @@
 """Errors of landing files: the file, the place in it, and the correction."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from lakehouse.errors import LakehouseError
+from lakehouse.wording import number_of
 
 IN_THE_YML = "`landing_file` in the model's .yml"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Option of `landing_file` with which the file can be read; a command with options of its own names its own.
+
+    Attributes:
+        option: name of the option.
+        value: its value in YAML; empty if only the person knows it.
+        example: likely values, where only the person knows it.
+        condition: when the option is right; empty if it always is.
+    """
+
+    option: str
+    value: str = ""
+    example: str = ""
+    condition: str = ""
+
+    @property
+    def in_the_yml(self) -> str:
+        """The correction as a sentence about the model's declaration."""
+        what = f"`{self.option}: {self.value}`" if self.value else f"the {self.option} of the file, {self.example},"
+        place = IN_THE_YML if self.value else f"`{self.option}` of {IN_THE_YML}"
+        return f"Write {what} into {place}{f' if {self.condition}' if self.condition else ''}."
 
 
 class LandingFileMissing(LakehouseError):
@@ -21,15 +47,26 @@ class LandingFileMissing(LakehouseError):
 
 
 class LandingFileRefused(LakehouseError):
-    """The landing file differs from its declaration."""
+    """The landing file differs from its declaration.
+
+    Attributes:
+        advice: how to correct the file itself; empty if only an option helps.
+        correction: option with which the file can be read; None if the file must be corrected.
+    """
+
+    def __init__(self, failed: str, *, hint: str = "", correction: Correction | None = None) -> None:
+        self.advice, self.correction = hint, correction
+        super().__init__(failed, hint=" ".join(filter(None, [hint, correction.in_the_yml if correction else ""])))
 
     @classmethod
     def unreadable(cls, path: Path, reason: Exception) -> "LandingFileRefused":
         return cls(f"the landing file {path} cannot be read: {reason}", hint="Deliver the file again.")
 
     @classmethod
-    def line(cls, path: Path, line: int, problem: str, hint: str) -> "LandingFileRefused":
-        return cls(f"line {line} of the landing file {path} {problem}", hint=hint)
+    def line(
+        cls, path: Path, line: int, problem: str, hint: str, correction: Correction | None = None
+    ) -> "LandingFileRefused":
+        return cls(f"line {line} of the landing file {path} {problem}", hint=hint, correction=correction)
 
     @classmethod
     def value(cls, path: Path, line: int, column: str, problem: str, hint: str) -> "LandingFileRefused":
@@ -37,10 +74,10 @@ class LandingFileRefused(LakehouseError):
 
     @classmethod
     def encoding(
-        cls, path: Path, encoding: str, place: tuple[int, int], problem: str, hint: str
+        cls, path: Path, encoding: str, place: tuple[int, int], problem: str, correction: Correction
     ) -> "LandingFileRefused":
         where = f"byte {place[0]} (line {place[1]}) {problem}"
-        return cls(f"the landing file {path} cannot be read as {encoding}: {where}", hint=hint)
+        return cls(f"the landing file {path} cannot be read as {encoding}: {where}", correction=correction)
 
     @classmethod
     def header(
@@ -64,8 +101,8 @@ class LandingFileRefused(LakehouseError):
     def rows(cls, path: Path, bad: int, first: Sequence[tuple[int, int, str]], declared: int) -> "LandingFileRefused":
         lines = "; ".join(f"line {line} has {fields} of {declared} fields: {text!r}" for line, fields, text in first)
         return cls(
-            f"{bad} row(s) of the landing file {path} have the wrong number of fields: {lines}",
-            hint="Correct them. The tables do not change until the entire file can be read.",
+            f"the landing file {path} has {number_of('row', bad)} with the wrong number of fields: {lines}",
+            hint=f"Correct {'it' if bad == 1 else 'them'}. Nothing is loaded until the entire file can be read.",
         )
 
     @classmethod
@@ -93,7 +130,8 @@ class LandingFileRefused(LakehouseError):
     @classmethod
     def changed(cls, path: Path, delivery: str, rows: int, loaded: int) -> "LandingFileRefused":
         return cls(
-            f"the delivery {delivery} (file {path}) has {rows:,} row(s), but {loaded:,} were loaded",
+            f"the delivery {delivery} (file {path}) has {number_of('row', rows)}, but had {loaded:,} when it was "
+            "loaded",
             hint="Deliver new rows under a new name, or load everything again: dbt build --full-refresh",
         )
 
@@ -107,7 +145,7 @@ class LandingFileRefused(LakehouseError):
     @classmethod
     def without_a_time(cls, path: Path, rows: int) -> "LandingFileRefused":
         return cls(
-            f"{rows} row(s) of the landing file {path} have no `known_at`, which orders the deliveries",
+            f"the landing file {path} has {number_of('row', rows)} without `known_at`, which orders the deliveries",
             hint="Set the time at which each row became known, and deliver the file again.",
         )
 

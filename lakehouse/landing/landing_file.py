@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from lakehouse.landing.errors import IN_THE_YML, LandingFileMissing, LandingFileRefused
+from lakehouse.landing.errors import Correction, LandingFileMissing, LandingFileRefused
 from lakehouse.landing.lines import without_lines
 from lakehouse.landing.options import ROW_NUMBER, LandingOptions
 from lakehouse.landing.records import Chunk, LandedRecord, Quoting
@@ -203,8 +203,8 @@ class _Reader:
                     self._line_in(chunk, row),
                     f"starts a row of {len(values)} lines that each look like a row: {values[0][:60]!r}, "
                     f"{values[1][:60]!r}",
-                    "A quote is probably missing: close it, or double each quote within a value. If the lines are a "
-                    f"value, write `embedded_rows: true` into {IN_THE_YML}.",
+                    "A quote is probably missing: close it, or double each quote within a value.",
+                    Correction("embedded_rows", "true", condition="the lines are a value"),
                 )
 
     def _line_of(self, row: int, parts: list[int]) -> int:

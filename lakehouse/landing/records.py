@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.landing.errors import IN_THE_YML, LandingFileRefused
+from lakehouse.landing.errors import Correction, LandingFileRefused
 from lakehouse.landing.options import LandingOptions
 from lakehouse.landing.source import line_ends
 
@@ -177,16 +177,21 @@ class Quoting:
             return LandingFileRefused.header(self.path, found, self.options.file_header, self.options.delimiter)
         rest = text[position : position + 40].decode(errors="ignore").splitlines()[0]
         where = "" if closed == opened else f" in line {closed}"
-        hint = "Close the quote in that line, or double each quote within a value."
-        if text[position - 2] == ord("\\") and self.escape is None:
-            hint = f'If a backslash escapes quotes in this file, write `escape: "\\\\"` into {IN_THE_YML}.'
+        is_escaped = text[position - 2] == ord("\\") and self.escape is None
+        hint = "" if is_escaped else "Close the quote in that line, or double each quote within a value."
+        correction = Correction("escape", '"\\\\"', condition="a backslash escapes quotes in this file")
         value = _first_line(text, start)
         return self._refused(
-            opened, f"has text behind the closing quote{where}: {value!r} ends before {rest!r}", hint
+            opened,
+            f"has text behind the closing quote{where}: {value!r} ends before {rest!r}",
+            hint,
+            correction if is_escaped else None,
         )
 
-    def _refused(self, line: int, problem: str, hint: str) -> LandingFileRefused:
-        return LandingFileRefused.line(self.path, line, problem, hint)
+    def _refused(
+        self, line: int, problem: str, hint: str, correction: Correction | None = None
+    ) -> LandingFileRefused:
+        return LandingFileRefused.line(self.path, line, problem, hint, correction)
 
 
 def _end_outside(text: bytes, quotes: Positions) -> int:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.landing.errors import IN_THE_YML, LandingFileMissing, LandingFileRefused
+from lakehouse.landing.errors import Correction, LandingFileMissing, LandingFileRefused
 
 BLOCK = 4 * 2**20
 _UNREADABLE = (
@@ -132,7 +132,7 @@ class _Decoding:
                 self.encoding,
                 (byte + 1, line),
                 "and all others beyond ASCII are UTF-8",
-                f"Write `encoding: utf-8` into {IN_THE_YML}.",
+                Correction("encoding", "utf-8"),
             )
 
     def _compare_with_utf8(self, block: bytes, final: bool) -> None:
@@ -149,8 +149,8 @@ class _Decoding:
 
     def _refuse(self, byte: int, before: str, problem: str, likely: str, cause: Exception | None = None) -> NoReturn:
         line = self.line + line_ends(before.encode())
-        hint = f"Write the encoding of the file, {likely}, into `encoding` of {IN_THE_YML}."
-        raise LandingFileRefused.encoding(self.path, self.encoding, (byte + 1, line), problem, hint) from cause
+        correction = Correction("encoding", example=likely)
+        raise LandingFileRefused.encoding(self.path, self.encoding, (byte + 1, line), problem, correction) from cause
 
 
 def _reason(err: UnicodeError) -> str:
@@ -169,8 +169,8 @@ def _require_declared(path: Path, block: bytes, encoding: str) -> None:
         if block.startswith(mark):
             raise LandingFileRefused(
                 f"the landing file {path} starts like a .{kind} archive, and its name does not end in .{kind}",
-                hint=f"Deliver it as {path.name}.{kind}, and correct `landing_file.path` in the model's .yml. "
-                "An Excel workbook starts like a .zip archive: export it as CSV.",
+                hint=f"Rename it to {path.name}.{kind}, here and in `path`. An Excel workbook starts like a .zip "
+                "archive, and ends in .xlsx.",
             )
     name = codecs.lookup(encoding).name
     for mark, encoded in MARKS.items():
@@ -180,7 +180,7 @@ def _require_declared(path: Path, block: bytes, encoding: str) -> None:
                 encoding,
                 (1, 1),
                 f"is {block[0]:#04x}, where the byte order mark of {encoded} starts",
-                f"Write `encoding: {encoded}` into {IN_THE_YML}.",
+                Correction("encoding", encoded),
             )
 
 

@@ -97,7 +97,7 @@ def test_other_formats_are_refused_and_build_no_table(built: tuple[Project, str]
         "line 101 of the landing file",
         "'100,\"19 inch rack,1000'",
         "line 2 of the landing file",
-        'write `escape: "\\\\"`',
+        'Write `escape: "\\\\"`',
         "byte 24 (line 2) is 0xfc",
         "`encoding: utf-16`",
         "names a column twice: name, name",

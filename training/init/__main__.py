@@ -34,6 +34,9 @@ def _columns(_context: click.Context, _option: click.Parameter, value: str | Non
 )
 @click.option("--decimal", type=click.Choice([",", "."]), help="Decimal character, where it is ambiguous.")
 @click.option("--encoding", help="Encoding of a text file, such as iso-8859-15.")
+@click.option(
+    "--embedded-rows", is_flag=True, help="Lines within quotes are one value, although each looks like a row."
+)
 @click.option("--table", metavar="NAME", help="Table of a database, or sheet of a workbook.")
 @click.option(
     "--words", callback=_columns, metavar=LIST, help="Columns whose words such as `unknown` are values, not missing."

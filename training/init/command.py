@@ -39,6 +39,7 @@ class Order:
     dates: DateOrder | None
     decimal: str | None
     encoding: str | None
+    embedded_rows: bool
     table: str | None
     words: tuple[str, ...]
     missing: tuple[str, ...]
@@ -47,7 +48,7 @@ class Order:
     @property
     def habits(self) -> Habits:
         """Format of the file."""
-        return Habits(self.dates, self.decimal, self.encoding, self.table, self.words)
+        return Habits(self.dates, self.decimal, self.encoding, self.table, self.embedded_rows, self.words)
 
     @property
     def wishes(self) -> Wishes:

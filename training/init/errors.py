@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 
 from lakehouse.errors import LakehouseError, nearest
+from lakehouse.landing.errors import Correction, LandingFileRefused
+
+_OPTIONS = {"encoding": "--encoding {value}", "embedded_rows": "--embedded-rows"}  # for the options of landing files
 
 
 class InitRefused(LakehouseError):
@@ -48,6 +51,12 @@ class InitRefused(LakehouseError):
         return cls(f"{path} {problem}", hint=hint)
 
     @classmethod
+    def landing_file(cls, refused: LandingFileRefused) -> "InitRefused":
+        """The refusal of a landing file, with the option of this command in place of the one in the model's .yml."""
+        hints = [refused.advice, _option(refused.correction)]
+        return cls(refused.failed.replace("the landing file ", "the file ", 1), hint=" ".join(filter(None, hints)))
+
+    @classmethod
     def target(cls, column: str, problem: str, hint: str) -> "InitRefused":
         return cls(f"the target {column} {problem}", hint=hint)
 
@@ -55,6 +64,17 @@ class InitRefused(LakehouseError):
     def ambiguous(cls, question: str, option: str, answers: Mapping[str, str]) -> "InitRefused":
         listed = "; ".join(f"{option} {answer}: {meaning}" for answer, meaning in answers.items())
         return cls(question, hint=f"Pass {listed}.")
+
+
+def _option(correction: Correction | None) -> str:
+    """The correction as a sentence about this command; empty if the file must be corrected."""
+    if correction is None or correction.option not in _OPTIONS:
+        return ""
+    option = _OPTIONS[correction.option]
+    if not correction.value:
+        return f"Name the {correction.option} of the file, {correction.example}: {option.format(value='NAME')}."
+    condition = f" if {correction.condition}" if correction.condition else ""
+    return f"Pass {option.format(value=correction.value)}{condition}."
 
 
 def ask(question: str, option: str, answers: Mapping[str, str]) -> str:

@@ -36,6 +36,23 @@ def database(url: str, table: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]
     return schema, _batches(engine, rows, schema, source)
 
 
+def table_columns(url: str) -> dict[str, list[str]]:
+    """Names of the tables and views of a database, each with its columns.
+
+    Raises:
+        LandingSourceRefused: there is no driver or no connection.
+    """
+    engine = _engine(url)
+    try:
+        inspector = inspect(engine)
+        names = [*inspector.get_table_names(), *inspector.get_view_names()]
+        return {name: [column["name"] for column in inspector.get_columns(name)] for name in names}
+    except SQLAlchemyError as err:
+        raise LandingSourceRefused.unreadable("the database", err) from err
+    finally:
+        engine.dispose()
+
+
 def _engine(url: str) -> Engine:
     scheme, separator, rest = url.partition("://")
     try:

@@ -24,6 +24,7 @@ class SourceLocation(Declaration):
         table: table of the database, with its schema if needed.
         sheet: sheet of a workbook; the first one by default.
         skip_rows: rows of a sheet before its header.
+        skip_last_rows: rows of a sheet behind the last one of its table, such as a sum; empty ones do not count.
     """
 
     format: SourceFormat
@@ -32,6 +33,7 @@ class SourceLocation(Declaration):
     table: str | None = None
     sheet: str | None = None
     skip_rows: int = Field(default=0, ge=0)
+    skip_last_rows: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _place_fits_the_format(self) -> Self:
@@ -42,8 +44,8 @@ class SourceLocation(Declaration):
             raise ValueError(f"{self.format} needs `path`")
         if is_database == bool(self.path) or is_database < bool(self.url or self.table):
             raise ValueError(f"{self.format} takes {'`url` and `table`' if is_database else '`path`'} alone")
-        if self.format != "excel" and (self.sheet or self.skip_rows):
-            raise ValueError("`sheet` and `skip_rows` are for format: excel")
+        if self.format != "excel" and (self.sheet or self.skip_rows or self.skip_last_rows):
+            raise ValueError("`sheet`, `skip_rows` and `skip_last_rows` are for format: excel")
         return self
 
     def described(self) -> str:

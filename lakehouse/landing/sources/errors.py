@@ -39,6 +39,10 @@ class LandingSourceRefused(LakehouseError):
         )
 
     @classmethod
+    def twice(cls, source: str, names: Sequence[str]) -> "LandingSourceRefused":
+        return cls(f"{source} names a column twice: {', '.join(names)}", hint="Rename one of them in the source.")
+
+    @classmethod
     def value(cls, source: str, column: str, kind: str, reason: Exception) -> "LandingSourceRefused":
         return cls(
             f"the column {column} of {source} is not {kind}: {first_line(reason)}",

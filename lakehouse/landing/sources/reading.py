@@ -1,5 +1,6 @@
 """Reads a landing source as rows of its declared columns."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,13 +20,21 @@ def opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterator
 
     Raises:
         LandingFileMissing: the source does not exist.
-        LandingSourceRefused: it cannot be read.
+        LandingSourceRefused: it cannot be read, or has two columns of one name.
     """
+    schema, batches = _opened(location, project)
+    names = Counter(schema.names)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise LandingSourceRefused.twice(location.described(), twice)
+    return schema, batches
+
+
+def _opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     if location.format == "database":
         return database(str(location.url), str(location.table))
     path = location.resolved(project)
     if location.format == "excel":
-        return workbook(path, location.sheet, location.skip_rows)
+        return workbook(path, location.sheet, location.skip_rows, location.skip_last_rows)
     return {"parquet": files.parquet, "json_lines": files.json_lines, "delta": files.delta}[location.format](path)
 
 

@@ -1,5 +1,6 @@
 """A sheet of an Excel workbook as batches of rows."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from itertools import islice
@@ -18,7 +19,9 @@ from lakehouse.landing.sources.errors import LandingSourceRefused
 _BATCH = 10_000
 
 
-def workbook(path: Path, sheet: str | None, skip_rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def workbook(
+    path: Path, sheet: str | None, skip_rows: int = 0, skip_last_rows: int = 0
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """A sheet with its header in the row after `skip_rows`; a row without any value is left out.
 
     A column has the type of all of its values, and is text if they differ: a post code beside a number.
@@ -27,15 +30,19 @@ def workbook(path: Path, sheet: str | None, skip_rows: int) -> tuple[pa.Schema, 
         LandingFileMissing: there is no file.
         LandingSourceRefused: the file is no workbook, or has no such sheet, or the sheet is empty.
     """
-    header = next(_rows(path, sheet, skip_rows), None)
+
+    def rows() -> Iterator[Sequence[Any]]:
+        return _without_last(sheet_rows(path, sheet, skip_rows), skip_last_rows)
+
+    header = next(rows(), None)
     if header is None:
         raise LandingSourceRefused.no_rows(f"the workbook {path}")
     last = max((position for position, name in enumerate(header) if name is not None), default=-1) + 1
     names = [f"unnamed_{position + 1}" if name is None else str(name).strip() for position, name in enumerate(header)]
-    types = _types(row[:last] for row in islice(_rows(path, sheet, skip_rows), 1, None))
+    types = _types(row[:last] for row in islice(rows(), 1, None))
     kinds = [types.get(position, "string") for position in range(last)]
     schema = pa.schema([(name, ARROW[kind]) for name, kind in zip(names[:last], kinds, strict=True)])
-    return schema, _batches(islice(_rows(path, sheet, skip_rows), 1, None), schema, kinds)
+    return schema, _batches(islice(rows(), 1, None), schema, kinds)
 
 
 def _opened(path: Path) -> Any:
@@ -50,31 +57,52 @@ def _opened(path: Path) -> Any:
         raise LandingSourceRefused.unreadable(f"the workbook {path}", err) from err
 
 
-def sheet_headers(path: Path) -> dict[str, list[str]]:
-    """Header of each sheet that has one.
+def sheet_names(path: Path) -> list[str]:
+    """Names of the sheets of a workbook.
 
     Raises:
+        LandingFileMissing: there is no file.
         LandingSourceRefused: the file is no workbook.
     """
     book = _opened(path)
     names = list(book.sheetnames)
     book.close()
-    headers = {name: next(_rows(path, name, 0), None) for name in names}
-    return {name: [str(value) for value in header if value is not None] for name, header in headers.items() if header}
+    return names
 
 
-def _rows(path: Path, sheet: str | None, skip_rows: int) -> Iterator[Sequence[Any]]:
+def sheet_rows(path: Path, sheet: str | None, skip_rows: int = 0) -> Iterator[Sequence[Any]]:
+    """Rows of a sheet that have a value, from the row after `skip_rows` on.
+
+    Raises:
+        LandingFileMissing: there is no file.
+        LandingSourceRefused: the file is no workbook, or has no such sheet.
+    """
+    for _, values in numbered_rows(path, sheet, skip_rows):
+        yield values
+
+
+def numbered_rows(path: Path, sheet: str | None, skip_rows: int = 0) -> Iterator[tuple[int, Sequence[Any]]]:
+    """The rows of `sheet_rows`, each with its number in the sheet, from 1."""
     book = _opened(path)
     try:
         if sheet is not None and sheet not in book.sheetnames:
             raise LandingSourceRefused.no_table(f"the sheet {sheet} of {path}", nearest(sheet, book.sheetnames))
         page = book[sheet] if sheet is not None else book[book.sheetnames[0]]
-        for row in page.iter_rows(min_row=skip_rows + 1, values_only=True):
+        for number, row in enumerate(page.iter_rows(min_row=skip_rows + 1, values_only=True), skip_rows + 1):
             values = [value.strip() or None if isinstance(value, str) else value for value in row]
             if any(value is not None for value in values):
-                yield values
+                yield number, values
     finally:
         book.close()
+
+
+def _without_last(rows: Iterator[Sequence[Any]], count: int) -> Iterator[Sequence[Any]]:
+    """The rows without the last ones."""
+    pending = deque[Sequence[Any]]()
+    for row in rows:
+        pending.append(row)
+        if len(pending) > count:
+            yield pending.popleft()
 
 
 def _types(rows: Iterable[Sequence[Any]]) -> dict[int, SqlType]:

@@ -102,7 +102,7 @@ def test_a_file_of_an_already_loaded_delivery_is_refused(tmp_path: Path) -> None
     first = delivered(tmp_path, "a-00001.parquet", 1, 2)
     assert run() == [1, 2]
     second = delivered(tmp_path, "a-00002.parquet", 3)
-    with pytest.raises(LandingFileRefused, match=r"delivery a .* has 3 row\(s\), but 2 were loaded"):
+    with pytest.raises(LandingFileRefused, match=r"delivery a .* has 3 rows, but had 2 when it was loaded"):
         run()
     second.unlink()
     assert run() == []
@@ -189,7 +189,7 @@ def test_a_row_without_known_at_is_refused(tmp_path: Path) -> None:
     for known in ([datetime(2024, 5, 4, tzinfo=UTC), None], [None, None]):
         file = tmp_path / f"b-{len([time for time in known if time])}.parquet"
         pq.write_table(whole.set_column(2, SCHEMA.field(2), pa.array(known, SCHEMA.field(2).type)), file)
-        with pytest.raises(LandingFileRefused, match=rf"^{known.count(None)} row\(s\) .* have no `known_at`"):
+        with pytest.raises(LandingFileRefused, match=rf"has {known.count(None)} rows? without `known_at`"):
             require_order(file, {}, datetime(2024, 6, 1, tzinfo=UTC))
 
 

@@ -95,7 +95,7 @@ def test_quotes_are_read_as_by_pythons_strict_reader(
 def test_backslashes_before_quotes_are_refused_without_the_option(tmp_path: Path) -> None:
     message = refusal(landed(tmp_path, BACKSLASHES), **ABC)
     assert "line 2" in message
-    assert 'write `escape: "\\\\"` into `landing_file`' in message
+    assert 'Write `escape: "\\\\"` into `landing_file`' in message
 
 
 def test_backslashes_before_quotes_are_read_with_the_option(tmp_path: Path) -> None:

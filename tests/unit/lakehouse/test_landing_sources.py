@@ -104,7 +104,7 @@ def test_names_and_ignored_columns(shop: Path) -> None:
         ({"format": "excel", "path": "rows.xlsx", "sheet": "Shete"}, "Did you mean 'Sheet'?"),
         ({"format": "excel", "path": "rows.jsonl"}, "cannot be read"),
         ({"formt": "excel"}, "formt: no such option. Did you mean 'format'?"),
-        ({"sheet": "Sheet"}, "`sheet` and `skip_rows` are for format: excel"),
+        ({"sheet": "Sheet"}, "`sheet`, `skip_rows` and `skip_last_rows` are for format: excel"),
         ({"format": "database", "path": None, "url": "sqlite:///x.db"}, "a database needs `url` and `table`"),
         ({"format": "database", "path": None, "url": "nothing://x", "table": "t"}, "no driver for databases"),
     ],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import duckdb
 
 from lakehouse.tables.scan import quoted
+from lakehouse.wording import number_of
 from training.init.errors import InitRefused, ask
 from training.init.proposing.profile import ColumnProfile, is_unique
 
@@ -77,11 +78,10 @@ def _time(columns: Sequence[ColumnProfile], named: str | None) -> tuple[str | No
     if named is not None:
         column = by_name[named]
         if not column.is_time or column.missing:
-            missing = (
-                f"{column.missing:,} rows without a value" if column.is_time else f"the type {column.column.kind}"
-            )
+            missing = f"{number_of('row', column.missing)} without a value"
+            problem = missing if column.is_time else f"the type {column.column.kind}"
             raise InitRefused.file(
-                f"the time {named}", f"has {missing}", "Name a date that every row has, or --time none."
+                f"the time {named}", f"has {problem}", "Name a date that every row has, or --time none."
             )
         return named, "--time"
     able = [

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lakehouse.tables.scan import quoted
+from lakehouse.wording import number_of
 from training.init.proposing.profile import ColumnProfile
 from training.init.proposing.target import Target
 
@@ -70,7 +71,10 @@ def _late_dates(
             date, label_date = (f"cast({quoted(name)} as date)" for name in (column.name, str(time)))
             late = connection.execute(f"select count(*) from rows where {date} > {label_date}").fetchone()
             if late and late[0]:
-                yield column.name, f"{late[0]:,} rows have it after {time}, the time of the label"
+                yield (
+                    column.name,
+                    f"in {number_of('row', late[0])} it is after {time}, the time of the label",
+                )
 
 
 def _reason(values: Any, label: Any, column: ColumnProfile, target: Target) -> str:

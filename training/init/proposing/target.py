@@ -41,7 +41,16 @@ class Target:
     def positive_word(self) -> str:
         """Label 1 of a binary task, as the file has it."""
         truth = self.profile.column.truth
-        return truth[0] if truth else str(self.positive)
+        return truth[0] if truth else word_of(self.positive)
+
+
+def word_of(value: Any) -> str:
+    """A value as files have it.
+
+    >>> word_of(True), word_of("Ja"), word_of(1)
+    ('true', 'Ja', '1')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def target_of(profile: ColumnProfile, chosen: str | None) -> Target:

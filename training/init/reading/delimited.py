@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lakehouse.landing.errors import LandingFileRefused
 from lakehouse.landing.landing_file import delimited_parts, matching_files
 from lakehouse.landing.options import LandingOptions
 from lakehouse.landing.undeclared import SHARE, UNDECLARED_SHAPES
@@ -19,7 +20,7 @@ from training.init.reading.dates import parsed
 from training.init.reading.dialect import DELIMITERS, Dialect, find_dialect, second_opinion
 from training.init.reading.encoding import decoded_file
 from training.init.reading.formats import TextFormat, find_formats, text_list
-from training.init.reading.given import GivenColumn, GivenTable, keep_rows, write_parts
+from training.init.reading.given import GivenColumn, GivenTable, absolute, keep_rows, write_parts
 from training.init.reading.habits import Habits
 
 
@@ -30,15 +31,11 @@ def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duc
         InitRefused: the file is empty, has no table, or is ambiguous.
         LandingFileRefused: a row is broken, with its line.
     """
-    files = matching_files(path.absolute())
+    files = matching_files(absolute(path))
     dialect, encoding, found = _dialect(files, habits)
     names = column_names(dialect.header)
-    landing = _landing(dialect, encoding, names)
-    options = LandingOptions(path=str(path), **landing)
-    schema = pa.schema([(name, pa.string()) for name in names])
-    texts = workspace / "texts.parquet"
-    write_parts(texts, schema, (part for file in files for part in delimited_parts(file, options)))
-    connection.execute(f"create view texts as select * from read_parquet('{texts}')")
+    landing = _landing(dialect, encoding, names, embedded_rows=habits.embedded_rows)
+    landing = _written_texts(connection, workspace, files, landing)
     formats = find_formats(connection, names, replace(habits, words=_columns_of_words(habits, names, dialect.header)))
     landing |= _converted(formats, by_column=bool(habits.words))
     landing |= _unconverted(connection, names, landing)
@@ -53,6 +50,29 @@ def delimited_table(path: Path, habits: Habits, workspace: Path, connection: duc
     if "*" not in str(path):
         return GivenTable(str(path), connection, columns, landing, True, path, notes)
     return GivenTable(str(path), connection, columns, {"path": str(path), **landing}, True, None, notes)
+
+
+def _written_texts(
+    connection: duckdb.DuckDBPyConnection, workspace: Path, files: Sequence[Path], landing: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the rows as the table `texts`; the options with which they could be read.
+
+    A backslash that escapes quotes may stand far behind the head of the file, from which the format was found.
+
+    Raises:
+        LandingFileRefused: a row is broken, with its line.
+    """
+    schema = pa.schema([(name, pa.string()) for name in landing["columns"]])
+    texts = workspace / "texts.parquet"
+    try:
+        options = LandingOptions(path="-", **landing)
+        write_parts(texts, schema, (part for file in files for part in delimited_parts(file, options)))
+    except LandingFileRefused as err:
+        if err.correction is None or err.correction.option != "escape":
+            raise
+        return _written_texts(connection, workspace, files, {**landing, "escape": "\\"})
+    connection.execute(f"create view texts as select * from read_parquet('{texts}')")
+    return landing
 
 
 def _columns_of_words(habits: Habits, names: Sequence[str], header: Sequence[str]) -> tuple[str, ...]:
@@ -102,7 +122,7 @@ def _formats(dialect: Dialect, encoding: str) -> list[tuple[str, object]]:
     ]
 
 
-def _landing(dialect: Dialect, encoding: str, names: list[str]) -> dict[str, Any]:
+def _landing(dialect: Dialect, encoding: str, names: list[str], *, embedded_rows: bool) -> dict[str, Any]:
     """The options of `landing_file` that differ from their defaults."""
     options: dict[str, Any] = {"delimiter": dialect.delimiter, "columns": names}
     if list(dialect.header) != names:
@@ -111,6 +131,8 @@ def _landing(dialect: Dialect, encoding: str, names: list[str]) -> dict[str, Any
         options["encoding"] = encoding
     if dialect.escape:
         options["escape"] = dialect.escape
+    if embedded_rows:
+        options["embedded_rows"] = True
     if dialect.skip_lines:
         options["skip_lines"] = dialect.skip_lines
     if dialect.skip_last_lines:
@@ -190,6 +212,8 @@ def _said(dialect: Dialect, landing: Mapping[str, Any]) -> Iterable[str]:
     said = [f"fields between {DELIMITERS[dialect.delimiter]}s"]
     if "encoding" in landing:
         said.append(f"encoding {landing['encoding']}")
+    if "escape" in landing:
+        said.append("a backslash escapes quotes")
     if "decimal" in landing:
         said.append(f"decimal '{landing['decimal']}'")
     if "date_format" in landing:

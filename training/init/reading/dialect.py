@@ -16,7 +16,7 @@ from training.init.reading.encoding import DecodedFile
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _RECORDS = 5_000  # of the head
 _AGREEING = 0.8  # share of the records that must have the fields of the header
-_SUM = re.compile(r"(summe|sum|total|gesamt|gesamtsumme|insgesamt)\b:?", re.IGNORECASE)
+SUM = re.compile(r"(summe|sum|total|gesamt|gesamtsumme|insgesamt)\b:?", re.IGNORECASE)
 _VALUE = re.compile(r"[-+]?[\d.,]+|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}.*")
 
 
@@ -152,7 +152,7 @@ def _footer_lines(file: DecodedFile, reading: _Reading) -> int:
         filled = [field.strip() for field in fields if field.strip()]
         if not filled:
             continue
-        is_sum = _SUM.fullmatch(filled[0]) is not None
+        is_sum = SUM.fullmatch(filled[0]) is not None
         is_sentence = len(fields) == 1 and reading.width > 1 and '"' not in line
         if not (is_sum or is_sentence) or filled == reading.header:
             break

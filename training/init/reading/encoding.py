@@ -53,9 +53,11 @@ def decoded_file(path: Path, encoding: str | None) -> DecodedFile:
     try:
         return _decoded(path, "utf-8")
     except LandingFileRefused as not_utf8:
+        if not_utf8.correction is None:  # no question of the encoding
+            raise
         reason = not_utf8.failed.partition(" as utf-8: ")[2]
         try:
-            note = f"{reason}: not UTF-8, so it is read as cp1252 (Windows, Western Europe); --encoding names another"
+            note = f"read as cp1252 (Windows, Western Europe), as it is not UTF-8: {reason}; or pass --encoding"
             return _decoded(path, "cp1252", note)
         except LandingFileRefused as not_cp1252:
             problem = not_cp1252.failed.partition(" as cp1252: ")[2]

@@ -7,6 +7,7 @@ import duckdb
 
 from lakehouse.landing.sources.declaration import SqlType
 from lakehouse.tables.scan import quoted
+from lakehouse.wording import number_of
 from training.init.errors import InitRefused, ask
 from training.init.reading.dates import (
     DATE,
@@ -227,7 +228,8 @@ def _text_format(connection: duckdb.DuckDBPyConnection, evidence: _Evidence) -> 
     if _all_match(evidence, "with_unit"):
         note = "numbers with a sign or unit stay text: without it they become numbers"
     elif 0.9 <= numbers / n < 1:
-        note = f"{n - numbers:,} values are no numbers: stays text"
+        others = n - numbers
+        note = f"{number_of('value', others)} {'is' if others == 1 else 'are'} no number: stays text"
     return TextFormat(
         "boolean" if truth else "string", truth=truth, missing=evidence.missing if truth else (), note=note
     )

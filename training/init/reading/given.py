@@ -1,5 +1,6 @@
 """The given table: its typed rows in DuckDB, and how its landing model reads it again."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -63,6 +64,11 @@ class GivenTable:
         """Number of rows."""
         found = self.connection.execute("select count(*) from rows").fetchone()
         return int(found[0]) if found else 0
+
+
+def absolute(path: Path | str) -> Path:
+    """The absolute path, without `..`; links are not followed, and a pattern stays one."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def write_parts(file: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:

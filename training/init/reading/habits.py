@@ -14,4 +14,5 @@ class Habits:
     decimal: str | None = None
     encoding: str | None = None
     table: str | None = None
+    embedded_rows: bool = False  # True if lines within quotes that look like rows are one value
     words: tuple[str, ...] = ()  # columns whose words such as `unknown` are values, not missing ones

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import duckdb
 
+from lakehouse.landing.errors import LandingFileRefused
+from lakehouse.landing.sources.database import table_columns
 from lakehouse.landing.sources.declaration import SourceLocation
-from lakehouse.landing.sources.workbook import sheet_headers
 from training.init.errors import InitRefused, ask
 from training.init.reading.delimited import delimited_table
-from training.init.reading.given import GivenTable
+from training.init.reading.given import GivenTable, absolute
 from training.init.reading.habits import Habits
+from training.init.reading.sheets import find_sheet
 from training.init.reading.typed import typed_table
 
 _EXCEL = (".xlsx", ".xlsm")
@@ -40,23 +42,23 @@ def open_table(given: str, habits: Habits, workspace: Path, memory: str) -> Give
         memory: memory limit of DuckDB, such as 1GB.
 
     Raises:
-        InitRefused: it does not exist, is empty, or is ambiguous.
-        LandingFileRefused: a row is broken, with its line.
+        InitRefused: it does not exist, is empty or ambiguous, or a row is broken, with its line.
         LandingSourceRefused: a source with types cannot be read.
     """
     connection = connect(workspace, memory)
     location = _location(given, habits)
-    if location is None:
+    if location is not None:
+        return typed_table(given, location, workspace, connection)
+    try:
         return delimited_table(Path(given), habits, workspace, connection)
-    return typed_table(given, location, workspace, connection)
+    except LandingFileRefused as err:
+        raise InitRefused.landing_file(err) from err
 
 
 def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR0911  (one for each kind)
     """The source with types; None for delimited text."""
     if "://" in given:
-        if habits.table is None:
-            raise InitRefused.file("the database", "has several tables", "Name one of them: --table NAME.")
-        return SourceLocation(format="database", url=given, table=habits.table)
+        return SourceLocation(format="database", url=given, table=habits.table or _table(given))
     path = Path(given)
     if "*" in given and path.suffix in {".csv", ".txt", ".tsv", ".gz", ".zip"}:
         return None
@@ -71,30 +73,43 @@ def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR
         if not is_delta and not any(path.rglob("*.parquet")):
             hint = "Name one of its files, or a pattern in quotes, such as 'parts/*.csv'."
             raise InitRefused.file(path, "is a folder, with neither Parquet files nor a Delta table", hint)
-        return SourceLocation(format="delta" if is_delta else "parquet", path=str(path.absolute()))
+        return SourceLocation(format="delta" if is_delta else "parquet", path=str(absolute(path)))
     with path.open("rb") as file:
         start = file.read(16)
     if start == _SQLITE:
-        return _location(f"sqlite:///{path.absolute()}", habits)
+        return _location(f"sqlite:///{absolute(path)}", habits)
     if path.suffix == ".parquet" or start.startswith(b"PAR1"):
-        return SourceLocation(format="parquet", path=str(path.absolute()))
+        return SourceLocation(format="parquet", path=str(absolute(path)))
     if path.suffix in {".jsonl", ".ndjson", ".json"}:
-        return SourceLocation(format="json_lines", path=str(path.absolute()))
+        return SourceLocation(format="json_lines", path=str(absolute(path)))
     if path.suffix in _EXCEL:
-        return SourceLocation(format="excel", path=str(path.absolute()), sheet=habits.table or _sheet(path))
+        table = find_sheet(absolute(path), habits.table)
+        return SourceLocation(
+            format="excel",
+            path=str(absolute(path)),
+            sheet=table.sheet,
+            skip_rows=table.skip_rows,
+            skip_last_rows=table.skip_last_rows,
+        )
     if path.suffix == ".xls":
         raise InitRefused.file(path, "is a workbook of Excel 2003", "Save it as .xlsx or CSV.")
     return None
 
 
-def _sheet(path: Path) -> str | None:
-    """The sheet to read; None for the only one.
+def _table(url: str) -> str:
+    """The only table of a database, or the one that the person chooses.
 
     Raises:
-        InitRefused: several sheets have values, and there is no terminal.
+        InitRefused: it has no table, or several and there is no terminal.
+        LandingSourceRefused: there is no driver or no connection.
     """
-    headers = sheet_headers(path)
-    if len(headers) < 2:
-        return None
-    answers = {name: f"columns {', '.join(header[:4])}" for name, header in headers.items()}
-    return ask(f"{path.name} has several sheets", "--table", answers)
+    tables = table_columns(url)
+    if not tables:
+        raise InitRefused.file("the database", "has no table", "Give another one.")
+    if len(tables) == 1:
+        return next(iter(tables))
+    return ask(
+        "the database has several tables",
+        "--table",
+        {name: f"columns {', '.join(columns[:4])}" for name, columns in tables.items()},
+    )

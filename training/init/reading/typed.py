@@ -1,5 +1,6 @@
 """A source with types of its own as typed rows."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -41,10 +42,23 @@ def typed_table(
     source = workspace / "source.parquet"
     keep_rows(connection, workspace, f"select {values}, row_number from read_parquet('{source}')")
     columns = tuple(GivenColumn(name, original, read[original]) for name, original in names.items())
-    notes = [f"not read: {', '.join(ignored)}, whose values are nested or bytes"] if ignored else []
+    notes = list(_notes(location))
+    if ignored:
+        notes.append(f"not read: {', '.join(ignored)}, whose values are nested or bytes")
     is_file = location.path is not None and Path(location.path).is_file()
     landing = declared.model_dump(exclude_defaults=True, mode="json")
     return GivenTable(given, connection, columns, landing, False, Path(given) if is_file else None, tuple(notes))
+
+
+def _notes(location: SourceLocation) -> Iterator[str]:
+    """Sentences on what is read of a workbook."""
+    if location.sheet is not None:
+        yield f"the sheet is {location.sheet}"
+    if location.skip_rows:
+        yield f"the header is in row {location.skip_rows + 1}; the rows before it are left out"
+    if location.skip_last_rows:
+        last = "row is" if location.skip_last_rows == 1 else f"{location.skip_last_rows} rows are"
+        yield f"the last {last} a sum, and left out"
 
 
 def _typed_value(name: str, kind: SqlType) -> str:

@@ -1,6 +1,5 @@
 """Landing model and staging model of a proposal."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from lakehouse.tables.warehouse import sql_text
 from training.init.proposing.absent import without
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
-from training.init.reading.given import GivenColumn
+from training.init.reading.given import GivenColumn, absolute
 from training.init.writing.literals import wrapped, yaml_value
 from training.init.writing.names import Names
 
@@ -65,8 +64,8 @@ def secret_variable(name: str) -> str:
 
 
 def _shortest(path: str) -> str:
-    absolute = os.path.abspath(path)  # noqa: PTH100  (Path.resolve would follow links, and refuses a pattern)
-    return os.path.relpath(absolute, PROJECT) if Path(absolute).is_relative_to(PROJECT) else absolute
+    place = absolute(path)
+    return str(place.relative_to(PROJECT) if place.is_relative_to(PROJECT) else place)
 
 
 def _option(name: str, value: Any) -> str:

@@ -119,7 +119,7 @@ def test_a_column_that_gives_the_label_away_is_left_out_with_the_reason(tmp_path
     assert why["status"] == "leak: Cramér's V with the target is 1.00"
     assert why["score"] == "leak: alone it predicts the target with ROC AUC 1.000"
     assert why["complaint"].startswith("leak: filled only where the target is yes (")
-    assert why["left_on"] == "leak: 150 rows have it after signed_on, the time of the label"
+    assert why["left_on"] == "leak: in 150 rows it is after signed_on, the time of the label"
     assert roles(found)["born_on"] == "days"
     assert roles(found)["call_duration"] == "number"
     kept = proposal(tmp_path, columns, time="signed_on", keep=("score",), exclude=("age",))

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import sqlite3
 import tempfile
 import zipfile
 from datetime import date, datetime
@@ -65,6 +66,16 @@ def test_a_byte_of_no_encoding_is_named(tmp_path: Path) -> None:
     with pytest.raises(InitRefused, match=r"byte 11 \(line 3\) is 0x81"):
         opened(path)
     assert values(opened(path, encoding="cp437"), "a") == [1, 2]
+    for encoding, option in (("utf-8", "such as cp1252 .*: --encoding NAME"), ("ascii", "--encoding NAME")):
+        with pytest.raises(
+            InitRefused, match=rf"byte 11 \(line 3\) is 0x81.*\n  Name the encoding of the file, .*{option}"
+        ):
+            opened(path, encoding=encoding)
+    path.write_bytes("a,b\n1,ä\n".encode())
+    with pytest.raises(
+        InitRefused, match=r"byte 7 \(line 2\) and all others beyond ASCII.*\n  Pass --encoding utf-8\.$"
+    ):
+        opened(path, encoding="latin-1")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "cp1252"])
@@ -93,7 +104,7 @@ def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
 def test_a_ragged_row_is_refused_with_its_line(tmp_path: Path) -> None:
     rows = [f"{number},{number}" for number in range(300)]
     rows[200] = "200,1,2"
-    with pytest.raises(LakehouseError, match="line 202 has 3 of 2 fields"):
+    with pytest.raises(InitRefused, match=r"^the file .* has 1 row with the wrong .*: line 202 has 3 of 2 fields"):
         table(tmp_path, lines("a,b", *rows))
     # One of a few rows, where no delimiter cuts most of them alike.
     with pytest.raises(LakehouseError, match=r"2 fields in line 1 and 3 in line 3|line 3 has 3 of 2 fields"):
@@ -115,12 +126,44 @@ def test_a_value_over_two_lines_is_one_value(tmp_path: Path) -> None:
     assert values(table(tmp_path, buffer.getvalue()), "note") == ['first\nsecond "quoted"', "plain"]
 
 
+def test_a_backslash_that_escapes_quotes_far_behind_the_head_is_found(tmp_path: Path) -> None:
+    rows = [f'{number},"{"x" * 60}"' for number in range(20_000)]
+    rows[19_000] = '19000,"he said \\"x\\", then"'
+    given = table(tmp_path, lines("a,b", *rows))
+    assert given.landing["escape"] == "\\"
+    assert values(given, "b")[19_000] == 'he said "x", then'
+    assert any("a backslash escapes quotes" in note for note in given.notes)
+
+
+def test_lines_of_a_value_that_look_like_rows_are_refused_with_the_option(tmp_path: Path) -> None:
+    text = lines("a,b", *(f"{number},x" for number in range(60)), '60,"y\n61,y\n62,y"')
+    with pytest.raises(
+        InitRefused, match=r"line 62 of the file .*\n  A quote is .* Pass --embedded-rows if the lines are a"
+    ):
+        table(tmp_path, text)
+    assert values(table(tmp_path, text, embedded_rows=True), "b")[60] == "y\n61,y\n62,y"
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz"])
+def test_an_archive_under_another_name_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "data.csv"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.csv", "a,b\n1,2\n")
+    if kind == "gz":
+        path.write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    with pytest.raises(
+        InitRefused, match=rf"starts like a \.{kind} archive.*\n  Rename it to data\.csv\.{kind}"
+    ) as refused:
+        opened(path)
+    assert ".yml" not in str(refused.value)
+
+
 def test_a_text_far_behind_the_sample_makes_the_column_text(tmp_path: Path) -> None:
     rows = [str(number) for number in range(60_000)]
     rows[45_000] = "x"
     given = table(tmp_path, lines("id,b", *(f"{value},1" for value in rows)))
     assert kinds(given)["id"] == "string"
-    assert "1 values are no numbers" in given.columns[0].note
+    assert "1 value is no number" in given.columns[0].note
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -253,17 +296,55 @@ def test_the_files_of_a_pattern_are_read_in_order_and_must_be_alike(tmp_path: Pa
         opened(tmp_path / "none-*.csv")
 
 
-def test_a_workbook_with_several_sheets_asks_for_one(tmp_path: Path) -> None:
+def test_the_table_of_a_workbook_is_found(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.active.title = "cover"
     book.active.append(["about"])
     page = book.create_sheet("sales")
-    for row in [["price", "sold"], *([number, "yes"] for number in range(3))]:
+    for row in [
+        ["Sales of 2024"],
+        [],
+        ["no", "price", "sold"],
+        *([n, n / 2, "yes"] for n in range(30)),
+        ["Total", 99],
+    ]:
         page.append(row)
     book.create_sheet("empty")
     path = tmp_path / "report.xlsx"
     book.save(path)
+    given = opened(path)
+    assert given.rows == 30
+    assert kinds(given) == {"no": "bigint", "price": "double", "sold": "string"}
+    assert given.landing == {
+        "format": "excel", "path": str(path), "sheet": "sales", "skip_rows": 2, "skip_last_rows": 1,
+        "columns": {"no": "bigint", "price": "double", "sold": "string"},
+    }  # fmt: skip
+    assert given.notes == (
+        "the sheet is sales",
+        "the header is in row 3; the rows before it are left out",
+        "the last row is a sum, and left out",
+    )
+    book.create_sheet("returns").append(["no", "reason"])
+    book.save(path)
     with pytest.raises(InitRefused, match="has several sheets") as refused:
         opened(path)
-    assert "--table cover: columns about; --table sales: columns price, sold" in str(refused.value)
-    assert opened(path, table="sales").rows == 3
+    assert "--table sales: columns no, price, sold; --table returns: columns no, reason" in str(refused.value)
+    assert opened(path, table="sales").rows == 30
+    book["returns"].append(["1", "x"])
+    book["returns"]["B1"] = "no"
+    book.save(path)
+    with pytest.raises(LakehouseError, match=r"report\.xlsx names a column twice: no"):
+        opened(path, table="returns")
+
+
+def test_the_tables_of_a_database_are_listed(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "shop.db")
+    connection.execute("create table orders (id integer, amount real)")
+    connection.executemany("insert into orders values (?, ?)", [(row, row / 2) for row in range(60)])
+    connection.commit()
+    assert opened(tmp_path / "shop.db").rows == 60  # its only table
+    connection.execute("create table customers (id integer, name text)")
+    connection.close()
+    with pytest.raises(InitRefused, match="the database has several tables") as refused:
+        opened(tmp_path / "shop.db")
+    assert "--table customers: columns id, name; --table orders: columns id, amount" in str(refused.value)
