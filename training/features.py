@@ -47,7 +47,7 @@ def _promises(manifest: str, *, record: bool) -> None:
 
     declared, before = promises.declared(PROJECT / manifest), promises.recorded(PROMISES)
     features = sum(len(promise.features) for promise in declared.values())
-    summary = f"{len(declared)} feature tables with {features} features"
+    summary = f"{number_of('feature table', len(declared))} with {number_of('feature', features)}"
     if record:
         promises.record(declared, PROMISES)
         console.detail(f"Promises recorded: {summary}")

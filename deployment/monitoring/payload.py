@@ -22,8 +22,8 @@ class NoPayloadTable(LakehouseError):
     def named(cls, table: str, endpoint: str) -> "NoPayloadTable":
         return cls(
             f"the endpoint '{endpoint}' has no payload table: {table} does not exist",
-            hint="Log its requests first: put_ai_gateway with an inference_table_config (docs/serving.md), or name "
-            "the table with --table.",
+            hint="Log its requests first: `deployment.run replay` sends rows of a table and logs them; "
+            "put_ai_gateway with an inference_table_config logs all requests (docs/serving.md). Or pass --table.",
         )
 
     @classmethod

@@ -167,10 +167,11 @@ def _require_declared(path: Path, block: bytes, encoding: str) -> None:
     """
     for mark, kind in {b"PK\x03\x04": "zip", b"\x1f\x8b": "gz"}.items():
         if block.startswith(mark):
+            excel = ", or to .xlsx if it is a workbook of Excel" if kind == "zip" else ""
             raise LandingFileRefused(
                 f"the landing file {path} starts like a .{kind} archive, and its name does not end in .{kind}",
-                hint=f"Rename it to {path.name}.{kind}, here and in `path`. An Excel workbook starts like a .zip "
-                "archive, and ends in .xlsx.",
+                hint=f"Rename it to {path.name}.{kind}{excel}.",
+                correction=Correction("path", f"FOLDER/{path.name}.{kind}"),
             )
     name = codecs.lookup(encoding).name
     for mark, encoded in MARKS.items():

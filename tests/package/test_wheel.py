@@ -161,4 +161,4 @@ def test_one_command_in_an_empty_folder_makes_a_project_with_an_answering_endpoi
         assert '"label": "class_' in here.run("python", "-m", "deployment.run", "ask", "--use-case", "wine")
     finally:
         here.run("python", "-m", "deployment.run", "stop")
-    assert "Promises kept: 1 feature tables" in here.run("python", "-m", "training.features", "--check")
+    assert "Promises kept: 1 feature table with" in here.run("python", "-m", "training.features", "--check")

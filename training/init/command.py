@@ -1,10 +1,15 @@
 """The steps behind `python -m training.init`: read, propose, write, build, train."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from lakehouse import console
+from lakehouse.errors import first_line
 from lakehouse.settings import Settings
 from lakehouse.wording import number_of
 from training.init.errors import InitRefused
@@ -73,7 +78,7 @@ class Order:
 def carry_out(order: Order) -> None:
     """Carry out the order; with `check` it ends before anything is written."""
     name, settings = order.use_case, Settings.from_environment()
-    with tempfile.TemporaryDirectory(prefix="init-") as workspace:
+    with tempfile.TemporaryDirectory(prefix="init-") as workspace, _within_limits(order.memory):
         console.stage(f"Reading {order.file}")
         table = open_table(order.file, order.habits, Path(workspace), order.memory)
         proposal = propose(name, table, order.wishes)
@@ -88,6 +93,25 @@ def carry_out(order: Order) -> None:
         build_tables(proposal)
     version = train_briefly(proposal.name, settings, order.minutes, order.families)
     next_commands(proposal.name, version)
+
+
+@contextmanager
+def _within_limits(memory: str) -> Iterator[None]:
+    """Refuse a memory limit or a disk that is too small for the file.
+
+    Raises:
+        InitRefused: DuckDB ran out of memory or disk.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException as err:
+        raise InitRefused.file(
+            f"--memory {memory}", "is not enough for this file", "Give more, such as 2GB."
+        ) from err
+    except duckdb.IOException as err:
+        folder = tempfile.gettempdir()
+        hint = f"Free space in {folder}, where the rows are kept meanwhile, or set TMPDIR to another folder."
+        raise InitRefused(f"the rows cannot be kept: {first_line(err)}", hint=hint) from err
 
 
 def _require_families(families: str | None, proposal: Proposal) -> None:

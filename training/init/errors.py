@@ -17,7 +17,8 @@ class InitRefused(LakehouseError):
 
     @classmethod
     def no_column(cls, option: str, name: str, known: list[str], listed: list[str]) -> "InitRefused":
-        near = nearest(name, known)
+        other_case = {column.lower(): column for column in known}.get(name.lower())
+        near = f"Did you mean '{other_case}'?" if other_case else nearest(name, known)
         suggested = f". {near}" if near.startswith("Did you mean") else ""
         return cls(
             f"{option} names '{name}', and the file has no such column{suggested}",

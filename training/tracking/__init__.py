@@ -80,6 +80,8 @@ def _quiet() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # It logs each error of a database with its trace; `tracking` translates the error.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # It misses pip, which an environment of uv does not have, and no model of ours needs.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # type: ignore[no-untyped-call]
     if not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set():  # type: ignore[no-untyped-call]

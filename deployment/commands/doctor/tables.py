@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 from deployment.commands.doctor.finding import Finding, FindingArea, sentence
 from lakehouse.errors import LakehouseError
 from lakehouse.tables.warehouse import TableName, Warehouse
+from lakehouse.wording import number_of
 from training.catalogue.promises import Promise, recorded
 
 _AREA = FindingArea("tables")
@@ -29,9 +30,10 @@ def check_tables(warehouse: Warehouse, promises_file: Path) -> list[Finding]:
     promises = recorded(promises_file)
     findings += [each for name, promise in promises.items() for each in _check_contract(name, promise, opened)]
     kept = sum(name in opened for name in promises)
+    noun = "feature table is" if len(promises) == 1 else "feature tables are"
     return [
         *findings,
-        _AREA.ok(f"{len(opened)} tables can be read; {kept} of {len(promises)} feature tables are built."),
+        _AREA.ok(f"{number_of('table', len(opened))} can be read; {kept} of {len(promises)} promised {noun} built."),
     ]
 
 

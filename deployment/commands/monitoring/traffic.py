@@ -75,4 +75,4 @@ def _logged_table(use_case: UseCase, settings: Settings) -> str:
         tables = [str(each) for each in Warehouse(settings.warehouse).tables() if each.table == expected.payload]
         if len(tables) == 1:
             return tables[0]
-    raise NoPayloadTable.named(str(TableName(expected.schema_name, expected.payload)), endpoint)
+    raise NoPayloadTable.named(expected.payload, endpoint)

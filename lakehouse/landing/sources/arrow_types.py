@@ -16,7 +16,7 @@ ARROW: Mapping[SqlType, pa.DataType] = {
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
-_KINDS: Mapping[SqlType, str] = {
+KINDS: Mapping[SqlType, str] = {
     "bigint": "an integer of 64 bits",
     "double": "a number",
     "boolean": "true or false",
@@ -65,4 +65,4 @@ def as_type(values: pa.ChunkedArray | pa.Array, kind: SqlType, source: str, colu
             return values.cast(ARROW[kind]) if values.type.tz else pc.assume_timezone(values, "UTC")
         return values.cast(ARROW[kind])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
-        raise LandingSourceRefused.value(source, column, _KINDS[kind], err) from err
+        raise LandingSourceRefused.value(source, column, KINDS[kind], err) from err

@@ -1,18 +1,19 @@
 """A table of a database as batches of rows, through SQLAlchemy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import MetaData, Table, create_engine, inspect, select
+import pyarrow.compute as pc
+from sqlalchemy import ColumnElement, MetaData, String, Table, create_engine, inspect, literal, select, type_coerce
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.sql.sqltypes import TypeEngine
 
 from lakehouse.errors import nearest
-from lakehouse.landing.sources.arrow_types import ARROW
+from lakehouse.landing.sources.arrow_types import ARROW, KINDS
 from lakehouse.landing.sources.declaration import SqlType
 from lakehouse.landing.sources.errors import LandingSourceRefused
 
@@ -20,8 +21,17 @@ _BATCH = 10_000
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 
 
-def database(url: str, table: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def database(
+    url: str, table: str, declared: Mapping[str, SqlType] | None = None
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """The rows of a table or view, in the order of the primary key if there is one.
+
+    Arrays, bytes and JSON are columns of NULL, unless a type is declared for them.
+
+    Args:
+        url: address of the database.
+        table: name of the table, with its schema if needed.
+        declared: types of columns that are not taken from the database.
 
     Raises:
         LandingSourceRefused: there is no driver, no connection, no such table, or a value of another type.
@@ -32,8 +42,11 @@ def database(url: str, table: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]
         rows = _reflected(engine, table, source)
     except SQLAlchemyError as err:
         raise LandingSourceRefused.unreadable(source, err) from err
-    schema = pa.schema([(column.name, ARROW[_type(column.type)]) for column in rows.columns])
-    return schema, _batches(engine, rows, schema, source)
+    finally:
+        engine.dispose()  # rows that nobody reads hold no connection
+    kinds = {column.name: (declared or {}).get(column.name) or _type(column.type) for column in rows.columns}
+    schema = pa.schema([(name, ARROW[kind] if kind else pa.null()) for name, kind in kinds.items()])
+    return schema, _batches(engine, rows, schema, kinds, source)
 
 
 def table_columns(url: str) -> dict[str, list[str]]:
@@ -72,28 +85,43 @@ def _reflected(engine: Engine, name: str, source: str) -> Table:
     return Table(table, MetaData(), schema=schema or None, autoload_with=engine)
 
 
-def _type(kind: TypeEngine[Any]) -> SqlType:
+def _type(kind: TypeEngine[Any]) -> SqlType | None:
+    """SQL type of a column; None for nested values and bytes."""
     try:
         python = kind.python_type
     except NotImplementedError:
         return "string"
-    order: dict[type, SqlType] = {
+    order: dict[type, SqlType | None] = {
         bool: "boolean",
         int: "bigint",
         float: "double",
         Decimal: "double",
         datetime: "timestamp",
         date: "date",
+        list: None,
+        dict: None,
+        bytes: None,
     }
     return order.get(python, "string")
 
 
-def _batches(engine: Engine, table: Table, schema: pa.Schema, source: str) -> Iterator[pa.RecordBatch]:
-    query = select(table).order_by(*table.primary_key.columns)
+def _batches(
+    engine: Engine, table: Table, schema: pa.Schema, kinds: Mapping[str, SqlType | None], source: str
+) -> Iterator[pa.RecordBatch]:
+    # SQLite stores any value in any column: its values are checked here, not where SQLAlchemy expects them to fit.
+    is_loose = engine.dialect.name == "sqlite"
+    read = [column for column in table.columns if kinds[column.name] is not None]
+    terms: list[ColumnElement[Any]] = [
+        type_coerce(column, String()) if is_loose or kinds[column.name] == "string" else column for column in read
+    ]
+    query = select(*terms or [literal(1)]).select_from(table).order_by(*table.primary_key.columns)
     try:
         with engine.connect().execution_options(yield_per=_BATCH) as connection:
             for block in connection.execute(query).partitions():
-                columns = [_array([row[i] for row in block], field, source) for i, field in enumerate(schema)]
+                values = {column.name: [row[i] for row in block] for i, column in enumerate(read)}
+                columns = [
+                    _array(values.get(name, [None] * len(block)), name, kind, source) for name, kind in kinds.items()
+                ]
                 yield pa.record_batch(columns, schema=schema)
     except SQLAlchemyError as err:
         raise LandingSourceRefused.unreadable(source, err) from err
@@ -101,12 +129,23 @@ def _batches(engine: Engine, table: Table, schema: pa.Schema, source: str) -> It
         engine.dispose()
 
 
-def _array(values: list[Any], field: pa.Field, source: str) -> pa.Array:
-    if pa.types.is_string(field.type):
-        return pa.array([None if value is None else str(value) for value in values], field.type)
-    if pa.types.is_floating(field.type):
+def _array(values: list[Any], name: str, kind: SqlType | None, source: str) -> pa.Array:
+    if kind is None:
+        return pa.nulls(len(values))
+    if kind == "string":
+        return pa.array([None if value is None else str(value) for value in values], ARROW[kind])
+    if kind == "double":
         values = [float(value) if isinstance(value, Decimal | int) else value for value in values]
+    if kind == "boolean":  # as SQLite has them
+        values = [bool(value) if value in (0, 1) else value for value in values]
     try:
-        return pa.array(values, field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as err:
-        raise LandingSourceRefused.value(source, field.name, str(field.type), err) from err
+        if kind in {"date", "timestamp"} and any(isinstance(value, str) for value in values):
+            texts = pa.array(values, pa.string())
+            return texts.cast(pa.date32()) if kind == "date" else _times(texts)
+        return pa.array(values, ARROW[kind])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as err:
+        raise LandingSourceRefused.value(source, name, KINDS[kind], err) from err
+
+
+def _times(texts: pa.Array) -> pa.Array:
+    return pc.assume_timezone(texts.cast(pa.timestamp("us")), "UTC")

@@ -52,6 +52,11 @@ class SourceLocation(Declaration):
         """The source in a message, without a password."""
         return f"the table {self.table} of the database" if self.format == "database" else f"the source {self.path}"
 
+    @property
+    def declared_types(self) -> Mapping[str, SqlType]:
+        """Declared types by name in the source; none while they are not known."""
+        return {}
+
     def resolved(self, project: Path) -> Path:
         """Absolute path of the source."""
         return project / str(self.path)
@@ -81,6 +86,11 @@ class LandingSource(SourceLocation):
             return cls.model_validate(dict(declared))
         except ValidationError as err:
             raise LandingSourceRefused.invalid(model, [_problem(error) for error in err.errors()]) from err
+
+    @property
+    def declared_types(self) -> Mapping[str, SqlType]:
+        """Declared types by name in the source."""
+        return {self.source_name(column): kind for column, kind in self.columns.items()}
 
     def source_name(self, column: str) -> str:
         """Name of a column in the source."""

@@ -8,7 +8,19 @@ _DECLARATION = "`landing_source` in the model's .yml"
 
 
 class LandingSourceRefused(LakehouseError):
-    """A landing source is invalid, cannot be read, or differs from its declaration."""
+    """A landing source is invalid, cannot be read, or differs from its declaration.
+
+    Attributes:
+        advice: how to correct the source itself, without its declaration.
+        column: column with a value that is not of its type; None for any other refusal.
+        kind: the type that the column does not have, in words.
+    """
+
+    def __init__(
+        self, failed: str, *, hint: str, advice: str | None = None, column: str | None = None, kind: str = ""
+    ) -> None:
+        super().__init__(failed, hint=hint)
+        self.advice, self.column, self.kind = advice or hint, column, kind
 
     @classmethod
     def invalid(cls, model: str, problems: Sequence[str]) -> "LandingSourceRefused":
@@ -17,7 +29,9 @@ class LandingSourceRefused(LakehouseError):
 
     @classmethod
     def unreadable(cls, source: str, reason: Exception) -> "LandingSourceRefused":
-        return cls(f"{source} cannot be read: {first_line(reason)}", hint=f"Correct the source, or {_DECLARATION}.")
+        failed = f"{source} cannot be read: {first_line(reason)}"
+        advice = "Correct the source, its address or the permissions."
+        return cls(failed, hint=f"Correct the source, or {_DECLARATION}.", advice=advice)
 
     @classmethod
     def no_driver(cls, scheme: str, reason: Exception) -> "LandingSourceRefused":
@@ -47,6 +61,9 @@ class LandingSourceRefused(LakehouseError):
         return cls(
             f"the column {column} of {source} is not {kind}: {first_line(reason)}",
             hint=f"Correct the source, or the type in {_DECLARATION}: `{column}: string` takes any value.",
+            advice="Correct the source.",
+            column=column,
+            kind=kind,
         )
 
     @classmethod

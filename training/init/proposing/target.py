@@ -41,13 +41,13 @@ class Target:
     def positive_word(self) -> str:
         """Label 1 of a binary task, as the file has it."""
         truth = self.profile.column.truth
-        return truth[0] if truth else word_of(self.positive)
+        return truth[0] if truth else as_text(self.positive)
 
 
-def word_of(value: Any) -> str:
-    """A value as files have it.
+def as_text(value: Any) -> str:
+    """A value as a cast to text has it.
 
-    >>> word_of(True), word_of("Ja"), word_of(1)
+    >>> as_text(True), as_text("Ja"), as_text(1)
     ('true', 'Ja', '1')
     """
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -42,7 +42,7 @@ def decoded_file(path: Path, encoding: str | None) -> DecodedFile:
         LandingFileRefused: a byte is impossible in the given encoding.
     """
     start = _start(path)
-    if not start:
+    if not start.strip():
         raise InitRefused.file(path, "is empty", "Export it again.")
     if encoding is not None:
         _require_known(encoding)
@@ -53,7 +53,7 @@ def decoded_file(path: Path, encoding: str | None) -> DecodedFile:
     try:
         return _decoded(path, "utf-8")
     except LandingFileRefused as not_utf8:
-        if not_utf8.correction is None:  # no question of the encoding
+        if not_utf8.correction is None or not_utf8.correction.option != "encoding":
             raise
         reason = not_utf8.failed.partition(" as utf-8: ")[2]
         try:

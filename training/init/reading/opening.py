@@ -8,6 +8,7 @@ import duckdb
 from lakehouse.landing.errors import LandingFileRefused
 from lakehouse.landing.sources.database import table_columns
 from lakehouse.landing.sources.declaration import SourceLocation
+from lakehouse.landing.sources.errors import LandingSourceRefused
 from training.init.errors import InitRefused, ask
 from training.init.reading.delimited import delimited_table
 from training.init.reading.given import GivenTable, absolute
@@ -43,16 +44,17 @@ def open_table(given: str, habits: Habits, workspace: Path, memory: str) -> Give
 
     Raises:
         InitRefused: it does not exist, is empty or ambiguous, or a row is broken, with its line.
-        LandingSourceRefused: a source with types cannot be read.
     """
     connection = connect(workspace, memory)
-    location = _location(given, habits)
-    if location is not None:
-        return typed_table(given, location, workspace, connection)
     try:
+        location = _location(given, habits)
+        if location is not None:
+            return typed_table(given, location, workspace, connection)
         return delimited_table(Path(given), habits, workspace, connection)
     except LandingFileRefused as err:
         raise InitRefused.landing_file(err) from err
+    except LandingSourceRefused as err:
+        raise InitRefused(err.failed, hint=err.advice) from err
 
 
 def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR0911  (one for each kind)

@@ -7,6 +7,7 @@ import duckdb
 
 from lakehouse.landing.sources.arrow_types import sql_type
 from lakehouse.landing.sources.declaration import LandingSource, SourceLocation, SqlType
+from lakehouse.landing.sources.errors import LandingSourceRefused
 from lakehouse.landing.sources.reading import declared_rows, opened, source_schema
 from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused
@@ -23,25 +24,38 @@ def typed_table(
         InitRefused: there is no such column.
         LandingSourceRefused: the source cannot be read.
     """
-    found, batches = opened(location, Path.cwd())
+    found, _ = opened(location, Path.cwd())
     kinds = {field.name: sql_type(field.type) for field in found}
     read = {name: kind for name, kind in kinds.items() if kind is not None}
     ignored = [name for name, kind in kinds.items() if kind is None]
     if not read:
         raise InitRefused.file(given, "has no column of numbers, texts, dates or booleans", "Give another source.")
     names = dict(zip(column_names(read), read, strict=True))
-    declared = LandingSource(
-        **location.model_dump(exclude_defaults=True),
-        columns={name: read[original] for name, original in names.items()},
-        names={name: original for name, original in names.items() if name != original},
-        ignored=tuple(ignored),
-    )
-    write_parts(workspace / "source.parquet", source_schema(declared), declared_rows(declared, found, batches))
+    notes_of: dict[str, str] = {}
+    while True:
+        declared = LandingSource(
+            **location.model_dump(exclude_defaults=True),
+            columns={name: read[original] for name, original in names.items()},
+            names={name: original for name, original in names.items() if name != original},
+            ignored=tuple(ignored),
+        )
+        try:
+            rows = declared_rows(declared, *opened(declared, Path.cwd()))
+            write_parts(workspace / "source.parquet", source_schema(declared), rows)
+            break
+        except LandingSourceRefused as err:
+            column = names.get(str(err.column), err.column)
+            if column is None or read.get(column, "string") == "string":
+                raise
+            read[column], notes_of[column] = "string", f"not every value is {err.kind}: stays text"
     connection.execute("set timezone = 'UTC'")
     values = ", ".join(f"{_typed_value(name, kind)} as {quoted(name)}" for name, kind in declared.columns.items())
     source = workspace / "source.parquet"
     keep_rows(connection, workspace, f"select {values}, row_number from read_parquet('{source}')")
-    columns = tuple(GivenColumn(name, original, read[original]) for name, original in names.items())
+    columns = tuple(
+        GivenColumn(name, original, read[original], note=notes_of.get(original, ""))
+        for name, original in names.items()
+    )
     notes = list(_notes(location))
     if ignored:
         notes.append(f"not read: {', '.join(ignored)}, whose values are nested or bytes")

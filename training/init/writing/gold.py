@@ -7,6 +7,7 @@ from typing import Any
 from scoring.encodings.categories import slug
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
+from training.init.proposing.target import as_text
 from training.init.writing.literals import jinja_value, yaml_value
 from training.init.writing.names import Names
 from training.init.writing.staging import column_yml
@@ -20,11 +21,6 @@ def raw_input(role: ColumnRole) -> str:
 def categories(role: ColumnRole) -> list[str]:
     """Categories of a one-hot column, in alphabetical order."""
     return sorted(as_text(value) for value, _ in role.profile.values)
-
-
-def as_text(value: Any) -> str:
-    """A value as a cast to text has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def encodings(proposal: Proposal) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from lakehouse.tables.scan import quoted
 from scoring.encodings import ENCODINGS
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
-from training.init.writing.gold import as_text, encodings, raw_input
+from training.init.proposing.target import as_text
+from training.init.writing.gold import encodings, raw_input
 from training.init.writing.literals import wrapped, yaml_value
 from training.init.writing.names import Names
 

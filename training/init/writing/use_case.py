@@ -7,7 +7,8 @@ from lakehouse.tables.scan import quoted
 from training.init.proposing.metrics import metrics_of
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
-from training.init.writing.gold import as_text, raw_input
+from training.init.proposing.target import as_text
+from training.init.writing.gold import raw_input
 from training.init.writing.literals import yaml_value
 from training.init.writing.names import Names
 from training.models import FAMILIES, SEARCHED

@@ -152,7 +152,7 @@ def test_an_archive_under_another_name_is_named(tmp_path: Path, kind: str) -> No
     if kind == "gz":
         path.write_bytes(gzip.compress(b"a,b\n1,2\n"))
     with pytest.raises(
-        InitRefused, match=rf"starts like a \.{kind} archive.*\n  Rename it to data\.csv\.{kind}"
+        InitRefused, match=rf"starts like a \.{kind} archive.*\n  Rename it to data\.csv\.{kind}[.,]"
     ) as refused:
         opened(path)
     assert ".yml" not in str(refused.value)
@@ -344,7 +344,21 @@ def test_the_tables_of_a_database_are_listed(tmp_path: Path) -> None:
     connection.commit()
     assert opened(tmp_path / "shop.db").rows == 60  # its only table
     connection.execute("create table customers (id integer, name text)")
+    connection.execute(
+        "create table loose (id integer primary key, age integer, born date, seen datetime, paid bool)"
+    )
+    loose = [(n, n, f"2024-01-{n + 1:02}", f"2024-01-01 10:00:{n:02}", n % 2) for n in range(20)]
+    connection.executemany(
+        "insert into loose values (?, ?, ?, ?, ?)", [*loose, (20, "k.A.", "31.12.2024", None, None)]
+    )
+    connection.commit()
     connection.close()
+    given = opened(tmp_path / "shop.db", table="loose")
+    assert kinds(given) == {"id": "bigint", "age": "string", "born": "string", "seen": "timestamp", "paid": "boolean"}
+    assert values(given, "age")[19:] == ["19", "k.A."]
+    assert values(given, "seen")[1] == datetime.fromisoformat("2024-01-01 10:00:01")
+    assert values(given, "paid")[:2] == [False, True]
+    assert given.columns[1].note == "not every value is an integer of 64 bits: stays text"
     with pytest.raises(InitRefused, match="the database has several tables") as refused:
         opened(tmp_path / "shop.db")
-    assert "--table customers: columns id, name; --table orders: columns id, amount" in str(refused.value)
+    assert "--table customers: columns id, name; --table loose: columns id, age, born, seen; " in str(refused.value)
