@@ -17,6 +17,9 @@ from training.init.reading.sheets import find_sheet
 from training.init.reading.typed import typed_table
 
 _EXCEL = (".xlsx", ".xlsm")
+_JSON = (".jsonl", ".ndjson", ".json")
+_TEXT = (".csv", ".txt", ".tsv", ".gz", ".zip")
+_REMOTE = ("http", "https", "ftp", "file", "s3", "gs", "abfss", "dbfs")
 _SQLITE = b"SQLite format 3\0"
 
 
@@ -60,14 +63,13 @@ def open_table(given: str, habits: Habits, workspace: Path, memory: str) -> Give
 def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR0911  (one for each kind)
     """The source with types; None for delimited text."""
     if "://" in given:
+        if given.partition("://")[0] in _REMOTE:
+            raise InitRefused.file(given, "is the address of a file", "Download it, and give its path.")
         return SourceLocation(format="database", url=given, table=habits.table or _table(given))
     path = Path(given)
-    if "*" in given and path.suffix in {".csv", ".txt", ".tsv", ".gz", ".zip"}:
-        return None
+    suffix = path.suffix.lower()
     if "*" in given:
-        return SourceLocation(
-            format="json_lines" if path.suffix in {".jsonl", ".ndjson", ".json"} else "parquet", path=given
-        )
+        return _pattern(given, suffix)
     if not path.exists():
         raise InitRefused.file(path, "does not exist", "Give the path of a file, a folder or a database.")
     if path.is_dir():
@@ -80,11 +82,14 @@ def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR
         start = file.read(16)
     if start == _SQLITE:
         return _location(f"sqlite:///{absolute(path)}", habits)
-    if path.suffix == ".parquet" or start.startswith(b"PAR1"):
+    if start[8:12] == b"DUCK":
+        hint = "Export one of its tables: duckdb FILE -c \"copy TABLE to 'TABLE.parquet'\"."
+        raise InitRefused.file(path, "is a database of DuckDB", hint)
+    if suffix == ".parquet" or start.startswith(b"PAR1"):
         return SourceLocation(format="parquet", path=str(absolute(path)))
-    if path.suffix in {".jsonl", ".ndjson", ".json"}:
+    if suffix in _JSON:
         return SourceLocation(format="json_lines", path=str(absolute(path)))
-    if path.suffix in _EXCEL:
+    if suffix in _EXCEL:
         table = find_sheet(absolute(path), habits.table)
         return SourceLocation(
             format="excel",
@@ -93,9 +98,22 @@ def _location(given: str, habits: Habits) -> SourceLocation | None:  # noqa: PLR
             skip_rows=table.skip_rows,
             skip_last_rows=table.skip_last_rows,
         )
-    if path.suffix == ".xls":
+    if suffix == ".xls":
         raise InitRefused.file(path, "is a workbook of Excel 2003", "Save it as .xlsx or CSV.")
     return None
+
+
+def _pattern(given: str, suffix: str) -> SourceLocation | None:
+    """Several files with types; None for delimited text.
+
+    Raises:
+        InitRefused: files of that kind are read one by one.
+    """
+    if suffix in _TEXT:
+        return None
+    if suffix in _EXCEL:
+        raise InitRefused.file(given, "names several workbooks", "Give one workbook, or export them as CSV.")
+    return SourceLocation(format="json_lines" if suffix in _JSON else "parquet", path=given)
 
 
 def _table(url: str) -> str:

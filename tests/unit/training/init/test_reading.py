@@ -10,6 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import openpyxl
 import pytest
 
@@ -266,6 +267,33 @@ def test_options_and_places_that_cannot_be_read_are_refused(tmp_path: Path) -> N
     with pytest.raises(InitRefused, match="is a folder, with neither Parquet files nor a Delta table"):
         (tmp_path / "empty").mkdir()
         opened(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("https://example.com/data.csv", "https://example.com/data.csv is the address of a file"),
+        ("books/*.XLSX", "names several workbooks"),
+        ("shop.duckdb", "is a database of DuckDB"),
+        ("blank.csv", "is empty"),
+    ],
+)
+def test_places_that_are_not_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "blank.csv").write_bytes(b"\n  \n")
+    duckdb.connect(str(tmp_path / "shop.duckdb")).close()
+    with pytest.raises(InitRefused, match=problem):
+        open_table(given, Habits(), tmp_path, MEMORY)
+
+
+def test_the_case_of_an_ending_does_not_matter(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"sales-{number}.CSV").write_text("a,b\n1,x\n2,y\n", encoding="utf-8")
+    assert opened(tmp_path / "sales-*.CSV").rows == 4
+    (tmp_path / "rows.JSONL").write_text('{"a": 1, "b": "x"}\n', encoding="utf-8")
+    assert kinds(opened(tmp_path / "rows.JSONL")) == {"a": "bigint", "b": "string"}
 
 
 def test_numbers_with_a_sign_or_unit_stay_text_and_it_is_said(tmp_path: Path) -> None:

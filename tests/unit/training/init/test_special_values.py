@@ -150,6 +150,14 @@ def test_german_names_of_months_are_dates(tmp_path: Path) -> None:
     assert found.table.landing["date_format"] == "d. MMM yyyy"
 
 
+def test_a_memory_limit_that_is_too_small_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("a,b\n" + "1,2\n" * 60, encoding="utf-8")
+    result = CliRunner().invoke(main, [str(path), "--target", "b", "--memory", "1KB", "--check"])
+    assert isinstance(result.exception, InitRefused)
+    assert "--memory 1KB is not enough for this file" in str(result.exception)
+
+
 def test_a_family_of_another_task_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
