@@ -11,7 +11,7 @@ from lakehouse.arrays import Indices
 from lakehouse.tables.scan import Scan
 
 _AT_ONCE = 2**29  # bytes of the columns that are gathered in one pass, at eight for each value
-_WHOLE = 2**28  # bytes of columns that are rather read whole, at eight for each value: that needs no order of places
+_WHOLE = 2**29  # bytes of columns that are rather read whole, at eight for each value: that needs no order of places
 
 
 def gather(
