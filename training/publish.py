@@ -16,8 +16,10 @@ from lakehouse.wording import number_of
 def main(names: tuple[str, ...], online: bool) -> None:
     """Update the online tables of the feature tables NAME (schema.table), or of all feature tables.
 
-    A table that cannot be published does not stop the others; the exit code is then 1.
+    A table that cannot be published does not stop the others; the exit code is then 1. Of all tables, those with
+    texts are left out: requests send them.
     """
+    from lakehouse.tables.online_store import TextsNotPublished
     from training.feature_store.errors import TablesLeftOut
     from training.feature_store.home import open_store
 
@@ -28,7 +30,10 @@ def main(names: tuple[str, ...], online: bool) -> None:
         try:
             published = store.publish(name)
         except LakehouseError as err:
-            failures[name] = err
+            if isinstance(err, TextsNotPublished) and not names:
+                console.detail(err.failed)
+            else:
+                failures[name] = err
             continue
         keys = "" if published.rows is None else f"{published.rows:,}"
         rows.append([name, str(published.version), keys, published.published_at])

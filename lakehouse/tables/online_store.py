@@ -50,6 +50,17 @@ class OnlineTableRefused(LakehouseError):
         )
 
 
+class TextsNotPublished(OnlineTableRefused):
+    """A feature table has texts, and an online table holds numbers."""
+
+    @classmethod
+    def of(cls, name: str, columns: Sequence[str]) -> "TextsNotPublished":
+        return cls(
+            f"{name} is not published: an online table holds numbers, and there are texts in {', '.join(columns)}",
+            hint="Send the texts in the requests, and publish the other tables: python -m training.publish --online",
+        )
+
+
 class EntityRefused(LakehouseError):
     """A value cannot be a key of an online table.
 

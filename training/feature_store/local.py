@@ -29,7 +29,7 @@ from lakehouse.tables.writer_lock import WriterLock
 from training.feature_store.asof_join import ScannedTable, asof_join
 from training.feature_store.errors import FeatureNotFound, NotAFeatureTable, TableExists
 from training.feature_store.joined_rows import JoinedRows, SparkRows
-from training.feature_store.online_rows import key_kinds, online_rows
+from training.feature_store.online_rows import key_kinds, online_rows, require_numbers
 from training.feature_store.point_in_time import Side, newest_rows, point_in_time_join, require_joinable, to_micros
 from training.feature_store.reading import EPOCH, Properties, categories
 from training.feature_store.store import FeatureStore, Unreadable
@@ -157,6 +157,7 @@ class LocalFeatureStore:
         table = self.table(name)
         columns = tuple(feature.name for feature in table.features)
         names = tuple(feature for column in columns for feature in table.vectors.get(column, (column,)))
+        require_numbers(table, self._columns(name, {name: table.version}, columns))
         kinds = key_kinds(table, self._columns(name, {name: table.version}, table.keys))
         table_id = str(self.warehouse.open(TableName.parse(name), table.version).metadata().id)
         with OnlineStore(self.warehouse.root / ONLINE) as online:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql.types import StringType
 
 from lakehouse.tables.array_columns import numbers_of
-from lakehouse.tables.online_store import EntityKey, KeyKind, OnlineTableRefused, StoredRow
+from lakehouse.tables.online_store import EntityKey, KeyKind, OnlineTableRefused, StoredRow, TextsNotPublished
 from training.feature_store.key_types import key_kind
 from training.feature_store.tables import FeatureTable
 
@@ -28,6 +29,17 @@ def key_kinds(table: FeatureTable, rows: DataFrame) -> dict[str, KeyKind]:
             raise OnlineTableRefused.key_type(table.name, column.name, column.dataType.simpleString())
         kinds[column.name] = kind
     return kinds
+
+
+def require_numbers(table: FeatureTable, rows: DataFrame) -> None:
+    """Check that no feature is a text.
+
+    Raises:
+        TextsNotPublished: a feature is one.
+    """
+    texts = [each.name for each in table.features if isinstance(rows.schema[each.name].dataType, StringType)]
+    if texts:
+        raise TextsNotPublished.of(table.name, texts)
 
 
 def online_rows(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -51,3 +52,22 @@ def test_the_others_are_published_and_the_unreadable_one_is_named(store: LocalFe
     assert result.exit_code == 1
     assert (store.warehouse.root / ".online").is_dir()
     assert [store.publish(name).rows for name in ("gold.orders", "gold.visits")] == [1, 1]
+
+
+def test_a_table_with_texts_is_left_out_of_all_tables_and_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = LocalFeatureStore(open_session, Warehouse(tmp_path))
+    write(store, "orders", "client known_at sum", [(1, day(1), 10)], keys=["client"])
+    columns = "client known_at note length"
+    write(store, "notes", columns, [(1, day(1), "good", 4)], keys=["client"], types={"note": pa.string()})
+    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(tmp_path))
+    publish.main(["--online"], standalone_mode=False)
+    assert (
+        "gold.notes is not published: an online table holds numbers, and there are texts in note"
+        in capsys.readouterr().out
+    )
+    result = CliRunner().invoke(publish.main, ["--online", "gold.orders", "gold.notes"])
+    assert isinstance(result.exception, TablesLeftOut)
+    assert "1 table could not be published:\n  gold.notes is not published" in result.exception.failed
+    assert store.publish("gold.orders").rows == 1
