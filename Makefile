@@ -97,8 +97,8 @@ $(VENV)/.torch $(VENV)/.tensorflow $(VENV)/.text $(VENV)/.forecast: $(VENV)/.%: 
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirements $<
 	@touch $@
 
-test-jobs: $(READY)  ## each task of the bundle in a fresh environment, on each Python that is here (about three minutes each)
-	@$(BIN)/python -m tests.package.run_jobs $(foreach each,$(JOB_PYTHONS),$(if $(shell $(each) --version 2>/dev/null),$(each)))
+test-jobs: $(READY)  ## each task of the bundle in a fresh environment, on Python 3.11 and 3.12 where they are here (about five minutes each)
+	@$(BIN)/python -m tests.package.run_jobs $(JOB_PYTHONS)
 
 features: $(READY)  ## dbt docs and the feature catalogue as pages; on a terminal, serves them until Ctrl-C
 	@$(BIN)/dbt --quiet docs generate --static

@@ -6,7 +6,8 @@ place of the runtime's. The tasks run in a folder with the synced files alone, w
 Stand-ins: models go to a registry with the rules of Unity Catalog, through MLflow's own client. The runtime's Spark
 is a Spark Connect server of the embedded engine, whose workers import the synced files. Feature tables are those of a
 local warehouse, and runs go to SQLite. Databricks' feature client has a licence of its own and runs in a workspace
-only, so it is left out here.
+only, so it is left out here. The dbt task runs in an environment of its own, on the stand-in of a SQL warehouse. That
+needs Java.
 """
 
 import json
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,14 @@ import pathspec
 import yaml
 from deltalake import DeltaTable
 
+from benchmarks.harness.jvm_spark import available
 from deployment.model_server.request_log.payload_table import Exchange, append
 from lakehouse.home import LOCAL
 from lakehouse.settings import PROJECT
 from resources.bundle import resolve
 from tests.checkout import Checkout, ended
+from tests.package.dbt_task import DbtTask
+from tests.stand_ins.sql_warehouse.server import serving as serving_warehouse
 from tests.stand_ins.unity_catalog_registry import serving
 
 REQUESTS = 40
@@ -54,39 +58,71 @@ VALUES = {
 
 
 def main() -> None:
-    pythons = sys.argv[1:] or [sys.executable]
     uv = Path(sys.executable).with_name("uv")
-    with tempfile.TemporaryDirectory(prefix="jobs-") as folder:
+    with tempfile.TemporaryDirectory(prefix="jobs-") as folder, ExitStack() as stand_ins:
         root = Path(folder)
         checkout = Checkout.below(root / "build")
         checkout.run("dbt", "build", *FEATURES)
-        for number, python in enumerate(pythons):
-            environment = root / f"environment-{number}"
-            _create_environment(uv, python, environment)
-            _run_tasks(environment / "bin" / "python", root / f"job-{number}", checkout.root / "warehouse")
-            shutil.rmtree(environment)
+        volumes = root / "volumes"
+        warehouse = stand_ins.enter_context(serving_warehouse(volumes)) if available() else None
+        for number, python in enumerate(sys.argv[1:] or [sys.executable]):
+            if not _runs(python):
+                _report(f"{python} does not run here, so no task was tried on it; name another one in JOB_PYTHONS")
+                continue
+            job = root / f"job-{number}"
+            _copy_synced_files(job)
+            dbt = DbtTask.of(resolve(TARGET).resources["jobs"]["features"])
+            if warehouse is None:
+                _report("features.build: not tried, because the stand-in of a SQL warehouse needs Java 17")
+            else:
+                with _environment(uv, python, root / "dbt", dbt.dependencies) as environment:
+                    _report(f"  features.build: {dbt.run(environment, job, warehouse, volumes)}")
+            packages = _packages_of_the_jobs()
+            # Workers of Spark have the packages of the task and its Python, and the engine beside them.
+            with (
+                _environment(uv, python, root / "engine", [*packages, "pysail"]) as engine,
+                _environment(uv, python, root / "project", packages) as environment,
+            ):
+                _run_tasks(environment, engine, job, checkout.root / "warehouse")
 
 
-def _create_environment(uv: Path, python: str, environment: Path) -> None:
-    """Install what the task's environment declares; versions are those of the lock where it has them."""
-    packages = PROJECT / "resources" / "requirements.txt"
-    lines = [line for line in packages.read_text(encoding="utf-8").splitlines() if not line.startswith(LEFT_OUT)]
-    wanted = environment.with_suffix(".txt")
-    wanted.write_text("\n".join([*lines, "pyspark[connect]==4.2.0"]) + "\n", encoding="utf-8")
-    subprocess.run([uv, "venv", "--quiet", "--python", python, environment], check=True)
-    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", environment, "--requirement", wanted]
+def _runs(python: str) -> bool:
+    try:
+        return subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def _report(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _packages_of_the_jobs() -> list[str]:
+    """Packages that the tasks declare, without the one that runs in a workspace only; PySpark is the runtime's."""
+    lines = (PROJECT / "resources" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [*(line for line in lines if not line.startswith(LEFT_OUT)), "pyspark[connect]==4.2.0"]
+
+
+@contextmanager
+def _environment(uv: Path, python: str, folder: Path, packages: Sequence[str]) -> Iterator[Path]:
+    """A fresh environment of these packages; versions are those of the lock where it has them."""
+    wanted = folder.with_suffix(".txt")
+    wanted.write_text("\n".join(packages) + "\n", encoding="utf-8")
+    subprocess.run([uv, "venv", "--quiet", "--python", python, folder], check=True)
+    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", folder, "--requirement", wanted]
     subprocess.run([*install, "--constraints", PROJECT / "requirements.lock"], check=True)
-    version = subprocess.run(
-        [environment / "bin" / "python", "--version"], check=True, capture_output=True, text=True
-    ).stdout
-    sys.stdout.write(f"{version.strip()}: resources/requirements.txt is installed\n")
+    version = subprocess.run([folder / "bin" / "python", "--version"], check=True, capture_output=True, text=True)
+    _report(f"{version.stdout.strip()}: {folder.name} environment installed")
+    yield folder
+    shutil.rmtree(folder)
 
 
-def _run_tasks(python: Path, folder: Path, warehouse: Path) -> None:
-    _copy_synced_files(folder)
+def _run_tasks(environment: Path, engine: Path, folder: Path, warehouse: Path) -> None:
+    python = environment / "bin" / "python"
     _relax_criteria(folder)
     jobs = resolve(TARGET).resources["jobs"]
-    with serving(f"{CATALOG}.models") as registry, _engine(folder) as remote:
+    with serving(f"{CATALOG}.models") as registry, _engine(engine, folder) as remote:
         stand_ins = {
             "FEATURE_STORE": LOCAL.name,
             "LAKEHOUSE_WAREHOUSE": str(warehouse),
@@ -102,8 +138,7 @@ def _run_tasks(python: Path, folder: Path, warehouse: Path) -> None:
             output = _run_task(python, folder, [*_with(parameters, stand_ins), *more], signed_in)
             if expect not in output:
                 sys.exit(f"{job}.{task}: expected '{expect}' in:\n{output}")
-            sys.stdout.write(f"  {job}.{task}: {time.monotonic() - began:.0f} s\n")
-            sys.stdout.flush()
+            _report(f"  {job}.{task}: {time.monotonic() - began:.0f} s")
 
         run("features", "publish", expect="client_features")
         run("training", "train_one", *SEARCH, expect="version 1 is the challenger")
@@ -120,6 +155,7 @@ def _run_tasks(python: Path, folder: Path, warehouse: Path) -> None:
             REQUESTS
         }:
             sys.exit(f"the logged requests were not tested: {findings.to_pylist()}")
+        run("features", "maintain", expect="gold.client_features")
 
 
 def _log_requests(folder: Path, warehouse: Path) -> None:
@@ -166,11 +202,11 @@ def _relax_criteria(folder: Path) -> None:
 
 
 @contextmanager
-def _engine(folder: Path) -> Iterator[str]:
-    """Run a Spark Connect server of the embedded engine in a process of this environment."""
+def _engine(environment: Path, folder: Path) -> Iterator[str]:
+    """Run a Spark Connect server of the embedded engine in a process of an environment with it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER], cwd=folder, env={**os.environ, "RUST_LOG": "error"}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [environment / "bin" / "python", "-c", SERVER], cwd=folder, env={**os.environ, "RUST_LOG": "error"},
+        text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     with ended(process):
         assert process.stdout is not None
