@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.jvm, pytest.mark.skipif(not available(), reason="no ja
 CUTS = [datetime(*day, tzinfo=UTC) for day in ((2021, 1, 1), (2024, 2, 10), (2024, 5, 20))]
 SAMPLE, LANDING = Sample(150, 9), Path("dbt_project/landing/german_customers")
 GERMAN = ("dbt", "run", "--select", "tag:german_customers")
-LEFT_OUT = {"review_features", "recommendation_labels", "review_embedding_features", "region_revenue_fit_features"}
-LEFT_OUT |= {"water_flow_features", "water_flow_labels"}
+LEFT_OUT = {"review_embedding_features", "region_revenue_fit_features", "water_flow_features", "water_flow_labels"}
+WITH_TEXTS = "gold.review_features"  # an online table holds numbers
 BANK = ("+client_features", "term_deposit_labels")
 
 
@@ -59,7 +59,7 @@ class Engines:
 
 @pytest.fixture(scope="module")
 def engines(jvm_spark: str, tmp_path_factory: pytest.TempPathFactory) -> Engines:
-    """Both engines built the customers in two deliveries, and the bank."""
+    """Both engines built the customers in two deliveries, the bank, the regions and the clothing reviews."""
     folder = tmp_path_factory.mktemp("engines")
     sail = Checkout.below(folder / "sail")
     shutil.rmtree(sail.root / LANDING)
@@ -69,7 +69,7 @@ def engines(jvm_spark: str, tmp_path_factory: pytest.TempPathFactory) -> Engines
     build(sail, jvm, GERMAN)
     for checkout in (sail, jvm):
         deliver(SAMPLE, checkout.root / LANDING, CUTS[1], CUTS[2])
-    build(sail, jvm, (*GERMAN, "tag:regional_revenue", *BANK))
+    build(sail, jvm, (*GERMAN, "tag:regional_revenue", "tag:clothing_reviews", *BANK))
     return Engines(sail, jvm, jvm_spark)
 
 
@@ -154,6 +154,8 @@ def test_every_reader_reads_every_table_of_a_lifecycle_on_jvm_spark(lifecycle: W
 def test_online_tables_of_jvm_spark_have_a_row_of_each_key(lifecycle: Warehouse) -> None:
     store = LocalFeatureStore(sail_session, lifecycle)
     for table in store.tables():
+        if table.name == WITH_TEXTS:
+            continue
         published = store.publish(table.name)  # by the other engine: nothing is left to do
         assert published.version == table.version
         rows = lifecycle.open(TableName.parse(table.name)).to_pyarrow_table()
