@@ -17,6 +17,7 @@ from training.init.names import require_usable, use_case_name
 from training.init.project import project_files
 from training.init.proposing.proposal import Proposal, Wishes, propose
 from training.init.proposing.shown import show
+from training.init.reading.given import without_password
 from training.init.reading.habits import DateOrder, Habits
 from training.init.reading.opening import open_table
 from training.init.running import build_tables, next_commands, train_briefly
@@ -79,7 +80,7 @@ def carry_out(order: Order) -> None:
     """Carry out the order; with `check` it ends before anything is written."""
     name, settings = order.use_case, Settings.from_environment()
     with tempfile.TemporaryDirectory(prefix="init-") as workspace, _within_limits(order.memory):
-        console.stage(f"Reading {order.file}")
+        console.stage(f"Reading {without_password(order.file)}")
         table = open_table(order.file, order.habits, Path(workspace), order.memory)
         proposal = propose(name, table, order.wishes)
         show(proposal)
@@ -92,7 +93,7 @@ def carry_out(order: Order) -> None:
         _write(proposal, settings)
         build_tables(proposal)
     version = train_briefly(proposal.name, settings, order.minutes, order.families)
-    next_commands(proposal.name, version)
+    next_commands(proposal.name, version, has_password=without_password(order.file) != order.file)
 
 
 @contextmanager

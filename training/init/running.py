@@ -43,9 +43,17 @@ def train_briefly(name: str, settings: Settings, minutes: float, families: str |
     return train(apply_overrides(load(name), {"max_minutes": minutes, "families": families}), settings)
 
 
-def next_commands(name: str, version: ModelVersion) -> None:
-    """Print the next commands."""
+def next_commands(name: str, version: ModelVersion, *, has_password: bool) -> None:
+    """Print the next commands.
+
+    Args:
+        name: name of the use case.
+        version: the new version.
+        has_password: True if the address of the source has a password, which no file may hold.
+    """
     console.stage("Next commands")
+    if has_password:
+        console.detail(f"set {secret_variable(name)} to the address of the database before each build")
     console.verbatim(
         f"  open the report:    reports/{name}/version-{version.version}.html",
         f"  promote it:         python -m deployment.run promote --use-case {name}",

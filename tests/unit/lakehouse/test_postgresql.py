@@ -117,6 +117,7 @@ def test_init_reads_a_table_and_writes_no_password(address: str, tmp_path: Path)
     proposal = propose("customers", given, Wishes("churned", time="signed_on"))
     roles = {role.name: role.role for role in proposal.roles}
     assert (roles["id"], roles["signed_on"], roles["grade"], roles["code"]) == ("key", "time", "one_hot", "out")
+    assert "s3cret" not in given.source
     texts = planned_files(proposal, {}).texts
     assert not any("s3cret" in text for text in texts.values())
     assert "url: \"{{ env_var('CUSTOMERS_DATABASE_URL') }}\"" in texts[

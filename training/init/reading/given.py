@@ -1,6 +1,7 @@
 """The given table: its typed rows in DuckDB, and how its landing model reads it again."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -69,6 +70,15 @@ class GivenTable:
 def absolute(path: Path | str) -> Path:
     """The absolute path, without `..`; links are not followed, and a pattern stays one."""
     return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def without_password(given: str) -> str:
+    """The address of a database as it may be printed; any other place as it is.
+
+    >>> without_password("postgresql://shop:secret@host/shop"), without_password("data.csv")
+    ('postgresql://shop:***@host/shop', 'data.csv')
+    """
+    return re.sub(r"(://[^:/@]*:)[^/]*@", r"\1***@", given)
 
 
 def write_parts(file: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:

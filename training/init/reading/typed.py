@@ -12,7 +12,7 @@ from lakehouse.landing.sources.reading import declared_rows, opened, source_sche
 from lakehouse.tables.scan import quoted
 from training.init.errors import InitRefused
 from training.init.names import column_names
-from training.init.reading.given import GivenColumn, GivenTable, keep_rows, write_parts
+from training.init.reading.given import GivenColumn, GivenTable, keep_rows, without_password, write_parts
 
 
 def typed_table(
@@ -29,7 +29,9 @@ def typed_table(
     read = {name: kind for name, kind in kinds.items() if kind is not None}
     ignored = [name for name, kind in kinds.items() if kind is None]
     if not read:
-        raise InitRefused.file(given, "has no column of numbers, texts, dates or booleans", "Give another source.")
+        raise InitRefused.file(
+            without_password(given), "has no column of numbers, texts, dates or booleans", "Give another source."
+        )
     names = dict(zip(column_names(read), read, strict=True))
     notes_of: dict[str, str] = {}
     while True:
@@ -61,7 +63,9 @@ def typed_table(
         notes.append(f"not read: {', '.join(ignored)}, whose values are nested or bytes")
     is_file = location.path is not None and Path(location.path).is_file()
     landing = declared.model_dump(exclude_defaults=True, mode="json")
-    return GivenTable(given, connection, columns, landing, False, Path(given) if is_file else None, tuple(notes))
+    return GivenTable(
+        without_password(given), connection, columns, landing, False, Path(given) if is_file else None, tuple(notes)
+    )
 
 
 def _notes(location: SourceLocation) -> Iterator[str]:
