@@ -12,6 +12,7 @@ from training.models.networks import FT_TRANSFORMER, KERAS_MLP, MLP
 from training.models.spark import (
     SPARK_GRADIENT_BOOSTING,
     SPARK_LOGISTIC_REGRESSION,
+    SPARK_MLP,
     SPARK_RANDOM_FOREST,
     SPARK_XGBOOST,
 )
@@ -42,6 +43,7 @@ _DECLARED = (
     SPARK_RANDOM_FOREST,
     SPARK_GRADIENT_BOOSTING,
     SPARK_XGBOOST,
+    SPARK_MLP,
     BLEND,
 )
 FAMILIES: Mapping[str, Family] = {family.name: family for family in _DECLARED}

@@ -18,8 +18,7 @@ SHARED: Space = {"class_weight": CLASS_WEIGHT, "recency_half_life_days": RECENCY
 def _mlp(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from training.networks.torch_learners import MlpLearner
 
-    shape = {"layers": 3, **{name: params[name] for name in ("width", "dropout", "frequency")}}
-    return _pipeline(MlpLearner, shape, params, seed, facts)
+    return _pipeline(MlpLearner, mlp_shape(params), params, seed, facts)
 
 
 def _ft_transformer(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
@@ -43,6 +42,11 @@ def _pipeline(
     from sklearn.pipeline import Pipeline
 
     return Pipeline([("model", network_of(learner, shape, params, seed, facts))])
+
+
+def mlp_shape(params: Params) -> Mapping[str, Any]:
+    """Options of the network of `mlp`."""
+    return {"layers": 3, **{name: params[name] for name in ("width", "dropout", "frequency")}}
 
 
 def network_of(  # noqa: PLR0913  (a learner has so many parts)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from scoring.tasks import BINARY, REGRESSION
 from training.models.boosted import NOT_OPTIONS, XGBOOST, XGBOOST_ROUNDS
 from training.models.family import CLASS_TASKS, CLASS_WEIGHT, RECENCY, TABULAR_TASKS, DataFacts, Family
+from training.models.networks import LIMIT, MLP
 from training.models.trees import MOST_ORDERED
-from training.space.space import Float, Int, Params
+from training.space.space import Choice, Float, Int, Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -76,6 +77,17 @@ def _xgboost(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     options = {name: value for name, value in params.items() if name not in NOT_OPTIONS}
     learner = SparkXgBoostLearner(facts.task.name, XGBOOST_ROUNDS, options, tuple(facts.categories), seed)
     return Pipeline([("model", learner)])
+
+
+def _mlp(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
+    from sklearn.pipeline import Pipeline
+
+    from training.models.networks import mlp_shape, network_of
+    from training.networks.torch_learners import MlpLearner
+    from training.spark_ml.network import SparkNetworkLearner
+
+    learner = network_of(MlpLearner, mlp_shape(params), params, seed, facts)
+    return Pipeline([("model", SparkNetworkLearner(learner, int(str(params["processes"]))))])
 
 
 SPARK_LOGISTIC_REGRESSION = Family(
@@ -150,4 +162,20 @@ SPARK_XGBOOST = Family(
     cost=40,
     stops_early=True,
     fits_on="classic_spark",
+)
+
+SPARK_MLP = Family(
+    name="spark_mlp",
+    display_name="a multilayer perceptron on Spark",
+    space={**MLP.space, "processes": Choice((2,))},
+    build=_mlp,
+    tasks=TABULAR_TASKS,
+    matrix_format="dense",
+    missing_values="refused",
+    accepts_weights=True,
+    cost=200,
+    stops_early=True,
+    optional=LIMIT,
+    fits_on="spark",
+    extras=("torch",),
 )

@@ -16,7 +16,7 @@ EXTRAS = ("torch", "text")
 
 def _text_transformer(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from scoring.texts.token_rows import TokenRows
-    from training.networks.text_learners import TextTransformerLearner
+    from training.networks.texts.learners import TextTransformerLearner
 
     names = ("tokens", "vocabulary", "width", "blocks", "dropout")
     shape = {**{name: params[name] for name in names}, "heads": HEADS}
@@ -26,8 +26,8 @@ def _text_transformer(params: Params, seed: int, facts: DataFacts) -> "Pipeline"
 
 def _fine_tuned(params: Params, seed: int, facts: DataFacts) -> "Pipeline":
     from scoring.texts.token_rows import TokenRows
-    from training.networks.pretrained import Pretrained
-    from training.networks.text_learners import FineTunedLearner
+    from training.networks.texts.learners import FineTunedLearner
+    from training.networks.texts.pretrained import Pretrained
 
     pretrained = Pretrained.read(str(params["checkpoint"]))
     tokens = min(_whole(params["tokens"]), pretrained.shape.positions)

@@ -48,6 +48,11 @@ class Checkpoint:
             found.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
         return cls(FOLDER / f"{found.hexdigest()}.npz", SECONDS)
 
+    @classmethod
+    def never(cls) -> Self:
+        """No checkpoint: it is never due, and there is no file."""
+        return cls(FOLDER / "never.npz", float("inf"))
+
     def load(self) -> Arrays | None:
         """The arrays of an interrupted fit; None if there are none, or the file is damaged."""
         if not self.path.exists():

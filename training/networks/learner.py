@@ -91,7 +91,7 @@ class NetworkLearner(BaseEstimator):
         )
         fitted = self._fitted(rows, classes, checkpoint, validates=validates)
         graph = fitted.graph(rows.x.shape[1])
-        _require_equal(graph, fitted, rows.x)
+        require_equal(graph, fitted, rows.x)
         self.network_ = Network(self.task, graph, classes, fitted.epochs)
         return self
 
@@ -127,7 +127,7 @@ class Fitted:
         return graph.serialised(output, targets.outputs, targets.link, **units, alone=self.inputs.alone)
 
 
-def _require_equal(graph: bytes, fitted: Fitted, rows: Floats) -> None:
+def require_equal(graph: bytes, fitted: Fitted, rows: Floats) -> None:
     """Compare graph and network, with another batch than any that a step had.
 
     Raises:

@@ -19,7 +19,7 @@ class TorchLearner(NetworkLearner):
     """A network that PyTorch fits."""
 
     @abstractmethod
-    def _network(self, inputs: NetworkInputs, targets: LearnedLabels) -> Any:
+    def network(self, inputs: NetworkInputs, targets: LearnedLabels) -> Any:
         """An untrained network."""
 
     def _inputs(self, rows: Floats, sizes: dict[int, int]) -> Any:
@@ -31,7 +31,7 @@ class TorchLearner(NetworkLearner):
 
         targets, sizes = partial(self._targets, classes), dict(self.sizes)
         fit = TorchFit(
-            self._network, targets, self.task, sizes, self.options, checkpoint, validates, self._inputs, self.watch
+            self.network, targets, self.task, sizes, self.options, checkpoint, validates, self._inputs, self.watch
         )
         return TorchFitted(*fit.run(rows))
 
@@ -39,7 +39,7 @@ class TorchLearner(NetworkLearner):
 class MlpLearner(TorchLearner):
     """A multilayer perceptron after RealMLP's recipe."""
 
-    def _network(self, inputs: NetworkInputs, targets: LearnedLabels) -> Any:
+    def network(self, inputs: NetworkInputs, targets: LearnedLabels) -> Any:
         from training.networks.pytorch.mlp import Mlp
 
         return Mlp(inputs, targets.outputs, is_classifier=targets.classes > 0, **self.shape)
@@ -48,7 +48,7 @@ class MlpLearner(TorchLearner):
 class FtTransformerLearner(TorchLearner):
     """A transformer over the inputs of a row."""
 
-    def _network(self, inputs: NetworkInputs, targets: LearnedLabels) -> Any:
+    def network(self, inputs: NetworkInputs, targets: LearnedLabels) -> Any:
         from training.networks.pytorch.ft_transformer import FtTransformer
 
         return FtTransformer(inputs, targets.outputs, **self.shape)

@@ -41,8 +41,9 @@ from training.spark_ml.column_names import POSITION, RESULT
 from training.spark_ml.sessions import ClassicSparkNeeded, SparkMlMissing, require_classic, require_spark_ml
 from training.tracking import tracking
 from training.use_case.search import SearchPlan
+from training.use_case.use_case import UseCase
 
-BY_CONNECT = sorted(name for name in ON_SPARK if FAMILIES[name].fits_on == "spark")
+BY_CONNECT = sorted(name for name in ON_SPARK if FAMILIES[name].fits_on == "spark" and not FAMILIES[name].extras)
 FEATURES = {"height", "noise"}
 ROUNDING = 1e-15  # Spark's probability of label 1 is 1 - P(0)
 jvm = pytest.mark.skipif(not available(), reason="Spark ML runs on the JVM, and that is a Java")
@@ -114,9 +115,10 @@ def server(trained: Trained) -> Iterator[WorkspaceClient]:
         yield client
 
 
-def require_promoted_and_served(trained: Trained, server: WorkspaceClient, family: str) -> None:
+def require_promoted_and_served(trained: Trained, server: WorkspaceClient, use_case: UseCase) -> None:
+    family = use_case.name
     gate = Gate(
-        case(family),
+        use_case,
         trained.client,
         lambda: LocalFeatureStore(open_session, Warehouse(trained.folder)),
         Ledger(FolderLedger(Warehouse(trained.folder))),
@@ -229,7 +231,7 @@ def test_a_frame_on_spark_has_the_rows_constants_and_refusals_of_a_collected_one
 def test_the_gate_promotes_a_family_and_the_endpoint_serves_it(
     trained: Trained, server: WorkspaceClient, family: str
 ) -> None:
-    require_promoted_and_served(trained, server, family)
+    require_promoted_and_served(trained, server, case(family))
 
 
 @pytest.mark.jvm
@@ -247,7 +249,7 @@ def test_the_gate_promotes_xgboost_of_a_classic_session_and_the_endpoint_serves_
     trained_on_classic: Trained,
 ) -> None:
     with serving(trained_on_classic) as server:
-        require_promoted_and_served(trained_on_classic, server, "spark_xgboost")
+        require_promoted_and_served(trained_on_classic, server, case("spark_xgboost"))
 
 
 def test_xgboost_on_spark_is_refused_over_connect() -> None:

@@ -174,7 +174,7 @@ def test_a_tokenizer_knows_the_texts_of_its_fit_alone_and_compound_words_share_p
 
 
 def test_a_folder_without_a_file_or_of_another_architecture_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    from training.networks.pretrained import CheckpointRefused, Pretrained
+    from training.networks.texts.pretrained import CheckpointRefused, Pretrained
 
     with pytest.raises(CheckpointRefused, match=r"has no config\.json"):
         Pretrained.read(str(tmp_path))
@@ -192,9 +192,9 @@ def test_the_packaged_checkpoint_embeds_texts_as_its_packaged_graph_does() -> No
 
     from scoring.texts.embedder import embedder
     from scoring.texts.token_rows import TokenRows
-    from training.networks.pretrained import Pretrained
-    from training.networks.pytorch.text_encoder import TextEncoder
-    from training.networks.text_inputs import TextInputs
+    from training.networks.texts.encoder import TextEncoder
+    from training.networks.texts.inputs import TextInputs
+    from training.networks.texts.pretrained import Pretrained
 
     pretrained = Pretrained.read("minilm_l6")
     rows = TokenRows((0,), 32, 0, pretrained.tokenizer).fit_transform(

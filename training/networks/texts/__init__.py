@@ -1,0 +1,1 @@
+"""Networks over texts: transformers trained from scratch, or from a pretrained checkpoint."""
