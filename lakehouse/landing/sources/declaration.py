@@ -1,8 +1,10 @@
 """Declared location and columns of a landing source: `meta.landing_source` of its model."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -21,6 +23,7 @@ class SourceLocation(Declaration):
         format: kind of the source.
         path: file, folder or pattern with `*`; the folder of a Delta table. Relative paths start at the project.
         url: address of a database, such as `sqlite:///shop.db` or `postgresql://user@host/shop`.
+        url_variable: environment variable that has the address instead, since dbt writes declarations to its logs.
         table: table of the database, with its schema if needed.
         sheet: sheet of a workbook; the first one by default.
         skip_rows: rows of a sheet before its header.
@@ -30,6 +33,7 @@ class SourceLocation(Declaration):
     format: SourceFormat
     path: str | None = None
     url: str | None = None
+    url_variable: str | None = None
     table: str | None = None
     sheet: str | None = None
     skip_rows: int = Field(default=0, ge=0)
@@ -38,12 +42,14 @@ class SourceLocation(Declaration):
     @model_validator(mode="after")
     def _place_fits_the_format(self) -> Self:
         is_database = self.format == "database"
-        if is_database and not (self.url and self.table):
-            raise ValueError("a database needs `url` and `table`")
+        addresses = bool(self.url) + bool(self.url_variable)
+        if is_database and not (addresses == 1 and self.table):
+            raise ValueError("a database needs `table`, and `url` or `url_variable`")
         if not is_database and not self.path:
             raise ValueError(f"{self.format} needs `path`")
-        if is_database == bool(self.path) or is_database < bool(self.url or self.table):
-            raise ValueError(f"{self.format} takes {'`url` and `table`' if is_database else '`path`'} alone")
+        if is_database == bool(self.path) or is_database < bool(addresses or self.table):
+            places = "`url` or `url_variable`, and `table`" if is_database else "`path`"
+            raise ValueError(f"{self.format} takes {places} alone")
         if self.format != "excel" and (self.sheet or self.skip_rows or self.skip_last_rows):
             raise ValueError("`sheet`, `skip_rows` and `skip_last_rows` are for format: excel")
         return self
@@ -56,6 +62,19 @@ class SourceLocation(Declaration):
     def declared_types(self) -> Mapping[str, SqlType]:
         """Declared types by name in the source; none while they are not known."""
         return {}
+
+    @property
+    def address(self) -> str:
+        """Address of the database.
+
+        Raises:
+            LandingSourceRefused: the environment variable is not set.
+        """
+        if self.url_variable is None:
+            return str(self.url)
+        if not (address := os.environ.get(self.url_variable)):
+            raise LandingSourceRefused.no_variable(self.described(), self.url_variable)
+        return address
 
     def resolved(self, project: Path) -> Path:
         """Absolute path of the source."""
@@ -80,12 +99,16 @@ class LandingSource(SourceLocation):
         """Check the declaration of a model.
 
         Raises:
-            LandingSourceRefused: an option is unknown, missing or invalid.
+            LandingSourceRefused: an option is unknown, missing or invalid, or has a password.
         """
         try:
-            return cls.model_validate(dict(declared))
+            source = cls.model_validate(dict(declared))
         except ValidationError as err:
             raise LandingSourceRefused.invalid(model, [_problem(error) for error in err.errors()]) from err
+        if source.url and urlsplit(source.url).password is not None:
+            problem = "url: it has a password, which dbt would write to its logs: name a `url_variable`"
+            raise LandingSourceRefused.invalid(model, [problem])
+        return source
 
     @property
     def declared_types(self) -> Mapping[str, SqlType]:

@@ -41,6 +41,13 @@ class LandingSourceRefused(LakehouseError):
         )
 
     @classmethod
+    def no_variable(cls, source: str, variable: str) -> "LandingSourceRefused":
+        return cls(
+            f"{source} cannot be read: the environment variable {variable} is not set",
+            hint=f"Set {variable} to the address of the database, such as postgresql://user:password@host/shop.",
+        )
+
+    @classmethod
     def no_table(cls, source: str, suggestion: str) -> "LandingSourceRefused":
         return cls(f"{source} does not exist. {suggestion}", hint="Name a table that exists.")
 

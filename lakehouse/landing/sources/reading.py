@@ -31,7 +31,7 @@ def opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterator
 
 def _opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     if location.format == "database":
-        return database(str(location.url), str(location.table), location.declared_types)
+        return database(location.address, str(location.table), location.declared_types)
     path = location.resolved(project)
     if location.format == "excel":
         return workbook(path, location.sheet, location.skip_rows, location.skip_last_rows)

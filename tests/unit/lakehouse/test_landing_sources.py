@@ -105,7 +105,18 @@ def test_names_and_ignored_columns(shop: Path) -> None:
         ({"format": "excel", "path": "rows.jsonl"}, "cannot be read"),
         ({"formt": "excel"}, "formt: no such option. Did you mean 'format'?"),
         ({"sheet": "Sheet"}, "`sheet`, `skip_rows` and `skip_last_rows` are for format: excel"),
-        ({"format": "database", "path": None, "url": "sqlite:///x.db"}, "a database needs `url` and `table`"),
+        (
+            {"format": "database", "path": None, "url": "sqlite:///x.db"},
+            "a database needs `table`, and `url`",
+        ),
+        (
+            {"format": "database", "path": None, "url": "postgresql://me:s3cret@host/x", "table": "t"},
+            "url: it has a password, which dbt would write to its logs: name a `url_variable`",
+        ),
+        (
+            {"format": "database", "path": None, "url_variable": "NO_SUCH_URL", "table": "t"},
+            "the table t of the database cannot be read: the environment variable NO_SUCH_URL is not set",
+        ),
         ({"format": "database", "path": None, "url": "nothing://x", "table": "t"}, "no driver for databases"),
     ],
 )

@@ -120,16 +120,20 @@ def test_init_reads_a_table_and_writes_no_password(address: str, tmp_path: Path)
     assert "s3cret" not in given.source
     texts = planned_files(proposal, {}).texts
     assert not any("s3cret" in text for text in texts.values())
-    assert "url: \"{{ env_var('CUSTOMERS_DATABASE_URL') }}\"" in texts[
-        "dbt_project/models/staging/customers/raw_customers.yml"
-    ]  # fmt: skip
+    raw = texts["dbt_project/models/staging/customers/raw_customers.yml"]
+    assert "url_variable: CUSTOMERS_DATABASE_URL" in raw
+    assert "url:" not in raw
 
 
-def test_a_build_reads_the_declared_columns_in_the_order_of_the_key(address: str, tmp_path: Path) -> None:
+def test_a_build_reads_the_declared_columns_in_the_order_of_the_key(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUSTOMERS_DATABASE_URL", address)
     declared = LandingSource.of(
         "raw_customers",
         {
-            "format": "database", "url": address, "table": "shop.customers", "ignored": ["tags", "photo", "weight"],
+            "format": "database", "url_variable": "CUSTOMERS_DATABASE_URL", "table": "shop.customers",
+            "ignored": ["tags", "photo", "weight"],
             "columns": {
                 "id": "bigint", "signed_on": "date", "seen": "timestamp", "seen_there": "timestamp",
                 "revenue": "double", "is_member": "boolean", "grade": "string", "code": "string", "town": "string",

@@ -54,7 +54,8 @@ def _place(proposal: Proposal) -> Mapping[str, Any]:
     if "path" in options:
         options["path"] = _shortest(str(options["path"]))
     elif urlsplit(str(options["url"])).password is not None:
-        options["url"] = f"{{{{ env_var('{secret_variable(proposal.name)}') }}}}"
+        del options["url"]
+        options["url_variable"] = secret_variable(proposal.name)
     return options
 
 
