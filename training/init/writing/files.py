@@ -90,13 +90,12 @@ def write_files(planned: PlannedFiles, project: Path) -> list[str]:
         WritingRefused: a file exists with another content, a name is taken, or the project cannot be written to.
     """
     missing = require_free(planned, project)
-    if missing:
-        try:
-            with tempfile.TemporaryDirectory(prefix=".init-", dir=project) as draft:
-                _draft(planned, missing, Path(draft))
-                _move(missing, Path(draft), project)
-        except OSError as err:
-            raise WritingRefused.unwritable(project, err) from err
+    try:  # also if no file is missing: the build writes to the project
+        with tempfile.TemporaryDirectory(prefix=".init-", dir=project) as draft:
+            _draft(planned, missing, Path(draft))
+            _move(missing, Path(draft), project)
+    except OSError as err:
+        raise WritingRefused.unwritable(project, err) from err
     return missing
 
 
