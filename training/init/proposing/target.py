@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lakehouse.wording import number_of
 from scoring.tasks import BINARY, MULTICLASS, REGRESSION, TASKS, Task
 from training.init.errors import InitRefused
 from training.init.proposing.profile import ColumnProfile
 
 _MOST_CLASSES = 50
+_LEAST_ROWS = 5  # of a class: the holdout and each of three folds need one
 _FEW = 20  # whole numbers up to this many different ones may be classes
 _POSITIVE = ("yes", "ja", "true", "y", "j", "t", "1", "wahr", "positive", "positiv")
 
@@ -64,6 +66,8 @@ def target_of(profile: ColumnProfile, chosen: str | None) -> Target:
         InitRefused: the values cannot be a label, or do not fit the chosen task.
     """
     task, why, change = _task(profile, chosen)
+    if task.predicts_classes:
+        _require_rows(profile)
     if task.declares_classes:
         labels = tuple(value if isinstance(value, int) else str(value) for value, _ in profile.values)
         if len(labels) < 3 or profile.column.kind == "double":
@@ -80,6 +84,22 @@ def target_of(profile: ColumnProfile, chosen: str | None) -> Target:
     positive = _positive(profile)
     binary = Target(profile, task, why, positive=positive, change=change)
     return replace(binary, why=f"{why}; {binary.positive_word} is label 1")
+
+
+def _require_rows(profile: ColumnProfile) -> None:
+    """Check that each class has rows enough.
+
+    Raises:
+        InitRefused: one has not.
+    """
+    if few := {value: count for value, count in profile.values if count < _LEAST_ROWS}:
+        counts = ", ".join(f"{as_text(value)} in {number_of('row', count)}" for value, count in few.items())
+        raise InitRefused.target(
+            profile.name,
+            f"has too few rows of a class: {counts}",
+            f"A holdout and three folds need at least {_LEAST_ROWS}. Leave these rows out of the file, or give them "
+            "another class.",
+        )
 
 
 def _task(profile: ColumnProfile, chosen: str | None) -> tuple[Task, str, str]:

@@ -186,6 +186,7 @@ def test_the_task_follows_from_the_target(tmp_path: Path, make: Column, task: st
         ("churned", lambda row, drawn: f"name {row}", "is text with 300 different values in 300 rows"),
         ("churned", lambda row, drawn: row, "has a value of its own in every row"),
         ("churned", lambda row, drawn: START + timedelta(days=row), "is a date"),
+        ("churned", lambda row, drawn: "c" if row < 3 else "ab"[row % 2], "too few rows of a class: c in 3 rows"),
         ("churned", lambda row, drawn: "yes" if row < 20 else "no" if row < 30 else "", "30 rows with a value"),
     ],
 )
