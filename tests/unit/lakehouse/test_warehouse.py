@@ -65,7 +65,11 @@ def test_an_unsafe_table_or_schema_name_is_refused(tmp_path: Path, name: str) ->
     ("built", "asked", "message"),
     [
         ([], "gold.a", "gold.a is not in the warehouse. Known: none.\n  Build it: dbt build --select +a"),
-        (["gold.clients"], "gold.client", "Did you mean 'gold.clients'?\n  Build it: dbt build --select +client"),
+        (
+            ["gold.clients"],
+            "gold.client",
+            "Did you mean 'gold.clients'?\n  If it is not built yet: dbt build --select +client",
+        ),
         (["gold.b", "gold.a"], "staging.orders", "Known: gold.a, gold.b.\n  Build it: dbt build --select +orders"),
     ],
 )
