@@ -172,20 +172,22 @@ def test_roc_figure_names_the_areas(page: str, evidence: Evidence) -> None:
     assert f"Areas: validation folds {areas[0]:.4f}, holdout {areas[1]:.4f}." in page
 
 
-def test_slices_contain_the_rows_of_their_category(read: Page, evidence: Evidence) -> None:
-    table = read.table("ROC AUC by category")
+def test_slices_contain_the_rows_of_their_category(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "MIN_ROWS", 50)
+    table = Page(render_report(evidence).page).table("ROC AUC by category")
     places = np.concatenate([result.fold.validate.features["place_index"] for result in evidence.fold_results])
     names = ("unknown", "Aachen", "Bonn", "Celle")
     counts = {name.lower(): int((places == place).sum()) for place, name in enumerate(names)}
     judged = {row[1]: int(row[2]) for row in table.rows}
     assert judged == {name: count for name, count in counts.items() if count >= slices.MIN_ROWS}
+    assert len(judged) > 1
 
 
 def test_small_slices_are_listed_but_not_evaluated(evidence: Evidence) -> None:
     few = Split(evidence.data.training.rows(np.arange(400)), evidence.data.holdout)
     report = render_report(replace(evidence, data=few))
     assert "Too small to evaluate (fewer than 200 rows, or 10 of a label): place unknown (" in report.page
-    assert Page(report.page).table("ROC AUC by category").rows == []
+    assert "ROC AUC by category" not in report.page
 
 
 def test_most_informative_input_leads_both_importance_tables(read: Page, evidence: Evidence) -> None:

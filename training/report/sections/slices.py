@@ -41,14 +41,16 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
                 judged.append((categories.label, name, rows, found))
     if not judged and not small:
         return [Paragraph("No input has few enough categories to slice by.")]
-    slice_blocks: list[Block] = [
-        Paragraph(
-            f"{metric_name(evidence.metric)} by category on the {VALIDATION}, all folds pooled, worst first. The "
-            f"vertical line is the value on all rows, {format_number(overall)}. With many slices some are low by "
-            "chance: an interval that contains the line is not evidence of a difference."
-        ),
-        _table(evidence, judged, overall),
-    ]
+    slice_blocks: list[Block] = []
+    if judged:
+        slice_blocks += [
+            Paragraph(
+                f"{metric_name(evidence.metric)} by category on the {VALIDATION}, all folds pooled, worst first. The "
+                f"vertical line is the value on all rows, {format_number(overall)}. With many slices some are low by "
+                "chance: an interval that contains the line is not evidence of a difference."
+            ),
+            _table(evidence, judged, overall),
+        ]
     if small:
         slice_blocks.append(
             Paragraph(
