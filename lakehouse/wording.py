@@ -5,6 +5,7 @@ from numbers import Integral
 from typing import SupportsFloat
 
 EXACT_INTEGERS = 2**53  # below it, every integer is a double
+NO_TIME = datetime(2000, 1, 1)  # noqa: DTZ001  (of rows without a time; a second run of `init` writes the same)
 
 
 def number_of(noun: str, count: int) -> str:
@@ -28,9 +29,13 @@ def format_minutes(minutes: float) -> str:
 def format_dates(first: datetime, last: datetime) -> str:
     """The days of the first and the last row; one day if they are the same.
 
-    >>> format_dates(datetime(2008, 5, 5, 9), datetime(2009, 5, 14)), format_dates(*[datetime(2000, 1, 1)] * 2)
-    ('2008-05-05 to 2009-05-14', '2000-01-01')
+    >>> format_dates(datetime(2008, 5, 5, 9), datetime(2009, 5, 14)), format_dates(*[datetime(2009, 5, 14)] * 2)
+    ('2008-05-05 to 2009-05-14', '2009-05-14')
+    >>> format_dates(NO_TIME, NO_TIME)
+    'without a time'
     """
+    if first.replace(tzinfo=None) == last.replace(tzinfo=None) == NO_TIME:
+        return "without a time"
     days = (f"{each:%Y-%m-%d}" for each in (first, last))
     return " to ".join(dict.fromkeys(days))
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from lakehouse.settings import PROJECT
 from lakehouse.tables.warehouse import sql_text
+from lakehouse.wording import NO_TIME
 from training.init.proposing.absent import without
 from training.init.proposing.proposal import Proposal
 from training.init.proposing.roles import ColumnRole
@@ -15,7 +16,6 @@ from training.init.writing.literals import wrapped, yaml_value
 from training.init.writing.names import Names
 
 LANDING_ROOT = "{{ var('landing', env_var('LAKEHOUSE_LANDING', 'dbt_project/landing')) }}"
-NO_TIME = "2000-01-01 00:00:00"  # of rows without a time; a second run writes the same
 
 
 def raw_sql(proposal: Proposal) -> str:
@@ -108,7 +108,7 @@ def _columns(proposal: Proposal, names: Names) -> Iterator[tuple[str, str]]:
     if not identity.key:
         yield names.key[0], "row_number"
     if identity.time is None:
-        yield names.time, f"timestamp'{NO_TIME}'"
+        yield names.time, f"timestamp'{NO_TIME:%Y-%m-%d %H:%M:%S}'"
     time = next((role for role in proposal.roles if role.role == "time"), None)
     for role in proposal.roles:
         if role.role == "days" and time is not None:

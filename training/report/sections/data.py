@@ -15,10 +15,11 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
         (f"Rows without features in {table}", f"{count:,}, left out")
         for table, count in sorted(evidence.data.training.left_out.items())
     ]
+    since = f" from {data.holdout_from:%Y-%m-%d} on" if evidence.data.holdout.in_time else ""
     facts = [
         ("Trained on", f"{data.rows:,} rows, {format_dates(data.first, data.last)}"),
         ("Rows newer than the previous version", new_rows),
-        ("Holdout", f"{data.holdout_rows:,} rows from {data.holdout_from:%Y-%m-%d} on"),
+        ("Holdout", f"{data.holdout_rows:,} rows{since}"),
         ("SHA-256 of the holdout", data.holdout_fingerprint),
         *left_out,
         (
