@@ -51,8 +51,7 @@ class NetworkInputs:
         columns = (*varied, *(column for column in numbers if column not in varied))
         centre, factor = _scaling(rows[:, list(columns)])
         missing = tuple(np.flatnonzero(np.isnan(rows[:, list(columns)]).any(axis=0)).tolist())
-        categories = {column: _seen(rows[:, column], size) for column, size in sizes.items()}
-        return cls(columns, len(varied), centre, factor, missing, categories)
+        return cls(columns, len(varied), centre, factor, missing, seen_categories(rows, sizes))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -110,6 +109,11 @@ class NetworkInputs:
             return numbers
         flags = graph.add("Gather", absent, graph.constant(np.asarray(self.missing, dtype=np.int64)), axis=1)
         return graph.add("Concat", numbers, graph.add("Cast", flags, to=graph.FLOAT), axis=1)
+
+
+def seen_categories(rows: Floats, sizes: Mapping[int, int]) -> dict[int, npt.NDArray[np.bool_]]:
+    """`NetworkInputs.categories` of (rows, features)."""
+    return {column: _seen(rows[:, column], size) for column, size in sizes.items()}
 
 
 def _has_two_values(column: Floats) -> bool:

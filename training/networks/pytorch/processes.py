@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from lakehouse.arrays import Floats
-from training.networks.inputs import NetworkInputs
+from training.networks.inputs import NetworkInputs, seen_categories
 from training.networks.pytorch.device import device
 
 Sent = TypeVar("Sent")
@@ -63,7 +63,7 @@ class Group:
     def read(self, rows: Floats, sizes: dict[int, int]) -> NetworkInputs:
         chosen = np.linspace(0, len(rows) - 1, min(len(rows), MOST_SAMPLED), dtype=np.intp)
         inputs = NetworkInputs.of(np.concatenate(_gathered(rows[chosen])), sizes)
-        seen = _gathered(NetworkInputs.of(rows, sizes).categories)
+        seen = _gathered(seen_categories(rows, sizes))
         union = {column: np.logical_or.reduce([each[column] for each in seen]) for column in inputs.categories}
         return replace(inputs, categories=union)
 
