@@ -132,7 +132,7 @@ def monitor(  # noqa: PLR0913, PLR0917  (everything that a run reads)
     reference, expected = reference_performance(use_case, population)
     declared = use_case.promotion.metric
     accepted = NO_LOSS if reference is None else AcceptedLoss.of(plan.max_drop, reference.metric, declared)
-    compared = []
+    compared, expected_coverage = [], Coverage.of(population.losses)
     for number in range(windows.count):
         performance = coverage = None
         if reference is not None and labels is not None and number in labels.outcomes:
@@ -143,7 +143,7 @@ def monitor(  # noqa: PLR0913, PLR0917  (everything that a run reads)
         if reference is not None and population.prediction is not None:
             bins = population.prediction.bins.size
             estimated = estimate(population, reference.metric, counted.column(number, PREDICTION, bins))
-        coverages = Coverage.of(population.losses), coverage
+        coverages = expected_coverage, coverage
         compared.append(
             compare(
                 number, counted, population, plan, reference, performance, estimated, expected, accepted, coverages
