@@ -1,14 +1,12 @@
 """Families of forecasts side by side, on the rows of one use case: errors, coverage, and the time of a response."""
 
 from dataclasses import replace
-from time import process_time_ns
 
 import click
-import numpy as np
 
+from benchmarks.families.entry import median_microseconds
 from lakehouse import console
 from lakehouse.settings import Settings
-from scoring.scorer import Scorer
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import within_bounds
 from training.evaluation.weighted_metrics import ScoredRows, metric_intervals
@@ -22,7 +20,6 @@ from training.search.trial import Attempt, Trial, best
 from training.stages.refit import refit
 from training.use_case.use_case import UseCase, load, with_search
 
-WARM_UP, RESPONSES = 200, 2_000
 HEADER = ["family", "MASE, folds", "MASE, holdout", "within bounds", "p50, us", "form"]
 
 
@@ -67,7 +64,7 @@ def _row(family: str, use_case: UseCase, data: Split) -> list[str]:
         _shown(_of_folds(winner, attempt)),
         _shown(metric_intervals(["mase"], [holdout])["mase"]),
         f"{covered:.1%}",
-        f"{_median_microseconds(served, use_case):.0f}",
+        f"{median_microseconds(served, [use_case.golden_request]):.0f}",
         form,
     ]
 
@@ -85,16 +82,6 @@ def _of_folds(winner: Trial, attempt: Attempt) -> Interval:
 
 def _shown(interval: Interval) -> str:
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-
-
-def _median_microseconds(scorer: Scorer, use_case: UseCase) -> float:
-    """The median processor time of a response to the golden request, which other processes do not lengthen."""
-    durations = []
-    for _ in range(WARM_UP + RESPONSES):
-        begin = process_time_ns()
-        scorer.respond([use_case.golden_request])
-        durations.append(process_time_ns() - begin)
-    return float(np.median(durations[WARM_UP:])) / 1e3
 
 
 if __name__ == "__main__":

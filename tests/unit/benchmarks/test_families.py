@@ -1,0 +1,98 @@
+"""The comparisons of families: their rows, paired gains, blends, and the rows that their peer is validated on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.families.entry import Contest, Entry, blended, default_of, entry, table
+from benchmarks.families.networks import newest, requests_of
+from benchmarks.families.realmlp import table_of, validation_rows
+from benchmarks.families.texts import READINGS
+from benchmarks.families.texts import requests_of as text_requests
+from scoring.scorer import ResponseFormat
+from tests.unit.frames import ENCODER, alternating, by_time
+from training.frame.splits import folds, split
+from training.models import FAMILIES
+
+ANSWER = ResponseFormat(("probability",), 0.5)
+REQUEST = {"amount": 1.0, "place": "Bonn", "known": 3}
+
+
+@pytest.fixture(scope="module")
+def contest() -> Contest:
+    """Rows of which one feature carries the label; their holdout is the last part."""
+    parts = split(alternating(300), by_time(holdout=0.3))
+    in_folds = list(folds(parts.training, by_time(folds=2), 0))
+    return Contest(parts.training, parts.holdout, "roc_auc", ANSWER, [REQUEST], in_folds)
+
+
+@pytest.fixture(scope="module")
+def entries(contest: Contest) -> list[Entry]:
+    """Two fitted families, and their blend."""
+    fitted = [
+        entry("linear", default_of("logistic_regression"), contest),
+        entry("trees", default_of("lightgbm", min_child_samples=10), contest),
+    ]
+    return [*fitted, blended("both", fitted, contest)]
+
+
+def test_an_entry_has_predictions_of_holdout_and_folds_and_its_times(entries: list[Entry], contest: Contest) -> None:
+    for each in entries:
+        assert len(each.holdout) == len(contest.holdout)
+        assert [len(part) for part in each.parts] == [len(fold.validate) for fold in contest.parts]
+        assert each.seconds > 0 and each.microseconds is not None and each.microseconds > 0
+    assert [each.form for each in entries] == ["linear", "onnx", "blend of linear, onnx"]
+
+
+def test_a_blend_is_the_mean_of_its_members_and_its_fit_their_sum(entries: list[Entry]) -> None:
+    linear, trees, both = entries
+    np.testing.assert_allclose(both.holdout, (linear.holdout + trees.holdout) / 2, atol=1e-12)
+    np.testing.assert_allclose(both.parts[0], (linear.parts[0] + trees.parts[0]) / 2, atol=1e-12)
+    assert both.seconds == linear.seconds + trees.seconds
+
+
+def test_gains_are_paired_and_the_reference_has_none(entries: list[Entry], contest: Contest) -> None:
+    linear, trees, _ = entries
+    perfect = replace(trees, name="perfect", holdout=contest.holdout.y.astype(np.float64), parts=())
+    same = replace(linear, name="same", microseconds=None)
+    header, rows = table(contest, [linear, same, perfect], "linear")
+    by_name = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert by_name["linear"]["gain over linear"] == ""
+    assert by_name["same"]["gain over linear"] == "+0.000 (+0.000 to +0.000)"
+    assert by_name["same"]["p50, us"] == ""
+    assert by_name["perfect"]["holdout"] == "1.000 (1.000 to 1.000)"
+    assert by_name["perfect"]["gain over linear"].startswith("+0.")
+    assert by_name["perfect"]["folds"] == ""
+    assert by_name["linear"]["folds"].startswith("0.")
+
+
+def test_newest_rows_are_the_last_in_time_and_all_of_them_if_there_are_fewer() -> None:
+    rows = alternating(40)
+    assert newest(rows, 10).times.tolist() == rows.times[30:].tolist()
+    assert len(newest(rows, 100)) == 40
+
+
+def test_requests_are_whole_rows_of_a_set_and_different_texts_of_the_holdout(contest: Contest) -> None:
+    test = pd.DataFrame({"size": [1, 2, 3], "kind": ["a", None, "b"], "target": [0, 1, 0]})
+    assert requests_of(test) == [{"size": 1.0, "kind": "a"}, {"size": 3.0, "kind": "b"}]
+    texts = np.asarray(["good", "bad", "good"], dtype=object)
+    reviewed = replace(contest, holdout=replace(contest.holdout, features={"review": texts}))
+    assert [each["review"] for each in text_requests(reviewed)] == ["good", "bad"]
+
+
+def test_the_peer_reads_categories_as_texts_and_is_validated_on_the_rows_that_stop_our_networks() -> None:
+    rows = alternating(100)
+    read = table_of(rows)
+    assert list(read) == list(ENCODER.number_features)
+    assert pd.api.types.is_numeric_dtype(read["amount"]) and set(read["place_index"]) <= {"0", "1", "2", "3"}
+    assert validation_rows(rows, 0).tolist() == list(range(85, 100))
+    drawn = validation_rows(replace(rows, in_time=False), 0)
+    assert len(drawn) in {15, 16} and drawn.tolist() != list(range(85, 100))
+
+
+def test_every_way_to_read_a_text_is_a_point_of_its_family() -> None:
+    for reading in READINGS.values():
+        params = {name for name in reading.candidate.params if not name.startswith("without.")}
+        assert params <= {*FAMILIES[reading.family].space, *FAMILIES[reading.family].optional}
