@@ -30,7 +30,8 @@ def require_forecast_columns(declared: ForecastColumns, features: FeatureColumns
         FrameRefused: a feature is missing or no number, a scale is not above 0, or a step is below 0.
     """
     fits = {f"fits.{method}": name for method, name in declared.fits.items()}
-    for role, name in {**declared.roles, **fits}.items():
+    past = {} if declared.history is None else {f"history.{name}": name for name in declared.history.features}
+    for role, name in {**declared.roles, **fits, **past}.items():
         if name not in features:
             raise FrameRefused.forecast_column(role, name, f"no table has. {nearest(name, sorted(features))}")
         if features[name].dtype == object:

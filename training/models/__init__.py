@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from training.models.baseline import BLEND, DUMMY
 from training.models.boosted import CATBOOST, LIGHTGBM, XGBOOST
 from training.models.family import Family
-from training.models.forecasts import AUTO_ETS, AUTO_THETA, MFLES, SEASONAL_NAIVE
+from training.models.forecasts import AUTO_ETS, AUTO_THETA, MFLES, NHITS, PATCH_TRANSFORMER, SEASONAL_NAIVE
 from training.models.linear import ELASTIC_NET, LOGISTIC_REGRESSION, RIDGE
 from training.models.neighbours import KNN
 from training.models.networks import FT_TRANSFORMER, KERAS_MLP, MLP
@@ -37,6 +37,8 @@ _DECLARED = (
     MLP,
     FT_TRANSFORMER,
     KERAS_MLP,
+    NHITS,
+    PATCH_TRANSFORMER,
     TEXT_TRANSFORMER,
     FINE_TUNED_TRANSFORMER,
     SPARK_LOGISTIC_REGRESSION,

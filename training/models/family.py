@@ -35,6 +35,9 @@ class DataFacts:
         season: of a forecast, the dense column of the seasonal naive forecast.
         fits: of a forecast, the dense column of the forecast by each method that was fitted for each series.
         rows: count of the rows of the fit; None if it is not known.
+        history: of a forecast, the dense columns of the history, the oldest value first; None for one that the rows
+            lack.
+        step: of a forecast, the dense column of the steps from the origin.
     """
 
     task: Task
@@ -45,6 +48,8 @@ class DataFacts:
     season: int | None = None
     fits: Mapping[str, int] = field(default_factory=dict)
     rows: int | None = None
+    history: Sequence[int | None] = ()
+    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class Family:
             `refused`: such a number cannot be a feature.
         reads_fit: True if its forecast is a feature that was fitted for each series; `forecast.fits` of the use case
             names it.
+        reads_history: True if it reads the last values of the series in order, which `forecast.history` names.
         extras: the extras of pyproject.toml that fitting needs; none if the project's own packages suffice.
         optional: further hyperparameters, which a search has only if `search.space` of the use case names them.
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
@@ -94,6 +100,7 @@ class Family:
     fits_on: FitsOn = "process"
     missing_values: MissingValues = "imputed"
     reads_fit: bool = False
+    reads_history: bool = False
     extras: tuple[str, ...] = ()
 
     @property

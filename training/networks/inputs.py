@@ -4,7 +4,7 @@ Numbers are scaled by their quartiles and clipped smoothly, so that an outlier s
 both in double precision: dates as integers and epoch milliseconds have more digits than float32.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -15,6 +15,7 @@ from lakehouse.arrays import Floats
 from training.networks.graph import GraphBuilder
 
 SMOOTH_LIMIT = 3.0  # absolute value that a scaled number approaches
+SERIES_LIMIT = 10.0  # the same for values of a series, whose extremes are forecast too
 LARGEST_SCALED = 1e6  # beyond it a scaled number is at its limit; its square stays finite
 
 Numbers = npt.NDArray[np.float32]
@@ -32,6 +33,7 @@ class NetworkInputs:
         missing: positions in `columns` of numbers that were missing in the fit; each has an input that says so.
         categories: for each category index, its column and (size,) True for each category that the fit has seen. The
             others have the embedding of 0, the unknown category.
+        limit: absolute value that a scaled number approaches.
     """
 
     alone: ClassVar[bool] = False  # a row has the same bits in any batch
@@ -42,16 +44,30 @@ class NetworkInputs:
     factor: Floats
     missing: tuple[int, ...]
     categories: Mapping[int, npt.NDArray[np.bool_]]
+    limit: float = SMOOTH_LIMIT
 
     @classmethod
-    def of(cls, rows: Floats, sizes: Mapping[int, int]) -> Self:
-        """Learn the preparation from (rows, features); `sizes` has the number of categories of each index."""
-        numbers = [column for column in range(rows.shape[1]) if column not in sizes]
+    def of(cls, rows: Floats, sizes: Mapping[int, int], left_out: Collection[int] = ()) -> Self:
+        """Learn the preparation from (rows, features).
+
+        Args:
+            sizes: number of categories of each index, by its column.
+            left_out: columns that are not prepared.
+        """
+        numbers = [column for column in range(rows.shape[1]) if column not in sizes and column not in left_out]
         varied = [column for column in numbers if not _has_two_values(rows[:, column])]
         columns = (*varied, *(column for column in numbers if column not in varied))
         centre, factor = _scaling(rows[:, list(columns)])
         missing = tuple(np.flatnonzero(np.isnan(rows[:, list(columns)]).any(axis=0)).tolist())
         return cls(columns, len(varied), centre, factor, missing, seen_categories(rows, sizes))
+
+    @classmethod
+    def of_series(cls, rows: Floats, columns: Sequence[int]) -> Self:
+        """Learn the preparation of columns that are values of one series: they have one centre and one factor."""
+        values, count = rows[:, list(columns)], len(columns)
+        centre, factor = (np.repeat(each, count) for each in _scaling(values.reshape(-1, 1)))
+        missing = tuple(np.flatnonzero(np.isnan(values).any(axis=0)).tolist())
+        return cls(tuple(columns), count, centre, factor, missing, {}, SERIES_LIMIT)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -69,7 +85,7 @@ class NetworkInputs:
         absent = np.isnan(values)
         scaled = (np.where(absent, self.centre, values) - self.centre) * self.factor
         scaled = np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED)
-        clipped = scaled / np.sqrt(1 + np.square(scaled / SMOOTH_LIMIT))
+        clipped = scaled / np.sqrt(1 + np.square(scaled / self.limit))
         numbers = np.hstack([clipped, absent[:, list(self.missing)]]).astype(np.float32)
         indices = np.zeros((len(rows), len(self.categories)), dtype=np.int64)
         for number, (column, seen) in enumerate(self.categories.items()):
@@ -102,7 +118,7 @@ class NetworkInputs:
         centred = graph.add("Sub", graph.add("Where", absent, centre, values), centre)
         limits = graph.constant(np.float64(-LARGEST_SCALED)), graph.constant(np.float64(LARGEST_SCALED))
         scaled = graph.add("Clip", graph.add("Mul", centred, graph.constant(self.factor)), *limits)
-        part = graph.add("Div", scaled, graph.constant(np.float64(SMOOTH_LIMIT)))
+        part = graph.add("Div", scaled, graph.constant(np.float64(self.limit)))
         square = graph.add("Add", graph.add("Mul", part, part), graph.constant(np.float64(1)))
         numbers = graph.add("Cast", graph.add("Div", scaled, graph.add("Sqrt", square)), to=graph.FLOAT)
         if not self.missing:

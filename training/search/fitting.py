@@ -1,6 +1,7 @@
 """Fitting a candidate's pipeline, for trials and for the refit."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,11 @@ from training.models.missing_values import with_imputer
 from training.networks.learner import NetworkLearner
 from training.networks.rungs import RungWatch
 from training.search.blend_candidate import Members, blend_members
+from training.search.pruning.watch_in_scales import WatchInScales
 from training.space.joint_space import Candidate
 from training.space.left_out_inputs import hyperparameters, left_out_inputs
 from training.space.space import Params
+from training.use_case.forecast import ForecastColumns
 
 SAMPLE_ROWS = "sample_rows"  # parameter of a candidate that is fitted on so many rows, drawn at random
 
@@ -47,7 +50,7 @@ def fit(candidate: Candidate, frame: TrainingFrame, seed: int, watch: RungWatch 
     if members := blend_members(candidate):
         return fitted_blend(members, [fit(member, frame, seed) for _, member in members], frame)
     if frame.task.declares_forecast:
-        return _forecaster(candidate, frame, seed)
+        return _forecaster(candidate, frame, seed, watch)
     family, params = FAMILIES[candidate.family], dict(hyperparameters(candidate.params))
     if (rows := params.pop(SAMPLE_ROWS, None)) is not None:
         frame = frame.rows(sample(frame, int(str(rows)), seed))
@@ -70,14 +73,15 @@ def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> F
     return frame.predict(pipeline, family.matrix_format)
 
 
-def _forecaster(candidate: Candidate, frame: TrainingFrame, seed: int) -> Pipeline:
+def _forecaster(candidate: Candidate, frame: TrainingFrame, seed: int, watch: RungWatch | None) -> Pipeline:
     """Fit the candidate on scaled labels. The bounds are those of its errors on the same rows, so too narrow."""
     if frame.forecast is None:
         raise TypeError("the frame of a forecast lacks its columns")
     matrix_format = FAMILIES[candidate.family].matrix_format
     at = forecast_indices(frame, frame.forecast, matrix_format)
     scaled = in_scales(frame, frame.forecast)
-    fitted, rows = fit(candidate, scaled, seed), scaled.inputs(matrix_format)
+    watch_in_scales = None if watch is None else WatchInScales(watch, watch.losses)
+    fitted, rows = fit(candidate, scaled, seed, watch_in_scales), scaled.inputs(matrix_format)
     lower, upper = residual_bounds(scaled.y - fitted.predict(rows), frame.features[frame.forecast.step])
     return Pipeline([("model", Forecaster(fitted, (at.level, at.scale, at.step), lower, upper))])
 
@@ -118,7 +122,9 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch:
     encoder = frame.encoder
     places = [at for at, name in enumerate(encoder.features) if name in encoder.text_features]
     categories, terms = encoder.categories(), encoder.term_columns()
-    facts = DataFacts(frame.task, len(frame.classes), categories, terms, places, *_forecasts(frame), rows=len(frame))
+    facts = DataFacts(frame.task, len(frame.classes), categories, terms, places, rows=len(frame))
+    if frame.forecast is not None:
+        facts = replace(facts, **_forecast_columns(frame, frame.forecast))
     if family.fits_on != "process":
         from training.search.spark_fitting import fit_on_spark  # it imports PySpark, and most trials need none
 
@@ -138,13 +144,16 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch:
     return _read_out(fitted)
 
 
-def _forecasts(frame: TrainingFrame) -> tuple[int | None, dict[str, int]]:
-    """Dense columns of the seasonal naive forecast and of fitted ones, less those that the candidate leaves out."""
+def _forecast_columns(frame: TrainingFrame, declared: ForecastColumns) -> dict[str, Any]:
+    """The facts about a forecast's dense columns, less the columns that the candidate leaves out."""
     columns = {name: at for at, name in enumerate(frame.encoder.number_features)}
-    if frame.forecast is None:
-        return None, {}
-    fits = {method: columns[name] for method, name in frame.forecast.fits.items() if name in columns}
-    return columns.get(frame.forecast.season), fits
+    past = () if declared.history is None else declared.history.features
+    return {
+        "season": columns.get(declared.season),
+        "fits": {method: columns[name] for method, name in declared.fits.items() if name in columns},
+        "history": tuple(columns.get(name) for name in past),
+        "step": columns.get(declared.step),
+    }
 
 
 def _read_out(pipeline: Pipeline) -> Pipeline:

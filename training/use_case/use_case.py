@@ -17,7 +17,7 @@ from scoring.tasks import TASKS, Classes, Task
 from training.evaluation.metrics import METRICS, metrics_of
 from training.evaluation.threshold import ThresholdRule
 from training.models import FAMILIES, SEARCHED
-from training.use_case.forecast import ForecastColumns, unfit_fits
+from training.use_case.forecast import ForecastColumns, unreadable
 from training.use_case.limits import drop_without_effect, limits_without_effect
 from training.use_case.monitoring import MonitoringPlan
 from training.use_case.narrowing import Range
@@ -188,7 +188,7 @@ class UseCase(Declaration):
             raise ValueError("forecast must name the features level, scale, season and step of a forecast task")
         if self.forecast is not None and not self.task.declares_forecast:
             raise ValueError(f"forecast must be absent: it is for a forecast task, and this one is {self.task}")
-        if self.forecast is not None and (problem := unfit_fits(self.forecast.fits, self.search.families)):
+        if self.forecast is not None and (problem := unreadable(self.forecast, self.search.families)):
             raise ValueError(problem)
         return self
 

@@ -7,7 +7,6 @@ at zero. Left out: parametric activations, label smoothing, and weights that sta
 
 from itertools import pairwise
 from math import pi, sqrt
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from training.networks.graph import GraphBuilder
 from training.networks.inputs import NetworkInputs
+from training.networks.pytorch.written import array
 
 FREQUENCIES, PERIODIC = 16, 3  # of each number, and the columns that they are combined to
 MOST_EMBEDDED = 8  # width of the embedding of a category
@@ -114,8 +114,8 @@ class Mlp(nn.Module):
         """
         numbers, categories = self.inputs.written(graph)
         count, varied = self.inputs.numbers, self.inputs.varied
-        first = _array(self.hidden[0].effective * self.scale[:, None]).astype(np.float64)
-        bias = _array(self.hidden[0].bias).astype(np.float64)
+        first = array(self.hidden[0].effective * self.scale[:, None]).astype(np.float64)
+        bias = array(self.hidden[0].bias).astype(np.float64)
         parts, blocks = [], []
         if count:
             parts.append(numbers)
@@ -123,36 +123,32 @@ class Mlp(nn.Module):
         if varied:
             parts.append(self._periods(graph, numbers))
             of_periods = first[count : count + varied * PERIODIC].reshape(varied, PERIODIC, -1)
-            blocks.append(np.einsum("nfp,npw->nfw", _array(self.combine), of_periods).reshape(-1, first.shape[1]))
-            bias = bias + np.einsum("np,npw->w", _array(self.combine_bias), of_periods)
+            blocks.append(np.einsum("nfp,npw->nfw", array(self.combine), of_periods).reshape(-1, first.shape[1]))
+            bias = bias + np.einsum("np,npw->w", array(self.combine_bias), of_periods)
         if categories:
-            tables = [self.inputs.table(index, _array(each.weight)) for index, each in enumerate(self.embeddings)]
+            tables = [self.inputs.table(index, array(each.weight)) for index, each in enumerate(self.embeddings)]
             pairs = zip(tables, categories, strict=True)
             parts += [graph.add("Gather", graph.constant(table), index) for table, index in pairs]
             blocks.append(first[count + varied * PERIODIC :])
         x = graph.add("Concat", *parts, axis=1)
         x = self._activated(graph, graph.linear(x, _single(np.concatenate(blocks)), _single(bias)))
         for layer in self.hidden[1:]:
-            x = self._activated(graph, graph.linear(x, _array(layer.effective), _array(layer.bias)))
-        return graph.linear(x, _array(self.last.effective), _array(self.last.bias))
+            x = self._activated(graph, graph.linear(x, array(layer.effective), array(layer.bias)))
+        return graph.linear(x, array(self.last.effective), array(self.last.bias))
 
     def _periods(self, graph: GraphBuilder, numbers: str) -> str:
         chosen = graph.constant(np.arange(self.inputs.varied, dtype=np.int64))
         column = graph.add(
             "Unsqueeze", graph.add("Gather", numbers, chosen, axis=1), graph.constant(np.asarray([2], dtype=np.int64))
         )
-        turned = graph.add("Mul", column, graph.constant(_array(2 * pi * self.frequency)))
-        periods = graph.add("Cos", graph.add("Add", turned, graph.constant(_array(self.phase))))
+        turned = graph.add("Mul", column, graph.constant(array(2 * pi * self.frequency)))
+        periods = graph.add("Cos", graph.add("Add", turned, graph.constant(array(self.phase))))
         return graph.add("Flatten", periods, axis=1)
 
     def _activated(self, graph: GraphBuilder, name: str) -> str:
         if self.is_classifier:
             return graph.add("Selu", name)
         return graph.add("Mul", name, graph.add("Tanh", graph.add("Softplus", name)))
-
-
-def _array(tensor: Any) -> npt.NDArray[np.float32]:
-    return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.float32)
 
 
 def _single(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -5,15 +5,14 @@ of the last states, beside the other inputs of the row.
 """
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
 from training.networks.graph import GraphBuilder
+from training.networks.pytorch.written import array, linear, normalised
 from training.networks.texts.encoder_shape import EncoderShape
 from training.networks.texts.inputs import TextInputs
 
@@ -54,16 +53,16 @@ class EncoderBlock(nn.Module):
         shape = graph.constant(np.asarray([0, 0, self.heads, part], dtype=np.int64))  # 0: as in the input
         orders = [0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]
         query, key, value = (
-            graph.add("Transpose", graph.add("Reshape", _linear(graph, x, layer), shape), perm=order)
+            graph.add("Transpose", graph.add("Reshape", linear(graph, x, layer), shape), perm=order)
             for layer, order in zip(self._projections, orders, strict=True)
         )
         scores = graph.add("Mul", graph.add("MatMul", query, key), graph.constant(np.float32(1 / sqrt(part))))
         weights = graph.add("Softmax", graph.add("Add", scores, bias), axis=-1)
         together = graph.add("Transpose", graph.add("MatMul", weights, value), perm=[0, 2, 1, 3])
         joined = graph.add("Reshape", together, graph.constant(np.asarray([0, 0, width], dtype=np.int64)))
-        x = _normalised(graph, graph.add("Add", x, _linear(graph, joined, self.mixed)), self.first_norm)
-        widened = graph.add("Gelu", _linear(graph, x, self.widened))
-        return _normalised(graph, graph.add("Add", x, _linear(graph, widened, self.narrowed)), self.second_norm)
+        x = normalised(graph, graph.add("Add", x, linear(graph, joined, self.mixed)), self.first_norm)
+        widened = graph.add("Gelu", linear(graph, x, self.widened))
+        return normalised(graph, graph.add("Add", x, linear(graph, widened, self.narrowed)), self.second_norm)
 
 
 class TextEncoder(nn.Module):
@@ -135,9 +134,9 @@ class TextEncoder(nn.Module):
         absent = graph.add("Sub", graph.constant(np.float32(1)), is_token)
         places = graph.constant(np.asarray([1, 2], dtype=np.int64))
         bias = graph.add("Unsqueeze", graph.add("Mul", absent, graph.constant(np.float32(MASKED))), places)
-        words = graph.add("Gather", graph.constant(_array(self.words.weight)), tokens)
-        positions = graph.constant(_array(self.positions.weight)[: self.inputs.tokens])
-        x = _normalised(graph, graph.add("Add", words, positions), self.norm)
+        words = graph.add("Gather", graph.constant(array(self.words.weight)), tokens)
+        positions = graph.constant(array(self.positions.weight)[: self.inputs.tokens])
+        x = normalised(graph, graph.add("Add", words, positions), self.norm)
         for block in self.blocks:
             x = block.written(graph, x, bias)
         second = graph.constant(np.asarray([1], dtype=np.int64))
@@ -146,19 +145,6 @@ class TextEncoder(nn.Module):
         count = graph.add("Max", graph.add("ReduceSum", is_token, second, keepdims=1), graph.constant(np.float32(1)))
         parts = [graph.add("Div", total, count), *([numbers] if self.inputs.numbers else [])]
         for index, (embedding, category) in enumerate(zip(self.embeddings, categories, strict=True)):
-            table = graph.constant(self.inputs.table(index, _array(embedding.weight)))
+            table = graph.constant(self.inputs.table(index, array(embedding.weight)))
             parts.append(graph.add("Gather", table, category))
-        return _linear(graph, graph.add("Concat", *parts, axis=1), self.last)
-
-
-def _linear(graph: GraphBuilder, x: str, layer: Any) -> str:
-    return graph.linear(x, np.ascontiguousarray(_array(layer.weight).T), _array(layer.bias))
-
-
-def _normalised(graph: GraphBuilder, x: str, norm: Any) -> str:
-    scale, bias = graph.constant(_array(norm.weight)), graph.constant(_array(norm.bias))
-    return graph.add("LayerNormalization", x, scale, bias, axis=-1, epsilon=norm.eps)
-
-
-def _array(tensor: Any) -> npt.NDArray[np.float32]:
-    return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.float32)
+        return linear(graph, graph.add("Concat", *parts, axis=1), self.last)

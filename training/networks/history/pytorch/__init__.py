@@ -1,0 +1,1 @@
+"""Networks over the history of a series, in PyTorch."""
