@@ -14,6 +14,7 @@ from training.feature_store.home import open_store
 from training.frame.build import load_frame
 from training.frame.splits import Split, folds, training_split
 from training.models import FAMILIES
+from training.models.extras import require_extras
 from training.registry.compilation import compile_scorer
 from training.search.running import run_plan
 from training.search.trial import Attempt, Trial, best
@@ -26,25 +27,32 @@ HEADER = ["family", "MASE, folds", "MASE, holdout", "within bounds", "p50, us", 
 @click.command()
 @click.option("--use-case", "name", default="regional_revenue", show_default=True)
 @click.option("--max-evals", default=5, show_default=True, help="Trials of each family.")
-def main(name: str, max_evals: int) -> None:
+@click.option("--families", multiple=True, help="Only these families; repeatable.")
+def main(name: str, max_evals: int, families: tuple[str, ...]) -> None:
     """Search each family that the use case can forecast with; the table needs the tables of the use case."""
     use_case = load(name)
     data = training_split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
-    known = () if use_case.forecast is None else use_case.forecast.fits
-    families = [
-        family.name
-        for family in FAMILIES.values()
-        if use_case.task in family.tasks
-        and family.searched
-        and not family.extras
-        and (not family.reads_fit or family.name in known)
-    ]
-    rows = []
-    for family in families:
+    searched, rows = families or _able(use_case), []
+    require_extras(searched)
+    for family in searched:
         console.stage(family)
         plan = {"families": [family], "max_evals": max_evals, "blend": 0, "parallelism": 1, "space": {}}
         rows.append(_row(family, with_search(use_case, plan), data))
     console.table(HEADER, rows)
+
+
+def _able(use_case: UseCase) -> list[str]:
+    """The families that the use case can forecast with: those whose features it declares."""
+    declared = use_case.forecast
+    fits, history = (declared.fits, declared.history) if declared else ((), None)
+    return [
+        family.name
+        for family in FAMILIES.values()
+        if use_case.task in family.tasks
+        and family.searched
+        and (not family.reads_fit or family.name in fits)
+        and (not family.reads_history or history is not None)
+    ]
 
 
 def _row(family: str, use_case: UseCase, data: Split) -> list[str]:

@@ -7,6 +7,9 @@
 {# Weeks before the origin that a forecast looks at. #}
 {% macro history_weeks() -%} 8 {%- endmacro %}
 
+{# Days before the origin whose revenue is a feature each, which networks read in order. #}
+{% macro recent_days() -%} {{ return(28) }} {%- endmacro %}
+
 {# CTE `steps`: the days of the horizon, from 0. #}
 {% macro steps() -%}
 steps as (
@@ -108,6 +111,41 @@ history as (
 
 {# Hours of a season of an hourly series, and of its horizon. #}
 {% macro season_hours() -%} 24 {%- endmacro %}
+
+{# Hours before the origin whose flow is a feature each, which networks read in order. #}
+{% macro recent_hours() -%} {{ return(48) }} {%- endmacro %}
+
+{# CTEs up to `filled`: the flow in each hour between the first and the last measurement of a pipe. #}
+{% macro filled_hours() -%}
+measured as (
+
+  select pipe, hour_number, centilitres from {{ ref('stg_water_flow') }}
+
+),
+
+hours as (
+
+  select pipe, explode(sequence(min(hour_number), max(hour_number))) as hour_number
+  from measured
+  group by pipe
+
+),
+
+-- An hour without a measurement has the last one before it.
+filled as (
+
+  select
+    hours.pipe,
+    hours.hour_number,
+    measured.centilitres is not null as is_measured,
+    last_value(measured.centilitres) ignore nulls over (
+      partition by hours.pipe order by hours.hour_number rows between unbounded preceding and current row
+    ) as centilitres
+  from hours
+  left join measured on hours.pipe = measured.pipe and hours.hour_number = measured.hour_number
+
+),
+{%- endmacro %}
 
 {# Start of an hour since 1970 as text in UTC, such as 2022-05-16T20:00Z. #}
 {% macro hour_as_text(hour_number) -%}

@@ -29,7 +29,13 @@ pytestmark = [pytest.mark.jvm, pytest.mark.skipif(not available(), reason="no ja
 CUTS = [datetime(*day, tzinfo=UTC) for day in ((2021, 1, 1), (2024, 2, 10), (2024, 5, 20))]
 SAMPLE, LANDING = Sample(150, 9), Path("dbt_project/landing/german_customers")
 GERMAN = ("dbt", "run", "--select", "tag:german_customers")
-LEFT_OUT = {"review_embedding_features", "region_revenue_fit_features", "water_flow_features", "water_flow_labels"}
+LEFT_OUT = {
+    "review_embedding_features",
+    "region_revenue_fit_features",
+    "water_flow_features",
+    "water_flow_history_features",
+    "water_flow_labels",
+}
 WITH_TEXTS = "gold.review_features"  # an online table holds numbers
 BANK = ("+client_features", "term_deposit_labels")
 

@@ -48,6 +48,9 @@ def table(checkout: Checkout, name: str) -> pd.DataFrame:
 def test_features_are_those_of_the_orders_known_at_each_origin(checkout: Checkout) -> None:
     orders, features = table(checkout, "staging.region_orders"), table(checkout, "gold.region_revenue_features")
     orders["day"] = pd.to_datetime(orders["day"])
+    past = table(checkout, "gold.region_revenue_history_features").set_index(["region", "day", "as_of"])
+    recent = [f"days_ago_{days}" for days in range(28, 0, -1)]
+    assert len(past) == len(features)
     late = orders[orders.known_at > orders.day + pd.Timedelta(days=7)]
     assert len(late) > 100
     for row in features.sample(100, random_state=0).to_dict("records"):
@@ -60,6 +63,8 @@ def test_features_are_those_of_the_orders_known_at_each_origin(checkout: Checkou
         expected = [same[-1], same[-2], same.mean(), revenue[-7:].mean(), revenue.mean()]
         assert (row["level"], row["seasonal_error"]) == pytest.approx((level, error))
         assert [row[name] for name in HISTORICAL] == pytest.approx([(each - level) / error for each in expected])
+        history = past.loc[(row["region"], row["day"], row["as_of"]), recent].to_numpy(dtype=float)
+        assert history == pytest.approx((revenue[-28:] - level) / error)
         assert (row["days_ahead"], row["weekday"]) == (ahead, pd.Timestamp(row["day"]).dayofweek + 1)
 
 

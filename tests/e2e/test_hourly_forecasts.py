@@ -34,7 +34,10 @@ def flow(checkout: Checkout) -> "pd.Series[float]":
 
 def test_features_are_those_of_the_hours_before_each_origin(checkout: Checkout, flow: "pd.Series[float]") -> None:
     features, filled = table(checkout, "gold.water_flow_features"), flow.ffill()
+    past = table(checkout, "gold.water_flow_history_features").set_index(["hour", "as_of"])
+    recent = [f"hours_ago_{hours}" for hours in range(2 * DAY, 0, -1)]
     assert flow.isna().sum() == 111
+    assert len(past) == len(features)
     for row in features.sample(60, random_state=0).to_dict("records"):
         hour, origin = pd.Timestamp(row["hour"]).tz_localize(None), row["as_of"]
         known = filled[filled.index < origin].to_numpy()
@@ -44,6 +47,8 @@ def test_features_are_those_of_the_hours_before_each_origin(checkout: Checkout, 
         names = ["same_hour_1d", "same_hour_2d", "same_hour_1w", "last_hour", "mean_1w"]
         assert (row["level"], row["daily_error"]) == pytest.approx((level, error))
         assert [row[name] for name in names] == pytest.approx([(each - level) / error for each in expected])
+        history = past.loc[(row["hour"], row["as_of"]), recent].to_numpy(dtype=float)
+        assert history == pytest.approx((known[-2 * DAY :] - level) / error)
         local = hour.tz_localize("UTC").tz_convert("Europe/Rome")
         assert (row["hour_of_day"], row["weekday"]) == (local.hour, local.dayofweek + 1)
         assert row["hours_ahead"] == (hour - origin) / pd.Timedelta(hours=1)

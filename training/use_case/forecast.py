@@ -9,7 +9,7 @@ from lakehouse.errors import nearest
 from training.models import FAMILIES
 
 
-class History(Declaration):
+class SeriesHistory(Declaration):
     """The last values of a series before its origin, each a feature in scales above the level.
 
     Attributes:
@@ -24,7 +24,7 @@ class History(Declaration):
     def features(self) -> tuple[str, ...]:
         """The features, the oldest value first.
 
-        >>> History(prefix="days_ago_", length=3).features
+        >>> SeriesHistory(prefix="days_ago_", length=3).features
         ('days_ago_3', 'days_ago_2', 'days_ago_1')
         """
         return tuple(f"{self.prefix}{ago}" for ago in range(self.length, 0, -1))
@@ -51,7 +51,7 @@ class ForecastColumns(Declaration):
     season: str = Field(min_length=1)
     step: str = Field(min_length=1)
     fits: dict[str, str] = Field(default_factory=dict)
-    history: History | None = None
+    history: SeriesHistory | None = None
 
     @property
     def roles(self) -> dict[str, str]:

@@ -25,8 +25,13 @@ from training.use_case.use_case import load_all
 
 TARGETS = {name: resolve(name) for name in targets()}
 JOBS: dict[str, dict[str, Any]] = {**TARGETS["prod"].resources["jobs"]}
-# No job of the bundle builds their tables, which need the extras text and forecast.
-NEEDS_AN_EXTRA = {"recommended_by_meaning", "regional_revenue_by_series"}
+# They need an extra for their tables or their networks, which the jobs of the bundle do not install.
+NEEDS_AN_EXTRA = {
+    "recommended_by_meaning",
+    "regional_revenue_by_networks",
+    "regional_revenue_by_series",
+    "water_flow_by_networks",
+}
 USE_CASES = [use_case.name for use_case in load_all() if use_case.name not in NEEDS_AN_EXTRA]
 PARAMETERS = {"{{job.parameters.model_version}}": "7"}  # a number, as the job passes it
 

@@ -37,7 +37,7 @@ from training.search.trial import Attempt, TrialSpec, run_trial
 from training.space.joint_space import Candidate
 from training.space.space import Params
 from training.stages.conformal import with_conformal_bounds
-from training.use_case.forecast import ForecastColumns, History
+from training.use_case.forecast import ForecastColumns, SeriesHistory
 from training.use_case.use_case import UseCase, load
 
 _SHARED: Params = {"dropout": 0.0, "weight_decay": 1e-3, "recency_half_life_days": None, "max_epochs": 16}
@@ -51,9 +51,9 @@ DECLARED = ForecastColumns(
     scale="scale",
     season="season",
     step="step",
-    history=History(prefix="ago_", length=LENGTH),
+    history=SeriesHistory(prefix="ago_", length=LENGTH),
 )
-HISTORY = History(prefix="ago_", length=LENGTH).features
+HISTORY = SeriesHistory(prefix="ago_", length=LENGTH).features
 OTHERS = "level", "scale", "season", "step"
 ENCODER = Encoder(
     ENCODINGS.validate_python(

@@ -14,34 +14,7 @@
 
 {{ config(meta={'encodings': encodings}) }}
 
-with measured as (
-
-  select pipe, hour_number, centilitres from {{ ref('stg_water_flow') }}
-
-),
-
-hours as (
-
-  select pipe, explode(sequence(min(hour_number), max(hour_number))) as hour_number
-  from measured
-  group by pipe
-
-),
-
--- An hour without a measurement has the last one before it.
-filled as (
-
-  select
-    hours.pipe,
-    hours.hour_number,
-    measured.centilitres is not null as is_measured,
-    last_value(measured.centilitres) ignore nulls over (
-      partition by hours.pipe order by hours.hour_number rows between unbounded preceding and current row
-    ) as centilitres
-  from hours
-  left join measured on hours.pipe = measured.pipe and hours.hour_number = measured.hour_number
-
-),
+with {{ filled_hours() }}
 
 compared as (
 

@@ -20,7 +20,7 @@ from training.networks.pytorch.written import array, linear
 LAYERS = 2  # of a block
 
 
-class Block(nn.Module):
+class NhitsBlock(nn.Module):
     """One block.
 
     Args:
@@ -79,7 +79,8 @@ class Nhits(HistoryNetwork):
     def __init__(self, inputs: HistoryInputs, *, rate: int, width: int, dropout: float) -> None:
         super().__init__(inputs, dropout)
         rates = rate, max(1, rate // 2), 1
-        self.blocks = nn.ModuleList(Block(inputs.length, inputs.horizon, self.context, each, width) for each in rates)
+        shape = inputs.length, inputs.horizon, self.context
+        self.blocks = nn.ModuleList(NhitsBlock(*shape, each, width) for each in rates)
 
     def horizon(self, history: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         total = torch.zeros(1, device=history.device)
