@@ -1,7 +1,7 @@
 """Ways to read a text side by side, on the reviews: terms, embeddings, and transformers over tokens.
 
 Needs the extras torch and text, and the tables of `recommended` and `recommended_by_meaning`. Every way has the same
-holdout.
+rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,16 +59,17 @@ READINGS: Mapping[str, TextReading] = {
 
 @click.command()
 @click.option("--most", default=1_000, show_default=True, help="Training rows, drawn at random by class.")
+@click.option("--measured", default=100_000, show_default=True, help="Most rows of the holdout, drawn the same way.")
 @click.option("--reading", "names", multiple=True, type=click.Choice([*READINGS]), help="Ways to read; default: all.")
-def main(most: int, names: Sequence[str]) -> None:
+def main(most: int, measured: int, names: Sequence[str]) -> None:
     """Fit each way to read on the same reviews; print one table, with gains over the first way."""
     chosen = {name: READINGS[name] for name in names or READINGS}
     require_extras([each.family for each in chosen.values()])
-    words = contest_of(WORDS, most)
+    words = contest_of(WORDS, most, measured)
     requests = requests_of(words)
     contests = {WORDS: words, MEANING: words}
     if any(each.use_case == MEANING for each in chosen.values()):
-        contests[MEANING] = contest_of(MEANING, most)
+        contests[MEANING] = contest_of(MEANING, most, measured)
     if contests[MEANING].training.keys.tolist() != words.training.keys.tolist():
         raise ValueError("the frames of the two use cases differ in their rows")
     entries = []
@@ -80,15 +81,14 @@ def main(most: int, names: Sequence[str]) -> None:
     console.table(*table(words, entries, next(iter(chosen))))
 
 
-def contest_of(name: str, most: int) -> Contest:
-    """Some training rows of a use case, and its holdout."""
+def contest_of(name: str, most: int, measured: int) -> Contest:
+    """Some training rows of a use case, and some of its holdout."""
     use_case = load(name)
     data = training_split(load_frame(use_case, open_store(Settings.from_environment())), use_case.split)
     seed = use_case.search.seed
     training = without_constants(data.training.rows(sample(data.training, most, seed)))
-    return Contest(
-        training, data.holdout, use_case.search.metric, use_case.response_format, [use_case.golden_request], seed=seed
-    )
+    holdout, requests = data.holdout.rows(sample(data.holdout, measured, seed)), [use_case.golden_request]
+    return Contest(training, holdout, use_case.search.metric, use_case.response_format, requests, seed=seed)
 
 
 def requests_of(words: Contest) -> list[Record]:
