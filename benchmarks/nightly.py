@@ -14,6 +14,7 @@ from benchmarks.harness.measure import measure, mebibytes, tool
 from benchmarks.harness.project import LANDING, copied_project
 from benchmarks.scale import BEGIN, COMMAND
 from lakehouse import console
+from lakehouse.choices import OneOf
 
 FIRST_NIGHT = date(2024, 11, 1)  # the months before it are the first delivery
 MAINTENANCE = (sys.executable, "-m", "training.maintenance", "--retain", "0")
@@ -46,7 +47,7 @@ class Night:
 @click.command()
 @click.option("--customers", type=click.IntRange(1_000), default=20_000, show_default=True)
 @click.option("--nights", type=click.IntRange(2), default=30, show_default=True)
-@click.option("--maintenance", type=click.Choice(["with", "without", "both"]), default="both", show_default=True)
+@click.option("--maintenance", type=OneOf(["with", "without", "both"]), default="both", show_default=True)
 def main(customers: int, nights: int, maintenance: str) -> None:
     """Deliver one day each night; build, publish and maintain, each step in its own process."""
     rows = []

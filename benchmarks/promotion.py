@@ -30,6 +30,7 @@ from benchmarks.harness.simulated_models import (
 )
 from deployment.gate.criteria.comparison import gain
 from lakehouse import console
+from lakehouse.choices import OneOf
 from training.evaluation.bootstrap import Interval
 from training.evaluation.weighted_metrics import ScoredRows
 
@@ -167,7 +168,7 @@ PARTS: Mapping[str, Callable[[Runs], None]] = {
 )
 @click.option("--rows", type=click.IntRange(50), multiple=True, default=(250, 1_000, 4_000), show_default=True)
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--part", type=click.Choice(["pairs", *PARTS]), multiple=True, help="Only this part; all by default.")
+@click.option("--part", type=OneOf(["pairs", *PARTS]), multiple=True, help="Only this part; all by default.")
 def main(count: int, rows: tuple[int, ...], processes: int, part: tuple[str, ...]) -> None:
     """Report the shares of challengers that the gate promotes or refuses, by their true difference."""
     with ProcessPoolExecutor(processes, get_context("spawn")) as workers:

@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from lakehouse import console
+from lakehouse.choices import OneOf
 
 BENCHMARKS = (
     "engines.dbt_build",
@@ -35,7 +36,7 @@ BENCHMARKS = (
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(BENCHMARKS))
+@click.argument("names", nargs=-1, type=OneOf(BENCHMARKS))
 def main(names: tuple[str, ...]) -> None:
     """Run the benchmarks NAMES, or all of them."""
     for name in names or BENCHMARKS:

@@ -16,7 +16,9 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 import deployment.run
 from lakehouse import console
+from lakehouse.choices import OneOf
 from lakehouse.errors import nearest
+from lakehouse.short_names import use_short_names
 
 PROGRAM = "lakehouse"
 VERBS = "deployment.run"  # a group, whose commands stand here under their own names
@@ -132,7 +134,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=OneOf(SHELLS))
 def completion(shell: str) -> None:
     """Print the completion script of a shell: `eval "$(lakehouse completion bash)"` in ~/.bashrc."""
     found = get_completion_class(shell)
@@ -142,7 +144,8 @@ def completion(shell: str) -> None:
 
 
 def run() -> None:
-    """Run `lakehouse` and exit."""
+    """Run `lakehouse` and exit. What it prints names commands as `lakehouse ...`, too."""
+    use_short_names({long: f"{PROGRAM} {name}" for name in _modules() if (long := long_name(name))})
     console.run_command(main)
 
 

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lakehouse import console
 from lakehouse.errors import LakehouseError
+from lakehouse.interrupts import Stopped
 from lakehouse.settings import PROJECT
 
 _SUMMARY = {"FinishedRunningStats", "StatsLine"}  # names of dbt's events
@@ -86,7 +89,8 @@ def build(arguments: Sequence[str], *, verbose: bool = False) -> int:
     """
     console.stage(" ".join(["dbt build", *arguments]))
     if verbose:
-        return subprocess.run([_dbt(), "build", *arguments], cwd=PROJECT, check=False).returncode
+        with subprocess.Popen([_dbt(), "build", *arguments], cwd=PROJECT) as process, _stopping(process):
+            return process.wait()
     log = BuildLog()
     command = [_dbt(), "--log-format", "json", "build", *arguments]
     with (
@@ -94,6 +98,7 @@ def build(arguments: Sequence[str], *, verbose: bool = False) -> int:
         subprocess.Popen(
             command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process,
+        _stopping(process),
     ):
         task = bar.add_task("build", total=None)
         log.read(process.stdout or (), lambda done, total: bar.update(task, completed=done, total=total))
@@ -104,6 +109,16 @@ def build(arguments: Sequence[str], *, verbose: bool = False) -> int:
     elif log.hint:
         console.detail(log.hint)
     return code
+
+
+@contextmanager
+def _stopping(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Interrupt dbt with this command; a Ctrl-C reaches both, a signal to this command only this one."""
+    try:
+        yield
+    except Stopped:
+        process.send_signal(signal.SIGINT)
+        raise
 
 
 def _event(line: str) -> dict[str, Any] | None:

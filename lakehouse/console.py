@@ -5,7 +5,8 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -14,13 +15,25 @@ from rich.table import Table
 from rich.text import Text
 
 from lakehouse.errors import LakehouseError
+from lakehouse.interrupts import StopSignals
+from lakehouse.short_names import as_started
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
-OUT = Console(highlight=False)
+_QUERY_INTERRUPTED = "Query interrupted"  # DuckDB raises a RuntimeError with it in place of the KeyboardInterrupt
+
+
+class _Console(Console):
+    """A console that names commands as the person started this one."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(as_started(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+OUT = _Console(highlight=False)
 if not OUT.is_terminal:
     OUT.width = 160  # wide enough for a table in a log file
-ERR = Console(stderr=True, highlight=False)
+ERR = _Console(stderr=True, highlight=False)
 
 
 def stage(text: str) -> None:
@@ -44,7 +57,7 @@ def table(header: list[str], rows: list[list[str]]) -> None:
     for name in header:
         grid.add_column(name, header_style="dim")
     for row in rows:
-        grid.add_row(*map(Text, row))
+        grid.add_row(*(Text(as_started(cell)) for cell in row))
     OUT.print(grid)
 
 
@@ -85,28 +98,41 @@ def _short_warnings() -> Iterator[None]:
 def run_command(command: click.Command) -> None:
     """Run a command and exit.
 
-    A `LakehouseError` is printed without a traceback, with exit code 1. The exit code is 2 for wrong usage and 130
-    for Ctrl-C. A full or read-only disk is reported like a `LakehouseError`. Any other error is a defect and keeps
-    its traceback.
+    A `LakehouseError` is printed without a traceback, with exit code 1. The exit code is 2 for wrong usage, 130
+    for Ctrl-C, and 128 and its number for another signal that stops the command. A full or read-only disk is
+    reported like a `LakehouseError`. Any other error is a defect and keeps its traceback.
     """
+    signals = StopSignals()
     try:
-        with _short_warnings():
+        with _short_warnings(), signals.interrupt():
             code = command.main(standalone_mode=False)
         sys.exit(code)
     except click.ClickException as err:
+        err.message = as_started(err.message)
         err.show()
         sys.exit(err.exit_code)
     except LakehouseError as err:
         ERR.print(f"[bold red]Error:[/] {escape(str(err))}", soft_wrap=True)
         sys.exit(1)
+    except click.Abort as err:
+        # Raised by click for a Ctrl-C, whose exception may carry a message of the command.
+        _interrupted(str(err.__cause__ or ""), signals)
+    except RuntimeError as err:
+        if str(err) != _QUERY_INTERRUPTED:
+            raise
+        _interrupted("", signals)
     except OSError as err:
+        if signals.received:  # such as a terminal that is gone
+            _interrupted("", signals)
         if err.errno not in _UNWRITABLE:
             raise
         hint = "Free space or correct the permissions, then run the command again."
         ERR.print(f"[bold red]Error:[/] {escape(str(err))}\n  {hint}", soft_wrap=True)
         sys.exit(1)
-    except click.Abort as err:
-        # Raised by click for a Ctrl-C, whose exception may carry a message of the command.
-        message = str(err.__cause__ or "") or "Finished output remains; run the same command again."
-        ERR.print(f"[bold red]Interrupted.[/] {escape(message)}", soft_wrap=True)
-        sys.exit(130)
+
+
+def _interrupted(message: str, signals: StopSignals) -> NoReturn:
+    message = message or "Finished output remains; run the same command again."
+    with suppress(OSError):  # the terminal may be gone
+        ERR.print(f"[bold red]Interrupted{signals.named}.[/] {escape(message)}", soft_wrap=True)
+    sys.exit(signals.exit_code)

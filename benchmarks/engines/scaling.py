@@ -16,6 +16,7 @@ from benchmarks.harness.measure import Usage, measure, mebibytes, tool
 from benchmarks.harness.project import LANDING, copied_project
 from benchmarks.scale import COMMAND, FRAME_CODE
 from lakehouse import console
+from lakehouse.choices import OneOf
 
 # A customer has ten orders: 100,000 to 10 million.
 SIZES = (10_000, 100_000, 1_000_000)
@@ -55,7 +56,7 @@ class Engine:
 
 @click.command()
 @click.option("--customers", type=click.IntRange(1_000), multiple=True, default=SIZES, show_default=True)
-@click.option("--engine", type=click.Choice([SAIL, JVM]), multiple=True, default=(SAIL, JVM), show_default=True)
+@click.option("--engine", type=OneOf([SAIL, JVM]), multiple=True, default=(SAIL, JVM), show_default=True)
 def main(customers: tuple[int, ...], engine: tuple[str, ...]) -> None:
     """Build, read the training frame and score every row, in both engines, with ten orders for each customer."""
     if JVM in engine and not available():

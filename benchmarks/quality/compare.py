@@ -15,6 +15,7 @@ from benchmarks.harness.measure import ProcessFailed, Usage, measure, tool
 from benchmarks.quality.ranking import summary
 from benchmarks.quality.sets import SETS, Terms, export, train_and_test
 from lakehouse import console
+from lakehouse.choices import OneOf
 from lakehouse.settings import PROJECT
 from training.evaluation.metrics import METRICS
 
@@ -30,8 +31,8 @@ Result = dict[str, Any]
 @click.command()
 @click.option("--seconds", type=click.FloatRange(5), default=60, show_default=True, help="Wall time of each system.")
 @click.option("--splits", type=click.IntRange(1), default=5, show_default=True, help="Random splits of each set.")
-@click.option("--sets", "names", multiple=True, type=click.Choice(list(SETS)), help="Sets to measure; default: all.")
-@click.option("--systems", multiple=True, type=click.Choice(SYSTEMS), help="Systems to measure; default: all.")
+@click.option("--sets", "names", multiple=True, type=OneOf(list(SETS)), help="Sets to measure; default: all.")
+@click.option("--systems", multiple=True, type=OneOf(SYSTEMS), help="Systems to measure; default: all.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Cores of each system.")
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Start no run after so many; repeat to continue."

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from lakehouse.choices import OneOf
 from lakehouse.settings import Settings
 from lakehouse.use_case_option import use_case_option
 
@@ -94,7 +95,7 @@ STATUS_JSON = click.option(
 )
 TARGET = click.option(
     "--target",
-    type=click.Choice(["local", "spark", "databricks"]),
+    type=OneOf(["local", "spark", "databricks"]),
     default="local",
     envvar="DBT_TARGET",
     show_default=True,
@@ -174,7 +175,7 @@ AT_ONCE = click.option("--at-once", is_flag=True, help="Move all traffic after t
 RETRY = click.option("--retry", is_flag=True, help="Roll out a version again that was rolled back.")
 DECIDE = click.option(
     "--decide",
-    type=click.Choice(["extend", "proceed", "abort"]),
+    type=OneOf(["extend", "proceed", "abort"]),
     help="Decide about the rollout in progress: another bake, the next step, or back. Needs --reason.",
 )
 POLL = click.option(

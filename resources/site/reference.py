@@ -12,6 +12,7 @@ import click
 
 from deployment.command_line import SECTIONS, long_name, main
 from deployment.run import MEANING_OF_EXIT_CODES
+from lakehouse.choices import OneOf
 from lakehouse.wording import format_number
 from scoring.encodings import KINDS
 from scoring.encodings.encoding import Encoding
@@ -71,7 +72,7 @@ def _option(option: click.Option, context: click.Context) -> str:
 
 def _value(option: click.Option, context: click.Context) -> str:
     kind = option.type
-    if option.metavar is None and isinstance(kind, click.Choice):
+    if option.metavar is None and isinstance(kind, OneOf):
         return ", ".join(f"`{choice}`" for choice in kind.choices)
     if option.metavar is None and kind.name in WORDS:
         bounds = {"minimum": getattr(kind, "min", None), "maximum": getattr(kind, "max", None)}

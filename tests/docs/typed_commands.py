@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from deployment import command_line
+from lakehouse.choices import OneOf
 from lakehouse.settings import PROJECT
 
 MODULE = re.compile(r"python -m ((?:lakehouse|training|deployment|simulation)(?:\.\w+)+)")
@@ -56,7 +57,7 @@ def _example(command: click.Command, option: str, value: str) -> str:
     stands_for_others = value in {INSERTED, "..."} or value.isupper()
     for param in command.params:
         if stands_for_others and option in param.opts:
-            if isinstance(param.type, click.Choice):
+            if isinstance(param.type, OneOf):
                 return str(param.type.choices[0])
             if param.name == "at":
                 return "2026-01-01"

@@ -2,7 +2,9 @@
 
 import json
 import random
+import signal
 import sqlite3
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -16,7 +18,7 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from tests.checkout import Checkout
+from tests.checkout import Checkout, ended
 
 # A few seconds of one cheap family: the tests are about the way there.
 BRIEFLY = ("--minutes", "0.05", "--families", "logistic_regression")
@@ -147,6 +149,26 @@ def test_a_file_becomes_an_answering_endpoint(
     request = yaml.safe_load(file.read_text(encoding="utf-8"))["golden_request"]
     assert 0 < answer(checkout, name, request)["probability"] < 1
     assert 0 < answer(checkout, name, {**request, "age": None})["probability"] < 1
+
+
+def test_a_signal_that_stops_init_leaves_no_file_behind(checkout: Checkout, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    stopped = Checkout(checkout.root, {**checkout.variables, "TMPDIR": str(temporary)})
+    before = {path for path in checkout.root.rglob("*") if "__pycache__" not in path.parts}
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b\n" + "".join(f"{row},{row % 2}\n" for row in range(300_000)), encoding="utf-8")
+    with ended(stopped.start("training.init", str(rows), "--target", "b")) as process:
+        deadline = time.monotonic() + 120
+        while not list(temporary.glob("init-*/*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.terminate()
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "Interrupted by SIGTERM." in output
+    assert "Traceback" not in output
+    assert not list(temporary.glob("init-*"))
+    assert {path for path in checkout.root.rglob("*") if "__pycache__" not in path.parts} == before
 
 
 def test_a_null_has_one_answer_over_http_and_in_batch_and_is_null_in_the_feature_table(

@@ -19,6 +19,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from lakehouse import console
+from lakehouse.choices import OneOf
 from lakehouse.settings import Settings
 from scoring.scorer import Scorer
 from tests.contract.training.test_registration import in_records, suiting
@@ -150,7 +151,7 @@ def _store_responses(scorer: Scorer, records: list[dict[str, Any]], file: Path) 
 
 
 @click.command()
-@click.argument("name", type=click.Choice(list(VERSIONS)))
+@click.argument("name", type=OneOf(list(VERSIONS)))
 def main(name: str) -> None:
     """Store the golden version NAME, which must not exist yet."""
     if (FOLDER / name).exists():

@@ -5,6 +5,7 @@ from typing import Any, get_args
 import click
 
 from lakehouse import console
+from lakehouse.choices import OneOf
 from scoring.tasks import TASKS
 from training.init.reading.habits import DateOrder
 
@@ -24,15 +25,13 @@ def _columns(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--group", metavar="COLUMN", help="Column whose rows stay on one side of each split, or `none`.")
 @click.option(
     "--task",
-    type=click.Choice([name for name, task in TASKS.items() if not task.declares_forecast]),
+    type=OneOf([name for name, task in TASKS.items() if not task.declares_forecast]),
     help="Kind of the prediction; the default follows the target.",
 )
 @click.option("--exclude", callback=_columns, metavar=LIST, help="Columns that are no features.")
 @click.option("--keep", callback=_columns, metavar=LIST, help="Columns that stay features in spite of a reason.")
-@click.option(
-    "--dates", type=click.Choice(get_args(DateOrder)), help="Order of day, month and year, where it is ambiguous."
-)
-@click.option("--decimal", type=click.Choice([",", "."]), help="Decimal character, where it is ambiguous.")
+@click.option("--dates", type=OneOf(get_args(DateOrder)), help="Order of day, month and year, where it is ambiguous.")
+@click.option("--decimal", type=OneOf([",", "."]), help="Decimal character, where it is ambiguous.")
 @click.option("--encoding", help="Encoding of a text file, such as iso-8859-15.")
 @click.option(
     "--embedded-rows", is_flag=True, help="Lines within quotes are one value, although each looks like a row."

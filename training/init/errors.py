@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lakehouse.choices import OneOf
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.landing.errors import Correction, LandingFileRefused
 
@@ -93,5 +94,5 @@ def ask(question: str, option: str, answers: Mapping[str, str]) -> str:
         raise InitRefused.ambiguous(question, option, answers)
     for answer, meaning in answers.items():
         click.echo(f"  {answer}: {meaning}")
-    answered: str = click.prompt(question, type=click.Choice(list(answers)))
+    answered: str = click.prompt(question, type=OneOf(list(answers)))
     return answered

@@ -5,16 +5,13 @@ from typing import Any, get_args
 
 import click
 
+from lakehouse.choices import OneOf
 from training.use_case.search_words import Engine, ExecutorName, Method
 
 PRINTED = 10  # trials of the leaderboard on the console
 OPTIONS = (
-    click.option(
-        "--method", type=click.Choice(get_args(Method)), help="Search method: tpe (Bayesian), random or grid."
-    ),
-    click.option(
-        "--engine", type=click.Choice(get_args(Engine)), help="Library that proposes trials (not used by grid)."
-    ),
+    click.option("--method", type=OneOf(get_args(Method)), help="Search method: tpe (Bayesian), random or grid."),
+    click.option("--engine", type=OneOf(get_args(Engine)), help="Library that proposes trials (not used by grid)."),
     click.option("--families", metavar="NAME,...", help="Model families to search, separated by commas."),
     click.option("--max-evals", type=click.IntRange(1), help="Maximum number of trials; a larger grid is refused."),
     click.option(
@@ -25,7 +22,7 @@ OPTIONS = (
     click.option("--parallelism", type=click.IntRange(1), help="Number of trials that run at once."),
     click.option(
         "--executor",
-        type=click.Choice(get_args(ExecutorName)),
+        type=OneOf(get_args(ExecutorName)),
         help="Where trials run: in this process, in processes of their own, or on Spark.",
     ),
     click.option(

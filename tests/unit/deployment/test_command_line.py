@@ -8,11 +8,13 @@ from collections import Counter
 
 import click
 import pytest
+from click import Choice  # noqa: TID251  (the class that no command uses itself)
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 import deployment.run
 from deployment.command_line import SECTIONS, SHELLS, VERBS, main
+from lakehouse.choices import OneOf
 from lakehouse.settings import PROJECT
 
 # Started by make or by another command, and not by a person.
@@ -131,6 +133,28 @@ def test_each_shell_has_a_completion_script(shell: str) -> None:
     script = CliRunner().invoke(main, ["completion", shell]).output
     assert f"_LAKEHOUSE_COMPLETE={shell}_complete" in script
     assert "lakehouse" in script
+
+
+def test_a_command_started_by_its_short_name_prints_short_names() -> None:
+    code = "from deployment.command_line import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "ask", "--use-case", "churn"],
+        cwd=PROJECT, env={**os.environ, "MODEL_SERVER": "http://127.0.0.1:9"}, check=False, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Start one: lakehouse serve --use-case churn --detach" in done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_choice_of_any_option_is_refused_with_the_nearest_one(name: str) -> None:
+    for option in command(name).params:
+        if isinstance(option.type, Choice):
+            assert isinstance(option.type, OneOf), f"{name} {option.opts}"
+            right = option.type.choices[-1]
+            if len(right) > 2:
+                refused = option.type.get_invalid_choice_message(right[:-1], None)
+                assert refused.endswith(f"Did you mean '{right}'?")
 
 
 def test_an_unknown_command_is_refused_with_the_nearest_name() -> None:

@@ -1,6 +1,7 @@
 """`lakehouse.build`: dbt's log becomes a summary, and is shown in full if the build fails."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from lakehouse import build, console
+from lakehouse.interrupts import StopSignals
 
 
 def event(name: str, message: str, level: str = "info", **data: object) -> str:
@@ -46,6 +48,24 @@ def test_progress_counts_results_and_not_starts() -> None:
     log.read(LINES, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
     assert (log.done, log.total) == (2, 2)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_signal_to_the_command_interrupts_dbt_too(dbt: Path, tmp_path: Path, verbose: bool) -> None:
+    dbt.write_text(
+        f"#!{sys.executable}\nimport os, pathlib, signal, sys\n"
+        "def end(*_):\n    pathlib.Path(sys.argv[-1]).touch()\n    sys.exit(1)\n"
+        "signal.signal(signal.SIGINT, end)\nos.kill(os.getppid(), signal.SIGTERM)\nsignal.pause()\n"
+    )
+    dbt.chmod(0o755)
+    signals = StopSignals()
+    try:
+        with pytest.raises(KeyboardInterrupt), signals.interrupt():
+            build.build([str(tmp_path / "interrupted")], verbose=verbose)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert (tmp_path / "interrupted").exists()
 
 
 def test_a_successful_build_prints_its_warnings_and_summary_alone(dbt: Path) -> None:

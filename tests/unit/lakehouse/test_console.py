@@ -1,15 +1,18 @@
 """Exit codes and console output of commands."""
 
 import errno
+import signal
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import pytest
 from rich.console import Console
 
-from lakehouse import console
+from lakehouse import console, short_names
 from lakehouse.console import run_command
 from lakehouse.errors import LakehouseError
 from training.search.progress import MAX_ERROR, SearchProgress
@@ -46,6 +49,9 @@ def raises(error: BaseException) -> Callable[[], object]:
         pytest.param(click.UsageError("no such option"), 2, "no such option", id="usage"),
         pytest.param(KeyboardInterrupt("Go on."), 130, "Interrupted. Go on.", id="Ctrl-C with a word"),
         pytest.param(KeyboardInterrupt(), 130, "Interrupted. Finished output remains", id="Ctrl-C"),
+        pytest.param(
+            RuntimeError("Query interrupted"), 130, "Interrupted. Finished", id="Ctrl-C in a query of DuckDB"
+        ),
     ],
 )
 def test_an_expected_error_is_printed_without_a_traceback(
@@ -62,6 +68,65 @@ def test_an_expected_error_is_printed_without_a_traceback(
 def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
     with pytest.raises(type(error)):
         ends(raises(error))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_stops_a_command_lets_it_clean_up_undisturbed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    def act() -> None:
+        try:
+            with TemporaryDirectory(dir=tmp_path):
+                signal.raise_signal(number)
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # a second one, which must not end the cleaning up
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        assert ends(act) == 128 + number
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert not list(tmp_path.iterdir())
+    assert f"Interrupted by {number.name}." in capsys.readouterr().err
+
+
+def test_a_signal_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        assert ends(lambda: signal.raise_signal(signal.SIGHUP)) in {0, None}
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_command_that_ended_leaves_the_signals_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    ends(lambda: None)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_program_started_by_its_short_name_names_commands_by_theirs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "OUT", type(console.OUT)(highlight=False, width=200))
+    monkeypatch.setattr(console, "ERR", type(console.ERR)(stderr=True, highlight=False, width=200))
+    monkeypatch.setattr(short_names, "_SHORT", {})
+    said = "Start: python -m deployment.run serve --use-case a"
+    console.detail(said)
+    short_names.use_short_names({"deployment.run serve": "lakehouse serve", "training.init": "lakehouse init"})
+    console.detail(said)
+    console.table(["next"], [["python -m training.init a.csv --target b; python -m training.unlisted"]])
+    assert ends(raises(LakehouseError("no server", hint=said))) == 1
+    assert ends(raises(click.UsageError(said))) == 2
+    out, err = capsys.readouterr()
+    assert [line.strip() for line in out.splitlines()] == [
+        said,
+        "Start: lakehouse serve --use-case a",
+        "next",
+        "lakehouse init a.csv --target b; python -m training.unlisted",
+    ]
+    assert err.count("Start: lakehouse serve --use-case a") == 2
+    assert "python -m deployment" not in err
 
 
 def test_a_warning_of_a_library_is_one_line_once_for_each_kind(
