@@ -14,7 +14,7 @@ from benchmarks.harness.measure import measure, mebibytes, tool
 from benchmarks.harness.project import LANDING, copied_project
 from benchmarks.scale import BEGIN, COMMAND
 from lakehouse import console
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 
 FIRST_NIGHT = date(2024, 11, 1)  # the months before it are the first delivery
 MAINTENANCE = (sys.executable, "-m", "training.maintenance", "--retain", "0")

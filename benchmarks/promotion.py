@@ -30,7 +30,7 @@ from benchmarks.harness.simulated_models import (
 )
 from deployment.gate.criteria.comparison import gain
 from lakehouse import console
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 from training.evaluation.bootstrap import Interval
 from training.evaluation.weighted_metrics import ScoredRows
 

@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from lakehouse import console
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 
 BENCHMARKS = (
     "engines.dbt_build",

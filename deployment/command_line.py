@@ -16,8 +16,8 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 import deployment.run
 from lakehouse import console
-from lakehouse.choices import OneOf
 from lakehouse.errors import nearest
+from lakehouse.options.choices import OneOf
 from lakehouse.short_names import use_short_names
 
 PROGRAM = "lakehouse"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from lakehouse import console
+from lakehouse.options.use_case import use_case_option
 from lakehouse.settings import Settings
-from lakehouse.use_case_option import use_case_option
 from lakehouse.wording import number_of
 from training.stages.search_options import PRINTED, search_options
 

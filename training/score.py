@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import click
 
 from lakehouse import console
+from lakehouse.options.use_case import use_case_option
 from lakehouse.settings import Settings
-from lakehouse.use_case_option import use_case_option
 
 REASONS_PRINTED = 5
 

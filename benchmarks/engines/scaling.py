@@ -16,7 +16,7 @@ from benchmarks.harness.measure import Usage, measure, mebibytes, tool
 from benchmarks.harness.project import LANDING, copied_project
 from benchmarks.scale import COMMAND, FRAME_CODE
 from lakehouse import console
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 
 # A customer has ten orders: 100,000 to 10 million.
 SIZES = (10_000, 100_000, 1_000_000)

@@ -15,7 +15,7 @@ from benchmarks.harness.measure import ProcessFailed, Usage, measure, tool
 from benchmarks.quality.ranking import summary
 from benchmarks.quality.sets import SETS, Terms, export, train_and_test
 from lakehouse import console
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 from lakehouse.settings import PROJECT
 from training.evaluation.metrics import METRICS
 

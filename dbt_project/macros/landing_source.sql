@@ -23,7 +23,7 @@
   {%- set names = source.names or {} -%}
   select
     {%- for column, type in source.columns.items() %}
-    cast({{ sql_name(names.get(column, column)) }} as {{ type }}) as {{ sql_name(column) }},
+    cast({{ source_field(names.get(column, column)) }} as {{ type }}) as {{ sql_name(column) }},
     {%- endfor %}
     cast(row_number() over (order by monotonically_increasing_id()) as bigint) as row_number
   {%- if source.format == 'delta' %}
@@ -31,4 +31,13 @@
   {%- else %}
   from read_files({{ sql_text(source.path) }}, format => {{ sql_text('json' if source.format == 'json_lines' else 'parquet') }})
   {%- endif %}
+{%- endmacro %}
+
+{# A column of a source, or a field of an object in it, such as `address`.`zip` for address.zip. #}
+{% macro source_field(name) -%}
+  {%- set parts = [] -%}
+  {%- for part in name.split('.') -%}
+    {%- do parts.append(sql_name(part)) -%}
+  {%- endfor -%}
+  {{ return(parts | join('.')) }}
 {%- endmacro %}

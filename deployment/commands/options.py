@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
+from lakehouse.options.use_case import use_case_option
 from lakehouse.settings import Settings
-from lakehouse.use_case_option import use_case_option
 
 Command = Callable[..., None]
 _LENGTH = r"([1-9][0-9]{0,3}d|[1-9][0-9]{0,4}h|[1-9][0-9]{0,6}m|[1-9][0-9]{0,8}s)"  # as in a use case

@@ -12,7 +12,7 @@ import click
 
 from deployment.command_line import SECTIONS, long_name, main
 from deployment.run import MEANING_OF_EXIT_CODES
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 from lakehouse.wording import format_number
 from scoring.encodings import KINDS
 from scoring.encodings.encoding import Encoding

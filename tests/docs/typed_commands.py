@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from deployment import command_line
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 from lakehouse.settings import PROJECT
 
 MODULE = re.compile(r"python -m ((?:lakehouse|training|deployment|simulation)(?:\.\w+)+)")

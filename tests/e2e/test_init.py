@@ -76,8 +76,9 @@ def parquet_folder(path: Path) -> list[str]:
 
 
 def json_lines(path: Path) -> list[str]:
-    """A JSON object a line."""
-    rows = (json.dumps(row, default=str, ensure_ascii=False) for row in records())
+    """A JSON object a line, with an object and a list in it."""
+    nested = ({**row, "account": {"visits": int(row["customer_no"]) % 5}, "tags": ["a"]} for row in records())
+    rows = (json.dumps(row, default=str, ensure_ascii=False) for row in nested)
     path.with_suffix(".jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return [str(path.with_suffix(".jsonl"))]
 

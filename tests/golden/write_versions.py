@@ -19,7 +19,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from lakehouse import console
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 from lakehouse.settings import Settings
 from scoring.scorer import Scorer
 from tests.contract.training.test_registration import in_records, suiting

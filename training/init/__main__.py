@@ -5,7 +5,7 @@ from typing import Any, get_args
 import click
 
 from lakehouse import console
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 from scoring.tasks import TASKS
 from training.init.reading.habits import DateOrder
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
-from lakehouse.choices import OneOf
 from lakehouse.errors import LakehouseError, nearest
 from lakehouse.landing.errors import Correction, LandingFileRefused
+from lakehouse.options.choices import OneOf
 
 _OPTIONS = {"encoding": "--encoding {value}", "embedded_rows": "--embedded-rows"}  # for the options of landing files
+
+ONE_VALUE = "write what you need of them to columns of their own, with one number, text, date or boolean a row"
 
 
 class InitRefused(LakehouseError):
@@ -18,12 +20,23 @@ class InitRefused(LakehouseError):
 
     @classmethod
     def no_column(cls, option: str, name: str, known: list[str], listed: list[str]) -> "InitRefused":
+        if fields := [column for column in known if column.startswith(f"{name}.")]:
+            return cls(
+                f"{option} names '{name}', which is an object", hint=f"Name a field: {', '.join(fields[:40])}."
+            )
         other_case = {column.lower(): column for column in known}.get(name.lower())
         near = f"Did you mean '{other_case}'?" if other_case else nearest(name, known)
         suggested = f". {near}" if near.startswith("Did you mean") else ""
         return cls(
             f"{option} names '{name}', and the file has no such column{suggested}",
             hint=f"Columns: {', '.join(listed[:40])}{', ...' if len(listed) > 40 else ''}.",
+        )
+
+    @classmethod
+    def unread(cls, option: str, name: str, values: str) -> "InitRefused":
+        return cls(
+            f"{option} names '{name}', which is not read, because it has {values}",
+            hint=f"{ONE_VALUE.capitalize()}.",
         )
 
     @classmethod

@@ -61,7 +61,7 @@ class SearchProgress:
             f"{self._counts[status]} {status.replace('_', ' ')}" for status in ORDER if self._counts[status]
         )
         if self._best is None:
-            return counts or "no trials"
+            return counts or "none ended"
         return f"{counts}; best: trial {self._best.number}, {self._metric} {self._best.metrics[self._metric]:.4f}"
 
     def print(self, text: str) -> None:

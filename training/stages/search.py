@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from lakehouse import console
 from lakehouse.settings import Settings
-from lakehouse.wording import format_minutes, number_of
+from lakehouse.wording import format_dates, format_minutes, number_of
 from training.budget import Budget
 from training.feature_store.home import open_store
 from training.frame import lineage
@@ -79,7 +79,8 @@ def resolve_inputs(use_case: UseCase, frame: TrainingFrame) -> UseCase:
     plan = use_case.search.with_inputs(list(groups(frame.encoder)), constant_inputs(frame.encoder))
     if plan.recency_weights and frame.first == frame.last:
         plan = plan.without_recency()
-        console.detail(f"all rows have one time, {frame.first:%Y-%m-%d %H:%M}: {RECENCY} is not searched")
+        dates = format_dates(frame.first, frame.last)
+        console.detail(f"no row is newer than another ({dates}): {RECENCY} is not searched")
     plan = plan_for_texts(plan, frame)
     proposer_of(plan)  # an invalid plan fails here, before it leaves a run that --resume would take for interrupted
     return use_case.model_copy(update={"search": plan})

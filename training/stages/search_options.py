@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import click
 
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 from training.use_case.search_words import Engine, ExecutorName, Method
 
 PRINTED = 10  # trials of the leaderboard on the console

@@ -64,6 +64,11 @@ class SourceLocation(Declaration):
         return {}
 
     @property
+    def unread(self) -> tuple[str, ...]:
+        """Columns that are not read; none while they are not known."""
+        return ()
+
+    @property
     def address(self) -> str:
         """Address of the database.
 
@@ -86,7 +91,7 @@ class LandingSource(SourceLocation):
 
     Attributes:
         columns: SQL type of each column.
-        names: names in the source, where the columns are named differently.
+        names: names in the source, where the columns are named differently; `address.zip` is a field of an object.
         ignored: columns of the source that are not read.
     """
 
@@ -114,6 +119,11 @@ class LandingSource(SourceLocation):
     def declared_types(self) -> Mapping[str, SqlType]:
         """Declared types by name in the source."""
         return {self.source_name(column): kind for column, kind in self.columns.items()}
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Columns and objects of the source that are not read."""
+        return self.ignored
 
     def source_name(self, column: str) -> str:
         """Name of a column in the source."""

@@ -1,6 +1,6 @@
 """Parquet files, Delta tables and JSON lines as batches of rows."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import duckdb
@@ -12,6 +12,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.landing.errors import LandingFileMissing
 from lakehouse.landing.landing_file import matching_files
 from lakehouse.landing.sources.errors import LandingSourceRefused
+from lakehouse.landing.sources.nested import with_plain_texts
 
 BATCH = 65_536  # rows
 MEMORY = "1GB"  # of DuckDB while it reads JSON
@@ -48,8 +49,12 @@ def delta(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     return rows.schema, rows.to_batches(batch_size=BATCH)
 
 
-def json_lines(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def json_lines(path: Path, whole: Collection[str] = ()) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """One JSON object a line, or an array of objects; types fit the values of every row.
+
+    Args:
+        path: file or pattern.
+        whole: objects that stay one column; of others, each field is a column.
 
     Raises:
         LandingFileMissing: there is no file.
@@ -67,7 +72,7 @@ def json_lines(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
             maximum_object_size=64 * 2**20,
             map_inference_threshold=-1,
         )
-        reader = rows.to_arrow_reader(BATCH)
+        reader = with_plain_texts(rows, whole).to_arrow_reader(BATCH)
     except duckdb.Error as err:
         raise LandingSourceRefused.unreadable(f"the source {path}", err) from err
     return reader.schema, _batches(path, connection, reader)

@@ -12,17 +12,20 @@ from lakehouse.landing.sources.arrow_types import ARROW, as_type
 from lakehouse.landing.sources.database import database
 from lakehouse.landing.sources.declaration import LandingSource, SourceLocation
 from lakehouse.landing.sources.errors import LandingSourceRefused
+from lakehouse.landing.sources.nested import flat_batches, flat_schema
 from lakehouse.landing.sources.workbook import workbook
 
 
 def opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Columns of a source as it has them, and its rows in batches.
+    """Columns of a source, with the fields of objects as columns, and its rows in batches.
 
     Raises:
         LandingFileMissing: the source does not exist.
         LandingSourceRefused: it cannot be read, or has two columns of one name.
     """
     schema, batches = _opened(location, project)
+    if any(pa.types.is_struct(field.type) for field in schema):
+        schema, batches = flat_schema(schema, location.unread), flat_batches(batches, location.unread)
     names = Counter(schema.names)
     if twice := [name for name, times in names.items() if times > 1]:
         raise LandingSourceRefused.twice(location.described(), twice)
@@ -35,7 +38,9 @@ def _opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterato
     path = location.resolved(project)
     if location.format == "excel":
         return workbook(path, location.sheet, location.skip_rows, location.skip_last_rows)
-    return {"parquet": files.parquet, "json_lines": files.json_lines, "delta": files.delta}[location.format](path)
+    if location.format == "json_lines":
+        return files.json_lines(path, location.unread)
+    return files.parquet(path) if location.format == "parquet" else files.delta(path)
 
 
 def source_schema(source: LandingSource) -> pa.Schema:

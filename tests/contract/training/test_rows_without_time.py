@@ -67,7 +67,7 @@ def test_a_booster_learns_from_rows_sorted_by_label(
     assert run.metrics["log_loss"] < 0.4  # 0.56 without features
     assert run.metrics["holdout_log_loss"] < 0.4
     assert (
-        "all rows have one time, 2020-01-01 00:00: recency_half_life_days is not searched" in capsys.readouterr().out
+        "no row is newer than another (2020-01-01): recency_half_life_days is not searched" in capsys.readouterr().out
     )
     assert "recency_half_life_days" not in run.params
 

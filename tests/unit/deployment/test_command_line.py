@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import deployment.run
 from deployment.command_line import SECTIONS, SHELLS, VERBS, main
-from lakehouse.choices import OneOf
+from lakehouse.options.choices import OneOf
 from lakehouse.settings import PROJECT
 
 # Started by make or by another command, and not by a person.

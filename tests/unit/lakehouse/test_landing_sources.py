@@ -127,3 +127,55 @@ def test_a_source_that_is_not_as_declared_is_refused(shop: Path, declared: dict[
 def test_the_nearest_table_is_named(shop: Path) -> None:
     place = {"format": "database", "url": f"sqlite:///{shop}/shop.db", "table": "item"}
     assert "Did you mean 'items'?" in refusal(shop, **place)
+
+
+NESTED = [
+    {"id": 1, "buyer": {"age": 30, "address": {"zip": "50667"}}, "tags": ["a"]},
+    {"id": 2, "buyer": None, "tags": None},
+    {"id": 3, "buyer": {"age": None, "address": None}, "tags": []},
+]
+FIELDS: dict[str, Any] = {
+    "columns": {"id": "bigint", "age": "bigint", "zip": "string"},
+    "names": {"age": "buyer.age", "zip": "buyer.address.zip"},
+    "ignored": ["tags"],
+}
+
+
+def nested(folder: Path, kind: str) -> dict[str, str]:
+    """The place of a source of a kind with rows that have objects."""
+    place = folder / kind
+    if kind == "json_lines":
+        place.write_text("\n".join(map(json.dumps, NESTED)), encoding="utf-8")
+    elif kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(NESTED), place)
+    else:
+        write_deltalake(str(place), pa.Table.from_pylist(NESTED))
+    return {"format": kind, "path": str(place)}
+
+
+@pytest.mark.parametrize("kind", ["json_lines", "parquet", "delta"])
+def test_fields_of_objects_are_columns(tmp_path: Path, kind: str) -> None:
+    place = nested(tmp_path, kind)
+    assert rows(tmp_path, **place, **FIELDS) == numbered(
+        {"id": 1, "age": 30, "zip": "50667"}, {"id": 2, "age": None, "zip": None}, {"id": 3, "age": None, "zip": None}
+    )
+    said = refusal(tmp_path, **place, **{**FIELDS, "columns": {"id": "bigint"}, "names": {}})
+    assert "not declared ['buyer.address.zip', 'buyer.age']" in said
+
+
+@pytest.mark.parametrize("kind", ["json_lines", "parquet", "delta"])
+def test_an_object_that_is_ignored_may_have_any_fields(tmp_path: Path, kind: str) -> None:
+    place = nested(tmp_path, kind)
+    assert rows(tmp_path, **place, columns={"id": "bigint"}, ignored=["tags", "buyer"]) == numbered(
+        {"id": 1}, {"id": 2}, {"id": 3}
+    )
+
+
+def test_json_of_numbers_and_texts_has_texts_without_quotes(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"size": 38, "of": {"cut": 1}}\n{"size": "S", "of": {"cut": "slim"}}\n')
+    place = {"format": "json_lines", "path": "rows.jsonl"}
+    assert rows(tmp_path, **place, columns={"size": "string", "cut": "string"}, names={"cut": "of.cut"}) == numbered(
+        {"size": "38", "cut": "1"}, {"size": "S", "cut": "slim"}
+    )
+    (tmp_path / "rows.jsonl").write_text('{"size": 38}\n{"size": {"eu": 38}}\n')
+    assert "size" in refusal(tmp_path, **place, columns={"size": "bigint"})

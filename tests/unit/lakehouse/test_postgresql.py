@@ -113,7 +113,10 @@ def test_init_reads_a_table_and_writes_no_password(address: str, tmp_path: Path)
         "weight": "double", "is_member": "boolean", "grade": "string", "code": "string", "town": "string",
         "churned": "string",
     }  # fmt: skip
-    assert given.notes == ("not read: tags, photo, whose values are nested or bytes",)
+    assert given.unread == {"tags": "lists, bytes or JSON", "photo": "lists, bytes or JSON"}
+    assert [note.partition(";")[0] for note in given.notes] == [
+        "not read: tags (lists, bytes or JSON), photo (lists, bytes or JSON)"
+    ]
     proposal = propose("customers", given, Wishes("churned", time="signed_on"))
     roles = {role.name: role.role for role in proposal.roles}
     assert (roles["id"], roles["signed_on"], roles["grade"], roles["code"]) == ("key", "time", "one_hot", "out")

@@ -74,6 +74,7 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
     """
     known = {column.name: column.name for column in table.columns}
     known |= {column.source_name: column.name for column in table.columns}
+    _require_read(wishes, table.unread)
     target_name = _resolved("--target", wishes.target, known)
     options = KeyOptions(
         tuple(_resolved("--key", key, known) for key in wishes.key),
@@ -105,6 +106,20 @@ def propose(name: str, table: GivenTable, wishes: Wishes) -> Proposal:
             "Keep one of them: --keep COLUMN, or leave --exclude away.",
         )
     return proposal
+
+
+def _require_read(wishes: Wishes, unread: Mapping[str, str]) -> None:
+    """Check that no option names a column that is not read.
+
+    Raises:
+        InitRefused: one does.
+    """
+    one_column = {"--target": wishes.target, "--time": wishes.time, "--group": wishes.group}
+    lists = {"--key": wishes.key, "--exclude": wishes.exclude, "--keep": wishes.keep}
+    for option, names in [*((option, (name,)) for option, name in one_column.items()), *lists.items()]:
+        for name in names:
+            if name in unread:
+                raise InitRefused.unread(option, name, unread[name])
 
 
 def _missing_value(wish: str, known: Mapping[str, str]) -> tuple[str, str]:

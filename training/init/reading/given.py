@@ -50,6 +50,7 @@ class GivenTable:
         is_delimited: True for `meta.landing_file`.
         copied: the file to copy into the landing folder; None if the source is read where it is.
         notes: what was decided, to be said aloud.
+        unread: columns of the source that are not read, each with the reason.
     """
 
     source: str
@@ -59,6 +60,7 @@ class GivenTable:
     is_delimited: bool
     copied: Path | None
     notes: tuple[str, ...] = field(default=())
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from lakehouse.landing.sources.arrow_types import sql_type
-from lakehouse.landing.sources.declaration import LandingSource, SourceLocation, SqlType
+from lakehouse.landing.sources.declaration import LandingSource, SourceFormat, SourceLocation, SqlType
 from lakehouse.landing.sources.errors import LandingSourceRefused
 from lakehouse.landing.sources.reading import declared_rows, opened, source_schema
 from lakehouse.tables.scan import quoted
-from training.init.errors import InitRefused
+from training.init.errors import ONE_VALUE, InitRefused
 from training.init.names import column_names
 from training.init.reading.given import GivenColumn, GivenTable, keep_rows, without_password, write_parts
 
@@ -59,13 +60,31 @@ def typed_table(
         for name, original in names.items()
     )
     notes = list(_notes(location))
-    if ignored:
-        notes.append(f"not read: {', '.join(ignored)}, whose values are nested or bytes")
+    unread = {field.name: _described(field.type, location.format) for field in found if kinds[field.name] is None}
+    if unread:
+        listed = ", ".join(f"{name} ({values})" for name, values in unread.items())
+        notes.append(f"not read: {listed}; {ONE_VALUE}")
     is_file = location.path is not None and Path(location.path).is_file()
     landing = declared.model_dump(exclude_defaults=True, mode="json")
     return GivenTable(
-        without_password(given), connection, columns, landing, False, Path(given) if is_file else None, tuple(notes)
+        without_password(given),
+        connection,
+        columns,
+        landing,
+        False,
+        Path(given) if is_file else None,
+        tuple(notes),
+        unread,
     )
+
+
+def _described(kind: pa.DataType, source: SourceFormat) -> str:
+    """Values of a column that no SQL type fits."""
+    if pa.types.is_null(kind):
+        return "lists, bytes or JSON" if source == "database" else "no value in any row"
+    if pa.types.is_nested(kind):
+        return "lists or maps"
+    return "objects or lists in some rows alone" if source == "json_lines" else str(kind)
 
 
 def _notes(location: SourceLocation) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Roles of columns: key, time, group, task, kinds of features, what is left out, and leaks."""
 
 import csv
+import json
 import random
 import tempfile
 from collections.abc import Callable, Sequence
@@ -48,6 +49,47 @@ def roles(found: Proposal) -> dict[str, str]:
 
 def reasons(found: Proposal) -> dict[str, str]:
     return {role.name: role.why for role in found.roles}
+
+
+def nested_json(folder: Path, **wishes: Any) -> Proposal:
+    """A proposal for JSON lines with an object, a list, and a value that is an object in one row."""
+    drawn = random.Random(1)  # noqa: S311
+    made = [
+        {"id": f"C{row:04}",
+         "buyer": {"age": drawn.randint(18, 90), "address": {"city": drawn.choice(["Bonn", "Ulm"])}},
+         "tags": ["a"], "extra": "no" if row else {"x": 1},
+         "churned": churned(row, drawn)}
+        for row in range(ROWS)
+    ]  # fmt: skip
+    path = folder / "data.jsonl"
+    path.write_text("\n".join(map(json.dumps, made)), encoding="utf-8")
+    given = open_table(str(path), Habits(), Path(tempfile.mkdtemp(dir=folder)), "300MB")
+    return propose("data", given, Wishes(**{"target": "churned", **wishes}))
+
+
+def test_fields_of_objects_in_json_are_columns_under_both_names(tmp_path: Path) -> None:
+    found = nested_json(tmp_path, exclude=("buyer.age",))
+    assert roles(found) == {
+        "id": "key", "buyer_age": "out", "buyer_address_city": "one_hot", "churned": "target",
+    }  # fmt: skip
+    (note,) = found.table.notes
+    assert note.startswith("not read: tags (lists or maps), extra (objects or lists in some rows alone); write")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"target": "tags"}, "--target names 'tags', which is not read, because it has lists or maps\n  Write what"),
+        ({"key": ("extra",)}, "--key names 'extra', which is not read, because it has objects"),
+        ({"target": "buyer"}, "'buyer', which is an object\n  Name a field: buyer.age, buyer.address.city."),
+    ],
+)
+def test_an_option_that_names_an_object_or_a_list_is_refused(
+    tmp_path: Path, wishes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InitRefused) as refused:
+        nested_json(tmp_path, **wishes)
+    assert said in str(refused.value)
 
 
 def test_each_kind_of_column_gets_its_role(tmp_path: Path) -> None:
