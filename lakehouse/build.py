@@ -89,8 +89,11 @@ def build(arguments: Sequence[str], *, verbose: bool = False) -> int:
     """
     console.stage(" ".join(["dbt build", *arguments]))
     if verbose:
-        with subprocess.Popen([_dbt(), "build", *arguments], cwd=PROJECT) as process, _stopping(process):
-            return process.wait()
+        with (
+            subprocess.Popen([_dbt(), "build", *arguments], cwd=PROJECT) as verbose_process,
+            _stopping(verbose_process),
+        ):
+            return verbose_process.wait()
     log = BuildLog()
     command = [_dbt(), "--log-format", "json", "build", *arguments]
     with (

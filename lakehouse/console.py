@@ -1,6 +1,7 @@
 """Console output of commands, and their exit codes."""
 
 import errno
+import io
 import re
 import sys
 import warnings
@@ -108,8 +109,9 @@ def run_command(command: click.Command) -> None:
             code = command.main(standalone_mode=False)
         sys.exit(code)
     except click.ClickException as err:
-        err.message = as_started(err.message)
-        err.show()
+        shown = io.StringIO()
+        err.show(shown)
+        click.echo(as_started(shown.getvalue()), err=True, nl=False)
         sys.exit(err.exit_code)
     except LakehouseError as err:
         ERR.print(f"[bold red]Error:[/] {escape(str(err))}", soft_wrap=True)

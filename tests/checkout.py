@@ -1,10 +1,11 @@
 """A copy of the project in a folder of its own, and its commands run there as a person would run them."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,28 @@ class Checkout:
         path = os.pathsep.join([str(self.root), str(self.root / "dbt_project" / "adapter")])
         return {**ours, "PYTHONPATH": path, "NO_COLOR": "1", **self.variables}
 
+    def start_line(self, line: str, put: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Type a line of the documentation into a shell, with the environment active."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return subprocess.Popen(
+            ["bash", "-c", f"exec env {with_words(line, put)}"],
+            cwd=self.root,
+            env=self.environment | {"PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def type_line(self, line: str, put: Mapping[str, str] | None = None, *, exits: int = 0) -> str:
+        """Type a line of the documentation, as `start_line` does, and wait; its output.
+
+        Args:
+            line: the line as the page has it; `tests/docs/test_typed_commands.py` looks for it.
+            put: a name, a folder or a small size, by the words of the line that it replaces.
+            exits: the exit code that is expected.
+        """
+        return _output(line, self.start_line(line, put), exits)
+
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start a command: `dbt ...`, or a module with its arguments."""
         dbt = str(Path(sys.executable).with_name("dbt"))
@@ -72,12 +95,24 @@ class Checkout:
 
     def run(self, *command: str, exits: int = 0) -> str:
         """Run a command to its end; its output, after checking how it exited."""
-        with ended(self.start(*command)) as process:
-            output, _ = process.communicate(timeout=900)
-        assert process.returncode == exits, (
-            f"{command} exited with {process.returncode}. The last lines first:\n{_last_lines(output)}\n\n{output}"
-        )
-        return output
+        return _output(shlex.join(command), self.start(*command), exits)
+
+
+def with_words(line: str, put: Mapping[str, str] | None) -> str:
+    """The line with other words in place of some of its own, each of which it must have."""
+    for word, value in (put or {}).items():
+        assert word in line, f"{word} is not in {line}"
+        line = line.replace(word, value)
+    return line
+
+
+def _output(command: str, started: subprocess.Popen[str], exits: int) -> str:
+    with ended(started) as process:
+        output, _ = process.communicate(timeout=900)
+    assert process.returncode == exits, (
+        f"{command} exited with {process.returncode}. The last lines first:\n{_last_lines(output)}\n\n{output}"
+    )
+    return output
 
 
 def _last_lines(output: str) -> str:

@@ -73,10 +73,24 @@ def step_by_step(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.fixture(scope="module")
 def at_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Checkout built once, after a single delivery of the same rows."""
-    checkout = checkout_without_customers(tmp_path_factory.mktemp("once"))
-    deliver(Sample(1_000, 4), landing(checkout), BEGIN, CUTS[-1])
-    checkout.run(*BUILD)
+    folder = tmp_path_factory.mktemp("once")
+    checkout = checkout_without_customers(folder)
+    deliver(Sample(1_000, 4), folder / "landing" / "german_customers", BEGIN, CUTS[-1])
+    checkout.type_line(
+        "LAKEHOUSE_LANDING=FOLDER dbt build --select tag:german_customers", {"FOLDER": str(folder / "landing")}
+    )
     return checkout
+
+
+def test_the_simulation_of_many_customers_writes_three_kinds_of_rows(tmp_path: Path) -> None:
+    """A thousand customers in place of the million of the page."""
+    Checkout.at(tmp_path).root.mkdir()
+    Checkout.at(tmp_path).type_line(
+        "python -m simulation.run --customers 1000000 --output FOLDER/german_customers",
+        {"1000000": "1000", "FOLDER": str(tmp_path)},
+    )
+    made = {file.parent.name for file in (tmp_path / "german_customers").rglob("*.parquet")}
+    assert made == {"customers", "contacts", "orders"}
 
 
 @pytest.fixture(scope="module")

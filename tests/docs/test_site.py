@@ -1,8 +1,7 @@
 """The documentation: its reference is complete, its links lead somewhere, and each command in it is one that runs.
 
-`test_bring_your_own_data.py` runs the commands of its page and of the tutorial, and CI runs the demo, whose commands
-the README shows. The commands of all other pages are parsed by the commands themselves: many need a model, a server
-or a workspace.
+Here the commands of all pages are parsed by the commands themselves. `test_typed_commands.py` finds the tests that
+run them as the pages have them.
 """
 
 import json

@@ -4,14 +4,17 @@ import ast
 import importlib
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
+from click.testing import CliRunner
 
 from deployment import command_line
+from lakehouse.errors import LakehouseError
 from lakehouse.options.choices import OneOf
 from lakehouse.settings import PROJECT
+from tests.checkout import with_words
 
 MODULE = re.compile(r"python -m ((?:lakehouse|training|deployment|simulation)(?:\.\w+)+)")
 ENDS_A_COMMAND = re.compile(r"[.,;:)]$")
@@ -97,6 +100,22 @@ def _of_group(group: click.Group, rest: list[str]) -> tuple[click.Command, list[
     if command is None:
         raise CommandRefused(f"{group.name} has no command {rest[0]}")
     return command, rest[1:]
+
+
+def type_line(line: str, put: Mapping[str, str] | None = None, *, exits: int = 0) -> str:
+    """Run the command of a documentation's line in this process, which a test has prepared; its output.
+
+    Args:
+        line: the line as the page has it; `test_typed_commands.py` looks for it.
+        put: a name by the word of the line that it replaces.
+        exits: the exit code that is expected.
+    """
+    command, arguments = command_of(shlex.split(with_words(line, put)))
+    result = CliRunner().invoke(command, arguments)
+    code = 1 if isinstance(result.exception, LakehouseError) else result.exit_code
+    output = f"{result.output}{result.exception or ''}"
+    assert code == exits, output
+    return output
 
 
 def shown_in(page: Path) -> Iterator[tuple[str, bool]]:

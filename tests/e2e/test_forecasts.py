@@ -24,6 +24,7 @@ from lakehouse.settings import Settings
 from lakehouse.tables.warehouse import TableName, Warehouse
 from tests.checkout import Checkout
 from tests.contract.people import mlflow_restored
+from tests.docs.typed_commands import type_line
 from training.use_case.use_case import UseCase, load
 
 HISTORY, HORIZON = 56, 14
@@ -286,5 +287,6 @@ def test_forecasts_are_compared_with_revenues_as_they_settle(
     )
     assert [each[1] for each in measures(checkout, "performance")] == pytest.approx([4.125, 4.125])
     assert [each[1] for each in measures(checkout, "coverage")] == [0.5, 0.5]
+    type_line("python -m deployment.run monitor --use-case regional_revenue --since 90d")
     page = Path(found["report"]).read_text(encoding="utf-8")
     assert "Labels within the bounds by window" in page

@@ -11,6 +11,7 @@ import pytest
 from tests.checkout import Checkout
 from tests.contract.people import mlflow_restored
 from tests.e2e.test_forecasts import table
+from tests.e2e.test_lifecycle import set_search
 
 DAY, WEEK = 24, 168
 
@@ -19,8 +20,9 @@ DAY, WEEK = 24, 168
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A checkout with the tables of the use case."""
     made = Checkout.below(tmp_path_factory.mktemp("hours"))
-    made.run("dbt", "build", "--select", "tag:water_flow")
+    made.type_line("dbt build --select tag:water_flow")
     yield made
+    made.run("deployment.run", "stop")
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +79,8 @@ def test_an_hour_that_was_not_measured_has_no_label(checkout: Checkout, flow: "p
 
 
 def test_a_version_forecasts_each_hour_with_bounds_of_its_own(checkout: Checkout) -> None:
-    families = [option for name in ("seasonal_naive", "ridge") for option in ("--families", name)]
-    output = checkout.run(
-        "training.run", "--use-case", "water_flow", "--max-evals", "2", "--parallelism", "1", *families
-    )
+    set_search(checkout, "water_flow", max_evals=2, parallelism=1, families="[seasonal_naive, ridge]")
+    output = checkout.type_line("python -m training.run --use-case water_flow")
     assert "max difference 0 on" in output
     features = table(checkout, "gold.water_flow_features")
     newest = features[features.as_of == features.as_of.max()].sort_values("hours_ahead")
@@ -93,3 +93,7 @@ def test_a_version_forecasts_each_hour_with_bounds_of_its_own(checkout: Checkout
     widths = ((forecasts.upper - forecasts.lower) / forecasts.scale).round(9)
     assert widths.nunique() > DAY / 2
     assert (widths > 0).all()
+    assert "Version 1 is the champion" in checkout.type_line("python -m deployment.run promote --use-case water_flow")
+    checkout.type_line("python -m training.publish --online gold.water_flow_features")
+    served = checkout.type_line("python -m deployment.run serve --use-case water_flow --detach")
+    assert "serves version 1 (100 %)" in served

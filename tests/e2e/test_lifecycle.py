@@ -94,7 +94,7 @@ def test_commands_out_of_order_have_a_hint_to_the_right_one(checkout: Checkout) 
 
 def test_from_raw_rows_to_a_prediction(checkout: Checkout, client: MlflowClient) -> None:
     checkout.run("dbt", "build")
-    assert "gold.client_features" in checkout.run("training.features")
+    assert "gold.client_features" in checkout.type_line("python -m training.features")
     assert "version 1 is the challenger" in train(checkout)
     assert "Version 1 is the champion" in checkout.run("deployment.run", "promote", *USE_CASE)
     checkout.run("deployment.run", "serve", *USE_CASE, "--detach")
@@ -248,9 +248,9 @@ def test_a_request_with_only_a_key_uses_the_newest_features(checkout: Checkout) 
     file = checkout.root / "training" / "use_cases" / "churn.yml"
     file.write_text(file.read_text().replace("serving:\n", "serving:\n  lookup: {unknown: refuse}\n"))
     set_search(checkout, "churn", max_evals=1, families="[logistic_regression]", parallelism=1, blend=0)
-    checkout.run("training.publish", "--online")
+    checkout.type_line("python -m training.publish --online")
     churn = ("--use-case", "churn")
-    checkout.run("training.run", *churn)
+    checkout.type_line("python -m training.run --use-case churn")
     assert "is the champion" in checkout.run("deployment.run", "promote", *churn)
     checkout.run("deployment.run", "serve", *churn, "--detach")
     server = status(checkout)
@@ -265,6 +265,17 @@ def test_a_request_with_only_a_key_uses_the_newest_features(checkout: Checkout) 
     checkout.run("training.publish", "--online", "gold.customer_activity_features")
     assert probability(server, {"customer_id": 7}) != before
     assert status(checkout)["pid"] == server["pid"]
+
+
+def test_more_commands_of_the_pages_run_on_the_served_model(checkout: Checkout) -> None:
+    assert "churn" in checkout.type_line("python -m deployment.run status")
+    checkout.type_line("python -m deployment.run add-caller shop --rate 50 --burst 100 --endpoint term-deposit")
+    checkout.type_line(
+        "python -m training.score --use-case churn --input TABLE --output TABLE --version 1",
+        {"--input TABLE": "--input gold.churn_labels", "--output TABLE": "--output gold.scored_customers"},
+    )
+    assert (checkout.root / "warehouse" / "gold" / "scored_customers" / "_delta_log").is_dir()
+    assert "gold.client_features" in checkout.type_line("python -m training.maintenance")
 
 
 def probability(server: dict[str, Any], record: dict[str, Any]) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from lakehouse import console
-from lakehouse.errors import first_line
+from lakehouse.errors import first_line, nearest
 from lakehouse.settings import Settings
 from lakehouse.wording import number_of
 from training.init.errors import InitRefused
@@ -125,9 +125,7 @@ def _require_families(families: str | None, proposal: Proposal) -> None:
     known = sorted(name for name in SEARCHED if task in FAMILIES[name].tasks)
     for name in [name.strip() for name in (families or "").split(",") if name.strip()]:
         if name not in known:
-            raise InitRefused.file(
-                f"--families {name}", f"is no model family for {task.name}", f"Known: {', '.join(known)}."
-            )
+            raise InitRefused.file(f"--families {name}", f"is no model family for {task.name}", nearest(name, known))
 
 
 def _plain_name(file: Path) -> str:

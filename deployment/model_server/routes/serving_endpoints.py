@@ -25,7 +25,7 @@ ROOT = "/api/2.0/serving-endpoints"
 NOT_IMPLEMENTED = {
     ROOT + "/pt": "it has no provisioned throughput; create an endpoint for a registered model",
     ROOT + "/pt/{name}/config": "it has no provisioned throughput; update the config of the endpoint",
-    ROOT + "/{name}/rate-limits": "a caller has its own limit: deployment.run add-caller NAME --rate RATE",
+    ROOT + "/{name}/rate-limits": "a caller has its own limit: python -m deployment.run add-caller NAME --rate RATE",
     ROOT + "/{name}/notifications": "it sends no mail; scrape /metrics",
     "/api/2.0/external-function": "it calls no external services",
 }

@@ -59,6 +59,8 @@ def as_type(values: pa.ChunkedArray | pa.Array, kind: SqlType, source: str, colu
             values = values.cast(values.type.value_type)
         if kind == "timestamp" and pa.types.is_date(values.type):
             values = values.cast(pa.timestamp("us"))
+        if kind == "timestamp" and pa.types.is_string(values.type):
+            values = _times(values)
         if kind == "timestamp" and pa.types.is_timestamp(values.type):
             # Digits below a microsecond are cut off: the engine has no place for them.
             values = values.cast(pa.timestamp("us", tz=values.type.tz), safe=False)
@@ -66,3 +68,11 @@ def as_type(values: pa.ChunkedArray | pa.Array, kind: SqlType, source: str, colu
         return values.cast(ARROW[kind])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
         raise LandingSourceRefused.value(source, column, KINDS[kind], err) from err
+
+
+def _times(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Texts such as 2024-01-31 10:00 as times, with the zone that they have, or none."""
+    try:
+        return texts.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return texts.cast(pa.timestamp("us", tz="UTC"))

@@ -6,14 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import ColumnElement, MetaData, String, Table, create_engine, inspect, literal, select, type_coerce
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.sql.sqltypes import TypeEngine
 
 from lakehouse.errors import nearest
-from lakehouse.landing.sources.arrow_types import ARROW, KINDS
+from lakehouse.landing.sources.arrow_types import ARROW, KINDS, as_type
 from lakehouse.landing.sources.declaration import SqlType
 from lakehouse.landing.sources.errors import LandingSourceRefused
 
@@ -141,11 +140,7 @@ def _array(values: list[Any], name: str, kind: SqlType | None, source: str) -> p
     try:
         if kind in {"date", "timestamp"} and any(isinstance(value, str) for value in values):
             texts = pa.array(values, pa.string())
-            return texts.cast(pa.date32()) if kind == "date" else _times(texts)
+            return texts.cast(pa.date32()) if kind == "date" else as_type(texts, "timestamp", source, name)
         return pa.array(values, ARROW[kind])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as err:
         raise LandingSourceRefused.value(source, name, KINDS[kind], err) from err
-
-
-def _times(texts: pa.Array) -> pa.Array:
-    return pc.assume_timezone(texts.cast(pa.timestamp("us")), "UTC")

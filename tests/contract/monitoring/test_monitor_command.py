@@ -31,6 +31,7 @@ from lakehouse.settings import Settings
 from lakehouse.tables.warehouse import Warehouse
 from tests.contract.monitoring.live import DAY, LABEL_TABLE, START, TABLE, log_days, write_labels
 from tests.contract.people import NAME, USE_CASE, Environment, mlflow_restored
+from tests.docs.typed_commands import type_line
 from training.use_case.use_case import UseCase
 
 LABELS = {"table": "gold.outcomes", "column": "label", "request_id": "request", "known_at": "known"}
@@ -442,6 +443,15 @@ def test_without_any_row_in_the_period_nothing_is_tested(run: Run, people: Envir
     log_days(people.warehouse, [0.0])
     code, found = run("--since", "2026-11-20", "--until", "2026-11-22")
     assert (code, found["tested"], found["last_tested_window"]) == (0, 0, None)
+
+
+def test_the_lines_of_the_page_monitor_the_last_days_or_hours(run: Run, people: Environment) -> None:
+    log_days(people.warehouse, [0.0])
+    run()  # of the same use case
+    churn = {"churn": NAME}
+    assert "window" in type_line("python -m deployment.run monitor --use-case churn", churn)
+    type_line("python -m deployment.run monitor --use-case churn --since 48h --window 1h", churn)
+    type_line("python -m deployment.run monitor --use-case churn --act", churn)
 
 
 @pytest.mark.parametrize(

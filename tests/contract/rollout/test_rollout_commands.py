@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ from deployment.rollout.state import Rollout
 from deployment.run import main
 from tests.checkout import Checkout, ended
 from tests.contract.people import NAME, USE_CASE, Environment, champion, command, mlflow_restored
+from tests.docs.typed_commands import type_line
 from tests.ports import free_port
 
+PEOPLE = {"NAME": NAME}
 QUIET = {"steps": [50], "bake_minutes": 0.005, "warm_up_seconds": 0, "max_extensions": 0, "poll_seconds": 0.1}
 
 
@@ -109,17 +112,19 @@ def rollouts(gate: Gate) -> list[str]:
 def test_promote_rolls_out_tells_of_a_pause_by_its_exit_code_and_a_person_decides(
     gate: Gate, serving: Machine
 ) -> None:
-    output = command("promote", exits=7)
+    output = type_line("python -m deployment.run promote --use-case NAME", PEOPLE, exits=7)
     assert "Version 4 is the champion" in output
     assert "The rollout of version 4 is paused: only 0 of 100 requests at the end of the bake" in output
     assert "--decide proceed --reason ..." in output
     assert (champion(gate), serving.traffic()) == (4, {2: 50, 4: 50})
     # A pause is no silence: the same command again changes nothing.
-    assert "is paused" in command("rollout", exits=7)
+    assert "is paused" in type_line("python -m deployment.run rollout --use-case NAME", PEOPLE, exits=7)
     assert "serves version 2" not in command("serve", "--detach"), "serve leaves a rollout alone"
     assert serving.traffic() == {2: 50, 4: 50}
     assert "rollout of version 4 beside version 2: paused" in status()
-    command("rollout", "--decide", "proceed", "--reason", "looked at")
+    extend = 'python -m deployment.run rollout --use-case NAME --decide extend --reason "quiet until Monday"'
+    assert "is paused" in type_line(extend, PEOPLE, exits=7), "no more requests came"
+    type_line('python -m deployment.run rollout --use-case NAME --decide proceed --reason "checked by hand"', PEOPLE)
     assert serving.traffic() == {4: 100}
     assert "rollout of" not in status()
     # Back at once, without steps, and then by an abort.
@@ -136,9 +141,10 @@ def test_an_aborted_rollout_returns_the_champion_whatever_happened_to_the_file(g
     # Somebody edits the file during the rollout, so that it is no longer valid.
     valid = serving.file.read_text()
     serving.file.write_text(valid.replace("steps:", "stepps:"))
-    assert "stepps" in command("rollout", "--decide", "abort", "--reason", "no", exits=1)
+    abort = 'python -m deployment.run rollout --use-case NAME --decide abort --reason "complaints"'
+    assert "stepps" in type_line(abort, PEOPLE, exits=1)
     serving.file.write_text(valid.replace("- 50", "- 20\n    - 90"))
-    assert "was rolled back: aborted: no" in command("rollout", "--decide", "abort", "--reason", "no", exits=3)
+    assert "was rolled back: aborted: complaints" in type_line(abort, PEOPLE, exits=3)
     assert (champion(gate), serving.traffic()) == (2, {2: 100})
 
 
@@ -188,6 +194,25 @@ def test_serve_follow_rolls_out_a_promotion_and_starts_a_killed_follower_again(g
     assert started_at(again) is None, "no child is left"
     assert rollouts(gate)[-1] == "finished"
     assert not is_held(gate.client, NAME, time.time())
+
+
+def test_follow_looks_at_the_champion_until_sigterm(serving: Machine) -> None:
+    receiver = f"--webhook-url https://hooks.example.org/mlflow --webhook-listen 127.0.0.1:{free_port()}"
+    only_looks = serving.checkout.start_line("python -m deployment.run follow --use-case NAME", PEOPLE)
+    receives = serving.checkout.start_line(
+        "python -m deployment.run follow --use-case NAME --poll 300 --webhook-url https://hooks.example.org/mlflow",
+        {**PEOPLE, "--webhook-url https://hooks.example.org/mlflow": receiver},
+    )
+    with ended(only_looks), ended(receives), lines_of(only_looks) as looked, lines_of(receives) as received:
+        for lines in (looked, received):
+            eventually(partial(follows, lines))
+        for process in (only_looks, receives):
+            process.terminate()
+            assert process.wait(60) == 0, [*looked, *received]
+
+
+def follows(lines: list[str]) -> bool:
+    return any("following the champion of people" in line for line in lines)
 
 
 @contextmanager

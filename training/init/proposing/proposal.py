@@ -118,7 +118,7 @@ def _require_read(wishes: Wishes, unread: Mapping[str, str]) -> None:
     lists = {"--key": wishes.key, "--exclude": wishes.exclude, "--keep": wishes.keep}
     for option, names in [*((option, (name,)) for option, name in one_column.items()), *lists.items()]:
         for name in names:
-            if name in unread:
+            if name is not None and name in unread:
                 raise InitRefused.unread(option, name, unread[name])
 
 

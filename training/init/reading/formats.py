@@ -29,8 +29,8 @@ TRUTHS = (("yes", "no"), ("ja", "nein"), ("true", "false"), ("y", "n"), ("j", "n
 _PLAIN = r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
 _COMMA = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
 _GROUPED = r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?([eE][-+]?\d+)?"
-_ISO_DATE = r"\d{4}-\d{2}-\d{2}"
-_ISO_TIME = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[-+]\d{2}:?\d{2})?"
+ISO_DATE = r"\d{4}-\d{2}-\d{2}"
+ISO_TIME = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[-+]\d{2}:?\d{2})?"
 
 _SIGN = "[$€£]|EUR|USD|CHF"
 
@@ -102,7 +102,7 @@ def text_list(values: Sequence[str]) -> str:
 def _evidence(connection: duckdb.DuckDBPyConnection, column: str, *, has_words: bool) -> _Evidence:
     value = f"trim({quoted(column)})"
     patterns = {
-        "plain": _PLAIN, "comma": _COMMA, "grouped": _GROUPED, "iso_date": _ISO_DATE, "iso_time": _ISO_TIME,
+        "plain": _PLAIN, "comma": _COMMA, "grouped": _GROUPED, "iso_date": ISO_DATE, "iso_time": ISO_TIME,
         "date": DATE, "named_month": NAMED_MONTH, "whole": r"[-+]?\d+", "zeros": r"[-+]?0\d+", "phone": r"\+\d{6,}",
         "comma_sure": r".*(\.\d{3},\d+|,(\d{1,2}|\d{4,}))", "grouped_sure": r".*(,\d{3}\.\d+|,\d{3},\d{3}.*)",
         "points_sure": r"[-+]?\d{1,3}(\.\d{3}){2,}", "points": r"[-+]?\d{1,3}\.\d{3}", "digits4": r"[-+]?\d{4,}",

@@ -1,6 +1,6 @@
 """A source with types of its own as typed rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -13,7 +13,10 @@ from lakehouse.landing.sources.reading import declared_rows, opened, source_sche
 from lakehouse.tables.scan import quoted
 from training.init.errors import ONE_VALUE, InitRefused
 from training.init.names import column_names
+from training.init.reading.formats import ISO_DATE, ISO_TIME
 from training.init.reading.given import GivenColumn, GivenTable, keep_rows, without_password, write_parts
+
+_TIMES = f"{ISO_DATE}|{ISO_TIME}"
 
 
 def typed_table(
@@ -45,7 +48,10 @@ def typed_table(
         try:
             rows = declared_rows(declared, *opened(declared, Path.cwd()))
             write_parts(workspace / "source.parquet", source_schema(declared), rows)
-            break
+            if not (dates := _dates(connection, workspace / "source.parquet", declared, notes_of)):
+                break
+            read |= {names[name]: kind for name, kind in dates.items()}
+            notes_of |= {names[name]: f"texts that are all {kind}s" for name, kind in dates.items()}
         except LandingSourceRefused as err:
             column = names.get(str(err.column), err.column)
             if column is None or read.get(column, "string") == "string":
@@ -76,6 +82,34 @@ def typed_table(
         tuple(notes),
         unread,
     )
+
+
+def _dates(
+    connection: duckdb.DuckDBPyConnection, file: Path, declared: LandingSource, decided: Mapping[str, str]
+) -> dict[str, SqlType]:
+    """Columns of texts that are all dates or times such as 2024-01-31 10:00; SQLite has no other type for them.
+
+    Args:
+        connection: DuckDB.
+        file: the rows as declared.
+        declared: columns and types.
+        decided: columns, by their names in the source, whose types are settled.
+    """
+    texts = [name for name, kind in declared.columns.items() if kind == "string"]
+    texts = [name for name in texts if declared.source_name(name) not in decided]
+    if not texts:
+        return {}
+    tests = [
+        f"bool_and(regexp_full_match({quoted(name)}, '{pattern}'))"
+        for name in texts
+        for pattern in (ISO_DATE, _TIMES)
+    ]
+    found = connection.execute(f"select {', '.join(tests)} from read_parquet('{file}')").fetchone() or ()
+    kinds: dict[str, SqlType] = {}
+    for name, only_dates, only_times in zip(texts, found[::2], found[1::2], strict=True):
+        if only_times:
+            kinds[name] = "date" if only_dates else "timestamp"
+    return kinds
 
 
 def _described(kind: pa.DataType, source: SourceFormat) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import duckdb
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.errors import LakehouseError
@@ -390,3 +392,36 @@ def test_the_tables_of_a_database_are_listed(tmp_path: Path) -> None:
     with pytest.raises(InitRefused, match="the database has several tables") as refused:
         opened(tmp_path / "shop.db")
     assert "--table customers: columns id, name; --table loose: columns id, age, born, seen; " in str(refused.value)
+
+
+DATES = [
+    {"on": "2024-01-31", "at": "2024-01-31T10:00:00", "zoned": "2024-01-31 10:00+02:00", "mixed": "2024-02-01"},
+    {"on": None, "at": "2024-02-01 11:30:15.5", "zoned": "2024-01-31T10:00:00Z", "mixed": "2024-02-01 10:00"},
+    {"on": "2024-03-01", "at": None, "zoned": None, "mixed": None},
+]
+TEXTS = {"no_date": "2024-13-01", "plan": "2024-S"}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "parquet"])
+def test_texts_that_are_all_dates_or_times_are_read_as_such(tmp_path: Path, kind: str) -> None:
+    made = [row | TEXTS for row in DATES]
+    path = tmp_path / f"data.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(made), path)
+    else:
+        with sqlite3.connect(path) as connection:
+            columns = ", ".join(f'"{name}" text' for name in made[0])
+            connection.execute(f"create table data ({columns})")
+            connection.executemany("insert into data values (?, ?, ?, ?, ?, ?)", [[*row.values()] for row in made])
+        connection.close()
+    given = opened(path)
+    assert kinds(given) == {
+        "on_value": "date", "at_value": "timestamp", "zoned": "timestamp", "mixed": "timestamp",
+        "no_date": "string", "plan": "string",
+    }  # fmt: skip
+    assert values(given, "on_value") == [date(2024, 1, 31), None, date(2024, 3, 1)]
+    assert [*map(str, values(given, "at_value"))] == ["2024-01-31 10:00:00", "2024-02-01 11:30:15.500000", "None"]
+    assert [*map(str, values(given, "zoned"))] == ["2024-01-31 08:00:00", "2024-01-31 10:00:00", "None"]
+    notes = {column.name: column.note for column in given.columns}
+    assert notes["on_value"] == "texts that are all dates"
+    assert notes["no_date"] == "not every value is a date: stays text"
