@@ -11,6 +11,7 @@ import click
 
 from benchmarks.families.entry import Contest, default_of, entry, table
 from lakehouse import console
+from lakehouse.options.choices import OneOf
 from lakehouse.settings import Settings
 from scoring.hooks import Record
 from training.feature_store.home import open_store
@@ -60,7 +61,7 @@ READINGS: Mapping[str, TextReading] = {
 @click.command()
 @click.option("--most", default=1_000, show_default=True, help="Training rows, drawn at random by class.")
 @click.option("--measured", default=100_000, show_default=True, help="Most rows of the holdout, drawn the same way.")
-@click.option("--reading", "names", multiple=True, type=click.Choice([*READINGS]), help="Ways to read; default: all.")
+@click.option("--reading", "names", multiple=True, type=OneOf([*READINGS]), help="Ways to read; default: all.")
 def main(most: int, measured: int, names: Sequence[str]) -> None:
     """Fit each way to read on the same reviews; print one table, with gains over the first way."""
     chosen = {name: READINGS[name] for name in names or READINGS}

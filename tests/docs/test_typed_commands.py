@@ -16,7 +16,12 @@ from tests.docs.test_site import PAGES
 
 # `test_bring_your_own_data.py` types each line of these pages, and CI runs `make demo`, whose lines the README shows.
 TYPED_WHOLE = {"docs/tutorial.md", "docs/bring_your_own_data.md"}
+TORCH = "PyTorch, so a test of its own: `make test-torch` runs the whole life of networks on small rows"
 NEEDS_MORE = {
+    "python -m training.run --use-case water_flow_by_networks": TORCH,
+    "python -m deployment.run promote --use-case water_flow_by_networks": TORCH,
+    "python -m training.publish --online gold.water_flow_history_features": TORCH,
+    "python -m deployment.run serve --use-case water_flow_by_networks --detach": TORCH,
     "python -m deployment.run doctor --target databricks --online": "a workspace; tests/unit/doctor has stand-ins",
 }
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -394,12 +394,12 @@ def test_the_tables_of_a_database_are_listed(tmp_path: Path) -> None:
     assert "--table customers: columns id, name; --table loose: columns id, age, born, seen; " in str(refused.value)
 
 
-DATES = [
+DATES: list[dict[str, str | None]] = [
     {"on": "2024-01-31", "at": "2024-01-31T10:00:00", "zoned": "2024-01-31 10:00+02:00", "mixed": "2024-02-01"},
     {"on": None, "at": "2024-02-01 11:30:15.5", "zoned": "2024-01-31T10:00:00Z", "mixed": "2024-02-01 10:00"},
     {"on": "2024-03-01", "at": None, "zoned": None, "mixed": None},
 ]
-TEXTS = {"no_date": "2024-13-01", "plan": "2024-S"}
+TEXTS: dict[str, str | None] = {"no_date": "2024-13-01", "plan": "2024-S"}
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "parquet"])
