@@ -85,4 +85,7 @@ def _copy_project(project: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from lakehouse.interrupts import StopSignals
+
+    with StopSignals().interrupt():  # SIGTERM removes the temporary folder, too
+        main()

@@ -240,4 +240,7 @@ def _run_task(python: Path, folder: Path, words: Sequence[str], variables: Mappi
 
 
 if __name__ == "__main__":
-    main()
+    from lakehouse.interrupts import StopSignals
+
+    with StopSignals().interrupt():  # SIGTERM removes the temporary folder, too
+        main()
