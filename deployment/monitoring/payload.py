@@ -22,8 +22,8 @@ class NoPayloadTable(LakehouseError):
     def named(cls, table: str, endpoint: str) -> "NoPayloadTable":
         return cls(
             f"the endpoint '{endpoint}' has no payload table: {table} does not exist",
-            hint="Log its requests first: `python -m deployment.run replay` sends rows of a table and logs them; "
-            "put_ai_gateway with an inference_table_config logs all requests (docs/serving.md). Or pass --table.",
+            hint="Log its requests first: `python -m deployment.run replay --use-case NAME --input TABLE` sends "
+            "rows and logs them; put_ai_gateway with an inference_table_config logs all requests (docs/serving.md). Or pass --table.",
         )
 
     @classmethod

@@ -62,13 +62,17 @@ class RolloutProgress:
         >>> print(RolloutProgress("r", 5, 2, "baking", 1, 2, 10, 240, 0, 300, "5 min left", "anna"))
         rollout of version 5 beside version 2: baking, step 1 of 2, 10 %, 240 requests, 0 errors; 5 min left; by anna
         >>> print(str(RolloutProgress("r", 5, None, "checked", 0, 0, 100, 0, 0, 0, "")).partition("; ")[2])
-        nobody carries it out: python -m deployment.run rollout
+        nobody carries it out: python -m deployment.run rollout --use-case NAME
         """
         beside = f" beside version {self.stable}" if self.stable is not None else ""
         step = f"step {self.step} of {self.steps}, " if self.step else ""
         counted = f"{step}{self.share} %, {self.requests:,} requests, {self.errors:,} errors"
         waiting = f"; {self.waits_for}" if self.waits_for else ""
-        owner = f"by {self.owner}" if self.owner else "nobody carries it out: python -m deployment.run rollout"
+        owner = (
+            f"by {self.owner}"
+            if self.owner
+            else "nobody carries it out: python -m deployment.run rollout --use-case NAME"
+        )
         return f"rollout of version {self.version}{beside}: {self.phase}, {counted}{waiting}; {owner}"
 
 

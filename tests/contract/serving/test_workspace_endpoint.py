@@ -174,7 +174,8 @@ def test_status_shows_the_endpoints_of_the_use_cases_and_their_rollouts_in_a_wor
     ProgressTags(gate.client, NAME).save(baking, progress, counts)
     line = (
         "rollout of version 2 beside version 1: baking, step 1 of 2, 10 %, 240 requests, 3 errors;"
-        " 5 min of the bake left, 240 of 100 requests; nobody carries it out: python -m deployment.run rollout"
+        " 5 min of the bake left, 240 of 100 requests; nobody carries it out:"
+        " python -m deployment.run rollout --use-case NAME"
     )
     assert f"{NAME}: {line}" in " ".join((deleted := shown()).split()), "an endpoint that was deleted in the middle"
     assert "DELETED" in deleted

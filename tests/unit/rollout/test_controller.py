@@ -211,5 +211,6 @@ def test_progress_shows_step_share_requests_errors_and_time_left() -> None:
     run(replace(world))
     assert world.lines[-3] == (
         "rollout of version 5 beside version 2: baking, step 1 of 2, 10 %, 1,140 requests, 1 errors;"
-        " 20 min of the bake left, 1140 of 100 requests; nobody carries it out: python -m deployment.run rollout"
+        " 20 min of the bake left, 1140 of 100 requests; nobody carries it out:"
+        " python -m deployment.run rollout --use-case NAME"
     )
