@@ -23,7 +23,8 @@ class NoPayloadTable(LakehouseError):
         return cls(
             f"the endpoint '{endpoint}' has no payload table: {table} does not exist",
             hint="Log its requests first: `python -m deployment.run replay --use-case NAME --input TABLE` sends "
-            "rows and logs them; put_ai_gateway with an inference_table_config logs all requests (docs/serving.md). Or pass --table.",
+            "rows and logs them; put_ai_gateway with an inference_table_config logs all requests (docs/serving.md). "
+            "Or pass --table.",
         )
 
     @classmethod
