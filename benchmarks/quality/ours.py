@@ -21,7 +21,7 @@ from training.frame.splits import folds
 from training.models import FAMILIES
 from training.search.blending import BlendRefused, blend
 from training.search.fitting import fit
-from training.search.loop import RESERVED_SHARE
+from training.search.loop import REPORT_SECONDS, RESERVED_SHARE
 from training.search.result import SearchResult, fit_seconds
 from training.search.running import run_plan
 from training.search.trial import Attempt, Trial
@@ -33,18 +33,15 @@ SEARCHED = ("logistic_regression", "ridge", "random_forest", "gradient_boosting"
 
 
 def frame_of(rows: pd.DataFrame, training: pd.DataFrame, task: str) -> TrainingFrame:
-    """Rows of one time, encoded as `init` proposes: missing numbers as the training median and a mark."""
+    """Rows of one time, encoded as `init` proposes: missing numbers stay missing."""
     features: dict[str, Values] = {}
     encodings, vocabularies = list[dict[str, object]](), dict[str, tuple[str, ...]]()
     for column in training.columns.drop("target"):
         if pd.api.types.is_numeric_dtype(training[column]):
-            values = rows[column].to_numpy(dtype=np.float64)
             encoding: dict[str, object] = {"column": column, "as": "number", "type": "double"}
-            median = float(training[column].median())
             if training[column].isna().any() or rows[column].isna().any():
-                encoding["impute"] = median
-                features[f"{column}_is_missing"] = np.isnan(values).astype(np.float64)
-            features[column] = np.where(np.isnan(values), median, values)
+                encoding["missing"] = "keep"
+            features[column] = rows[column].to_numpy(dtype=np.float64)
         else:
             known = ("", *sorted(set(training[column].dropna())))
             place_of = {category: place for place, category in enumerate(known)}
@@ -110,7 +107,8 @@ def predict(folder: Path, terms: Terms) -> dict[str, Floats]:
     rows = replace(rows, encoder=training.encoder)
     rows = replace(rows, x=training.encoder.matrix(rows.features).values)
     use_case = use_case_of(terms)
-    plan = use_case.search
+    minutes = (seconds + REPORT_SECONDS) / 60  # the time that a search leaves for a report is its own here
+    plan = use_case.search.model_copy(update={"max_minutes": minutes})
     attempt = Attempt(list(folds(training, use_case.split, seed)), seed, 0.5)
     result = run_plan(plan, attempt, lambda _trial: None, Settings.from_environment())
     trials, left = result.trials, max(budget.left() or 0.0, RESERVED_SHARE * seconds)

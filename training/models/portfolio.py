@@ -52,6 +52,18 @@ PORTFOLIOS: Mapping[str, Portfolio] = {
             {"alpha": 0.001, "l1_ratio": 0.9, "numeric_shape": "as_is"},
         )
     ),
+    "random_forest": Portfolio(
+        (
+            {"n_estimators": 100, "max_depth": 24, "min_samples_leaf": 2, "max_features": 0.4},
+            {"n_estimators": 100, "max_depth": 12, "min_samples_leaf": 20, "max_features": 0.4},
+            {"n_estimators": 150, "max_depth": 24, "min_samples_leaf": 5, "max_features": 0.2},
+        ),
+        {
+            "n_estimators": Int(30, 200, log=True),
+            "max_depth": Int(3, 32),
+            "min_samples_leaf": Int(1, 300, log=True),
+        },
+    ),
     "gradient_boosting": Portfolio(
         (
             {"max_iter": 150, "learning_rate": 0.07, "max_leaf_nodes": 31, "min_samples_leaf": 20,

@@ -132,7 +132,8 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch:
     options: dict[str, npt.NDArray[Any]] = {}
     if family.accepts_weights:
         weights = recency_weights(ages_in_days(frame), params.get("recency_half_life_days"))
-        options = {"model__sample_weight": weights}
+        if (weights != 1).any():  # equal weights change nothing, and cost HistGradientBoosting seconds a column
+            options = {"model__sample_weight": weights}
     if family.stops_early and not frame.in_time:
         options["model__validation"] = draw_rows(frame, VALIDATION_SHARE, seed)
     inputs = frame.inputs(family.matrix_format) if family.reads_features else frame.x

@@ -48,8 +48,9 @@ class SearchLimits:
         seconds: time limit, or None. After it no trial starts, and running trials are abandoned, except a trial in
             this process.
         blend: largest number of trials that are blended after the search.
-        refits: duration of a refit on all rows, for each second of a trial. A part of the time limit is reserved for
-            blend, refit and report, by the fit times of the best trials so far.
+        refits: durations of forms of the final model, for each second of a trial, the preferred form first. The time
+            of the first form that fits into RESERVED_SHARE of the limit is reserved, by the fit times of the best
+            trials so far.
         lookahead: number of trials to ask for beyond the last reported one. Proposals depend on it, and on nothing
             that differs between runs: trials are reported in order of their numbers, whichever ends first.
         prune: True to stop poor trials early.
@@ -59,7 +60,7 @@ class SearchLimits:
     trials: int
     seconds: float | None = None
     blend: int = 0
-    refits: float = 0.0
+    refits: tuple[float, ...] = (0.0,)
     lookahead: int = 1
     prune: bool = False
 
@@ -161,11 +162,13 @@ class Loop:
         return loss
 
     def _reserve_time(self) -> None:
-        """Set the deadline of the trials, so that blend, refit and report can follow within the time limit."""
-        if self._end is not None and self._limits.seconds is not None:
-            trials, limits = self._ended.values(), self._limits
-            fits = finishing_seconds(trials, limits.metric, limits.blend, limits.refits)
-            self._deadline = self._end - min(fits + REPORT_SECONDS, RESERVED_SHARE * self._limits.seconds)
+        """Set the deadline of the trials, so that blend, final model and report can follow within the time limit."""
+        if self._end is None or self._limits.seconds is None:
+            return
+        trials, limits, most = self._ended.values(), self._limits, RESERVED_SHARE * self._limits.seconds
+        forms = (finishing_seconds(trials, limits.metric, limits.blend, each) for each in limits.refits)
+        needed = (fits + REPORT_SECONDS for fits in forms)
+        self._deadline = self._end - next((seconds for seconds in needed if seconds <= most), most)
 
     def _out_of_time(self) -> bool:
         return self._deadline is not None and monotonic() >= self._deadline

@@ -46,11 +46,15 @@ def run_plan(
         trials=plan.max_evals,
         seconds=plan.max_seconds,
         blend=plan.blend,
-        refits=attempt.refits + plan.final_fits(len(attempt.folds)) if isinstance(attempt, Attempt) else 0.0,
+        refits=_refits(plan, attempt) if isinstance(attempt, Attempt) else (0.0,),
         lookahead=plan.lookahead,
         prune=plan.pruning_enabled,
     )
     return Loop(proposer_of(plan), executor(attempt, plan, settings), limits, record, finished).run()
+
+
+def _refits(plan: SearchPlan, attempt: Attempt) -> tuple[float, ...]:
+    return tuple(attempt.refits + fits for fits in plan.final_fits(len(attempt.folds)))
 
 
 def proposer_of(plan: SearchPlan) -> Proposer:

@@ -14,6 +14,7 @@ from training.frame.drawing import numbered
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
 from training.networks.rungs import FitStopped
+from training.search.blend_candidate import blend_members
 from training.search.fitting import fit, predict
 from training.search.pruning.halving import HalvingWatch, RungLimits
 from training.search.pruning.medians import PruningThreshold
@@ -29,12 +30,20 @@ BASELINE_CANDIDATE = Candidate("dummy", {})
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """A trial to run: its candidate, and what prunes it after a fold, or after epochs of a network."""
+    """A trial to run.
+
+    Attributes:
+        threshold: what prunes the trial after a fold.
+        rungs: what prunes a network after epochs.
+        deadline: time of `monotonic` in this process. The trial stops after a fold if, at the pace of the folds so
+            far, it would end more than the time of a fold later.
+    """
 
     number: int
     candidate: Candidate
     threshold: PruningThreshold | None = None
     rungs: RungLimits | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -134,12 +143,13 @@ class Attempt:
         watch: HalvingWatch | None,
     ) -> tuple[str | None, EarlyStop | None]:
         """Fill `per_fold` and `predictions`; return the error and the cause of an early stop, if any."""
+        start = monotonic()
         try:
             for number, fold in enumerate(self.folds):
                 predictions.append(_predicted(spec.candidate, fold, self.seed, None if number else watch))
                 per_fold.append(_scored(spec.candidate, fold, predictions[-1], self.threshold))
-                if spec.threshold is not None and (reason := spec.threshold.pruning_reason(per_fold)):
-                    return reason, "pruned"
+                if (end := self._ended_early(spec, per_fold, monotonic() - start)) is not None:
+                    return end
         except FitStopped as err:
             return str(err), "pruned"
         except MemoryError as err:
@@ -149,6 +159,19 @@ class Attempt:
         except (ValueError, ArithmeticError, np.linalg.LinAlgError) as err:
             return f"{type(err).__name__}: {err}", None
         return None, None
+
+    def _ended_early(
+        self, spec: TrialSpec, per_fold: Sequence[MetricValues], seconds: float
+    ) -> tuple[str, EarlyStop] | None:
+        """Reason and cause to stop after these folds, which took so long; None to go on."""
+        if spec.threshold is not None and (reason := spec.threshold.pruning_reason(per_fold)):
+            return reason, "pruned"
+        count, remaining = len(per_fold), len(self.folds) - len(per_fold)
+        if spec.deadline is None or not remaining:
+            return None
+        if monotonic() + seconds / count * (remaining - 1) <= spec.deadline:
+            return None
+        return f"stopped after fold {count} of {len(self.folds)}: the search has no time for the others", "timeout"
 
 
 def run_trial(number: int, candidate: Candidate, folds: Sequence[Fold], seed: int, threshold: float) -> Trial:
@@ -163,9 +186,32 @@ def baseline_metrics(training: TrainingFrame, rows: TrainingFrame, seed: int) ->
 
 
 def best(trials: Sequence[Trial], metric: str) -> Trial:
-    """The trial with the least loss, without the baseline; the earliest of equal ones."""
-    searched = (trial for trial in trials if trial.number != BASELINE)
+    """The trial to register, never the baseline: the blend if it beats a selected trial, else the least loss.
+
+    The least loss of many trials is too good: some of its lead is luck. The weights that score the blend on a fold
+    are chosen on the other folds, so the blend is compared with `selected_loss`.
+    """
+    searched = [trial for trial in trials if trial.number != BASELINE]
+    singles = [trial for trial in searched if not blend_members(trial.candidate)]
+    blends = [trial for trial in searched if blend_members(trial.candidate)]
+    for trial in blends:
+        if trial.loss(metric) < selected_loss(singles, metric):
+            return trial
     return min(searched, key=lambda trial: (trial.loss(metric), trial.number))
+
+
+def selected_loss(trials: Sequence[Trial], metric: str) -> float:
+    """Loss of selecting a trial: on each fold that of the trial with the least loss on the other folds, averaged.
+
+    With fewer than two folds it is the least loss, and infinite if no trial is complete.
+    """
+    complete = [trial for trial in trials if np.isfinite(trial.loss(metric))]
+    most = max((len(trial.per_fold) for trial in complete), default=0)
+    if most < 2:
+        return min((trial.loss(metric) for trial in complete), default=float("inf"))
+    losses = np.array([trial.fold_losses(metric) for trial in complete if len(trial.per_fold) == most])
+    others = losses.sum(axis=1, keepdims=True) - losses
+    return float(np.mean(losses[np.argmin(others, axis=0), np.arange(most)]))
 
 
 def _with_plain_keys(frame: TrainingFrame) -> TrainingFrame:

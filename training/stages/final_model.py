@@ -65,7 +65,7 @@ def final_model(
 
     Args:
         seconds: fit time of the candidate on all folds.
-        budget: `auto` compares nothing that takes longer.
+        budget: `auto` compares inside of as many folds as it allows.
 
     Raises:
         BagRefused: a bag is asked for, and the split has one fold.
@@ -85,12 +85,12 @@ def final_model(
         return FinalModel(bag_of(models, candidate, frame), "dense", note, fold_pipelines=models)
     if len(parts) < 2:
         return _refitted(candidate, frame, seed, "the split has one fold, and a bag needs two")
-    if not budget.allows(needed := seconds * use_case.search.final_fits(len(parts))):
+    compared = next((count for count in range(len(parts), 0, -1) if budget.allows(seconds * (1 + count))), 0)
+    if not compared:
         left = budget.left()
-        return _refitted(
-            candidate, frame, seed, f"comparing it with a bag takes about {needed:.0f} s, and {left:.0f} s are left"
-        )
-    return _better(use_case, candidate, frame, parts)
+        reason = f"comparing it with a bag takes about {seconds * 2:.0f} s or more, and {left:.0f} s are left"
+        return _refitted(candidate, frame, seed, reason)
+    return _better(use_case, candidate, frame, parts, compared)
 
 
 def bag_of(models: Sequence[Pipeline], candidate: Candidate, frame: TrainingFrame) -> Pipeline:
@@ -118,26 +118,34 @@ def _refitted(candidate: Candidate, frame: TrainingFrame, seed: int, reason: str
     return FinalModel(fit(candidate, frame, seed), FAMILIES[candidate.family].matrix_format, note)
 
 
-def _better(use_case: UseCase, candidate: Candidate, frame: TrainingFrame, parts: Sequence[Fold]) -> FinalModel:
-    """The form of less mean loss over the folds; a refit where both are equal or a bag is too slow."""
+def _better(
+    use_case: UseCase, candidate: Candidate, frame: TrainingFrame, parts: Sequence[Fold], count: int
+) -> FinalModel:
+    """The form of less mean loss over the first `count` folds; a refit where both are equal or a bag is too slow."""
     seed, metric = use_case.search.seed, use_case.search.metric
     matrix_format = FAMILIES[candidate.family].matrix_format
     models = _fit_on(candidate, parts, seed)
     try:
-        of_bags = tuple(_bag_predictions(use_case, candidate, part) for part in parts)
+        of_bags = tuple(_bag_predictions(use_case, candidate, part) for part in parts[:count])
     except FrameRefused as err:
         reason = f"folds inside of the folds are too small to compare a bag: {err.failed}"
         return replace(_refitted(candidate, frame, seed, reason), fold_pipelines=models)
-    of_models = tuple(part.validate.predict(model, matrix_format) for model, part in zip(models, parts, strict=True))
-    bagged, single = (_mean(use_case, parts, each) for each in (of_bags, of_models))
+    compared = parts[:count]
+    of_models = tuple(
+        part.validate.predict(model, matrix_format) for model, part in zip(models[:count], compared, strict=True)
+    )
+    bagged, single = (_mean(use_case, compared, each) for each in (of_bags, of_models))
     metrics = {f"bag_{metric}": bagged, f"refit_{metric}": single}
     against = f"{metric} out of fold {bagged:.4f} for a bag of {len(models)} models, {single:.4f} for one model"
+    if count < len(parts):
+        against += f", as time allowed on {count} of {number_of('fold', len(parts))}"
     reason = against
     if METRICS[metric].loss(bagged) < METRICS[metric].loss(single):
         bag = bag_of(models, candidate, frame)
         slow = _too_slow(use_case, bag, frame)
         if slow is None:
-            return FinalModel(bag, "dense", f"Final model: the bag; {against}", metrics, models, of_bags)
+            predictions = of_bags if count == len(parts) else None
+            return FinalModel(bag, "dense", f"Final model: the bag; {against}", metrics, models, predictions)
         reason = f"{against}, and {slow}"
     return replace(_refitted(candidate, frame, seed, reason), metrics=metrics, fold_pipelines=models)
 

@@ -13,6 +13,7 @@ from lakehouse import console
 from lakehouse.settings import Settings
 from lakehouse.wording import format_dates, format_minutes, number_of
 from training.budget import Budget
+from training.evaluation.metrics import METRICS
 from training.feature_store.home import open_store
 from training.frame import lineage
 from training.frame.frame import TrainingFrame
@@ -29,7 +30,7 @@ from training.search.memory import require_memory
 from training.search.progress import SearchProgress
 from training.search.result import SearchResult
 from training.search.running import proposer_of, run_plan
-from training.search.trial import BASELINE, Attempt, Trial, TrialSpec
+from training.search.trial import BASELINE, Attempt, Trial, TrialSpec, selected_loss
 from training.space.joint_space import Candidate
 from training.stages.affordable import unaffordable
 from training.stages.texts import plan_for_texts
@@ -244,7 +245,9 @@ def _blend(result: SearchResult, attempt: Attempt, plan: SearchPlan, budget: Bud
         console.detail(f"no blend: {err.failed}")
         return None
     families = " and ".join(sorted({member.family for _, member in blend_members(trial.candidate)}))
-    console.detail(f"trial {trial.number}, blend of {families}: {plan.metric} {trial.metrics[plan.metric]:.4f}")
+    selected = METRICS[plan.metric].loss(selected_loss(result.trials, plan.metric))
+    blended = f"trial {trial.number}, blend of {families}: {plan.metric} {trial.metrics[plan.metric]:.4f}"
+    console.detail(f"{blended}; {selected:.4f} for the trial that is best on the other folds")
     return trial
 
 

@@ -186,10 +186,13 @@ class SearchPlan(Declaration):
             return self.prune
         return self.method != "grid" and self.executor != "spark_trials"
 
-    def final_fits(self, folds: int) -> float:
-        """Fit time of the final model beside a refit, for each second of a trial on so many folds."""
-        extra = {"refit": 0.0, "bag": 1.0, "auto": 1.0 + folds}
-        return extra[self.final]
+    def final_fits(self, folds: int) -> tuple[float, ...]:
+        """Fit time beside a refit of the forms of the final model, for each second of a trial, the preferred first.
+
+        `auto` compares bag and refit inside all folds, or fewer, or none.
+        """
+        auto = (*(1.0 + compared for compared in range(folds, 0, -1)), 0.0)
+        return {"refit": (0.0,), "bag": (1.0,), "auto": auto}[self.final]
 
     @property
     def lookahead(self) -> int:

@@ -15,8 +15,9 @@ FAMILIES_WITH_POINTS = ("logistic_regression", "knn", "lightgbm", "xgboost", "ca
 BOOSTERS = ("lightgbm", "xgboost", "catboost")
 
 
-def test_every_booster_and_linear_family_has_three_to_six_points_of_known_dimensions() -> None:
-    assert set(PORTFOLIOS) == {"logistic_regression", "ridge", "elastic_net", "gradient_boosting", *BOOSTERS}
+def test_every_family_of_trees_and_linear_ones_have_three_to_six_points_of_known_dimensions() -> None:
+    linear, trees = {"logistic_regression", "ridge", "elastic_net"}, {"gradient_boosting", "random_forest"}
+    assert set(PORTFOLIOS) == {*linear, *trees, *BOOSTERS}
     for family, portfolio in PORTFOLIOS.items():
         space = require_valid({**FAMILIES[family].space, **portfolio.space})
         assert 3 <= len(portfolio.points) <= 6

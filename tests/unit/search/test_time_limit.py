@@ -15,6 +15,7 @@ from training.frame.drawing import sample
 from training.frame.splits import folds
 from training.search.blend_candidate import CANDIDATES, blend_members
 from training.search.blending import blend
+from training.search.executors.in_process import InProcess
 from training.search.fitting import SAMPLE_ROWS, fit
 from training.search.loop import REPORT_SECONDS
 from training.search.result import SearchFailed, SearchResult
@@ -85,6 +86,32 @@ def test_a_search_without_a_blend_keeps_time_for_refit_and_report(
     refits = 1 / 0.7  # the fold has seven rows of ten to fit
     searched = len(search(50, blend=0)[1].searched)
     assert searched == np.ceil(50 - REPORT_SECONDS - (refits + 1))
+
+
+@pytest.mark.parametrize(("final", "compared"), [("refit", None), ("bag", 0), ("auto", 1)])
+def test_time_for_the_first_form_of_the_final_model_that_fits_is_kept(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, final: str, compared: int | None
+) -> None:
+    trials_take(monkeypatch, clock, 4)
+    refits = 1 / 0.7 + (0 if compared is None else 1 + compared)
+    searched = len(search(100, blend=0, final=final)[1].searched)
+    assert searched == np.ceil((100 - REPORT_SECONDS) / 4 - (refits + 1))
+
+
+def test_if_no_comparison_of_a_bag_fits_time_is_kept_for_the_refit_alone(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    trials_take(monkeypatch, clock, 10)
+    assert len(search(100, blend=0, final="auto")[1].searched) == len(search(100, blend=0)[1].searched)
+
+
+def test_a_trial_that_would_end_too_late_stops_after_a_fold_once_another_one_has_succeeded(clock: Clock) -> None:
+    split = plan().split.model_copy(update={"by": "stratified", "folds": 4})
+    executor = InProcess(Attempt(list(folds(rows_of("binary"), split, 0)), 0, 0.5))
+    candidate = Candidate("dummy", {})
+    for number in (1, 2, 3):
+        executor.submit(TrialSpec(number, candidate))
+    assert [executor.next(deadline).status for deadline in (-100.0, -1.0, 1.0)] == ["ok", "timeout", "ok"]
 
 
 def test_kept_predictions_give_the_blend_that_fitting_again_gives_and_cost_no_fit(

@@ -2,23 +2,32 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from training.search.executors import Executor
 from training.search.trial import Trial, TrialSpec
 
 
 class InProcess:
-    """Runs one trial at a time. It cannot stop a trial: one that hangs blocks the search."""
+    """Runs one trial at a time. It cannot stop a trial within a fold: one that hangs blocks the search.
+
+    A trial ends between two folds if it would end more than a fold after the deadline. That holds once a trial has
+    succeeded: a search with too little time still has a result.
+    """
 
     def __init__(self, attempt: Callable[[TrialSpec], Trial]) -> None:
         self._attempt = attempt
         self._waiting: deque[TrialSpec] = deque()
+        self._succeeded = False
 
     def submit(self, spec: TrialSpec) -> None:
         self._waiting.append(spec)
 
     def next(self, deadline: float | None) -> Trial | None:
-        return self._attempt(self._waiting.popleft())
+        spec = self._waiting.popleft()
+        trial = self._attempt(replace(spec, deadline=deadline) if self._succeeded else spec)
+        self._succeeded = self._succeeded or trial.status == "ok"
+        return trial
 
     def close(self) -> None:
         self._waiting.clear()
