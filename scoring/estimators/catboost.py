@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lakehouse.arrays import Floats
-from scoring.estimators.early_stopping import EarlyStoppingBooster, WeightedRows
+from scoring.estimators.early_stopping import EarlyStoppingBooster, FitOutOfTime, WeightedRows
 from scoring.tasks import TASKS
 
 _MODEL = "model_"
@@ -34,7 +34,19 @@ class CatBoost(EarlyStoppingBooster):
         early_stopping = (
             {} if validation is None else {"eval_set": pool(validation), "early_stopping_rounds": self.patience}
         )
-        return model.fit(pool(rows), verbose=False, **early_stopping)
+        if self.deadline is not None:
+            early_stopping["callbacks"] = [self]
+        fitted = model.fit(pool(rows), verbose=False, **early_stopping)
+        self.require_time()
+        return fitted
+
+    def after_iteration(self, _: Any) -> bool:
+        """The callback of the library after a boosting round: False ends the fit, for it ignores exceptions."""
+        try:
+            self.require_time()
+        except FitOutOfTime:
+            return False
+        return True
 
     def _empty(self, **options: Any) -> Any:
         from catboost import CatBoostClassifier, CatBoostRegressor

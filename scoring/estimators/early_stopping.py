@@ -1,6 +1,7 @@
 """Early stopping: find the boosting rounds on validation rows, then fit on all rows."""
 
 from abc import abstractmethod
+from time import monotonic
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,6 +24,10 @@ def first_validation_row(rows: int) -> int:
     return int(rows * (1 - VALIDATION_SHARE))
 
 
+class FitOutOfTime(Exception):
+    """A fit did not end before its deadline."""
+
+
 class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A booster of one library with early stopping.
 
@@ -36,11 +41,13 @@ class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         rounds: upper limit of the boosting rounds.
         options: further options of the library.
         categorical: columns that are category indices.
+        deadline: time of `monotonic` after which a fit ends with an error; None for a fit of any length.
         model_: the library's fitted model.
         rounds_: its boosting rounds.
     """
 
     library: ClassVar[str]
+    deadline: float | None = None
 
     def __init__(
         self, task: str, rounds: int, options: dict[str, Any], categorical: tuple[int, ...], seed: int
@@ -82,6 +89,7 @@ class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn
 
         Raises:
             ValueError: the library cannot learn from these rows. It replaces the errors of the libraries.
+            FitOutOfTime: the deadline is over.
         """
         try:
             self._fit(WeightedRows(x, y, sample_weight, validation))
@@ -96,6 +104,11 @@ class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         if not TASKS[self.task].predicts_classes or len(np.unique(remaining.y)) == len(self.classes_):
             self.rounds_ = max(1, self._best_rounds(self._fitted(remaining, self.rounds, validation)))
         self.model_ = self._fitted(rows, self.rounds_, None)
+
+    def require_time(self) -> None:
+        """Raise FitOutOfTime after the deadline; the libraries call it after each boosting round."""
+        if self.deadline is not None and monotonic() > self.deadline:
+            raise FitOutOfTime(f"{self.library} was stopped within a fit: the search has no time for it")
 
     @property
     def patience(self) -> int:

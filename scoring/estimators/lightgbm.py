@@ -21,14 +21,15 @@ class LightGbm(EarlyStoppingBooster):
             force_row_wise=True, **self.options,
         )  # fmt: skip
         options: dict[str, Any] = {"sample_weight": rows.weights, "categorical_feature": list(self.categorical)}
+        callbacks: list[Any] = [] if self.deadline is None else [lambda _: self.require_time()]
         if validation is not None:
             options |= {
                 "eval_X": validation.x,
                 "eval_y": validation.y,
                 "eval_sample_weight": None if validation.weights is None else [validation.weights],
-                "callbacks": [lightgbm.early_stopping(self.patience, verbose=False)],
             }
-        return model.fit(rows.x, rows.y, **options)
+            callbacks.append(lightgbm.early_stopping(self.patience, verbose=False))
+        return model.fit(rows.x, rows.y, callbacks=callbacks or None, **options)
 
     def _best_rounds(self, model: Any) -> int:
         return int(model.best_iteration_)

@@ -30,7 +30,8 @@ class XgBoost(EarlyStoppingBooster):
         types = ["c" if column in self.categorical else "q" for column in range(rows.x.shape[1])]
         model = kind(
             n_estimators=rounds, random_state=self.seed, n_jobs=1, tree_method="hist", feature_types=types,
-            enable_categorical=True, early_stopping_rounds=self.patience if validation else None, **options,
+            enable_categorical=True, early_stopping_rounds=self.patience if validation else None,
+            callbacks=self._callbacks(), **options,
         )  # fmt: skip
         evaluation = {}
         if validation is not None:
@@ -41,6 +42,20 @@ class XgBoost(EarlyStoppingBooster):
                 "verbose": False,
             }
         return model.fit(rows.x, rows.y, sample_weight=rows.weights, **evaluation)
+
+    def _callbacks(self) -> list[Any] | None:
+        if self.deadline is None:
+            return None
+        from xgboost.callback import TrainingCallback
+
+        booster = self
+
+        class Deadline(TrainingCallback):
+            def after_iteration(self, *_: Any) -> bool:
+                booster.require_time()
+                return False
+
+        return [Deadline()]
 
     def _best_rounds(self, model: Any) -> int:
         return int(model.best_iteration) + 1

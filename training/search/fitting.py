@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from lakehouse.arrays import Floats
 from scoring.estimators.blend import Blend
 from scoring.estimators.column_subset import ColumnSubset
-from scoring.estimators.early_stopping import VALIDATION_SHARE, first_validation_row
+from scoring.estimators.early_stopping import VALIDATION_SHARE, EarlyStoppingBooster, first_validation_row
 from scoring.forecasts.forecaster import Forecaster
 from training.evaluation.forecast_bounds import residual_bounds
 from training.frame.drawing import draw_rows, sample
@@ -35,30 +35,38 @@ from training.use_case.forecast import ForecastColumns
 SAMPLE_ROWS = "sample_rows"  # parameter of a candidate that is fitted on so many rows, drawn at random
 
 
-def fit(candidate: Candidate, frame: TrainingFrame, seed: int, watch: RungWatch | None = None) -> Pipeline:
+def fit(
+    candidate: Candidate,
+    frame: TrainingFrame,
+    seed: int,
+    watch: RungWatch | None = None,
+    deadline: float | None = None,
+) -> Pipeline:
     """Fit the candidate's pipeline on the frame; the pipeline selects the inputs that it keeps from complete rows.
 
     It also leaves out features that are missing in every row of the frame: some learners fail on them.
 
     Args:
         watch: follows the fit of a network.
+        deadline: time of `monotonic` after which the fit of a booster ends.
 
     Raises:
         ValueError: the candidate leaves out every input.
         FitStopped: the watch stops the fit.
+        FitOutOfTime: the deadline is over.
     """
     if members := blend_members(candidate):
         return fitted_blend(members, [fit(member, frame, seed) for _, member in members], frame)
     if frame.task.declares_forecast:
-        return _forecaster(candidate, frame, seed, watch)
+        return _forecaster(candidate, frame, seed, watch, deadline)
     family, params = FAMILIES[candidate.family], dict(hyperparameters(candidate.params))
     if (rows := params.pop(SAMPLE_ROWS, None)) is not None:
         frame = frame.rows(sample(frame, int(str(rows)), seed))
     left_out, empty = left_out_inputs(candidate.params), empty_features(frame)
     if not left_out and not empty:
-        return _fit(family, params, seed, frame, watch)
+        return _fit(family, params, seed, frame, watch, deadline)
     kept, indices = without(frame, left_out, family.matrix_format, empty)
-    return Pipeline([("kept", ColumnSubset(indices)), *_fit(family, params, seed, kept, watch).steps])
+    return Pipeline([("kept", ColumnSubset(indices)), *_fit(family, params, seed, kept, watch, deadline).steps])
 
 
 def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> Floats:
@@ -73,7 +81,9 @@ def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> F
     return frame.predict(pipeline, family.matrix_format)
 
 
-def _forecaster(candidate: Candidate, frame: TrainingFrame, seed: int, watch: RungWatch | None) -> Pipeline:
+def _forecaster(
+    candidate: Candidate, frame: TrainingFrame, seed: int, watch: RungWatch | None, deadline: float | None
+) -> Pipeline:
     """Fit the candidate on scaled labels. The bounds are those of its errors on the same rows, so too narrow."""
     if frame.forecast is None:
         raise TypeError("the frame of a forecast lacks its columns")
@@ -81,7 +91,7 @@ def _forecaster(candidate: Candidate, frame: TrainingFrame, seed: int, watch: Ru
     at = forecast_indices(frame, frame.forecast, matrix_format)
     scaled = in_scales(frame, frame.forecast)
     watch_in_scales = None if watch is None else WatchInScales(watch, watch.losses)
-    fitted, rows = fit(candidate, scaled, seed, watch_in_scales), scaled.inputs(matrix_format)
+    fitted, rows = fit(candidate, scaled, seed, watch_in_scales, deadline), scaled.inputs(matrix_format)
     lower, upper = residual_bounds(scaled.y - fitted.predict(rows), frame.features[frame.forecast.step])
     return Pipeline([("model", Forecaster(fitted, (at.level, at.scale, at.step), lower, upper))])
 
@@ -114,7 +124,14 @@ def ages_in_days(frame: TrainingFrame) -> npt.NDArray[np.float64]:
     return np.asarray((frame.times[-1] - frame.times) / np.timedelta64(1, "D"), dtype=np.float64)
 
 
-def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch: RungWatch | None = None) -> Pipeline:
+def _fit(  # noqa: PLR0913, PLR0917  (what `fit` takes)
+    family: Family,
+    params: Params,
+    seed: int,
+    frame: TrainingFrame,
+    watch: RungWatch | None,
+    deadline: float | None,
+) -> Pipeline:
     """Fit a pipeline of the family on one thread.
 
     OpenMP threads wait for each other by spinning: on a busy machine two of them took 14 times as long as one.
@@ -139,8 +156,11 @@ def _fit(family: Family, params: Params, seed: int, frame: TrainingFrame, watch:
     inputs = frame.inputs(family.matrix_format) if family.reads_features else frame.x
     with threadpool_limits(1, user_api="openmp"):
         pipeline = with_imputer(family.build(params, seed, facts), family, frame.encoder)
-        if isinstance(learner := pipeline.steps[-1][1], NetworkLearner):
+        learner = pipeline.steps[-1][1]
+        if isinstance(learner, NetworkLearner):
             learner.watch = watch
+        elif isinstance(learner, EarlyStoppingBooster) and deadline is not None:
+            learner.deadline = deadline
         fitted = pipeline.fit(inputs, frame.y, **options)
     return _read_out(fitted)
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from lakehouse.arrays import Floats
+from scoring.estimators.early_stopping import FitOutOfTime
 from training.evaluation.metrics import METRICS, evaluate, evaluate_baseline
 from training.frame.drawing import numbered
 from training.frame.frame import TrainingFrame
@@ -35,8 +36,8 @@ class TrialSpec:
     Attributes:
         threshold: what prunes the trial after a fold.
         rungs: what prunes a network after epochs.
-        deadline: time of `monotonic` in this process. The trial stops after a fold if, at the pace of the folds so
-            far, it would end more than the time of a fold later.
+        deadline: time of `monotonic` in this process. A booster stops then; any other trial stops after a fold from
+            which on, at the pace of the folds so far, it would end later.
     """
 
     number: int
@@ -146,12 +147,14 @@ class Attempt:
         start = monotonic()
         try:
             for number, fold in enumerate(self.folds):
-                predictions.append(_predicted(spec.candidate, fold, self.seed, None if number else watch))
+                predictions.append(
+                    _predicted(spec.candidate, fold, self.seed, None if number else watch, spec.deadline)
+                )
                 per_fold.append(_scored(spec.candidate, fold, predictions[-1], self.threshold))
                 if (end := self._ended_early(spec, per_fold, monotonic() - start)) is not None:
                     return end
-        except FitStopped as err:
-            return str(err), "pruned"
+        except (FitStopped, FitOutOfTime) as err:
+            return str(err), "timeout" if isinstance(err, FitOutOfTime) else "pruned"
         except MemoryError as err:
             return f"MemoryError: {err}", "out_of_memory"
         except SparkFailed as err:
@@ -169,7 +172,7 @@ class Attempt:
         count, remaining = len(per_fold), len(self.folds) - len(per_fold)
         if spec.deadline is None or not remaining:
             return None
-        if monotonic() + seconds / count * (remaining - 1) <= spec.deadline:
+        if monotonic() + seconds / count * remaining <= spec.deadline:
             return None
         return f"stopped after fold {count} of {len(self.folds)}: the search has no time for the others", "timeout"
 
@@ -219,8 +222,10 @@ def _with_plain_keys(frame: TrainingFrame) -> TrainingFrame:
     return replace(frame, keys=keys, fold_values=None)
 
 
-def _predicted(candidate: Candidate, fold: Fold, seed: int, watch: HalvingWatch | None = None) -> Floats:
-    return predict(candidate, fit(candidate, fold.fit, seed, watch), fold.validate)
+def _predicted(
+    candidate: Candidate, fold: Fold, seed: int, watch: HalvingWatch | None = None, deadline: float | None = None
+) -> Floats:
+    return predict(candidate, fit(candidate, fold.fit, seed, watch, deadline), fold.validate)
 
 
 def _scored(candidate: Candidate, fold: Fold, predicted: Floats, threshold: float) -> MetricValues:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any, cast
 
 import numpy as np
@@ -113,6 +114,18 @@ def test_a_trial_that_would_end_too_late_stops_after_a_fold_once_another_one_has
         executor.submit(TrialSpec(number, candidate))
     ended = [executor.next(deadline) for deadline in (-100.0, -1.0, 1.0)]
     assert [trial.status for trial in ended if trial is not None] == ["ok", "timeout", "ok"]
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "catboost"])
+def test_a_booster_stops_within_a_fit_and_a_deadline_that_it_meets_changes_nothing(family: str) -> None:
+    rows, candidate = rows_of("binary"), Candidate.of(family, dict(POINTS)[family])
+    part = next(iter(folds(rows, plan().split, 0)))
+    late = Attempt([part], 0, 0.5)(TrialSpec(1, candidate, deadline=monotonic() - 1))
+    assert (late.status, late.per_fold) == ("timeout", ())
+    assert late.error == f"{family} was stopped within a fit: the search has no time for it"
+    in_time, free = (fit(candidate, rows, 0, deadline=end) for end in (monotonic() + 600, None))
+    inputs = rows.inputs("dense")
+    np.testing.assert_array_equal(rows.task.predict(in_time, inputs), rows.task.predict(free, inputs))
 
 
 def test_kept_predictions_give_the_blend_that_fitting_again_gives_and_cost_no_fit(

@@ -9,10 +9,10 @@ from training.search.trial import Trial, TrialSpec
 
 
 class InProcess:
-    """Runs one trial at a time. It cannot stop a trial within a fold: one that hangs blocks the search.
+    """Runs one trial at a time. It cannot stop a fit that hangs, and which blocks the search.
 
-    A trial ends between two folds if it would end more than a fold after the deadline. That holds once a trial has
-    succeeded: a search with too little time still has a result.
+    A trial that would end after the deadline stops between two folds, and a booster within a fit. That holds once a
+    trial has succeeded: a search with too little time still has a result.
     """
 
     def __init__(self, attempt: Callable[[TrialSpec], Trial]) -> None:
