@@ -75,7 +75,7 @@ spark: $(READY)  ## run JVM Spark with Delta as a Spark Connect server (Java 17)
 
 test-torch: torch tensorflow text  ## the tests of neural networks, which `make test` skips without PyTorch and Keras
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit/networks tests/contract/training/test_network_on_spark.py \
-		tests/contract/training/test_network_lifecycle.py
+		tests/contract/training/test_network_lifecycle.py tests/e2e/test_network_forecasts.py
 
 test-text: text  ## the tests of embeddings, which `make test` skips without a tokenizer
 	@$(BIN)/python -m pytest tests/e2e/test_embeddings.py
