@@ -81,7 +81,8 @@ test-text: text  ## the tests of embeddings, which `make test` skips without a t
 	@$(BIN)/python -m pytest tests/e2e/test_embeddings.py
 
 test-forecast: forecast  ## the tests of models of single series, which `make test` skips without the extra
-	@$(BIN)/python -m pytest tests/unit/training/test_series_fits.py tests/e2e/test_series_forecasts.py
+	@$(BIN)/python -m pytest tests/unit/training/test_series_fits.py tests/e2e/test_series_forecasts.py \
+		tests/contract/training/test_series_fits_on_spark.py
 
 check-extras: test-torch test-text test-forecast  ## the tests of all extras, which install 6 GB
 
