@@ -21,7 +21,7 @@ from training.init.reading.given import without_password
 from training.init.reading.habits import DateOrder, Habits
 from training.init.reading.opening import open_table
 from training.init.running import build_tables, next_commands, train_briefly
-from training.init.writing.files import planned_files, require_free, write_files
+from training.init.writing.files import planned_files, require_free, require_free_name, write_files
 from training.models import FAMILIES, SEARCHED
 
 
@@ -79,6 +79,7 @@ class Order:
 def carry_out(order: Order) -> None:
     """Carry out the order; with `check` it ends before anything is written."""
     name, settings = order.use_case, Settings.from_environment()
+    require_free_name(name, settings.project)
     with tempfile.TemporaryDirectory(prefix="init-") as workspace, _within_limits(order.memory):
         console.stage(f"Reading {without_password(order.file)}")
         table = open_table(order.file, order.habits, Path(workspace), order.memory)

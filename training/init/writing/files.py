@@ -114,6 +114,18 @@ def require_free(planned: PlannedFiles, project: Path) -> list[str]:
     return missing
 
 
+def require_free_name(name: str, project: Path) -> None:
+    """Check the names that the models of a use case have, whatever its columns: before a large file is read.
+
+    Raises:
+        WritingRefused: a model of another folder has one of them.
+    """
+    names = Names(name, (), "")
+    staging_models = [MODELS / "staging" / name / f"{model}.sql" for model in (names.raw, names.staging)]
+    tables = [MODELS / "gold" / name / f"{model}.sql" for model in (names.features, names.labels)]
+    _require_free_names([str(path) for path in (*staging_models, *tables)], project)
+
+
 def _require_free_names(paths: list[str], project: Path) -> None:
     """Check that no model of another folder has the name of a planned one: dbt knows models by name alone.
 

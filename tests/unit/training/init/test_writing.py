@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from training.init.__main__ import main
 from training.init.errors import InitRefused
 from training.init.names import require_usable
 from training.init.proposing.proposal import Proposal, Wishes, propose
@@ -93,6 +95,13 @@ def test_a_model_of_the_same_name_in_another_folder_is_refused(tmp_path: Path) -
     with pytest.raises(WritingRefused, match=r"a model raw_shop already, in dbt_project/.*/raw_shop\.sql"):
         write_files(planned_files(proposed(tmp_path), {}), project)
     assert list(files(project)) == ["dbt_project/models/staging/raw_shop.sql"]
+
+
+def test_a_name_that_is_taken_is_refused_before_the_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.init.command.open_table", None)
+    result = CliRunner().invoke(main, ["no_such_file.csv", "--target", "any", "--name", "orders"])
+    assert isinstance(result.exception, WritingRefused)
+    assert "the project has a model raw_orders already, in dbt_project/models/staging/" in str(result.exception)
 
 
 def test_an_interruption_while_files_are_moved_leaves_none_behind(
