@@ -29,7 +29,7 @@ from training.stages.final_model import final_model
 from training.use_case.use_case import UseCase
 
 BOOSTERS = ("lightgbm", "xgboost", "catboost")
-SEARCHED = ("logistic_regression", "ridge", "random_forest", "gradient_boosting", *BOOSTERS)
+SEARCHED = ("logistic_regression", "ridge", "random_forest", "extra_trees", "gradient_boosting", *BOOSTERS)
 
 
 def frame_of(rows: pd.DataFrame, training: pd.DataFrame, task: str) -> TrainingFrame:

@@ -44,6 +44,9 @@ _BY_FAMILY: Mapping[str, Sequence[Params]] = {
         {"n_estimators": 30, "max_depth": 6, "min_samples_leaf": 5, "max_features": 0.8, **_NO_WEIGHTS}
         | {"class_weight": "balanced", "recency_half_life_days": 60},
     ],
+    "extra_trees": [
+        {"n_estimators": 30, "max_depth": 6, "min_samples_leaf": 5, "max_features": 0.8, **_NO_WEIGHTS},
+    ],
     "gradient_boosting": [
         {
             "max_iter": 30,

@@ -17,7 +17,7 @@ from training.models.spark import (
     SPARK_XGBOOST,
 )
 from training.models.texts import FINE_TUNED_TRANSFORMER, TEXT_TRANSFORMER
-from training.models.trees import GRADIENT_BOOSTING, RANDOM_FOREST
+from training.models.trees import EXTRA_TREES, GRADIENT_BOOSTING, RANDOM_FOREST
 
 _DECLARED = (
     DUMMY,
@@ -30,6 +30,7 @@ _DECLARED = (
     AUTO_THETA,
     MFLES,
     RANDOM_FOREST,
+    EXTRA_TREES,
     GRADIENT_BOOSTING,
     LIGHTGBM,
     XGBOOST,

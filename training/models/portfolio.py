@@ -54,7 +54,7 @@ PORTFOLIOS: Mapping[str, Portfolio] = {
     ),
     "random_forest": Portfolio(
         (
-            {"n_estimators": 100, "max_depth": 24, "min_samples_leaf": 2, "max_features": 0.4},
+            {"n_estimators": 100, "max_depth": 24, "min_samples_leaf": 3, "max_features": 0.4},
             {"n_estimators": 100, "max_depth": 12, "min_samples_leaf": 20, "max_features": 0.4},
             {"n_estimators": 150, "max_depth": 24, "min_samples_leaf": 5, "max_features": 0.2},
         ),
@@ -63,6 +63,13 @@ PORTFOLIOS: Mapping[str, Portfolio] = {
             "max_depth": Int(3, 32),
             "min_samples_leaf": Int(1, 300, log=True),
         },
+    ),
+    "extra_trees": Portfolio(
+        (
+            {"n_estimators": 100, "max_depth": 32, "min_samples_leaf": 2, "max_features": 0.6},
+            {"n_estimators": 100, "max_depth": 32, "min_samples_leaf": 1, "max_features": 1.0},
+            {"n_estimators": 150, "max_depth": 32, "min_samples_leaf": 10, "max_features": 0.8},
+        ),
     ),
     "gradient_boosting": Portfolio(
         (

@@ -46,6 +46,7 @@ KINDS = {
     "elastic_net": "linear",
     "knn": "neighbours",
     "random_forest": "onnx",
+    "extra_trees": "onnx",
     "gradient_boosting": "onnx",
     "lightgbm": "onnx",
     "xgboost": "onnx",

@@ -16,7 +16,10 @@ BOOSTERS = ("lightgbm", "xgboost", "catboost")
 
 
 def test_every_family_of_trees_and_linear_ones_have_three_to_six_points_of_known_dimensions() -> None:
-    linear, trees = {"logistic_regression", "ridge", "elastic_net"}, {"gradient_boosting", "random_forest"}
+    linear, trees = (
+        {"logistic_regression", "ridge", "elastic_net"},
+        {"gradient_boosting", "random_forest", "extra_trees"},
+    )
     assert set(PORTFOLIOS) == {*linear, *trees, *BOOSTERS}
     for family, portfolio in PORTFOLIOS.items():
         space = require_valid({**FAMILIES[family].space, **portfolio.space})

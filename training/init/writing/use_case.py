@@ -14,7 +14,7 @@ from training.init.writing.names import Names
 from training.models import FAMILIES, SEARCHED
 
 # Quick families of each kind; docs/training.md lists all of them.
-_FAMILIES = ("logistic_regression", "ridge", "random_forest", "lightgbm", "xgboost", "catboost")
+_FAMILIES = ("logistic_regression", "ridge", "random_forest", "extra_trees", "lightgbm", "xgboost", "catboost")
 
 
 def use_case_yml(proposal: Proposal) -> str:
