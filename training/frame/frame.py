@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from lakehouse.arrays import Floats, Indices, Mask, MatrixFormat, Times
 from scoring.encoder import Encoder
@@ -138,7 +139,8 @@ class TrainingFrame:
 
             predictor = PipelinePredictor(self.task.name, pipeline, self.encoder, matrix_format)
             return self.features.predict(predictor, self.encoder.features)
-        return self.task.predict(pipeline, self.inputs(matrix_format))
+        with threadpool_limits(1, user_api="openmp"):  # as for a fit: threads that wait for each other spin
+            return self.task.predict(pipeline, self.inputs(matrix_format))
 
     def score(self, scorer: Scorer) -> Floats:
         """Predictions of a scorer, made where the features are: (rows,) or (rows, classes).

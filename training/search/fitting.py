@@ -77,7 +77,8 @@ def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> F
     """
     family = FAMILIES[candidate.family]
     if not family.reads_features:
-        return frame.task.predict(pipeline, frame.x)
+        with threadpool_limits(1, user_api="openmp"):
+            return frame.task.predict(pipeline, frame.x)
     return frame.predict(pipeline, family.matrix_format)
 
 

@@ -16,6 +16,7 @@ from scipy import sparse
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
+from threadpoolctl import threadpool_info
 
 from lakehouse.arrays import Floats
 from scoring.estimators import dense_if_small
@@ -30,7 +31,7 @@ from training.frame.frame import TrainingFrame
 from training.models import FAMILIES, trees
 from training.models.family import DataFacts
 from training.registry.signature import requirements
-from training.search.fitting import fit, recency_weights
+from training.search.fitting import fit, predict, recency_weights
 from training.space.joint_space import Candidate
 from training.space.space import Choice, Dimension, Float, Int, Params
 
@@ -129,6 +130,22 @@ def test_trees_get_target_means_of_large_indices_and_categories_of_small_ones(
     predicted = by_mean.predict(rows.features)
     assert beats_the_baseline(predicted, rows)
     np.testing.assert_array_equal(Scorer.load(by_mean.save(tmp_path)).predict(rows.features), predicted)
+
+
+def test_predictions_use_one_thread_of_openmp_as_fits_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = Candidate("gradient_boosting", dict(POINTS)["gradient_boosting"])
+    fitted, seen = fit(candidate, ROWS, 0), list[int]()
+    kind = type(fitted.steps[-1][1])
+    original = kind.predict_proba
+
+    def recorded(model: Any, x: Floats) -> Floats:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+        probabilities: Floats = original(model, x)
+        return probabilities
+
+    monkeypatch.setattr(kind, "predict_proba", recorded)
+    predict(candidate, fitted, ROWS)
+    assert set(seen) == {1}
 
 
 def first_column(fitted: Scorer, rows: TrainingFrame) -> Floats:
