@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -51,7 +52,8 @@ def rows(checkout: Checkout, name: str) -> list[dict[str, Any]]:
 
 
 def landing(checkout: Checkout) -> Path:
-    return checkout.root / "dbt_project" / "landing" / "german_customers"
+    folder = checkout.variables.get("LAKEHOUSE_LANDING", checkout.root / "dbt_project" / "landing")
+    return Path(folder) / "german_customers"
 
 
 def checkout_without_customers(folder: Path) -> Checkout:
@@ -79,7 +81,7 @@ def at_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout.type_line(
         "LAKEHOUSE_LANDING=FOLDER dbt build --select tag:german_customers", {"FOLDER": str(folder / "landing")}
     )
-    return checkout
+    return replace(checkout, variables={**checkout.variables, "LAKEHOUSE_LANDING": str(folder / "landing")})
 
 
 def test_the_simulation_of_many_customers_writes_three_kinds_of_rows(tmp_path: Path) -> None:

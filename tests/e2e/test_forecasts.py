@@ -287,6 +287,8 @@ def test_forecasts_are_compared_with_revenues_as_they_settle(
     )
     assert [each[1] for each in measures(checkout, "performance")] == pytest.approx([4.125, 4.125])
     assert [each[1] for each in measures(checkout, "coverage")] == [0.5, 0.5]
-    type_line("python -m deployment.run monitor --use-case regional_revenue --since 90d")
+    days = f"{START.isoformat()} --until {(START + 21 * DAY).isoformat()} --table logs.revenue_days"
+    line = "python -m deployment.run monitor --use-case regional_revenue --since 90d"
+    assert "Recommended action: retrain" in type_line(line, {"90d": days}, exits=5)
     page = Path(found["report"]).read_text(encoding="utf-8")
     assert "Labels within the bounds by window" in page

@@ -106,7 +106,7 @@ def test_holdout_rows_of_entities_with_training_rows_are_counted_everywhere(trai
 
 
 def test_the_units_that_intervals_resample_are_named_everywhere(trained: Trained) -> None:
-    assert everywhere(trained, "Intervals: by resampling 100 entities, 60 times in blocks of 12")
+    assert everywhere(trained, "Intervals: by resampling 100 entities, 60 times in blocks of 11")
 
 
 def test_the_gap_and_its_rows_are_named_everywhere(trained: Trained) -> None:
