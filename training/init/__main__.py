@@ -47,7 +47,7 @@ def _columns(_context: click.Context, _option: click.Parameter, value: str | Non
     help="Values that mean a missing one, such as days=999; a column may have several.",
 )
 @click.option(
-    "--rows", type=click.IntRange(50), help="Most rows to learn from; the default keeps the matrix below 1 GiB."
+    "--rows", type=click.IntRange(50), help="Most rows to learn from; the default keeps the matrix below 0.25 GiB."
 )
 @click.option("--memory", default="1GB", show_default=True, help="Memory limit for reading the file.")
 @click.option(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lakehouse.wording import number_of
 
-MATRIX_BYTES = 2**30  # of the matrix; training holds it several times
+MATRIX_BYTES = 2**28  # of the matrix; training holds it some eight times, and tries one model a minute on 2**30
 _BYTES = 8  # of a number
 
 
@@ -39,7 +39,7 @@ def row_sample(rows: int, features: int, most_rows: int | None) -> RowSample:
     if every <= 1:
         return RowSample(rows=rows)
     size = rows * features * _BYTES / 2**30
-    reason = f"--rows {most_rows}" if most_rows else f"all of them are a matrix of {size:.1f} GiB, more than 1 GiB"
+    reason = f"--rows {most_rows}" if most_rows else f"all of them are a matrix of {size:.1f} GiB, more than 0.25 GiB"
     why = (
         f"Training reads a sample: about {number_of('row', rows // every)} of {rows:,}, one of {every} by a hash of "
         f"the key ({reason}). --rows takes another number, and so does `every` in the label model."
