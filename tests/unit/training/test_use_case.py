@@ -85,7 +85,7 @@ def test_error_of_an_invalid_option_suggests_the_nearest_word(options: dict[str,
         apply_overrides(load("term_deposit"), options)
     assert message in str(refused.value)
     assert "python -m training.run --help" in str(refused.value)
-    assert max(map(len, str(refused.value).splitlines())) < 320
+    assert max(map(len, str(refused.value).splitlines())) < 360
 
 
 def test_error_of_an_unknown_use_case_suggests_the_nearest() -> None:
