@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lakehouse.arrays import Floats
-from scoring.estimators.early_stopping import EarlyStoppingBooster, FitOutOfTime, WeightedRows
+from scoring.estimators.early_stopping import EarlyStoppingBooster, WeightedRows
 from scoring.tasks import TASKS
 
 _MODEL = "model_"
@@ -42,11 +42,7 @@ class CatBoost(EarlyStoppingBooster):
 
     def after_iteration(self, _: Any) -> bool:
         """The callback of the library after a boosting round: False ends the fit, for it ignores exceptions."""
-        try:
-            self.require_time()
-        except FitOutOfTime:
-            return False
-        return True
+        return not self.is_late
 
     def _empty(self, **options: Any) -> Any:
         from catboost import CatBoostClassifier, CatBoostRegressor

@@ -105,9 +105,14 @@ class EarlyStoppingBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             self.rounds_ = max(1, self._best_rounds(self._fitted(remaining, self.rounds, validation)))
         self.model_ = self._fitted(rows, self.rounds_, None)
 
+    @property
+    def is_late(self) -> bool:
+        """True after the deadline; the libraries ask after each boosting round."""
+        return self.deadline is not None and monotonic() > self.deadline
+
     def require_time(self) -> None:
-        """Raise FitOutOfTime after the deadline; the libraries call it after each boosting round."""
-        if self.deadline is not None and monotonic() > self.deadline:
+        """Raise FitOutOfTime after the deadline."""
+        if self.is_late:
             raise FitOutOfTime(f"{self.library} was stopped within a fit: the search has no time for it")
 
     @property

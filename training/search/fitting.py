@@ -77,8 +77,7 @@ def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> F
     """
     family = FAMILIES[candidate.family]
     if not family.reads_features:
-        with threadpool_limits(1, user_api="openmp"):
-            return frame.task.predict(pipeline, frame.x)
+        return frame.task.predict(pipeline, frame.x)
     return frame.predict(pipeline, family.matrix_format)
 
 

@@ -28,6 +28,7 @@ from training.models import FAMILIES
 from training.registry.compilation import compile_scorer
 from training.search.fitting import SAMPLE_ROWS, fit
 from training.space.joint_space import Candidate
+from training.use_case.search import bag_fits
 from training.use_case.use_case import UseCase
 
 TIMED_ROWS = 300
@@ -85,10 +86,12 @@ def final_model(
         return FinalModel(bag_of(models, candidate, frame), "dense", note, fold_pipelines=models)
     if len(parts) < 2:
         return _refitted(candidate, frame, seed, "the split has one fold, and a bag needs two")
-    compared = next((count for count in range(len(parts), 0, -1) if budget.allows(seconds * (1 + count))), 0)
+    compared = next((count for count in range(len(parts), 0, -1) if budget.allows(seconds * bag_fits(count))), 0)
     if not compared:
         left = budget.left()
-        reason = f"comparing it with a bag takes about {seconds * 2:.0f} s or more, and {left:.0f} s are left"
+        reason = (
+            f"comparing it with a bag takes about {seconds * bag_fits(1):.0f} s or more, and {left:.0f} s are left"
+        )
         return _refitted(candidate, frame, seed, reason)
     return _better(use_case, candidate, frame, parts, compared)
 

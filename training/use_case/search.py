@@ -191,10 +191,15 @@ class SearchPlan(Declaration):
 
         `auto` compares bag and refit inside all folds, or fewer, or none.
         """
-        auto = (*(1.0 + compared for compared in range(folds, 0, -1)), 0.0)
-        return {"refit": (0.0,), "bag": (1.0,), "auto": auto}[self.final]
+        auto = (*map(bag_fits, range(folds, 0, -1)), 0.0)
+        return {"refit": (0.0,), "bag": (bag_fits(0),), "auto": auto}[self.final]
 
     @property
     def lookahead(self) -> int:
         """Number of trials to ask for beyond the last reported one: enough that no worker waits for the slowest."""
         return 1 if self.parallelism == 1 else 2 * self.parallelism
+
+
+def bag_fits(compared: int) -> float:
+    """Fit time of a bag that is compared with a refit inside of so many folds, for each second of a trial."""
+    return 1.0 + compared

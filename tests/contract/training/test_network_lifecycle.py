@@ -220,7 +220,7 @@ def test_german_letters_have_one_answer_in_both_unicode_forms(place: Place, fami
 
 
 def test_the_server_of_these_versions_has_loaded_no_library_of_networks(place: Place) -> None:
-    """Of the process and of its children, by the files that each maps; it also answers the same after a restart."""
+    """The process and its children are judged by the files that each maps; the answer is the same after a restart."""
     families = [family for family in POINTS if family in place.promoted]
     if not families or not Path("/proc/self/maps").exists():
         pytest.skip("no version was served, or there is no /proc")

@@ -17,7 +17,7 @@ ORIGIN, SERIES = date(2024, 1, 1), 6
 
 
 class Build:
-    """What dbt gives to the model."""
+    """The arguments that dbt gives to the model."""
 
     is_incremental = False
 

@@ -39,7 +39,8 @@ def row_sample(rows: int, features: int, most_rows: int | None) -> RowSample:
     if every <= 1:
         return RowSample(rows=rows)
     size = rows * features * _BYTES / 2**30
-    reason = f"--rows {most_rows}" if most_rows else f"all of them are a matrix of {size:.1f} GiB, more than 0.25 GiB"
+    limit = f"all of them are a matrix of {size:.1f} GiB, more than {MATRIX_BYTES / 2**30:g} GiB"
+    reason = f"--rows {most_rows}" if most_rows else limit
     why = (
         f"Training reads a sample: about {number_of('row', rows // every)} of {rows:,}, one of {every} by a hash of "
         f"the key ({reason}). --rows takes another number, and so does `every` in the label model."

@@ -9,7 +9,7 @@ from training.search.trial import Trial, TrialSpec
 
 
 class InProcess:
-    """Runs one trial at a time. It cannot stop a fit that hangs, and which blocks the search.
+    """Runs one trial at a time. A fit that hangs blocks the search: it cannot be stopped.
 
     A trial that would end after the deadline stops between two folds, and a booster within a fit. That holds once a
     trial has succeeded: a search with too little time still has a result.

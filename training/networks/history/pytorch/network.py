@@ -20,8 +20,11 @@ class HistoryNetwork(nn.Module):
         dropout: share that is dropped; its schedule is `training.networks.schedule`.
 
     Attributes:
+        blocks: the blocks of the network, each with the dropout of the step.
         context: count of the numbers that say all else of a row, embeddings of its categories included.
     """
+
+    blocks: nn.ModuleList
 
     def __init__(self, inputs: HistoryInputs, dropout: float) -> None:
         super().__init__()
@@ -47,6 +50,8 @@ class HistoryNetwork(nn.Module):
     def set_dropout_share(self, share: float) -> None:
         """Set the dropout of the next step, as a share of the highest one."""
         self.dropout = self.highest_dropout * share
+        for block in self.blocks:
+            block.dropout = self.dropout
 
     def rate_of(self, _name: str) -> float:
         """The learning rate of a parameter, as a multiple of the network's."""

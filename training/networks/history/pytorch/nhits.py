@@ -89,11 +89,6 @@ class Nhits(HistoryNetwork):
             history, total = history - back, total + ahead
         return total
 
-    def set_dropout_share(self, share: float) -> None:
-        super().set_dropout_share(share)
-        for block in self.blocks:
-            block.dropout = self.dropout
-
     def written_horizon(self, graph: GraphBuilder, history: str, context: str) -> str:
         total = ""
         for block in self.blocks:

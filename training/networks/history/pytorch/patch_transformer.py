@@ -57,11 +57,6 @@ class PatchTransformer(HistoryNetwork):
         output: torch.Tensor = self.last(functional.dropout(self.norm(x).flatten(1), self.dropout, self.training))
         return output
 
-    def set_dropout_share(self, share: float) -> None:
-        super().set_dropout_share(share)
-        for block in self.blocks:
-            block.dropout = self.dropout
-
     def written_horizon(self, graph: GraphBuilder, history: str, context: str) -> str:
         places = graph.constant(self.places.cpu().numpy())
         tokens = linear(graph, graph.add("Gather", history, places, axis=1), self.of_patch)
