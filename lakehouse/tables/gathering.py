@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lakehouse.arrays import Indices
+from lakehouse.tables.integers import to_arrow
 from lakehouse.tables.scan import Scan
 
 _AT_ONCE = 2**29  # bytes of the columns that are gathered in one pass, at eight for each value
@@ -38,7 +39,7 @@ def gather(
             end = begin + len(batch)
             until = int(np.searchsorted(sorted_places, end))
             if until > taken:
-                rows = batch.take(pa.array(sorted_places[taken:until] - begin))
+                rows = batch.take(to_arrow(sorted_places[taken:until] - begin))
                 for chunks, values in zip(kept, rows.columns, strict=True):
                     chunks.append(values)
             begin, taken = end, until
@@ -51,7 +52,7 @@ def gather(
 def _from_whole(
     scan: Scan, connection: duckdb.DuckDBPyConnection, names: Sequence[str], places: Indices, at_once: int
 ) -> Iterator[tuple[str, pa.ChunkedArray]]:
-    indices = pa.array(places, mask=places < 0)
+    indices = to_arrow(places, places >= 0)
     for first in range(0, len(names), at_once):
         some = names[first : first + at_once]
         read = scan.batches(connection, some).read_all()

@@ -10,6 +10,7 @@ from re import IGNORECASE, fullmatch
 import duckdb
 import numpy as np
 
+from lakehouse.tables.integers import to_numpy
 from lakehouse.tables.scan import Scan, quoted
 
 _BATCH = 1_000_000  # rows
@@ -67,7 +68,7 @@ def _repeated(connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> l
     """Numbers that a query without NULL returns more than once; at most the first thousand."""
     numbers, filled = np.empty(min(rows, 2 * _AT_ONCE), dtype=np.uint64), 0
     for batch in connection.sql(query).to_arrow_reader(_BATCH):
-        numbers[filled : filled + len(batch)] = batch.column(0).to_numpy()
+        numbers[filled : filled + len(batch)] = to_numpy(batch.column(0))
         filled += len(batch)
     numbers = numbers[:filled]
     numbers.sort()

@@ -19,6 +19,7 @@ from pyspark.sql.types import DataType
 
 from lakehouse.arrays import Indices, Mask
 from lakehouse.tables.gathering import gather
+from lakehouse.tables.integers import to_arrow, to_numpy
 from lakehouse.tables.scan import Scan, duckdb_type, open_duckdb, quoted
 from training.feature_store.duplicates import require_unique
 from training.feature_store.joined_rows import JoinedRows, unmatched
@@ -62,7 +63,7 @@ def asof_join(
     names = ", ".join(map(quoted, spine.columns))
     columns = rows.relation(connection, spine.columns)
     ordered = connection.sql(f"SELECT {names} FROM ({columns}) ORDER BY {order}").to_arrow_table()
-    connection.register("spine_rows", ordered.append_column("_row", pa.array(np.arange(len(ordered)))))
+    connection.register("spine_rows", ordered.append_column("_row", to_arrow(np.arange(len(ordered)))))
     last = f"SELECT epoch_us(max({_instant(spine.timestamp)})) FROM spine_rows"
     ((newest,),) = connection.sql(last).fetchall()
     found = []
@@ -77,7 +78,7 @@ def asof_join(
                 condition += f" AND ({', '.join(keys)}) IN (SELECT ({', '.join(keys)}) FROM ({of_spine}))"
             query = _found(spine, side, types, _known_rows(side.table, relation, types, condition))
             for batch in connection.sql(query).to_arrow_reader(_BATCH):
-                row, position = (column.to_numpy() for column in batch.columns)
+                row, position = map(to_numpy, batch.columns)
                 places[row] = side.scan.places(position)
         found.append(FoundRows(side.scan, side.lookup.features, places, side.lookup.marker))
     connection.unregister("spine_rows")

@@ -1,6 +1,8 @@
 """The join by DuckDB against the window of the engine, on snapshots and keys of every kind."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -248,6 +250,31 @@ def test_no_engine_starts_for_a_frame(store: LocalFeatureStore) -> None:
     without: Mapping[str, Any] = {"open_session": lambda: pytest.fail("the engine was started")}
     rows, _ = LocalFeatureStore(**without, warehouse=store.warehouse).training_frame(SPINE, [VALUES])
     assert len(rows) == 54
+
+
+WITHOUT_PANDAS = """
+import sys
+from pathlib import Path
+from lakehouse.session import open_session
+from lakehouse.tables.warehouse import Warehouse
+from training.feature_store.local import LocalFeatureStore
+from training.feature_store.tables import FeatureLookup, Spine
+
+store = LocalFeatureStore(open_session, Warehouse(Path(sys.argv[1])))
+rows, _ = store.training_frame(Spine("gold.labels", ("client", "place"), "at", "label"), [
+    FeatureLookup("gold.features", ("value", "number", "text"))
+])
+rows.write(Path(sys.argv[1]) / "rows.parquet")
+print(len(rows), {"pandas", "pysail"} & set(sys.modules))
+"""
+
+
+def test_a_join_imports_no_pandas(store: LocalFeatureStore) -> None:
+    # Its import takes longer than a join of a million rows.
+    write(store, feature_rows(CLIENTS, ["x"], [1, 2.25]), spine_rows(CLIENTS, ["x"]))
+    command = [sys.executable, "-c", WITHOUT_PANDAS, str(store.warehouse.root)]
+    joined = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert joined.stdout.strip() == "54 set()"
 
 
 @pytest.mark.parametrize("at_once", [2**26, 5])
