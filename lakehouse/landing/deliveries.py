@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  (the name every PySpark user knows)
 
 from lakehouse.landing.errors import LandingFileMissing, LandingFileRefused
@@ -61,9 +61,10 @@ def new_rows(
     folder, columns = PROJECT / landing["path"], landing["columns"]
     landed, known_until = deliveries(folder), dict[str, datetime]()
     if loaded is not None:
-        for name, rows in session.table(loaded).groupBy(DELIVERY).count().collect():
+        counted = session.table(loaded).groupBy(DELIVERY).agg(F.count("*"), _last_micros()).collect()
+        for name, rows, _ in counted:
             require_unchanged(name, landed.pop(name, []), rows)
-        known_until = _known_until(session, loaded, landing.get("before", ()))
+        known_until = _known_until(session, loaded, landing.get("before", ()), [micros for *_, micros in counted])
     for file in (file for files in landed.values() for file in files):
         require_columns(file, columns)
         require_order(file, known_until, datetime.now(UTC))
@@ -167,15 +168,30 @@ def _known_times(file: Path) -> tuple[list[datetime], int]:
     return [time for time in pc.min_max(known).as_py().values() if time is not None], known.null_count
 
 
-def _known_until(session: SparkSession, own: str, others: Sequence[str]) -> dict[str, datetime]:
-    """Time of the last loaded row of a table, and of other tables in its schema if they exist."""
+def _known_until(
+    session: SparkSession, own: str, others: Sequence[str], own_micros: Sequence[int | None]
+) -> dict[str, datetime]:
+    """Time of the last loaded row of a table, and of other tables in its schema if they exist.
+
+    Args:
+        own: the table.
+        others: names of the other tables.
+        own_micros: microseconds since 1970 of the last row of each delivery of the table.
+    """
     schema, dot, _ = own.rpartition(".")
-    names = [own, *(f"{schema}{dot}{name}" for name in others)]
+    names = [f"{schema}{dot}{name}" for name in others]
+    found = [name for name in names if session.catalog.tableExists(name)]
+    micros = {
+        own: max((micros for micros in own_micros if micros is not None), default=None),
+        **{name: session.table(name).agg(_last_micros()).collect()[0][0] for name in found},
+    }
+    times = {name.replace("`", ""): time for name, time in micros.items() if time is not None}
+    return {name: EPOCH + timedelta(microseconds=time) for name, time in times.items()}
+
+
+def _last_micros() -> Column:
     # The engine counts in UTC. A collected timestamp has the time zone of this process.
-    last = F.unix_micros(F.max(KNOWN_AT))
-    tables = {name: session.table(name) for name in names if name == own or session.catalog.tableExists(name)}
-    micros = {name.replace("`", ""): table.agg(last).collect()[0][0] for name, table in tables.items()}
-    return {name: EPOCH + timedelta(microseconds=time) for name, time in micros.items() if time is not None}
+    return F.unix_micros(F.max(KNOWN_AT))
 
 
 def _loaded_in_sibling(folder: Path, table: DataFrame, landed: Mapping[str, list[Path]]) -> dict[str, list[Path]]:

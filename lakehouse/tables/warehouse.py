@@ -156,7 +156,7 @@ class Warehouse:
                 if known.get(name.table.lower()) == self.location(name):
                     continue
                 try:
-                    self.register_table(session, name)
+                    self._register(session, name, replace=name.table.lower() in known)
                 except TableNotFound as err:
                     if unreadable is None:
                         raise
@@ -164,9 +164,13 @@ class Warehouse:
 
     def register_table(self, session: SparkSession, name: TableName) -> None:
         """Point the catalogue's entry to the table of this warehouse, and replace any other entry."""
+        self._register(session, name, replace=True)
+
+    def _register(self, session: SparkSession, name: TableName, *, replace: bool) -> None:
         quoted = f"`{name.schema}`.`{name.table}`"
         create = f"CREATE TABLE {quoted} USING delta LOCATION {sql_text(str(self.location(name)))}"
-        session.sql(f"DROP TABLE IF EXISTS {quoted}").collect()  # an external table keeps its files
+        if replace:
+            session.sql(f"DROP TABLE IF EXISTS {quoted}").collect()  # an external table keeps its files
         configuration = self.open(name).metadata().configuration
         checks = {key: value for key, value in configuration.items() if key.startswith("delta.constraints.")}
         if checks:
@@ -226,11 +230,11 @@ def _plain(name: str) -> str:
     return name
 
 
-def _locations(session: SparkSession, schema: str) -> dict[str, Path]:
-    """Folders of the catalogue's tables by name; Spark keeps names in lower case."""
+def _locations(session: SparkSession, schema: str) -> dict[str, Path | None]:
+    """Folders of the catalogue's entries by name, None for an entry without one; Spark keeps names in lower case."""
     rows = session.sql(f"SHOW TABLE EXTENDED IN `{schema}` LIKE '*'").collect()
     locations = {
         row["tableName"].lower(): re.search(r"^Location: (?:file:(?://)?)?(/.*)$", row["information"], re.M)
         for row in rows
     }
-    return {name: Path(match[1]) for name, match in locations.items() if match}
+    return {name: Path(match[1]) if match else None for name, match in locations.items()}

@@ -9,7 +9,6 @@ import pyarrow as pa
 from lakehouse.landing.options import ROW_NUMBER
 from lakehouse.landing.sources import files
 from lakehouse.landing.sources.arrow_types import ARROW, as_type
-from lakehouse.landing.sources.database import database
 from lakehouse.landing.sources.declaration import LandingSource, SourceLocation
 from lakehouse.landing.sources.errors import LandingSourceRefused
 from lakehouse.landing.sources.nested import flat_batches, flat_schema
@@ -34,6 +33,8 @@ def opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterator
 
 def _opened(location: SourceLocation, project: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     if location.format == "database":
+        from lakehouse.landing.sources.database import database  # SQLAlchemy, which only a database needs
+
         return database(location.address, str(location.table), location.declared_types)
     path = location.resolved(project)
     if location.format == "excel":

@@ -172,7 +172,6 @@ class TableWriter:
             draft.apply(target, replaces_partitions=replaces_partitions)
         finally:
             draft.delete()
-        self.warehouse.register_table(self.session, name)
 
     def require_publishable(self, rows: DataFrame, name: TableName, spec: TableSpec) -> Columns:
         """Check, before any write, that a feature table keeps its key and matches its declaration.
