@@ -15,6 +15,7 @@ from tests.unit.points import rows_of
 from training.frame.splits import Fold
 from training.networks import checkpoint
 from training.networks.checkpoint import Arrays, Checkpoint
+from training.networks.options import FitOptions
 from training.networks.rungs import FitStopped
 from training.search.fitting import fit
 from training.search.pruning.halving import HalvingWatch, RungLimits
@@ -99,6 +100,16 @@ def test_checkpoints_of_old_fits_are_deleted(folder: Path) -> None:
 def test_early_stopping_finds_fewer_epochs_where_labels_are_noise(family: str) -> None:
     noise = replace(ROWS, y=np.random.default_rng(0).integers(0, 2, len(ROWS)))
     assert network(family, noise, max_epochs=64).epochs < 32
+
+
+@pytest.mark.parametrize(("epochs", "patience"), [(1, 8), (8, 8), (15, 8), (16, 9), (32, 18), (128, 69)])
+def test_patience_is_as_long_as_the_last_cycle_of_the_learning_rate(epochs: int, patience: int) -> None:
+    assert FitOptions(learning_rate=0.01, weight_decay=0.0, epochs=epochs).patience == patience
+
+
+def test_a_fit_waits_while_the_learning_rate_rises_and_gains_when_it_falls() -> None:
+    numbers = rows_of("regression", 400)
+    assert network("mlp", numbers, max_epochs=128).epochs > 64  # after 8 epochs without a gain it was 13
 
 
 @pytest.mark.parametrize("family", NETWORKS)
