@@ -2,7 +2,8 @@
 
 A third peer is an empty application on our HTTP server: the limit of any application there. Each family is fitted
 once with hyperparameters from the middle of its grid and registered like after a training run. Afterwards the
-endpoint changes under load. Needs the gold tables: `dbt build`.
+endpoint changes under load. A network is fitted for one epoch, as its answer takes as long after many. Needs the gold
+tables: `dbt build`.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from subprocess import CalledProcessError
 import click
 import mlflow
 
+from benchmarks.families.entry import default_of
 from benchmarks.harness.changes import changes, check_responses, while_changing
 from benchmarks.harness.load import LoadFailed, LoadResult, count, memory, wrk
 from benchmarks.harness.measure import mebibytes
@@ -28,7 +30,12 @@ from deployment.endpoints import endpoint_client
 from deployment.model_server.http.auth import read_token
 from lakehouse import console
 from lakehouse.settings import Settings
+from scoring.encodings.free_text import FreeText
+from training.frame.constants import without_constants
+from training.frame.drawing import sample
+from training.frame.splits import Split
 from training.models import FAMILIES
+from training.models.extras import require_extras
 from training.search.result import SearchResult
 from training.search.trial import Trial
 from training.space.joint_space import Candidate, JointSpace
@@ -60,39 +67,59 @@ class ServerResult:
 @click.option("--peers", default=",".join(PEERS), show_default=True)
 @click.option("--loads", default=LOADS, show_default=True, help="Rows of a request x connections.")
 @click.option("--seconds", default=3, show_default=True, help="Duration of each load.")
-@click.option("--requests", default=100_000, show_default=True, help="Requests while the endpoint changes.")
-def main(versions: str, peers: str, loads: str, seconds: int, requests: int) -> None:
-    """Load each server in turn, then two of our servers at once, then our server while its endpoint changes."""
+@click.option("--requests", default=100_000, show_default=True, help="While the endpoint changes; 0 ends before.")
+@click.option("--most", type=int, help="Rows to fit on, and of the holdout, drawn by class. Default: all.")
+def main(  # noqa: PLR0913, PLR0917  (one for each option)
+    versions: str, peers: str, loads: str, seconds: int, requests: int, most: int | None
+) -> None:
+    """Load each server in turn, then two of our servers at once, then our server while its endpoint changes.
+
+    Each free text of a request has another number at its end, since a server may remember a text.
+    """
     each = [(int(rows), int(wide)) for rows, _, wide in (load.partition("x") for load in loads.split(","))]
+    models = [(name, family) for name, _, family in (version.partition(":") for version in versions.split(","))]
+    require_extras([family for _, family in models])
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         bench = bench_settings(Path(folder))
-        registered = _registered(bench, [tuple(each.split(":")) for each in versions.split(",")])
+        registered = _registered(bench, models, most)
         chosen = {name: PEERS[name] for name in peers.split(",") if name}
         _compare_servers(registered, chosen, bench, each, seconds)
-        _two_processes(registered[0], bench, seconds)
         if requests:
+            _two_processes(registered[0], bench, seconds)
             _change_under_load(registered, bench, requests)
     console.detail(f"{time.monotonic() - began:.0f} s in total")
 
 
-def _registered(bench: Settings, models: Sequence[tuple[str, ...]]) -> list[Version]:
+def _registered(bench: Settings, models: Sequence[tuple[str, str]], most: int | None) -> list[Version]:
     versions = []
     with tracking(bench) as client:
         for name in dict.fromkeys(name for name, _ in models):
             use_case = load(name)
             mlflow.set_experiment(experiment_id=experiment_id(client, bench, name))
             data = read(use_case, bench)
+            if most is not None:
+                data = drawn(data, most, use_case.search.seed)
+            texts = [each.column for each in data.training.encoder.encodings if isinstance(each, FreeText)]
             for family in [family for other, family in models if other == name]:
-                winner = Trial(1, _middle(family), {use_case.search.metric: 0.0}, (), timedelta(0))
+                winner = Trial(1, candidate_of(family), {use_case.search.metric: 0.0}, (), timedelta(0))
                 refitted = refit(use_case, winner, data.training)
                 with mlflow.start_run():
                     version = register(use_case, refitted, SearchResult((winner,), "complete"), data, client)
-                versions.append(Version(use_case, family, str(version.version), version.tags["compiled"]))
+                versions.append(Version(use_case, family, str(version.version), version.tags["compiled"], texts))
     return versions
 
 
-def _middle(family: str) -> Candidate:
+def drawn(data: Split, most: int, seed: int) -> Split:
+    """Some rows of each side, every class by its share."""
+    training, holdout = (rows.rows(sample(rows, most, seed)) for rows in (data.training, data.holdout))
+    return replace(data, training=without_constants(training), holdout=holdout)
+
+
+def candidate_of(family: str) -> Candidate:
+    """The middle of the family's grid; of a network the default, fitted for one epoch."""
+    if FAMILIES[family].extras:
+        return default_of(family, max_epochs=1)
     points = list(islice(JointSpace({family: FAMILIES[family].space}).grid(), 300))
     return points[len(points) // 2]
 

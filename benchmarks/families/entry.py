@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import cycle
 from time import process_time, process_time_ns
 
@@ -12,18 +13,23 @@ from lakehouse.arrays import Floats, MatrixFormat
 from scoring.hooks import Record
 from scoring.scorer import ResponseFormat, Scorer
 from training.evaluation.bootstrap import Interval
+from training.evaluation.metrics import evaluate
 from training.evaluation.weighted_metrics import ScoredRows, gain_intervals, metric_intervals
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
 from training.models import FAMILIES
 from training.registry.compilation import compile_scorer
+from training.search.blend_candidate import blend_members
+from training.search.blending import blend
 from training.search.fitting import SAMPLE_ROWS, fit, fitted_blend
 from training.search.fitting import predict as predictions_of
+from training.search.trial import Attempt, Trial
 from training.space.joint_space import Candidate, JointSpace
 from training.space.space import Value
 
 WARM_UP, RESPONSES, LONGEST = 100, 2_000, 5.0  # requests, requests, and seconds of both together
-FEW = 300  # rows of a fit that loads the libraries and is not measured
+MOST_MEMBERS = 12  # of a blend
+FEW = 100  # rows of a fit that loads the libraries and is not measured
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,8 @@ def default_of(family: str, **params: Value) -> Candidate:
 
 def entry(name: str, candidate: Candidate, contest: Contest) -> Entry:
     """Fit the candidate on each fold and on all training rows, compile it, and measure it."""
-    few = Candidate.of(candidate.family, {**candidate.params, SAMPLE_ROWS: FEW})
+    brief = {"max_epochs": 1} if FAMILIES[candidate.family].extras else {}
+    few = Candidate.of(candidate.family, {**candidate.params, **brief, SAMPLE_ROWS: FEW})
     fit(few, contest.training, contest.seed)
     parts = []
     for part in contest.parts:
@@ -102,15 +109,36 @@ def entry(name: str, candidate: Candidate, contest: Contest) -> Entry:
     return _measured(name, contest, pipeline, FAMILIES[candidate.family].matrix_format, parts, seconds, candidate)
 
 
-def blended(name: str, members: Sequence[Entry], contest: Contest) -> Entry:
-    """The mean of some entries with equal weights, served as one model; its fit is those of its members."""
-    weight = 1 / len(members)
-    pairs = [(weight, each.candidate) for each in members if each.candidate is not None]
-    pipelines = [each.pipeline for each in members if each.pipeline is not None]
-    parts = [np.mean(values, axis=0) for values in zip(*(each.parts for each in members), strict=True)]
+def blended(name: str, entries: Sequence[Entry], contest: Contest) -> Entry:
+    """The blend that a search chooses by the folds from these entries; its fit is those of its members.
+
+    Its predictions of a fold have the weights that are best on the other folds.
+
+    Raises:
+        BlendRefused: one entry alone is better on the folds.
+    """
+    trials = [_trial(number, each, contest) for number, each in enumerate(entries, start=1)]
+    chosen = blend(trials, Attempt(contest.parts, contest.seed, 0.5), contest.metric, MOST_MEMBERS)
+    pairs = blend_members(chosen.candidate)
+    members = [each for _, candidate in pairs for each in entries if each.candidate == candidate]
+    weights = ", ".join(f"{weight:.2f} {each.name}" for (weight, _), each in zip(pairs, members, strict=True))
+    pipeline = fitted_blend(pairs, [each.pipeline for each in members if each.pipeline is not None], contest.training)
     seconds = sum(each.seconds for each in members)
-    pipeline = fitted_blend(pairs, pipelines, contest.training)
-    return _measured(name, contest, pipeline, "dense", parts, seconds)
+    return _measured(f"{name}: {weights}", contest, pipeline, "dense", chosen.predictions or (), seconds)
+
+
+def _trial(number: int, each: Entry, contest: Contest) -> Trial:
+    """The entry as a trial of a search that kept its predictions."""
+    if each.candidate is None:
+        raise TypeError(f"{each.name} has no candidate, so that no search could try it")
+    task = contest.training.task
+    per_fold = [
+        evaluate(task, part.validate.y, predicted, 0.5)
+        for part, predicted in zip(contest.parts, each.parts, strict=True)
+    ]
+    means = {metric: float(np.mean([fold[metric] for fold in per_fold])) for metric in per_fold[0]}
+    duration = timedelta(seconds=each.seconds)
+    return Trial(number, each.candidate, means, tuple(per_fold), duration, predictions=tuple(each.parts))
 
 
 def _measured(  # noqa: PLR0913, PLR0917  (one for each part of an entry)

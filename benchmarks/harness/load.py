@@ -10,13 +10,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count as counted
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from lakehouse.errors import LakehouseError
 
+TURN = "@turn"  # in a body, replaced by another number each time, so that no server remembers the text around it
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
+_FIRST_TURNS = counted(0, 10_000_000)
+_WITH_TURNS = f"""
+local turn, template = %d, wrk.body
+request = function()
+  local body = template:gsub("{TURN}", function() turn = turn + 1; return string.format("%%d", turn) end)
+  return wrk.format(nil, nil, nil, body)
+end
+"""
 
 
 class LoadFailed(LakehouseError):
@@ -64,7 +74,7 @@ class LoadResult:
 
 
 def wrk(server: Loaded, body: Any, *, connections: int, seconds: int) -> LoadResult:
-    """Post one body repeatedly, on one thread.
+    """Post one body repeatedly, on one thread; each `TURN` in it is another number each time.
 
     Raises:
         LoadFailed: wrk is missing, or a response is missing or not 2xx.
@@ -74,8 +84,12 @@ def wrk(server: Loaded, body: Any, *, connections: int, seconds: int) -> LoadRes
     url, before = server.url, processor_time(server.pid)
     all_headers = {"content-type": "application/json", **server.headers}
     script = ['wrk.method = "POST"', *(f'wrk.headers["{name}"] = "{value}"' for name, value in all_headers.items())]
+    content = json.dumps(body)
+    script.append(f"wrk.body = [==[{content}]==]")
+    if TURN in content:
+        script.append(_WITH_TURNS % next(_FIRST_TURNS))
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
-        file.write("\n".join([*script, f"wrk.body = [==[{json.dumps(body)}]==]"]))
+        file.write("\n".join(script))
         file.flush()
         command = [
             "wrk",

@@ -7,13 +7,13 @@ import sys
 import sysconfig
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.load import LoadFailed, count
+from benchmarks.harness.load import TURN, LoadFailed, count
 from benchmarks.harness.measure import tool
 from deployment.endpoints import endpoint_client
 from deployment.model_server.http.auth import read_token
@@ -50,12 +50,17 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Version:
-    """Registered version, with its use case for a valid request row."""
+    """Registered version, with its use case for a valid request row.
+
+    Attributes:
+        texts: inputs that are free texts; each request has others, as a server may remember what it has read.
+    """
 
     use_case: UseCase
     family: str
     number: str
     compiled: str
+    texts: Sequence[str] = ()
 
     @property
     def title(self) -> str:
@@ -66,7 +71,9 @@ class Version:
         return f"models:/{self.use_case.name}/{self.number}"
 
     def body(self, rows: int) -> dict[str, Any]:
-        return {"dataframe_records": [dict(self.use_case.golden_request)] * rows}
+        golden = self.use_case.golden_request
+        record = {**golden, **{name: f"{golden[name]} {TURN}" for name in self.texts}}
+        return {"dataframe_records": [record] * rows}
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from benchmarks.families.networks import newest, requests_of
 from benchmarks.families.realmlp import table_of, validation_rows
 from benchmarks.families.texts import READINGS
 from benchmarks.families.texts import requests_of as text_requests
+from scoring.predictions import weighted_average
 from scoring.scorer import ResponseFormat
 from tests.unit.frames import ENCODER, alternating, by_time
 from training.frame.splits import folds, split
 from training.models import FAMILIES
+from training.search.blending import BlendRefused, MemberPredictions, WeightSelector
 
 ANSWER = ResponseFormat(("probability",), 0.5)
 REQUEST = {"amount": 1.0, "place": "Bonn", "known": 3}
@@ -30,12 +32,11 @@ def contest() -> Contest:
 
 @pytest.fixture(scope="module")
 def entries(contest: Contest) -> list[Entry]:
-    """Two fitted families, and their blend."""
-    fitted = [
+    """Two fitted families."""
+    return [
         entry("linear", default_of("logistic_regression"), contest),
         entry("trees", default_of("lightgbm", min_child_samples=10), contest),
     ]
-    return [*fitted, blended("both", fitted, contest)]
 
 
 def test_an_entry_has_predictions_of_holdout_and_folds_and_its_times(entries: list[Entry], contest: Contest) -> None:
@@ -43,18 +44,41 @@ def test_an_entry_has_predictions_of_holdout_and_folds_and_its_times(entries: li
         assert len(each.holdout) == len(contest.holdout)
         assert [len(part) for part in each.parts] == [len(fold.validate) for fold in contest.parts]
         assert each.seconds > 0 and each.microseconds is not None and each.microseconds > 0
-    assert [each.form for each in entries] == ["linear", "onnx", "blend of linear, onnx"]
+    assert [each.form for each in entries] == ["linear", "onnx"]
 
 
-def test_a_blend_is_the_mean_of_its_members_and_its_fit_their_sum(entries: list[Entry]) -> None:
-    linear, trees, both = entries
-    np.testing.assert_allclose(both.holdout, (linear.holdout + trees.holdout) / 2, atol=1e-12)
-    np.testing.assert_allclose(both.parts[0], (linear.parts[0] + trees.parts[0]) / 2, atol=1e-12)
+def uncertain(each: Entry, contest: Contest, seed: int, noise: float) -> Entry:
+    """The entry with other predictions of the folds: the labels with noise of its own."""
+    draw = np.random.default_rng(seed)
+    sums = [part.validate.y + draw.normal(0, noise, len(part.validate)) for part in contest.parts]
+    return replace(each, parts=[1 / (1 + np.exp(-values)) for values in sums])
+
+
+def test_a_blend_is_that_of_a_search_and_its_fit_those_of_its_members(entries: list[Entry], contest: Contest) -> None:
+    linear, trees = (uncertain(each, contest, seed, 1.0) for seed, each in enumerate(entries))
+    both = blended("both", [linear, trees], contest)
+    weights = [float(word) for word in both.name.removeprefix("both: ").split() if word[0].isdigit()]
+    assert both.name == f"both: {weights[0]:.2f} {linear.name}, {weights[1]:.2f} {trees.name}"
+    assert min(weights) > 0.2 and both.form == "blend of linear, onnx"
+    np.testing.assert_allclose(both.holdout, weights[0] * linear.holdout + weights[1] * trees.holdout, atol=0.01)
+    selector = WeightSelector(contest.training.task, contest.metric, 0.5)
+    folds = [
+        MemberPredictions(part.validate.y, [linear.parts[at], trees.parts[at]])
+        for at, part in enumerate(contest.parts)
+    ]
+    of_other_fold = selector.weights(folds[1:], 2)
+    assert both.parts[0].tolist() == weighted_average(folds[0].predicted, of_other_fold).tolist()
     assert both.seconds == linear.seconds + trees.seconds
 
 
+def test_no_blend_where_one_entry_alone_is_better(entries: list[Entry], contest: Contest) -> None:
+    good, bad = uncertain(entries[0], contest, 0, 0.01), uncertain(entries[1], contest, 1, 9.0)
+    with pytest.raises(BlendRefused, match="one alone is better on the folds"):
+        blended("both", [good, bad], contest)
+
+
 def test_gains_are_paired_and_the_reference_has_none(entries: list[Entry], contest: Contest) -> None:
-    linear, trees, _ = entries
+    linear, trees = entries
     perfect = replace(trees, name="perfect", holdout=contest.holdout.y.astype(np.float64), parts=())
     same = replace(linear, name="same", microseconds=None)
     header, rows = table(contest, [linear, same, perfect], "linear")
