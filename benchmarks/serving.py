@@ -139,9 +139,16 @@ def _compare_servers(
         servers: dict[str, Start] = {OURS: ours, **peers}
         measured = {name: _measured(start, version, bench, loads, seconds) for name, start in servers.items()}
         results.append((version, first, {name: each for name, each in measured.items() if each}))
+    header = ["p50", "p99", "req/s", "processor"]
+    if not peers:
+        alone = [
+            [version.title, *map(str, load), *each[OURS].loads[number].cells]
+            for version, _, each in results
+            for number, load in enumerate(loads)
+        ]
+        console.table(["version", "rows", "conn.", *header], alone)
     for name in peers:
         console.stage(f"{OURS} against {name}")
-        header = ["p50", "p99", "req/s", "processor"]
         rows = [
             [version.title, *map(str, load), *_comparison(each[OURS].loads[number], each[name].loads[number])]
             for version, _, each in results

@@ -16,6 +16,7 @@ from benchmarks.families.realmlp import realmlp
 from benchmarks.quality.ours import frame_of, use_case_of
 from benchmarks.quality.sets import SETS, Terms, export, train_and_test
 from lakehouse import console
+from lakehouse.options.choices import OneOf
 from lakehouse.settings import PROJECT, Settings
 from scoring.hooks import Record
 from scoring.scorer import ResponseFormat
@@ -45,21 +46,26 @@ REQUESTS = 50
 @click.command()
 @click.option("--rows", "name", default="term_deposit", show_default=True, help=f"A use case, or one of {[*SETS]}.")
 @click.option("--most", default=5_000, show_default=True, help="Training rows: the newest, or drawn at random.")
+@click.option("--network", "networks", multiple=True, type=OneOf([*NETWORKS]), help="Networks; default: all.")
+@click.option("--longer/--no-longer", default=True, show_default=True, help=f"Fit {LONGER} too.")
 @click.option("--peer/--no-peer", default=True, show_default=True, help="Fit RealMLP too.")
-def main(name: str, most: int, peer: bool) -> None:
+def main(name: str, most: int, networks: Sequence[str], longer: bool, peer: bool) -> None:
     """Fit every family that predicts the labels of the rows, two blends and the peer; print what each gains."""
-    require_extras(NETWORKS)
+    networks = networks or NETWORKS
+    require_extras(networks)
     contest = _of_set(name, most) if name in SETS else _of_use_case(name, most)
     console.detail(f"{name}: {len(contest.training):,} training rows, {len(contest.holdout):,} in the holdout")
     entries: list[Entry] = []
-    for family in (*LINEAR, *TREES, *NETWORKS):
+    for family in (*LINEAR, *TREES, *networks):
         if contest.training.task in FAMILIES[family].tasks:
             console.stage(family)
             entries.append(entry(family, default_of(family), contest))
     without = [each for each in entries if each.name not in NETWORKS]
     blends = [*_blend(BLEND, without, contest), *_blend(BLEND_WITH_NETWORKS, entries, contest)]
-    console.stage(LONGER)
-    entries += [entry(LONGER, default_of("mlp", max_epochs=LONG), contest), *blends]
+    if longer:
+        console.stage(LONGER)
+        entries.append(entry(LONGER, default_of("mlp", max_epochs=LONG), contest))
+    entries += blends
     if peer:
         console.stage(PEER)
         entries.append(realmlp(PEER, contest))

@@ -3,7 +3,7 @@
 from math import cos, log2, pi
 
 CYCLES = 4
-LAST_CYCLE = 2 ** (CYCLES - 1) / (2**CYCLES - 1)  # share of a fit
+LAST_CYCLE: float = 2 ** (CYCLES - 1) / (2**CYCLES - 1)  # share of a fit
 
 
 def learning_rate(done: float) -> float:
