@@ -30,7 +30,14 @@ Result = dict[str, Any]
 
 @click.command()
 @click.option("--seconds", type=click.FloatRange(5), default=60, show_default=True, help="Wall time of each system.")
-@click.option("--splits", type=click.IntRange(1), default=5, show_default=True, help="Random splits of each set.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.IntRange(0),
+    default=range(5),
+    help="Number of a random split of each set; default: 0 to 4.",
+)
 @click.option("--sets", "names", multiple=True, type=OneOf(list(SETS)), help="Sets to measure; default: all.")
 @click.option("--systems", multiple=True, type=OneOf(SYSTEMS), help="Systems to measure; default: all.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Cores of each system.")
@@ -45,7 +52,7 @@ Result = dict[str, Any]
 )
 def main(  # noqa: PLR0913, PLR0917  (one for each option)
     seconds: float,
-    splits: int,
+    splits: tuple[int, ...],
     names: tuple[str, ...],
     systems: tuple[str, ...],
     jobs: int,
@@ -61,7 +68,7 @@ def main(  # noqa: PLR0913, PLR0917  (one for each option)
     export(names, results.parent)
     done = {_key(each) for each in read(results) if each["value"] is not None}
     # All sets of a split come before the next split: a run that is cut short has every set.
-    runs = [(split, name, system) for split in range(splits) for name in names for system in systems]
+    runs = [(split, name, system) for split in splits for name in names for system in systems]
     for split, name, system in runs:
         if (name, split, system, seconds) in done:
             continue
