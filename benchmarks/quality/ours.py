@@ -60,7 +60,7 @@ def frame_of(rows: pd.DataFrame, training: pd.DataFrame, task: str) -> TrainingF
 
 
 def use_case_of(terms: Terms) -> UseCase:
-    """The use case of a set, as `init` writes it, with a bag where that measures better."""
+    """The use case of a set, as `init` writes it, with a larger blend."""
     task, metric = terms.task, terms.metric
     families = [name for name in SEARCHED if TASKS[task] in FAMILIES[name].tasks]
     search = {
@@ -73,7 +73,6 @@ def use_case_of(terms: Terms) -> UseCase:
     search |= {
         "max_minutes": terms.seconds / 60,
         "portfolio": True,
-        "final": "auto",
         "blend": 12,
         "recency_weights": False,
     }

@@ -6,7 +6,7 @@ from tests.unit.frames import alternating, by_time
 from tests.unit.search.test_search import by_number, plan, search
 from training.frame import splits
 from training.models import FAMILIES
-from training.models.portfolio import PORTFOLIOS, ROUNDS
+from training.models.portfolio import CATBOOST_ROUNDS, PORTFOLIOS, ROUNDS
 from training.search.record import from_json, to_json
 from training.search.trial import Trial, run_trial
 from training.space.space import Choice, require_valid
@@ -44,7 +44,8 @@ def test_the_first_point_of_every_family_comes_first_and_the_cheapest_family_bef
         *("logistic_regression", "lightgbm", "xgboost", "gradient_boosting", "catboost") * 2,
         *("lightgbm", "xgboost"),
     ]
-    assert all(each.params["max_rounds"] == ROUNDS for each in initial if each.family in BOOSTERS)
+    limits = {(each.family, each.params["max_rounds"]) for each in initial if each.family in BOOSTERS}
+    assert limits == {*((family, ROUNDS) for family in BOOSTERS), ("catboost", CATBOOST_ROUNDS)}
     origins = [portfolio.origin(candidate) for candidate in tried]
     assert origins[:6] == ["portfolio"] * 4 + ["default", "portfolio"]
     assert set(origins[len(initial) :]) == {f"tpe by {engine}"}

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from lakehouse.settings import Settings
+from scoring.estimators.catboost import CatBoost
+from scoring.estimators.early_stopping import FitOutOfTime
 from tests.unit.points import POINTS, rows_of
 from tests.unit.search.test_blending import MemoryLog, plan
 from training.budget import Budget
@@ -126,6 +128,17 @@ def test_a_booster_stops_within_a_fit_and_a_deadline_that_it_meets_changes_nothi
     in_time, free = (fit(candidate, rows, 0, deadline=end) for end in (monotonic() + 600, None))
     inputs = rows.inputs("dense")
     np.testing.assert_array_equal(rows.task.predict(in_time, inputs), rows.task.predict(free, inputs))
+
+
+def test_catboost_asks_for_the_time_after_its_rounds_only_if_it_may_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[object]()
+    monkeypatch.setattr(CatBoost, "after_iteration", lambda _self, state: asked.append(state) or True)
+    rows, candidate = rows_of("binary"), Candidate.of("catboost", dict(POINTS)["catboost"])
+    fit(candidate, rows, 0, deadline=monotonic() + 600)
+    assert not asked
+    with pytest.raises(FitOutOfTime):
+        fit(candidate, rows, 0, deadline=monotonic())
+    assert asked
 
 
 def test_kept_predictions_give_the_blend_that_fitting_again_gives_and_cost_no_fit(
