@@ -69,5 +69,5 @@ def test_rows_are_encoded_by_the_training_rows_and_split_by_class(tmp_path: Path
 def test_our_search_has_its_time_its_portfolio_and_only_families_of_the_task(task: str) -> None:
     use_case = use_case_of(Terms(task, 90, 2, 3))
     plan = use_case.search
-    assert (plan.max_seconds, plan.portfolio, plan.final, plan.parallelism, plan.seed) == (90, True, "auto", 2, 3)
+    assert (plan.max_seconds, plan.portfolio, plan.final, plan.parallelism, plan.seed) == (90, True, "refit", 2, 3)
     assert all(use_case.task in FAMILIES[family].tasks for family in plan.families)
