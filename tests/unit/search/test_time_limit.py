@@ -132,7 +132,12 @@ def test_a_booster_stops_within_a_fit_and_a_deadline_that_it_meets_changes_nothi
 
 def test_catboost_asks_for_the_time_after_its_rounds_only_if_it_may_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[object]()
-    monkeypatch.setattr(CatBoost, "after_iteration", lambda _self, state: asked.append(state) or True)
+
+    def after_iteration(_: CatBoost, state: object) -> bool:
+        asked.append(state)
+        return False
+
+    monkeypatch.setattr(CatBoost, "after_iteration", after_iteration)
     rows, candidate = rows_of("binary"), Candidate.of("catboost", dict(POINTS)["catboost"])
     fit(candidate, rows, 0, deadline=monotonic() + 600)
     assert not asked
