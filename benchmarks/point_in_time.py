@@ -22,6 +22,7 @@ from benchmarks.harness.jvm_spark import available, jvm_spark_connect
 from benchmarks.harness.measure import Usage, measure, mebibytes, tool
 from lakehouse import console
 from lakehouse.errors import LakehouseError
+from lakehouse.options.choices import OneOf
 from lakehouse.settings import PROJECT
 
 TWO_YEARS = 2 * 365 * 86_400_000_000  # microseconds
@@ -80,7 +81,9 @@ frame.to_parquet("FOLDER/joined/part.parquet", index=False)
 }
 
 
-BARE, FEATURES = "bare DuckDB", ("orders", "revenue")
+OURS_BY_DUCKDB, BARE, SAIL, JVM = "ours", "bare DuckDB", "our window on Sail", "our window on JVM Spark (client)"
+ENGINES = (OURS_BY_DUCKDB, BARE, *PEERS, SAIL, JVM)
+FEATURES = ("orders", "revenue")
 
 
 class ResultsDiffer(LakehouseError):
@@ -93,15 +96,20 @@ class ResultsDiffer(LakehouseError):
     "--features", type=click.IntRange(1_000), default=20_000_000, show_default=True, help="Rows of the feature table."
 )
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
-def main(spine: int, features: int, runs: int) -> None:
-    """Run every engine in turn, RUNS times, each in its own process; report the least of each figure."""
+@click.option("--engine", "engines", multiple=True, type=OneOf(ENGINES), help=f"Beside {BARE}; default: all.")
+def main(spine: int, features: int, runs: int, engines: tuple[str, ...]) -> None:
+    """Run the engines in turn, RUNS times, each in its own process; report the least of each figure."""
+    chosen = {BARE, *(engines or ENGINES)}
     console.stage(f"{spine:,} rows x {features:,} rows, {runs} runs each in turn")
-    with tempfile.TemporaryDirectory() as folder, jvm_spark_connect() if available() else nullcontext() as remote:
+    with_jvm = JVM in chosen and available()
+    with tempfile.TemporaryDirectory() as folder, jvm_spark_connect() if with_jvm else nullcontext() as remote:
         _write(Path(folder), spine, features)
         measured: dict[str, list[Usage]] = {}
         results: dict[str, tuple[int, int, float]] = {}
         for _ in range(runs):
             for name, command in _commands(folder, remote).items():
+                if name not in chosen:
+                    continue
                 _empty(Path(folder) / "joined")
                 measured.setdefault(name, []).append(measure(command, PROJECT, os.environ))
                 results[name] = _result(Path(folder) / "joined")
@@ -119,15 +127,15 @@ def main(spine: int, features: int, runs: int) -> None:
 
 def _commands(folder: str, remote: str | None) -> dict[str, list[str]]:
     ours, bare = ([sys.executable, "-c", code.replace("FOLDER", folder)] for code in (OURS, DUCKDB))
-    commands = {"ours": [*ours, "duckdb"], BARE: bare}
+    commands = {OURS_BY_DUCKDB: [*ours, "duckdb"], BARE: bare}
     for name, (packages, code) in PEERS.items():
         installed = [argument for package in packages for argument in ("--with", package)]
         command = [tool("uv"), "run", "--quiet", "--no-project", *installed]
         commands[name] = [*command, "python", "-c", code.replace("FOLDER", folder)]
-    commands["our window on Sail"] = [*ours, "window"]
+    commands[SAIL] = [*ours, "window"]
     if remote:
         # Only the client is measured; the memory is in the server.
-        commands["our window on JVM Spark (client)"] = [*ours, "window", remote]
+        commands[JVM] = [*ours, "window", remote]
     return commands
 
 
