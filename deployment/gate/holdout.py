@@ -1,5 +1,6 @@
 """Holdout for comparing challenger and champion: pinned at training time, rebuilt at promotion time."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -89,8 +90,27 @@ class Holdout:
             if column not in features:
                 raise HoldoutRefused.no_slice(column, list(features))
         slices = {column: features[column] for column in columns}
-        left_out = self.excluded, self.unanswered
-        return HoldoutRows(use_case.task, self.fingerprint, self.rows.y, slices, *left_out, self.rows.dependence)
+        return HoldoutRows(
+            use_case.task,
+            self.fingerprint,
+            self.rows.y,
+            slices,
+            self.excluded,
+            self.unanswered,
+            self.rows.dependence,
+            self._category_names(columns),
+        )
+
+    def _category_names(self, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Names of the values of each column that is an encoding's only feature, and has categories."""
+        encoder, features = self.rows.encoder, self.rows.features
+        of_column = {each.features[0]: each for each in encoder.encodings if len(each.features) == 1}
+        found = {
+            column: of_column[column].row_categories(features, encoder.vocabularies)
+            for column in columns
+            if column in of_column
+        }
+        return {column: categories.names for column, categories in found.items() if categories is not None}
 
 
 def rebuild(use_case: UseCase, challenger: ModelVersion, store: FeatureReader) -> Holdout:

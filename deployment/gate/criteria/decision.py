@@ -3,13 +3,14 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy.typing as npt
 
 from lakehouse.arrays import Floats
+from lakehouse.wording import format_number
 from scoring.tasks import Task
 from training.evaluation.bootstrap import Interval
 from training.evaluation.resampling import INDEPENDENT, Dependence
@@ -30,6 +31,7 @@ class HoldoutRows:
         excluded: count of rows of the pinned holdout that are left out because the champion was trained on them.
         unanswered: count of rows that are left out because the tables lack the champion's features for them.
         dependence: entity and time of each row.
+        category_names: names of the values 0, 1, ... of each column of slices that is a category index or a cohort.
     """
 
     task: Task
@@ -39,9 +41,15 @@ class HoldoutRows:
     excluded: int = 0
     unanswered: int = 0
     dependence: Dependence = INDEPENDENT
+    category_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def outcomes(self, scores: "Scores") -> ScoredRows:
         return ScoredRows(self.labels, scores.predicted, scores.threshold, self.dependence)
+
+    def format_slice(self, column: str, value: Any) -> str:
+        """The value of a slice for people: of a category also its name, such as `2 (18 to below 50)`."""
+        names, number = self.category_names.get(column), format_number(value)
+        return number if names is None else f"{number} ({names[int(value)]})"
 
 
 @dataclass(frozen=True)

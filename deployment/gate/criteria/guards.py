@@ -76,7 +76,7 @@ def _slices(
         for value, inside in values:
             parts = {scores.version: rows.outcomes(scores).take(inside) for scores in (challenger, champion)}
             found = compare_slice(
-                f"{policy.metric} where {column} = {format_number(value)}", parts, policy, confidence
+                f"{policy.metric} where {column} = {rows.format_slice(column, value)}", parts, policy, confidence
             )
             compared |= found.interval is not None
             yield found

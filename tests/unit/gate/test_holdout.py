@@ -152,6 +152,14 @@ def test_slices_are_columns_of_the_holdout() -> None:
         rows.as_rows(with_slices("weight"))
 
 
+def test_a_slice_of_a_category_is_named() -> None:
+    rows = Holdout(alternating(8), "hash").as_rows(with_slices("place_index"))
+    assert rows.category_names == {"place_index": ("unknown", "Aachen", "Bonn", "Celle")}
+    assert rows.format_slice("place_index", np.float64(2)) == "2 (Bonn)"
+    numbers = Holdout(alternating(8), "hash").as_rows(with_slices("amount"))
+    assert numbers.format_slice("amount", 1.5) == "1.5"
+
+
 def with_slices(column: str) -> UseCase:
     promotion = USE_CASE.promotion.model_copy(update={"guards": GuardLimits(slices=(column,))})
     return USE_CASE.model_copy(update={"promotion": promotion})
