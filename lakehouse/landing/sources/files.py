@@ -31,9 +31,9 @@ def parquet(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     try:
         partitioning = "hive" if path.is_dir() else None
         rows = ds.dataset(files, format="parquet", partitioning=partitioning, partition_base_dir=str(path))
-    except (pa.ArrowInvalid, OSError) as err:
-        raise LandingSourceRefused.unreadable(f"the source {path}", err) from err
-    return rows.schema, rows.to_batches(batch_size=BATCH)
+    except (pa.ArrowException, OSError) as err:
+        raise _unreadable(f"the source {path}", err) from err
+    return rows.schema, _rows_of(f"the source {path}", rows)
 
 
 def delta(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -46,7 +46,27 @@ def delta(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         rows = DeltaTable(str(path)).to_pyarrow_dataset()
     except (DeltaError, OSError, ValueError) as err:
         raise LandingSourceRefused.unreadable(f"the Delta table {path}", err) from err
-    return rows.schema, rows.to_batches(batch_size=BATCH)
+    return rows.schema, _rows_of(f"the Delta table {path}", rows)
+
+
+def _rows_of(source: str, rows: ds.Dataset) -> Iterator[pa.RecordBatch]:
+    """The rows in batches; a file may be broken behind its first rows, or be the second one.
+
+    Raises:
+        LandingSourceRefused: a file cannot be read.
+    """
+    try:
+        yield from rows.to_batches(batch_size=BATCH)
+    except (pa.ArrowException, OSError) as err:
+        raise _unreadable(source, err) from err
+
+
+def _unreadable(source: str, reason: Exception) -> LandingSourceRefused:
+    """The refusal in Arrow's last words, with the file if it is one of several; before them Arrow repeats itself."""
+    before, _, last = str(reason).rpartition("': ")
+    _, _, file = before.rpartition("'")
+    named = f"{source}, file {file}," if file and file not in source else source
+    return LandingSourceRefused.unreadable(named, ValueError(last))
 
 
 def json_lines(path: Path, whole: Collection[str] = ()) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

@@ -124,6 +124,23 @@ def test_a_source_that_is_not_as_declared_is_refused(shop: Path, declared: dict[
     assert problem in refusal(shop, **({"format": "parquet", "path": "one.parquet"} | declared))
 
 
+@pytest.mark.parametrize("place", [{"path": "one.parquet"}, {"path": "parts"}, {"path": "parts/*.parquet"}])
+def test_a_broken_parquet_file_is_named_wherever_it_is_broken(shop: Path, place: dict[str, Any]) -> None:
+    file = shop / "one.parquet" if place["path"] == "one.parquet" else shop / "parts" / "b.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(b"no Parquet file")
+    found = refusal(shop, format="parquet", **place)
+    assert str(file) in found and "cannot be read: Parquet magic bytes not found in footer" in found
+    file.write_bytes(whole[:4] + bytes(len(whole[4:300])) + whole[300:])
+    assert "cannot be read: " in refusal(shop, format="parquet", **place)
+
+
+def test_a_delta_table_that_lacks_a_file_is_refused(shop: Path) -> None:
+    for file in (shop / "delta").glob("*.parquet"):
+        file.unlink()
+    assert "delta cannot be read: " in refusal(shop, format="delta", path="delta")
+
+
 def test_the_nearest_table_is_named(shop: Path) -> None:
     place = {"format": "database", "url": f"sqlite:///{shop}/shop.db", "table": "item"}
     assert "Did you mean 'items'?" in refusal(shop, **place)
