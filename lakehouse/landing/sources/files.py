@@ -1,5 +1,6 @@
 """Parquet files, Delta tables and JSON lines as batches of rows."""
 
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -62,11 +63,12 @@ def _rows_of(source: str, rows: ds.Dataset) -> Iterator[pa.RecordBatch]:
 
 
 def _unreadable(source: str, reason: Exception) -> LandingSourceRefused:
-    """The refusal in Arrow's last words, with the file if it is one of several; before them Arrow repeats itself."""
-    before, _, last = str(reason).rpartition("': ")
-    _, _, file = before.rpartition("'")
-    named = f"{source}, file {file}," if file and file not in source else source
-    return LandingSourceRefused.unreadable(named, ValueError(last))
+    """The refusal, with the file if it is one of several, and without the words that lead to Arrow's reason."""
+    opened = re.search(r"Could not open Parquet input source '([^']*)': (.*)", str(reason), re.DOTALL)
+    if opened is None:
+        return LandingSourceRefused.unreadable(source, reason)
+    file, words = opened.groups()
+    return LandingSourceRefused.unreadable(source if file in source else f"{source}, file {file},", ValueError(words))
 
 
 def json_lines(path: Path, whole: Collection[str] = ()) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
