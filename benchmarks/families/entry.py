@@ -9,6 +9,7 @@ from time import process_time, process_time_ns
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from benchmarks.quality.ours import MOST_MEMBERS
 from lakehouse.arrays import Floats, MatrixFormat
 from scoring.hooks import Record
 from scoring.scorer import ResponseFormat, Scorer
@@ -23,12 +24,11 @@ from training.search.blend_candidate import blend_members
 from training.search.blending import blend
 from training.search.fitting import SAMPLE_ROWS, fit, fitted_blend
 from training.search.fitting import predict as predictions_of
-from training.search.trial import Attempt, Trial
+from training.search.trial import Attempt, Trial, fold_means
 from training.space.joint_space import Candidate, JointSpace
 from training.space.space import Value
 
 WARM_UP, RESPONSES, LONGEST = 100, 2_000, 5.0  # requests, requests, and seconds of both together
-MOST_MEMBERS = 12  # of a blend
 FEW = 100  # rows of a fit that loads the libraries and is not measured
 
 
@@ -136,9 +136,9 @@ def _trial(number: int, each: Entry, contest: Contest) -> Trial:
         evaluate(task, part.validate.y, predicted, 0.5)
         for part, predicted in zip(contest.parts, each.parts, strict=True)
     ]
-    means = {metric: float(np.mean([fold[metric] for fold in per_fold])) for metric in per_fold[0]}
     duration = timedelta(seconds=each.seconds)
-    return Trial(number, each.candidate, means, tuple(per_fold), duration, predictions=tuple(each.parts))
+    means, predictions = fold_means(per_fold), tuple(each.parts)
+    return Trial(number, each.candidate, means, tuple(per_fold), duration, predictions=predictions)
 
 
 def _measured(  # noqa: PLR0913, PLR0917  (one for each part of an entry)

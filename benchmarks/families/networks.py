@@ -14,10 +14,10 @@ import pandas as pd
 from benchmarks.families.entry import Contest, Entry, blended, default_of, entry, table
 from benchmarks.families.realmlp import realmlp
 from benchmarks.quality.ours import frame_of, use_case_of
-from benchmarks.quality.sets import SETS, Terms, export, train_and_test
+from benchmarks.quality.sets import FOLDER, SETS, Terms, export, train_and_test
 from lakehouse import console
 from lakehouse.options.choices import OneOf
-from lakehouse.settings import PROJECT, Settings
+from lakehouse.settings import Settings
 from scoring.hooks import Record
 from scoring.scorer import ResponseFormat
 from scoring.tasks import TASKS
@@ -104,9 +104,9 @@ def _of_use_case(name: str, most: int) -> Contest:
 
 def _of_set(name: str, most: int) -> Contest:
     """The first random split of a public set; its rows have no time."""
-    folder, task = PROJECT / "build" / "quality", SETS[name].task
-    export([name], folder)
-    train, test = train_and_test(name, folder, 0)
+    task = SETS[name].task
+    export([name], FOLDER)
+    train, test = train_and_test(name, FOLDER, 0)
     training = frame_of(train, train, task)
     training = without_constants(training.rows(sample(training, most, 0)))
     holdout = replace(frame_of(test, train, task), classes=training.classes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.harness.measure import ProcessFailed, Usage, measure, tool
 from benchmarks.quality.ranking import summary
-from benchmarks.quality.sets import SETS, Terms, export, train_and_test
+from benchmarks.quality.sets import FOLDER, SETS, Terms, export, train_and_test
 from lakehouse import console
 from lakehouse.options.choices import OneOf
 from lakehouse.settings import PROJECT
@@ -47,7 +47,7 @@ Result = dict[str, Any]
 @click.option(
     "--results",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=PROJECT / "build" / "quality" / "results.jsonl",
+    default=FOLDER / "results.jsonl",
     help="File of the results; runs that succeeded are not repeated.",
 )
 def main(  # noqa: PLR0913, PLR0917  (one for each option)
@@ -65,7 +65,7 @@ def main(  # noqa: PLR0913, PLR0917  (one for each option)
     budget = Budget.of(None if minutes is None else minutes * 60)
     results.parent.mkdir(parents=True, exist_ok=True)
     names, systems = names or tuple(SETS), systems or SYSTEMS
-    export(names, results.parent)
+    export(names, FOLDER)
     done = {_key(each) for each in read(results) if each["value"] is not None}
     # All sets of a split come before the next split: a run that is cut short has every set.
     runs = [(split, name, system) for split in splits for name in names for system in systems]
@@ -75,7 +75,7 @@ def main(  # noqa: PLR0913, PLR0917  (one for each option)
         if not budget.allows(seconds):
             console.detail("time is up: the same command continues")
             break
-        found = run(name, system, Terms(SETS[name].task, seconds, jobs, split), results.parent)
+        found = run(name, system, Terms(SETS[name].task, seconds, jobs, split), FOLDER)
         with results.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(each) + "\n" for each in found)
         for each in found:

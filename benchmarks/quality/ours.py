@@ -29,6 +29,7 @@ from training.stages.final_model import final_model
 from training.use_case.use_case import UseCase
 
 BOOSTERS = ("lightgbm", "xgboost", "catboost")
+MOST_MEMBERS = 12  # of a blend
 SEARCHED = ("logistic_regression", "ridge", "random_forest", "extra_trees", "gradient_boosting", *BOOSTERS)
 
 
@@ -73,7 +74,7 @@ def use_case_of(terms: Terms) -> UseCase:
     search |= {
         "max_minutes": terms.seconds / 60,
         "portfolio": True,
-        "blend": 12,
+        "blend": MOST_MEMBERS,
         "recency_weights": False,
     }
     by = "group" if task == "regression" else "stratified"

@@ -14,6 +14,7 @@ from lakehouse.settings import PROJECT
 
 PACKAGES = ("scikit-learn==1.9.1", "statsmodels==0.15.0", "plotnine==0.15.9", "pyarrow==24.0.0")
 TEST_SHARE = 0.3
+FOLDER = PROJECT / "build" / "quality"  # of exported sets
 METRIC_OF: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 
 

@@ -23,7 +23,7 @@ from training.evaluation.metrics import METRICS, Targets, evaluate
 from training.models import FAMILIES
 from training.search.blend_candidate import blend_candidate
 from training.search.fitting import fit, fitted_blend, predict
-from training.search.trial import Attempt, Trial
+from training.search.trial import Attempt, Trial, fold_means
 from training.space.joint_space import Candidate
 
 PICKS = 12  # weights are multiples of a twelfth
@@ -107,10 +107,9 @@ def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, sec
         evaluate(task, fold.labels, predicted, attempt.threshold)
         for fold, predicted in zip(folds, predictions, strict=True)
     ]
-    means = {name: float(np.mean([metrics[name] for metrics in per_fold])) for name in per_fold[0]}
     number, duration = max(trial.number for trial in trials) + 1, timedelta(seconds=monotonic() - start)
     candidate = blend_candidate(members, len(candidates))
-    return Trial(number, candidate, means, tuple(per_fold), duration, predictions=predictions)
+    return Trial(number, candidate, fold_means(per_fold), tuple(per_fold), duration, predictions=predictions)
 
 
 def finishing_seconds(trials: Iterable[Trial], metric: str, most: int, refits: float) -> float:

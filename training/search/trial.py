@@ -115,10 +115,7 @@ class Attempt:
         error, stopped = self._score_folds(spec, scored, predicted, watch)
         per_fold = tuple(scored) if error is None or stopped == "pruned" else ()
         complete = per_fold if error is None else ()
-        means = {
-            name: float(np.mean([fold[name] for fold in complete])) for name in (complete[0] if complete else ())
-        }
-        duration = timedelta(seconds=monotonic() - start)
+        means, duration = fold_means(complete), timedelta(seconds=monotonic() - start)
         predictions = tuple(predicted) if error is None else None
         rungs = tuple(watch.losses) if watch else ()
         return Trial(spec.number, spec.candidate, means, per_fold, duration, error, stopped, predictions, rungs=rungs)
@@ -175,6 +172,11 @@ class Attempt:
         if monotonic() + seconds / count * remaining <= spec.deadline:
             return None
         return f"stopped after fold {count} of {len(self.folds)}: the search has no time for the others", "timeout"
+
+
+def fold_means(per_fold: Sequence[MetricValues]) -> MetricValues:
+    """Mean of each metric over the folds; empty without folds."""
+    return {name: float(np.mean([fold[name] for fold in per_fold])) for name in (per_fold[0] if per_fold else ())}
 
 
 def run_trial(number: int, candidate: Candidate, folds: Sequence[Fold], seed: int, threshold: float) -> Trial:
