@@ -14,7 +14,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse import interrupts
-from lakehouse.engine.remote import EngineRefused, require_answer, require_listener, require_supported
+from lakehouse.engine.remote import EngineRefused, SessionExpired, require_answer, require_listener, require_supported
 from lakehouse.errors import LakehouseError
 from lakehouse.process_memory import machine_memory
 
@@ -33,7 +33,7 @@ class JavaNotFound(LakehouseError):
 
 
 def open_session(remote: str | None = None) -> SparkSession:
-    """Open the session of this process, or return the open one.
+    """Open the session of this process, or return the open one; one that the server ended is replaced.
 
     Args:
         remote: `sc://host:port` of a Spark Connect server; None starts Sail in this process, on loopback.
@@ -120,15 +120,23 @@ def _in_utc(remote: str | None, opened: Callable[[SparkSession.Builder], SparkSe
             require_answer(remote)
     with interrupts.preserve_sigint_handler():
         address = remote or _embedded_engine()
-        session: Any = opened(SparkSession.builder.remote(address))
         try:
-            _prepare(session, address, is_remote=remote is not None)
-        except LakehouseError:
-            session.release_session_on_close = False
-            session.stop()  # or the next call would get it again
-            raise
-        opened_session: SparkSession = session
-        return opened_session
+            return _prepared(opened, address, is_remote=remote is not None)
+        except SessionExpired:
+            return _prepared(opened, address, is_remote=remote is not None)
+
+
+def _prepared(
+    opened: Callable[[SparkSession.Builder], SparkSession], address: str, *, is_remote: bool
+) -> SparkSession:
+    session: Any = opened(SparkSession.builder.remote(address))
+    try:
+        _prepare(session, address, is_remote=is_remote)
+    except LakehouseError:
+        session.release_session_on_close = False
+        session.stop()  # or the next call would get it again
+        raise
+    return cast("SparkSession", session)
 
 
 def _prepare(session: SparkSession, address: str, *, is_remote: bool) -> None:
@@ -137,6 +145,8 @@ def _prepare(session: SparkSession, address: str, *, is_remote: bool) -> None:
         if is_remote:  # JVM Spark writes INT96 by default, which Sail does not read in a NOT NULL column
             session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     except PySparkException as err:
+        if SessionExpired.is_meant_by(err):
+            raise SessionExpired.at(address) from err
         raise EngineRefused.by_the_server(address, err) from err
     if is_remote and address not in _supported:
         require_supported(session, address)
@@ -151,6 +161,8 @@ def _embedded_engine() -> str:
     os.environ.setdefault("RUST_LOG", "error")
     os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__TYPE", "fair")
     os.environ.setdefault("SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE", str(max(machine_memory() // 4, 2**30)))
+    # Sail ends a session that sends nothing for a quarter of an hour. Searches take longer, and need their frames.
+    os.environ.setdefault("SAIL_SPARK__SESSION_TIMEOUT_SECS", str(365 * 24 * 3600))
     from pysail.spark import SparkConnectServer
 
     logging.getLogger("sail").setLevel(logging.ERROR)

@@ -74,6 +74,19 @@ class EngineRefused(LakehouseError):
         )
 
 
+class SessionExpired(LakehouseError):
+    """The server ended the session, as servers do with one that sent nothing for long."""
+
+    @classmethod
+    def at(cls, address: str) -> "SessionExpired":
+        return cls(f"the server at {address} ended the session", hint="Run the command again.")
+
+    @staticmethod
+    def is_meant_by(err: Exception) -> bool:
+        """True for Spark's error of a session that is closed or unknown, and for Sail's."""
+        return "INVALID_HANDLE.SESSION_" in str(err) or "is not running" in str(err)
+
+
 def require_listener(remote: str) -> None:
     """Fail within seconds unless a gRPC server answers; the client would retry for ten minutes.
 
