@@ -12,7 +12,7 @@ from math import exp, inf, log
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, each
 from scoring.predictions import class_shares, normalised, sequential_sum
 
 Link = Callable[[Floats], Floats]  # (rows, outputs) sums -> (rows,) or (rows, classes) predictions
@@ -39,9 +39,9 @@ def expit_each(values: npt.NDArray[np.floating]) -> Floats:
 def _exponentials(values: npt.NDArray[np.floating]) -> Floats:
     """`exponential` of each value."""
     try:
-        return _each(exp, values)
+        return each(exp, values)
     except OverflowError:
-        return _each(exponential, values)
+        return each(exponential, values)
 
 
 def _single(name: str, double: Callable[[float], float]) -> Callable[[float], float]:
@@ -69,10 +69,6 @@ def single_log_odds(share: np.float32) -> float:
     """
     one = np.float32(1)
     return -_logf(float(one / share - one))
-
-
-def _each(function: Callable[[float], float], values: npt.NDArray[np.floating]) -> Floats:
-    return np.fromiter(map(function, values.ravel().tolist()), np.float64, values.size).reshape(values.shape)
 
 
 def _identity(sums: Floats) -> Floats:
@@ -108,14 +104,14 @@ def _numpy_softmax(sums: Floats) -> Floats:
 def _single_logistic(sums: Floats) -> Floats:
     """XGBoost: 1 / (exp(-x) + 1 + 1e-16) in single precision; then both classes are made to sum to 1 in double."""
     one = np.float32(1)
-    powers = _each(_expf, -sums[:, 0]).astype(np.float32)
+    powers = each(_expf, -sums[:, 0]).astype(np.float32)
     positive = one / (powers + one + np.float32(1e-16))
     return both_normalised(positive)
 
 
 def _single_softmax(sums: Floats) -> Floats:
     """XGBoost: exponentials and quotients in single precision, their sum in double."""
-    powers = _each(_expf, sums - sums.max(axis=1, keepdims=True)).astype(np.float32)
+    powers = each(_expf, sums - sums.max(axis=1, keepdims=True)).astype(np.float32)
     shares: npt.NDArray[np.float32] = np.divide(powers, sequential_sum(powers).astype(np.float32))
     return normalised(shares)
 

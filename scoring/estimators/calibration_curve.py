@@ -1,10 +1,15 @@
-"""Calibration curves; serving needs no other module of calibration."""
+"""Calibration curves; serving needs no other module of calibration.
 
+Logarithms and exponentials are those of the C library, one number at a time. numpy's vectorised ones differ from
+them in the last bit on a processor with AVX-512, and a version has one answer wherever it is loaded.
+"""
+
+from math import exp, log, log1p
 from typing import Literal
 
 import numpy as np
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, each
 
 CurveKind = Literal["sigmoid", "isotonic"]
 CalibrationChoice = Literal["none", "auto", "sigmoid", "isotonic"]  # in use cases
@@ -25,7 +30,7 @@ def calibrated_by(curve: CurveKind, numbers: Floats, probabilities: Floats) -> F
     if curve == "sigmoid":
         slope, intercept = numbers
         inside = probabilities.clip(EDGE, 1 - EDGE)
-        odds = slope * (np.log(inside) - np.log1p(-inside)) + intercept
-        return np.asarray(np.exp(-np.logaddexp(0.0, -odds)), dtype=np.float64)
+        odds = slope * (each(log, inside) - each(log1p, -inside)) + intercept
+        return each(exp, -np.logaddexp(0.0, -odds))
     steps = np.interp(probabilities, numbers[0], numbers[1])
     return np.asarray((1 - RISE) * steps + RISE * probabilities, dtype=np.float64)

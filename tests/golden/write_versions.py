@@ -91,6 +91,9 @@ VERSIONS: Mapping[str, GoldenVersion] = {
     "every_encoding_with_lookup": GoldenVersion(
         "binary", lambda: _point("xgboost"), {"lookup": {"unknown": "refuse"}}, every_encoding=True
     ),
+    "sigmoid_of_the_c_library": GoldenVersion(
+        "binary", lambda: _point("logistic_regression"), {"calibration": "sigmoid"}
+    ),
     "forest_in_doubles": GoldenVersion("binary", lambda: _point("random_forest"), {}),
 }
 
