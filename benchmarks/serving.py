@@ -17,6 +17,7 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from subprocess import CalledProcessError
+from typing import Any
 
 import click
 import mlflow
@@ -31,6 +32,8 @@ from deployment.model_server.http.auth import read_token
 from lakehouse import console
 from lakehouse.settings import Settings
 from scoring.encodings.free_text import FreeText
+from training.feature_store.home import open_store
+from training.feature_store.store import FeatureStore
 from training.frame.constants import without_constants
 from training.frame.drawing import sample
 from training.frame.splits import Split
@@ -43,14 +46,41 @@ from training.stages.read import read
 from training.stages.refit import refit
 from training.stages.register import register
 from training.tracking import experiment_id, tracking
-from training.use_case.use_case import load
+from training.use_case.use_case import UseCase, load
 
 VERSIONS = (
     "term_deposit:lightgbm,term_deposit:random_forest,term_deposit:knn,term_deposit:logistic_regression,"
     "churn:lightgbm,churn:logistic_regression"
 )
-OURS = "ours"
+OURS, KEY = "ours", "key"
 LOADS = "1x1,1x16,1x64,100x1,100x16,100x64"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A version to register and load.
+
+    Attributes:
+        by_key: True if a request names an entity, whose features the server looks up.
+    """
+
+    use_case: str
+    family: str
+    by_key: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> "Asked":
+        """Read `USE_CASE:FAMILY` or `USE_CASE:FAMILY:key`.
+
+        Raises:
+            LoadFailed: the text is neither.
+        """
+        match text.split(":"):
+            case [use_case, family]:
+                return cls(use_case, family)
+            case [use_case, family, word] if word == KEY:
+                return cls(use_case, family, by_key=True)
+        raise LoadFailed(f"'{text}' names no version", hint=f"Write USE_CASE:FAMILY, or USE_CASE:FAMILY:{KEY}.")
 
 
 @dataclass(frozen=True)
@@ -63,7 +93,7 @@ class ServerResult:
 
 
 @click.command()
-@click.option("--versions", default=VERSIONS, show_default=True, help="USE_CASE:FAMILY, comma-separated.")
+@click.option("--versions", default=VERSIONS, show_default=True, help="USE_CASE:FAMILY[:key], comma-separated.")
 @click.option("--peers", default=",".join(PEERS), show_default=True)
 @click.option("--loads", default=LOADS, show_default=True, help="Rows of a request x connections.")
 @click.option("--seconds", default=3, show_default=True, help="Duration of each load.")
@@ -74,11 +104,12 @@ def main(  # noqa: PLR0913, PLR0917  (one for each option)
 ) -> None:
     """Load each server in turn, then two of our servers at once, then our server while its endpoint changes.
 
-    Each free text of a request has another number at its end, since a server may remember a text.
+    Each free text of a request has another number at its end, since a server may remember a text. With `:key` a
+    request names an entity, and the online tables are published first.
     """
     each = [(int(rows), int(wide)) for rows, _, wide in (load.partition("x") for load in loads.split(","))]
-    models = [(name, family) for name, _, family in (version.partition(":") for version in versions.split(","))]
-    require_extras([family for _, family in models])
+    models = [Asked.of(version) for version in versions.split(",")]
+    require_extras([each.family for each in models])
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         bench = bench_settings(Path(folder))
@@ -91,23 +122,43 @@ def main(  # noqa: PLR0913, PLR0917  (one for each option)
     console.detail(f"{time.monotonic() - began:.0f} s in total")
 
 
-def _registered(bench: Settings, models: Sequence[tuple[str, str]], most: int | None) -> list[Version]:
+def _registered(bench: Settings, models: Sequence[Asked], most: int | None) -> list[Version]:
     versions = []
     with tracking(bench) as client:
-        for name in dict.fromkeys(name for name, _ in models):
+        for name in dict.fromkeys(each.use_case for each in models):
             use_case = load(name)
             mlflow.set_experiment(experiment_id=experiment_id(client, bench, name))
             data = read(use_case, bench)
             if most is not None:
                 data = drawn(data, most, use_case.search.seed)
-            texts = [each.column for each in data.training.encoder.encodings if isinstance(each, FreeText)]
-            for family in [family for other, family in models if other == name]:
-                winner = Trial(1, candidate_of(family), {use_case.search.metric: 0.0}, (), timedelta(0))
+            texts = [of.column for of in data.training.encoder.encodings if isinstance(of, FreeText)]
+            asked = [each for each in models if each.use_case == name]
+            key = published_key(use_case, open_store(bench)) if any(each.by_key for each in asked) else {}
+            for each in asked:
+                winner = Trial(1, candidate_of(each.family), {use_case.search.metric: 0.0}, (), timedelta(0))
                 refitted = refit(use_case, winner, data.training)
                 with mlflow.start_run():
                     version = register(use_case, refitted, SearchResult((winner,), "complete"), data, client)
-                versions.append(Version(use_case, family, str(version.version), version.tags["compiled"], texts))
+                number, compiled = str(version.version), version.tags["compiled"]
+                versions.append(Version(use_case, each.family, number, compiled, texts, key if each.by_key else {}))
     return versions
+
+
+def published_key(use_case: UseCase, store: FeatureStore) -> Mapping[str, Any]:
+    """The entity of the newest label, by field; the online tables of the use case are published.
+
+    Raises:
+        LoadFailed: the use case looks up no features.
+    """
+    if use_case.serving.lookup is None:
+        raise LoadFailed(f"{use_case.name} looks up no features", hint=f"Leave out :{KEY}.")
+    for source in use_case.features:
+        store.publish(source.table)
+    labels = use_case.labels
+    newest = store.rows(labels.table).orderBy(labels.timestamp, ascending=False).select(*labels.keys).first()
+    if newest is None:
+        raise LoadFailed(f"{labels.table} is empty", hint="Build it: dbt build")
+    return newest.asDict()
 
 
 def drawn(data: Split, most: int, seed: int) -> Split:

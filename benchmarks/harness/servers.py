@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Version:
 
     Attributes:
         texts: inputs that are free texts; each request has others, as a server may remember what it has read.
+        key: fields that name an entity, whose features the server looks up; empty if a request has the inputs.
     """
 
     use_case: UseCase
@@ -61,17 +62,18 @@ class Version:
     number: str
     compiled: str
     texts: Sequence[str] = ()
+    key: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        return f"{self.use_case.name}, {self.family} ({self.compiled})"
+        return f"{self.use_case.name}, {self.family} ({self.compiled}){' by key' if self.key else ''}"
 
     @property
     def uri(self) -> str:
         return f"models:/{self.use_case.name}/{self.number}"
 
     def body(self, rows: int) -> dict[str, Any]:
-        golden = self.use_case.golden_request
+        golden = self.key or self.use_case.golden_request
         record = {**golden, **{name: f"{golden[name]} {TURN}" for name in self.texts}}
         return {"dataframe_records": [record] * rows}
 
@@ -126,7 +128,7 @@ def new(version: Version, settings: ServerSettings) -> Iterator[Server]:
 def _ours_at(settings: ServerSettings, version: Version, began: float) -> Server:
     headers = {"authorization": f"Bearer {read_token(settings.token_file)}"}
     url = f"{settings.url}/serving-endpoints/bench/invocations"
-    _wait_for_response(url, headers, version)
+    wait_for_response(url, headers, version)
     server = server_process.running(settings)
     assert server is not None
     return Server(url, headers, server.pid, time.monotonic() - began)
@@ -188,7 +190,7 @@ def _peer(
         stack.callback(child.wait)
         stack.callback(_end, child)
         url = f"http://127.0.0.1:{port}/invocations"
-        _wait_for_response(url, {}, version, lambda: _require_running(child, log))
+        wait_for_response(url, {}, version, lambda: _require_running(child, log))
         yield Server(url, {}, child.pid, time.monotonic() - began)
 
 
@@ -202,9 +204,17 @@ def _require_running(child: subprocess.Popen[bytes], log: Path) -> None:
         raise LoadFailed(f"the server ended with {code}: {log.read_text(errors='replace')[-300:]}")
 
 
-def _wait_for_response(
+def wait_for_response(
     url: str, headers: Mapping[str, str], version: Version, require: Callable[[], None] = lambda: None
 ) -> None:
+    """Send the version's request until it is answered.
+
+    Args:
+        require: raises if the server has ended.
+
+    Raises:
+        LoadFailed: the server refuses the request, or does not answer it within `SECONDS`.
+    """
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         require()
@@ -214,6 +224,8 @@ def _wait_for_response(
             responses = Counter()
         if any(status == 200 for status, _, _ in responses):
             return
+        if refused := next((each for status, _, each in responses if status == 400), None):
+            raise LoadFailed(f"{url} refuses the request of {version.title}: {refused.decode(errors='replace')}")
         time.sleep(0.02)
     raise LoadFailed(f"{url} did not respond within {SECONDS} s")
 
