@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.impute import SimpleImputer
 
 from benchmarks.families.entry import Contest, Entry
 from benchmarks.harness.measure import measure, tool
@@ -25,7 +26,9 @@ def realmlp(name: str, contest: Contest) -> Entry:
     python = _python()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        table_of(contest.training).assign(target=contest.training.y).to_parquet(folder / "train.parquet")
+        table_of(contest.training, contest.training).assign(target=contest.training.y).to_parquet(
+            folder / "train.parquet"
+        )
         table_of(contest.holdout, contest.training).to_parquet(folder / "test.parquet")
         np.save(folder / "validation.npy", validation_rows(contest.training, contest.seed))
         command = [str(python), "-W", "ignore", str(SCRIPT), str(folder), contest.training.task.name]
@@ -35,17 +38,20 @@ def realmlp(name: str, contest: Contest) -> Entry:
     return Entry(name, predicted, (), measured["seconds"], measured["microseconds"], "pytabkit")
 
 
-def table_of(frame: TrainingFrame, training: TrainingFrame | None = None) -> pd.DataFrame:
+def table_of(frame: TrainingFrame, training: TrainingFrame) -> pd.DataFrame:
     """The dense features of a frame; category indices are texts, so that the peer embeds them.
 
-    Args:
-        training: the frame whose features are taken, if it is another one.
+    The peer refuses missing numbers, so each is the median of its column in the training rows, and one more column
+    says where it was missing, as for our networks.
     """
-    encoder = (training or frame).encoder
-    values = pd.DataFrame(encoder.dense(frame.features), columns=list(encoder.number_features))
+    encoder = training.encoder
+    columns = np.asarray(encoder.number_features, dtype=object)
+    imputer = SimpleImputer(strategy="median", add_indicator=True).fit(encoder.dense(training.features))
+    values = pd.DataFrame(
+        imputer.transform(encoder.dense(frame.features)), columns=imputer.get_feature_names_out(columns)
+    )
     for at in encoder.categories():
-        column = encoder.number_features[at]
-        values[column] = values[column].astype(np.int64).astype(str)
+        values[columns[at]] = values[columns[at]].astype(np.int64).astype(str)
     return values
 
 

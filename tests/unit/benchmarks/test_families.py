@@ -1,13 +1,15 @@
 """The comparisons of families: their rows, paired gains, blends, and the rows that their peer is validated on."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.families.entry import Contest, Entry, blended, default_of, entry, table
-from benchmarks.families.networks import newest, requests_of
+from benchmarks.families.networks import newest, peers, requests_of
 from benchmarks.families.realmlp import table_of, validation_rows
 from benchmarks.families.texts import READINGS
 from benchmarks.families.texts import requests_of as text_requests
@@ -108,12 +110,37 @@ def test_requests_are_whole_rows_of_a_set_and_different_texts_of_the_holdout(con
 
 def test_the_peer_reads_categories_as_texts_and_is_validated_on_the_rows_that_stop_our_networks() -> None:
     rows = alternating(100)
-    read = table_of(rows)
+    read = table_of(rows, rows)
     assert list(read) == list(ENCODER.number_features)
     assert pd.api.types.is_numeric_dtype(read["amount"]) and set(read["place_index"]) <= {"0", "1", "2", "3"}
     assert validation_rows(rows, 0).tolist() == list(range(85, 100))
     drawn = validation_rows(replace(rows, in_time=False), 0)
     assert len(drawn) in {15, 16} and drawn.tolist() != list(range(85, 100))
+
+
+def test_a_number_that_the_peer_would_refuse_is_the_median_of_training_with_a_flag() -> None:
+    rows = alternating(100)
+    amounts = rows.features["amount"].copy()
+    amounts[:10] = np.nan
+    training = replace(rows, features={**rows.features, "amount": amounts})
+    read = table_of(rows.rows(np.arange(5)), training)
+    assert read["amount"].tolist() == rows.features["amount"][:5].tolist()
+    assert read["missingindicator_amount"].tolist() == [0.0] * 5
+    filled = table_of(training, training)
+    assert filled["amount"][:10].tolist() == [np.median(amounts[10:])] * 10
+    assert filled["missingindicator_amount"].tolist() == [1.0] * 10 + [0.0] * 90
+
+
+def test_a_peer_that_fails_is_left_out_with_its_reason(
+    contest: Contest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "peer.py"
+    script.write_text("raise ValueError('NaN values are not allowed')", encoding="utf-8")
+    monkeypatch.setattr("benchmarks.families.realmlp.SCRIPT", script)
+    monkeypatch.setattr("benchmarks.families.realmlp._python", lambda: Path(sys.executable))
+    assert peers(contest) == []
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "skipped: " in printed and "NaN values are not allowed" in printed
 
 
 def test_every_way_to_read_a_text_is_a_point_of_its_family() -> None:
