@@ -23,6 +23,7 @@ from tests.contract.rollout.golden_versions import (
     GOOD,
     NAME,
     SLOW,
+    SLOWEST,
     WRONG,
     RolloutRegistry,
     promote,
@@ -36,7 +37,7 @@ PLAN = {
     "max_extensions": 100,
 }  # fmt: skip
 PATIENT = PLAN | {"min_requests": 600}  # until errors on 2 % of the requests are seen for sure
-KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, GOOD, SLOW, *[GOOD] * 5]  # versions 1 to 12
+KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, GOOD, SLOWEST, *[GOOD] * 5]  # versions 1 to 12
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["tests.contract.rollout.killed_controller"])  # imported once, not by each child
 
