@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from socket import gethostname
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
+from pyarrow.dataset import ParquetFileFormat
+from pyarrow.fs import LocalFileSystem
 
 from deployment.ledger.entries import LedgerBroken
 from deployment.ledger.storage import EntryNotWritten, LedgerStorage, PromotionBusy
@@ -39,14 +41,37 @@ SCHEMA = pa.schema(
         ("rollout", pa.string()),
     ]
 )
+Rows = list[dict[str, Any]]
 _ONLY_ADDED = {"delta.appendOnly": "true"}  # makes every Delta writer refuse updates and deletes
 
 
 @dataclass(frozen=True)
+class ParquetFile:
+    """File of a table, and what changes with its content: a file that somebody overwrote is another one."""
+
+    path: Path
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def at(cls, path: Path) -> "ParquetFile":
+        status = path.stat()
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+    def rows(self, schema: pa.Schema) -> Rows:
+        rows: Rows = ParquetFileFormat().make_fragment(str(self.path), LocalFileSystem()).to_table(schema).to_pylist()
+        return rows
+
+
+@dataclass(frozen=True)
 class FolderLedger:
-    """Ledger of one warehouse folder."""
+    """Ledger of one warehouse folder.
+
+    Each entry is a file of its own. A file is read once: a controller reads its ledger several times a second.
+    """
 
     warehouse: Warehouse
+    _read: dict[ParquetFile, Rows] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def location(self) -> str:
@@ -75,12 +100,24 @@ class FolderLedger:
         if TABLE not in self.warehouse.tables(TABLE.schema):
             return []
         try:
-            written = DeltaTable(self.warehouse.location(TABLE)).to_pyarrow_table()
+            rows = self._all_rows(DeltaTable(self.warehouse.location(TABLE)))
         except (DeltaError, pa.ArrowInvalid, OSError) as err:
             raise LedgerBroken.unreadable(use_case, err) from err
-        entries: pa.Table = written.filter(pc.equal(written["use_case"], use_case)).sort_by("number")
         # A table of an earlier release lacks columns until its next entry.
-        return [{name: row.get(name) for name in SCHEMA.names} for row in entries.to_pylist()]
+        entries = [{name: row.get(name) for name in SCHEMA.names} for row in rows if row["use_case"] == use_case]
+        return sorted(entries, key=lambda row: (row["number"] is None, row["number"] or 0))
+
+    def _all_rows(self, table: DeltaTable) -> Rows:
+        """Rows of every use case; of files that were read before they are remembered."""
+        if table.protocol().min_reader_version > 1:  # not written here: its files may not hold the rows as they are
+            whole: Rows = table.to_pyarrow_table().to_pylist()
+            return whole
+        folder, paths = self.warehouse.location(TABLE), table.get_add_actions().column("path").to_pylist()
+        files, schema = [ParquetFile.at(folder / name) for name in paths], pa.schema(table.schema().to_arrow())
+        read = {file: self._read.get(file) or file.rows(schema) for file in files}
+        self._read.clear()
+        self._read.update(read)
+        return [row for file in files for row in read[file]]
 
     def add(self, row: Mapping[str, Any]) -> None:
         table = pa.Table.from_pylist([dict(row)], SCHEMA)

@@ -10,12 +10,13 @@ from typing import cast, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from deployment.ledger.entries import ADDED_LATER, Action, Entry, Ledger, LedgerBroken, chained
-from deployment.ledger.folder import SCHEMA, TABLE, FolderLedger
+from deployment.ledger.folder import SCHEMA, TABLE, FolderLedger, ParquetFile
 from deployment.ledger.history import History
 from deployment.ledger.storage import EntryNotWritten, PromotionBusy
 from lakehouse.errors import LakehouseError
@@ -133,6 +134,35 @@ def test_an_entry_is_one_append_and_deletes_are_refused(ledger: Ledger) -> None:
     with pytest.raises(DeltaError, match="append"):
         table.delete("number = 1")
     assert len(ledger.entries("term_deposit")) == 1
+
+
+def test_each_file_is_read_once_and_again_after_somebody_overwrote_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, original = list[str](), ParquetFile.rows
+
+    def recorded(file: ParquetFile, schema: pa.Schema) -> list[dict[str, object]]:
+        read.append(file.path.name)
+        return original(file, schema)
+
+    monkeypatch.setattr(ParquetFile, "rows", recorded)
+    write(ledger, {}, {"to_version": 2}, {"to_version": 3})
+    ledger.entries("term_deposit")
+    files = list(folder(ledger).glob("*.parquet"))
+    assert sorted(read) == sorted(file.name for file in files)
+    rows = pq.read_table(files[0]).to_pylist()
+    pq.write_table(pa.Table.from_pylist([rows[0] | {"reason": "it was much better"}], SCHEMA), files[0])
+    with pytest.raises(LedgerBroken, match="hashes to"):
+        ledger.entries("term_deposit")
+    assert read[3:] == [files[0].name]
+    files[0].unlink()
+    with pytest.raises(LedgerBroken, match=r"it cannot be read: .*No such file"):
+        ledger.entries("term_deposit")
+
+
+def test_a_ledger_in_a_folder_with_a_space_and_an_umlaut_is_read(tmp_path: Path) -> None:
+    ledger = Ledger(FolderLedger(Warehouse(tmp_path / "ein Büro #1")))
+    assert write(ledger, {}, {"to_version": 2}) == ledger.entries("term_deposit")
 
 
 def test_an_entry_that_does_not_continue_the_chain_is_refused(ledger: Ledger) -> None:
