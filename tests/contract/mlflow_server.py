@@ -18,6 +18,8 @@ DEVELOPMENT = {
     "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
     "MLFLOW_WEBHOOK_CACHE_TTL": "1", "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "0",
 }  # fmt: skip
+# Its jobs, such as evaluations, would start more processes than the server itself; nothing here asks for one.
+WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 @contextmanager
@@ -35,7 +37,7 @@ def mlflow_server(database: Path, folder: Path, **variables: str) -> Iterator[st
              "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port),
              "--workers", "1"],
             stdout=output, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True,
-            env={**os.environ, **variables},
+            env={**os.environ, **WITHOUT_JOBS, **variables},
         )  # fmt: skip
     try:
         address, deadline = f"http://127.0.0.1:{port}", monotonic() + 120
