@@ -5,7 +5,8 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +16,28 @@ from deployment.commands.rollouts.open_rollout import RolloutOptions, carry_out
 from deployment.endpoints import endpoint_client
 from deployment.gate.gate import Gate
 from deployment.model_server.http.auth import read_token
+from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
 from deployment.rollout.state import Rollout
+from lakehouse.settings import PROJECT
 from tests.contract.rollout.golden_versions import NAME, RECORD, RolloutRegistry, promote
+from tests.ports import free_port
+
+PLAN = {
+    "steps": [50], "bake_minutes": 0.06, "warm_up_seconds": 2.5, "min_requests": 60, "poll_seconds": 0.2,
+    "max_extensions": 100,
+}  # fmt: skip
+
+
+@contextmanager
+def server_of(registry: RolloutRegistry) -> Iterator[ServerSettings]:
+    """A server on the versions of the registry, until the block ends."""
+    settings = ServerSettings(PROJECT, registry.root / ".serving", registry.uri, port=free_port())
+    server_process.serve_detached(settings)
+    try:
+        yield settings
+    finally:
+        server_process.stop(settings)
 
 
 @dataclass

@@ -1,6 +1,5 @@
-"""Rollouts on a real server under load, with seconds for minutes: good and bad versions, and killed controllers."""
+"""Rollouts on a real server under load, with seconds for minutes: good and bad versions, shadows and restarts."""
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -16,30 +15,20 @@ from deployment.gate.gate import Gate
 from deployment.model_server.http.auth import read_token
 from deployment.model_server.process import server_process
 from deployment.model_server.settings import ServerSettings
-from deployment.rollout.state import Phase, Rollout
-from lakehouse.settings import PROJECT
+from deployment.rollout.state import Phase
 from tests.contract.rollout.golden_versions import (
     ERRING,
     GOOD,
     NAME,
     SLOW,
-    SLOWEST,
     WRONG,
     RolloutRegistry,
     promote,
 )
-from tests.contract.rollout.killed_controller import carry_out_until_killed
-from tests.contract.rollout.server_under_load import Load, at, roll_out, state
-from tests.ports import free_port
+from tests.contract.rollout.server_under_load import PLAN, Load, at, roll_out, server_of, state
 
-PLAN = {
-    "steps": [50], "bake_minutes": 0.06, "warm_up_seconds": 2.5, "min_requests": 60, "poll_seconds": 0.2,
-    "max_extensions": 100,
-}  # fmt: skip
 PATIENT = PLAN | {"min_requests": 600}  # until errors on 2 % of the requests are seen for sure
-KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, GOOD, SLOWEST, *[GOOD] * 5]  # versions 1 to 12
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["tests.contract.rollout.killed_controller"])  # imported once, not by each child
+KINDS = [GOOD, GOOD, ERRING, SLOW, WRONG, *[GOOD] * 5]  # versions 1 to 10
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +38,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> RolloutRegistry:
 
 @pytest.fixture(scope="module")
 def server(registry: RolloutRegistry) -> Iterator[ServerSettings]:
-    settings = ServerSettings(PROJECT, registry.root / ".serving", registry.uri, port=free_port())
-    server_process.serve_detached(settings)
-    yield settings
-    server_process.stop(settings)
+    with server_of(registry) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
@@ -116,58 +103,27 @@ def test_versions_are_rolled_out_or_back_without_a_failed_request(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("version", "phase", "serves"), [(6, Phase.FINISHED, 6), (7, Phase.ROLLED_BACK, 6)])
-def test_a_controller_that_is_killed_at_each_step_is_continued(  # noqa: PLR0917  (fixtures)
-    gate: Gate,
-    registry: RolloutRegistry,
-    client: WorkspaceClient,
-    server: ServerSettings,
-    version: int,
-    phase: Phase,
-    serves: int,
-) -> None:
-    if endpoint_client.served_by(client, NAME) is None:  # this test runs alone
-        endpoint_client.deploy(client, NAME, NAME, 2)
-    promote(gate, version)
-    exits: list[int | None] = []
-    arguments = (registry, server.url, read_token(server.token_file))
-    with Load(server) as load:
-        while not exits or exits[-1] != 0:
-            assert len(exits) < 30, exits
-            before = {"before_record": len(exits) % 2 == 0}
-            child = FORK.Process(target=carry_out_until_killed, args=arguments, kwargs=before)
-            child.start()
-            child.join()
-            exits.append(child.exitcode)
-    killed = exits.count(-signal.SIGKILL)
-    assert killed == len(exits) - 1 >= 8, exits
-    entries = [entry for entry in gate.ledger.entries(NAME) if entry.version == version and entry.rollout]
-    assert Rollout.from_json(entries[-1].rollout).phase is phase
-    assert state(gate, client) == at(serves)
-    assert load.failed() <= {f"{NAME}-{version}"} if phase is Phase.ROLLED_BACK else load.failed() == set()
-
-
 def test_a_shadow_gets_copies_and_answers_nobody_before_its_first_step(
     gate: Gate, registry: RolloutRegistry, client: WorkspaceClient, server: ServerSettings
 ) -> None:
     endpoint_client.deploy(client, NAME, NAME, 2)
     shadowed = replace(gate, use_case=RolloutRegistry(Path(), "", PLAN | {"shadow": True, "steps": []}).use_case)
     with Load(server) as load:
-        ended, lines = roll_out(shadowed, registry, client, 8)
+        ended, lines = roll_out(shadowed, registry, client, 6)
         served = {entity for _, entity in load.responses}
     assert ended.phase is Phase.FINISHED, "\n".join(lines)
-    assert "version 8: gets copies of the requests for 0.06 min; version 2 answers" in lines
+    assert "version 6: gets copies of the requests for 0.06 min; version 2 answers" in lines
     assert any("copies it answered 0 (0.0%) differently; 0 failed" in line for line in lines), "\n".join(lines)
     assert load.failed() == set()
-    assert served <= {f"{NAME}-2", f"{NAME}-8"}
+    assert served <= {f"{NAME}-2", f"{NAME}-6"}
     assert not client.serving_endpoints.get(NAME).tags, "nothing is mirrored any more"
 
 
 def test_a_champion_that_moves_twice_during_one_bake_is_rolled_out_beside_the_version_that_answers(
     gate: Gate, registry: RolloutRegistry, client: WorkspaceClient, server: ServerSettings
 ) -> None:
-    endpoint_client.deploy(client, NAME, NAME, 8)
-    moves = {"version 9: 50 % of the traffic": (10, 11), "version 11: 50 % of the traffic": (9, 10)}
+    endpoint_client.deploy(client, NAME, NAME, 6)
+    moves = {"version 7: 50 % of the traffic": (8, 9), "version 9: 50 % of the traffic": (7, 8)}
 
     def moved(line: str) -> None:
         for begins in [each for each in moves if line.startswith(each)]:
@@ -175,13 +131,13 @@ def test_a_champion_that_moves_twice_during_one_bake_is_rolled_out_beside_the_ve
                 promote(gate, version)
 
     with Load(server) as load:
-        ended, lines = roll_out(gate, registry, client, 9, then=moved)
-    assert (ended.version, ended.phase, ended.stable) == (10, Phase.FINISHED, 8), "\n".join(lines)
+        ended, lines = roll_out(gate, registry, client, 7, then=moved)
+    assert (ended.version, ended.phase, ended.stable) == (8, Phase.FINISHED, 6), "\n".join(lines)
     assert [line for line in lines if "rollout ended" in line] == [
-        "version 9: rollout ended: version 11 is the champion now",
-        "version 11: rollout ended: version 10 is the champion now",
+        "version 7: rollout ended: version 9 is the champion now",
+        "version 9: rollout ended: version 8 is the champion now",
     ]
-    assert state(gate, client) == at(10)
+    assert state(gate, client) == at(8)
     assert load.failed() == set()
 
 
@@ -197,7 +153,7 @@ def test_a_server_that_starts_again_during_a_bake_loses_no_rollout(
         server_process.stop(server)
         server_process.serve_detached(server)
 
-    for version, disturb in ((11, killed), (12, stopped)):
+    for version, disturb in ((9, killed), (10, stopped)):
         person = threading.Thread(target=disturb)
 
         def disturbed(line: str, person: threading.Thread = person) -> None:
