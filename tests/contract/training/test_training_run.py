@@ -155,7 +155,8 @@ def test_runs_and_version_are_logged_to_an_mlflow_server_without_a_line_per_tria
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("training.stages.report.write_report", lambda *_: None)
-    with mlflow_server(tmp_path / "server.db", tmp_path) as address, mlflow_restored():
+    new_database(tmp_path)
+    with mlflow_server(tmp_path / "mlflow.db", tmp_path) as address, mlflow_restored():
         remote = replace(settings, tracking_uri=address, registry_uri=address)
         version = train(CASE, remote)
         with tracking(remote) as client:
