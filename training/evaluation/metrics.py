@@ -124,8 +124,17 @@ def _area(positive: npt.NDArray[np.bool_], predicted: Floats) -> float:
 
 
 def _log_loss(labels: Targets, predicted: Floats, _threshold: float) -> float:
-    classes = range(predicted.shape[1]) if predicted.ndim > 1 else (0, 1)
-    return float(_of_sklearn("log_loss")(labels, predicted, labels=list(classes)))
+    """Scikit-learn's, bit for bit, without the checks that take most of its time for a thousand rows."""
+    from scipy.special import xlogy
+
+    if not ((predicted >= 0) & (predicted <= 1)).all():
+        raise ValueError("a predicted probability is not between 0 and 1")
+    if predicted.ndim == 1:
+        of_labels = np.where(labels == 1, predicted, 1 - predicted)
+    else:
+        of_labels = predicted[np.arange(len(labels)), labels.astype(np.intp)]
+    least = np.finfo(np.float64).eps
+    return float(np.mean(-xlogy(1.0, of_labels.clip(least, 1 - least))))
 
 
 FORECAST_LOSSES: Mapping[str, Callable[[Targets, Floats], Floats]] = {

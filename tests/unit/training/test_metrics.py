@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from scoring.tasks import BINARY, MULTICLASS, REGRESSION
 from training.evaluation.metrics import FORECAST_LOSSES, METRICS, evaluate, evaluate_baseline, metrics_of
@@ -49,6 +49,25 @@ def test_roc_auc_equals_scikit_learns_with_ties(digits: int) -> None:
     assert METRICS["roc_auc"].function(labels, predicted, 0.5) == pytest.approx(
         roc_auc_score(labels, predicted), abs=1e-12
     )
+
+
+@pytest.mark.parametrize("classes", [2, 3, 9])
+@pytest.mark.parametrize("digits", [1, 17])
+def test_log_loss_equals_scikit_learns_bit_by_bit(classes: int, digits: int) -> None:
+    draw = np.random.default_rng(0)
+    labels, predicted = draw.integers(0, classes, 500), draw.dirichlet(np.ones(classes), 500).round(digits)
+    predicted /= predicted.sum(axis=1, keepdims=True)  # rounded to one digit, some are 0 and 1
+    expected = log_loss(labels, predicted, labels=range(classes))
+    assert METRICS["log_loss"].function(labels, predicted, 0.5) == expected
+    if classes == 2:
+        expected = log_loss(labels, predicted[:, 1], labels=[0, 1])
+        assert METRICS["log_loss"].function(labels, predicted[:, 1], 0.5) == expected
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.1, 1.1])
+def test_log_loss_of_no_probability_is_an_error(wrong: float) -> None:
+    with pytest.raises(ValueError, match="a predicted probability is not between 0 and 1"):
+        METRICS["log_loss"].function(np.array([0, 1]), np.array([0.5, wrong]), 0.5)
 
 
 def test_undefined_roc_auc_is_nan() -> None:
