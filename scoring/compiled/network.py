@@ -10,7 +10,7 @@ import numpy as np
 from lakehouse.arrays import Floats
 from scoring.compiled import Row
 from scoring.compiled.links import LINKS
-from scoring.estimators.network_graph import NetworkGraph
+from scoring.onnx_graphs.network_graph import NetworkGraph
 
 FILE = "network.onnx"
 

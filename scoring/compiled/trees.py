@@ -15,7 +15,7 @@ import numpy as np
 from lakehouse.arrays import Floats
 from scoring.compiled.graph import CategoryMeans, CompiledGraph, tables_of
 from scoring.compiled.links import LINKS
-from scoring.estimators.network_graph import open_session
+from scoring.onnx_graphs.session import open_session
 
 METADATA_KEY = "trees"
 ROWS, SUMS, LEAVES = "rows", "sums", "leaves"  # input and outputs of the graph

@@ -9,7 +9,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 
 from lakehouse.arrays import Floats
-from scoring.estimators.network_graph import NetworkGraph
+from scoring.onnx_graphs.network_graph import NetworkGraph
 from scoring.predictions import sequential_sum
 from scoring.tasks import TASKS
 

@@ -48,7 +48,7 @@ class OnnxEmbedder:
             raise EmbedderMissing.of(model.name, "tokenizers")
         from tokenizers import Tokenizer
 
-        from scoring.estimators.network_graph import open_session
+        from scoring.onnx_graphs.session import open_session
 
         self.content = content
         graph, tokenizer = model.files

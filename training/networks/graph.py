@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from scoring.estimators.network_graph import METADATA_KEY, ROWS, SUMS
+from scoring.onnx_graphs.network_graph import METADATA_KEY, ROWS, SUMS
 
 OPSET, IR_VERSION = 21, 10
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from lakehouse.arrays import Floats
 from scoring.estimators.early_stopping import WeightedRows
 from scoring.estimators.network import Network
-from scoring.estimators.network_graph import NetworkGraph
+from scoring.onnx_graphs.network_graph import NetworkGraph
 from scoring.tasks import TASKS
 from training.networks.checkpoint import Checkpoint
 from training.networks.graph import GraphBuilder

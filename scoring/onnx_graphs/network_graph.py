@@ -5,22 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from lakehouse.arrays import Floats
+from scoring.onnx_graphs.session import open_session
 
 METADATA_KEY = "network"
 ROWS, SUMS = "rows", "sums"  # input and output of the graph
-
-
-def open_session(graph: bytes) -> Any:
-    """A session that runs the graph on one thread."""
-    options = onnxruntime.SessionOptions()
-    # One row is predicted before a second thread would start, several threads would sum in another order, and other
-    # requests need the cores.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""ONNX graphs: how they are run, and the graph of a neural network."""
