@@ -35,6 +35,7 @@ TRUSTED = frozenset(
         "scoring.estimators.lightgbm.LightGbm",
         "scoring.estimators.network.Network",
         "scoring.estimators.spark_linear.SparkLogistic",
+        "scoring.estimators.stack.Stack",
         "scoring.estimators.spark_trees.SparkTrees",
         "scoring.estimators.xgboost.XgBoost",
         "scoring.texts.term_weights.TermWeights",

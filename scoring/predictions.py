@@ -54,6 +54,15 @@ def sequential_sum(columns: npt.NDArray[np.floating]) -> Floats:
     return total[:, None]
 
 
+def side_by_side(predicted: Sequence[Floats]) -> Floats:
+    """(rows, columns) several predictions of the same rows: a column for each (rows,), and one for each class.
+
+    >>> side_by_side([np.asarray([0.25, 0.5]), np.asarray([[0.1, 0.9], [0.2, 0.8]])]).tolist()
+    [[0.25, 0.1, 0.9], [0.5, 0.2, 0.8]]
+    """
+    return np.column_stack([np.asarray(values, dtype=np.float64) for values in predicted])
+
+
 def weighted_average(predicted: Sequence[Floats], weights: Sequence[float]) -> Floats:
     """The weighted average of the members' predictions, of (rows,) or (rows, classes).
 

@@ -24,6 +24,11 @@ class Budget:
         """Seconds that are left, at least 0; None without a limit."""
         return None if self.end is None else max(self.end - monotonic(), 0.0)
 
+    def at_least(self, seconds: float) -> "Budget":
+        """The budget, or so many seconds from now if less is left."""
+        left = self.left()
+        return self if left is None or left >= seconds else Budget.of(seconds)
+
     def allows(self, seconds: float) -> bool:
         """True if work of so many seconds ends in time."""
         left = self.left()

@@ -43,7 +43,7 @@ def train(
     from training.stages.refit import refit
     from training.stages.register import register
     from training.stages.report import write_report
-    from training.stages.search import find_interrupted, resolve_inputs, search
+    from training.stages.search import find_interrupted, resolve_inputs, search, with_predictions_of_bases
     from training.tracking import tracking
     from training.tracking.searches import search_identity, search_run
 
@@ -66,12 +66,13 @@ def train(
                     register_on_interrupt=register_on_interrupt,
                 )
                 print_leaderboard(result.trials, use_case.search.metric, leaderboard)
+                fitted_on = with_predictions_of_bases(data, use_case, result)
                 winner = result.best(use_case.search.metric)
-                refitted = refit(use_case, winner, data.training, result.trials, budget)
-                version = register(use_case, refitted, result, data, client)
+                refitted = refit(use_case, winner, fitted_on.training, result.trials, budget)
+                version = register(use_case, refitted, result, fitted_on, client)
             # The run has ended: an error in the report does not affect the version.
             trained = TrainedRun(
-                use_case, result.trials, refitted.scorer, data, version, refitted.fold_pipelines, budget
+                use_case, result.trials, refitted.scorer, fitted_on, version, refitted.fold_pipelines, budget
             )
             write_report(trained, client, settings)
     return version

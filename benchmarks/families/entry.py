@@ -20,8 +20,8 @@ from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
 from training.models import FAMILIES
 from training.registry.compilation import compile_scorer
-from training.search.blend_candidate import blend_members
 from training.search.blending import blend
+from training.search.ensemble_candidates import blend_members
 from training.search.fitting import SAMPLE_ROWS, fit, fitted_blend
 from training.search.fitting import predict as predictions_of
 from training.search.trial import Attempt, Trial, fold_means

@@ -24,6 +24,7 @@ from training.search.fitting import fit
 from training.search.loop import REPORT_SECONDS, RESERVED_SHARE
 from training.search.result import SearchResult, fit_seconds
 from training.search.running import run_plan
+from training.search.stacking import StackRefused, stack, with_out_of_fold
 from training.search.trial import Attempt, Trial
 from training.stages.final_model import final_model
 from training.use_case.use_case import UseCase
@@ -74,6 +75,7 @@ def use_case_of(terms: Terms) -> UseCase:
     search |= {
         "max_minutes": terms.seconds / 60,
         "portfolio": True,
+        "stacks": 2,
         "blend": MOST_MEMBERS,
         "recency_weights": False,
     }
@@ -111,11 +113,15 @@ def predict(folder: Path, terms: Terms) -> dict[str, Floats]:
     plan = use_case.search.model_copy(update={"max_minutes": minutes})
     attempt = Attempt(list(folds(training, use_case.split, seed)), seed, 0.5)
     result = run_plan(plan, attempt, lambda _trial: None, Settings.from_environment())
-    trials, left = result.trials, max(budget.left() or 0.0, RESERVED_SHARE * seconds)
+    trials, reserve = result.trials, budget.at_least(RESERVED_SHARE * seconds)
+    with suppress(StackRefused):
+        stacked = stack(trials, training, use_case.split, attempt, metric, plan.stacks, budget.left())
+        trials = (*trials, *stacked.stacks)
+        training = with_out_of_fold(training, use_case.split, seed, stacked.bases)
     with suppress(BlendRefused):
-        trials = (*trials, blend(trials, attempt, metric, plan.blend, left))
+        trials = (*trials, blend(trials, attempt, metric, plan.blend, reserve.left()))
     winner = replace(result, trials=trials).best(metric)
-    final = final_model(use_case, winner.candidate, training, fit_seconds(winner.candidate, trials), budget)
+    final = final_model(use_case, winner.candidate, training, fit_seconds([winner.candidate], trials), budget)
     predicted = {"ours": training.task.predict(final.pipeline, rows.inputs(final.matrix_format))}
     boosters: tuple[Trial, ...] = tuple(trial for trial in result.trials if trial.candidate.family in BOOSTERS)
     if any(trial.status == "ok" for trial in boosters):

@@ -26,6 +26,7 @@ _KINDS = {
     "calibrated.json": ("wrappers.calibrated", "CompiledCalibrated"),
     "imputed.json": ("wrappers.imputed", "CompiledImputed"),
     "blend.json": ("wrappers.blend", "CompiledBlend"),
+    "stack.json": ("wrappers.stack", "CompiledStack"),
     "linear.json": ("linear", "CompiledLinear"),
     "text.json": ("text", "CompiledText"),
     "tokens.json": ("tokens", "CompiledTokens"),

@@ -57,13 +57,22 @@ class Blend(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
         return weighted_average([member.predict_proba(rows) for member, rows in self._rows(x)], self.weights)
 
     def _rows(self, x: Floats) -> list[tuple[Any, Any]]:
-        inputs: dict[MatrixFormat, Any] = {"dense": x}
-        if "sparse" in self.matrix_formats:
-            inputs["sparse"] = one_hot(x, self.sizes)
-        return [(member, inputs[each]) for member, each in zip(self.members, self.matrix_formats, strict=True)]
+        return list(zip(self.members, inputs_of(x, self.matrix_formats, self.sizes), strict=True))
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+def inputs_of(x: Floats, matrix_formats: Sequence[MatrixFormat], sizes: Mapping[int, int]) -> list[Any]:
+    """Dense rows in each of the matrix formats.
+
+    Args:
+        sizes: count of categories of each category index, by its dense column.
+    """
+    inputs: dict[MatrixFormat, Any] = {"dense": x}
+    if "sparse" in matrix_formats:
+        inputs["sparse"] = one_hot(x, sizes)
+    return [inputs[each] for each in matrix_formats]
 
 
 def one_hot(x: Floats, sizes: Mapping[int, int]) -> sparse.csr_matrix:

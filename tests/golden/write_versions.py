@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from lakehouse.settings import Settings
 from scoring.scorer import Scorer
 from tests.contract.training.test_registration import in_records, suiting
 from tests.golden.every_encoding import records, rows_of_every_encoding
-from tests.unit.points import POINTS, rows_of
+from tests.unit.points import POINTS, rows_of, with_predictions
 from tests.unit.scoring.test_scorer import RECORDS
 from training.frame import splits
 from training.frame.provenance import provenance
 from training.registry.compilation import compile_scorer
 from training.registry.registration import register_version
-from training.search.blend_candidate import blend_candidate
+from training.search.ensemble_candidates import blend_candidate, stack_candidate, stack_layers
 from training.search.result import SearchResult
 from training.search.trial import Trial
 from training.space.joint_space import Candidate
@@ -94,6 +94,15 @@ VERSIONS: Mapping[str, GoldenVersion] = {
     "sigmoid_of_the_c_library": GoldenVersion(
         "binary", lambda: _point("logistic_regression"), {"calibration": "sigmoid"}
     ),
+    "compiled_stack": GoldenVersion(
+        "binary", lambda: stack_candidate([_point("knn"), _point("xgboost")], _point("lightgbm")), {}
+    ),
+    "fitted_stack": GoldenVersion(
+        "regression",
+        lambda: stack_candidate([_point("lightgbm"), _point("xgboost")], _point("catboost")),
+        {},
+        compiled=False,
+    ),
     "forest_in_doubles": GoldenVersion("binary", lambda: _point("random_forest"), {}),
 }
 
@@ -112,6 +121,8 @@ def write(name: str, folder: Path) -> None:
     use_case, golden = use_case_of(name), VERSIONS[name]
     rows = (rows_of_every_encoding if golden.every_encoding else rows_of)(golden.task)
     data = splits.split(rows, use_case.split)
+    if layers := stack_layers(golden.candidate()):
+        data = replace(data, training=with_predictions(data.training, *layers[0]))
     winner = Trial(1, golden.candidate(), {use_case.search.metric: 0.0}, ({},), timedelta(0))
     scorer = refit(use_case, winner, data.training).scorer
     if golden.compiled:

@@ -8,9 +8,14 @@ import numpy as np
 from scoring.tasks import FORECAST, MULTICLASS, REGRESSION
 from tests.unit.frames import ENCODER, alternating
 from training.frame.frame import TrainingFrame
+from training.frame.splits import folds
 from training.models import FAMILIES
+from training.search.stacking import with_out_of_fold
+from training.search.trial import Attempt, TrialSpec
+from training.space.joint_space import Candidate
 from training.space.space import Params
 from training.use_case.forecast import ForecastColumns
+from training.use_case.split import SplitPlan
 
 _NO_WEIGHTS: Params = {"class_weight": None, "recency_half_life_days": None}
 _LINEAR: list[Params] = [
@@ -115,3 +120,10 @@ def _forecast(frame: TrainingFrame) -> TrainingFrame:
     columns = ForecastColumns(level="amount", scale="known", season="amount", step="known_is_missing", fits=FITS)
     x = ENCODER.matrix(features).values
     return replace(frame, task=FORECAST, x=x, features=features, y=y, classes=(), forecast=columns)
+
+
+def with_predictions(rows: TrainingFrame, *bases: Candidate) -> TrainingFrame:
+    """The rows with out-of-fold predictions of these candidates, from which a stack learns."""
+    split = SplitPlan(by="group", folds=3)
+    attempt = Attempt(list(folds(rows, split, 0)), 0, 0.5)
+    return with_out_of_fold(rows, split, 0, [attempt(TrialSpec(1, base)) for base in bases])

@@ -17,6 +17,7 @@ from scoring.scorer import Scorer
 from scoring.tasks import Classes, Task
 from training.evaluation.resampling import Dependence
 from training.feature_store.tables import Versions
+from training.space.joint_space import Candidate
 from training.spark_ml.feature_columns import FeaturesOnSpark
 from training.spark_ml.row_digests import RowDigests
 from training.use_case.forecast import ForecastColumns
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 
 MOST_COLLECTED = 50_000  # rows of a frame on Spark whose features a report and a population read
 BY_ROW = "rows:"  # begins a fingerprint that is made of a digest of each row
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions of a candidate for every row, (rows,) or (rows, classes), by models not fitted on the row."""
+
+    candidate: Candidate
+    predicted: Floats
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class TrainingFrame:
         on_spark: the same rows on Spark, if a family of the search fits there.
         forecast: features that describe the series of each row, if the task is to forecast.
         in_time: True if models may learn from the order of the rows; False if the split is not by time.
+        out_of_fold: predictions from which stacks learn.
     """
 
     task: Task
@@ -72,6 +82,7 @@ class TrainingFrame:
     in_time: bool = True
     on_spark: "RowsOnSpark | None" = None
     forecast: ForecastColumns | None = None
+    out_of_fold: tuple[OutOfFold, ...] = ()
 
     def __len__(self) -> int:
         return len(self.y)
@@ -87,7 +98,19 @@ class TrainingFrame:
             keys=self.keys[selected],
             fold_values=None if self.fold_values is None else self.fold_values[selected],
             on_spark=on_spark,
+            out_of_fold=tuple(replace(each, predicted=each.predicted[selected]) for each in self.out_of_fold),
         )
+
+    def out_of_fold_of(self, candidate: Candidate) -> Floats:
+        """The out-of-fold predictions of a candidate.
+
+        Raises:
+            ValueError: the frame has none.
+        """
+        for each in self.out_of_fold:
+            if each.candidate == candidate:
+                return each.predicted
+        raise ValueError(f"a stack learns from out-of-fold predictions, and the frame has none of {candidate.family}")
 
     @property
     def stays_on_spark(self) -> bool:

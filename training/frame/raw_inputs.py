@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from lakehouse.arrays import MatrixFormat
 from scoring.encoder import Encoder
+from scoring.encodings import FeatureColumns
 from training.frame.frame import TrainingFrame
 
 Groups = Mapping[str, tuple[str, ...]]
@@ -64,6 +65,19 @@ def without_features(frame: TrainingFrame, removed: Collection[str]) -> Training
         encoder=replace(
             frame.encoder, features=tuple(name for name in frame.encoder.features if name not in removed)
         ),
+    )
+
+
+def with_features(frame: TrainingFrame, columns: FeatureColumns) -> TrainingFrame:
+    """The frame with further numbers, which no encoding makes, behind its features."""
+    from scipy import sparse
+
+    return replace(
+        frame,
+        x=sparse.hstack([frame.x, sparse.csr_matrix(np.column_stack([*columns.values()]))], format="csr"),
+        columns=(*frame.columns, *columns),
+        features={**frame.features, **columns},
+        encoder=replace(frame.encoder, features=(*frame.encoder.features, *columns)),
     )
 
 

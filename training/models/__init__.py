@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from training.models.baseline import BLEND, DUMMY
+from training.models.baseline import BLEND, DUMMY, STACK
 from training.models.boosted import CATBOOST, LIGHTGBM, XGBOOST
 from training.models.family import Family
 from training.models.forecasts import AUTO_ETS, AUTO_THETA, MFLES, NHITS, PATCH_TRANSFORMER, SEASONAL_NAIVE
@@ -47,6 +47,7 @@ _DECLARED = (
     SPARK_GRADIENT_BOOSTING,
     SPARK_XGBOOST,
     SPARK_MLP,
+    STACK,
     BLEND,
 )
 FAMILIES: Mapping[str, Family] = {family.name: family for family in _DECLARED}

@@ -1,8 +1,9 @@
-"""Families that every search tries by itself: the baseline and the blend."""
+"""Families that a search tries by itself: the baseline, stacks and the blend."""
 
 from typing import TYPE_CHECKING
 
-from training.models.family import ALL_TASKS, DataFacts, Family
+from scoring.tasks import Task
+from training.models.family import ALL_TASKS, TABULAR_TASKS, DataFacts, Family
 from training.space.space import Params
 
 if TYPE_CHECKING:
@@ -32,17 +33,23 @@ DUMMY = Family(
 
 
 def _unfitted(_params: Params, _seed: int, _facts: DataFacts) -> "Pipeline":
-    raise NotImplementedError("a blend consists of fitted pipelines: training.search.fitting.fit")
+    raise NotImplementedError("an ensemble consists of fitted pipelines: training.search.fitting.fit")
 
 
-BLEND = Family(
-    name="blend",
-    display_name="a blend of the best",
-    space={},
-    build=_unfitted,
-    tasks=ALL_TASKS,
-    matrix_format="dense",
-    missing_values="native",
-    accepts_weights=True,
-    searched=False,
-)
+def _ensemble(name: str, display_name: str, tasks: frozenset[Task]) -> Family:
+    """A family whose candidates consist of those of other families."""
+    return Family(
+        name=name,
+        display_name=display_name,
+        space={},
+        build=_unfitted,
+        tasks=tasks,
+        matrix_format="dense",
+        missing_values="native",
+        accepts_weights=True,
+        searched=False,
+    )
+
+
+STACK = _ensemble("stack", "a stack on the best", TABULAR_TASKS)
+BLEND = _ensemble("blend", "a blend of the best", ALL_TASKS)

@@ -59,6 +59,7 @@ LIGHTGBM = Family(
     cost=4,
     stops_early=True,
     optional=ROUNDS,
+    ends_stacks=True,
 )
 
 
@@ -95,6 +96,7 @@ XGBOOST = Family(
     cost=5,
     stops_early=True,
     optional=ROUNDS,
+    ends_stacks=True,
 )
 
 
@@ -129,4 +131,5 @@ CATBOOST = Family(
     cost=13,
     stops_early=True,
     optional=ROUNDS,
+    ends_stacks=True,
 )

@@ -82,7 +82,8 @@ class Family:
         cost: fitting time with default hyperparameters, relative to logistic regression. A search starts with the
             cheapest family.
         reads_features: False if it learns from labels alone.
-        searched: True if a use case may search it. Every search tries the other families by itself.
+        searched: True if a use case may search it. A search tries the other families by itself.
+        ends_stacks: True if it may read the predictions of other families, as the final estimator of a stack.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Family:
     accepts_weights: bool
     cost: float = 0
     searched: bool = True
+    ends_stacks: bool = False
     reads_features: bool = True
     stops_early: bool = False
     optional: Space = field(default_factory=dict)

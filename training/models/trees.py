@@ -129,4 +129,5 @@ GRADIENT_BOOSTING = Family(
     missing_values="native",
     accepts_weights=True,
     cost=10,
+    ends_stacks=True,
 )

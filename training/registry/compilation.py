@@ -4,7 +4,7 @@ Each kind repeats the arithmetic of its family, so that equality follows from ho
 checks here guard that: on the holdout, on rows at every threshold and bound, and on rows predicted one by one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
-from lakehouse.arrays import Floats
+from lakehouse.arrays import Floats, MatrixFormat
 from scoring.compiled import LIMIT, Compiled, difference
 from scoring.compiled.linear import CompiledLinear
 from scoring.compiled.neighbours import CompiledNeighbours
@@ -25,18 +25,20 @@ from scoring.compiled.wrappers.blend import CompiledBlend
 from scoring.compiled.wrappers.calibrated import CompiledCalibrated
 from scoring.compiled.wrappers.forecaster import CompiledForecaster
 from scoring.compiled.wrappers.imputed import CompiledImputed, Imputation
+from scoring.compiled.wrappers.stack import CompiledStack
 from scoring.encodings import FeatureColumns
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.catboost import CatBoost
 from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.network import Network
+from scoring.estimators.stack import Stack
 from scoring.estimators.xgboost import XgBoost
 from scoring.forecasts.forecaster import Forecaster
 from scoring.scorer import Scorer
 from scoring.texts.token_rows import TokenRows
 from training.registry.imputed_features import imputation_of
-from training.registry.kept_features import kept_features, number_features
+from training.registry.kept_features import kept_features, number_features, with_predictions
 from training.registry.probes import MOST_ROWS, probe_rows
 from training.registry.reference import reference
 
@@ -150,6 +152,8 @@ def _builds_of_model(scorer: Scorer, first: Any, model: Any) -> Iterator[tuple[s
     pipeline = scorer.pipeline
     if isinstance(model, Blend):
         yield "blend", lambda: _blend(scorer, model)
+    elif isinstance(model, Stack):
+        yield "stack", lambda: _stack(scorer, model)
     elif isinstance(first, TokenRows):
         yield "tokens", lambda: CompiledTokens.of(first, model)
     elif isinstance(model, Network):
@@ -214,9 +218,24 @@ def _blend(scorer: Scorer, blend: Blend) -> Compiled:
     Raises:
         ValueError: a member cannot be compiled.
     """
-    inputs = zip(blend.members, blend.matrix_formats, strict=True)
-    members = [_first_build(replace(scorer, pipeline=member, matrix_format=format_)) for member, format_ in inputs]
+    members = _first_builds(scorer, blend.members, blend.matrix_formats)
     return CompiledBlend(members, [float(weight) for weight in blend.weights])
+
+
+def _stack(scorer: Scorer, stack: Stack) -> Compiled:
+    """Compile both layers of a stack.
+
+    Raises:
+        ValueError: a part cannot be compiled.
+    """
+    bases = _first_builds(scorer, stack.bases, stack.matrix_formats)
+    above = replace(scorer, pipeline=stack.final_estimator, encoder=with_predictions(scorer.encoder, stack))
+    return CompiledStack(bases, _first_build(above))
+
+
+def _first_builds(scorer: Scorer, pipelines: Sequence[Any], formats: Sequence[MatrixFormat]) -> list[Compiled]:
+    pairs = zip(pipelines, formats, strict=True)
+    return [_first_build(replace(scorer, pipeline=each, matrix_format=format_)) for each, format_ in pairs]
 
 
 def _first_build(scorer: Scorer) -> Compiled:

@@ -11,7 +11,7 @@ from training.frame.constants import format_constants
 from training.frame.provenance import Provenance
 from training.frame.splits import Split
 from training.models import FAMILIES
-from training.search.blend_candidate import format_candidate
+from training.search.ensemble_candidates import format_candidate
 from training.search.fitting import SAMPLE_ROWS
 from training.search.result import SearchResult
 from training.space.joint_space import Candidate

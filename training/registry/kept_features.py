@@ -1,10 +1,12 @@
-"""Features behind the columns that a pipeline keeps."""
+"""Features behind the columns that a pipeline reads: those that it keeps, and predictions of the bases of a stack."""
 
 from dataclasses import replace
 from itertools import accumulate
 
 from lakehouse.arrays import MatrixFormat
 from scoring.encoder import Encoder
+from scoring.estimators.stack import Stack
+from scoring.tasks import TASKS
 from training.frame.raw_inputs import ColumnIndices
 
 
@@ -30,3 +32,10 @@ def number_features(encoder: Encoder) -> tuple[list[int], Encoder]:
     """Indices of the features that are numbers, and the encoder of these alone."""
     indices = [index for index, name in enumerate(encoder.features) if name not in encoder.text_features]
     return indices, replace(encoder, features=encoder.number_features)
+
+
+def with_predictions(encoder: Encoder, stack: Stack) -> Encoder:
+    """The encoder of the rows that the final estimator of a stack reads; a prediction is one feature or several."""
+    width = len(stack.classes_) if TASKS[stack.task].declares_classes else 1
+    names = (f"prediction {number}" for number in range(1, width * len(stack.bases) + 1))
+    return replace(encoder, features=(*encoder.features, *names))

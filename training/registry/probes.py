@@ -10,6 +10,7 @@ from scoring.compiled import Compiled
 from scoring.compiled.trees import CompiledTrees
 from scoring.compiled.wrappers.blend import CompiledBlend
 from scoring.compiled.wrappers.calibrated import CompiledCalibrated
+from scoring.compiled.wrappers.stack import CompiledStack
 from scoring.encoder import Encoder
 from scoring.encodings import LARGEST
 from training.registry.tree_graph import thresholds_of
@@ -87,5 +88,8 @@ def _splits(compiled: Compiled) -> Iterator[tuple[int, float]]:
     elif isinstance(compiled, CompiledBlend):
         for member in compiled.members:
             yield from _splits(member)
+    elif isinstance(compiled, CompiledStack):
+        for part in (*compiled.bases, compiled.final_estimator):  # features beyond the encoder's are predictions
+            yield from _splits(part)
     elif isinstance(compiled, CompiledTrees):
         yield from thresholds_of(compiled)

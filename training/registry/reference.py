@@ -18,6 +18,7 @@ from scoring.encoder import Encoder
 from scoring.estimators.blend import Blend
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.column_subset import ColumnSubset
+from scoring.estimators.stack import Stack
 from scoring.forecasts.forecaster import Forecaster
 from training.registry.imputed_features import imputation_of
 from training.registry.kept_features import kept_features
@@ -54,11 +55,8 @@ def reference(pipeline: Any, encoder: Encoder, matrix_format: MatrixFormat) -> A
     if isinstance(first, ColumnSubset | SimpleImputer):
         behind = _encoder_behind(first, encoder, matrix_format)
         return Pipeline([(name, first), *reference(Pipeline(pipeline.steps[1:]), behind, matrix_format).steps])
-    if isinstance(model, Blend):
-        pairs = zip(model.members, model.matrix_formats, strict=True)
-        members = [reference(member, encoder, each) for member, each in pairs]
-        blend = Blend(model.task, members, model.matrix_formats, model.weights, model.sizes)
-        return Pipeline([*pipeline.steps[:-1], (last_name, blend)])
+    if isinstance(model, Blend | Stack):
+        return Pipeline([*pipeline.steps[:-1], (last_name, _ensemble(model, encoder))])
     if isinstance(model, Forecaster):
         exact = Forecaster(reference(model.model, encoder, matrix_format), model.columns, model.lower, model.upper)
         return Pipeline([*pipeline.steps[:-1], (last_name, exact)])
@@ -66,6 +64,15 @@ def reference(pipeline: Any, encoder: Encoder, matrix_format: MatrixFormat) -> A
     if not hasattr(model, "n_neighbors") or dense is None or not dense.dense_:
         return pipeline
     return Pipeline([*pipeline.steps[:-1], (last_name, ExactNeighbours(CompiledNeighbours.of(pipeline, encoder)))])
+
+
+def _ensemble(model: Blend | Stack, encoder: Encoder) -> Blend | Stack:
+    """The ensemble of the references of its parts; the final estimator of a stack is no k-NN."""
+    parts = model.members if isinstance(model, Blend) else model.bases
+    exact = [reference(part, encoder, each) for part, each in zip(parts, model.matrix_formats, strict=True)]
+    if isinstance(model, Blend):
+        return Blend(model.task, exact, model.matrix_formats, model.weights, model.sizes)
+    return Stack(model.task, exact, model.matrix_formats, model.final_estimator, model.sizes)
 
 
 def _encoder_behind(first: ColumnSubset | SimpleImputer, encoder: Encoder, matrix_format: MatrixFormat) -> Encoder:

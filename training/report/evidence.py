@@ -22,8 +22,8 @@ from training.frame.splits import Fold, Split, folds
 from training.models import FAMILIES
 from training.report.champion_outcomes import ChampionOutcomes
 from training.report.environment import Environment
-from training.search.blend_candidate import CANDIDATES, blend_members
 from training.search.blending import blends_of_folds
+from training.search.ensemble_candidates import CANDIDATES, blend_members
 from training.search.fitting import fit
 from training.search.result import fit_seconds
 from training.search.trial import BASELINE, Attempt, Trial, baseline_metrics, run_trial
@@ -141,7 +141,7 @@ class Evidence:
 
     def too_slow(self, trials: float) -> str | None:
         """Why there is no time for work as long as so many of the winner's trials; None if there is."""
-        seconds = trials * fit_seconds(self.winner.candidate, self.trials)
+        seconds = trials * fit_seconds([self.winner.candidate], self.trials)
         if seconds <= SHORT_SECONDS or self.budget.allows(seconds):
             return None
         return (

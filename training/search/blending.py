@@ -21,8 +21,9 @@ from scoring.predictions import weighted_average
 from scoring.tasks import Task
 from training.evaluation.metrics import METRICS, Targets, evaluate
 from training.models import FAMILIES
-from training.search.blend_candidate import blend_candidate
-from training.search.fitting import fit, fitted_blend, predict
+from training.search.ensemble_candidates import STACK, blend_candidate
+from training.search.fitting import fit_each, fitted_blend, predict
+from training.search.result import fit_seconds
 from training.search.trial import Attempt, Trial, fold_means
 from training.space.joint_space import Candidate
 
@@ -112,21 +113,27 @@ def blend(trials: Sequence[Trial], attempt: Attempt, metric: str, most: int, sec
     return Trial(number, candidate, fold_means(per_fold), tuple(per_fold), duration, predictions=predictions)
 
 
-def finishing_seconds(trials: Iterable[Trial], metric: str, most: int, refits: float) -> float:
-    """Estimated fit times after a search of the best trials: for the blend, the refit and the report.
+def finishing_seconds(trials: Sequence[Trial], metric: str, most: int, stacks: int, refits: float) -> float:
+    """Estimated fit times after a search of the best trials: for stacks, the blend, the refit and the report.
 
     Args:
         most: largest number of members of the blend; 0 for no blend.
+        stacks: largest number of stacks.
         refits: duration of a refit, for each second of a trial.
     """
     members = _best(trials, metric, max(most, 1))
     blended = sum(trial.duration.total_seconds() for trial in members if most and trial.predictions is None)
-    return blended + sum((refits + 1) * trial.duration.total_seconds() for trial in members)
+    final_estimators = final_estimator_trials(trials, metric)[:stacks]
+    stacked = sum(trial.duration.total_seconds() for trial in final_estimators)
+    used = [*members, *(base_trials(trials, metric) if final_estimators else ())]
+    fitted = fit_seconds([trial.candidate for trial in used], trials)
+    return blended + stacked + (refits + 1) * (fitted + stacked)
 
 
-def keep_predictions(trials: Mapping[int, Trial], metric: str, most: int) -> dict[int, Trial]:
-    """The trials by number; only those that a blend would take, and the best one, keep their predictions."""
-    kept = {trial.number for trial in _best(trials.values(), metric, max(most, 1))}
+def keep_predictions(trials: Mapping[int, Trial], metric: str, most: int, stacks: int) -> dict[int, Trial]:
+    """The trials by number; only those that a blend or a stack would take, and the best one, keep predictions."""
+    used = [*_best(trials.values(), metric, max(most, 1)), *(base_trials(trials.values(), metric) if stacks else ())]
+    kept = {trial.number for trial in used}
     return {
         number: trial if number in kept or trial.predictions is None else replace(trial, predictions=None)
         for number, trial in trials.items()
@@ -142,11 +149,15 @@ def _affordable(
         raise BlendRefused(f"{number_of('distinct trial', len(best))} succeeded, and a blend takes two")
     if seconds is None:
         return best
-    durations = [trial.duration.total_seconds() * (attempt.refits + (trial.predictions is None)) for trial in best]
-    count = sum(total <= seconds for total in accumulate(durations))
+    again = accumulate(trial.duration.total_seconds() * (trial.predictions is None) for trial in best)
+    needed = [
+        seconds_again + attempt.refits * fit_seconds([trial.candidate for trial in best[:count]], trials)
+        for count, seconds_again in enumerate(again, start=1)
+    ]
+    count = sum(total <= seconds for total in needed)
     if count < 2:
         raise BlendRefused(
-            f"the two best trials take {sum(durations[:2]):.1f} s to fit again, and {max(seconds, 0):.1f} s are left"
+            f"the two best trials take {needed[1]:.1f} s to fit again, and {max(seconds, 0):.1f} s are left"
         )
     return best[:count]
 
@@ -165,6 +176,31 @@ def blends_of_folds(trials: Sequence[Trial], attempt: Attempt, metric: str, most
     return blends
 
 
+def base_trials(trials: Iterable[Trial], metric: str) -> list[Trial]:
+    """The bases of a stack: the best trial of each family, best first, and of all boosters the best one alone.
+
+    Boosters predict nearly the same, and each is fitted again with the stack.
+    """
+    best = _best_of_families(trials, metric)
+    boosters = [trial for trial in best if FAMILIES[trial.candidate.family].ends_stacks]
+    return [trial for trial in best if trial not in boosters[1:]]
+
+
+def final_estimator_trials(trials: Iterable[Trial], metric: str) -> list[Trial]:
+    """The best trial of each family that may end a stack, best first."""
+    return [trial for trial in _best_of_families(trials, metric) if FAMILIES[trial.candidate.family].ends_stacks]
+
+
+def _best_of_families(trials: Iterable[Trial], metric: str) -> list[Trial]:
+    """The best trial of each family that is fitted in this process, best first."""
+    best: dict[str, Trial] = {}
+    for trial in _by_loss(trials, metric):
+        family = FAMILIES[trial.candidate.family]
+        if family.searched and family.fits_on == "process":
+            best.setdefault(family.name, trial)
+    return list(best.values())
+
+
 def select_candidates(trials: Sequence[Trial], metric: str, most: int) -> list[Candidate]:
     """The best distinct candidates that a blend may take."""
     return [trial.candidate for trial in _best(trials, metric, most)]
@@ -172,37 +208,51 @@ def select_candidates(trials: Sequence[Trial], metric: str, most: int) -> list[C
 
 def _best(trials: Iterable[Trial], metric: str, most: int) -> list[Trial]:
     """Trials of distinct candidates, best first: at most `most`, two of a family or a third of `most`."""
-    eligible = [trial for trial in trials if FAMILIES[trial.candidate.family].searched and trial.status == "ok"]
     selected: list[Trial] = []
-    for trial in sorted(eligible, key=lambda trial: (trial.loss(metric), trial.number)):
+    for trial in _by_loss(trials, metric):
         candidates = [other.candidate for other in selected]
         of_family = sum(trial.candidate.family == candidate.family for candidate in candidates)
-        if (
-            np.isfinite(trial.loss(metric))
-            and trial.candidate not in candidates
-            and of_family < max(PER_FAMILY, most // 3)
-        ):
+        if trial.candidate not in candidates and of_family < max(PER_FAMILY, most // 3):
             selected.append(trial)
     return selected[:most]
 
 
+def _by_loss(trials: Iterable[Trial], metric: str) -> list[Trial]:
+    """The complete trials of the search and its stacks, best first."""
+    complete = [
+        trial
+        for trial in trials
+        if (FAMILIES[trial.candidate.family].searched or trial.candidate.family == STACK)
+        and trial.status == "ok"
+        and np.isfinite(trial.loss(metric))
+    ]
+    return sorted(complete, key=lambda trial: (trial.loss(metric), trial.number))
+
+
 def _predictions(trials: Sequence[Trial], attempt: Attempt) -> list[MemberPredictions]:
     """Predictions of every trial for each fold; a trial that did not keep them is fitted again."""
+    kept = [trial.predictions or () for trial in with_predictions(trials, attempt)]
+    return [
+        MemberPredictions(fold.validate.y, [predictions[index] for predictions in kept])
+        for index, fold in enumerate(attempt.folds)
+    ]
+
+
+def with_predictions(trials: Sequence[Trial], attempt: Attempt) -> list[Trial]:
+    """The trials with their predictions for each fold; those that kept none are fitted again."""
     again = [trial.candidate for trial in trials if trial.predictions is None]
-    _, fitted = _fit_on_folds(again, attempt)
-    folds = []
-    for index, fold in enumerate(attempt.folds):
-        others = iter(fitted[index].predicted)
-        predicted = [next(others) if trial.predictions is None else trial.predictions[index] for trial in trials]
-        folds.append(MemberPredictions(fold.validate.y, predicted))
-    return folds
+    if not again:
+        return list(trials)
+    _, folds = _fit_on_folds(again, attempt)
+    fitted = iter([tuple(fold.predicted[index] for fold in folds) for index in range(len(again))])
+    return [replace(trial, predictions=next(fitted)) if trial.predictions is None else trial for trial in trials]
 
 
 def _fit_on_folds(
     candidates: Sequence[Candidate], attempt: Attempt
 ) -> tuple[list[list[Pipeline]], list[MemberPredictions]]:
     """Fit every candidate on each fold, and predict the fold's validation rows."""
-    fitted = [[fit(candidate, fold.fit, attempt.seed) for candidate in candidates] for fold in attempt.folds]
+    fitted = [fit_each(candidates, fold.fit, attempt.seed) for fold in attempt.folds]
     folds = [
         MemberPredictions(
             fold.validate.y,

@@ -1,6 +1,6 @@
 """Fitting a candidate's pipeline, for trials and for the refit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,24 +14,27 @@ from lakehouse.arrays import Floats
 from scoring.estimators.blend import Blend
 from scoring.estimators.column_subset import ColumnSubset
 from scoring.estimators.early_stopping import VALIDATION_SHARE, EarlyStoppingBooster, first_validation_row
+from scoring.estimators.stack import Stack
 from scoring.forecasts.forecaster import Forecaster
+from scoring.predictions import side_by_side
 from training.evaluation.forecast_bounds import residual_bounds
 from training.frame.drawing import draw_rows, sample
 from training.frame.forecasts import forecast_indices, in_scales
 from training.frame.frame import TrainingFrame
-from training.frame.raw_inputs import empty_features, without
+from training.frame.raw_inputs import empty_features, with_features, without
 from training.models import FAMILIES
 from training.models.family import DataFacts, Family
 from training.models.missing_values import with_imputer
 from training.networks.learner import NetworkLearner
 from training.networks.rungs import RungWatch
-from training.search.blend_candidate import Members, blend_members
+from training.search.ensemble_candidates import BLEND, STACK, Members, blend_members, stack_layers
 from training.search.pruning.watch_in_scales import WatchInScales
 from training.space.joint_space import Candidate
 from training.space.left_out_inputs import hyperparameters, left_out_inputs
 from training.space.space import Params
 from training.use_case.forecast import ForecastColumns
 
+ENSEMBLES = frozenset({BLEND, STACK})
 SAMPLE_ROWS = "sample_rows"  # parameter of a candidate that is fitted on so many rows, drawn at random
 
 
@@ -51,12 +54,12 @@ def fit(
         deadline: time of `monotonic` after which the fit of a booster ends.
 
     Raises:
-        ValueError: the candidate leaves out every input.
+        ValueError: the candidate leaves out every input, or the frame lacks predictions from which a stack learns.
         FitStopped: the watch stops the fit.
         FitOutOfTime: the deadline is over.
     """
-    if members := blend_members(candidate):
-        return fitted_blend(members, [fit(member, frame, seed) for _, member in members], frame)
+    if candidate.family in ENSEMBLES:
+        return _Fits(frame, seed).of(candidate)
     if frame.task.declares_forecast:
         return _forecaster(candidate, frame, seed, watch, deadline)
     family, params = FAMILIES[candidate.family], dict(hyperparameters(candidate.params))
@@ -67,6 +70,12 @@ def fit(
         return _fit(family, params, seed, frame, watch, deadline)
     kept, indices = without(frame, left_out, family.matrix_format, empty)
     return Pipeline([("kept", ColumnSubset(indices)), *_fit(family, params, seed, kept, watch, deadline).steps])
+
+
+def fit_each(candidates: Iterable[Candidate], frame: TrainingFrame, seed: int) -> list[Pipeline]:
+    """Fit several candidates; what several of them contain is fitted once."""
+    fits = _Fits(frame, seed)
+    return [fits.of(candidate) for candidate in candidates]
 
 
 def predict(candidate: Candidate, pipeline: Pipeline, frame: TrainingFrame) -> Floats:
@@ -106,6 +115,45 @@ def fitted_blend(members: Members, fitted: Sequence[Pipeline], frame: TrainingFr
         dict(frame.encoder.categories()),
     )
     return Pipeline([("model", blend)])
+
+
+def second_layer(frame: TrainingFrame, bases: Sequence[Candidate]) -> TrainingFrame:
+    """The frame with the out-of-fold predictions of the bases as further features, from which a stack learns.
+
+    A blank is in no name of a column of a table, so that no prediction is taken for one.
+
+    Raises:
+        ValueError: the frame has no such predictions of a base.
+    """
+    predicted = side_by_side([frame.out_of_fold_of(base) for base in bases])
+    return with_features(frame, {f"prediction {number}": each for number, each in enumerate(predicted.T, start=1)})
+
+
+class _Fits:
+    """Fits on the rows of a frame, each candidate once."""
+
+    def __init__(self, frame: TrainingFrame, seed: int) -> None:
+        self._frame, self._seed = frame, seed
+        self._fitted = list[tuple[Candidate, Pipeline]]()
+
+    def of(self, candidate: Candidate) -> Pipeline:
+        for earlier, pipeline in self._fitted:
+            if earlier == candidate:
+                return pipeline
+        self._fitted.append((candidate, self._fit(candidate)))
+        return self._fitted[-1][1]
+
+    def _fit(self, candidate: Candidate) -> Pipeline:
+        if members := blend_members(candidate):
+            return fitted_blend(members, [self.of(member) for _, member in members], self._frame)
+        if (layers := stack_layers(candidate)) is None:
+            return fit(candidate, self._frame, self._seed)
+        bases, final_estimator = layers
+        fitted = [self.of(base) for base in bases]
+        final = fit(final_estimator, second_layer(self._frame, bases), self._seed)
+        formats = [FAMILIES[base.family].matrix_format for base in bases]
+        sizes = dict(self._frame.encoder.categories())
+        return Pipeline([("model", Stack(self._frame.task.name, fitted, formats, final, sizes))])
 
 
 def recency_weights(ages: npt.NDArray[np.float64], half_life_days: object) -> npt.NDArray[np.float64]:

@@ -48,6 +48,7 @@ class SearchLimits:
         seconds: time limit, or None. After it no trial starts, and running trials are abandoned, except a trial in
             this process.
         blend: largest number of trials that are blended after the search.
+        stacks: largest number of stacks that are fitted after the search.
         refits: durations of forms of the final model, for each second of a trial, the preferred form first. The time
             of the first form that fits into RESERVED_SHARE of the limit is reserved, by the fit times of the best
             trials so far.
@@ -60,6 +61,7 @@ class SearchLimits:
     trials: int
     seconds: float | None = None
     blend: int = 0
+    stacks: int = 0
     refits: tuple[float, ...] = (0.0,)
     lookahead: int = 1
     prune: bool = False
@@ -113,7 +115,8 @@ class Loop:
                 return "out_of_time"
             self._ended[trial.number] = trial
             self._record(trial)
-            self._ended = keep_predictions(self._ended, self._limits.metric, self._limits.blend)
+            limits = self._limits
+            self._ended = keep_predictions(self._ended, limits.metric, limits.blend, limits.stacks)
             self._reserve_time()
 
     def _ask(self) -> bool:
@@ -165,9 +168,11 @@ class Loop:
         """Set the deadline of the trials, so that blend, final model and report can follow within the time limit."""
         if self._end is None or self._limits.seconds is None:
             return
-        trials, limits, most = self._ended.values(), self._limits, RESERVED_SHARE * self._limits.seconds
-        forms = (finishing_seconds(trials, limits.metric, limits.blend, each) for each in limits.refits)
-        needed = (fits + REPORT_SECONDS for fits in forms)
+        trials, limits, most = [*self._ended.values()], self._limits, RESERVED_SHARE * self._limits.seconds
+        needed = (
+            finishing_seconds(trials, limits.metric, limits.blend, limits.stacks, refits) + REPORT_SECONDS
+            for refits in limits.refits
+        )
         self._deadline = self._end - next((seconds for seconds in needed if seconds <= most), most)
 
     def _out_of_time(self) -> bool:

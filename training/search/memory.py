@@ -6,7 +6,7 @@ from pathlib import Path
 from lakehouse.errors import LakehouseError
 from training.frame.frame import TrainingFrame
 from training.models import FAMILIES
-from training.search.blend_candidate import BLEND
+from training.search.ensemble_candidates import BLEND
 from training.use_case.search import SearchPlan
 
 MEMINFO = Path("/proc/meminfo")

@@ -1,7 +1,8 @@
 """The result of a search: its trials, and why it stopped."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from lakehouse.errors import LakehouseError
 from lakehouse.wording import number_of
 from training.models import FAMILIES
-from training.search.blend_candidate import blend_members
+from training.search.ensemble_candidates import STACK, blend_members, fitted_parts
 from training.search.trial import BASELINE, Trial, best
 from training.space.joint_space import Candidate
 
@@ -45,7 +46,7 @@ class SearchResult:
 
     @property
     def searched(self) -> tuple[Trial, ...]:
-        """The trials that the search proposed: all but the baseline and the blend."""
+        """The trials that the search proposed: all but the baseline, stacks and the blend."""
         return searched_trials(self.trials)
 
     def best(self, metric: str) -> Trial:
@@ -60,9 +61,11 @@ class SearchResult:
 
     @property
     def count(self) -> str:
-        """The number of trials, and the blend if there is one."""
-        blended = any(blend_members(trial.candidate) for trial in self.trials)
-        return number_of("trial", len(self.searched)) + (" and a blend" if blended else "")
+        """The number of trials, stacks and blends."""
+        stacks = sum(trial.candidate.family == STACK for trial in self.trials)
+        counts = [number_of("trial", len(self.searched)), *([number_of("stack", stacks)] if stacks else [])]
+        counts += ["a blend"] if any(blend_members(trial.candidate) for trial in self.trials) else []
+        return " and ".join([", ".join(counts[:-1]), counts[-1]] if counts[1:] else counts)
 
     @property
     def baseline(self) -> Mapping[str, float]:
@@ -83,15 +86,16 @@ class SearchResult:
 
 
 def searched_trials(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """The trials that a search proposed: all but the baseline and the blend."""
+    """The trials that a search proposed: all but the baseline, stacks and the blend."""
     return tuple(trial for trial in trials if FAMILIES[trial.candidate.family].searched)
 
 
-def fit_seconds(candidate: Candidate, trials: Sequence[Trial]) -> float:
-    """Seconds that the candidate took on all folds; a blend takes the sum of its members. 0 if no trial had it."""
-    members = [member for _, member in blend_members(candidate)] or [candidate]
-    durations = (
-        next((trial.duration.total_seconds() for trial in trials if trial.candidate == member), 0.0)
-        for member in members
+def fit_seconds(candidates: Iterable[Candidate], trials: Sequence[Trial]) -> float:
+    """Seconds that the candidates took on all folds, each part of an ensemble once. 0 for those without a trial."""
+    parts = list[Candidate]()
+    for part in chain.from_iterable(map(fitted_parts, candidates)):
+        if part not in parts:
+            parts.append(part)
+    return sum(
+        next((trial.duration.total_seconds() for trial in trials if trial.candidate == part), 0.0) for part in parts
     )
-    return sum(durations)

@@ -46,6 +46,7 @@ def run_plan(
         trials=plan.max_evals,
         seconds=plan.max_seconds,
         blend=plan.blend,
+        stacks=plan.stacks,
         refits=_refits(plan, attempt) if isinstance(attempt, Attempt) else (0.0,),
         lookahead=plan.lookahead,
         prune=plan.pruning_enabled,

@@ -15,7 +15,7 @@ from training.frame.drawing import numbered
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Fold
 from training.networks.rungs import FitStopped
-from training.search.blend_candidate import blend_members
+from training.search.ensemble_candidates import blend_members
 from training.search.fitting import fit, predict
 from training.search.pruning.halving import HalvingWatch, RungLimits
 from training.search.pruning.medians import PruningThreshold

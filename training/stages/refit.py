@@ -57,7 +57,7 @@ def refit(
     """
     console.stage(f"Refitting trial {winner.number} ({winner.candidate.family}) on all {len(frame):,} training rows")
     serving, matrix_format = use_case.serving, FAMILIES[winner.candidate.family].matrix_format
-    final = final_model(use_case, winner.candidate, frame, fit_seconds(winner.candidate, trials), budget)
+    final = final_model(use_case, winner.candidate, frame, fit_seconds([winner.candidate], trials), budget)
     pipeline, notes = final.pipeline, [final.note] if final.note else []
     encoder = replace(frame.encoder, unknown_categories=serving.unknown_categories)
     scorer = Scorer(pipeline, encoder, use_case.response_format, use_case.hooks(), final.matrix_format)

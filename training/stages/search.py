@@ -21,8 +21,8 @@ from training.frame.raw_inputs import constant_inputs, groups
 from training.frame.splits import Split, folds
 from training.models import FAMILIES
 from training.population.build import require_slices
-from training.search.blend_candidate import blend_members
 from training.search.blending import BlendRefused, blend
+from training.search.ensemble_candidates import blend_members, stack_layers
 from training.search.first_model import first_model, in_place_of_trials
 from training.search.fitting import SAMPLE_ROWS
 from training.search.loop import RESERVED_SHARE
@@ -30,6 +30,7 @@ from training.search.memory import require_memory
 from training.search.progress import SearchProgress
 from training.search.result import SearchResult
 from training.search.running import proposer_of, run_plan
+from training.search.stacking import StackRefused, stack, with_out_of_fold
 from training.search.trial import BASELINE, Attempt, Trial, TrialSpec, selected_loss
 from training.space.joint_space import Candidate
 from training.stages.affordable import unaffordable
@@ -46,6 +47,7 @@ from training.tracking.searches import (
 from training.tracking.trials import TrialLog
 from training.use_case.narrowing import RECENCY
 from training.use_case.search import SearchPlan
+from training.use_case.split import SplitPlan
 from training.use_case.use_case import UseCase, with_search
 
 TOO_LONG = "families_too_long"  # tag of a run
@@ -154,7 +156,7 @@ def run_search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier
     budget: Budget | None = None,
     too_long: str | None = None,
 ) -> SearchResult:
-    """Run the baseline, the search and the blend; log each trial as it ends.
+    """Run the baseline, the search, stacks and the blend; log each trial as it ends.
 
     Args:
         budget: the time of the training run; None: the plan's limit, from now.
@@ -192,13 +194,26 @@ def run_search(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier
     console.detail(f"{number_of('trial', len(result.trials))}: {progress.summary()}")
     if result.stop_reason == "out_of_time" and plan.max_minutes:
         console.detail(f"search stopped by its limit of {format_minutes(plan.max_minutes)}")
-    last = _blend(result, attempt, plan, budget) or in_place_of_trials(result, first)
-    if last is None:
-        return replace(result, trials=(baseline, *result.trials))
-    earlier = finished.get(last.number)
-    if earlier is None or earlier.candidate != last.candidate:
-        log.add(last)
-    return replace(result, trials=(baseline, *result.trials, last))
+    # A trial in this process may have used the time that was reserved for the blend.
+    reserve = budget if plan.max_seconds is None else budget.at_least(RESERVED_SHARE * plan.max_seconds)
+    stacked = _stack(result, frame, use_case.split, attempt, plan, budget)
+    last = _blend(stacked, attempt, plan, reserve) or in_place_of_trials(result, first)
+    trials = stacked.trials if last is None else (*stacked.trials, last)
+    for trial in trials[len(result.trials) :]:
+        earlier = finished.get(trial.number)
+        if earlier is None or earlier.candidate != trial.candidate:
+            log.add(trial)
+    return replace(result, trials=(baseline, *trials))
+
+
+def with_predictions_of_bases(data: Split, use_case: UseCase, result: SearchResult) -> Split:
+    """The training rows with the predictions from which the stacks of a search learn; unchanged without a stack."""
+    layers = [layers for trial in result.trials if (layers := stack_layers(trial.candidate)) is not None]
+    bases = [trial for trial in result.trials if any(trial.candidate in below for below, _ in layers)]
+    if not bases:
+        return data
+    seed = use_case.search.seed
+    return replace(data, training=with_out_of_fold(data.training, use_case.split, seed, bases))
 
 
 def _without_too_long(plan: SearchPlan, attempt: Attempt, budget: Budget, settled: str | None) -> SearchPlan:
@@ -213,7 +228,7 @@ def _without_too_long(plan: SearchPlan, attempt: Attempt, budget: Budget, settle
 
 
 def _is_searched(trial: Trial) -> bool:
-    """True unless the trial is the baseline, the blend or the first model, which every search runs by itself."""
+    """True unless the trial is the baseline, an ensemble or the first model, which a search runs by itself."""
     return FAMILIES[trial.candidate.family].searched and SAMPLE_ROWS not in trial.candidate.params
 
 
@@ -232,15 +247,33 @@ def _baseline(attempt: Attempt, log: TrialLog, finished: Mapping[int, Trial]) ->
     return trial
 
 
+def _stack(  # noqa: PLR0913, PLR0917  (a stage needs the results of earlier stages)
+    result: SearchResult, frame: TrainingFrame, split: SplitPlan, attempt: Attempt, plan: SearchPlan, budget: Budget
+) -> SearchResult:
+    """The search with its stacks as further trials; unchanged, with the reason on the console, if it has none."""
+    if not plan.stacks or result.stop_reason == "interrupted":
+        return result
+    try:
+        stacked = stack(result.trials, frame, split, attempt, plan.metric, plan.stacks, budget.left())
+    except StackRefused as err:
+        console.detail(f"no stack: {err.failed}")
+        return result
+    for trial in stacked.stacks:
+        bases, final_estimator = stack_layers(trial.candidate) or ([], trial.candidate)
+        outcome = trial.error or f"{plan.metric} {trial.metrics[plan.metric]:.4f}"
+        below = ", ".join(base.family for base in bases)
+        console.detail(f"trial {trial.number}, stack of {final_estimator.family} on {below}: {outcome}")
+    keeping = {trial.number: trial for trial in stacked.bases}
+    searched = (keeping.get(trial.number, trial) for trial in result.trials)
+    return replace(result, trials=(*searched, *stacked.stacks))
+
+
 def _blend(result: SearchResult, attempt: Attempt, plan: SearchPlan, budget: Budget) -> Trial | None:
     """The blend of the search; None, with the reason on the console, if it has none."""
     if not plan.blend or result.stop_reason == "interrupted":
         return None
-    seconds = budget.left()
-    if seconds is not None and plan.max_seconds is not None:  # a trial in this process may have used the reserve
-        seconds = max(seconds, RESERVED_SHARE * plan.max_seconds)
     try:
-        trial = blend(result.trials, attempt, plan.metric, plan.blend, seconds)
+        trial = blend(result.trials, attempt, plan.metric, plan.blend, budget.left())
     except BlendRefused as err:
         console.detail(f"no blend: {err.failed}")
         return None

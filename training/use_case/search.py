@@ -27,9 +27,9 @@ class SearchPlan(Declaration):
         families: kinds of models to search.
         seed: start of every random draw; a run with the same seed and data gives the same result.
         max_evals: number of trials; for a grid, the largest number of points.
-        max_minutes: time limit of search, blend, refit and report. Up to two fifths of it are reserved for what
-            follows the search. Then no trial starts and running trials are abandoned; `in_process` finishes the
-            running one.
+        max_minutes: time limit of search, stacks, blend, refit and report. Up to two fifths of it are reserved for
+            what follows the search. Then no trial starts and running trials are abandoned; `in_process` finishes
+            the running one.
         prune: stop a trial that is worse than the median of earlier trials over the same folds, and a network
             that is worse after as many epochs. The default is true, except for a grid and for `spark_trials`.
         parallelism: number of trials that run at once.
@@ -37,6 +37,9 @@ class SearchPlan(Declaration):
             otherwise.
         trial_timeout_s: time limit of a trial, in seconds.
         trial_memory_mb: memory limit of a trial in MiB, in addition to the shared data.
+        stacks: largest number of stacks to fit after the search, where the folds validate every training row. A stack
+            is a booster that reads the features and the out-of-fold predictions of the best trial of each family; it
+            is a trial, and may be a member of the blend.
         blend: largest number of the best trials to blend after the search, at most two of a family or a third of
             them; 0 for no blend.
         final: form of the registered model: `refit` fits the winner on all training rows, `bag` averages the models
@@ -58,6 +61,7 @@ class SearchPlan(Declaration):
     families: tuple[Annotated[str, Field(json_schema_extra={"enum": [*SEARCHED]})], ...] = Field(min_length=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     prune: bool | None = None
+    stacks: int = Field(default=0, ge=0, le=4)
     blend: int = Field(default=5, ge=0, le=20)
     final: FinalForm = "refit"
     parallelism: int = Field(default=1, ge=1, le=128)

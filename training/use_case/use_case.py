@@ -174,12 +174,21 @@ class UseCase(Declaration):
                 f"search.metric {self.search.metric} compares decisions, but the threshold is tuned after the "
                 "search: use average_precision, roc_auc or log_loss, or set the threshold to a number"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _split_fits(self) -> Self:
         if self.split.kind.needs_classes and not self.task.predicts_classes:
             raise ValueError(
                 f"split by {self.split.by} draws folds by class, and a {self.task} has none: use by: group"
             )
         if self.split.column == self.labels.column:
             raise ValueError(f"split.column and labels.column are both {self.split.column}: use a column of folds")
+        if self.search.stacks and self.split.in_time:
+            raise ValueError(
+                f"search.stacks learn from predictions of every training row, and with split by {self.split.by} no "
+                "fold predicts the first rows: remove `stacks`"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,1 +1,1 @@
-"""Compiled models that contain others: of a blend, behind a calibration or an imputer, of a forecast in scales."""
+"""Compiled models that contain others: blends, stacks, calibrated ones, those behind an imputer, forecasters."""

@@ -9,7 +9,8 @@ from typing import Self
 import numpy as np
 
 from lakehouse.arrays import Floats
-from scoring.compiled import Compiled, Row, load_compiled
+from scoring.compiled import Compiled, Row
+from scoring.compiled.wrappers.members import load_members, save_members
 from scoring.predictions import weighted_average
 
 FILE = "blend.json"
@@ -43,27 +44,10 @@ class CompiledBlend:
         return weighted_average([member.predict_many(rows) for member in self.members], self.weights)
 
     def save(self, folder: Path) -> dict[str, str]:
-        """Write the files of each member under unique names: MLflow keeps all of them in one folder."""
         (folder / FILE).write_text(json.dumps(list(self.weights)), encoding="utf-8")
-        saved = {FILE: str(folder / FILE)}
-        for number, member in enumerate(self.members):
-            subfolder = folder / f"member-{number}"
-            subfolder.mkdir()
-            for name, path in member.save(subfolder).items():
-                saved[f"{number}-{name}"] = str(Path(path).rename(folder / f"{number}-{name}"))
-            subfolder.rmdir()
-        return saved
+        return {FILE: str(folder / FILE)} | save_members(self.members, folder)
 
     @classmethod
     def load(cls, artifacts: Mapping[str, str]) -> Self:
         weights = json.loads(Path(artifacts[FILE]).read_text(encoding="utf-8"))
-        loaded = [load_compiled(_files(artifacts, number)) for number in range(len(weights))]
-        members = [member for member in loaded if member is not None]
-        if len(members) < len(weights):
-            raise ValueError(f"{FILE} needs {len(weights)} compiled members, and {len(members)} of them have files")
-        return cls(members, weights)
-
-
-def _files(artifacts: Mapping[str, str], number: int) -> dict[str, str]:
-    prefix = f"{number}-"
-    return {name.removeprefix(prefix): path for name, path in artifacts.items() if name.startswith(prefix)}
+        return cls(load_members(artifacts, len(weights), FILE), weights)

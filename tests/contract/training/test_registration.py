@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tests.contract.people import mlflow_restored
 from tests.contract.training import clean_environment
 from tests.unit.frames import alternating, by_time
 from tests.unit.in_memory_reader import use_case
-from tests.unit.points import LOCAL, POINTS, rows_of
+from tests.unit.points import LOCAL, POINTS, rows_of, with_predictions
 from tests.unit.scoring.test_scorer import PARAMS, RECORDS
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import metrics_of
@@ -36,7 +36,7 @@ from training.models.family import TABULAR_TASKS
 from training.registry.compilation import compile_scorer
 from training.registry.registration import VersionDamaged, register_version
 from training.registry.versions import newest_version, version_of
-from training.search.blend_candidate import blend_candidate
+from training.search.ensemble_candidates import blend_candidate, stack_candidate, stack_layers
 from training.search.fitting import fit
 from training.search.result import SearchResult
 from training.search.trial import Attempt, Trial
@@ -154,6 +154,8 @@ def suiting(task: str, name: str) -> UseCase:
 
 
 def candidate_of(family: str) -> Candidate:
+    if family == "stack":
+        return stack_candidate([candidate_of("knn"), candidate_of("catboost")], candidate_of("xgboost"))
     if family != "blend":
         return Candidate(family, dict(POINTS)[family])
     return blend_candidate([(0.25, candidate_of("knn")), (0.75, candidate_of("catboost"))])
@@ -162,9 +164,11 @@ def candidate_of(family: str) -> Candidate:
 @pytest.mark.parametrize(("family", "task"), FITTING)
 def test_every_family_predicts_the_same_after_registration(client: MlflowClient, family: str, task: str) -> None:
     case = suiting(task, f"{family}_of_people")
-    data = splits.split(rows_of(task), case.split)
+    data, candidate = splits.split(rows_of(task), case.split), candidate_of(family)
+    if layers := stack_layers(candidate):
+        data = replace(data, training=with_predictions(data.training, *layers[0]))
     parts = list(splits.folds(data.training, case.split, 0))
-    winner = Attempt(parts, case.search.seed, case.response_format.threshold)(SearchTask(1, candidate_of(family)))
+    winner = Attempt(parts, case.search.seed, case.response_format.threshold)(SearchTask(1, candidate))
     assert winner.status == "ok", winner.error
     scorer = refit(case, winner, data.training).scorer
     ours = compile_scorer(scorer, data.holdout.features).applied_to(scorer)

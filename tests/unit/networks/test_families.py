@@ -25,7 +25,7 @@ from training.models import FAMILIES
 from training.models.family import DataFacts
 from training.registry.compilation import Compilation, compile_scorer
 from training.registry.signature import requirements
-from training.search.blend_candidate import blend_candidate
+from training.search.ensemble_candidates import blend_candidate
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
 

@@ -14,12 +14,12 @@ import pytest
 
 from deployment.model_server.http.scoring_request import ScoringRequest
 from deployment.model_server.models.contract_model import ContractModel
-from scoring.compiled import LIMIT
+from scoring.compiled import LIMIT, load_compiled
 from scoring.estimators.calibrated import Calibrated
 from scoring.estimators.calibration_curve import CurveKind
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import TASKS
-from tests.unit.points import LOCAL, POINTS, rows_of
+from tests.unit.points import LOCAL, POINTS, rows_of, with_predictions
 from tests.unit.scoring.test_scorer import RECORDS
 from training.evaluation.calibration import FoldPredictions, fit_curve
 from training.evaluation.metrics import METRICS
@@ -29,8 +29,8 @@ from training.registry import onnx_export
 from training.registry.compilation import Compilation, compile_scorer
 from training.registry.reference import reference
 from training.registry.tree_readers import read_trees
-from training.search.blend_candidate import blend_candidate
-from training.search.fitting import fit
+from training.search.ensemble_candidates import blend_candidate, stack_candidate
+from training.search.fitting import ENSEMBLES, fit
 from training.space.joint_space import Candidate
 
 PARAMS = dict(POINTS)
@@ -53,6 +53,7 @@ KINDS = {
     "catboost": "catboost",
 }
 ABLE = [(family, task) for family in KINDS for task in sorted(map(str, FAMILIES[family].tasks))]
+STACKABLE = [name for name, task in TASKS.items() if not task.declares_forecast]
 BY_TASK = {task: rows_of(task, 200) for task in TASKS}
 
 
@@ -109,7 +110,7 @@ def test_every_family_is_served_and_its_compiled_model_predicts_as_the_pipeline(
 
 
 def test_every_family_is_tested_here() -> None:
-    assert set(KINDS) == set(LOCAL) - {"blend"}
+    assert set(KINDS) == set(LOCAL) - ENSEMBLES
 
 
 @pytest.mark.parametrize(("family", "task"), [able for able in ABLE if KINDS[able[0]] != "none"])
@@ -149,6 +150,45 @@ def test_a_blend_is_compiled_from_its_compiled_members(tmp_path: Path, task: str
     ]
     compilation = require_served(scorer_of(blend_candidate(parts), rows), rows, tmp_path)
     assert compilation.tags()["compiled"] == "blend of neighbours, onnx, linear"
+
+
+@pytest.mark.parametrize("final_estimator", ["lightgbm", "xgboost", "catboost", "gradient_boosting"])
+@pytest.mark.parametrize("task", STACKABLE)
+def test_a_stack_is_compiled_from_both_of_its_layers(tmp_path: Path, task: str, final_estimator: str) -> None:
+    rows = rows_split_by_place(task, final_estimator)
+    linear = "logistic_regression" if TASKS[task].predicts_classes else "ridge"
+    bases = [
+        Candidate.of("knn", PARAMS["knn"]),
+        Candidate.of("xgboost", {**PARAMS["xgboost"], "without.known": True}),
+        Candidate.of(linear, PARAMS[linear]),
+    ]
+    one = stack_candidate(bases, Candidate.of(final_estimator, {**PARAMS[final_estimator], "without.known": True}))
+    learning = with_predictions(rows, *bases)
+    compilation = require_served(scorer_of(one, learning), learning, tmp_path)
+    kind = KINDS[final_estimator]
+    assert compilation.tags()["compiled"] == f"stack of {kind} on neighbours, onnx, linear"
+    assert compilation.difference == 0
+    assert scorer_of(one, learning).pipeline["model"].final_estimator.steps[0][0] == "kept"
+
+
+def test_a_stack_on_a_base_that_cannot_be_compiled_is_not_compiled(tmp_path: Path) -> None:
+    rows = with_predictions(rows_split_by_place("binary"), Candidate("dummy", {}))
+    one = stack_candidate([Candidate("dummy", {})], Candidate.of("lightgbm", PARAMS["lightgbm"]))
+    compilation = require_served(scorer_of(one, rows), rows, tmp_path)
+    assert compilation.compiled is None
+    assert "a member has no faster kind" in compilation.reason
+
+
+def test_a_stack_whose_file_lacks_a_base_is_not_loaded(tmp_path: Path) -> None:
+    base = Candidate.of("knn", PARAMS["knn"])
+    rows = with_predictions(BY_TASK["binary"], base)
+    one = stack_candidate([base], Candidate.of("xgboost", PARAMS["xgboost"]))
+    model = compile_scorer(scorer_of(one, rows), rows.features)
+    assert model.compiled is not None
+    files = model.compiled.save(tmp_path)
+    lacking = {name: path for name, path in files.items() if not name.startswith("0-")}
+    with pytest.raises(ValueError, match=r"stack\.json needs 2 compiled members, and 1 of them have files"):
+        load_compiled(lacking)
 
 
 def test_compiled_neighbours_can_be_copied_and_pickled() -> None:

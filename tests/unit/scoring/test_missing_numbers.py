@@ -21,7 +21,7 @@ from scoring.encodings import ENCODINGS
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import TASKS, Classes
-from tests.unit.points import LOCAL, POINTS
+from tests.unit.points import LOCAL, POINTS, with_predictions
 from training.frame.frame import TrainingFrame
 from training.frame.splits import Split
 from training.models import FAMILIES
@@ -32,7 +32,7 @@ from training.registry.reference import reference
 from training.report.charts.beeswarm import beeswarm
 from training.report.input_values import reading
 from training.report.profile import profiles
-from training.search.blend_candidate import blend_candidate
+from training.search.ensemble_candidates import blend_candidate, stack_candidate, stack_layers
 from training.search.fitting import fit
 from training.space.joint_space import Candidate
 from training.use_case.monitoring import MonitoringPlan
@@ -54,8 +54,12 @@ ENCODER = Encoder(
 NUMBERS: Classes = ()
 CLASSES: Mapping[str, Classes] = {"binary": (0, 1), "multiclass": ("low", "middle", "high"), "regression": NUMBERS}
 FITTED = [name for name in LOCAL if name not in {"dummy", "blend"} and FAMILIES[name].tasks & TABULAR_TASKS]
+BASES = ("knn", "lightgbm")
 CASES = [(name, task) for name in FITTED for task in CLASSES if TASKS[task] in FAMILIES[name].tasks]
-CASES += [("blend", task) for task in CLASSES] + [("without a town", "binary"), ("without a town", "regression")]
+CASES += [(name, task) for name in ("blend", "stack") for task in CLASSES] + [
+    ("without a town", "binary"),
+    ("without a town", "regression"),
+]
 pytestmark = pytest.mark.filterwarnings("ignore:The max_iter was reached")
 
 
@@ -97,9 +101,12 @@ def frame_of(task: str) -> TrainingFrame:
 def candidate_of(name: str, task: str) -> Candidate:
     if name == "without a town":  # CatBoost is a graph only without categories
         return Candidate("catboost", {**PARAMS["catboost"], "without.town": True})
+    linear = "ridge" if task == "regression" else "logistic_regression"
+    if name == "stack":
+        final_estimator = Candidate.of("xgboost", PARAMS["xgboost"])
+        return stack_candidate([Candidate.of(each, PARAMS[each]) for each in (linear, *BASES)], final_estimator)
     if name != "blend":
         return Candidate(name, PARAMS[name])
-    linear = "ridge" if task == "regression" else "logistic_regression"
     return blend_candidate(
         [(1 / 4, Candidate.of(family, PARAMS[family])) for family in (linear, "knn", "lightgbm", "xgboost")]
     )
@@ -118,6 +125,8 @@ class Trained:
 @cache
 def trained(name: str, task: str) -> Trained:
     rows, candidate = frame_of(task), candidate_of(name, task)
+    if layers := stack_layers(candidate):
+        rows = with_predictions(rows, *layers[0])
     answering = ResponseFormat(rows.task.fields, 0.5, rows.task, rows.classes)
     format_ = FAMILIES[candidate.family].matrix_format
     scorer = Scorer(fit(candidate, rows, 0), rows.encoder, answering, matrix_format=format_)
@@ -234,7 +243,9 @@ def test_a_fold_whose_rows_all_lack_a_number_is_fitted(name: str) -> None:
         rows.task, ENCODER.matrix(empty).values, rows.columns, empty, rows.y, rows.times, rows.keys, ENCODER, {},
         rows.classes,
     )  # fmt: skip
-    candidate = Candidate(name, PARAMS[name])
+    candidate = candidate_of(name, task)
+    if layers := stack_layers(candidate):
+        frame = with_predictions(frame, *layers[0])
     answering = ResponseFormat(rows.task.fields, 0.5, rows.task, rows.classes)
     scorer = Scorer(fit(candidate, frame, 0), ENCODER, answering, matrix_format=FAMILIES[name].matrix_format)
     compilation = compile_scorer(scorer, rows.features)  # here some ages are known

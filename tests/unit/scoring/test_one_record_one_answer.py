@@ -25,14 +25,14 @@ from scoring.hooks import Record
 from scoring.pyfunc import ScoringModel
 from scoring.scorer import ResponseFormat, Scorer
 from scoring.tasks import TASKS, Classes
-from tests.unit.points import LOCAL, POINTS
+from tests.unit.points import LOCAL, POINTS, with_predictions
 from training.frame.frame import TrainingFrame
 from training.models import FAMILIES
 from training.registry.compilation import compile_scorer
 from training.registry.probes import probe_rows
 from training.registry.reference import reference
-from training.search.blend_candidate import blend_candidate
-from training.search.fitting import fit
+from training.search.ensemble_candidates import blend_candidate, stack_candidate
+from training.search.fitting import ENSEMBLES, fit
 from training.space.joint_space import Candidate
 
 PARAMS = {name: {**params, "max_depth": 9} if name == "random_forest" else params for name, params in POINTS}
@@ -59,13 +59,15 @@ ENCODER = Encoder(
 )
 ROWS, CLASSES = 600, 9  # from eight classes on, numpy sums a row of probabilities in another order
 WIDE = {"binary": 2, "multiclass": CLASSES, "regression": 0}
+BASES = ("knn", "extra_trees", "xgboost")
 BLENDS = {
     "blend with neighbours": ("knn", "lightgbm", "xgboost"),
     "blend of trees": ("random_forest", "gradient_boosting", "catboost"),
 }
-FITTED = [name for name in LOCAL if name not in {"dummy", "blend"}]
+STACK = "stack on neighbours, in a blend"
+FITTED = [name for name in LOCAL if name not in {"dummy", *ENSEMBLES}]
 CASES = [(name, task) for name in FITTED for task in sorted(WIDE) if TASKS[task] in FAMILIES[name].tasks]
-CASES += [(name, task) for name in BLENDS for task in sorted(WIDE)]
+CASES += [(name, task) for name in (*BLENDS, STACK) for task in sorted(WIDE)]
 pytestmark = pytest.mark.filterwarnings("ignore:The max_iter was reached")
 
 
@@ -113,9 +115,13 @@ class Trained:
 
 
 def candidate_of(name: str, task: str) -> Candidate:
+    linear = "ridge" if task == "regression" else "logistic_regression"
+    if name == STACK:
+        bases = [Candidate.of(each, PARAMS[each]) for each in BASES]
+        stack = stack_candidate(bases, Candidate.of("lightgbm", PARAMS["lightgbm"]))
+        return blend_candidate([(0.5, stack), (0.5, Candidate.of(linear, PARAMS[linear]))])
     if name not in BLENDS:
         return Candidate(name, PARAMS[name])
-    linear = "ridge" if task == "regression" else "logistic_regression"
     members = [*BLENDS[name], linear]
     return blend_candidate([(0.1 + index / 10, Candidate(each, PARAMS[each])) for index, each in enumerate(members)])
 
@@ -123,6 +129,8 @@ def candidate_of(name: str, task: str) -> Candidate:
 @cache
 def trained(name: str, task: str) -> Trained:
     rows = frame_of(task)
+    if name == STACK:
+        rows = with_predictions(rows, *(Candidate.of(each, PARAMS[each]) for each in BASES))
     candidate = candidate_of(name, task)
     answering = ResponseFormat(rows.task.fields, 0.5, rows.task, rows.classes)
     form = FAMILIES[candidate.family].matrix_format

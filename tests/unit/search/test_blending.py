@@ -25,7 +25,6 @@ from training.evaluation.metrics import evaluate
 from training.frame import splits
 from training.models import FAMILIES
 from training.search import record
-from training.search.blend_candidate import blend_candidate, blend_members
 from training.search.blending import (
     BlendRefused,
     MemberPredictions,
@@ -34,6 +33,7 @@ from training.search.blending import (
     blends_of_folds,
     select_candidates,
 )
+from training.search.ensemble_candidates import blend_candidate, blend_members
 from training.search.fitting import fit
 from training.search.memory import RowsTooLarge
 from training.search.trial import BASELINE, Attempt, Trial, TrialSpec
@@ -277,8 +277,8 @@ def test_a_search_without_enough_memory_is_refused_before_the_first_trial(
         run_search(plan(), rows_of("binary"), cast(TrialLog, None), SETTINGS, {})
 
 
-def test_a_use_case_cannot_list_the_baseline_or_the_blend() -> None:
-    for family in ("dummy", "blend"):
+def test_a_use_case_cannot_list_the_baseline_or_an_ensemble() -> None:
+    for family in ("dummy", "blend", "stack"):
         with pytest.raises(ValueError, match=family):
             plan(families=[family])
 

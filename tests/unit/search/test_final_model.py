@@ -16,7 +16,7 @@ from training.evaluation.metrics import evaluate
 from training.frame.splits import folds
 from training.models import FAMILIES
 from training.registry.compilation import compile_scorer
-from training.search.blend_candidate import blend_candidate
+from training.search.ensemble_candidates import blend_candidate
 from training.search.fitting import fit
 from training.search.trial import Trial, run_trial
 from training.space.joint_space import Candidate

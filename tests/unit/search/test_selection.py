@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from training.search.blend_candidate import blend_candidate
+from training.search.ensemble_candidates import blend_candidate
 from training.search.trial import BASELINE, Trial, best, selected_loss
 from training.space.joint_space import Candidate
 

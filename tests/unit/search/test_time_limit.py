@@ -16,8 +16,8 @@ from tests.unit.search.test_blending import MemoryLog, plan
 from training.budget import Budget
 from training.frame.drawing import sample
 from training.frame.splits import folds
-from training.search.blend_candidate import CANDIDATES, blend_members
 from training.search.blending import blend
+from training.search.ensemble_candidates import CANDIDATES, blend_members
 from training.search.executors.in_process import InProcess
 from training.search.fitting import SAMPLE_ROWS, fit
 from training.search.loop import REPORT_SECONDS
@@ -155,7 +155,7 @@ def test_kept_predictions_give_the_blend_that_fitting_again_gives_and_cost_no_fi
     case = plan()
     attempt = Attempt(list(folds(rows_of("binary"), case.split, case.search.seed)), case.search.seed, 0.5)
     again = blend([replace(trial, predictions=None) for trial in searched], attempt, "log_loss", 5)
-    monkeypatch.setattr("training.search.blending.fit", None)
+    monkeypatch.setattr("training.search.blending.fit_each", None)
     kept = blend(searched, attempt, "log_loss", 5)
     assert (kept.candidate, kept.metrics, kept.per_fold) == (again.candidate, again.metrics, again.per_fold)
     assert kept.predictions is not None

@@ -25,7 +25,7 @@ from training.frame import splits
 from training.frame.provenance import Provenance, provenance
 from training.registry.description import data_notes, describe
 from training.registry.signature import ANY_NUMBER, input_example, requirements, signature
-from training.search.blend_candidate import blend_candidate
+from training.search.ensemble_candidates import blend_candidate
 from training.search.result import SearchResult
 from training.search.trial import Trial
 from training.space.joint_space import Candidate

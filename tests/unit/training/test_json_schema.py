@@ -71,7 +71,7 @@ def test_invalid_use_cases_are_refused(changes: dict[str, Any]) -> None:
 def test_keys_have_descriptions_for_editors() -> None:
     shown = SCHEMA["$defs"]["SearchPlan"]["properties"]
     assert shown["max_minutes"]["description"] == (
-        "time limit of search, blend, refit and report. Up to two fifths of it are reserved for what follows the "
-        "search. Then no trial starts and running trials are abandoned; `in_process` finishes the running one."
+        "time limit of search, stacks, blend, refit and report. Up to two fifths of it are reserved for what follows "
+        "the search. Then no trial starts and running trials are abandoned; `in_process` finishes the running one."
     )
     assert "Attributes" not in PUBLISHED.read_text(encoding="utf-8")

@@ -31,7 +31,7 @@ from training.frame.frame import TrainingFrame
 from training.models import FAMILIES, trees
 from training.models.family import DataFacts
 from training.registry.signature import requirements
-from training.search.fitting import fit, predict, recency_weights
+from training.search.fitting import ENSEMBLES, fit, predict, recency_weights
 from training.space.joint_space import Candidate
 from training.space.space import Choice, Dimension, Float, Int, Params
 
@@ -47,7 +47,7 @@ def scorer(family: str, params: Params, rows: TrainingFrame = ROWS) -> Scorer:
 
 
 def test_every_family_has_test_points() -> None:
-    assert {family for family, _ in POINTS} == set(LOCAL) - {"blend"}  # tested in tests/unit/search/test_blending.py
+    assert {family for family, _ in POINTS} == set(LOCAL) - ENSEMBLES  # tested in tests/unit/search
     for family, params in POINTS:
         assert set(params) == set(FAMILIES[family].space)
 

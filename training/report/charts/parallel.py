@@ -8,7 +8,7 @@ from markupsafe import Markup
 from training.report.charts.drawing import PAGE_WIDTH, round_ticks, span, svg, text, title
 from training.report.hyperparameters import StudiedDimension
 from training.report.wording import format_number, format_value
-from training.search.blend_candidate import format_params
+from training.search.ensemble_candidates import format_params
 from training.search.trial import Trial
 
 HEIGHT, TOP, BOTTOM, SIDE = 320.0, 46.0, 18.0, 80.0

@@ -45,7 +45,7 @@ from training.report.page import (
     text_cell,
 )
 from training.report.wording import format_number, format_value, metric_name
-from training.search.blend_candidate import format_candidate
+from training.search.ensemble_candidates import format_candidate
 from training.search.result import searched_trials
 from training.search.trial import Trial
 
