@@ -24,7 +24,6 @@ from training.search.fitting import fit
 from training.search.loop import REPORT_SECONDS, RESERVED_SHARE
 from training.search.result import SearchResult, fit_seconds
 from training.search.running import run_plan
-from training.search.stacking import StackRefused, stack, with_out_of_fold
 from training.search.trial import Attempt, Trial
 from training.stages.final_model import final_model
 from training.use_case.use_case import UseCase
@@ -75,7 +74,6 @@ def use_case_of(terms: Terms) -> UseCase:
     search |= {
         "max_minutes": terms.seconds / 60,
         "portfolio": True,
-        "stacks": 2,
         "blend": MOST_MEMBERS,
         "recency_weights": False,
     }
@@ -114,10 +112,6 @@ def predict(folder: Path, terms: Terms) -> dict[str, Floats]:
     attempt = Attempt(list(folds(training, use_case.split, seed)), seed, 0.5)
     result = run_plan(plan, attempt, lambda _trial: None, Settings.from_environment())
     trials, reserve = result.trials, budget.at_least(RESERVED_SHARE * seconds)
-    with suppress(StackRefused):
-        stacked = stack(trials, training, use_case.split, attempt, metric, plan.stacks, budget.left())
-        trials = (*trials, *stacked.stacks)
-        training = with_out_of_fold(training, use_case.split, seed, stacked.bases)
     with suppress(BlendRefused):
         trials = (*trials, blend(trials, attempt, metric, plan.blend, reserve.left()))
     winner = replace(result, trials=trials).best(metric)

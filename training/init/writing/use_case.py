@@ -12,7 +12,6 @@ from training.init.writing.gold import raw_input
 from training.init.writing.literals import yaml_value
 from training.init.writing.names import Names
 from training.models import FAMILIES, SEARCHED
-from training.use_case.split import SplitPlan
 
 # Quick families of each kind; docs/training.md lists all of them.
 _FAMILIES = ("logistic_regression", "ridge", "random_forest", "extra_trees", "lightgbm", "xgboost", "catboost")
@@ -31,7 +30,6 @@ def use_case_yml(proposal: Proposal) -> str:
     serving = {"endpoint": names.name.replace("_", "-"), **({"fields": fields} if fields else {})}
     request = "\n".join(f"  {field}: {yaml_value(value)}" for field, value in golden_request(proposal).items())
     metrics = metrics_of(target)
-    stacks = "" if SplitPlan.model_validate(proposal.split).in_time else "\n  stacks: 2"
     return f"""# yaml-language-server: $schema=schema.json
 # Predicts `{target.profile.column.source_name}` of {_file(proposal)}.
 name: {names.name}
@@ -49,7 +47,7 @@ search:
   max_evals: 40
   max_minutes: 10
   metric: {metrics.search}
-  portfolio: true{stacks}
+  portfolio: true
   families: {yaml_value(families)}
   seed: 1
 promotion:

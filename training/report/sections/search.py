@@ -65,8 +65,8 @@ def blocks(evidence: Evidence) -> Sequence[Block]:
         f"{len(searched)} trials by {method} over {families}, seed {plan.seed}: {len(finished)} finished, "
         f"{stopped} stopped early, {len(searched) - len(finished) - stopped} failed; {seconds:,.0f} s of trial time. "
         "All metrics are means of the validation folds; the search does not use the holdout. Trial 0 is "
-        "the baseline. The last trial may be a blend of the best; each fold measures blend weights that were chosen "
-        "on the other folds."
+        "the baseline. The last trials may be stacks on the best of each family, and a blend of the best; each fold "
+        "measures blend weights that were chosen on the other folds."
     )
     return (summary, _history(evidence), _leaderboard(evidence), *_importance(evidence))
 
