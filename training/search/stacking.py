@@ -68,11 +68,16 @@ def stack(  # noqa: PLR0913, PLR0917  (all of it describes the search)
 
     Raises:
         StackRefused: no trial of a booster or fewer than two families succeeded, or not even the first stack fits
-            into the time limit.
+            into the time limit; bases that kept no predictions count.
     """
     end = None if seconds is None else monotonic() + seconds
     bases, final_estimators = base_trials(trials, metric), final_estimator_trials(trials, metric)[:most]
     _require(bases, final_estimators)
+    again = sum(trial.duration.total_seconds() for trial in bases if trial.predictions is None)
+    if seconds is not None and again > seconds:
+        raise StackRefused(
+            f"fitting bases on the folds again takes {again:.1f} s, and {max(seconds, 0):.1f} s are left"
+        )
     bases = with_predictions(bases, attempt)
     below = [trial.candidate for trial in bases]
     frame = with_out_of_fold(frame, split, attempt.seed, bases)

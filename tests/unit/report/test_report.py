@@ -29,9 +29,11 @@ from training.report.sections import search, slices
 from training.report.tasks import ReportSection
 from training.search.blending import blend
 from training.search.fitting import fit
+from training.search.stacking import stack, with_out_of_fold
 from training.search.trial import BASELINE, Attempt, Trial, TrialSpec, run_trial
 from training.space.joint_space import Candidate
 from training.space.space import Params
+from training.use_case.split import SplitPlan
 from training.use_case.use_case import UseCase, load
 
 PARAMS: Params = {
@@ -321,6 +323,33 @@ def test_blend_is_measured_per_fold_as_in_its_trial(evidence: Evidence, data: Sp
     for name, interval in of_blend.fold_metrics.items():
         assert interval.value == pytest.approx(winner.metrics[name], abs=1e-12)
         assert np.mean([result.outcomes.metric(name) for result in of_blend.fold_results]) == winner.metrics[name]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept predictions", "fitted again"])
+def test_a_stack_is_measured_per_fold_as_in_its_trial_and_shown(evidence: Evidence, data: Split, kept: bool) -> None:
+    split, training = SplitPlan(by="group", folds=3), replace(data.training, in_time=False)
+    attempt = Attempt(list(splits.folds(training, split, evidence.seed)), evidence.seed, 0.5)
+    trials = [
+        attempt(TrialSpec(number, Candidate(name, dict(POINTS)[name])))
+        for number, name in enumerate(("knn", "random_forest", "lightgbm"), 1)
+    ]
+    found = stack(trials, training, split, attempt, evidence.metric, 1)
+    training = with_out_of_fold(training, split, evidence.seed, found.bases)
+    winner = found.stacks[0] if kept else replace(found.stacks[0], predictions=None)
+    pipeline = fit(winner.candidate, training, evidence.seed)
+    of_stack = replace(
+        evidence,
+        use_case=evidence.use_case.model_copy(update={"split": split}),
+        winner=winner,
+        trials=[*trials, winner],
+        scorer=replace(evidence.scorer, pipeline=pipeline, matrix_format=FAMILIES["stack"].matrix_format),
+        data=replace(data, training=training),
+    )
+    for name, interval in of_stack.fold_metrics.items():
+        assert interval.value == pytest.approx(winner.metrics[name], abs=1e-12)
+    page = render_report(of_stack).page
+    assert "A stack on the best" in page
+    assert "on the predictions of: " in page
 
 
 def test_one_fold_is_singular(evidence: Evidence) -> None:

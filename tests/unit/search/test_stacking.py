@@ -22,7 +22,7 @@ from training.models import FAMILIES
 from training.models.family import DataFacts
 from training.registry.compilation import compile_scorer
 from training.search import fitting, record
-from training.search.blending import blend, blends_of_folds
+from training.search.blending import blend, blends_of_folds, keep_predictions
 from training.search.ensemble_candidates import blend_candidate, blend_members, stack_candidate, stack_layers
 from training.search.fitting import fit
 from training.search.result import SearchResult, fit_seconds
@@ -184,6 +184,29 @@ def test_no_stack_is_fitted_that_does_not_fit_into_the_time_left() -> None:
         stack(trials, rows, SPLIT, attempt_on(rows), "log_loss", 2, seconds=14.0)
     assert len(stack(trials, rows, SPLIT, attempt_on(rows), "log_loss", 2, seconds=19.0).stacks) == 1
     assert len(stack(trials, rows, SPLIT, attempt_on(rows), "log_loss", 2, seconds=23.0).stacks) == 2
+
+
+def test_bases_that_must_be_fitted_again_count_in_the_time_left() -> None:
+    rows = rows_without_time("binary")
+    trials = tried(attempt_on(rows), candidate("knn"), candidate("lightgbm"))
+    slow = [replace(trial, duration=timedelta(seconds=9), predictions=None) for trial in trials]
+    with pytest.raises(StackRefused, match=r"fitting bases on the folds again takes 18\.0 s, and 17\.0 s are left"):
+        stack(slow, rows, SPLIT, attempt_on(rows), "log_loss", 1, seconds=17.0)
+
+
+def test_a_search_keeps_the_predictions_of_bases_that_no_blend_would_take() -> None:
+    rows = rows_without_time("binary")
+    trials = tried(attempt_on(rows), candidate("knn"), candidate("lightgbm"), candidate("xgboost"))
+    numbered = {trial.number: trial for trial in trials}
+
+    def kept(stacks: int) -> set[int]:
+        found = keep_predictions(numbered, "log_loss", 0, stacks)
+        return {number for number, trial in found.items() if trial.predictions is not None}
+
+    best = min(trials, key=lambda trial: trial.metrics["log_loss"])
+    booster = min(trials[1:], key=lambda trial: trial.metrics["log_loss"])
+    assert kept(0) == {best.number}
+    assert kept(1) == {1, booster.number}
 
 
 def test_a_frame_without_the_predictions_of_a_base_is_refused() -> None:
