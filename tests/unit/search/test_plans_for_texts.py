@@ -9,16 +9,19 @@ from training.frame.refusals import FrameRefused
 from training.stages.texts import plan_for_texts
 from training.use_case.search import SearchPlan
 
-PLAN = SearchPlan.model_validate({"families": ["logistic_regression", "lightgbm"], "blend": 5, "final": "auto"})
+PLAN = SearchPlan.model_validate(
+    {"families": ["logistic_regression", "lightgbm"], "stacks": 2, "blend": 5, "final": "auto"}
+)
 
 
-def test_a_search_with_texts_has_neither_blend_nor_bag_and_says_what_dense_families_read(
+def test_a_search_with_texts_has_no_ensemble_and_says_what_dense_families_read(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = plan_for_texts(PLAN, frame_of("binary"))
-    assert (plan.blend, plan.final, plan.families) == (0, "refit", PLAN.families)
+    assert (plan.stacks, plan.blend, plan.final, plan.families) == (0, 0, "refit", PLAN.families)
     output = " ".join(capsys.readouterr().out.split())
     assert "lightgbm: reads no terms of note, only numbers such as the length" in output
+    assert "no stack: it reads numbers alone, and note is a text" in output
     assert "no blend: it reads numbers alone, and note is a text" in output
     assert "final: refit in place of auto" in output
 
